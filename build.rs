@@ -1,0 +1,4 @@
+fn main() {
+    #[cfg(feature = "js")]
+    napi_build::setup();
+}

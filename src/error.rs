@@ -1,0 +1,186 @@
+//! The one error type of the core, with codes that stay stable within a major version.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::node::Key;
+
+/// What went wrong, by what the caller can do about it.
+///
+/// Cloneable, because one failed group commit answers every emit that waited for it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The emitter is closed or closing; nothing was stored.
+    #[error("the emitter is closed: {0}; create a new HyperEmitter on the same store to go on")]
+    Closed(&'static str),
+    /// An argument has no sensible meaning.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// Schema text that cannot be compiled.
+    #[error("{0}")]
+    Schema(SchemaError),
+    /// An event larger than the configured limit (bytes of the whole container).
+    #[error("event {name:?} is {size} bytes, the limit is {limit}: split it, or raise maxEventSize on every peer")]
+    TooLarge {
+        /// The event's name.
+        name: String,
+        /// Its size in bytes, container included.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// A name that kills 1.x processes when it reaches them (a member of `Object.prototype`).
+    #[error("event name {0:?} is reserved: it would crash hyperemitter 1.x peers; choose another name")]
+    ReservedName(String),
+    /// Too many unacknowledged emits are waiting for the store.
+    #[error("{pending} bytes of emits wait for the store, the limit is {limit}: wait for callbacks before emitting more, or raise maxPending")]
+    Backlog {
+        /// Bytes waiting.
+        pending: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The medium failed (disk full, permission, I/O). The store refuses writes until reopened.
+    #[error("{action}: {source}")]
+    Storage {
+        /// What was being done, with the path.
+        action: String,
+        /// The operating system's error.
+        source: Arc<std::io::Error>,
+    },
+    /// A user's own store (levelup, abstract-level) reported an error.
+    #[error("{0}")]
+    ForeignStore(String),
+    /// Stored bytes that are not what was written.
+    #[error("damaged store: {place}: {detail}; restore it from a backup or from a peer")]
+    Damaged {
+        /// Where: file and offset, or key.
+        place: String,
+        /// What was found.
+        detail: String,
+    },
+    /// Another process holds the store.
+    #[error("{path} is in use by another process: close it there first")]
+    Locked {
+        /// The store's folder.
+        path: String,
+    },
+    /// A folder that holds something else.
+    #[error("{path} is not a hyperemitter store: {detail}")]
+    NotAStore {
+        /// The folder.
+        path: String,
+        /// What was found there.
+        detail: String,
+    },
+    /// A commit that does not continue the store's order.
+    #[error("commit does not continue the store: {0}")]
+    Conflict(String),
+    /// A node whose claimed key is not the hash of its content.
+    #[error("checksum mismatch: node claims {claimed}, content hashes to {actual}")]
+    ChecksumMismatch {
+        /// Key on the wire or disk.
+        claimed: Key,
+        /// Key computed.
+        actual: Key,
+    },
+    /// Two different nodes under one log and seq: the database was copied and written on both sides.
+    #[error("log {log} is forked at seq {seq}: here it holds {ours}, the peer has {theirs}")]
+    Fork {
+        /// The log.
+        log: String,
+        /// First seq at which the two differ.
+        seq: u64,
+        /// Key held here.
+        ours: Key,
+        /// Key held by the peer.
+        theirs: Key,
+    },
+    /// A peer broke the protocol; only its session ends.
+    #[error("protocol violation by peer: {0}")]
+    Protocol(String),
+    /// A peer could not be reached.
+    #[error("cannot connect to {target}: {reason}")]
+    Connect {
+        /// `host:port`.
+        target: String,
+        /// The last failure.
+        reason: String,
+    },
+    /// The address cannot be bound.
+    #[error("cannot listen on {address}: {reason}")]
+    Listen {
+        /// `host:port`.
+        address: String,
+        /// Why.
+        reason: String,
+    },
+    /// A defect of this module; please report it.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}
+
+/// Result of the core.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where and why schema text was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaError {
+    /// File name, where there is one.
+    pub file: Option<String>,
+    /// Line from 1, 0 when unknown.
+    pub line: u32,
+    /// Column from 1, 0 when unknown.
+    pub column: u32,
+    /// The cause.
+    pub message: String,
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(file) = &self.file {
+            write!(f, "{file}:")?;
+        }
+        if self.line > 0 {
+            write!(f, "{}:{}: ", self.line, self.column)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Error {
+    /// The code that reaches JavaScript as `err.code`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Error::Closed(_) => "ERR_HYPER_CLOSED",
+            Error::InvalidArgument(_) => "ERR_HYPER_INVALID_ARG",
+            Error::Schema(_) => "ERR_HYPER_SCHEMA",
+            Error::TooLarge { .. } => "ERR_HYPER_TOO_LARGE",
+            Error::ReservedName(_) => "ERR_HYPER_RESERVED_NAME",
+            Error::Backlog { .. } => "ERR_HYPER_BACKLOG",
+            Error::Storage { .. } => "ERR_HYPER_STORAGE",
+            Error::ForeignStore(_) => "ERR_HYPER_STORE",
+            Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
+            Error::Locked { .. } => "ERR_HYPER_LOCKED",
+            Error::NotAStore { .. } => "ERR_HYPER_NOT_A_STORE",
+            Error::Conflict(_) => "ERR_HYPER_CONFLICT",
+            Error::ChecksumMismatch { .. } => "ERR_HYPER_CHECKSUM_MISMATCH",
+            Error::Fork { .. } => "ERR_HYPER_FORK",
+            Error::Protocol(_) => "ERR_HYPER_PROTOCOL",
+            Error::Connect { .. } => "ERR_HYPER_CONNECT",
+            Error::Listen { .. } => "ERR_HYPER_LISTEN",
+            Error::Internal(_) => "ERR_HYPER_INTERNAL",
+        }
+    }
+
+    /// An I/O failure while doing `action` (say the path).
+    pub fn storage(action: impl Into<String>, source: std::io::Error) -> Self {
+        Error::Storage { action: action.into(), source: Arc::new(source) }
+    }
+
+    /// Damage at `place`.
+    pub fn damaged(place: impl Into<String>, detail: impl Into<String>) -> Self {
+        Error::Damaged { place: place.into(), detail: detail.into() }
+    }
+}

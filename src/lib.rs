@@ -1,0 +1,10 @@
+//! hyperemitter's core: a persistent, replicated event log on a Merkle DAG.
+//!
+//! Dependency rule, inwards only: `error` ← `node`, `event` ← `store`, `protocol`, `codec` ← `hyperlog` ← `net` ←
+//! `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod node;
+pub mod store;

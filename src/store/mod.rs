@@ -1,0 +1,243 @@
+//! What the log asks of a medium: one semantic trait, and the values that cross it.
+//!
+//! Implementations hold no decisions: they store what a [`Commit`] says and find it again. Every one of them
+//! passes `conformance`.
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::error::Result;
+use crate::node::{Change, Digest, Key, LogId, Node, Seq};
+
+/// A place in one store's order: nodes by change, and behind each node the duplicate entries that were
+/// stored before the next one.
+///
+/// A *duplicate* is a further log entry, `(log, seq)`, for a node that is already stored under another one
+/// (1.x peers produce them). It has no change of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Position {
+    /// Change of the latest node at this place; 0 before the first.
+    pub change: Change,
+    /// 0 for the node itself, n for the nth duplicate stored behind it.
+    pub duplicate: u32,
+}
+
+impl Position {
+    /// Before everything.
+    pub const START: Position = Position { change: 0, duplicate: 0 };
+
+    /// The place of the node with this change.
+    #[must_use]
+    pub fn of(change: Change) -> Self {
+        Position { change, duplicate: 0 }
+    }
+}
+
+/// Ids of the logs, other than the entry's own, under which the linked nodes are stored (1.x's entry `links`).
+pub type LogLinks = SmallVec<[LogId; 1]>;
+
+/// Where a stored node is, without its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The node.
+    pub key: Key,
+    /// Its change.
+    pub change: Change,
+    /// Log under which it was first stored here.
+    pub log: LogId,
+    /// Position in that log.
+    pub seq: Seq,
+}
+
+/// One row of the store's order: a log entry and its node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Its place. `at.duplicate == 0` exactly when `(log, seq)` is where the node was first stored.
+    pub at: Position,
+    /// The entry's log.
+    pub log: LogId,
+    /// The entry's seq.
+    pub seq: Seq,
+    /// The node, with the log and seq of its first storage.
+    pub node: Node,
+}
+
+/// The entry of a log at one seq.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its place in the store's order.
+    pub at: Position,
+    /// The node it names.
+    pub key: Key,
+}
+
+/// The last entry of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogHead {
+    /// The log.
+    pub log: LogId,
+    /// Its last seq, from 1.
+    pub seq: Seq,
+    /// Running digest over all its entries.
+    pub digest: Digest,
+}
+
+/// What the log keeps in memory, as read at open.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct StoreState {
+    /// The last place in use.
+    pub end: Position,
+    /// Nodes that nothing links to, ascending by key.
+    pub heads: Vec<Located>,
+    /// Every log with at least one entry, in no particular order.
+    pub logs: Vec<LogHead>,
+}
+
+/// Small facts beside the log.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Meta {
+    /// Id of the local log.
+    LogId,
+    /// Id of the emitter (`getId`).
+    StoreId,
+    /// Peers to dial at start, 1.x's JSON.
+    Peers,
+    /// The last announced address record, 1.x's JSON.
+    MyEventPeer,
+    /// A named consumer's position: a decimal change.
+    Position(String),
+}
+
+/// A row to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRow {
+    /// Its place: the next change, or the next duplicate behind the last one.
+    pub at: Position,
+    /// The entry's log.
+    pub log: LogId,
+    /// The entry's seq: the log's last one plus 1.
+    pub seq: Seq,
+    /// The node's key.
+    pub key: Key,
+    /// The log's digest including this entry.
+    pub digest: Digest,
+    /// 1.x's entry links.
+    pub log_links: LogLinks,
+    /// The node, or where it already is.
+    pub body: Body,
+}
+
+/// What a new row brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// A node that the store does not have. Its links are stored, or earlier in the same commit.
+    Node(Node),
+    /// A further entry for the stored node with this change (possibly earlier in the same commit).
+    Duplicate(Change),
+}
+
+/// Hands the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.
+///
+/// Places, changes and keys stay; nodes first stored under those entries report the new log and seq; the
+/// digests of `to` run over the moved keys from [`Digest::default`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relabel {
+    /// The forked log.
+    pub log: LogId,
+    /// First seq that moves.
+    pub from: Seq,
+    /// The new log; it has no entries yet.
+    pub to: LogId,
+}
+
+/// One atomic change of the store.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// Applied before the rows.
+    pub relabel: Option<Relabel>,
+    /// In order of place, without gaps, continuing the stored ones.
+    pub rows: Vec<NewRow>,
+    /// Facts to set (`Some`) or delete (`None`).
+    pub meta: Vec<(Meta, Option<Bytes>)>,
+}
+
+impl Commit {
+    /// Whether there is nothing to store.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.relabel.is_none() && self.rows.is_empty() && self.meta.is_empty()
+    }
+}
+
+/// How much one read may return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// Rows at the most; at least 1.
+    pub rows: usize,
+    /// Bytes of node values at the most; exceeded only by a single row larger than it.
+    pub bytes: usize,
+}
+
+/// Bytes on the medium, for `stats()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Sizes {
+    /// The log itself.
+    pub data: u64,
+    /// What makes it searchable.
+    pub index: u64,
+}
+
+/// Called now and then by long work with (done, total), in units of the work (bytes, rows).
+pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
+
+/// A medium for one log. Calls may come from several threads at once; `commit` and `close` from one at a time.
+///
+/// Reads see exactly the commits that returned `Ok`. Methods may block on I/O: none is called on the
+/// JavaScript thread unless [`Store::is_immediate`].
+pub trait Store: Send + Sync {
+    /// What is stored now, for a log that opens.
+    fn state(&self) -> Result<StoreState>;
+
+    /// Where each of these nodes is, in the order asked; `None` for one that is not stored.
+    fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>>;
+
+    /// The node with this key.
+    fn node(&self, key: &Key) -> Result<Option<Node>>;
+
+    /// The entry of a log at a seq.
+    fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>>;
+
+    /// Running digest of a log after `seq` entries; the zero digest for 0; `None` beyond its end.
+    fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>>;
+
+    /// Rows strictly after `after`, in order, up to `limit`; empty only at the end of the store.
+    fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>>;
+
+    /// Applies `commit` atomically and durably: once this returns, all of it survives `kill -9` and power loss
+    /// (as far as the medium promises); after a crash before that, all of it is stored or none.
+    ///
+    /// # Errors
+    /// `Conflict` if the rows do not continue the store; nothing is changed. `Storage` or `ForeignStore` if the
+    /// medium fails: then nothing of the commit is visible, and an embedded store refuses writes until reopened.
+    fn commit(&self, commit: &Commit) -> Result<()>;
+
+    /// A fact, if set.
+    fn meta(&self, key: &Meta) -> Result<Option<Bytes>>;
+
+    /// Bytes on the medium.
+    fn sizes(&self) -> Result<Sizes>;
+
+    /// Checks the medium's own structure (checksums, index against data) beyond what reading rows shows.
+    ///
+    /// # Errors
+    /// `Damaged` names the first place that is wrong.
+    fn check(&self, progress: Progress<'_>) -> Result<()>;
+
+    /// Releases the medium. Later calls fail with `Closed`. May be called twice.
+    fn close(&self) -> Result<()>;
+
+    /// Whether every call finishes without waiting for I/O, so that it may run on any thread.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+}
