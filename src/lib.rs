@@ -5,6 +5,9 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod emitter;
 pub mod error;
+pub mod event;
+pub mod hyperlog;
 pub mod node;
 pub mod store;

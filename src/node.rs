@@ -123,8 +123,9 @@ impl FromStr for Key {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Key::from_hex(text.as_bytes())
-            .ok_or_else(|| Error::InvalidArgument(format!("{text:?} is not a node key: 64 lowercase hex digits expected")))
+        Key::from_hex(text.as_bytes()).ok_or_else(|| {
+            Error::InvalidArgument(format!("{text:?} is not a node key: 64 lowercase hex digits expected"))
+        })
     }
 }
 

@@ -1,0 +1,418 @@
+//! Wires store, log, network and delivery together, and owns the order of opening and closing.
+//!
+//! Everything that JavaScript hears is pulled by it: acknowledgements, events and notices wait here, and a [`Bell`]
+//! says that something does.
+
+#![forbid(unsafe_code)]
+
+mod delivery;
+mod request;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::runtime::Runtime;
+
+use self::delivery::Delivery;
+pub use self::request::{Reply, Request, Stats};
+use crate::error::{Error, Result};
+use crate::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions};
+use crate::node::{Change, LogId};
+use crate::store::{Row, Store};
+
+/// Notices kept for JavaScript. It takes them whenever its loop turns; a loop that hangs for long while peers come
+/// and go loses the oldest reports rather than memory. Answers are never dropped: each belongs to one request.
+const MAX_NOTICES: usize = 16 * 1024;
+
+/// How long a closing emitter waits for tasks that hold sockets.
+const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// Says, from any thread, that something waits to be taken.
+pub trait Bell: Send + Sync {
+    /// Must not block.
+    fn ring(&self);
+}
+
+/// Opens a store; blocks. The argument reports long work (rebuilding an index) as (done, total).
+pub type Opener = Box<dyn FnOnce(&mut dyn FnMut(u64, u64)) -> Result<Arc<dyn Store>> + Send>;
+
+/// Where the log is kept.
+pub enum Source {
+    /// A store that never blocks, open already.
+    Immediate(Arc<dyn Store>),
+    /// A store that is opened on the writer's thread.
+    Opening(Opener),
+}
+
+/// What JavaScript should hear besides acknowledgements and events.
+#[derive(Debug)]
+pub enum Notice {
+    /// The store is open; events after `change` will be delivered.
+    Ready {
+        /// The local log.
+        log_id: LogId,
+        /// The last change stored.
+        change: Change,
+    },
+    /// The store cannot be opened. Everything asked of the emitter fails with this.
+    Failed(Error),
+    /// The answer to a request.
+    Answer {
+        /// The request's id.
+        id: u32,
+        /// Its result.
+        result: Result<Reply>,
+    },
+    /// Long work goes on.
+    Progress {
+        /// The request's id; 0 while the store opens.
+        id: u32,
+        /// Units done.
+        done: u64,
+        /// Of so many.
+        total: u64,
+    },
+    /// Appends go to another log: peers hold something else under the old one.
+    LogIdChanged(LogId),
+    /// Something went wrong that no call of the user's can be blamed for.
+    Report(Error),
+}
+
+enum Opening {
+    /// What was asked before the store was open, in order.
+    Waiting {
+        appends: Vec<Append>,
+        bytes: usize,
+        requests: Vec<(u32, Request)>,
+    },
+    Open,
+    Failed(Error),
+}
+
+#[derive(Default)]
+struct Outbox {
+    acks: VecDeque<Ack>,
+    notices: VecDeque<Notice>,
+}
+
+/// One emitter.
+pub struct Emitter {
+    options: LogOptions,
+    log: OnceLock<Arc<Log>>,
+    opening: Mutex<Opening>,
+    outbox: Mutex<Outbox>,
+    delivery: Mutex<Delivery>,
+    closing: AtomicBool,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    runtime: Mutex<Option<Runtime>>,
+    bell: Arc<dyn Bell>,
+    /// While JavaScript is inside a call that it ends by asking what waits, nobody needs to ring.
+    muted: AtomicUsize,
+}
+
+impl Emitter {
+    /// Starts opening; returns at once. [`Notice::Ready`] or [`Notice::Failed`] follows.
+    ///
+    /// # Errors
+    /// `Internal` if the system gives no thread.
+    pub fn open(source: Source, options: LogOptions, bell: Arc<dyn Bell>) -> Result<Arc<Self>> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            // Reads for JavaScript and for peers that have fallen behind; each waits for the disk most of the time.
+            .max_blocking_threads(8)
+            .thread_name("hyper-net")
+            .enable_all()
+            .build()
+            .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
+        let emitter = Arc::new(Emitter {
+            options,
+            log: OnceLock::new(),
+            opening: Mutex::new(Opening::Waiting { appends: Vec::new(), bytes: 0, requests: Vec::new() }),
+            outbox: Mutex::new(Outbox::default()),
+            delivery: Mutex::new(Delivery::default()),
+            closing: AtomicBool::new(false),
+            writer: Mutex::new(None),
+            runtime: Mutex::new(Some(runtime)),
+            bell,
+            muted: AtomicUsize::new(0),
+        });
+        match source {
+            Source::Immediate(store) => emitter.start(Ok(store)),
+            Source::Opening(opener) => {
+                let opened = Arc::clone(&emitter);
+                let thread = std::thread::Builder::new()
+                    .name("hyper-writer".into())
+                    .spawn(move || {
+                        let store = opener(&mut |done, total| opened.notify(Notice::Progress { id: 0, done, total }));
+                        opened.start(store);
+                        if let Some(log) = opened.log.get() {
+                            log.run();
+                        }
+                    })
+                    .map_err(|error| Error::Internal(format!("no writer thread: {error}")))?;
+                *emitter.writer.lock() = Some(thread);
+            }
+        }
+        Ok(emitter)
+    }
+
+    fn start(self: &Arc<Self>, store: Result<Arc<dyn Store>>) {
+        let observer = Arc::new(Observer(Arc::downgrade(self)));
+        let log = store.and_then(|store| Log::open(store, self.options, observer));
+        let mut opening = self.opening.lock();
+        let state = match &log {
+            Ok(_) => Opening::Open,
+            Err(error) => Opening::Failed(error.clone()),
+        };
+        let Opening::Waiting { appends, requests, .. } = std::mem::replace(&mut *opening, state) else { return };
+        match log {
+            Ok(log) => {
+                self.delivery.lock().start(log.end());
+                self.notify(Notice::Ready { log_id: log.log_id(), change: log.end().change });
+                // Under the lock: what is appended from now on must come after what waited.
+                log.append(appends);
+                if self.closing.load(Ordering::SeqCst) {
+                    log.close();
+                }
+                // Only this thread sets it, once.
+                let _ = self.log.set(log);
+                drop(opening);
+                for (id, request) in requests {
+                    self.request(id, request);
+                }
+            }
+            Err(error) => {
+                drop(opening);
+                self.refuse_all(&appends, &error);
+                self.notify(Notice::Failed(error.clone()));
+                for (id, _) in requests {
+                    self.notify(Notice::Answer { id, result: Err(error.clone()) });
+                }
+            }
+        }
+    }
+
+    /// Appends events in order; allowed before the store is open. Returns whether something waits to be taken.
+    pub fn append(&self, batch: Vec<Append>) -> bool {
+        self.muted.fetch_add(1, Ordering::SeqCst);
+        match self.log.get() {
+            Some(log) => log.append(batch),
+            None => self.append_early(batch),
+        }
+        self.muted.fetch_sub(1, Ordering::SeqCst);
+        self.has_output()
+    }
+
+    fn append_early(&self, batch: Vec<Append>) {
+        let mut opening = self.opening.lock();
+        let refused = match &mut *opening {
+            Opening::Waiting { .. } if self.closing.load(Ordering::SeqCst) => {
+                Error::Closed("it was closed before its store was open")
+            }
+            Opening::Waiting { appends, bytes, .. } => {
+                let more: usize = batch.iter().map(|append| append.name.len() + append.payload.len()).sum();
+                if *bytes + more <= self.options.max_pending {
+                    *bytes += more;
+                    appends.extend(batch);
+                    return;
+                }
+                Error::Backlog { pending: *bytes + more, limit: self.options.max_pending }
+            }
+            Opening::Failed(error) => error.clone(),
+            Opening::Open => {
+                drop(opening);
+                if let Some(log) = self.log.get() {
+                    log.append(batch);
+                }
+                return;
+            }
+        };
+        drop(opening);
+        self.refuse_all(&batch, &refused);
+    }
+
+    fn refuse_all(&self, batch: &[Append], error: &Error) {
+        let refused = batch.iter().filter(|append| append.ack != AckKind::None);
+        let acks = refused.map(|_| Ack { change: 0, result: Err(error.clone()) }).collect();
+        self.push_acks(acks);
+    }
+
+    /// Answers to appends, in their order, `max` at the most. Events they speak of may be taken from now on: callbacks
+    /// run before listeners.
+    pub fn take_acks(&self, max: usize) -> Vec<Ack> {
+        // Read before the queue: acks up to here have been pushed, so once they are taken it may be delivered.
+        let end = self.log.get().map(|log| log.end().change);
+        let mut outbox = self.outbox.lock();
+        let count = outbox.acks.len().min(max);
+        let acks: Vec<Ack> = outbox.acks.drain(..count).collect();
+        let emptied = outbox.acks.is_empty();
+        drop(outbox);
+        let last = acks.iter().rev().map(|ack| ack.change).find(|change| *change > 0);
+        let allowed = if emptied { end } else { last };
+        if let Some(change) = allowed.max(last) {
+            self.delivery.lock().allow(change);
+        }
+        acks
+    }
+
+    /// The next events for listeners, in log order, of those that `interested` keeps. Never past what the last
+    /// [`Emitter::take_acks`] allowed. May return none although some are left; the bell rings when they are at hand.
+    pub fn take_events(
+        self: &Arc<Self>,
+        max_rows: usize,
+        max_bytes: usize,
+        interested: &mut dyn FnMut(&Row) -> bool,
+    ) -> Vec<Row> {
+        let Some(log) = self.log.get() else { return Vec::new() };
+        if self.closing.load(Ordering::SeqCst) {
+            return Vec::new();
+        }
+        let mut delivery = self.delivery.lock();
+        let (rows, fetch) = delivery.take(log, max_rows, max_bytes, interested);
+        drop(delivery);
+        if let Some(after) = fetch {
+            self.fetch_events(log, after);
+        }
+        rows
+    }
+
+    /// Nobody listens: passes over what [`Emitter::take_acks`] allowed.
+    pub fn skip_events(&self) {
+        self.delivery.lock().skip();
+    }
+
+    /// Whether events are committed that were neither taken nor skipped.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        let Some(log) = self.log.get() else { return false };
+        !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_behind(log.end().change)
+    }
+
+    fn has_output(&self) -> bool {
+        let outbox = self.outbox.lock();
+        if !outbox.acks.is_empty() || !outbox.notices.is_empty() {
+            return true;
+        }
+        drop(outbox);
+        self.has_events()
+    }
+
+    /// Everything else that happened, in order.
+    pub fn take_notices(&self) -> Vec<Notice> {
+        self.outbox.lock().notices.drain(..).collect()
+    }
+
+    /// The log, once it is open.
+    #[must_use]
+    pub fn log(&self) -> Option<&Arc<Log>> {
+        self.log.get()
+    }
+
+    /// Bytes of appends not yet answered.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        match (self.log.get(), &*self.opening.lock()) {
+            (Some(log), _) => log.pending(),
+            (None, Opening::Waiting { bytes, .. }) => *bytes,
+            _ => 0,
+        }
+    }
+
+    fn push_acks(&self, acks: Vec<Ack>) {
+        if acks.is_empty() {
+            return;
+        }
+        self.outbox.lock().acks.extend(acks);
+        self.ring();
+    }
+
+    fn notify(&self, notice: Notice) {
+        let mut outbox = self.outbox.lock();
+        if outbox.notices.len() >= MAX_NOTICES && !matches!(notice, Notice::Answer { .. }) {
+            if let Some(oldest) = outbox.notices.iter().position(|kept| !matches!(kept, Notice::Answer { .. })) {
+                outbox.notices.remove(oldest);
+            }
+        }
+        outbox.notices.push_back(notice);
+        drop(outbox);
+        self.ring();
+    }
+
+    fn ring(&self) {
+        if self.muted.load(Ordering::SeqCst) == 0 {
+            self.bell.ring();
+        }
+    }
+
+    /// Stops accepting, ends sessions, writes what waits, closes the store; then answers `id`. Returns at once.
+    pub fn close(self: &Arc<Self>, id: u32) {
+        let emitter = Arc::clone(self);
+        let spawned = std::thread::Builder::new().name("hyper-close".into()).spawn(move || {
+            let result = emitter.shut_down();
+            emitter.notify(Notice::Answer { id, result: result.map(|()| Reply::Done) });
+        });
+        if let Err(error) = spawned {
+            self.notify(Notice::Answer {
+                id,
+                result: Err(Error::Internal(format!("no thread to close with: {error}"))),
+            });
+        }
+    }
+
+    /// [`Emitter::close`] on this thread; for an environment that goes away. Harmless when closed already.
+    ///
+    /// # Errors
+    /// The store's, on closing it.
+    pub fn shut_down(&self) -> Result<()> {
+        self.closing.store(true, Ordering::SeqCst);
+        if let Some(log) = self.log.get() {
+            log.close();
+        }
+        if let Some(thread) = self.writer.lock().take() {
+            // A writer that panicked has nothing left to write.
+            let _ = thread.join();
+        }
+        // Not under its lock: what is dropped with the runtime answers, and may look for it.
+        let runtime = self.runtime.lock().take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+        }
+        match self.log.get() {
+            Some(log) => log.store().close(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Passes on what the log announces, for as long as the emitter is there.
+struct Observer(std::sync::Weak<Emitter>);
+
+impl LogObserver for Observer {
+    fn acks(&self, acks: Vec<Ack>) {
+        if let Some(emitter) = self.0.upgrade() {
+            emitter.push_acks(acks);
+        }
+    }
+
+    fn advanced(&self) {
+        if let Some(emitter) = self.0.upgrade() {
+            emitter.ring();
+        }
+    }
+
+    fn log_id_changed(&self, log: &LogId) {
+        if let Some(emitter) = self.0.upgrade() {
+            emitter.notify(Notice::LogIdChanged(log.clone()));
+        }
+    }
+
+    fn report(&self, error: Error) {
+        if let Some(emitter) = self.0.upgrade() {
+            emitter.notify(Notice::Report(error));
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Questions from JavaScript that may take a while, each answered by a notice with its id.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Emitter, Notice, Opening};
+use crate::error::{Error, Result};
+use crate::hyperlog::import::import;
+use crate::hyperlog::verify::{verify, Verified};
+use crate::hyperlog::Log;
+use crate::node::{Change, Digest, Key, LogId, Node};
+use crate::store::{Located, LogHead, Meta, Position, ReadLimit, Row, Sizes, Store};
+
+/// Progress is reported about this often, in units of the work, so that reports stay few.
+const PROGRESS_STEPS: u64 = 200;
+
+/// A question.
+pub enum Request {
+    /// A node by its key.
+    Get(Key),
+    /// A fact.
+    MetaGet(Meta),
+    /// Facts to set or delete, atomically and durably.
+    MetaSet(Vec<(Meta, Option<Bytes>)>),
+    /// Nodes in order of change (further entries for them are passed over).
+    Read {
+        /// Strictly after this change, or strictly before it when `reverse`.
+        from: Change,
+        /// Backwards.
+        reverse: bool,
+        /// How many at the most.
+        limit: ReadLimit,
+    },
+    /// Answered once the log ends after this change.
+    Wait(Change),
+    /// Nodes that nothing links to.
+    Heads,
+    /// Digest over all logs.
+    Digest,
+    /// Numbers about the store.
+    Stats,
+    /// Checks everything stored.
+    Verify,
+    /// Copies another store's rows into this log.
+    Import(Box<dyn FnOnce() -> Result<Arc<dyn Store>> + Send>),
+}
+
+/// An answer.
+#[derive(Debug)]
+pub enum Reply {
+    /// Done.
+    Done,
+    /// To `Get`.
+    Node(Option<Box<Node>>),
+    /// To `MetaGet`.
+    Fact(Option<Bytes>),
+    /// To `Read`.
+    Rows {
+        /// Rows of nodes, in the order asked.
+        rows: Vec<Row>,
+        /// Where to go on.
+        next: Change,
+        /// Whether that is the end (or the beginning, when reverse) as of now.
+        done: bool,
+    },
+    /// To `Wait`: the last change.
+    Change(Change),
+    /// To `Heads`.
+    Heads(Vec<Located>),
+    /// To `Digest`.
+    Digest(Digest),
+    /// To `Stats`.
+    Stats(Box<Stats>),
+    /// To `Verify`.
+    Verified(Verified),
+    /// To `Import`: how many rows were new.
+    Imported(u64),
+}
+
+/// Numbers about an emitter.
+#[derive(Debug, Clone)]
+pub struct Stats {
+    /// The last change: how many nodes are stored.
+    pub change: Change,
+    /// The local log.
+    pub log_id: LogId,
+    /// Heads of all logs, by id.
+    pub logs: Vec<LogHead>,
+    /// Nodes that nothing links to.
+    pub heads: u64,
+    /// Bytes on the medium.
+    pub sizes: Sizes,
+    /// Bytes of appends not yet answered.
+    pub pending: u64,
+}
+
+impl Emitter {
+    /// Asks; [`Notice::Answer`] with this id follows, exactly once. Allowed before the store is open.
+    pub fn request(self: &Arc<Self>, id: u32, request: Request) {
+        let Some(log) = self.log.get() else {
+            let mut opening = self.opening.lock();
+            match &mut *opening {
+                Opening::Waiting { requests, .. } => requests.push((id, request)),
+                Opening::Failed(error) => {
+                    let error = error.clone();
+                    drop(opening);
+                    self.notify(Notice::Answer { id, result: Err(error) });
+                }
+                // Opened between the two looks.
+                Opening::Open => {
+                    drop(opening);
+                    self.request(id, request);
+                }
+            }
+            return;
+        };
+        let log = Arc::clone(log);
+        let answer = Answer { emitter: Arc::clone(self), id, sent: false };
+        match request {
+            Request::Wait(after) => {
+                let mut end = log.watch();
+                self.spawn(async move {
+                    let found = end.wait_for(|end| end.change > after).await.map(|end| end.change);
+                    answer.send(found.map(Reply::Change).map_err(|_| gone()));
+                });
+            }
+            Request::MetaSet(facts) => {
+                let stored = log.set_meta(facts);
+                self.spawn(
+                    async move { answer.send(stored.await.unwrap_or_else(|_| Err(gone())).map(|()| Reply::Done)) },
+                );
+            }
+            request if log.store().is_immediate() && !matches!(request, Request::Verify | Request::Import(_)) => {
+                answer.send(self.answer(id, &log, request));
+            }
+            request => {
+                self.blocking(move || {
+                    let result = answer.emitter.answer(id, &log, request);
+                    answer.send(result);
+                });
+            }
+        }
+    }
+
+    fn answer(&self, id: u32, log: &Arc<Log>, request: Request) -> Result<Reply> {
+        let mut step = 0;
+        let mut progress = |done: u64, total: u64| {
+            let now = done.saturating_mul(PROGRESS_STEPS) / total.max(1);
+            if now != step {
+                step = now;
+                self.notify(Notice::Progress { id, done, total });
+            }
+        };
+        Ok(match request {
+            Request::Get(key) => Reply::Node(log.node(&key)?.map(Box::new)),
+            Request::MetaGet(meta) => Reply::Fact(log.meta(&meta)?),
+            Request::Read { from, reverse: false, limit } => read_forward(log, from, limit)?,
+            Request::Read { from, reverse: true, limit } => read_backward(log, from, limit)?,
+            Request::Heads => Reply::Heads(log.heads()),
+            Request::Digest => Reply::Digest(log.digest()),
+            Request::Stats => Reply::Stats(Box::new(Stats {
+                change: log.end().change,
+                log_id: log.log_id(),
+                logs: log.logs(),
+                heads: log.heads().len() as u64,
+                sizes: log.sizes()?,
+                pending: log.pending() as u64,
+            })),
+            Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
+            Request::Import(open) => {
+                let source = open()?;
+                let added = import(log, source.as_ref(), &mut progress);
+                let closed = source.close();
+                let added = added?;
+                closed?;
+                Reply::Imported(added)
+            }
+            Request::MetaSet(_) | Request::Wait(_) => return Err(Error::Internal("not a blocking request".into())),
+        })
+    }
+
+    /// Runs a future; dropped unfinished when the emitter closes.
+    pub(super) fn spawn(&self, work: impl std::future::Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn(work);
+        }
+    }
+
+    /// Runs `work` on a thread that may block; dropped unstarted when the emitter closes.
+    pub(super) fn blocking(&self, work: impl FnOnce() + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn_blocking(work);
+        }
+    }
+}
+
+/// Answers a request exactly once: with what it came to, or with `Closed` when it is dropped unfinished.
+struct Answer {
+    emitter: Arc<Emitter>,
+    id: u32,
+    sent: bool,
+}
+
+impl Answer {
+    fn send(mut self, result: Result<Reply>) {
+        self.sent = true;
+        self.emitter.notify(Notice::Answer { id: self.id, result });
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.emitter.notify(Notice::Answer { id: self.id, result: Err(gone()) });
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::Closed("it was closed before this was answered")
+}
+
+fn read_forward(log: &Log, from: Change, limit: ReadLimit) -> Result<Reply> {
+    let mut at = Position::of(from);
+    loop {
+        let mut rows = log.read(at, limit)?;
+        let Some(last) = rows.last() else {
+            return Ok(Reply::Rows { rows, next: at.change, done: true });
+        };
+        at = last.at;
+        rows.retain(|row| row.at.duplicate == 0);
+        if !rows.is_empty() {
+            return Ok(Reply::Rows { rows, next: at.change, done: false });
+        }
+    }
+}
+
+fn read_backward(log: &Log, before: Change, limit: ReadLimit) -> Result<Reply> {
+    let before = before.min(log.end().change + 1);
+    let first = before.saturating_sub(limit.rows as u64).max(1);
+    let mut rows: Vec<Row> = Vec::new();
+    let mut at = Position::of(first - 1);
+    while at.change + 1 < before {
+        let Some(last) = log
+            .read(at, limit)?
+            .into_iter()
+            .filter(|row| row.at.change < before)
+            .inspect(|row| rows.push(row.clone()))
+            .last()
+        else {
+            break;
+        };
+        at = last.at;
+    }
+    rows.retain(|row| row.at.duplicate == 0);
+    rows.reverse();
+    Ok(Reply::Rows { rows, next: first, done: first == 1 })
+}

@@ -1,0 +1,313 @@
+//! The container every event is stored in, and the rules that keep 1.x peers alive.
+//!
+//! `Event { 1: name, 2: payload }` is hyperemitter 1.x's own (`codecs.proto`). Fields 3 to 5 are ours; protobuf
+//! decoders of 1.x skip them. They are part of the node's value and so of its key: two peers that emit the same
+//! payload from the same heads keep both events (docs/DESIGN.md, "Event container").
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::error::{Error, Result};
+
+/// Bytes of a unique event id: 8 random ones per open of the store, then a little-endian counter.
+pub const ID_LEN: usize = 12;
+
+/// Members of `Object.prototype`. 1.x looks codecs up through the prototype chain and dies of these names.
+const RESERVED: [&str; 12] = [
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "__proto__",
+    "constructor",
+    "hasOwnProperty",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "toLocaleString",
+    "toString",
+    "valueOf",
+];
+
+/// How a payload is encoded; container field 5.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Encoding {
+    /// As protocol-buffers 3.2.1 writes it, or a custom codec's own bytes. Field absent.
+    #[default]
+    V1,
+    /// Standard protobuf. Field = 1.
+    Standard,
+    /// A mark of a later version; its payload cannot be decoded here.
+    Unknown(u64),
+}
+
+impl Encoding {
+    /// The value of container field 5.
+    #[must_use]
+    pub fn mark(self) -> u64 {
+        match self {
+            Encoding::V1 => 0,
+            Encoding::Standard => 1,
+            Encoding::Unknown(mark) => mark,
+        }
+    }
+
+    /// The encoding with this mark.
+    #[must_use]
+    pub fn from_mark(mark: u64) -> Self {
+        match mark {
+            0 => Encoding::V1,
+            1 => Encoding::Standard,
+            other => Encoding::Unknown(other),
+        }
+    }
+}
+
+/// A container taken apart; everything borrows from the node's value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// Event name; invalid UTF-8 reads as U+FFFD, as in 1.x.
+    pub name: Cow<'a, str>,
+    /// Encoded payload.
+    pub payload: &'a [u8],
+    /// Unique id; absent on events of 1.x.
+    pub id: Option<&'a [u8]>,
+    /// Wall clock of the emitter in milliseconds since 1970; absent on events of 1.x.
+    pub time: Option<u64>,
+    /// How the payload is encoded.
+    pub encoding: Encoding,
+}
+
+/// Appends a container to `out`. `time` is in milliseconds since 1970.
+pub fn encode(out: &mut BytesMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
+    out.reserve(name.len() + payload.len() + ID_LEN + 40);
+    put_bytes(out, 1, name.as_bytes());
+    put_bytes(out, 2, payload);
+    put_bytes(out, 3, id);
+    out.put_u8(4 << 3);
+    put_varint(out, time);
+    if encoding != Encoding::V1 {
+        out.put_u8(5 << 3);
+        put_varint(out, encoding.mark());
+    }
+}
+
+/// Size in bytes of the container that [`encode`] makes of a name and payload of these lengths, at the most.
+#[must_use]
+pub fn encoded_len(name: usize, payload: usize) -> usize {
+    2 + varint_len(name as u64) + name + varint_len(payload as u64) + payload + 2 + ID_LEN + 1 + 10 + 2
+}
+
+fn put_bytes(out: &mut BytesMut, field: u8, bytes: &[u8]) {
+    out.put_u8(field << 3 | 2);
+    put_varint(out, bytes.len() as u64);
+    out.put_slice(bytes);
+}
+
+/// Appends a protobuf varint.
+pub fn put_varint(out: &mut impl BufMut, mut value: u64) {
+    while value >= 0x80 {
+        out.put_u8((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8((value & 0x7f) as u8);
+}
+
+/// Bytes that [`put_varint`] writes for `value`.
+#[must_use]
+pub fn varint_len(value: u64) -> usize {
+    ((70 - (value | 1).leading_zeros() as usize) / 7).max(1)
+}
+
+/// Takes a protobuf varint off the front of `bytes`; `None` if it is cut short or longer than ten bytes.
+pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for shift in (0..70).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        // The tenth byte has room for one bit; 1.x's doubles lose the rest as well.
+        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
+    *bytes = rest;
+    Some(head)
+}
+
+/// Takes a container apart. Unknown fields are skipped, the last of repeated ones wins, as in 1.x.
+///
+/// # Errors
+/// `InvalidArgument` if the value is no container or lacks name or payload.
+pub fn decode(value: &[u8]) -> Result<Event<'_>> {
+    parse(value).ok_or_else(|| Error::InvalidArgument("the node's value is not an event container".into()))
+}
+
+fn parse(value: &[u8]) -> Option<Event<'_>> {
+    let mut rest = value;
+    let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, Encoding::V1);
+    while !rest.is_empty() {
+        let tag = take_varint(&mut rest)?;
+        match (tag >> 3, tag & 7) {
+            (4, 0) => time = Some(take_varint(&mut rest)?),
+            (5, 0) => encoding = Encoding::from_mark(take_varint(&mut rest)?),
+            (_, 0) => {
+                take_varint(&mut rest)?;
+            }
+            (_, 1) => {
+                take(&mut rest, 8)?;
+            }
+            (field, 2) => {
+                let len = take_varint(&mut rest)?;
+                let bytes = take(&mut rest, len)?;
+                match field {
+                    1 => name = Some(bytes),
+                    2 => payload = Some(bytes),
+                    3 => id = Some(bytes),
+                    _ => {}
+                }
+            }
+            (_, 5) => {
+                take(&mut rest, 4)?;
+            }
+            _ => return None,
+        }
+    }
+    Some(Event { name: String::from_utf8_lossy(name?), payload: payload?, id, time, encoding })
+}
+
+/// Where the payload lies in the value, for a view of it that shares the allocation.
+#[must_use]
+pub fn slice_payload(value: &Bytes, event: &Event<'_>) -> Bytes {
+    value.slice_ref(event.payload)
+}
+
+/// Refuses names that would kill a 1.x process.
+///
+/// # Errors
+/// `ReservedName`.
+pub fn check_name(name: &str) -> Result<()> {
+    if is_reserved(name) {
+        return Err(Error::ReservedName(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn is_reserved(name: &str) -> bool {
+    RESERVED.binary_search(&name).is_ok()
+}
+
+/// Why this value must not be sent to a 1.x peer, if so: each of these crashes or misleads a 1.x process.
+#[must_use]
+pub fn harm_to_v1(value: &[u8]) -> Option<String> {
+    let Some(event) = parse(value) else {
+        return Some("its value is not an event container".into());
+    };
+    if is_reserved(&event.name) {
+        return Some(format!("its name {:?} is a member of Object.prototype", event.name));
+    }
+    if event.encoding != Encoding::V1 {
+        return Some(format!("event {:?} is in standard protobuf, which 1.x misreads", event.name));
+    }
+    if event.name == "EventPeer" && !announces_an_address(event.payload) {
+        return Some("it is an EventPeer without addresses".into());
+    }
+    None
+}
+
+/// Whether an `EventPeer { 1: id, 2: addresses }` payload decodes and has at least one address.
+fn announces_an_address(payload: &[u8]) -> bool {
+    let mut rest = payload;
+    let (mut id, mut addresses) = (false, false);
+    while !rest.is_empty() {
+        let Some(tag) = take_varint(&mut rest) else { return false };
+        let skipped = match tag & 7 {
+            0 => take_varint(&mut rest).map(|_| ()),
+            1 => take(&mut rest, 8).map(|_| ()),
+            2 => take_varint(&mut rest).and_then(|len| take(&mut rest, len)).map(|_| ()),
+            5 => take(&mut rest, 4).map(|_| ()),
+            _ => None,
+        };
+        if skipped.is_none() {
+            return false;
+        }
+        id |= tag == (1 << 3 | 2);
+        addresses |= tag == (2 << 3 | 2);
+    }
+    id && addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(name: &str, payload: &[u8], encoding: Encoding) -> BytesMut {
+        let mut out = BytesMut::new();
+        encode(&mut out, name, payload, &[7; ID_LEN], 1_790_000_000_000, encoding);
+        out
+    }
+
+    #[test]
+    fn a_container_comes_apart_as_it_was_put_together() {
+        let value = sample("userAdded", b"payload", Encoding::Standard);
+        let event = decode(&value).unwrap();
+        assert_eq!(event.name, "userAdded");
+        assert_eq!(event.payload, b"payload");
+        assert_eq!(event.id, Some(&[7_u8; ID_LEN][..]));
+        assert_eq!(event.time, Some(1_790_000_000_000));
+        assert_eq!(event.encoding, Encoding::Standard);
+        assert!(value.len() <= encoded_len(9, 7));
+    }
+
+    #[test]
+    fn a_container_of_1x_has_neither_id_nor_time() {
+        let event = decode(b"\x0a\x01a\x12\x02hi").unwrap();
+        assert_eq!((event.id, event.time, event.encoding), (None, None, Encoding::V1));
+    }
+
+    #[test]
+    fn cut_containers_are_refused_at_every_length() {
+        let value = sample("a", b"", Encoding::V1);
+        for len in 0..value.len() {
+            let _ = decode(&value[..len]);
+        }
+        assert!(decode(&value[..3]).is_err());
+        assert!(decode(b"").is_err());
+    }
+
+    #[test]
+    fn names_that_kill_1x_are_refused_and_others_not() {
+        assert!(RESERVED.windows(2).all(|pair| pair[0] < pair[1]), "binary search needs order");
+        for name in RESERVED {
+            assert_eq!(check_name(name).unwrap_err().code(), "ERR_HYPER_RESERVED_NAME");
+            assert!(harm_to_v1(&sample(name, b"", Encoding::V1)).is_some());
+        }
+        check_name("").unwrap();
+        check_name("userAdded").unwrap();
+        assert_eq!(harm_to_v1(&sample("userAdded", b"x", Encoding::V1)), None);
+    }
+
+    #[test]
+    fn an_event_peer_without_addresses_is_harmful() {
+        assert!(harm_to_v1(&sample("EventPeer", b"\x0a\x01i", Encoding::V1)).is_some());
+        assert_eq!(harm_to_v1(&sample("EventPeer", b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", Encoding::V1)), None);
+    }
+
+    #[test]
+    fn varints_of_every_length_round_trip() {
+        for bits in 0..64 {
+            for value in [1_u64 << bits, (1_u64 << bits) - 1, u64::MAX >> bits] {
+                let mut out = BytesMut::new();
+                put_varint(&mut out, value);
+                assert_eq!(out.len(), varint_len(value));
+                let mut rest = &out[..];
+                assert_eq!(take_varint(&mut rest), Some(value));
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The log: one writer, any number of readers.
+//!
+//! [`plan`] decides, [`writer`] commits in groups and announces, [`feed`] keeps what is recent in memory,
+//! [`parking`] holds nodes that came too early.
+
+#![forbid(unsafe_code)]
+
+pub mod feed;
+pub mod import;
+pub mod parking;
+pub mod plan;
+pub mod verify;
+pub mod writer;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+pub use self::writer::{Log, LogObserver, LogOptions};
+use crate::error::{Error, Result};
+use crate::event::Encoding;
+use crate::node::{Change, Key, Links, LogId, Node, Seq, Signed};
+use crate::store::{LogHead, Meta, Position};
+
+/// One replication session, for the quota of what it may have parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub u64);
+
+/// A node as a peer sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Log under which the peer has it.
+    pub log: LogId,
+    /// Position in that log; 0 if the peer gave none (1.x then takes the next one).
+    pub seq: Seq,
+    /// Keys of its causes, in hashed order.
+    pub links: Links,
+    /// The event container.
+    pub value: Bytes,
+    /// Identity and signature, unchecked.
+    pub signed: Option<Arc<Signed>>,
+    /// The key the peer claims; `None` if it gave none, which skips the comparison.
+    pub claimed: Option<Key>,
+}
+
+/// What became of an incoming node.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Stored, durably.
+    Added,
+    /// It was stored already.
+    Known,
+    /// Set aside until something it depends on arrives.
+    Parked,
+    /// It can never be stored; the session decides what that means for the link.
+    Refused(Error),
+}
+
+/// An event to append.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Event name.
+    pub name: Arc<str>,
+    /// Encoded payload.
+    pub payload: Bytes,
+    /// How it is encoded.
+    pub encoding: Encoding,
+    /// What the caller wants to hear.
+    pub ack: AckKind,
+}
+
+/// What the caller of an append wants to hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckKind {
+    /// Nothing, not even a failure.
+    None,
+    /// That it is durable.
+    Plain,
+    /// The stored node.
+    Node,
+}
+
+/// The answer to one append whose [`AckKind`] is not `None`.
+#[derive(Clone, Debug)]
+pub struct Ack {
+    /// Its change; 0 if it was not stored.
+    pub change: Change,
+    /// The node if it was asked for, once it is durable.
+    pub result: Result<Option<Node>>,
+}
+
+/// A question answered later.
+pub type Reply<T> = oneshot::Receiver<Result<T>>;
+
+/// A job for the writer.
+pub(crate) enum Job {
+    Append(Vec<Append>),
+    Add { source: SourceId, nodes: Vec<(Incoming, Key)>, reply: oneshot::Sender<Result<Vec<Outcome>>> },
+    SetMeta { facts: Vec<(Meta, Option<Bytes>)>, reply: oneshot::Sender<Result<()>> },
+    ForkLocal { from: Seq, reply: oneshot::Sender<Result<LogId>> },
+    Forget(SourceId),
+}
+
+/// The log's state as of the last commit, for decisions that must not block.
+#[derive(Debug)]
+pub struct State {
+    /// The last place stored.
+    pub end: Position,
+    /// Id of the local log.
+    pub log_id: LogId,
+    /// Head of every log.
+    pub logs: std::collections::HashMap<LogId, LogHead>,
+}
+
+impl State {
+    /// Last seq of a log, 0 if it is unknown.
+    #[must_use]
+    pub fn seq(&self, log: &str) -> Seq {
+        self.logs.get(log).map_or(0, |head| head.seq)
+    }
+}
