@@ -3,6 +3,10 @@
 //! Implementations hold no decisions: they store what a [`Commit`] says and find it again. Every one of them
 //! passes `conformance`.
 
+pub mod conformance;
+pub mod memory;
+mod order;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 

@@ -1,0 +1,41 @@
+//! The suite that every [`Store`] passes: what the log may rely on, told as cases over an empty medium.
+//!
+//! It is compiled into the library, without dependencies of its own, so that stores outside this crate can run it
+//! too. It panics on the first difference.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test suite, no bytes from outside
+
+mod cases;
+mod model;
+mod random;
+
+use std::sync::Arc;
+
+use super::Store;
+
+pub use model::{compare, Model};
+pub use random::{random_commit, Random};
+
+/// One medium, empty at first, that a case opens, closes and opens again.
+pub trait Medium {
+    /// Opens what the medium holds. The store of the previous call has been closed.
+    fn open(&self) -> Arc<dyn Store>;
+
+    /// Whether commits survive closing. Without it the cases that reopen do nothing more.
+    fn keeps(&self) -> bool {
+        true
+    }
+}
+
+/// One case of the suite.
+pub type Case = fn(&dyn Medium);
+
+/// Every case by name.
+pub const CASES: &[(&str, Case)] = cases::ALL;
+
+/// Runs every case, each on a medium of its own.
+pub fn run(fresh: &dyn Fn() -> Box<dyn Medium>) {
+    for (name, case) in CASES {
+        eprintln!("store conformance: {name}");
+        case(fresh().as_ref());
+    }
+}

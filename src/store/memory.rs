@@ -1,0 +1,456 @@
+//! The log in memory: for emitters without a database, and the model of what every other store must do.
+//!
+//! Nothing is copied: values are reference-counted slices of what the caller handed over.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use bytes::Bytes;
+use parking_lot::RwLock;
+
+use super::order::{check_relabel, Staged};
+use super::{
+    Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
+};
+use crate::error::{Error, Result};
+use crate::node::{Digest, Key, LogId, Node, Seq};
+
+/// Rows per block of the row list: growing the list must never copy it.
+const BLOCK: usize = 4096;
+
+/// Entries between two remembered digests of a log; those between are recomputed (about 0.1 µs each).
+const DIGEST_STEP: u64 = 64;
+
+/// A store that lives and ends with the process.
+#[derive(Default)]
+pub struct MemoryStore {
+    inner: RwLock<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    closed: bool,
+    end: Position,
+    rows: Rows,
+    /// Index of each node's row.
+    places: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    heads: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    logs: HashMap<LogId, LogRows>,
+    facts: HashMap<Meta, Bytes>,
+    bytes: u64,
+}
+
+struct LogRows {
+    /// Row index of the entry with seq `index + 1`.
+    rows: Vec<usize>,
+    /// Digest after `(index + 1) * DIGEST_STEP` entries.
+    steps: Vec<Digest>,
+    digest: Digest,
+}
+
+enum Stored {
+    Node(Node),
+    /// A further entry for the node in row `node`.
+    Duplicate {
+        at: Position,
+        log: LogId,
+        seq: Seq,
+        node: usize,
+    },
+}
+
+/// The rows in order, in blocks that never move.
+#[derive(Default)]
+struct Rows {
+    blocks: Vec<Vec<Stored>>,
+    len: usize,
+    /// Duplicates among them; while there are none, a row's index is its change minus 1.
+    duplicates: usize,
+}
+
+/// Keys are SHA-256: eight of their bytes are hash enough.
+#[derive(Default)]
+pub(crate) struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The array's length, the same for every key.
+    fn write_usize(&mut self, _: usize) {}
+}
+
+impl Stored {
+    fn at(&self) -> Position {
+        match self {
+            Stored::Node(node) => Position::of(node.change),
+            Stored::Duplicate { at, .. } => *at,
+        }
+    }
+}
+
+impl Rows {
+    fn get(&self, index: usize) -> Option<&Stored> {
+        self.blocks.get(index / BLOCK)?.get(index % BLOCK)
+    }
+
+    fn get_mut(&mut self, index: usize) -> Option<&mut Stored> {
+        self.blocks.get_mut(index / BLOCK)?.get_mut(index % BLOCK)
+    }
+
+    fn node(&self, index: usize) -> Option<&Node> {
+        match self.get(index)? {
+            Stored::Node(node) => Some(node),
+            Stored::Duplicate { node, .. } => match self.get(*node)? {
+                Stored::Node(node) => Some(node),
+                Stored::Duplicate { .. } => None,
+            },
+        }
+    }
+
+    fn push(&mut self, row: Stored) -> usize {
+        let index = self.len;
+        if matches!(row, Stored::Duplicate { .. }) {
+            self.duplicates += 1;
+        }
+        match self.blocks.last_mut() {
+            Some(block) if block.len() < BLOCK => block.push(row),
+            _ => {
+                let mut block = Vec::with_capacity(BLOCK);
+                block.push(row);
+                self.blocks.push(block);
+            }
+        }
+        self.len += 1;
+        index
+    }
+
+    /// Index of the first row after `at`.
+    fn after(&self, at: Position) -> usize {
+        if self.duplicates == 0 {
+            return usize::try_from(at.change).unwrap_or(usize::MAX).min(self.len);
+        }
+        let (mut low, mut high) = (0, self.len);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.get(middle).is_some_and(|row| row.at() <= at) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    /// Index of the node with this change.
+    fn of_change(&self, change: u64) -> Option<usize> {
+        let index = self.after(Position { change: change.checked_sub(1)?, duplicate: u32::MAX });
+        match self.get(index)? {
+            Stored::Node(node) if node.change == change => Some(index),
+            _ => None,
+        }
+    }
+}
+
+impl LogRows {
+    fn new() -> Self {
+        LogRows { rows: Vec::new(), steps: Vec::new(), digest: Digest::default() }
+    }
+
+    fn seq(&self) -> Seq {
+        self.rows.len() as Seq
+    }
+
+    fn push(&mut self, row: usize, digest: Digest) {
+        self.rows.push(row);
+        self.digest = digest;
+        if self.seq().is_multiple_of(DIGEST_STEP) {
+            self.steps.push(digest);
+        }
+    }
+
+    fn row(&self, seq: Seq) -> Option<usize> {
+        self.rows.get(usize::try_from(seq.checked_sub(1)?).ok()?).copied()
+    }
+}
+
+impl MemoryStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Inner {
+    fn open(&self) -> Result<&Self> {
+        if self.closed {
+            Err(Error::Closed("its store was closed"))
+        } else {
+            Ok(self)
+        }
+    }
+
+    fn located(&self, index: usize) -> Option<Located> {
+        let node = self.rows.node(index)?;
+        Some(Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq })
+    }
+
+    /// Last seq of a log, 0 for an unknown one.
+    fn last(&self, log: &LogId) -> Seq {
+        self.logs.get(log).map_or(0, LogRows::seq)
+    }
+
+    fn key(&self, index: usize) -> Option<Key> {
+        self.rows.node(index).map(|node| node.key)
+    }
+
+    fn digest(&self, log: &LogRows, seq: Seq) -> Option<Digest> {
+        if seq == log.seq() {
+            return Some(log.digest);
+        }
+        let known = (seq / DIGEST_STEP).min(log.steps.len() as u64);
+        let mut digest = match known.checked_sub(1) {
+            Some(step) => *log.steps.get(usize::try_from(step).ok()?)?,
+            None => Digest::default(),
+        };
+        for seq in known * DIGEST_STEP + 1..=seq {
+            digest = digest.extend(&self.key(log.row(seq)?)?);
+        }
+        Some(digest)
+    }
+
+    /// Checks that `commit` continues what is stored, so that applying it cannot fail half way.
+    fn check(&self, commit: &Commit) -> Result<()> {
+        let relabel = commit.relabel.as_ref().map(|relabel| (relabel, self.last(&relabel.log)));
+        if let Some((relabel, last)) = relabel {
+            check_relabel(relabel, last, self.logs.contains_key(&relabel.to))?;
+        }
+        let mut staged = Staged::new(relabel);
+        let mut end = self.end;
+        for row in &commit.rows {
+            staged.check(row, &mut end, |log| self.last(log))?;
+        }
+        Ok(())
+    }
+
+    fn relabel(&mut self, relabel: &Relabel) {
+        let keep = usize::try_from(relabel.from.saturating_sub(1)).unwrap_or(usize::MAX);
+        let Some(log) = self.logs.get_mut(&relabel.log) else {
+            return;
+        };
+        let tail = log.rows.split_off(keep.min(log.rows.len()));
+        log.steps.truncate(log.rows.len() / usize::try_from(DIGEST_STEP).unwrap_or(usize::MAX));
+        let mut moved = LogRows::new();
+        for (index, row) in tail.into_iter().enumerate() {
+            let seq = index as Seq + 1;
+            match self.rows.get_mut(row) {
+                Some(Stored::Node(node)) => (node.log, node.seq) = (relabel.to.clone(), seq),
+                Some(Stored::Duplicate { log, seq: at, .. }) => (*log, *at) = (relabel.to.clone(), seq),
+                None => {}
+            }
+            if let Some(key) = self.key(row) {
+                let digest = moved.digest.extend(&key);
+                moved.push(row, digest);
+            }
+        }
+        self.logs.insert(relabel.to.clone(), moved);
+        if keep == 0 {
+            self.logs.remove(&relabel.log);
+        } else if let Some(mut log) = self.logs.remove(&relabel.log) {
+            log.digest = self.digest_below(&log);
+            self.logs.insert(relabel.log.clone(), log);
+        }
+    }
+
+    /// The digest over all of `log`, without trusting `log.digest`.
+    fn digest_below(&self, log: &LogRows) -> Digest {
+        let mut digest = log.steps.last().copied().unwrap_or_default();
+        for row in log.rows.iter().skip(log.steps.len() * usize::try_from(DIGEST_STEP).unwrap_or(usize::MAX)) {
+            if let Some(key) = self.key(*row) {
+                digest = digest.extend(&key);
+            }
+        }
+        digest
+    }
+
+    fn apply(&mut self, commit: &Commit) {
+        if let Some(relabel) = &commit.relabel {
+            self.relabel(relabel);
+        }
+        for row in &commit.rows {
+            let index = match &row.body {
+                Body::Node(node) => {
+                    self.bytes += node.value.len() as u64;
+                    let index = self.rows.push(Stored::Node(node.clone()));
+                    self.places.insert(row.key, index);
+                    for link in &node.links {
+                        self.heads.remove(link);
+                    }
+                    self.heads.insert(row.key, index);
+                    index
+                }
+                Body::Duplicate(change) => {
+                    let node = self.rows.of_change(*change).unwrap_or(usize::MAX);
+                    self.rows.push(Stored::Duplicate { at: row.at, log: row.log.clone(), seq: row.seq, node })
+                }
+            };
+            match self.logs.get_mut(&row.log) {
+                Some(log) => log.push(index, row.digest),
+                None => {
+                    let mut log = LogRows::new();
+                    log.push(index, row.digest);
+                    self.logs.insert(row.log.clone(), log);
+                }
+            }
+            self.end = row.at;
+        }
+        for (fact, value) in &commit.meta {
+            match value {
+                Some(value) => self.facts.insert(fact.clone(), value.clone()),
+                None => self.facts.remove(fact),
+            };
+        }
+    }
+}
+
+impl Store for MemoryStore {
+    fn state(&self) -> Result<StoreState> {
+        let inner = self.inner.read();
+        inner.open()?;
+        let mut heads: Vec<Located> = inner.heads.values().filter_map(|index| inner.located(*index)).collect();
+        heads.sort_unstable_by_key(|head| head.key);
+        let logs = inner.logs.iter();
+        let logs = logs.map(|(log, rows)| LogHead { log: log.clone(), seq: rows.seq(), digest: rows.digest }).collect();
+        Ok(StoreState { end: inner.end, heads, logs })
+    }
+
+    fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
+        let inner = self.inner.read();
+        inner.open()?;
+        Ok(keys.iter().map(|key| inner.located(*inner.places.get(key)?)).collect())
+    }
+
+    fn node(&self, key: &Key) -> Result<Option<Node>> {
+        let inner = self.inner.read();
+        inner.open()?;
+        Ok(inner.places.get(key).and_then(|index| inner.rows.node(*index)).cloned())
+    }
+
+    fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
+        let inner = self.inner.read();
+        inner.open()?;
+        let row = inner.logs.get(log).and_then(|log| log.row(seq));
+        Ok(row.and_then(|row| Some(Entry { at: inner.rows.get(row)?.at(), key: inner.key(row)? })))
+    }
+
+    fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
+        let inner = self.inner.read();
+        inner.open()?;
+        if seq == 0 {
+            return Ok(Some(Digest::default()));
+        }
+        Ok(inner.logs.get(log).filter(|log| seq <= log.seq()).and_then(|log| inner.digest(log, seq)))
+    }
+
+    fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
+        let inner = self.inner.read();
+        inner.open()?;
+        let start = inner.rows.after(after);
+        let mut rows = Vec::with_capacity(limit.rows.min(inner.rows.len.saturating_sub(start)).min(BLOCK));
+        let mut bytes = 0_usize;
+        for index in start..inner.rows.len {
+            let (Some(stored), Some(node)) = (inner.rows.get(index), inner.rows.node(index)) else {
+                break;
+            };
+            bytes = bytes.saturating_add(node.value.len());
+            if !rows.is_empty() && (rows.len() >= limit.rows || bytes > limit.bytes) {
+                break;
+            }
+            let (at, log, seq) = match stored {
+                Stored::Node(node) => (Position::of(node.change), node.log.clone(), node.seq),
+                Stored::Duplicate { at, log, seq, .. } => (*at, log.clone(), *seq),
+            };
+            rows.push(Row { at, log, seq, node: node.clone() });
+        }
+        Ok(rows)
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<()> {
+        let mut inner = self.inner.write();
+        inner.open()?;
+        inner.check(commit)?;
+        inner.apply(commit);
+        Ok(())
+    }
+
+    fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
+        let inner = self.inner.read();
+        Ok(inner.open()?.facts.get(key).cloned())
+    }
+
+    /// Bytes of node values; memory has no index apart from them.
+    fn sizes(&self) -> Result<Sizes> {
+        let inner = self.inner.read();
+        Ok(Sizes { data: inner.open()?.bytes, index: 0 })
+    }
+
+    fn check(&self, _: Progress<'_>) -> Result<()> {
+        self.inner.read().open().map(|_| ())
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut inner = self.inner.write();
+        *inner = Inner { closed: true, ..Inner::default() };
+        Ok(())
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::conformance::{self, random_commit, Medium, Model, Random};
+
+    struct Memory;
+
+    impl Medium for Memory {
+        fn open(&self) -> Arc<dyn Store> {
+            Arc::new(MemoryStore::new())
+        }
+
+        fn keeps(&self) -> bool {
+            false
+        }
+    }
+
+    #[test]
+    fn memory_conforms() {
+        conformance::run(&|| Box::new(Memory));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
+        #[test]
+        fn memory_matches_the_model(seed: u64) {
+            let (store, mut model, mut random) = (MemoryStore::new(), Model::new(), Random(seed));
+            for _ in 0..25 {
+                random_commit(&mut model, &mut random);
+                model.commit(&store);
+            }
+            conformance::compare(&store, &model);
+        }
+    }
+}

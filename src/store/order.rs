@@ -1,0 +1,99 @@
+//! What makes a commit continue a store, decided before anything of it is written.
+
+use std::collections::HashMap;
+
+use super::{Body, NewRow, Position, Relabel};
+use crate::error::{Error, Result};
+use crate::node::{LogId, Seq};
+
+/// The last seqs of the logs while a commit's rows are checked one after the other.
+#[derive(Default)]
+pub(crate) struct Staged {
+    seqs: HashMap<LogId, Seq>,
+    /// The log of the previous row, outside the map: nearly every commit is all one log.
+    latest: Option<(LogId, Seq)>,
+}
+
+impl Staged {
+    /// Starts behind `relabel`, which [`check_relabel`] accepted, of a log whose last seq is `last`.
+    pub(crate) fn new(relabel: Option<(&Relabel, Seq)>) -> Self {
+        let mut staged = Staged::default();
+        if let Some((relabel, last)) = relabel {
+            staged.seqs.insert(relabel.log.clone(), relabel.from.saturating_sub(1));
+            staged.seqs.insert(relabel.to.clone(), (last + 1).saturating_sub(relabel.from));
+        }
+        staged
+    }
+
+    /// Accepts `row` behind `end` and moves `end` to it; `stored` tells a log's last stored seq.
+    pub(crate) fn check(&mut self, row: &NewRow, end: &mut Position, stored: impl Fn(&LogId) -> Seq) -> Result<()> {
+        let next = match &row.body {
+            Body::Node(_) => Position::of(end.change + 1),
+            Body::Duplicate(_) => Position { change: end.change, duplicate: end.duplicate.saturating_add(1) },
+        };
+        if row.at != next {
+            return Err(conflict(row, &format!("its place should be {next:?}")));
+        }
+        match &row.body {
+            Body::Node(node) if node.key != row.key || node.change != row.at.change => {
+                return Err(conflict(row, "its node has another key or change"));
+            }
+            Body::Node(node) if node.seq != row.seq || node.log != row.log => {
+                return Err(conflict(row, "its node has another log or seq"));
+            }
+            Body::Duplicate(change) if *change == 0 || *change > end.change => {
+                return Err(conflict(row, &format!("it repeats change {change}, which is not stored")));
+            }
+            _ => {}
+        }
+        let last = self.last(&row.log, stored);
+        if row.seq != last + 1 {
+            return Err(conflict(row, &format!("the log ends at seq {last}")));
+        }
+        if row.seq == 1 && (row.log.is_empty() || row.log.len() > MAX_LOG_ID) {
+            return Err(conflict(row, &format!("a log id has 1 to {MAX_LOG_ID} bytes")));
+        }
+        self.set(&row.log, row.seq);
+        *end = row.at;
+        Ok(())
+    }
+
+    fn last(&self, log: &LogId, stored: impl Fn(&LogId) -> Seq) -> Seq {
+        match &self.latest {
+            Some((latest, seq)) if latest == log => *seq,
+            _ => self.seqs.get(log).copied().unwrap_or_else(|| stored(log)),
+        }
+    }
+
+    fn set(&mut self, log: &LogId, seq: Seq) {
+        match &mut self.latest {
+            Some((latest, at)) if latest == log => *at = seq,
+            latest => {
+                if let Some((log, seq)) = latest.replace((log.clone(), seq)) {
+                    self.seqs.insert(log, seq);
+                }
+            }
+        }
+    }
+}
+
+/// Longest log id stored, in bytes: a cuid has 25, and every store writes the id into its keys.
+pub(crate) const MAX_LOG_ID: usize = 1024;
+
+/// Checks that `relabel` cuts a log that has `last` entries, and that its target is new.
+pub(crate) fn check_relabel(relabel: &Relabel, last: Seq, target_exists: bool) -> Result<()> {
+    let Relabel { log, from, to } = relabel;
+    if *from == 0 || *from > last {
+        return Err(Error::Conflict(format!("relabel of log {log} from seq {from}: the log has {last} entries")));
+    }
+    if target_exists || log == to || to.is_empty() || to.len() > MAX_LOG_ID {
+        return Err(Error::Conflict(format!(
+            "relabel of log {log} to {to}: that id is in use or not 1 to {MAX_LOG_ID} bytes"
+        )));
+    }
+    Ok(())
+}
+
+fn conflict(row: &NewRow, why: &str) -> Error {
+    Error::Conflict(format!("entry {} of log {} at {:?}: {why}", row.seq, row.log, row.at))
+}
