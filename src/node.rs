@@ -173,7 +173,7 @@ pub fn key_of(links: &[Key], value: &[u8]) -> Key {
 fn decimal(mut n: usize, buffer: &mut [u8; 20]) -> &[u8] {
     let mut start = buffer.len();
     for (index, slot) in buffer.iter_mut().enumerate().rev() {
-        *slot = b'0' + (n % 10) as u8;
+        *slot = b'0' + u8::try_from(n % 10).unwrap_or(0);
         start = index;
         n /= 10;
         if n == 0 {

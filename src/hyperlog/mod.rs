@@ -1,23 +1,24 @@
 //! The log: one writer, any number of readers.
 //!
-//! [`plan`] decides, [`writer`] commits in groups and announces, [`feed`] keeps what is recent in memory,
+//! [`Log`] is the handle, [`plan`] decides, `writer` commits in groups and announces, [`feed`] keeps what is recent in memory,
 //! [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
 
 pub mod feed;
 pub mod import;
+mod log;
 pub mod parking;
 pub mod plan;
 pub mod verify;
-pub mod writer;
+mod writer;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-pub use self::writer::{Log, LogObserver, LogOptions};
+pub use self::log::{new_id, Log, LogObserver, LogOptions};
 use crate::error::{Error, Result};
 use crate::event::Encoding;
 use crate::node::{Change, Key, Links, LogId, Node, Seq, Signed};
@@ -93,12 +94,15 @@ pub struct Ack {
 /// A question answered later.
 pub type Reply<T> = oneshot::Receiver<Result<T>>;
 
+/// The asking side's end of a [`Reply`].
+pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
+
 /// A job for the writer.
 pub(crate) enum Job {
     Append(Vec<Append>),
-    Add { source: SourceId, nodes: Vec<(Incoming, Key)>, reply: oneshot::Sender<Result<Vec<Outcome>>> },
-    SetMeta { facts: Vec<(Meta, Option<Bytes>)>, reply: oneshot::Sender<Result<()>> },
-    ForkLocal { from: Seq, reply: oneshot::Sender<Result<LogId>> },
+    Add { source: SourceId, nodes: Vec<(Incoming, Key)>, reply: Answer<Vec<Outcome>> },
+    SetMeta { facts: Vec<(Meta, Option<Bytes>)>, reply: Answer<()> },
+    ForkLocal { from: Seq, reply: Answer<LogId> },
     Forget(SourceId),
 }
 

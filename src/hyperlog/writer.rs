@@ -1,99 +1,35 @@
 //! The single writer: takes what waits, plans it, commits it as one group, announces it.
 //!
-//! On a store that never blocks ([`Store::is_immediate`]) the caller's own thread does this under the writer lock;
-//! on others a thread of its own does ([`Log::run`]). Everything that waits while a commit is under way becomes the
-//! next commit, so one flush serves all of it.
+//! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's own thread
+//! does this under the writer lock; on others a thread of its own does ([`Log::run`]). Everything that waits while a
+//! commit is under way becomes the next commit, so one flush serves all of it.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
-use parking_lot::{Condvar, Mutex, RwLock};
-use tokio::sync::{oneshot, watch};
 
-use super::feed::Recent;
+use super::log::{new_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
-use super::{Ack, AckKind, Append, Incoming, Job, Outcome, Reply, SourceId, State};
+use super::{Ack, AckKind, Answer, Append, Incoming, Job, Outcome, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
-use crate::node::{key_of, Change, Digest, Key, LogId, Node, Seq};
-use crate::store::{
-    Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, ReadLimit, Relabel, Row, Sizes, Store,
-};
+use crate::node::{Change, Key, LogId, Seq};
+use crate::store::{Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
 
 /// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
 /// milliseconds.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
 
-/// Settings of a log.
-#[derive(Clone, Copy, Debug)]
-pub struct LogOptions {
-    /// Largest container accepted from `append`, in bytes.
-    pub max_event_size: usize,
-    /// Largest value accepted from peers, in bytes; above the former, so that peers may differ a little.
-    pub max_incoming_size: usize,
-    /// Bytes of unacknowledged appends.
-    pub max_pending: usize,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        LogOptions { max_event_size: 8 << 20, max_incoming_size: 32 << 20, max_pending: 256 << 20 }
-    }
-}
-
-/// Hears what the log did. Called by whichever thread committed; must not block or call back into the log's writer.
-pub trait LogObserver: Send + Sync {
-    /// Answers, in append order. They are announced before the rows they speak of become visible.
-    fn acks(&self, acks: Vec<Ack>);
-    /// More rows are visible.
-    fn advanced(&self);
-    /// Appends go to another log from now on: the old one is forked.
-    fn log_id_changed(&self, log: &LogId);
-    /// The store failed.
-    fn report(&self, error: Error);
-}
-
-struct Queue {
-    jobs: VecDeque<Job>,
-    closed: bool,
-}
-
-struct Writer {
-    planner: Planner,
-    parking: Parking,
-    id: [u8; ID_LEN],
-    counter: u32,
+pub(super) struct Writer {
+    pub(super) planner: Planner,
+    pub(super) parking: Parking,
+    pub(super) id: [u8; ID_LEN],
+    pub(super) counter: u32,
     /// Set when the store failed in a way that leaves its content unknown.
-    failed: Option<Error>,
-}
-
-/// A log on a store.
-pub struct Log {
-    store: Arc<dyn Store>,
-    options: LogOptions,
-    observer: Arc<dyn LogObserver>,
-    queue: Mutex<Queue>,
-    arrived: Condvar,
-    pending: AtomicUsize,
-    writer: Mutex<Writer>,
-    state: RwLock<State>,
-    recent: RwLock<Recent>,
-    end: watch::Sender<Position>,
-}
-
-/// A fresh id in the form of 1.x's cuids: `c` and 24 base-36 digits.
-///
-/// # Errors
-/// `Internal` if the system has no randomness.
-pub fn new_id() -> Result<LogId> {
-    let mut random = [0_u8; 24];
-    getrandom::fill(&mut random).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
-    let digits = random.iter().map(|byte| char::from_digit(u32::from(*byte) % 36, 36).unwrap_or('0'));
-    Ok(std::iter::once('c').chain(digits).collect::<String>().into())
+    pub(super) failed: Option<Error>,
 }
 
 fn now_ms() -> u64 {
@@ -101,265 +37,7 @@ fn now_ms() -> u64 {
 }
 
 impl Log {
-    /// Opens the log on an open store; gives it a log id if it has none. Blocks.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn open(store: Arc<dyn Store>, options: LogOptions, observer: Arc<dyn LogObserver>) -> Result<Arc<Self>> {
-        let state = store.state()?;
-        let local: LogId = match store.meta(&Meta::LogId)? {
-            Some(id) => String::from_utf8_lossy(&id).into(),
-            None => {
-                let id = new_id()?;
-                let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
-                store.commit(&Commit { meta, ..Commit::default() })?;
-                id
-            }
-        };
-        let mut id = [0_u8; ID_LEN];
-        getrandom::fill(&mut id).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
-        let planner = Planner::new(local, &state);
-        Ok(Arc::new(Log {
-            state: RwLock::new(state_of(&planner, &state)),
-            recent: RwLock::new(Recent::new(state.end)),
-            end: watch::Sender::new(state.end),
-            writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None }),
-            queue: Mutex::new(Queue { jobs: VecDeque::new(), closed: false }),
-            arrived: Condvar::new(),
-            pending: AtomicUsize::new(0),
-            store,
-            options,
-            observer,
-        }))
-    }
-
-    /// Does the writing until [`Log::close`]; for stores that block, on a thread of its own.
-    pub fn run(&self) {
-        loop {
-            let mut queue = self.queue.lock();
-            while queue.jobs.is_empty() && !queue.closed {
-                self.arrived.wait(&mut queue);
-            }
-            if queue.jobs.is_empty() {
-                return;
-            }
-            let group = take_group(&mut queue.jobs);
-            drop(queue);
-            self.write(&mut self.writer.lock(), group);
-        }
-    }
-
-    fn submit(&self, job: Job) {
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            drop(queue);
-            self.refuse(job, &Error::Closed("it accepts nothing more"));
-            return;
-        }
-        queue.jobs.push_back(job);
-        drop(queue);
-        if self.store.is_immediate() {
-            self.drain();
-        } else {
-            self.arrived.notify_one();
-        }
-    }
-
-    fn drain(&self) {
-        let mut writer = self.writer.lock();
-        loop {
-            let group = take_group(&mut self.queue.lock().jobs);
-            if group.is_empty() {
-                return;
-            }
-            self.write(&mut writer, group);
-        }
-    }
-
-    /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`].
-    pub fn append(&self, appends: Vec<Append>) {
-        let bytes = appends.iter().map(append_cost).sum();
-        self.pending.fetch_add(bytes, Ordering::Relaxed);
-        self.submit(Job::Append(appends));
-    }
-
-    /// Bytes of appends not yet answered.
-    #[must_use]
-    pub fn pending(&self) -> usize {
-        self.pending.load(Ordering::Relaxed)
-    }
-
-    /// Offers nodes from a peer, in the peer's order. The answer has one outcome per node and comes when the added
-    /// ones are durable. A session has one group under way at a time, which bounds the queue.
-    pub fn add(&self, source: SourceId, nodes: Vec<Incoming>) -> Reply<Vec<Outcome>> {
-        // Hashing is most of the work and needs no lock.
-        let nodes = nodes
-            .into_iter()
-            .map(|node| {
-                let key = key_of(&node.links, &node.value);
-                (node, key)
-            })
-            .collect();
-        let (reply, receiver) = oneshot::channel();
-        self.submit(Job::Add { source, nodes, reply });
-        receiver
-    }
-
-    /// Drops what a finished session has parked.
-    pub fn forget(&self, source: SourceId) {
-        self.submit(Job::Forget(source));
-    }
-
-    /// Sets or deletes facts, durably and atomically.
-    pub fn set_meta(&self, facts: Vec<(Meta, Option<Bytes>)>) -> Reply<()> {
-        let (reply, receiver) = oneshot::channel();
-        self.submit(Job::SetMeta { facts, reply });
-        receiver
-    }
-
-    /// Goes on under a new log id because peers hold something else under `(local log, from)`: our tail from there
-    /// moves to the new log, so that both versions exist everywhere.
-    pub fn fork_local(&self, from: Seq) -> Reply<LogId> {
-        let (reply, receiver) = oneshot::channel();
-        self.submit(Job::ForkLocal { from, reply });
-        receiver
-    }
-
-    /// Runs `read` over the state as of the last commit. It holds a lock: no blocking inside.
-    pub fn with_state<T>(&self, read: impl FnOnce(&State) -> T) -> T {
-        read(&self.state.read())
-    }
-
-    /// Last seq of a log, 0 if it is unknown.
-    #[must_use]
-    pub fn seq(&self, log: &str) -> Seq {
-        self.state.read().seq(log)
-    }
-
-    /// Heads of all logs.
-    #[must_use]
-    pub fn logs(&self) -> Vec<LogHead> {
-        self.state.read().logs.values().cloned().collect()
-    }
-
-    /// The last place stored.
-    #[must_use]
-    pub fn end(&self) -> Position {
-        self.state.read().end
-    }
-
-    /// Id of the log that appends go to.
-    #[must_use]
-    pub fn log_id(&self) -> LogId {
-        self.state.read().log_id.clone()
-    }
-
-    /// Nodes that nothing links to. Waits for a commit under way.
-    #[must_use]
-    pub fn heads(&self) -> Vec<Located> {
-        self.writer.lock().planner.heads().cloned().collect()
-    }
-
-    /// Digest over all logs: blake3 over, for each log in order of its id, the id, its seq and its digest. Equal on two
-    /// stores exactly when they hold the same logs.
-    #[must_use]
-    pub fn digest(&self) -> Digest {
-        let mut logs = self.logs();
-        logs.sort_by(|a, b| a.log.cmp(&b.log));
-        let mut hasher = blake3::Hasher::new();
-        for log in &logs {
-            hasher.update(&(log.log.len() as u64).to_le_bytes());
-            hasher.update(log.log.as_bytes());
-            hasher.update(&log.seq.to_le_bytes());
-            hasher.update(&log.digest.0);
-        }
-        Digest(*hasher.finalize().as_bytes())
-    }
-
-    /// Follows the end of what is stored.
-    #[must_use]
-    pub fn watch(&self) -> watch::Receiver<Position> {
-        self.end.subscribe()
-    }
-
-    /// Rows after `after`, without blocking; `None` if they are only on the medium.
-    #[must_use]
-    pub fn read_recent(&self, after: Position, limit: ReadLimit) -> Option<Vec<Row>> {
-        if self.store.is_immediate() {
-            return self.store.read(after, limit).ok();
-        }
-        self.recent.read().read(after, limit)
-    }
-
-    /// Rows after `after`. May block.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
-        match self.read_recent(after, limit) {
-            Some(rows) => Ok(rows),
-            None => self.store.read(after, limit),
-        }
-    }
-
-    /// A node. May block.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn node(&self, key: &Key) -> Result<Option<Node>> {
-        self.store.node(key)
-    }
-
-    /// An entry of a log. May block.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
-        self.store.entry(log, seq)
-    }
-
-    /// Digest of a log after `seq` entries. May block.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn digest_at(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
-        self.store.digest(log, seq)
-    }
-
-    /// A fact. May block.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
-        self.store.meta(key)
-    }
-
-    /// Bytes on the medium. May block.
-    ///
-    /// # Errors
-    /// The store's.
-    pub fn sizes(&self) -> Result<Sizes> {
-        self.store.sizes()
-    }
-
-    /// The store, for work that needs all of it (verify, import).
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
-    /// Accepts nothing more. What waits is still written and answered: by [`Log::run`] before it returns, or here.
-    pub fn close(&self) {
-        self.queue.lock().closed = true;
-        self.arrived.notify_all();
-        if self.store.is_immediate() {
-            self.drain();
-        }
-    }
-
-    // ---- writing
-
-    fn write(&self, writer: &mut Writer, jobs: Vec<Job>) {
+    pub(super) fn write(&self, writer: &mut Writer, jobs: Vec<Job>) {
         let mut group = Group::default();
         for job in jobs {
             if let Some(error) = &writer.failed {
@@ -427,7 +105,7 @@ impl Log {
         group: &mut Group,
         source: SourceId,
         nodes: Vec<(Incoming, Key)>,
-        reply: oneshot::Sender<Result<Vec<Outcome>>>,
+        reply: Answer<Vec<Outcome>>,
     ) {
         let planned = self.lookup(&nodes).and_then(|mut lookup| {
             let mut outcomes = Vec::with_capacity(nodes.len());
@@ -544,21 +222,12 @@ impl Log {
         let end = writer.planner.end();
         {
             let mut state = self.state.write();
-            let mut rest = rows.iter().rev().peekable();
-            let mut done: Vec<&LogId> = Vec::new();
-            while let Some(row) = rest.next() {
-                if rest.peek().is_some() && done.last().is_some_and(|log| **log == row.log) || done.contains(&&row.log)
-                {
-                    continue;
-                }
-                done.push(&row.log);
+            for row in rows.chunk_by(|a, b| a.log == b.log).filter_map(<[NewRow]>::last) {
                 match state.logs.get_mut(&row.log) {
                     Some(head) => (head.seq, head.digest) = (row.seq, row.digest),
                     None => {
-                        drop(state.logs.insert(
-                            row.log.clone(),
-                            LogHead { log: row.log.clone(), seq: row.seq, digest: row.digest },
-                        ))
+                        let head = LogHead { log: row.log.clone(), seq: row.seq, digest: row.digest };
+                        state.logs.insert(row.log.clone(), head);
                     }
                 }
             }
@@ -611,7 +280,7 @@ impl Log {
         }
     }
 
-    fn refuse(&self, job: Job, error: &Error) {
+    pub(super) fn refuse(&self, job: Job, error: &Error) {
         match job {
             Job::Append(appends) => {
                 self.pending.fetch_sub(appends.iter().map(append_cost).sum(), Ordering::Relaxed);
@@ -652,8 +321,8 @@ struct Group {
     commit: Commit,
     acks: Vec<Planned>,
     answered: usize,
-    nodes: Vec<(Vec<Outcome>, oneshot::Sender<Result<Vec<Outcome>>>)>,
-    facts: Vec<oneshot::Sender<Result<()>>>,
+    nodes: Vec<(Vec<Outcome>, Answer<Vec<Outcome>>)>,
+    facts: Vec<Answer<()>>,
 }
 
 enum Planned {
@@ -693,7 +362,7 @@ impl Lookup for StoreLookup<'_> {
     }
 }
 
-fn state_of(planner: &Planner, state: &crate::store::StoreState) -> State {
+pub(super) fn state_of(planner: &Planner, state: &crate::store::StoreState) -> State {
     State {
         end: state.end,
         log_id: planner.local().clone(),
@@ -701,7 +370,7 @@ fn state_of(planner: &Planner, state: &crate::store::StoreState) -> State {
     }
 }
 
-fn append_cost(append: &Append) -> usize {
+pub(super) fn append_cost(append: &Append) -> usize {
     event::encoded_len(append.name.len(), append.payload.len())
 }
 
@@ -713,7 +382,7 @@ fn job_cost(job: &Job) -> usize {
     }
 }
 
-fn take_group(jobs: &mut VecDeque<Job>) -> Vec<Job> {
+pub(super) fn take_group(jobs: &mut VecDeque<Job>) -> Vec<Job> {
     let mut bytes = 0;
     let mut group = Vec::new();
     while bytes < MAX_GROUP_BYTES {

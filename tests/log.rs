@@ -1,0 +1,331 @@
+//! The log as its users see it: appends, nodes from peers, failures of the store.
+
+mod common;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::*;
+use hyperemitter::error::{Error, Result};
+use hyperemitter::hyperlog::import::import;
+use hyperemitter::hyperlog::verify::verify;
+use hyperemitter::hyperlog::{Incoming, Log, LogOptions, Outcome, SourceId};
+use hyperemitter::node::{Digest, Key, LogId, Node, Seq};
+use hyperemitter::store::memory::MemoryStore;
+use hyperemitter::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
+
+const PEER: SourceId = SourceId(1);
+
+fn add(log: &Log, nodes: Vec<Incoming>) -> Vec<&'static str> {
+    add_from(log, PEER, nodes)
+}
+
+fn add_from(log: &Log, source: SourceId, nodes: Vec<Incoming>) -> Vec<&'static str> {
+    let outcomes = log.add(source, nodes).blocking_recv().unwrap().unwrap();
+    outcomes
+        .into_iter()
+        .map(|outcome| match outcome {
+            Outcome::Added => "added",
+            Outcome::Known => "known",
+            Outcome::Parked => "parked",
+            Outcome::Refused(error) => error.code(),
+        })
+        .collect()
+}
+
+fn audit(log: &Log) {
+    verify(log.store().as_ref(), &mut |_, _| {}).unwrap();
+}
+
+#[test]
+fn an_append_links_to_all_heads_and_is_answered_with_its_node() {
+    let (log, heard) = in_memory();
+    let (a, key_a) = node("peer-a", 1, &[], "a");
+    let (b, key_b) = node("peer-b", 1, &[], "b");
+    assert_eq!(add(&log, vec![a, b]), ["added", "added"]);
+    emit(&log, "mine");
+    let ack = heard.acks.lock().pop().unwrap();
+    let mine = ack.result.unwrap().unwrap();
+    let mut heads = [key_a, key_b];
+    heads.sort();
+    assert_eq!(mine.links.as_slice(), heads);
+    assert_eq!((mine.change, mine.seq, &mine.log), (3, 1, &log.log_id()));
+    assert_eq!(log.heads().iter().map(|head| head.key).collect::<Vec<_>>(), [mine.key]);
+    audit(&log);
+}
+
+#[test]
+fn equal_payloads_from_equal_heads_stay_two_events() {
+    let (one, _) = in_memory();
+    let (two, _) = in_memory();
+    emit(&one, "same");
+    emit(&two, "same");
+    assert_eq!(add(&one, offered(rows(&two))), ["added"]);
+    assert_eq!(payloads(&one), ["same", "same"]);
+}
+
+#[test]
+fn nodes_in_any_order_are_stored_causes_first() {
+    let mut nodes = chain("peer", 50);
+    nodes.reverse();
+    let (log, _) = in_memory();
+    let outcomes = add(&log, nodes);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == "parked").count(), 49);
+    assert_eq!(log.seq("peer"), 50);
+    assert_eq!(payloads(&log), (1..=50).map(|seq| format!("peer {seq}")).collect::<Vec<_>>());
+    audit(&log);
+}
+
+#[test]
+fn what_one_session_brings_releases_what_another_parked() {
+    let nodes = chain("peer", 3);
+    let (log, _) = in_memory();
+    assert_eq!(add_from(&log, SourceId(1), vec![nodes[2].clone()]), ["parked"]);
+    assert_eq!(add_from(&log, SourceId(2), nodes[..2].to_vec()), ["added", "added"]);
+    assert_eq!(log.seq("peer"), 3);
+}
+
+#[test]
+fn a_finished_session_leaves_nothing_parked() {
+    let nodes = chain("peer", 2);
+    let (log, _) = in_memory();
+    assert_eq!(add(&log, vec![nodes[1].clone()]), ["parked"]);
+    log.forget(PEER);
+    assert_eq!(add_from(&log, SourceId(2), vec![nodes[0].clone()]), ["added"]);
+    assert_eq!(log.seq("peer"), 1);
+}
+
+#[test]
+fn a_node_under_a_second_log_becomes_a_further_entry() {
+    let (log, _) = in_memory();
+    let nodes = chain("first", 2);
+    let again: Vec<Incoming> = nodes.iter().map(|node| Incoming { log: "second".into(), ..node.clone() }).collect();
+    assert_eq!(add(&log, nodes.clone()), ["added", "added"]);
+    assert_eq!(add(&log, again.clone()), ["added", "added"]);
+    assert_eq!(add(&log, again), ["known", "known"]);
+    assert_eq!(payloads(&log).len(), 2);
+    let places: Vec<(u64, u32)> = rows(&log).iter().map(|row| (row.at.change, row.at.duplicate)).collect();
+    assert_eq!(places, [(1, 0), (2, 0), (2, 1), (2, 2)]);
+    assert_eq!((log.seq("first"), log.seq("second")), (2, 2));
+    audit(&log);
+}
+
+#[test]
+fn a_node_without_seq_takes_the_next_one_once() {
+    let (log, _) = in_memory();
+    let (mut bare, _) = node("peer", 0, &[], "bare");
+    bare.claimed = None;
+    assert_eq!(add(&log, vec![bare.clone(), bare]), ["added", "known"]);
+    assert_eq!(log.seq("peer"), 1);
+}
+
+#[test]
+fn a_false_key_is_refused() {
+    let (log, _) = in_memory();
+    let (mut forged, _) = node("peer", 1, &[], "x");
+    forged.claimed = Some(Key([1; 32]));
+    assert_eq!(add(&log, vec![forged]), ["ERR_HYPER_CHECKSUM_MISMATCH"]);
+    assert_eq!(log.end(), Position::START);
+}
+
+#[test]
+fn a_fork_is_named_with_both_keys() {
+    let (log, _) = in_memory();
+    let (ours, our_key) = node("peer", 1, &[], "ours");
+    let (theirs, their_key) = node("peer", 1, &[], "theirs");
+    assert_eq!(add(&log, vec![ours]), ["added"]);
+    let outcome = log.add(PEER, vec![theirs]).blocking_recv().unwrap().unwrap().remove(0);
+    let Outcome::Refused(Error::Fork { log: id, seq, ours, theirs }) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((id.as_str(), seq, ours, theirs), ("peer", 1, our_key, their_key));
+}
+
+#[test]
+fn our_own_tail_gives_way_to_what_peers_hold_and_both_survive() {
+    let (backup, _) = in_memory();
+    emit(&backup, "shared");
+    let shared = offered(rows(&backup));
+    // The peer saw two more events of ours, which the restored store has lost.
+    let (peer, _) = in_memory();
+    add(&peer, shared.clone());
+    emit(&backup, "lost 2");
+    emit(&backup, "lost 3");
+    let id = backup.log_id();
+    let lost = offered(rows(&backup)[1..].to_vec());
+    add(&peer, lost.clone());
+
+    let store = Arc::new(MemoryStore::new());
+    let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
+    store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+    let (restored, _) = open(store);
+    add(&restored, shared);
+    emit(&restored, "new");
+    assert_eq!(add(&restored, lost[..1].to_vec()), ["ERR_HYPER_FORK"]);
+
+    let renamed = restored.fork_local(2).blocking_recv().unwrap().unwrap();
+    assert_ne!(renamed, id);
+    assert_eq!((restored.seq(&id), restored.seq(&renamed), restored.log_id()), (1, 1, renamed.clone()));
+    assert_eq!(add(&restored, lost), ["added", "added"]);
+    emit(&restored, "after");
+    audit(&restored);
+    add(&peer, offered(rows(&restored)));
+    audit(&peer);
+    assert_eq!(peer.digest(), restored.digest());
+    let mut all = payloads(&peer);
+    all.sort();
+    assert_eq!(all, ["after", "lost 2", "lost 3", "new", "shared"]);
+}
+
+#[test]
+fn a_lost_tail_of_our_own_log_is_taken_back() {
+    let (original, _) = in_memory();
+    (0..3).for_each(|n| emit(&original, &n.to_string()));
+    let store = Arc::new(MemoryStore::new());
+    let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(original.log_id().as_bytes())))];
+    store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+    let (restored, _) = open(store);
+    assert_eq!(add(&restored, offered(rows(&original))), ["added", "added", "added"]);
+    emit(&restored, "next");
+    assert_eq!(restored.seq(&original.log_id()), 4);
+}
+
+#[test]
+fn digests_are_equal_exactly_when_the_logs_are() {
+    let (one, _) = in_memory();
+    let (two, _) = in_memory();
+    assert_eq!(one.digest(), two.digest());
+    emit(&one, "a");
+    emit(&one, "b");
+    assert_ne!(one.digest(), two.digest());
+    add(&two, offered(rows(&one)[..1].to_vec()));
+    assert_ne!(one.digest(), two.digest());
+    add(&two, offered(rows(&one)[1..].to_vec()));
+    assert_eq!(one.digest(), two.digest());
+}
+
+#[test]
+fn bad_appends_are_answered_in_order_and_store_nothing() {
+    let options = LogOptions { max_event_size: 100, ..LogOptions::default() };
+    let (log, heard) = open_with(Arc::new(MemoryStore::new()), options);
+    log.append(vec![event("ok", "1"), event("ok", &"x".repeat(100)), event("__proto__", "2"), event("ok", "3")]);
+    assert_eq!(heard.take(), [Ok(1), Err("ERR_HYPER_TOO_LARGE"), Err("ERR_HYPER_RESERVED_NAME"), Ok(2)]);
+    assert_eq!(log.pending(), 0);
+    log.close();
+    emit(&log, "late");
+    assert_eq!(heard.take(), [Err("ERR_HYPER_CLOSED")]);
+    assert_eq!((payloads(&log), log.pending()), (vec!["1".to_owned(), "3".to_owned()], 0));
+}
+
+#[test]
+fn more_than_may_wait_is_refused_and_the_rest_goes_on() {
+    let options = LogOptions { max_pending: 10_000, ..LogOptions::default() };
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard) = open_with(store, options);
+    for _ in 0..1000 {
+        emit(&log, "x");
+    }
+    log.close();
+    log.run();
+    let answers = heard.take();
+    assert_eq!(answers.len(), 1000);
+    assert!(answers.contains(&Err("ERR_HYPER_BACKLOG")));
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), payloads(&log).len());
+    assert_eq!(log.pending(), 0);
+}
+
+/// A store that fails when told, and can pretend to need a writer thread.
+#[derive(Default)]
+struct Flaky {
+    inner: MemoryStore,
+    failing: AtomicBool,
+    waits: bool,
+}
+
+impl Store for Flaky {
+    fn state(&self) -> Result<StoreState> {
+        self.inner.state()
+    }
+    fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
+        self.inner.locate(keys)
+    }
+    fn node(&self, key: &Key) -> Result<Option<Node>> {
+        self.inner.node(key)
+    }
+    fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
+        self.inner.entry(log, seq)
+    }
+    fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
+        self.inner.digest(log, seq)
+    }
+    fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
+        self.inner.read(after, limit)
+    }
+    fn commit(&self, commit: &Commit) -> Result<()> {
+        if self.failing.load(Ordering::SeqCst) {
+            return Err(Error::ForeignStore("out of order".into()));
+        }
+        self.inner.commit(commit)
+    }
+    fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
+        self.inner.meta(key)
+    }
+    fn sizes(&self) -> Result<Sizes> {
+        self.inner.sizes()
+    }
+    fn check(&self, progress: Progress<'_>) -> Result<()> {
+        self.inner.check(progress)
+    }
+    fn close(&self) -> Result<()> {
+        self.inner.close()
+    }
+    fn is_immediate(&self) -> bool {
+        !self.waits
+    }
+}
+
+#[test]
+fn a_failed_commit_answers_everyone_and_the_log_goes_on_when_the_store_recovers() {
+    let store = Arc::new(Flaky::default());
+    let (log, heard) = open(store.clone());
+    emit(&log, "before");
+    store.failing.store(true, Ordering::SeqCst);
+    emit(&log, "failed");
+    let refused = log.add(PEER, chain("peer", 2)).blocking_recv().unwrap();
+    assert_eq!(refused.unwrap_err().code(), "ERR_HYPER_STORE");
+    store.failing.store(false, Ordering::SeqCst);
+    emit(&log, "after");
+    assert_eq!(heard.take(), [Ok(1), Err("ERR_HYPER_STORE"), Ok(2)]);
+    assert_eq!(heard.reports.lock().len(), 2);
+    assert_eq!(add(&log, chain("peer", 2)), ["added", "added"]);
+    assert_eq!(payloads(&log), ["before", "after", "peer 1", "peer 2"]);
+    audit(&log);
+}
+
+#[test]
+fn what_waits_becomes_one_commit_and_close_finishes_it() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard) = open(store);
+    let writer = {
+        let log = log.clone();
+        std::thread::spawn(move || log.run())
+    };
+    for n in 0..1000 {
+        emit(&log, &n.to_string());
+    }
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(heard.take(), (1..=1000).map(Ok).collect::<Vec<_>>());
+    assert_eq!(payloads(&log), (0..1000).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn an_import_keeps_logs_and_keys_and_may_be_repeated() {
+    let (source, _) = in_memory();
+    add(&source, chain("peer", 3000));
+    emit(&source, "mine");
+    let (target, _) = in_memory();
+    assert_eq!(import(&target, source.store().as_ref(), &mut |_, _| {}).unwrap(), 3001);
+    assert_eq!(import(&target, source.store().as_ref(), &mut |_, _| {}).unwrap(), 0);
+    assert_eq!(target.digest(), source.digest());
+    audit(&target);
+}
