@@ -1,0 +1,61 @@
+'use strict'
+
+/**
+ * Brings a checkout to the state that every other command needs: npm packages installed, addon built.
+ * Uses nothing that is not in Node.js, so that it can be the first thing run. What is up to date is left alone.
+ *
+ *   node scripts/setup.js              packages of the root, then the addon (release)
+ *   node scripts/setup.js --debug      the same with an unoptimised addon
+ *   node scripts/setup.js --packages   packages only, without Rust
+ *   node scripts/setup.js --tests      everything, and the packages that tests bring along
+ */
+
+const { spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const path = require('node:path')
+
+const root = path.join(__dirname, '..')
+
+/** Runs a command in `cwd`; ends this process with its exit code when it fails. */
+function run (command, args, cwd = root) {
+  // npm and npx are command files on Windows, which only a shell can start.
+  const { status, error } = spawnSync(command, args, { cwd, stdio: 'inherit', shell: process.platform === 'win32' })
+  if (error) console.error(`cannot run ${command}: ${error.message}`)
+  if (error || status !== 0) process.exit(status || 1)
+}
+
+/** Installs what the lock file in `folder` says, unless that has been done since the lock file changed. */
+function install (folder) {
+  const lock = path.join(folder, 'package-lock.json')
+  const mark = path.join(folder, 'node_modules', '.package-lock.json')
+  if (fs.existsSync(mark) && fs.statSync(mark).mtimeMs >= fs.statSync(lock).mtimeMs) return
+  console.log(`installing npm packages in ${path.relative(root, folder) || 'the checkout'}`)
+  run('npm', ['ci', '--no-audit', '--no-fund'], folder)
+}
+
+/** Folders under `folder` with a lock file of their own: other people's packages that tests compare or combine us with. */
+function lockedFolders (folder) {
+  return fs.readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && entry.name !== 'node_modules')
+    .map((entry) => path.join(folder, entry.name))
+    .flatMap((child) => [
+      ...fs.existsSync(path.join(child, 'package-lock.json')) ? [child] : [],
+      ...lockedFolders(child)
+    ])
+}
+
+/** Builds the addon and its generated loader. Cargo knows what is up to date. */
+function build (debug) {
+  const { status } = spawnSync('cargo', ['--version'], { shell: process.platform === 'win32' })
+  if (status !== 0) {
+    console.error('Rust is needed to build hyperemitter from source: https://rustup.rs')
+    process.exit(1)
+  }
+  run('npx', ['napi', 'build', '--platform', ...debug ? [] : ['--release'], '--no-const-enum',
+    '--js', 'binding.js', '--dts', 'binding.d.ts', '--', '--locked'])
+}
+
+const flags = process.argv.slice(2)
+install(root)
+if (flags.includes('--tests')) lockedFolders(path.join(root, '__test__')).forEach(install)
+if (!flags.includes('--packages')) build(flags.includes('--debug'))
