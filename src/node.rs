@@ -3,7 +3,9 @@
 //! A node's key is hyperlog 4.12.1's: SHA-256 over length-framed links, then the length-framed value
 //! (docs/DESIGN.md, "Node identity").
 
+use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -59,6 +61,28 @@ pub struct Signed {
     pub identity: Option<Bytes>,
     /// hyperlog `signature`.
     pub signature: Option<Bytes>,
+}
+
+/// A map from keys. Hashing them again would cost more than the look-up.
+pub type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
+
+/// Keys are SHA-256: eight of their bytes are hash enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The array's length, the same for every key.
+    fn write_usize(&mut self, _: usize) {}
 }
 
 const HEX: &[u8; 16] = b"0123456789abcdef";

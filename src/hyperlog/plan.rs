@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::Incoming;
 use crate::error::{Error, Result};
-use crate::node::{key_of, Digest, Key, Links, LogId, Node, Seq};
+use crate::node::{key_of, Digest, Key, KeyMap, Links, LogId, Node, Seq};
 use crate::store::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, StoreState};
 
 /// Links of one node at the most. Heads beyond it stay heads and are linked by a later append; 64 Ki links are
@@ -54,7 +54,7 @@ pub struct Planner {
     heads: BTreeMap<Key, Located>,
     logs: HashMap<LogId, Head>,
     /// Nodes planned in the group under way, which the store does not know yet.
-    fresh: HashMap<Key, Located>,
+    fresh: KeyMap<Located>,
 }
 
 impl Planner {
@@ -66,7 +66,7 @@ impl Planner {
             end: state.end,
             heads: state.heads.iter().map(|head| (head.key, head.clone())).collect(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
-            fresh: HashMap::new(),
+            fresh: KeyMap::default(),
         }
     }
 

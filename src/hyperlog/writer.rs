@@ -4,7 +4,7 @@
 //! does this under the writer lock; on others a thread of its own does ([`Log::run`]). Everything that waits while a
 //! commit is under way becomes the next commit, so one flush serves all of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -16,7 +16,7 @@ use super::plan::{Lookup, Planner, Verdict};
 use super::{Ack, AckKind, Answer, Append, Incoming, Job, Outcome, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
-use crate::node::{Change, Key, LogId, Seq};
+use crate::node::{Change, Key, KeyMap, LogId, Seq};
 use crate::store::{Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
 
 /// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
@@ -122,7 +122,7 @@ impl Log {
     }
 
     fn lookup(&self, nodes: &[(Incoming, Key)]) -> Result<StoreLookup<'_>> {
-        let mut found = HashMap::new();
+        let mut found = KeyMap::default();
         if !self.store.is_immediate() {
             let mut keys: Vec<Key> =
                 nodes.iter().flat_map(|(node, key)| node.links.iter().chain(std::iter::once(key))).copied().collect();
@@ -346,7 +346,7 @@ impl Planned {
 
 struct StoreLookup<'a> {
     store: &'a dyn Store,
-    found: HashMap<Key, Option<Located>>,
+    found: KeyMap<Option<Located>>,
 }
 
 impl Lookup for StoreLookup<'_> {

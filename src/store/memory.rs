@@ -3,7 +3,6 @@
 //! Nothing is copied: values are reference-counted slices of what the caller handed over.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -13,7 +12,7 @@ use super::{
     Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
 };
 use crate::error::{Error, Result};
-use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::node::{Digest, Key, KeyMap, LogId, Node, Seq};
 
 /// Rows per block of the row list: growing the list must never copy it.
 const BLOCK: usize = 4096;
@@ -33,8 +32,8 @@ struct Inner {
     end: Position,
     rows: Rows,
     /// Index of each node's row.
-    places: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
-    heads: HashMap<Key, usize, BuildHasherDefault<KeyHasher>>,
+    places: KeyMap<usize>,
+    heads: KeyMap<usize>,
     logs: HashMap<LogId, LogRows>,
     facts: HashMap<Meta, Bytes>,
     bytes: u64,
@@ -66,25 +65,6 @@ struct Rows {
     len: usize,
     /// Duplicates among them; while there are none, a row's index is its change minus 1.
     duplicates: usize,
-}
-
-/// Keys are SHA-256: eight of their bytes are hash enough.
-#[derive(Default)]
-pub(crate) struct KeyHasher(u64);
-
-impl Hasher for KeyHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        if let Some(first) = bytes.first_chunk::<8>() {
-            self.0 = u64::from_le_bytes(*first);
-        }
-    }
-
-    /// The array's length, the same for every key.
-    fn write_usize(&mut self, _: usize) {}
 }
 
 impl Stored {
