@@ -96,6 +96,19 @@ pub enum Error {
         /// Key held by the peer.
         theirs: Key,
     },
+    /// An event that would crash 1.x peers; links to them end before it.
+    #[error("{log}/{seq} cannot be sent to hyperemitter 1.x peers: {reason}; links to them stay closed until they are upgraded")]
+    Harmful {
+        /// The log.
+        log: String,
+        /// Position in it.
+        seq: u64,
+        /// What about it is harmful.
+        reason: String,
+    },
+    /// A peer with which this emitter cannot replicate.
+    #[error("{0}")]
+    Incompatible(String),
     /// A peer broke the protocol; only its session ends.
     #[error("protocol violation by peer: {0}")]
     Protocol(String),
@@ -167,6 +180,8 @@ impl Error {
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",
             Error::ChecksumMismatch { .. } => "ERR_HYPER_CHECKSUM_MISMATCH",
             Error::Fork { .. } => "ERR_HYPER_FORK",
+            Error::Harmful { .. } => "ERR_HYPER_HARMFUL",
+            Error::Incompatible(_) => "ERR_HYPER_INCOMPATIBLE",
             Error::Protocol(_) => "ERR_HYPER_PROTOCOL",
             Error::Connect { .. } => "ERR_HYPER_CONNECT",
             Error::Listen { .. } => "ERR_HYPER_LISTEN",

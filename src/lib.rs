@@ -10,4 +10,5 @@ pub mod error;
 pub mod event;
 pub mod hyperlog;
 pub mod node;
+pub mod protocol;
 pub mod store;

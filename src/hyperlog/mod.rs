@@ -11,6 +11,7 @@ mod log;
 pub mod parking;
 pub mod plan;
 pub mod verify;
+mod view;
 mod writer;
 
 use std::sync::Arc;
@@ -19,44 +20,15 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use self::log::{new_id, Log, LogObserver, LogOptions};
-use crate::error::{Error, Result};
+pub use crate::protocol::{Incoming, Outcome};
+use crate::error::Result;
 use crate::event::Encoding;
-use crate::node::{Change, Key, Links, LogId, Node, Seq, Signed};
+use crate::node::{Change, Key, LogId, Node, Seq};
 use crate::store::{LogHead, Meta, Position};
 
 /// One replication session, for the quota of what it may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u64);
-
-/// A node as a peer sent it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Incoming {
-    /// Log under which the peer has it.
-    pub log: LogId,
-    /// Position in that log; 0 if the peer gave none (1.x then takes the next one).
-    pub seq: Seq,
-    /// Keys of its causes, in hashed order.
-    pub links: Links,
-    /// The event container.
-    pub value: Bytes,
-    /// Identity and signature, unchecked.
-    pub signed: Option<Arc<Signed>>,
-    /// The key the peer claims; `None` if it gave none, which skips the comparison.
-    pub claimed: Option<Key>,
-}
-
-/// What became of an incoming node.
-#[derive(Clone, Debug)]
-pub enum Outcome {
-    /// Stored, durably.
-    Added,
-    /// It was stored already.
-    Known,
-    /// Set aside until something it depends on arrives.
-    Parked,
-    /// It can never be stored; the session decides what that means for the link.
-    Refused(Error),
-}
 
 /// An event to append.
 #[derive(Clone, Debug)]

@@ -1,0 +1,266 @@
+//! Compact batches of nodes between 2.x peers (docs/DESIGN.md, "Wire").
+//!
+//! Keys are not sent: the receiver recomputes them anyway. A link to one of the last [`RECENT`] nodes on the link
+//! costs a byte instead of a key, a log id costs its index in the sender's table, and a node that continues its
+//! log right behind the one before costs neither log nor seq.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use smallvec::SmallVec;
+
+use super::incoming::Incoming;
+use super::intake::detach;
+use super::message::{check_log_id, MAX_LINKS};
+use super::session::MAX_LOGS;
+use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
+use crate::error::{Error, Result};
+use crate::node::{key_of, Key, Links, LogId, Seq, Signed};
+use crate::store::Row;
+
+/// Nodes that a link can name by their distance.
+pub const RECENT: usize = 64;
+
+/// A batch is sent when it has grown to this many bytes.
+pub const CHUNK: usize = 64 * 1024;
+
+const LINKS: u8 = 0b11;
+const LINK_NONE: u8 = 0;
+const LINK_PREVIOUS: u8 = 1;
+const LINK_LIST: u8 = 2;
+const CONTINUES: u8 = 0b100;
+const SIGNED: u8 = 0b1000;
+const RESERVED: u8 = !0b1111;
+
+const IDENTITY: u64 = 1;
+const SIGNATURE: u64 = 2;
+
+/// What both ends remember from one node to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    log: Option<usize>,
+    seq: Seq,
+    /// Latest first.
+    keys: VecDeque<Key>,
+}
+
+impl Memory {
+    fn push(&mut self, log: usize, seq: Seq, key: Key) {
+        self.log = Some(log);
+        self.seq = seq;
+        self.keys.push_front(key);
+        self.keys.truncate(RECENT);
+    }
+
+    fn continues(&self, log: usize, seq: Seq) -> bool {
+        self.log == Some(log) && self.seq.checked_add(1) == Some(seq)
+    }
+}
+
+/// Writes batches.
+#[derive(Debug, Default)]
+pub struct Writer {
+    table: HashMap<LogId, usize>,
+    memory: Memory,
+    fresh: Vec<LogId>,
+    rows: BytesMut,
+}
+
+impl Writer {
+    /// Forgets all indices: a new vector begins.
+    pub fn reset_table(&mut self) {
+        self.table.clear();
+        self.memory.log = None;
+    }
+
+    /// Gives `log` the next index, as a vector does.
+    pub fn announce(&mut self, log: &LogId) {
+        let next = self.table.len();
+        self.table.entry(log.clone()).or_insert(next);
+    }
+
+    fn index(&mut self, log: &LogId) -> usize {
+        if let Some(index) = self.table.get(log) {
+            return *index;
+        }
+        let index = self.table.len();
+        self.table.insert(log.clone(), index);
+        self.fresh.push(log.clone());
+        index
+    }
+
+    /// Appends a row.
+    pub fn push(&mut self, row: &Row) {
+        let log = self.index(&row.log);
+        let mut head = 0;
+        let links = &row.node.links;
+        head |= match links.as_slice() {
+            [] => LINK_NONE,
+            [one] if self.memory.keys.front() == Some(one) => LINK_PREVIOUS,
+            _ => LINK_LIST,
+        };
+        let continues = self.memory.continues(log, row.seq);
+        if continues {
+            head |= CONTINUES;
+        }
+        if row.node.signed.is_some() {
+            head |= SIGNED;
+        }
+        let out = &mut self.rows;
+        out.put_u8(head);
+        if !continues {
+            put_varint(out, log as u64);
+            put_varint(out, row.seq);
+        }
+        if head & LINKS == LINK_LIST {
+            put_varint(out, links.len() as u64);
+            for link in links {
+                match self.memory.keys.iter().position(|key| key == link) {
+                    Some(distance) => put_varint(out, distance as u64 + 1),
+                    None => {
+                        put_varint(out, 0);
+                        out.put_slice(&link.0);
+                    }
+                }
+            }
+        }
+        if let Some(signed) = row.node.signed.as_deref() {
+            let part = |bytes: &Option<Bytes>, flag| if bytes.is_some() { flag } else { 0 };
+            put_varint(out, part(&signed.identity, IDENTITY) | part(&signed.signature, SIGNATURE));
+            for bytes in [&signed.identity, &signed.signature].into_iter().flatten() {
+                put_varint(out, bytes.len() as u64);
+                out.put_slice(bytes);
+            }
+        }
+        put_varint(out, row.node.value.len() as u64);
+        out.put_slice(&row.node.value);
+        self.memory.push(log, row.seq, row.node.key);
+    }
+
+    /// Bytes collected.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nothing is collected.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The body of a batch with what was collected.
+    pub fn finish(&mut self) -> BytesMut {
+        let rows = self.rows.split();
+        let mut out = BytesMut::with_capacity(rows.len() + 1);
+        put_varint(&mut out, self.fresh.len() as u64);
+        for log in self.fresh.drain(..) {
+            put_varint(&mut out, log.len() as u64);
+            out.put_slice(log.as_bytes());
+        }
+        out.put_slice(&rows);
+        out
+    }
+}
+
+/// Reads batches.
+#[derive(Debug, Default)]
+pub struct Reader {
+    table: Vec<LogId>,
+    memory: Memory,
+}
+
+fn malformed() -> Error {
+    Error::Protocol("undecodable batch".into())
+}
+
+impl Reader {
+    /// Forgets all indices: a new vector begins.
+    pub fn reset_table(&mut self) {
+        self.table.clear();
+        self.memory.log = None;
+    }
+
+    /// Gives `log` the next index, as a vector does.
+    ///
+    /// # Errors
+    /// `Protocol` if there are too many.
+    pub fn announce(&mut self, log: LogId) -> Result<()> {
+        if self.table.len() >= MAX_LOGS {
+            return Err(Error::Protocol(format!("more than {MAX_LOGS} logs")));
+        }
+        self.table.push(log);
+        Ok(())
+    }
+
+    /// The nodes of a batch: `body` is the part of `frame` behind the type byte.
+    ///
+    /// # Errors
+    /// `Protocol` if it is malformed.
+    pub fn read(&mut self, frame: &Bytes, mut body: &[u8]) -> Result<Vec<Incoming>> {
+        let body = &mut body;
+        for _ in 0..take_varint(body).ok_or_else(malformed)? {
+            let log = take_prefixed(body).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(malformed)?;
+            check_log_id(log)?;
+            self.announce(log.into())?;
+        }
+        let mut nodes = Vec::new();
+        while !body.is_empty() {
+            nodes.push(self.row(frame, body)?);
+        }
+        Ok(nodes)
+    }
+
+    fn row(&mut self, frame: &Bytes, body: &mut &[u8]) -> Result<Incoming> {
+        let (&head, rest) = body.split_first().ok_or_else(malformed)?;
+        *body = rest;
+        if head & RESERVED != 0 {
+            return Err(malformed());
+        }
+        let (index, seq) = if head & CONTINUES == 0 {
+            let index = take_varint(body).and_then(|index| usize::try_from(index).ok()).ok_or_else(malformed)?;
+            (index, take_varint(body).ok_or_else(malformed)?)
+        } else {
+            (self.memory.log.ok_or_else(malformed)?, self.memory.seq.checked_add(1).ok_or_else(malformed)?)
+        };
+        let log = self.table.get(index).cloned().ok_or_else(malformed)?;
+        if seq == 0 {
+            return Err(malformed());
+        }
+        let links = match head & LINKS {
+            LINK_NONE => Links::new(),
+            LINK_PREVIOUS => SmallVec::from_elem(*self.memory.keys.front().ok_or_else(malformed)?, 1),
+            LINK_LIST => self.links(body)?,
+            _ => return Err(malformed()),
+        };
+        let signed = if head & SIGNED == 0 { None } else { Some(Arc::new(read_signed(body)?)) };
+        let value = take_prefixed(body).ok_or_else(malformed)?;
+        self.memory.push(index, seq, key_of(&links, value));
+        Ok(Incoming { log, seq, links, value: detach(frame, value), signed, claimed: None })
+    }
+
+    fn links(&self, body: &mut &[u8]) -> Result<Links> {
+        let count = take_varint(body).filter(|&count| count <= MAX_LINKS as u64).ok_or_else(malformed)?;
+        let mut links = Links::new();
+        for _ in 0..count {
+            let distance = take_varint(body).and_then(|distance| usize::try_from(distance).ok()).ok_or_else(malformed)?;
+            links.push(match distance.checked_sub(1) {
+                None => Key(take_hash(body).ok_or_else(malformed)?),
+                Some(index) => *self.memory.keys.get(index).ok_or_else(malformed)?,
+            });
+        }
+        Ok(links)
+    }
+}
+
+fn read_signed(body: &mut &[u8]) -> Result<Signed> {
+    let flags = take_varint(body).ok_or_else(malformed)?;
+    let mut part = |flag| -> Result<Option<Bytes>> {
+        if flags & flag == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Bytes::copy_from_slice(take_prefixed(body).ok_or_else(malformed)?)))
+    };
+    Ok(Signed { identity: part(IDENTITY)?, signature: part(SIGNATURE)? })
+}

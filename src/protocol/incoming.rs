@@ -1,0 +1,38 @@
+//! A node on its way from a peer into the log, and what became of it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::node::{Key, Links, LogId, Seq, Signed};
+
+/// A node as a peer sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Incoming {
+    /// Log under which the peer has it.
+    pub log: LogId,
+    /// Position in that log; 0 if the peer gave none (1.x then takes the next one).
+    pub seq: Seq,
+    /// Keys of its causes, in hashed order.
+    pub links: Links,
+    /// The event container.
+    pub value: Bytes,
+    /// Identity and signature, unchecked.
+    pub signed: Option<Arc<Signed>>,
+    /// The key the peer claims; `None` if it gave none, which skips the comparison.
+    pub claimed: Option<Key>,
+}
+
+/// What became of an incoming node.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Stored, durably.
+    Added,
+    /// It was stored already.
+    Known,
+    /// Set aside until something it depends on arrives.
+    Parked,
+    /// It can never be stored; the session decides what that means for the link.
+    Refused(Error),
+}

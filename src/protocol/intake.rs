@@ -1,0 +1,71 @@
+//! Nodes received and not yet offered to the log: one group under way, the next one collecting behind it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use super::incoming::Incoming;
+use crate::node::{LogId, Seq};
+
+/// Nodes collected at the most before the driver stops reading the socket: two groups of the size at which a
+/// store's flush no longer dominates.
+pub const MAX_NODES: usize = 1024;
+
+/// Bytes collected at the most before the driver stops reading the socket; one frame may exceed it.
+pub const MAX_BYTES: usize = 2 * 1024 * 1024;
+
+/// Values up to this size are copied out of the frame, because a slice would keep the driver's whole read buffer
+/// alive for as long as the node stays in memory (parked, recent, or in a memory store).
+const COPY_UP_TO: usize = 16 * 1024;
+
+/// Collects nodes into groups.
+#[derive(Debug, Default)]
+pub(crate) struct Intake {
+    nodes: Vec<Incoming>,
+    bytes: usize,
+    under_way: Option<VecDeque<(LogId, Seq)>>,
+}
+
+impl Intake {
+    pub(crate) fn push(&mut self, node: Incoming) {
+        self.bytes += node.value.len();
+        self.nodes.push(node);
+    }
+
+    /// Whether the driver should stop handing frames over.
+    pub(crate) fn is_full(&self) -> bool {
+        self.nodes.len() >= MAX_NODES || self.bytes >= MAX_BYTES
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// The next group, if none is under way and something was collected.
+    pub(crate) fn start(&mut self) -> Option<Vec<Incoming>> {
+        if self.under_way.is_some() || self.nodes.is_empty() {
+            return None;
+        }
+        self.under_way = Some(self.nodes.iter().map(|node| (node.log.clone(), node.seq)).collect());
+        self.bytes = 0;
+        Some(std::mem::take(&mut self.nodes))
+    }
+
+    /// The group under way was answered: its log entries, in order.
+    pub(crate) fn finish(&mut self) -> VecDeque<(LogId, Seq)> {
+        self.under_way.take().unwrap_or_default()
+    }
+}
+
+/// `part` of `frame` as bytes of their own if small, else as a slice of the frame.
+pub(crate) fn detach(frame: &Bytes, part: &[u8]) -> Bytes {
+    if part.len() <= COPY_UP_TO {
+        Bytes::copy_from_slice(part)
+    } else {
+        frame.slice_ref(part)
+    }
+}

@@ -1,0 +1,27 @@
+//! Replication between two peers: frames, messages, and the session as a state machine.
+//!
+//! No I/O, no clock, no randomness: [`session::Session`] takes what happened and says what is to be done. With
+//! hyperemitter 1.x it speaks hyperlog 4.12.1's protocol ([`message`]), with 2.x the extension ([`extension`],
+//! docs/DESIGN.md "Wire").
+
+#![forbid(unsafe_code)]
+
+mod asker;
+pub mod batch;
+pub mod extension;
+mod feeder;
+mod fork;
+pub mod frame;
+mod incoming;
+mod intake;
+pub mod message;
+pub mod session;
+mod v1;
+mod v2;
+mod window;
+mod wire;
+
+pub use self::incoming::{Incoming, Outcome};
+pub use self::session::{
+    CloseReason, Config, Counters, InEvent, LocalLog, OutEvent, PeerKind, Query, Reply, Session, Stage,
+};

@@ -1,0 +1,504 @@
+//! One replication session with one peer, as a state machine without I/O.
+//!
+//! The driver (`net`) hands over what happened ([`InEvent`]) with the clock and a view of the log, and carries out
+//! what comes out ([`OutEvent`]). Which protocol is spoken is decided by the handshakes: with a peer that shows our
+//! capability record in its `metadata` the extension (`v2`), with any other hyperlog 4.12.1's (`v1`).
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+
+use super::asker::Asker;
+use super::extension::Capability;
+use super::feeder::Feeder;
+use super::incoming::{Incoming, Outcome};
+use super::intake::Intake;
+use super::message::{Handshake, Message, Mode};
+use super::v1::V1;
+use super::v2::V2;
+use crate::error::{Error, Result};
+use crate::node::{Digest, LogId, Seq};
+use crate::store::{Entry, LogHead, Position, ReadLimit, Row};
+
+/// How long a peer may take to send its handshake, in milliseconds. 1.x sends it with the first bytes.
+pub const HANDSHAKE_MS: u64 = 10_000;
+
+/// Logs one session keeps track of, the peer's and ours together. Every process on a memory store has a log of its
+/// own, so a long-lived fleet has thousands; at some 150 bytes each this bounds what a hostile peer can cost.
+pub const MAX_LOGS: usize = 256 * 1024;
+
+/// Questions to the store that may wait before the driver stops reading the socket: each costs the peer a frame.
+const MAX_BACKLOG: usize = 4096;
+
+/// What happened.
+#[derive(Debug)]
+pub enum InEvent {
+    /// The connection is up. Comes first, once.
+    Opened,
+    /// A whole frame without its length prefix.
+    Frame(Bytes),
+    /// No further whole frame is at hand: what was collected can go.
+    Idle,
+    /// Bytes of an incomplete frame arrived: the peer is alive.
+    Arriving,
+    /// The send buffer has drained.
+    Written,
+    /// The log has grown, or its id has changed.
+    Advanced,
+    /// Answers [`OutEvent::Read`]; empty at the end of the store.
+    Rows(Result<Vec<Row>>),
+    /// Answers [`OutEvent::Add`]: one outcome per node.
+    Added(Result<Vec<Outcome>>),
+    /// Answers [`OutEvent::Ask`]: one reply per query.
+    Answered(Result<Vec<Reply>>),
+    /// Answers [`OutEvent::ForkLocal`] with the new log id.
+    Forked(Result<LogId>),
+    /// Time has passed; see [`Session::wake_at`].
+    Tick,
+}
+
+/// What is to be done. At most one `Read`, `Add`, `Ask` and `ForkLocal` each are unanswered at any time.
+#[derive(Debug)]
+pub enum OutEvent {
+    /// Send these bytes: one or more whole frames.
+    Send(Bytes),
+    /// Read rows; the driver may wait until its send buffer has room.
+    Read {
+        /// Strictly after this place.
+        after: Position,
+        /// How much.
+        limit: ReadLimit,
+    },
+    /// Offer nodes to the log, in order.
+    Add(Vec<Incoming>),
+    /// Ask the store.
+    Ask(Vec<Query>),
+    /// Our own log is forked: go on under a new id from this seq.
+    ForkLocal {
+        /// First seq at which the peer holds something else.
+        from: Seq,
+    },
+    /// Tell the user; the session goes on unless `Close` follows.
+    Report(Error),
+    /// End the connection. Nothing follows.
+    Close(CloseReason),
+}
+
+/// A question about what is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Running digest of a log after `seq` entries.
+    Digest(LogId, Seq),
+    /// The entry of a log at a seq.
+    Entry(LogId, Seq),
+}
+
+/// Answer to the [`Query`] of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// `None` beyond the log's end.
+    Digest(Option<Digest>),
+    /// `None` if there is no such entry.
+    Entry(Option<Entry>),
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+pub enum CloseReason {
+    /// The peer broke the protocol, or sent what can never be stored.
+    Peer(Error),
+    /// A 1.x peer left the link half dead (SPEC E4): a new session heals it.
+    HalfOpen,
+    /// No handshake, or no sign of life.
+    Silent,
+    /// Going on would send a 1.x peer an event that crashes it. A new session ends at the same place.
+    Harmful(Error),
+    /// This emitter and this peer cannot replicate. A new session ends the same way.
+    Incompatible(Error),
+    /// What was announced no longer holds (our log id changed): start anew at once.
+    Renew,
+    /// Our own log or store failed.
+    Local(Error),
+}
+
+/// The log as a session sees it: memory only, never blocking.
+pub trait LocalLog {
+    /// Id of the log that appends go to.
+    fn log_id(&self) -> LogId;
+    /// Head of a log, if it has entries.
+    fn head(&self, log: &str) -> Option<LogHead>;
+    /// Last seq of a log, 0 if unknown.
+    fn seq(&self, log: &str) -> Seq {
+        self.head(log).map_or(0, |head| head.seq)
+    }
+    /// Head of every log.
+    fn logs(&self) -> Vec<LogHead>;
+    /// The last place stored.
+    fn end(&self) -> Position;
+}
+
+/// Which protocol the peer speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerKind {
+    /// No handshake yet.
+    Unknown,
+    /// hyperlog 4.12.1's.
+    V1,
+    /// The extension.
+    V2,
+}
+
+/// How far a session has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Waiting for the peer's handshake.
+    Handshake,
+    /// At least one side still lacks what the other announced.
+    Sync,
+    /// Both sides are level; new events flow.
+    Live,
+    /// Over.
+    Closed,
+}
+
+/// What a session needs to know at its start.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Whether we opened the connection. Links that a 1.x peer opened are given up more patiently: each redial
+    /// costs it one of its ten attempts.
+    pub dialled: bool,
+    /// Why a value must not reach a 1.x peer (`event::harm_to_v1`).
+    pub harm: fn(&[u8]) -> Option<String>,
+    /// This emitter writes standard protobuf, which 1.x misreads: sessions with 1.x are refused.
+    pub standard: bool,
+    /// Largest frame the driver accepts, in bytes; announced to 2.x peers.
+    pub max_frame: usize,
+    /// How long a half-dead link to a 1.x peer may stay idle, in milliseconds; `None` for the default of its
+    /// direction.
+    pub patience_ms: Option<u64>,
+    /// Offer the extension. Without it every peer is treated as 1.x.
+    pub extension: bool,
+    /// For tests: defences that can be taken out one by one.
+    #[doc(hidden)]
+    pub defences: Defences,
+}
+
+impl Config {
+    /// The usual session.
+    #[must_use]
+    pub fn new(dialled: bool, harm: fn(&[u8]) -> Option<String>) -> Self {
+        Config {
+            dialled,
+            harm,
+            standard: false,
+            max_frame: super::frame::MAX_FRAME_LEN,
+            patience_ms: None,
+            extension: true,
+            defences: Defences::default(),
+        }
+    }
+}
+
+/// Defences against 1.x's defects (SPEC E4). The simulator takes each one out to show that it is needed.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defences {
+    /// Remember what the peer has and never send it again.
+    pub no_echo: bool,
+    /// Drop echoes of what was just sent before they reach the log.
+    pub echo_window: bool,
+    /// Judge completeness by log heads, not by counting arrivals.
+    pub complete_by_heads: bool,
+    /// Close links that stay half dead.
+    pub close_half_open: bool,
+    /// Send nothing while a 1.x peer still sends what we want.
+    pub pull_first: bool,
+    /// Wait until the peer's wants are known before sending, so that causes go first.
+    pub settle: bool,
+    /// Hold live nodes back until the peer's sentWants.
+    pub live_after_wants: bool,
+    /// Notice entries that a live 1.x peer never relays.
+    pub mind_gaps: bool,
+    /// Send further log entries of stored nodes.
+    pub send_duplicates: bool,
+    /// Close before events that crash 1.x.
+    pub spare_v1: bool,
+    /// Ask for one node more than is missing, as proof that both logs agree.
+    pub prove_forks: bool,
+}
+
+impl Default for Defences {
+    fn default() -> Self {
+        Defences {
+            no_echo: true,
+            echo_window: true,
+            complete_by_heads: true,
+            close_half_open: true,
+            pull_first: true,
+            settle: true,
+            live_after_wants: true,
+            mind_gaps: true,
+            send_duplicates: true,
+            spare_v1: true,
+            prove_forks: true,
+        }
+    }
+}
+
+/// State that both protocols share.
+#[derive(Debug)]
+pub(crate) struct Common {
+    pub(crate) config: Config,
+    pub(crate) out: VecDeque<OutEvent>,
+    pub(crate) now: u64,
+    /// When bytes last moved or the log last answered.
+    pub(crate) active_at: u64,
+    pub(crate) feeder: Feeder,
+    pub(crate) intake: Intake,
+    pub(crate) counters: Counters,
+    closed: bool,
+}
+
+/// What a session has done, for `peers()` and the simulator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Nodes sent.
+    pub nodes_sent: u64,
+    /// Nodes received, echoes included.
+    pub nodes_received: u64,
+    /// Of those, echoes of what was sent shortly before.
+    pub echoes: u64,
+    /// Nodes that arrived before something they depend on.
+    pub parked: u64,
+    /// Bytes of node frames sent.
+    pub bytes_sent: u64,
+}
+
+impl Common {
+    pub(crate) fn send(&mut self, message: &Message<'_>) {
+        let mut out = BytesMut::new();
+        message.encode(&mut out);
+        self.send_bytes(out);
+    }
+
+    pub(crate) fn send_bytes(&mut self, out: BytesMut) {
+        if !out.is_empty() {
+            self.out.push_back(OutEvent::Send(out.freeze()));
+        }
+    }
+
+    pub(crate) fn report(&mut self, error: Error) {
+        self.out.push_back(OutEvent::Report(error));
+    }
+
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        if !self.closed {
+            self.closed = true;
+            self.out.push_back(OutEvent::Close(reason));
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Offers what was collected, if no group is under way.
+    pub(crate) fn flush_intake(&mut self) {
+        if let Some(nodes) = self.intake.start() {
+            self.out.push_back(OutEvent::Add(nodes));
+        }
+    }
+
+    pub(crate) fn read_on(&mut self) {
+        if let Some(read) = self.feeder.start() {
+            self.out.push_back(read);
+        }
+    }
+
+    pub(crate) fn ask_on<P>(&mut self, asker: &mut Asker<P>) {
+        if let Some(ask) = asker.start() {
+            self.out.push_back(ask);
+        }
+    }
+
+    /// Milliseconds without any movement; 0 while we ourselves are at work.
+    pub(crate) fn idle_ms(&self) -> u64 {
+        if self.intake.is_busy() || self.feeder.is_reading() {
+            return 0;
+        }
+        self.now.saturating_sub(self.active_at)
+    }
+}
+
+#[derive(Debug)]
+enum Protocol {
+    Opening,
+    V1(Box<V1>),
+    V2(Box<V2>),
+}
+
+/// One replication session. See the module's documentation.
+#[derive(Debug)]
+pub struct Session {
+    common: Common,
+    protocol: Protocol,
+    opened_at: u64,
+}
+
+impl Session {
+    /// A session on a connection that is about to open.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Session {
+            common: Common {
+                config,
+                out: VecDeque::new(),
+                now: 0,
+                active_at: 0,
+                feeder: Feeder::default(),
+                intake: Intake::default(),
+                counters: Counters::default(),
+                closed: false,
+            },
+            protocol: Protocol::Opening,
+            opened_at: 0,
+        }
+    }
+
+    /// Takes notice of `event` at `now` (milliseconds of any clock that never goes back). Then drain
+    /// [`Session::poll`] and look at [`Session::wake_at`].
+    pub fn handle(&mut self, event: InEvent, now: u64, view: &dyn LocalLog) {
+        let common = &mut self.common;
+        if common.closed {
+            return;
+        }
+        common.now = common.now.max(now);
+        if !matches!(event, InEvent::Tick | InEvent::Advanced | InEvent::Idle) {
+            common.active_at = common.now;
+        }
+        let failed = match &mut self.protocol {
+            Protocol::Opening => return self.opening(event, view),
+            Protocol::V1(v1) => v1.handle(common, event, view),
+            Protocol::V2(v2) => v2.handle(common, event, view),
+        };
+        if let Err(error) = failed {
+            common.close(CloseReason::Peer(error));
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Option<OutEvent> {
+        self.common.out.pop_front()
+    }
+
+    /// When a `Tick` is due, in the clock of [`Session::handle`].
+    #[must_use]
+    pub fn wake_at(&self) -> Option<u64> {
+        if self.common.closed {
+            return None;
+        }
+        match &self.protocol {
+            Protocol::Opening => Some(self.opened_at + HANDSHAKE_MS),
+            Protocol::V1(v1) => v1.wake_at(&self.common),
+            Protocol::V2(v2) => v2.wake_at(&self.common),
+        }
+    }
+
+    /// Whether the driver should go on reading the socket.
+    #[must_use]
+    pub fn wants_frames(&self) -> bool {
+        let backlog = match &self.protocol {
+            Protocol::Opening => 0,
+            Protocol::V1(v1) => v1.backlog(),
+            Protocol::V2(v2) => v2.backlog(),
+        };
+        backlog < MAX_BACKLOG && !(self.common.intake.is_busy() && self.common.intake.is_full())
+    }
+
+    /// Which protocol the peer speaks.
+    #[must_use]
+    pub fn peer(&self) -> PeerKind {
+        match self.protocol {
+            Protocol::Opening => PeerKind::Unknown,
+            Protocol::V1(_) => PeerKind::V1,
+            Protocol::V2(_) => PeerKind::V2,
+        }
+    }
+
+    /// How far the session has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        if self.common.closed {
+            return Stage::Closed;
+        }
+        let live = match &self.protocol {
+            Protocol::Opening => return Stage::Handshake,
+            Protocol::V1(v1) => v1.is_live(),
+            Protocol::V2(v2) => v2.is_live(&self.common),
+        };
+        if live {
+            Stage::Live
+        } else {
+            Stage::Sync
+        }
+    }
+
+    /// What the session has done so far.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.common.counters
+    }
+
+    /// What the peer's capability record said; `None` for 1.x.
+    #[must_use]
+    pub fn capability(&self) -> Option<&Capability> {
+        match &self.protocol {
+            Protocol::V2(v2) => Some(v2.capability()),
+            _ => None,
+        }
+    }
+
+    fn opening(&mut self, event: InEvent, view: &dyn LocalLog) {
+        match event {
+            InEvent::Opened => {
+                self.opened_at = self.common.now;
+                let metadata = self.common.config.extension.then(|| {
+                    Capability::ours(&self.common.config, view.log_id()).encode()
+                });
+                let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: metadata.as_deref(), live: true };
+                self.common.send(&Message::Handshake(handshake));
+            }
+            InEvent::Frame(frame) => match Message::decode(&frame) {
+                Ok(Message::Handshake(handshake)) => self.begin(&handshake, view),
+                // A 1.x peer opens with its handshake. Whatever comes before it, 1.x answers from an empty
+                // snapshot; here it is not worth an answer.
+                Ok(_) => {}
+                Err(error) => self.common.close(CloseReason::Peer(error)),
+            },
+            InEvent::Tick if self.common.now >= self.opened_at + HANDSHAKE_MS => {
+                self.common.close(CloseReason::Silent);
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, handshake: &Handshake<'_>, view: &dyn LocalLog) {
+        let offered = handshake.metadata.filter(|_| self.common.config.extension);
+        match offered.map(Capability::decode) {
+            Some(Ok(Some(capability))) => {
+                self.protocol = Protocol::V2(Box::new(V2::start(&mut self.common, capability, view)));
+            }
+            Some(Err(error)) => self.common.close(CloseReason::Peer(error)),
+            _ if self.common.config.standard => {
+                let error = Error::Incompatible(
+                    "the peer is hyperemitter 1.x, which misreads the standard protobuf this emitter writes: upgrade the peer, \
+                     or use encoding 'v1' here"
+                        .into(),
+                );
+                self.common.report(error.clone());
+                self.common.close(CloseReason::Incompatible(error));
+            }
+            _ => self.protocol = Protocol::V1(Box::new(V1::start(&mut self.common, handshake.mode, view))),
+        }
+    }
+}
