@@ -1,0 +1,125 @@
+import { AddressInfo } from 'node:net'
+import { Duplex } from 'node:stream'
+import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
+import HyperEmitter = require('../..')
+
+interface User { id: number, username: string }
+
+/** As `hypem types` writes it. */
+interface Events {
+  userAdded: User
+  userRemoved: { id: number }
+  greeted: HyperEmitter.Payload<{ from?: string }, { from: string, message: string }>
+}
+
+const typed = new HyperEmitter<Events>('./db', 'message userAdded {}', { reconnectTimeout: 50 })
+const any = HyperEmitter(undefined, null)
+
+// Class and factory give the same; every kind of store and schema is taken.
+expectType<HyperEmitter<Events>>(HyperEmitter<Events>(':memory:', Buffer.from('')))
+expectType<HyperEmitter<HyperEmitter.AnyEvents>>(any)
+new HyperEmitter({ get () {}, batch () {}, close () {} }, process.stdin)
+new HyperEmitter(null, { note: { encode: (text: string) => text, decode: (bytes) => bytes.toString() } })
+expectError(new HyperEmitter(7))
+expectError(new HyperEmitter({}))
+expectError(new HyperEmitter(':memory:', '', { reconnectTimeOut: 50 }))
+expectError(new HyperEmitter(':memory:', '', { protobuf: 'proto3' }))
+class Users extends HyperEmitter<Events> { add (user: User) { return this.append('userAdded', user) } }
+expectType<Promise<HyperEmitter.Node>>(new Users().add({ id: 1, username: 'a' }))
+
+// emit and append know names and payloads.
+expectType<HyperEmitter<Events>>(typed.emit('userAdded', { id: 1, username: 'a' }, (error, node) => {
+  expectType<HyperEmitter.HyperError | null>(error)
+  expectType<string>(node.key)
+  expectType<Buffer>(node.value)
+}))
+typed.emit('userRemoved', { id: 1 }).emit('userRemoved', { id: 2 })
+typed.emit('EventPeer', { id: 'x', addresses: [{ ip: '::1', port: 1 }] })
+expectType<Promise<HyperEmitter.Node>>(typed.append('userRemoved', { id: 1 }))
+expectError(typed.emit('userAdd', { id: 1 }))
+expectError(typed.emit('userAdded', { id: 1 }))
+expectError(typed.emit('userAdded', { id: '1', username: 'a' }))
+expectError(typed.append('userRemoved', {}))
+expectError(typed.emit('EventPeer', { id: 'x' }))
+any.emit('anything', { at: 'all' }).emit('bytes', Buffer.alloc(1))
+
+// A payload may be fuller when heard than when emitted.
+typed.emit('greeted', {})
+typed.on('greeted', ({ from, message }) => { expectType<string>(from); expectType<string>(message) })
+expectError(typed.emit('greeted', { from: 1 }))
+
+// Listeners.
+expectType<HyperEmitter<Events>>(typed.on('userAdded', (user) => { expectType<User>(user) }))
+typed.on('userAdded', function (user, done) { expectType<HyperEmitter<Events>>(this); done(); done(new Error(user.username)) })
+typed.once('userRemoved', async ({ id }) => { expectType<number>(id) })
+typed.on('EventPeer', (peer) => { expectType<Array<{ ip: string, port: number }>>(peer.addresses) })
+any.on('whatever', (payload) => { expectType<any>(payload) })
+expectError(typed.on('userGone', () => {}))
+expectError(typed.on('userAdded', (user: { id: string }) => {}))
+expectError(typed.on('userAdded'))
+expectError(typed.off('userAdded', 'x'))
+expectType<number>(typed.listenerCount('userAdded'))
+expectType<Array<'userAdded' | 'userRemoved' | 'greeted' | 'EventPeer'>>(typed.eventNames())
+
+// Messages and codecs.
+expectType<string>(typed.messages.userAdded.decode(Buffer.alloc(0)).username)
+expectType<Buffer>(typed.codecs.userAdded.encode({ id: 1, username: 'a' }))
+expectType<number>(typed.messages.userAdded.encode.bytes)
+expectError(typed.messages.userAdded.encode({ id: 1 }))
+expectType<any>(typed.messages.SomeEnum)
+typed.registerCodec('userRemoved', { encode: ({ id }) => String(id), decode: (bytes) => ({ id: Number(bytes) }) })
+typed.registerCodec([{ name: 'other', codec: { encode: () => '', decode: () => 0 } }])
+typed.registerCodec({ other: { encode: () => '', decode: () => 0 } })
+expectError(typed.registerCodec('userRemoved', { encode: ({ id }) => id, decode: () => ({ id: 1 }) }))
+expectError(typed.registerCodec('userRemoved', { encode: () => '', decode: () => 'no user' }))
+expectError(typed.registerCodec('userRemoved', { encode: () => '' }))
+expectType<User>(HyperEmitter.compile<Events>('').userAdded.fromJSON({}))
+
+// Peers.
+expectType<void>(typed.connect(1, 'localhost', (error) => { if (error) expectType<string | undefined>(error.code) }))
+expectType<Promise<void>>(typed.connect('1', 'localhost'))
+expectType<Promise<AddressInfo>>(typed.listen(0))
+typed.listen(0, '127.0.0.1', (error, address) => { expectType<number>(address.port) })
+typed.listen(0, (error) => { if (error) throw error })
+expectError(typed.connect())
+typed._peers['localhost:1'].destroy()
+
+// Reading: names narrow payloads.
+async function read () {
+  for await (const entry of typed.read({ since: 3, names: ['userAdded', 'userRemoved'], live: true })) {
+    expectType<number>(entry.change)
+    expectType<Buffer | undefined>(entry.raw)
+    if (entry.name === 'userAdded') expectType<User | undefined>(entry.payload)
+    else expectType<{ id: number } | undefined>(entry.payload)
+  }
+  expectType<number | undefined>(await typed.position('mailer'))
+  await typed.position('mailer', 3)
+  expectType<HyperEmitter.Node | undefined>(await typed.get('00'))
+  const { sizes, peers } = await typed.stats()
+  expectType<number>(sizes.data)
+  expectType<'1.x' | '2.x' | null>(peers[0].protocol)
+  await typed.importFrom('./other', { onProgress: ({ done, total }) => done / total })
+  await using held = typed
+  expectType<HyperEmitter<Events>>(held)
+}
+expectType<Promise<void>>(read())
+expectError(typed.read({ names: ['userGone'] }))
+expectError(typed.position('mailer', '3'))
+expectType<Duplex>(typed.stream({ from: 'beginning' }))
+expectError(typed.stream({ from: 'start' }))
+
+// Status and errors.
+typed.status.on('ready', () => {})
+typed.status.once('error', (error) => {
+  expectType<HyperEmitter.HyperError>(error)
+  switch (error.code) {
+    case 'ERR_HYPER_CLOSED': break
+    // @ts-expect-error no such code
+    case 'ERR_HYPER_NOPE': break
+  }
+})
+expectError(typed.status.on('connectionError', (error: number) => {}))
+expectAssignable<HyperEmitter.ErrorCode>('ERR_HYPER_LOCKED')
+expectNotAssignable<HyperEmitter.ErrorCode>('ERR_HYPER_NOPE')
+expectType<Promise<void>>(typed.close())
+expectType<void>(typed.close(() => {}))

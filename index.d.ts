@@ -1,0 +1,353 @@
+import { EventEmitter } from 'node:events'
+import { AddressInfo } from 'node:net'
+import { Duplex, Readable } from 'node:stream'
+
+/** A persistent, replicated EventEmitter. `E` maps event names to payload types; without it every name and payload is accepted. */
+interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> {
+  /** Codecs by event name: the schema's messages, what `registerCodec` added, `Event` and `EventPeer`. */
+  readonly messages: HyperEmitter.Messages<E>
+  /** The same object as `messages`. */
+  readonly codecs: HyperEmitter.Messages<E>
+  /** Tells about the store and the peers. */
+  readonly status: HyperEmitter.Status
+  /** This emitter's id, once `getId` or `listen` has read or made it. Not the id of its log. */
+  readonly id?: string
+  /** From `ready` on: the live stream of stored nodes, one per change. The same object as `changeStream`. */
+  changes?: Readable
+  /** From `ready` on: the same object as `changes`. */
+  changeStream?: Readable
+  /** Links by `host:port` (outbound) or counter (inbound). `destroy` simulates a failure: an outbound link is dialled again. */
+  readonly _peers: { readonly [key: string]: { destroy (): void } }
+  /** Read access to the log in the terms of the hyperlog module. */
+  readonly _hyperlog: HyperEmitter.Hyperlog
+
+  /**
+   * Append an event. The callback runs once the event is durable, before any listener hears it, in the order of the calls.
+   * A payload that cannot be encoded throws at once.
+   */
+  emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, callback?: HyperEmitter.NodeCallback): this
+  /** `emit` as a promise of the stored node. A payload that cannot be encoded rejects. */
+  append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>): Promise<HyperEmitter.Node>
+
+  /**
+   * Hear events appended after `ready`, here or by a peer. A listener with two or more parameters answers through `done`;
+   * until it has, no further events are delivered to anyone.
+   */
+  on<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** The same as `on`. */
+  addListener<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** `on`, before the listeners that are there. */
+  prependListener<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** Hear one event, then be removed. */
+  once<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** `once`, before the listeners that are there. */
+  prependOnceListener<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** Remove one registration of `listener`; one that is not registered changes nothing. */
+  removeListener<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** The same as `removeListener`. */
+  off<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
+  /** Remove all listeners, of one name or of all. */
+  removeAllListeners (name?: HyperEmitter.Name<E>): this
+  /** How many listeners `name` has. */
+  listenerCount (name: HyperEmitter.Name<E>): number
+  /** The listeners of `name`. */
+  listeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
+  /** The listeners of `name`, with the wrappers of those added by `once`. */
+  rawListeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
+  /** Names that have listeners. */
+  eventNames (): Array<HyperEmitter.Name<E>>
+
+  /** Encode and decode the events called `name` with `codec`. */
+  registerCodec<K extends HyperEmitter.Name<E>> (name: K, codec: HyperEmitter.Codec<HyperEmitter.Input<E, K>, HyperEmitter.Output<E, K>>): this
+  registerCodec (codecs: Array<{ name: string, codec: HyperEmitter.Codec }> | { readonly [name: string]: HyperEmitter.Codec }): this
+
+  /** This emitter's id, made when first asked for and kept in the store. */
+  getId (callback: (error: HyperEmitter.HyperError | null, id: string) => void): void
+  getId (): Promise<string>
+
+  /**
+   * Replicate with the emitter that listens there, now and again after every failure until `close`.
+   * Fails after ten attempts in a row if none ever succeeded.
+   */
+  connect (port: number | string, callback: HyperEmitter.ConnectCallback): void
+  connect (port: number | string, host: string | null | undefined, callback: HyperEmitter.ConnectCallback): void
+  connect (port: number | string, host?: string | null): Promise<void>
+
+  /** Accept peers. Port 0 takes a free port; without a host, all interfaces. Emits an `EventPeer` when the address is new. */
+  listen (port: number | string, callback: HyperEmitter.ListenCallback): void
+  listen (port: number | string, host: string | null | undefined, callback: HyperEmitter.ListenCallback): void
+  listen (port: number | string, host?: string | null): Promise<AddressInfo>
+
+  /** A duplex of `{ name, payload }`: what is written is emitted, what is stored is read. It stays live until destroyed. */
+  stream (options?: HyperEmitter.StreamOptions): Duplex
+
+  /** Stored events as an async iterable, each with its place in the log. */
+  read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): AsyncIterableIterator<HyperEmitter.Entry<E, K>>
+  /** The node with this key, or undefined. */
+  get (key: string): Promise<HyperEmitter.Node | undefined>
+  /** Nodes that nothing links to yet. */
+  heads (): Promise<HyperEmitter.Node[]>
+  /** The change stored under `name` by the other form, or undefined. */
+  position (name: string): Promise<number | undefined>
+  /** Store a change under `name`, durably: how far a reader has come. */
+  position (name: string, change: number): Promise<void>
+  /** Equal on two emitters exactly when they hold the same logs. Lowercase hexadecimal. */
+  digest (): Promise<string>
+  /** Recompute every key, link and digest. Rejects with the place of the first damage. */
+  verify (options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Verified>
+  /** Copy what another store holds: a levelup or abstract-level object, or the path of an embedded store. Resolves to the number of new rows. */
+  importFrom (source: HyperEmitter.LevelStore | string, options?: HyperEmitter.ProgressOptions): Promise<number>
+  /** Numbers about the store and the peers. */
+  stats (): Promise<HyperEmitter.Stats>
+
+  /** Resolves when the store is open; rejects when it cannot be opened. */
+  ready (): Promise<void>
+  /** Stop accepting peers, answer pending emits, release the store. May be called twice. Other calls then fail with `ERR_HYPER_CLOSED`. */
+  close (callback: (this: this) => void): void
+  close (): Promise<void>
+  [Symbol.asyncDispose] (): Promise<void>
+}
+
+interface HyperEmitterConstructor {
+  /**
+   * @param store path of a folder, `':memory:'` or nothing for memory, or a levelup or abstract-level object
+   * @param schema text of a .proto file, as string, Buffer or stream; an object of codecs; or nothing
+   */
+  new <E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> (store?: HyperEmitter.Store, schema?: HyperEmitter.Schema, options?: HyperEmitter.Options | null): HyperEmitter<E>
+  <E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> (store?: HyperEmitter.Store, schema?: HyperEmitter.Schema, options?: HyperEmitter.Options | null): HyperEmitter<E>
+  readonly prototype: HyperEmitter<any>
+
+  /** What `messages` of an emitter with this schema would be. */
+  compile<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> (schema: string | Uint8Array, options?: HyperEmitter.CompileOptions): HyperEmitter.Messages<E>
+}
+
+declare const HyperEmitter: HyperEmitterConstructor
+
+declare const payloadTypes: unique symbol
+
+declare namespace HyperEmitter {
+  /** Any object type or interface whose members are event names. */
+  type EventMap<E> = { [K in keyof E]: unknown }
+  /** Every name, every payload: as 1.x. */
+  interface AnyEvents { [name: string]: any }
+
+  /** In an event map: an event whose listeners hear more than `emit` needs, because decoding fills in defaults. */
+  interface Payload<In, Out> { readonly [payloadTypes]: [In, Out] }
+
+  /** An address at which an emitter listens, announced by `listen`. */
+  interface EventPeer { id: string, addresses: Array<{ ip: string, port: number }> }
+  interface CoreEvents { EventPeer: EventPeer }
+
+  type Name<E> = Extract<keyof E | keyof CoreEvents, string>
+  type Of<E, K> = K extends keyof E ? E[K] : K extends keyof CoreEvents ? CoreEvents[K] : never
+  /** What `emit` takes for the event `K`. */
+  type Input<E, K> = Of<E, K> extends Payload<infer In, any> ? In : Of<E, K>
+  /** What listeners of the event `K` hear. */
+  type Output<E, K> = Of<E, K> extends Payload<any, infer Out> ? Out : Of<E, K>
+
+  type Listener<E extends EventMap<E>, K> = (this: HyperEmitter<E>, payload: Output<E, K>, done: (error?: unknown) => void) => void
+  type NodeCallback = (error: HyperError | null, node: Node) => void
+  type ConnectCallback = (error?: HyperError | NodeJS.ErrnoException | null) => void
+  type ListenCallback = (error: HyperError | NodeJS.ErrnoException | null, address: AddressInfo) => void
+
+  type Store = string | LevelStore | null | undefined
+  /** A levelup or abstract-level object of any version. It must hold bytes. */
+  interface LevelStore {
+    get (...args: any[]): any
+    batch (...args: any[]): any
+    close (...args: any[]): any
+  }
+
+  type Schema = string | Uint8Array | NodeJS.ReadableStream | { readonly [name: string]: Codec } | null | undefined | false
+
+  interface CompileOptions {
+    /** Folder, or folders, in which imports are looked up. */
+    include?: string | string[]
+    /** `'standard'`: bytes as other protobuf programs write them, instead of those of 1.x. 1.x peers are then refused. */
+    protobuf?: '1.x' | 'standard'
+  }
+
+  interface Options extends CompileOptions {
+    /** Milliseconds before a failed link is dialled again; grows with each failure. Default 1000. */
+    reconnectTimeout?: number
+    /** Largest event accepted by `emit`, in bytes, name and framing included. Default 8 MiB. */
+    maxEventSize?: number
+    /** Bytes of emits that may wait for the store. Default 256 MiB. */
+    maxPending?: number
+  }
+
+  /** How one event is encoded. */
+  interface Codec<In = any, Out = any> {
+    encode (payload: In): Uint8Array | string
+    decode (bytes: Buffer): Out
+  }
+
+  /** A compiled message. */
+  interface Message<In = any, Out = any> extends Codec<In, Out> {
+    readonly name: string
+    readonly type: 2
+    readonly message: true
+    readonly buffer: true
+    encode: ((payload: In, buffer?: Uint8Array, offset?: number) => Buffer) & { bytes: number }
+    decode: ((bytes: Uint8Array, start?: number, end?: number) => Out) & { bytes: number }
+    /** Length in bytes of what `encode` would write. */
+    encodingLength (payload: In): number
+    /** The protobuf JSON form. */
+    toJSON (payload: Out): any
+    /** The payload from its protobuf JSON form. */
+    fromJSON (json: any): Out
+  }
+
+  type Messages<E> =
+    { readonly [K in Name<E>]: Message<Input<E, K>, Output<E, K>> } &
+    { readonly [name: string]: any }
+
+  /** A stored event with its place in the DAG. */
+  interface Node {
+    /** Hash of links and value: lowercase hexadecimal SHA-256. */
+    key: string
+    /** Keys of its causes, ascending. */
+    links: string[]
+    /** The log it was appended to, and its number there, from 1. */
+    log: string
+    seq: number
+    /** Its number in this store, from 1, without gaps. */
+    change: number
+    /** The event as stored. */
+    value: Buffer
+    identity: Buffer | null
+    signature: Buffer | null
+  }
+
+  /** An event as `read` gives it. */
+  type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPlace & {
+    name: K
+    /** Decoded; absent where no codec knows the event or its bytes do not decode. */
+    payload?: Output<E, K>
+    /** The payload's bytes where there is no `payload`. */
+    raw?: Buffer
+  } : never
+
+  interface EntryPlace {
+    change: number
+    key: string
+    log: string
+    seq: number
+    links: string[]
+    /** When it was emitted, in milliseconds since 1970 by the emitter's clock. Absent in events of 1.x. */
+    time?: number
+  }
+
+  interface ReadOptions<K = string> {
+    /** Start after this change. Default 0: the beginning. */
+    since?: number
+    /** End with this change. */
+    until?: number
+    /** Go on with what is stored later, until the loop is left or the emitter closes. */
+    live?: boolean
+    /** Only events with these names. */
+    names?: readonly K[]
+    /** Newest first. */
+    reverse?: boolean
+    /** At most so many events. */
+    limit?: number
+  }
+
+  interface StreamOptions {
+    /** `'beginning'`, or a change after which to start. Default: now. */
+    from?: 'beginning' | number
+  }
+
+  interface ProgressOptions {
+    onProgress?: (progress: { done: number, total: number }) => void
+  }
+
+  interface Verified {
+    /** Nodes, all different. */
+    nodes: number
+    /** Further log entries for nodes that reached the store under several logs. */
+    duplicates: number
+    logs: number
+  }
+
+  interface Stats {
+    /** The last change: how many nodes are stored. */
+    change: number
+    /** The local log. */
+    log: string
+    logs: Array<{ log: string, seq: number }>
+    /** How many nodes nothing links to. */
+    heads: number
+    /** Bytes on the medium: of the log, and of what makes it searchable. */
+    sizes: { data: number, index: number }
+    /** Bytes of emits that wait for the store. */
+    pending: number
+    peers: Peer[]
+  }
+
+  interface Peer {
+    key: string
+    direction: 'in' | 'out'
+    /** What it speaks, once known. */
+    protocol: '1.x' | '2.x' | null
+    state: string
+    /** Stored changes it is not known to have. */
+    behind: number
+    /** Rows it has announced that are missing here. */
+    missing: number
+  }
+
+  /** The log in the terms of the hyperlog module. */
+  interface Hyperlog {
+    /** The id of the local log. */
+    readonly id: string | null
+    /** The last change. */
+    readonly changes: number
+    heads (callback: (error: HyperError | null, heads: Node[]) => void): void
+    get (key: string, callback: (error: HyperError | null, node: Node) => void): void
+    createReadStream (options?: { since?: number, until?: number, live?: boolean, limit?: number }): Readable
+  }
+
+  interface StatusEvents {
+    /** The store is open. */
+    ready: []
+    /** Somebody connected here. */
+    peerConnected: []
+    /** A link that somebody else dialled ended with an error. */
+    peerError: [error: HyperError | NodeJS.ErrnoException]
+    /** A link dialled from here failed or ended. */
+    connectionError: [error: HyperError | NodeJS.ErrnoException, link: unknown]
+    /** The store cannot be opened, an event does not decode, a log is forked. Throws when nobody listens, as any `error`. */
+    error: [error: HyperError]
+  }
+
+  type Status = EventEmitter<StatusEvents>
+
+  /** Stable within a major version; messages are not. */
+  type ErrorCode =
+    | 'ERR_HYPER_BACKLOG'
+    | 'ERR_HYPER_CHECKSUM_MISMATCH'
+    | 'ERR_HYPER_CLOSED'
+    | 'ERR_HYPER_CONFLICT'
+    | 'ERR_HYPER_CONNECT'
+    | 'ERR_HYPER_DAMAGED'
+    | 'ERR_HYPER_FORK'
+    | 'ERR_HYPER_INTERNAL'
+    | 'ERR_HYPER_INVALID_ARG'
+    | 'ERR_HYPER_LISTEN'
+    | 'ERR_HYPER_LOCKED'
+    | 'ERR_HYPER_NOT_A_STORE'
+    | 'ERR_HYPER_NO_BINARY'
+    | 'ERR_HYPER_PROTOCOL'
+    | 'ERR_HYPER_RESERVED_NAME'
+    | 'ERR_HYPER_SCHEMA'
+    | 'ERR_HYPER_STORAGE'
+    | 'ERR_HYPER_STORE'
+    | 'ERR_HYPER_TOO_LARGE'
+
+  interface HyperError extends Error {
+    code: ErrorCode
+  }
+}
+
+export = HyperEmitter

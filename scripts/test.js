@@ -1,0 +1,126 @@
+'use strict'
+
+/**
+ * Everything that must hold before a change lands: `npm test`. What is missing is set up first.
+ *
+ *   node scripts/test.js              all groups, in order
+ *   node scripts/test.js lint js      these groups only
+ *
+ * Every step runs even if an earlier one failed. A step is one check, or as many as its test runner counts.
+ */
+
+const { spawn } = require('node:child_process')
+const fs = require('node:fs')
+const path = require('node:path')
+
+const root = path.join(__dirname, '..')
+
+/** A step that takes longer hangs: the slowest takes a quarter of this on two cores. */
+const STEP_LIMIT_MS = 40 * 60 * 1000
+
+const node = process.execPath
+const cargo = (...args) => ['cargo', ...args]
+const npx = (...args) => ['npx', '--no-install', ...args]
+const nodeTest = (...groups) =>
+  [node, '--test', '--test-reporter=spec', '--test-timeout=600000', ...testFiles().filter((file) => groups.includes(groupOf(file)))]
+
+/** Folders of __test__ that run apart from the rest; all other test files are in the group `js`. */
+const APART = ['interop', 'original', 'package']
+
+function testFiles () {
+  return fs.readdirSync(path.join(root, '__test__'), { recursive: true })
+    .filter((file) => file.endsWith('.test.js') && !file.includes('node_modules'))
+    .map((file) => path.join('__test__', file))
+    .sort()
+}
+
+function groupOf (file) {
+  const folder = file.split(path.sep)[1]
+  return APART.includes(folder) ? folder : 'js'
+}
+
+/** Group, step, command, additions to the environment. */
+const STEPS = [
+  ['lint', 'javascript style', npx('standard')],
+  ['lint', 'rust style', cargo('fmt', '--check')],
+  ['lint', 'clippy', cargo('clippy', '--locked', '--all-targets', '--', '-D', 'warnings')],
+  ['lint', 'clippy, core alone', cargo('clippy', '--locked', '--all-targets', '--no-default-features', '--', '-D', 'warnings')],
+  ['lint', 'rust documentation', cargo('doc', '--locked', '--no-deps', '--document-private-items', '--quiet'), { RUSTDOCFLAGS: '-D warnings' }],
+  ['lint', 'crates', [node, 'scripts/crates.js']],
+  ['lint', 'unused npm packages', npx('knip', '--dependencies')],
+  ['rust', 'rust tests', cargo('test', '--locked', '--quiet')],
+  ['rust', 'rust tests, core alone', cargo('test', '--locked', '--quiet', '--no-default-features')],
+  ['js', 'javascript tests', npx('c8', ...nodeTest('js'))],
+  ['interop', 'beside hyperemitter 1.3.0', nodeTest('interop', 'original')],
+  ['types', 'types of the package', npx('tsc', '-p', '__test__/types')],
+  ['types', 'type tests', npx('tsd')],
+  ['types', 'package metadata', npx('publint', '--strict')],
+  ['types', 'module resolution', npx('attw', '--pack', '.')],
+  ['package', 'packed tarballs', nodeTest('package')]
+]
+
+/** Groups that need the addon and the packages that tests compare us with. */
+const NEED_BUILD = ['js', 'interop', 'types', 'package']
+
+/** Passed and failed as the runner's closing lines say, or undefined when it printed none. */
+function count (output) {
+  const sum = (pattern) => {
+    const found = [...output.matchAll(pattern)]
+    return found.length > 0 ? found.reduce((total, [, number]) => total + Number(number), 0) : undefined
+  }
+  const passed = sum(/^(?:# |ℹ )pass (\d+)$/gm) ?? sum(/^test result: .*?(\d+) passed/gm)
+  const failed = sum(/^(?:# |ℹ )(?:fail|cancelled) (\d+)$/gm) ?? sum(/^test result: .*?(\d+) failed/gm)
+  return passed === undefined ? undefined : { passed, failed }
+}
+
+/** Runs one command with its output shown; resolves to how it went. */
+function run ([command, ...args], extra) {
+  return new Promise((resolve) => {
+    const started = Date.now()
+    let output = ''
+    const child = spawn(command, args, {
+      cwd: root,
+      env: { ...process.env, ...extra },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      shell: process.platform === 'win32'
+    })
+    const limit = setTimeout(() => child.kill('SIGKILL'), STEP_LIMIT_MS)
+    for (const stream of ['stdout', 'stderr']) {
+      child[stream].on('data', (chunk) => { output += chunk; process[stream].write(chunk) })
+    }
+    child.on('error', (error) => console.error(`cannot run ${command}: ${error.message}`))
+    child.on('close', (code) => {
+      clearTimeout(limit)
+      const ok = code === 0
+      const { passed, failed } = count(output) ?? { passed: ok ? 1 : 0, failed: 0 }
+      // A runner that fails without a failing test (coverage below its floor, a crash) has failed once.
+      resolve({ ok, passed, failed: ok ? failed : failed || 1, seconds: (Date.now() - started) / 1000 })
+    })
+  })
+}
+
+async function main (wanted) {
+  const unknown = wanted.filter((group) => !STEPS.some(([each]) => each === group))
+  if (unknown.length > 0) throw new Error(`no such group: ${unknown.join(', ')}`)
+  const chosen = STEPS.filter(([group]) => wanted.length === 0 || wanted.includes(group))
+  const setup = chosen.some(([group]) => NEED_BUILD.includes(group)) ? '--tests' : '--packages'
+  const results = []
+  for (const [, name, command, extra] of [['', 'set-up', [node, 'scripts/setup.js', setup]], ...chosen]) {
+    console.log(`\n── ${name}: ${command.map((part) => path.basename(part)).join(' ')}`)
+    const result = await run(command, extra)
+    results.push({ name, ...result })
+    if (name === 'set-up' && !result.ok) break
+  }
+  console.log()
+  for (const { name, ok, passed, failed, seconds } of results) {
+    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name.padEnd(28)} ${String(passed).padStart(6)} passed ${String(failed).padStart(4)} failed ${seconds.toFixed(1).padStart(8)} s`)
+  }
+  const total = (key) => results.reduce((sum, result) => sum + result[key], 0)
+  console.log(`\n${total('passed')} passed, ${total('failed')} failed`)
+  process.exitCode = results.every(({ ok }) => ok) ? 0 : 1
+}
+
+main(process.argv.slice(2)).catch((error) => {
+  console.error(error.message)
+  process.exitCode = 1
+})
