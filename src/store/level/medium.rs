@@ -1,0 +1,128 @@
+//! The bridge as the store uses it: whole answers, parsed rows, long scans in chunks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
+use crate::error::{Error, Result};
+
+/// Rows of one chunk of a scan over small records: a few hundred KB a crossing.
+pub const SCAN_ROWS: u32 = 4096;
+
+/// Bytes of values one crossing should not exceed where the caller sets no limit.
+pub const GET_BYTES: usize = 8 * 1024 * 1024;
+
+/// Operations of one batch where atomicity is not needed.
+pub const BATCH_OPS: usize = 16 * 1024;
+
+/// A Level database.
+#[derive(Clone)]
+pub struct Medium(pub Arc<dyn LevelBridge>);
+
+impl Medium {
+    /// The values of all keys.
+    pub fn get(&self, mut keys: Vec<String>) -> Result<Vec<Option<Bytes>>> {
+        let mut all = Vec::with_capacity(keys.len());
+        while !keys.is_empty() {
+            let values = self.get_some(keys.clone(), GET_BYTES)?;
+            keys.drain(..values.len());
+            all.extend(values);
+        }
+        Ok(all)
+    }
+
+    /// The value of one key.
+    pub fn get_one(&self, key: String) -> Result<Option<Bytes>> {
+        Ok(self.get(vec![key])?.pop().flatten())
+    }
+
+    /// The values of the first keys: at least one, and so many that they hold more than `bytes` bytes.
+    pub fn get_some(&self, keys: Vec<String>, bytes: usize) -> Result<Vec<Option<Bytes>>> {
+        let asked = keys.len();
+        match self.0.call(LevelRequest::Get { keys, bytes })? {
+            LevelReply::Values(values) if values.len() <= asked && (asked == 0 || !values.is_empty()) => Ok(values),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The rows of these ranges, in one crossing.
+    pub fn ranges(&self, ranges: Vec<Range>) -> Result<Vec<Vec<Pair>>> {
+        let asked: Vec<u32> = ranges.iter().map(|range| range.limit).collect();
+        match self.0.call(LevelRequest::Ranges(ranges))? {
+            LevelReply::Rows(rows)
+                if rows.len() == asked.len()
+                    && rows.iter().zip(&asked).all(|(rows, limit)| rows.len() <= *limit as usize) =>
+            {
+                Ok(rows)
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Applies a batch, if there is anything in it.
+    pub fn batch(&self, ops: Vec<Op>) -> Result<()> {
+        if ops.is_empty() {
+            return Ok(());
+        }
+        match self.0.call(LevelRequest::Batch(ops))? {
+            LevelReply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Visits all rows of a range in key order, a chunk at a time.
+    pub fn scan(&self, from: String, to: &str, mut visit: impl FnMut(Pair) -> Result<()>) -> Result<()> {
+        let mut from = from;
+        loop {
+            let range = Range { from, to: to.to_owned(), reverse: false, limit: SCAN_ROWS };
+            let rows = self.ranges(vec![range])?.pop().unwrap_or_default();
+            let last = rows.last().map(|(key, _)| after(key));
+            let whole = rows.len() < SCAN_ROWS as usize;
+            for row in rows {
+                visit(row)?;
+            }
+            match last {
+                Some(last) if !whole => from = last,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// The last row of a range that `parse` takes for one of ours.
+    pub fn last<T>(&self, from: &str, to: &str, parse: impl Fn(&Pair) -> Option<T>) -> Result<Option<T>> {
+        let range = Range { from: from.to_owned(), to: to.to_owned(), reverse: true, limit: 1 };
+        let Some(row) = self.ranges(vec![range])?.pop().unwrap_or_default().pop() else { return Ok(None) };
+        if let Some(found) = parse(&row) {
+            return Ok(Some(found));
+        }
+        // A foreign key stands last. Going back from key to key could loop on keys that are not text; this is rare.
+        let mut last = None;
+        self.scan(from.to_owned(), to, |row| {
+            last = parse(&row).or(last.take());
+            Ok(())
+        })?;
+        Ok(last)
+    }
+}
+
+/// The first key behind this one.
+pub fn after(key: &[u8]) -> String {
+    let mut next = text(key);
+    next.push('\0');
+    next
+}
+
+/// A key as text. Databases hand keys over as text; one that is none cannot be ours.
+pub fn text(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
+}
+
+fn unexpected(reply: &LevelReply) -> Error {
+    let kind = match reply {
+        LevelReply::Values(values) => format!("{} values", values.len()),
+        LevelReply::Rows(rows) => format!("rows of {} ranges", rows.len()),
+        LevelReply::Done => "nothing".to_owned(),
+    };
+    Error::ForeignStore(format!("the store answered a request with {kind}, which does not fit it"))
+}

@@ -1,0 +1,328 @@
+//! A log in a user's Level database, in hyperemitter 1.x's own layout: 1.x and 2.x take turns on the same data.
+//!
+//! What 1.x lacks is kept under a prefix of our own ([`records`]), brought up to date at open. Nothing per event is
+//! held in memory. A commit is one synced batch; a read of many rows is two crossings of the bridge.
+
+#![forbid(unsafe_code)]
+
+mod bridge;
+mod check;
+mod layout;
+mod medium;
+mod open;
+pub mod packing;
+mod records;
+mod relabel;
+mod state;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use parking_lot::{Mutex, RwLock};
+
+pub use self::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
+use self::medium::{after, Medium, GET_BYTES, SCAN_ROWS};
+use self::records::{decode_duplicate, decode_place, duplicate_key, parse_place_key, place_key, MARK_EVERY};
+use self::state::State;
+use self::write::{meta_key, Draft};
+use crate::error::{Error, Result};
+use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
+
+/// Rows of one read at the most, whatever the caller allows: their keys cross the bridge at once.
+const READ_ROWS: usize = 1024;
+
+/// What a node record usually has besides the value: key, log, one link, framing.
+const RECORD_OVERHEAD: usize = 192;
+
+/// A log in a Level database.
+pub struct LevelStore {
+    medium: Medium,
+    state: RwLock<State>,
+    /// Held while a batch is under way. True after a batch that failed: whether it was applied is not known.
+    doubtful: Mutex<bool>,
+    closed: AtomicBool,
+}
+
+/// Where a node says it is.
+fn located(node: &Node) -> Located {
+    Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq }
+}
+
+/// A place and what stands there: a node's key, and for a duplicate its entry.
+struct Placed {
+    at: Position,
+    key: Key,
+    entry: Option<(LogId, Seq)>,
+}
+
+impl LevelStore {
+    /// Opens the log in a database that is open or opens by itself; an empty database is an empty log. Blocks.
+    ///
+    /// # Errors
+    /// `ForeignStore` if the database fails, `Damaged` if records of 1.x's contradict each other,
+    /// `InvalidArgument` if the database cannot hold bytes.
+    pub fn open(bridge: Arc<dyn LevelBridge>, progress: Progress<'_>) -> Result<Self> {
+        let medium = Medium(bridge);
+        let state = open::open(&medium, progress)?;
+        Ok(LevelStore {
+            medium,
+            state: RwLock::new(state),
+            doubtful: Mutex::new(false),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    fn medium(&self) -> Result<&Medium> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed("its store was closed"));
+        }
+        Ok(&self.medium)
+    }
+
+    fn end(&self) -> Position {
+        self.state.read().end
+    }
+
+    /// The nodes with these keys, as far as the last commit reaches; may stop early once they hold `bytes` bytes.
+    fn nodes(&self, keys: &[Key], bytes: usize) -> Result<Vec<Option<Node>>> {
+        let end = self.end().change;
+        let places: Vec<String> = keys.iter().map(layout::node_key).collect();
+        let records = self.medium()?.get_some(places.clone(), bytes)?;
+        let nodes = records.into_iter().zip(&places).map(|(record, place)| {
+            let node = record.map(|record| layout::decode_node(place, record)).transpose()?;
+            Ok(node.filter(|node| node.change <= end))
+        });
+        nodes.collect()
+    }
+
+    /// What stands after `after` and up to `end`, in order, `limit` places at the most.
+    fn places(&self, after_this: Position, end: Position, limit: usize) -> Result<Vec<Placed>> {
+        let limit = u32::try_from(limit).unwrap_or(SCAN_ROWS).clamp(1, SCAN_ROWS);
+        let change_end = after(layout::change_key(end.change)?.as_bytes());
+        let mut change_from = layout::change_key(after_this.change + 1)?;
+        let place_end = after(place_key(end)?.as_bytes());
+        let mut place_from = after(place_key(after_this)?.as_bytes());
+        loop {
+            let ranges = vec![
+                Range { from: change_from.clone(), to: change_end.clone(), reverse: false, limit },
+                Range { from: place_from.clone(), to: place_end.clone(), reverse: false, limit },
+            ];
+            let mut rows = self.medium()?.ranges(ranges)?.into_iter();
+            let (changes, duplicates) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
+            let mut placed = Vec::with_capacity(changes.len() + duplicates.len());
+            for (key, value) in &changes {
+                let Some(change) = layout::parse_change_key(key) else { continue };
+                let key = Key::from_hex(value)
+                    .ok_or_else(|| Error::damaged(medium::text(key), "a change that names no node"))?;
+                placed.push(Placed { at: Position::of(change), key, entry: None });
+            }
+            for (key, value) in &duplicates {
+                let Some(at) = parse_place_key(key) else { continue };
+                let duplicate = decode_duplicate(&medium::text(key), value)?;
+                placed.push(Placed { at, key: duplicate.key, entry: Some((duplicate.log, duplicate.seq)) });
+            }
+            let whole = [&changes, &duplicates].map(|rows| rows.len() < limit as usize);
+            if !placed.is_empty() || whole == [true, true] {
+                placed.sort_by_key(|placed| placed.at);
+                placed.truncate(limit as usize);
+                return Ok(placed);
+            }
+            // A chunk of foreign keys only: go on behind it.
+            for (rows, from) in [(&changes, &mut change_from), (&duplicates, &mut place_from)] {
+                if let Some((key, _)) = rows.last() {
+                    *from = after(key);
+                }
+            }
+        }
+    }
+
+    /// Stores a batch; between the request and its answer nobody knows whether it is stored.
+    fn store(&self, ops: Vec<Op>, doubtful: &mut bool) -> Result<()> {
+        *doubtful = true;
+        self.medium()?.batch(ops)?;
+        *doubtful = false;
+        Ok(())
+    }
+
+    /// After a batch that failed: goes on only if it left no trace.
+    fn settle(&self, doubtful: &mut bool) -> Result<()> {
+        if *doubtful {
+            let found = open::last_change(self.medium()?)?.map_or(0, |(change, _)| change);
+            let known = self.end().change;
+            if found != known {
+                return Err(Error::ForeignStore(format!(
+                    "an earlier write failed, yet the store's last change is {found} instead of {known}: close and open it again"
+                )));
+            }
+            *doubtful = false;
+        }
+        Ok(())
+    }
+}
+
+impl Store for LevelStore {
+    fn state(&self) -> Result<StoreState> {
+        self.medium()?;
+        Ok(self.state.read().describe())
+    }
+
+    fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        while let Some(rest) = keys.get(found.len()..).filter(|rest| !rest.is_empty()) {
+            let chunk = rest.get(..SCAN_ROWS as usize).unwrap_or(rest);
+            found.extend(self.nodes(chunk, GET_BYTES)?.iter().map(|node| node.as_ref().map(located)));
+        }
+        Ok(found)
+    }
+
+    fn node(&self, key: &Key) -> Result<Option<Node>> {
+        Ok(self.nodes(&[*key], GET_BYTES)?.pop().flatten())
+    }
+
+    fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
+        let medium = self.medium()?;
+        if seq == 0 || self.state.read().logs.get(log).is_none_or(|state| seq > state.seq) {
+            return Ok(None);
+        }
+        let (entry_key, place_key) = (layout::entry_key(log, seq)?, duplicate_key(log, seq)?);
+        let mut values = medium.get(vec![entry_key.clone(), place_key.clone()])?.into_iter();
+        let Some(record) = values.next().flatten() else {
+            return Err(Error::damaged(entry_key, "the entry is missing"));
+        };
+        let entry = layout::decode_entry(&entry_key, record)?;
+        let at = match values.next().flatten() {
+            Some(place) => decode_place(&place_key, &place)?,
+            None => Position::of(entry.change),
+        };
+        Ok(Some(Entry { at, key: entry.key }))
+    }
+
+    fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
+        let medium = self.medium()?;
+        let last = self.state.read().logs.get(log).copied().unwrap_or_default();
+        if seq > last.seq {
+            return Ok(None);
+        }
+        if seq == last.seq {
+            return Ok(Some(last.digest));
+        }
+        let mut from = seq - seq % MARK_EVERY;
+        let mut digest = Digest::default();
+        if from > 0 {
+            let mark = medium.get_one(records::digest_key(log, from)?)?;
+            match mark.and_then(|mark| <[u8; 32]>::try_from(mark.as_ref()).ok()) {
+                Some(mark) => digest = Digest(mark),
+                None => from = 0,
+            }
+        }
+        let to = after(layout::entry_key(log, seq)?.as_bytes());
+        let mut reached = from;
+        medium.scan(layout::entry_key(log, from + 1)?, &to, |(key, value)| {
+            if let Some((_, seq)) = layout::parse_entry_key(&key).filter(|(found, _)| *found == &**log) {
+                digest = digest.extend(&layout::decode_entry(&medium::text(&key), value)?.key);
+                reached = seq;
+            }
+            Ok(())
+        })?;
+        if reached == seq {
+            Ok(Some(digest))
+        } else {
+            Err(Error::damaged(layout::entry_key(log, reached + 1)?, "the entry is missing"))
+        }
+    }
+
+    fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
+        let end = self.end();
+        if after >= end {
+            self.medium()?;
+            return Ok(Vec::new());
+        }
+        let places = self.places(after, end, limit.rows.min(READ_ROWS))?;
+        let keys: Vec<Key> = places.iter().map(|placed| placed.key).collect();
+        let mut rows = Vec::with_capacity(keys.len());
+        let mut bytes = 0;
+        let mut places = places.into_iter();
+        while let Some(rest) = keys.get(rows.len()..).filter(|rest| !rest.is_empty()) {
+            // The limit is on values, the database counts records.
+            let allowed = limit.bytes.saturating_sub(bytes).saturating_add(RECORD_OVERHEAD * rest.len());
+            for (node, placed) in self.nodes(rest, allowed)?.into_iter().zip(&mut places) {
+                let node = node
+                    .ok_or_else(|| Error::damaged(layout::node_key(&placed.key), "a node of the order is missing"))?;
+                bytes += node.value.len();
+                if bytes > limit.bytes && !rows.is_empty() {
+                    return Ok(rows);
+                }
+                let (log, seq) = placed.entry.unwrap_or_else(|| (node.log.clone(), node.seq));
+                rows.push(Row { at: placed.at, log, seq, node });
+            }
+        }
+        Ok(rows)
+    }
+
+    fn commit(&self, commit: &Commit) -> Result<()> {
+        self.medium()?;
+        if commit.is_empty() {
+            return Ok(());
+        }
+        let mut doubtful = self.doubtful.lock();
+        self.settle(&mut doubtful)?;
+        let (ops, effect) = {
+            let state = self.state.read();
+            let mut draft = Draft::new(&state, commit.relabel.as_ref())?;
+            if let Some(relabel) = &commit.relabel {
+                self.relabel(relabel, &mut draft)?;
+            }
+            for row in &commit.rows {
+                draft.row(row)?;
+            }
+            for (meta, value) in &commit.meta {
+                draft.meta(meta, value.as_ref());
+            }
+            draft.finish(commit.relabel.is_some())
+        };
+        self.store(ops, &mut doubtful)?;
+        effect.apply(&mut self.state.write());
+        Ok(())
+    }
+
+    fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
+        self.medium()?.get_one(meta_key(key))
+    }
+
+    /// Not known: Level databases of most kinds cannot tell.
+    fn sizes(&self) -> Result<Sizes> {
+        self.medium()?;
+        Ok(Sizes::default())
+    }
+
+    fn check(&self, progress: Progress<'_>) -> Result<()> {
+        self.check_records(progress)
+    }
+
+    fn close(&self) -> Result<()> {
+        let mut doubtful = self.doubtful.lock();
+        if self.closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let due = {
+            let state = self.state.read();
+            if state.since_checkpoint > 0 && !*doubtful {
+                Some(Draft::new(&state, None)?.finish(true).0)
+            } else {
+                None
+            }
+        };
+        if let Some(ops) = due {
+            // Only saves work at the next open: a database that its user has closed already is no failure.
+            let _ = self.store(ops, &mut doubtful);
+        }
+        self.closed.store(true, Ordering::Release);
+        self.medium.0.close()
+    }
+}

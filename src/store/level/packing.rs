@@ -1,0 +1,192 @@
+//! Requests and replies as flat bytes, for a database behind a foreign-function boundary. `lib/level-port.js` is the
+//! other side.
+//!
+//! All numbers are u32, little-endian. Text is UTF-8.
+//!
+//! | request | bytes |
+//! | --- | --- |
+//! | 0 get | bytes limit, count, count × key length, keys |
+//! | 1 ranges | count, count × (reverse 0/1, limit, length of from, length of to), froms and tos |
+//! | 2 batch | count, count × (key length, value length or [`ABSENT`] to delete), keys, values |
+//!
+//! | reply | bytes |
+//! | --- | --- |
+//! | 0 get | count, count × (length or [`ABSENT`]), values |
+//! | 1 ranges | count of ranges, each: count of rows, count × (key length, value length); then all keys and values in turn |
+//! | 2 batch | nothing |
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::bridge::{LevelReply, LevelRequest, Op};
+use crate::error::{Error, Result};
+
+/// Stands for "no value" where a length is expected.
+pub const ABSENT: u32 = u32::MAX;
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`LevelRequest::Get`]
+    Get = 0,
+    /// [`LevelRequest::Ranges`]
+    Ranges = 1,
+    /// [`LevelRequest::Batch`]
+    Batch = 2,
+}
+
+/// A request as bytes.
+///
+/// # Errors
+/// `TooLarge` beyond 4 GiB.
+pub fn pack(request: &LevelRequest) -> Result<(Kind, Vec<u8>)> {
+    let mut out = Out::default();
+    let kind = match request {
+        LevelRequest::Get { keys, bytes } => {
+            out.bytes.reserve(8 + keys.iter().map(|key| key.len() + 4).sum::<usize>());
+            out.bytes.put_u32_le(u32::try_from(*bytes).unwrap_or(u32::MAX));
+            out.length(keys.len());
+            for key in keys {
+                out.length(key.len());
+            }
+            for key in keys {
+                out.bytes.put_slice(key.as_bytes());
+            }
+            Kind::Get
+        }
+        LevelRequest::Ranges(ranges) => {
+            out.length(ranges.len());
+            for range in ranges {
+                out.bytes.put_u32_le(range.reverse.into());
+                out.bytes.put_u32_le(range.limit);
+                out.length(range.from.len());
+                out.length(range.to.len());
+            }
+            for range in ranges {
+                out.bytes.put_slice(range.from.as_bytes());
+                out.bytes.put_slice(range.to.as_bytes());
+            }
+            Kind::Ranges
+        }
+        LevelRequest::Batch(ops) => {
+            let size = |op: &Op| match op {
+                Op::Put(key, value) => key.len() + value.len() + 8,
+                Op::Delete(key) => key.len() + 8,
+            };
+            out.bytes.reserve(4 + ops.iter().map(size).sum::<usize>());
+            out.length(ops.len());
+            for op in ops {
+                out.length(op.key().len());
+                match op {
+                    Op::Put(_, value) => out.length(value.len()),
+                    Op::Delete(_) => out.bytes.put_u32_le(ABSENT),
+                }
+            }
+            for op in ops {
+                out.bytes.put_slice(op.key().as_bytes());
+            }
+            for op in ops {
+                if let Op::Put(_, value) = op {
+                    out.bytes.put_slice(value);
+                }
+            }
+            Kind::Batch
+        }
+    };
+    if out.too_large || out.bytes.len() >= ABSENT as usize {
+        return Err(Error::ForeignStore("a request to the store would be larger than 4 GiB".into()));
+    }
+    Ok((kind, out.bytes))
+}
+
+#[derive(Default)]
+struct Out {
+    bytes: Vec<u8>,
+    too_large: bool,
+}
+
+impl Out {
+    fn length(&mut self, n: usize) {
+        let n = u32::try_from(n).unwrap_or(ABSENT);
+        self.too_large |= n == ABSENT;
+        self.bytes.put_u32_le(n);
+    }
+}
+
+/// The reply to a request of this kind.
+///
+/// # Errors
+/// `ForeignStore` if the bytes are no such reply.
+pub fn unpack(kind: Kind, reply: Bytes) -> Result<LevelReply> {
+    let mut rest = reply;
+    let reply = match kind {
+        Kind::Get => unpack_values(&mut rest).map(LevelReply::Values),
+        Kind::Ranges => unpack_rows(&mut rest).map(LevelReply::Rows),
+        Kind::Batch => Some(LevelReply::Done),
+    };
+    reply.filter(|_| rest.is_empty()).ok_or_else(|| Error::ForeignStore("the answer of the store is malformed".into()))
+}
+
+fn unpack_values(rest: &mut Bytes) -> Option<Vec<Option<Bytes>>> {
+    let lengths = (0..count(rest, 4)?).map(|_| rest.try_get_u32_le().ok()).collect::<Option<Vec<u32>>>()?;
+    lengths.into_iter().map(|length| if length == ABSENT { Some(None) } else { take(rest, length).map(Some) }).collect()
+}
+
+fn unpack_rows(rest: &mut Bytes) -> Option<Vec<Vec<(Bytes, Bytes)>>> {
+    let mut lengths: Vec<Vec<(u32, u32)>> = Vec::new();
+    for _ in 0..count(rest, 4)? {
+        let rows = (0..count(rest, 8)?).map(|_| Some((rest.try_get_u32_le().ok()?, rest.try_get_u32_le().ok()?)));
+        lengths.push(rows.collect::<Option<_>>()?);
+    }
+    let ranges = lengths
+        .into_iter()
+        .map(|rows| rows.into_iter().map(|(key, value)| Some((take(rest, key)?, take(rest, value)?))).collect());
+    ranges.collect()
+}
+
+/// A count of things that take at least `each` bytes, so that a wrong one cannot make us reserve memory.
+fn count(rest: &mut Bytes, each: usize) -> Option<usize> {
+    let count = rest.try_get_u32_le().ok()? as usize;
+    (count.checked_mul(each)? <= rest.len()).then_some(count)
+}
+
+fn take(rest: &mut Bytes, length: u32) -> Option<Bytes> {
+    (length as usize <= rest.len()).then(|| rest.split_to(length as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_batch_is_laid_out_as_documented() {
+        let ops = vec![Op::Put("ab".into(), Bytes::from_static(b"xyz")), Op::Delete("c".into())];
+        let (kind, bytes) = pack(&LevelRequest::Batch(ops)).unwrap();
+        assert_eq!(kind, Kind::Batch);
+        assert_eq!(
+            bytes,
+            [&[2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 255, 255, 255, 255][..], b"abcxyz"].concat()
+        );
+    }
+
+    #[test]
+    fn replies_are_read_as_documented() {
+        let values = Bytes::from_static(b"\x02\0\0\0\x02\0\0\0\xff\xff\xff\xffhi");
+        assert_eq!(unpack(Kind::Get, values).unwrap(), LevelReply::Values(vec![Some(Bytes::from_static(b"hi")), None]));
+        let rows = Bytes::from_static(b"\x02\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0kvv");
+        assert_eq!(
+            unpack(Kind::Ranges, rows).unwrap(),
+            LevelReply::Rows(vec![vec![], vec![(Bytes::from_static(b"k"), Bytes::from_static(b"vv"))]])
+        );
+        assert_eq!(unpack(Kind::Batch, Bytes::new()).unwrap(), LevelReply::Done);
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_makes_us_fall(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for kind in [Kind::Get, Kind::Ranges, Kind::Batch] {
+                let _ = unpack(kind, Bytes::from(bytes.clone()));
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What 1.x does not store, under one prefix that none of its scans touches. All of it can be derived from 1.x's own
+//! records, so it may be deleted while the store is closed (named positions, which live here too, start over then).
+
+use bytes::Bytes;
+use prost::Message;
+
+use super::layout::{parse_ordered, push_ordered, split_log_seq};
+use crate::error::{Error, Result};
+use crate::node::{Change, Digest, Key, LogId, Seq};
+use crate::store::Position;
+
+/// The state that [`Checkpoint`] describes.
+pub const CHECKPOINT: &str = "!hyper2!checkpoint";
+/// Running digests of logs, every [`MARK_EVERY`] entries.
+pub const DIGESTS: &str = "!hyper2!digest!";
+/// Duplicates by place.
+pub const PLACES: &str = "!hyper2!place!";
+/// Places of duplicates by log and seq.
+pub const DUPLICATES: &str = "!hyper2!duplicate!";
+const POSITIONS: &str = "!hyper2!position!";
+
+/// Entries of a log between two stored digests: a digest in between costs one range read of so many small rows, a
+/// log one small record for so many events.
+pub const MARK_EVERY: Seq = 256;
+
+/// Raised when the meaning of these records changes; another version's are derived anew.
+const VERSION: u32 = 1;
+
+/// Where a named consumer's position is.
+#[must_use]
+pub fn position_key(name: &str) -> String {
+    format!("{POSITIONS}{name}")
+}
+
+/// Where the digest of a log after `seq` entries is.
+///
+/// # Errors
+/// `Conflict` for a seq that no key can hold.
+pub fn digest_key(log: &str, seq: Seq) -> Result<String> {
+    log_seq_key(DIGESTS, log, seq)
+}
+
+/// Where the place of a duplicate entry is.
+///
+/// # Errors
+/// As [`digest_key`].
+pub fn duplicate_key(log: &str, seq: Seq) -> Result<String> {
+    log_seq_key(DUPLICATES, log, seq)
+}
+
+fn log_seq_key(prefix: &str, log: &str, seq: Seq) -> Result<String> {
+    let mut key = format!("{prefix}{log}!");
+    push_ordered(&mut key, seq)?;
+    Ok(key)
+}
+
+/// Where the duplicate at this place is.
+///
+/// # Errors
+/// As [`digest_key`].
+pub fn place_key(at: Position) -> Result<String> {
+    let mut key = String::from(PLACES);
+    push_ordered(&mut key, at.change)?;
+    key.push('!');
+    push_ordered(&mut key, at.duplicate.into())?;
+    Ok(key)
+}
+
+/// Reads back a [`place_key`].
+#[must_use]
+pub fn parse_place_key(key: &[u8]) -> Option<Position> {
+    parse_place(key.strip_prefix(PLACES.as_bytes())?)
+}
+
+fn parse_place(text: &[u8]) -> Option<Position> {
+    let mut parts = text.split(|byte| *byte == b'!');
+    let change = parse_ordered(parts.next()?)?;
+    let duplicate = parse_ordered(parts.next()?)?;
+    (parts.next().is_none() && duplicate > 0).then_some(Position { change, duplicate: duplicate.try_into().ok()? })
+}
+
+/// The record at a [`duplicate_key`]: the place, written as in a [`place_key`].
+///
+/// # Errors
+/// As [`digest_key`].
+pub fn encode_place(at: Position) -> Result<Bytes> {
+    Ok(place_key(at)?.split_off(PLACES.len()).into())
+}
+
+/// Reads back [`encode_place`].
+///
+/// # Errors
+/// `Damaged` if it is no place.
+pub fn decode_place(place: &str, record: &[u8]) -> Result<Position> {
+    parse_place(record)
+        .ok_or_else(|| Error::damaged(place, "not a place; delete all keys that begin with !hyper2! and open again"))
+}
+
+/// A duplicate entry, as recorded at its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Its log.
+    pub log: LogId,
+    /// Its seq.
+    pub seq: Seq,
+    /// Its node.
+    pub key: Key,
+}
+
+/// The record at a [`place_key`]: the node's key, then the entry's log and seq as in its own key.
+///
+/// # Errors
+/// As [`digest_key`].
+pub fn encode_duplicate(duplicate: &Duplicate) -> Result<Bytes> {
+    let mut text: String = duplicate.key.to_hex().map(char::from).iter().collect();
+    text.push_str(&duplicate.log);
+    text.push('!');
+    push_ordered(&mut text, duplicate.seq)?;
+    Ok(text.into())
+}
+
+/// Reads back [`encode_duplicate`].
+///
+/// # Errors
+/// `Damaged` if it is none.
+pub fn decode_duplicate(place: &str, record: &[u8]) -> Result<Duplicate> {
+    record
+        .split_at_checked(Key::HEX_LEN)
+        .and_then(|(key, entry)| {
+            let (log, seq) = split_log_seq(entry)?;
+            Some(Duplicate { log: log.into(), seq, key: Key::from_hex(key)? })
+        })
+        .ok_or_else(|| {
+            Error::damaged(place, "not a duplicate entry; delete all keys that begin with !hyper2! and open again")
+        })
+}
+
+/// What was known to be true of 1.x's records when it was written.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Checkpoint {
+    /// The last change.
+    pub change: Change,
+    /// Its node; absent when there was none.
+    pub key: Option<Key>,
+    /// Every log.
+    pub logs: Vec<LogCheckpoint>,
+}
+
+/// One log, as far as the checkpoint reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogCheckpoint {
+    /// The log.
+    pub log: LogId,
+    /// Its last seq.
+    pub seq: Seq,
+    /// Its digest.
+    pub digest: Digest,
+    /// Node of its last entry.
+    pub key: Key,
+    /// Change part of its last entry's place.
+    pub place: Change,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct CheckpointMessage {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(uint64, tag = "3")]
+    change: u64,
+    #[prost(bytes = "vec", tag = "4")]
+    key: Vec<u8>,
+    #[prost(message, repeated, tag = "5")]
+    logs: Vec<LogMessage>,
+    /// Every byte there is: a store that cannot hold bytes shows itself here, before it mangles an event. Last, so
+    /// that a record cut short is none.
+    #[prost(bytes = "vec", tag = "15")]
+    probe: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct LogMessage {
+    #[prost(string, tag = "1")]
+    log: String,
+    #[prost(uint64, tag = "2")]
+    seq: u64,
+    #[prost(bytes = "vec", tag = "3")]
+    digest: Vec<u8>,
+    #[prost(bytes = "vec", tag = "4")]
+    key: Vec<u8>,
+    #[prost(uint64, tag = "5")]
+    place: u64,
+}
+
+fn probe() -> Vec<u8> {
+    (0..=u8::MAX).collect()
+}
+
+/// The record of a checkpoint.
+#[must_use]
+pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Bytes {
+    let logs = checkpoint.logs.iter().map(|log| LogMessage {
+        log: log.log.to_string(),
+        seq: log.seq,
+        digest: log.digest.0.to_vec(),
+        key: log.key.0.to_vec(),
+        place: log.place,
+    });
+    CheckpointMessage {
+        version: VERSION,
+        change: checkpoint.change,
+        key: checkpoint.key.map(|key| key.0.to_vec()).unwrap_or_default(),
+        logs: logs.collect(),
+        probe: probe(),
+    }
+    .encode_to_vec()
+    .into()
+}
+
+/// Reads a checkpoint; `None` if it is another version's or damaged, for then it is derived anew.
+#[must_use]
+pub fn decode_checkpoint(record: &[u8]) -> Option<Checkpoint> {
+    let message = CheckpointMessage::decode(record).ok()?;
+    if message.version != VERSION || message.probe != probe() {
+        return None;
+    }
+    let key = if message.key.is_empty() { None } else { Some(Key(message.key.try_into().ok()?)) };
+    let logs = message.logs.into_iter().map(|log| {
+        Some(LogCheckpoint {
+            log: log.log.into(),
+            seq: log.seq,
+            digest: Digest(log.digest.try_into().ok()?),
+            key: Key(log.key.try_into().ok()?),
+            place: log.place,
+        })
+    });
+    Some(Checkpoint { change: message.change, key, logs: logs.collect::<Option<_>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_survive_and_order_as_they_do() {
+        let places = [(0, 1), (3, 1), (3, 2), (250, 300), (251, 1), (70_000, 2)];
+        let keys: Vec<String> = places
+            .iter()
+            .map(|(change, duplicate)| place_key(Position { change: *change, duplicate: *duplicate }).unwrap())
+            .collect();
+        assert!(keys.is_sorted());
+        for ((change, duplicate), key) in places.into_iter().zip(keys) {
+            assert_eq!(parse_place_key(key.as_bytes()), Some(Position { change, duplicate }));
+        }
+    }
+
+    #[test]
+    fn a_damaged_checkpoint_is_none() {
+        let log = LogCheckpoint { log: "log-a".into(), seq: 3, digest: Digest([1; 32]), key: Key([2; 32]), place: 4 };
+        let checkpoint = Checkpoint { change: 9, key: Some(Key([3; 32])), logs: vec![log] };
+        let record = encode_checkpoint(&checkpoint);
+        assert_eq!(decode_checkpoint(&record), Some(checkpoint));
+        let as_text = String::from_utf8_lossy(&record).into_owned();
+        assert_eq!(decode_checkpoint(as_text.as_bytes()), None, "bytes that went through text");
+        for cut in 0..record.len() {
+            assert_eq!(decode_checkpoint(&record[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_duplicate_survives_its_record() {
+        let duplicate = Duplicate { log: "log-é".into(), seq: 1000, key: Key([5; 32]) };
+        assert_eq!(decode_duplicate("x", &encode_duplicate(&duplicate).unwrap()).unwrap(), duplicate);
+        for bad in [&b""[..], &[b'a'; 64], &[b'z'; 80]] {
+            assert_eq!(decode_duplicate("x", bad).unwrap_err().code(), "ERR_HYPER_DAMAGED");
+        }
+    }
+}

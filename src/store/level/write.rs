@@ -1,0 +1,224 @@
+//! Turns a commit into one batch: what 1.x would have written with one batch per node, with head changes netted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+
+use super::bridge::Op;
+use super::layout::{self, encode_entry, encode_node, key_value};
+use super::open::{digest_mark, duplicate_ops};
+use super::records::{encode_checkpoint, position_key, Duplicate, CHECKPOINT, MARK_EVERY};
+use super::state::{LogState, State};
+use crate::error::{Error, Result};
+use crate::node::{Key, LogId, Node};
+use crate::store::order::{check_relabel, Staged};
+use crate::store::{Body, Located, Meta, NewRow, Position, Relabel};
+
+/// Rows between two checkpoints: what is read again at open after a crash.
+const CHECKPOINT_EVERY: usize = 4096;
+
+/// A batch in the making, and what the state will be once it is stored.
+pub struct Draft<'a> {
+    state: &'a State,
+    staged: Staged,
+    end: Position,
+    last_key: Option<Key>,
+    /// Logs that change; `None` for one that loses all its entries.
+    logs: HashMap<LogId, Option<LogState>>,
+    added: BTreeMap<Key, Located>,
+    removed: BTreeSet<Key>,
+    rows: usize,
+    ops: Vec<Op>,
+}
+
+/// What a stored batch does to the state.
+pub struct Effect {
+    end: Position,
+    last_key: Option<Key>,
+    logs: HashMap<LogId, Option<LogState>>,
+    added: BTreeMap<Key, Located>,
+    removed: BTreeSet<Key>,
+    since_checkpoint: usize,
+}
+
+impl<'a> Draft<'a> {
+    /// Nothing to do yet, besides a relabel that [`check_relabel`] accepts.
+    ///
+    /// # Errors
+    /// `Conflict` if it does not.
+    pub fn new(state: &'a State, relabel: Option<&Relabel>) -> Result<Self> {
+        let last = |log: &LogId| state.logs.get(log).map_or(0, |log| log.seq);
+        let relabel = relabel.map(|relabel| (relabel, last(&relabel.log)));
+        if let Some((relabel, last)) = relabel {
+            check_relabel(relabel, last, state.logs.contains_key(&relabel.to))?;
+            check_log_id(&relabel.to)?;
+        }
+        Ok(Draft {
+            state,
+            staged: Staged::new(relabel),
+            end: state.end,
+            last_key: state.last_key,
+            logs: HashMap::new(),
+            added: BTreeMap::new(),
+            removed: BTreeSet::new(),
+            rows: 0,
+            ops: Vec::new(),
+        })
+    }
+
+    /// A log as it will be.
+    pub fn log(&self, log: &str) -> Option<LogState> {
+        self.logs.get(log).copied().unwrap_or_else(|| self.state.logs.get(log).copied())
+    }
+
+    /// Replaces a log's end.
+    pub fn set_log(&mut self, log: LogId, state: Option<LogState>) {
+        self.logs.insert(log, state);
+    }
+
+    /// Adds operations on records of which no other part of the commit knows.
+    pub fn push(&mut self, ops: impl IntoIterator<Item = Op>) {
+        self.ops.extend(ops);
+    }
+
+    /// A stored node reports another log and seq from now on.
+    pub fn move_node(&mut self, node: &Node) {
+        if self.state.heads.contains_key(&node.key) {
+            self.added.insert(node.key, super::located(node));
+        }
+        self.ops.push(Op::Put(layout::node_key(&node.key), encode_node(node)));
+    }
+
+    /// Adds a row.
+    ///
+    /// # Errors
+    /// `Conflict` if it does not continue the store.
+    pub fn row(&mut self, row: &NewRow) -> Result<()> {
+        let state = self.state;
+        self.staged.check(row, &mut self.end, |log| state.logs.get(log).map_or(0, |log| log.seq))?;
+        check_log_id(&row.log)?;
+        let change = match &row.body {
+            Body::Node(node) => {
+                self.node(node)?;
+                node.change
+            }
+            Body::Duplicate(change) => {
+                let duplicate = Duplicate { log: row.log.clone(), seq: row.seq, key: row.key };
+                self.ops.extend(duplicate_ops(row.at, &duplicate)?);
+                *change
+            }
+        };
+        self.ops.push(Op::Put(layout::entry_key(&row.log, row.seq)?, encode_entry(change, &row.key, &row.log_links)));
+        if row.seq.is_multiple_of(MARK_EVERY) {
+            self.ops.push(digest_mark(&row.log, row.seq, &row.digest)?);
+        }
+        let state = LogState { seq: row.seq, digest: row.digest, key: row.key, place: row.at.change };
+        self.logs.insert(row.log.clone(), Some(state));
+        self.rows += 1;
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node) -> Result<()> {
+        for link in &node.links {
+            self.added.remove(link);
+            if self.state.heads.contains_key(link) {
+                self.removed.insert(*link);
+            }
+        }
+        self.added.insert(node.key, super::located(node));
+        self.last_key = Some(node.key);
+        self.ops.push(Op::Put(layout::change_key(node.change)?, key_value(&node.key)));
+        self.ops.push(Op::Put(layout::node_key(&node.key), encode_node(node)));
+        Ok(())
+    }
+
+    /// Sets or deletes a fact.
+    pub fn meta(&mut self, meta: &Meta, value: Option<&Bytes>) {
+        let key = meta_key(meta);
+        self.ops.push(match value {
+            Some(value) => Op::Put(key, value.clone()),
+            None => Op::Delete(key),
+        });
+    }
+
+    /// The batch and its effect. `checkpoint` asks for a checkpoint even before it is due.
+    pub fn finish(mut self, checkpoint: bool) -> (Vec<Op>, Effect) {
+        for key in &self.removed {
+            self.ops.push(Op::Delete(layout::head_key(key)));
+        }
+        for key in self.added.keys() {
+            // A head that only moved to another log keeps its record.
+            if !self.state.heads.contains_key(key) {
+                self.ops.push(Op::Put(layout::head_key(key), key_value(key)));
+            }
+        }
+        let mut effect = Effect {
+            end: self.end,
+            last_key: self.last_key,
+            logs: self.logs,
+            added: self.added,
+            removed: self.removed,
+            since_checkpoint: self.state.since_checkpoint + self.rows,
+        };
+        // A checkpoint names every log, so with many logs it comes less often.
+        if checkpoint || effect.since_checkpoint >= CHECKPOINT_EVERY.max(4 * self.state.logs.len()) {
+            effect.since_checkpoint = 0;
+            let mut then = self.state.clone();
+            effect.clone_into(&mut then);
+            self.ops.push(Op::Put(CHECKPOINT.into(), encode_checkpoint(&then.checkpoint())));
+        }
+        // Neighbours together: trees and memtables take sorted runs faster, and the order within a batch is free.
+        self.ops.sort_by(|a, b| a.key().cmp(b.key()));
+        // A relabel clears entries that rows of the same commit may fill again: the later one counts.
+        self.ops.dedup_by(|later, kept| {
+            let same = later.key() == kept.key();
+            if same {
+                std::mem::swap(later, kept);
+            }
+            same
+        });
+        (self.ops, effect)
+    }
+}
+
+impl Effect {
+    /// The batch is stored.
+    pub fn apply(self, state: &mut State) {
+        self.clone_into(state);
+    }
+
+    fn clone_into(&self, state: &mut State) {
+        state.end = self.end;
+        state.last_key = self.last_key;
+        state.since_checkpoint = self.since_checkpoint;
+        for (log, end) in &self.logs {
+            match end {
+                Some(end) => state.logs.insert(log.clone(), *end),
+                None => state.logs.remove(log),
+            };
+        }
+        for key in &self.removed {
+            state.heads.remove(key);
+        }
+        state.heads.extend(self.added.iter().map(|(key, at)| (*key, at.clone())));
+    }
+}
+
+/// Where a fact is.
+pub fn meta_key(meta: &Meta) -> String {
+    match meta {
+        Meta::LogId => layout::LOG_ID.into(),
+        Meta::StoreId => layout::STORE_ID.into(),
+        Meta::Peers => layout::PEERS.into(),
+        Meta::MyEventPeer => layout::MY_EVENT_PEER.into(),
+        Meta::Position(name) => position_key(name),
+    }
+}
+
+/// 1.x splits its keys at the mark, so an id that holds one would be read as another log.
+fn check_log_id(log: &str) -> Result<()> {
+    if log.contains('!') {
+        return Err(Error::Conflict(format!("log id {log:?} holds a \"!\", which keys in a Level store cannot")));
+    }
+    Ok(())
+}
