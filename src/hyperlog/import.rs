@@ -7,8 +7,8 @@ use crate::store::{Position, Progress, ReadLimit, Row, Store};
 /// Rows read and committed at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
 
-/// The source id of imports; sessions count from 1.
-const IMPORT: SourceId = SourceId(0);
+/// The source id of imports; sessions count up from 0.
+const IMPORT: SourceId = SourceId(u64::MAX);
 
 /// Adds every row of `source` to `log`; returns how many were new. Blocks for long; reports (rows, total).
 /// What the log has already is left alone, so an import that was cut off is simply run again.

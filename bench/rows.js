@@ -1,0 +1,133 @@
+'use strict'
+
+// What is measured and what it is held against. `ratio` is ours over theirs, higher is better, unless `unit` says that the
+// figure itself is the goal.
+
+const K = 1000
+
+/** @typedef {{ work: string, options?: object, pick: (result: object) => number }} Side */
+
+/** Rates against a peer: each pair is run in turn, `rounds` times; the median of the pairs' ratios counts. */
+exports.pairs = [
+  ...[[1024, 100], [64, 70], [1, 10]].map(([window, goal]) => ({
+    name: `emit + callback + listener, memory, ${window} in flight`,
+    peer: 'hyperemitter 1.3.0 on memdb',
+    goal,
+    ours: { work: 'emit', options: { store: 'memory', window }, pick: rate },
+    theirs: { work: 'emit', options: { which: 'original', window }, pick: rate }
+  })),
+  {
+    name: 'emit + callback + listener, memdb through the level adapter, 1024 in flight',
+    peer: 'hyperemitter 1.3.0 on memdb',
+    goal: 15,
+    ours: { work: 'emit', options: { store: 'memdb', window: 1024 }, pick: rate },
+    theirs: { work: 'emit', options: { which: 'original', window: 1024 }, pick: rate }
+  },
+  {
+    name: 'durable emit, 1024 in flight',
+    peer: 'Redis 7 XADD, appendfsync always',
+    goal: 2,
+    needs: 'redis-server',
+    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
+    theirs: { work: 'redis', options: { window: 1024 }, pick: rate }
+  },
+  {
+    name: 'durable emit, 1024 in flight',
+    peer: 'plain file, groups of 1024, fdatasync',
+    goal: 0.6,
+    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
+    theirs: { work: 'file', options: { window: 1024 }, pick: rate }
+  },
+  {
+    name: 'durable emit, 1024 in flight',
+    peer: 'hypercore 11 append, not synced',
+    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
+    theirs: { work: 'hypercore', options: { window: 1024 }, pick: rate }
+  },
+  {
+    name: 'durable emit, one at a time',
+    peer: 'raw write + fdatasync',
+    goal: 0.8,
+    ours: { work: 'emit', options: { store: 'path', window: 1 }, pick: rate },
+    theirs: { work: 'file', options: { window: 1 }, pick: rate }
+  },
+  {
+    name: 'durable emit, one at a time',
+    peer: 'Redis 7 XADD, appendfsync always',
+    needs: 'redis-server',
+    ours: { work: 'emit', options: { store: 'path', window: 1 }, pick: rate },
+    theirs: { work: 'redis', options: { window: 1 }, pick: rate }
+  },
+  {
+    name: 'catch-up over loopback, memory',
+    peer: 'hyperemitter 1.3.0 on memdb',
+    goal: 25,
+    ours: { work: 'replicate', options: { mode: 'catchup', count: 200 * K }, pick: rate },
+    theirs: { work: 'replicate', options: { which: 'original', mode: 'catchup', count: 20 * K }, pick: rate }
+  },
+  {
+    name: 'catch-up over loopback, embedded store',
+    peer: 'hyperemitter 1.3.0 on memdb',
+    goal: 15,
+    ours: { work: 'replicate', options: { store: 'path', mode: 'catchup', count: 200 * K }, pick: rate },
+    theirs: { work: 'replicate', options: { which: 'original', mode: 'catchup', count: 20 * K }, pick: rate }
+  },
+  {
+    name: 'live replication, emitter to a listener in another process, 1024 in flight',
+    peer: 'hyperemitter 1.3.0 on memdb',
+    goal: 40,
+    ours: { work: 'replicate', options: { mode: 'live', count: 200 * K }, pick: rate },
+    theirs: { work: 'replicate', options: { which: 'original', mode: 'live', count: 5 * K }, pick: rate }
+  },
+  {
+    name: 'replay from the beginning, decoded, stream()',
+    peer: 'NATS JetStream ordered consumer',
+    goal: 3,
+    needs: 'nats-server',
+    ours: { work: 'disk', options: { count: 300 * K }, pick: (result) => result.streamRate },
+    theirs: { work: 'nats', options: { count: 100 * K }, pick: rate }
+  },
+  {
+    name: 'replay from the beginning, raw read()',
+    peer: 'NATS JetStream ordered consumer',
+    goal: 3,
+    needs: 'nats-server',
+    ours: { work: 'disk', options: { count: 300 * K }, pick: (result) => result.cursorRate },
+    theirs: { work: 'nats', options: { count: 100 * K }, pick: rate }
+  },
+  {
+    name: 'replay from the beginning, raw read()',
+    peer: 'hypercore 11 createReadStream',
+    ours: { work: 'disk', options: { count: 300 * K }, pick: (result) => result.cursorRate },
+    theirs: { work: 'hypercore', options: { mode: 'read', count: 100 * K }, pick: rate }
+  },
+  {
+    name: 'emit + callback + listener, memory, 4 KB events, 1024 in flight',
+    peer: 'SHA-256 alone, one thread (node:crypto)',
+    goal: 0.6,
+    ours: { work: 'emit', options: { store: 'memory', window: 1024, bytes: 4096, ms: 3000 }, pick: rate },
+    theirs: { work: 'sha', options: { bytes: 4096 }, pick: rate }
+  }
+]
+
+/** Figures that stand for themselves. `most`: at the most, in `unit`. */
+exports.figures = [
+  { name: 'live latency, one event at a time, memory, p50', unit: 'ms', most: 0.3, work: 'replicate', options: { mode: 'latency', count: 3000 }, pick: (result) => result.p50 },
+  { name: 'live latency, one event at a time, memory, p99', unit: 'ms', most: 2, work: 'replicate', options: { mode: 'latency', count: 3000 }, pick: (result) => result.p99 },
+  { name: 'reopen with 1,000,000 events', unit: 'ms', most: 100, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.openMs },
+  { name: 'reopen with 1,000,000 events, index rebuilt', unit: 'ms', most: 3000, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.rebuildMs },
+  { name: 'memory with 1,000,000 events on disk, idle', unit: 'MB', most: 150, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.idle / 1e6 },
+  { name: 'memory with 1,000,000 events on disk, during replay', unit: 'MB', most: 150, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.streamPeak / 1e6 },
+  // 38 bytes of payload, 9 of name, 32 of key, twice.
+  { name: 'disk per event', unit: 'bytes', most: 158, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.bytesPerEvent }
+]
+
+/** Only with --long: hours on a slow disk. */
+exports.long = [
+  { name: 'reopen with 10,000,000 events', unit: 'ms', most: 300, work: 'disk', options: { count: 10000 * K }, pick: (result) => result.openMs },
+  { name: 'memory growth over 10,000,000 live events, embedded store', unit: 'MB', most: 20, work: 'growth', options: { count: 10000 * K }, pick: (result) => result.growth / 1e6 }
+]
+
+function rate (result) {
+  return result.rate
+}

@@ -1,0 +1,46 @@
+'use strict'
+
+// emit + callback + one listener, `window` emits in flight. Both the callback and the listener count: an event is done when
+// both have run. The callback reads node.key and node.change.
+
+const { open, event, sized, options, done, now, folder } = require('../lib/modules')
+
+const { which = 'ours', store = 'memory', window = 1024, ms = 3000, bytes = 0 } = options()
+const emitter = open(which, store === 'path' ? folder() : store)
+const message = bytes ? sized(bytes) : event
+
+let emitted = 0
+let acked = 0
+let heard = 0
+let stop = false
+let mark = null
+let checksum = 0
+
+function more () {
+  while (!stop && emitted - Math.min(acked, heard) < window) {
+    emitted++
+    emitter.emit('userAdded', message, (err, node) => {
+      if (err) throw err
+      checksum += node.key.length + node.change
+      acked++
+      if (acked === heard) more()
+    })
+  }
+}
+
+emitter.on('userAdded', (msg) => {
+  if (msg.id.length !== 16) throw new Error('wrong event')
+  heard++
+  if (emitted - Math.min(acked, heard) <= window >> 1 || acked === heard) more()
+})
+
+emitter.status.on('ready', () => {
+  more()
+  setTimeout(() => { mark = { at: now(), count: Math.min(acked, heard) } }, ms / 3)
+  setTimeout(() => {
+    const count = Math.min(acked, heard) - mark.count
+    const seconds = (now() - mark.at) / 1000
+    stop = true
+    done({ rate: count / seconds, count, checksum: checksum > 0 })
+  }, ms)
+})

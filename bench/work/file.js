@@ -1,0 +1,37 @@
+'use strict'
+
+// The limit: records appended to a plain file. While one write + fdatasync is under way, further records form the next group.
+// With `window` 1: write and fdatasync on the calling thread, nothing in between.
+
+const fs = require('node:fs')
+const path = require('node:path')
+const { options, done, now, folder } = require('../lib/modules')
+
+const { window = 1024, ms = 3000, bytes = 120 } = options()
+const fd = fs.openSync(path.join(folder(), 'log'), 'a')
+const record = Buffer.alloc(bytes, 'x')
+let count = 0
+const started = now()
+
+if (window === 1) {
+  while (now() - started < ms) {
+    fs.writeSync(fd, record)
+    fs.fdatasyncSync(fd)
+    count++
+  }
+  done({ rate: count / (now() - started) * 1000 })
+} else {
+  const group = Buffer.alloc(bytes * window, 'x')
+  const next = () => {
+    if (now() - started >= ms) return done({ rate: count / (now() - started) * 1000 })
+    fs.write(fd, group, (err) => {
+      if (err) throw err
+      fs.fdatasync(fd, (err) => {
+        if (err) throw err
+        count += window
+        next()
+      })
+    })
+  }
+  next()
+}
