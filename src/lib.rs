@@ -5,10 +5,13 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod codec;
 pub mod emitter;
 pub mod error;
 pub mod event;
 pub mod hyperlog;
+#[cfg(feature = "js")]
+pub mod js;
 pub mod node;
 pub mod protocol;
 pub mod store;

@@ -1,0 +1,67 @@
+'use strict'
+
+/** 1.x's encoding for a plan: generated code in front of the interpreter, or the interpreter alone. */
+
+const interpreter = require('./interpreter')
+const runtime = require('./runtime')
+const wire = require('./wire')
+const { generate } = require('./generator')
+const { define } = require('../plan')
+
+/**
+ * @param {object} plan linked plan
+ * @param {boolean} interpret generate no code
+ * @returns {object} the engine: `write`, `read`, `length` and `slow` by message index
+ */
+function legacyEngine (plan, interpret) {
+  interpreter.prepare(plan)
+  const generated = interpret ? null : run(generate(plan), plan)
+  return {
+    encoding: 0,
+    /** Generated encoders `(object, buffer, position) -> end`, which may throw for no reason of the user's. */
+    writers: generated && generated.encoders,
+    /** Decoders `(buffer, start, end) -> object`, leaving the end in `cursor.position`. */
+    readers: generated ? generated.decoders : plan.messages.map((type) => (buffer, start, end) => interpreter.decodeFrom(type, buffer, start, end)),
+    length: (type, object) => named(type, () => interpreter.encodingLength(type, object)),
+    /** Encodes the way 1.x does, whatever the values: two passes, its errors in its order. */
+    slow: (type, object) => named(type, function () {
+      const length = interpreter.encodingLength(type, object)
+      // 1.x's own buffers are zero-filled, and short fixed64 values show it.
+      const buffer = Buffer.alloc(length)
+      const end = interpreter.encodeTo(type, object, buffer, 0)
+      if (end !== length) throw new wire.Fault()
+      return buffer
+    }),
+    /** Encodes into the user's buffer, without the first pass, as 1.x does. */
+    slowAt: (type, object, buffer, position) => named(type, () => interpreter.encodeTo(type, object, buffer, position))
+  }
+}
+
+/** Gives a fault the name of the field it happened in. */
+function named (type, work) {
+  try {
+    return work()
+  } catch (err) {
+    if (!(err instanceof wire.Fault)) throw err
+    const where = err.path === undefined ? type.name : type.name + '.' + err.path
+    const error = new RangeError(`${where}: ${err.reason === undefined ? 'the message changed while it was encoded' : err.reason}`)
+    error.code = 'ERR_HYPER_VALUE'
+    throw error
+  }
+}
+
+function run (source, plan) {
+  const env = {
+    R: runtime,
+    W: wire.scalars,
+    C: wire.cursor,
+    I: interpreter,
+    T: plan.messages,
+    P: define,
+    N: plan.enums.map((type) => type.numbers),
+    skip: wire.skip
+  }
+  return new Function('env', source)(env) // eslint-disable-line no-new-func
+}
+
+module.exports = { legacyEngine }

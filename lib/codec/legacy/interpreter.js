@@ -1,0 +1,239 @@
+'use strict'
+
+/**
+ * 1.x's encoding, interpreted from the plan, step by step as protocol-buffers 3.2.1 generates it. It serves where code
+ * generation from strings is forbidden, and everywhere as the authority on odd values and on which of several errors
+ * comes first.
+ */
+
+const { define, get } = require('../plan')
+const { cursor, scalars, enumeration, defined, skip, Fault, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
+
+/** Elements a repeated field may have; a sparse array or `{ length: Infinity }` must not hold the process for long. */
+const MAX_ELEMENTS = 2 ** 26
+
+/** Binds the plan's messages to `encodingLength`, `encode` and `decode`. */
+function prepare (plan) {
+  for (const message of plan.messages) {
+    message.byTag = new Map()
+    for (const field of message.fields) {
+      if (field.tag <= MAX_TAG) message.byTag.set(field.tag, field)
+      field.codec = field.kind === 'enum' ? enumeration(field.type) : field.kind === 'message' ? nested(field.type) : scalars[field.kind]
+      field.header = (field.tag << 3 | field.wire) >>> 0
+      field.headerLength = varintLength(field.header)
+    }
+  }
+}
+
+function nested (type) {
+  return {
+    length: (value) => encodingLength(type, value),
+    write: (value, buffer, position) => encodeTo(type, value, buffer, position),
+    read (buffer, position) {
+      const length = readVarint(buffer, position)
+      const start = cursor.position
+      return decodeFrom(type, buffer, start, start + length)
+    }
+  }
+}
+
+/** A fault on its way out learns which field it was in, and what was wrong with the value. */
+function located (err, field, value) {
+  if (!(err instanceof Fault)) return err
+  err.path = err.path === undefined ? field.name : field.name + '.' + err.path
+  if (err.reason === undefined) err.reason = describe(field, value)
+  return err
+}
+
+function describe (field, value) {
+  if (field.tag > MAX_TAG) return `1.x cannot encode tag ${field.tag}, only tags below ${MAX_TAG + 1}: renumber the field, or use protobuf: 'standard'`
+  const kind = field.kind === 'enum' ? 'enum ' + field.type.name : field.kind
+  return `${show(value)} cannot be encoded as ${kind}`
+}
+
+function show (value) {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? value.slice(0, 40) + '…' : value)
+  if (typeof value === 'object' || typeof value === 'function') return Object.prototype.toString.call(value)
+  return String(value)
+}
+
+/** What a repeated field or a map iterates over. */
+function elements (field, value) {
+  if (field.map) return Object.keys(value).map((key) => ({ key, value: get(value, key) }))
+  if (value.length > MAX_ELEMENTS) {
+    const fault = new Fault()
+    fault.reason = `${value.length} elements are more than the ${MAX_ELEMENTS} allowed`
+    throw fault
+  }
+  return value
+}
+
+function checkOneofs (type, object) {
+  for (const oneof of type.oneofs) {
+    let count = 0
+    for (const field of oneof.fields) count += defined(get(object, field.name))
+    if (count > 1) throw new Error('only one of the properties defined in oneof ' + oneof.name + ' can be set')
+  }
+}
+
+/** Whether the field is there; a required one must be. */
+function present (field, value) {
+  if (defined(value)) return true
+  if (field.required) throw new Error(field.name + ' is required')
+  return false
+}
+
+/** Bytes that 1.x announces for `object`. Throws what 1.x throws. */
+function encodingLength (type, object) {
+  let length = 0
+  checkOneofs(type, object)
+  for (const field of type.fields) {
+    const value = get(object, field.name)
+    if (!present(field, value)) continue
+    try {
+      length += fieldLength(field, value)
+    } catch (err) {
+      throw located(err, field, value)
+    }
+  }
+  return length
+}
+
+function fieldLength (field, value) {
+  if (!field.repeated) return field.headerLength + itemLength(field, value)
+  const list = elements(field, value)
+  let length = 0
+  for (let i = 0; i < list.length; i++) {
+    if (!defined(list[i])) continue
+    length += itemLength(field, list[i])
+    if (!field.packed) length += field.headerLength
+  }
+  if (field.packed && length) length += field.headerLength + varintLength(length)
+  return length
+}
+
+function itemLength (field, item) {
+  const length = field.codec.length(item)
+  return field.kind === 'message' ? length + varintLength(length) : length
+}
+
+/** Writes `object` at `position`; returns the position behind it. */
+function encodeTo (type, object, buffer, position) {
+  checkOneofs(type, object)
+  for (const field of type.fields) {
+    const value = get(object, field.name)
+    if (!present(field, value)) continue
+    try {
+      position = writeField(field, value, buffer, position)
+    } catch (err) {
+      throw located(err, field, value)
+    }
+  }
+  return position
+}
+
+function writeField (field, value, buffer, position) {
+  if (field.tag > MAX_TAG) throw new Fault()
+  if (!field.repeated) return writeItem(field, value, buffer, writeVarint(field.header, buffer, position))
+  const list = elements(field, value)
+  if (field.packed) position = writePackedLength(field, list, buffer, position)
+  for (let i = 0; i < list.length; i++) {
+    if (!defined(list[i])) continue
+    if (!field.packed) position = writeVarint(field.header, buffer, position)
+    position = writeItem(field, list[i], buffer, position)
+  }
+  return position
+}
+
+/** Of packed messages (a nested message may declare them) 1.x leaves their own length prefixes out of the sum. */
+function writePackedLength (field, list, buffer, position) {
+  let length = 0
+  for (let i = 0; i < list.length; i++) {
+    if (defined(list[i])) length += field.codec.length(list[i])
+  }
+  if (!length) return position
+  position = writeVarint((field.tag << 3 | 2) >>> 0, buffer, position)
+  return writeVarint(length, buffer, position)
+}
+
+/** Writes one value, which must take the bytes that were announced for it. */
+function writeItem (field, item, buffer, position) {
+  try {
+    const length = field.codec.length(item)
+    if (field.kind === 'message') position = writeVarint(length, buffer, position)
+    const end = field.codec.write(item, buffer, position)
+    if (end - position !== length) throw new Fault()
+    return end
+  } catch (err) {
+    if (err instanceof Fault && err.reason === undefined) err.reason = describe(field, item)
+    throw err
+  }
+}
+
+/** Reads a message from `position` up to `end`, as 1.x's nested and public decoders do. */
+function decodeFrom (type, buffer, position, end) {
+  if (!(end <= buffer.length && position <= buffer.length)) throw invalid()
+  const object = {}
+  for (const field of type.fields) define(object, field.name, field.repeated ? field.map ? {} : [] : field.initial)
+  let missing = 0
+  const found = new Set()
+  for (const field of type.fields) missing += field.required
+  while (position < end) {
+    const prefix = readVarint(buffer, position)
+    position = cursor.position
+    const field = type.byTag.get(prefix >> 3)
+    if (!field) {
+      position = skip(prefix & 7, buffer, position)
+      continue
+    }
+    if (field.oneof) {
+      for (const other of field.oneof.fields) if (other !== field) delete object[other.name]
+    }
+    if (field.packed) {
+      const length = readVarint(buffer, position)
+      position = readPacked(field, object, buffer, cursor.position, cursor.position + length)
+    } else {
+      readItem(field, object, buffer, position)
+      position = cursor.position
+    }
+    if (field.required && !found.has(field)) {
+      found.add(field)
+      missing--
+    }
+  }
+  if (missing) throw invalid()
+  cursor.position = position
+  return object
+}
+
+function readPacked (field, object, buffer, position, end) {
+  if (end > buffer.length && unbounded(field.kind)) throw new RangeError('Could not decode packed ' + field.kind)
+  while (position < end) {
+    readItem(field, object, buffer, position)
+    position = cursor.position
+  }
+  return position
+}
+
+/** Kinds that 1.x reads beyond the end of the buffer without noticing, for as many elements as a length claims. */
+function unbounded (kind) {
+  return kind === 'bool' || kind === 'fixed64' || kind === 'sfixed64'
+}
+
+function readItem (field, object, buffer, position) {
+  const value = field.codec.read(buffer, position)
+  if (field.map) {
+    // 1.x assigns to __proto__, which adds no key.
+    if (value.key !== '__proto__') get(object, field.name)[value.key] = value.value
+  } else if (field.repeated) {
+    get(object, field.name).push(value)
+  } else {
+    define(object, field.name, value)
+  }
+}
+
+function invalid () {
+  return new Error('Decoded message is not valid')
+}
+
+module.exports = { prepare, encodingLength, encodeTo, decodeFrom, invalid, unbounded }

@@ -1,0 +1,201 @@
+'use strict'
+
+/** The objects users see: `messages.Name.encode`, in the shape of protocol-buffers 3.2.1. */
+
+const slab = require('./slab')
+const { restart } = require('./legacy/runtime')
+const { cursor } = require('./legacy/wire')
+const { define, BUILT_IN } = require('./plan')
+
+/**
+ * Under this symbol a message holds its fast pair (see {@link fast}). Not enumerable: the shape stays 1.x's.
+ */
+const kFast = Symbol('hyperemitter.codec')
+
+/**
+ * What `hyperemitter.compile` and the emitter's `messages` return. `toString` and `toJSON` are on the prototype, as
+ * in 1.x, so that they are no keys.
+ */
+class Messages {
+  #text
+  #plan
+
+  constructor (text, plan) {
+    this.#text = text
+    this.#plan = plan
+  }
+
+  /** The schema's text. */
+  toString () {
+    return this.#text
+  }
+
+  /** The compiled plan, for tools. */
+  toJSON () {
+    return JSON.parse(this.#plan)
+  }
+}
+
+/**
+ * @param {string} text schema
+ * @param {string} json plan as Rust wrote it
+ * @param {object} plan linked plan
+ * @param {object} engine encoders and decoders
+ * @param {object} [extras] JSON helpers
+ * @returns {Messages}
+ */
+function build (text, json, plan, engine, extras) {
+  const messages = new Messages(text, json)
+  const built = plan.messages.map(() => ({}))
+  plan.messages.forEach((type) => fill(built[type.index], type, engine, built, extras))
+  for (const named of plan.top) {
+    // 1.x finds its built-in encoding (or Object.prototype) under such a name and exports it as "undefined".
+    const hidden = named.kind === 'message' && (BUILT_IN.has(named.name) || named.name === '__proto__')
+    define(messages, hidden ? 'undefined' : named.name, exported(named, built))
+  }
+  return messages
+}
+
+function exported (named, built) {
+  return named.kind === 'enum' ? named.type.exported : built[named.type.index]
+}
+
+/** Own keys in 1.x's order: nested messages, nested enums, then the message's own. */
+function fill (message, type, engine, built, extras) {
+  for (const named of type.nested) define(message, named.name, exported(named, built))
+  const encode = encoder(type, engine)
+  const decode = decoder(type, engine)
+  message.type = 2
+  message.message = true
+  message.name = type.name
+  message.buffer = true
+  message.encode = encode
+  message.decode = decode
+  message.encodingLength = function encodingLength (obj) {
+    return engine.length(type, obj)
+  }
+  if (extras) extras(message, type)
+  Object.defineProperty(message, kFast, { value: pair(type, engine, encode, decode) })
+}
+
+function encoder (type, engine) {
+  const write = engine.writers && engine.writers[type.index]
+  let guess = 0
+
+  function encode (obj, buf, offset) {
+    if (buf || offset) return encodeAt(obj, buf, offset)
+    const result = toBuffer(obj)
+    guess = encode.bytes = result.length
+    return result
+  }
+
+  function toBuffer (obj) {
+    let result = null
+    if (write) {
+      try {
+        result = slab.encode(write, obj, guess)
+      } catch (err) {
+        // Whatever it was, the slow way says it in 1.x's words, or does it after all.
+      }
+    }
+    return result === null ? engine.slow(type, obj) : result
+  }
+
+  /** 1.x writes wherever it is told; what does not fit would be cut off silently. */
+  function encodeAt (obj, buf, offset) {
+    if (!offset) offset = 0
+    if (!buf) buf = Buffer.alloc(engine.length(type, obj))
+    const end = engine.slowAt(type, obj, asBuffer(buf), offset)
+    if (end > buf.length) throw new RangeError(`${type.name}: ${end - offset} bytes do not fit into the ${Math.max(0, buf.length - offset)} left in the buffer`)
+    encode.bytes = end - offset
+    return buf
+  }
+
+  encode.bytes = 0
+  return encode
+}
+
+function decoder (type, engine) {
+  const read = engine.readers[type.index]
+
+  function decode (buf, offset, end) {
+    if (!offset) offset = 0
+    if (!end) end = buf.length
+    if (!(end <= buf.length && offset <= buf.length)) throw new Error('Decoded message is not valid')
+    restart(end, false)
+    const result = read(asBuffer(buf), offset, end)
+    decode.bytes = cursor.position - offset
+    return result
+  }
+
+  decode.bytes = 0
+  return decode
+}
+
+/** A Buffer over the same bytes. */
+function asBuffer (buf) {
+  if (Buffer.isBuffer(buf)) return buf
+  if (buf instanceof Uint8Array) return Buffer.from(buf.buffer, buf.byteOffset, buf.byteLength)
+  const error = new TypeError('expected a Buffer or Uint8Array, got ' + (buf === null ? 'null' : typeof buf))
+  error.code = 'ERR_INVALID_ARG_TYPE'
+  throw error
+}
+
+/**
+ * The emit path's view of a message: no result Buffers, no views.
+ *
+ * @typedef {object} FastPair
+ * @property {number} encoding the event's mark: 0 is 1.x's encoding, 1 standard protobuf
+ * @property {Function} encode the message's own `encode`; when `codec.encode` is another, the pair must not be used
+ * @property {Function} decode likewise
+ * @property {(object: object, buffer: Buffer, offset: number) => number} write encodes at `offset`; returns the end, or
+ *   -1 when the message does not fit (bytes from `offset` on may have changed). Throws as `encode` does.
+ * @property {(buffer: Buffer, start: number, end: number) => object} read decodes `[start, end)`, copying bytes
+ *   fields. Before a run of reads call `beginBatch(limit)`.
+ */
+
+/** @returns {FastPair} */
+function pair (type, engine, encode, decode) {
+  const writer = engine.writers && engine.writers[type.index]
+  const reader = engine.readers[type.index]
+
+  function write (object, buffer, offset) {
+    if (writer) {
+      try {
+        const end = writer(object, buffer, offset)
+        return end <= buffer.length ? end : -1
+      } catch (err) {
+        // As in encode: the slow way knows.
+      }
+    }
+    const bytes = engine.slow(type, object)
+    const end = offset + bytes.length
+    if (end > buffer.length) return -1
+    bytes.copy(buffer, offset)
+    return end
+  }
+
+  return { encoding: engine.encoding, encode, decode, write, read: reader }
+}
+
+/**
+ * The fast pair of a codec, or null for a user's own codec, and for one of ours whose functions were replaced.
+ *
+ * @param {object} codec what `messages[name]` holds
+ * @returns {FastPair|null}
+ */
+function fast (codec) {
+  const found = codec[kFast]
+  return found !== undefined && found.encode === codec.encode && found.decode === codec.decode ? found : null
+}
+
+/**
+ * To be called before a run of `read`s from one buffer, whose bytes stay as they are until the run is over.
+ *
+ * @param {number} limit end of the bytes that belong to the run
+ */
+function beginBatch (limit) {
+  restart(limit, true)
+}
+
+module.exports = { build, fast, beginBatch, kFast }

@@ -1,0 +1,124 @@
+'use strict'
+
+/**
+ * The plan that Rust exports (src/codec/plan.rs), linked: fields point at their types, and carry what encoders of
+ * both encodings need to know about them.
+ */
+
+/** Names 1.x resolves to its built-in encodings, declared messages notwithstanding. */
+const BUILT_IN = new Set(['bytes', 'string', 'bool', 'int32', 'int64', 'sint32', 'sint64', 'uint32', 'uint64', 'enum',
+  'varint', 'fixed64', 'sfixed64', 'double', 'fixed32', 'sfixed32', 'float'])
+
+/** Wire types of scalars; enums travel as varints. */
+const WIRE = { double: 1, float: 5, int32: 0, int64: 0, uint32: 0, uint64: 0, sint32: 0, sint64: 0, fixed32: 5, fixed64: 1, sfixed32: 5, sfixed64: 1, bool: 0, string: 2, bytes: 2 }
+
+/**
+ * @param {string} json the plan as Rust wrote it
+ * @returns {{ top: object[], messages: object[], enums: object[] }} linked plan
+ */
+function link (json) {
+  const plan = JSON.parse(json)
+  plan.enums.forEach(function (type, index) {
+    type.index = index
+    prepareEnum(type)
+  })
+  plan.messages.forEach(function (message, index) {
+    message.index = index
+    message.nested.forEach((named) => resolve(named, plan))
+    message.oneofs = message.oneofs.map((name) => ({ name, fields: [] }))
+    message.fields.forEach(function (field, index) {
+      field.index = index
+      field.oneof = field.oneof === undefined ? null : message.oneofs[field.oneof]
+      if (field.oneof) field.oneof.fields.push(field)
+      resolve(field, plan)
+      // Standard protobuf lets an entry leave its key out, 1.x does not.
+      if (field.map) field.type.fields[0].required = true
+    })
+  })
+  plan.top.forEach((named) => resolve(named, plan))
+  for (const message of plan.messages) {
+    for (const field of message.fields) field.initial = legacyDefault(field)
+  }
+  return plan
+}
+
+/** Replaces the type reference of a field or an export by `kind` ('message', 'enum' or a scalar) and `type`. */
+function resolve (holder, plan) {
+  const { message, enum: index, scalar } = holder.type
+  if (message !== undefined) {
+    holder.kind = 'message'
+    holder.type = plan.messages[message]
+    holder.wire = 2
+  } else if (index !== undefined) {
+    holder.kind = 'enum'
+    holder.type = plan.enums[index]
+    holder.wire = 0
+  } else {
+    holder.kind = scalar
+    holder.type = null
+    holder.wire = WIRE[scalar]
+  }
+}
+
+/** 1.x compares with `parseInt` of the values, and exports `Number` of them. */
+function prepareEnum (type) {
+  const exported = {}
+  for (const [name, text] of type.values) define(exported, name, Number(text))
+  type.exported = exported
+  type.numbers = new Set(Object.keys(exported).map((name) => parseInt(exported[name], 10)).filter((n) => !Number.isNaN(n)))
+  type.byName = new Map(type.standard)
+  type.byNumber = new Map(type.standard.slice().reverse().map(([name, number]) => [number, name]))
+}
+
+/** What 1.x puts into a decoded object for an absent field. */
+function legacyDefault (field) {
+  if (field.repeated) return undefined
+  const text = field.default
+  switch (field.kind) {
+    case 'message':
+    case 'bytes':
+    case 'fixed64':
+    case 'sfixed64':
+      return null
+    case 'enum':
+      return legacyEnumDefault(field.type.exported, text)
+    case 'string':
+      return quoted(text)
+    case 'bool':
+      return text === 'true'
+    default:
+      // The generated literal of 1.x turns -0 into 0.
+      return Number(text || 0) + 0
+  }
+}
+
+function legacyEnumDefault (values, text) {
+  const chosen = text && values[text] ? values[text] : values[Object.keys(values)[0]]
+  return parseInt(chosen || 0, 10)
+}
+
+/** The string that `text` is a JSON literal of, or nothing. */
+function quoted (text) {
+  try {
+    const value = text ? JSON.parse(text) : ''
+    return typeof value === 'string' ? value : ''
+  } catch (err) {
+    return ''
+  }
+}
+
+/** An own property whatever its name, `__proto__` included. */
+function define (object, key, value) {
+  if (key === '__proto__') {
+    Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true })
+  } else {
+    object[key] = value
+  }
+}
+
+/** The value of a field; `__proto__` counts only as an own property. */
+function get (object, key) {
+  return key !== '__proto__' || Object.hasOwn(object, key) ? object[key] : undefined
+}
+
+module.exports = { link, define, get, BUILT_IN }

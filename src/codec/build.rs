@@ -1,0 +1,311 @@
+//! Descriptor and facts to plan.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use prost_reflect::{Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
+
+use super::facts::{Facts, FieldFacts};
+use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
+
+/// Builds the plan of `file`, with 1.x's `facts` where 1.x could read the text.
+pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
+    let mut builder = Builder {
+        file: file.clone(),
+        prefix: match file.package_name() {
+            "" => String::new(),
+            package => format!("{package}."),
+        },
+        facts,
+        messages: Vec::new(),
+        enums: Vec::new(),
+        message_index: HashMap::new(),
+        enum_index: HashMap::new(),
+        queue: VecDeque::new(),
+    };
+    let mut top: Vec<Named> = file.enums().map(|descriptor| builder.named_enum(&descriptor)).collect();
+    let declared: Vec<MessageDescriptor> = file.messages().collect();
+    let mut messages: Vec<Named> = declared.iter().map(|descriptor| builder.named_message(descriptor)).collect();
+    builder.add_map_entries(&declared, &mut messages);
+    top.append(&mut messages);
+    builder.drain();
+    Plan { top, messages: builder.messages.into_iter().flatten().collect(), enums: builder.enums }
+}
+
+/// A declared field or a top-level extension of the message.
+enum Member {
+    Field(FieldDescriptor),
+    Extension(ExtensionDescriptor),
+}
+
+struct Builder<'f> {
+    file: FileDescriptor,
+    /// The package with a dot, or nothing.
+    prefix: String,
+    facts: &'f Facts,
+    /// Filled as the queue drains.
+    messages: Vec<Option<MessagePlan>>,
+    enums: Vec<EnumPlan>,
+    message_index: HashMap<String, usize>,
+    enum_index: HashMap<String, usize>,
+    queue: VecDeque<MessageDescriptor>,
+}
+
+impl Builder<'_> {
+    /// Plans every message that has been mentioned, until none is left.
+    fn drain(&mut self) {
+        while let Some(descriptor) = self.queue.pop_front() {
+            let plan = self.message(&descriptor);
+            let index = self.message_ref(&descriptor);
+            if let Some(slot) = self.messages.get_mut(index) {
+                *slot = Some(plan);
+            }
+        }
+    }
+
+    fn message_ref(&mut self, descriptor: &MessageDescriptor) -> usize {
+        if let Some(index) = self.message_index.get(descriptor.full_name()) {
+            return *index;
+        }
+        let index = self.messages.len();
+        self.messages.push(None);
+        self.message_index.insert(descriptor.full_name().to_owned(), index);
+        self.queue.push_back(descriptor.clone());
+        index
+    }
+
+    fn enum_ref(&mut self, descriptor: &EnumDescriptor) -> usize {
+        if let Some(index) = self.enum_index.get(descriptor.full_name()) {
+            return *index;
+        }
+        let index = self.enums.len();
+        let standard: Vec<(String, i32)> = descriptor.values().map(|value| (value.name().to_owned(), value.number())).collect();
+        let plan = match self.path(descriptor.full_name()).and_then(|path| self.facts.enums.get(path)) {
+            Some(facts) => EnumPlan {
+                name: facts.name.clone(),
+                values: facts.values.clone(),
+                // The lowered text holds made-up names, in the same order.
+                standard: facts.values.iter().zip(&standard).map(|((name, _), (_, number))| (name.clone(), *number)).collect(),
+            },
+            None => EnumPlan {
+                name: descriptor.name().to_owned(),
+                values: standard.iter().map(|(name, number)| (name.clone(), number.to_string())).collect(),
+                standard,
+            },
+        };
+        self.enums.push(plan);
+        self.enum_index.insert(descriptor.full_name().to_owned(), index);
+        index
+    }
+
+    /// The key of the facts about a type of this file; facts know nothing of imported ones.
+    fn path<'n>(&self, full_name: &'n str) -> Option<&'n str> {
+        full_name.strip_prefix(self.prefix.as_str())
+    }
+
+    fn named_enum(&mut self, descriptor: &EnumDescriptor) -> Named {
+        let index = self.enum_ref(descriptor);
+        let name = self.enums.get(index).map_or_else(String::new, |plan| plan.name.clone());
+        Named { name, kind: TypeRef::Enum(index) }
+    }
+
+    fn named_message(&mut self, descriptor: &MessageDescriptor) -> Named {
+        let path = self.path(descriptor.full_name());
+        let facts = path.and_then(|path| self.facts.messages.get(path));
+        let name = facts.map_or_else(|| descriptor.name().to_owned(), |facts| facts.name.clone());
+        let replacement = facts.and_then(|facts| facts.replaced_by.as_ref()).and_then(|path| {
+            let pool = self.file.parent_pool().clone();
+            pool.get_message_by_name(&format!("{}{path}", self.prefix))
+        });
+        let index = self.message_ref(&replacement.unwrap_or_else(|| descriptor.clone()));
+        Named { name, kind: TypeRef::Message(index) }
+    }
+
+    /// 1.x exports the entry of each map beside the message that holds it, as `Map_<key>_<value>`, once per name.
+    fn add_map_entries(&mut self, declared: &[MessageDescriptor], named: &mut Vec<Named>) {
+        let mut seen: HashSet<String> = named.iter().map(|named| named.name.clone()).collect();
+        for message in declared {
+            for (field, facts) in self.members(message) {
+                let Member::Field(field) = field else { continue };
+                let Kind::Message(entry) = field.kind() else { continue };
+                if !field.is_map() {
+                    continue;
+                }
+                let name = facts.and_then(|facts| facts.map_entry).unwrap_or_else(|| map_entry_name(&entry));
+                if seen.insert(name.clone()) {
+                    let index = self.message_ref(&entry);
+                    named.push(Named { name, kind: TypeRef::Message(index) });
+                }
+            }
+        }
+    }
+
+    /// Fields and top-level extensions in 1.x's order.
+    fn members(&self, message: &MessageDescriptor) -> Vec<(Member, Option<FieldFacts>)> {
+        let facts = self.path(message.full_name()).and_then(|path| self.facts.messages.get(path));
+        let own = message.descriptor_proto().field.iter().filter_map(|proto| message.get_field_by_name(proto.name())).map(Member::Field);
+        let added = self.file.extensions().filter(|extension| extension.containing_message() == *message).map(Member::Extension);
+        let mut members: Vec<(Member, Option<FieldFacts>)> = own
+            .chain(added)
+            .map(|member| {
+                let name = match &member {
+                    Member::Field(field) => field.name().to_owned(),
+                    Member::Extension(extension) => extension.name().to_owned(),
+                };
+                let facts = facts.and_then(|facts| facts.fields.get(&name)).cloned();
+                (member, facts)
+            })
+            .collect();
+        members.sort_by_key(|(_, facts)| facts.as_ref().map_or(usize::MAX, |facts| facts.order));
+        members
+    }
+
+    fn message(&mut self, descriptor: &MessageDescriptor) -> MessagePlan {
+        let path = self.path(descriptor.full_name());
+        let facts = path.and_then(|path| self.facts.messages.get(path));
+        let name = facts.map(|facts| facts.name.clone());
+        let name = name.unwrap_or_else(|| if descriptor.is_map_entry() { map_entry_name(descriptor) } else { descriptor.name().to_owned() });
+        let declared: Vec<MessageDescriptor> = descriptor.child_messages().filter(|child| !child.is_map_entry()).collect();
+        let mut nested: Vec<Named> = declared.iter().map(|child| self.named_message(child)).collect();
+        self.add_map_entries(&declared, &mut nested);
+        nested.extend(descriptor.child_enums().map(|child| self.named_enum(&child)).collect::<Vec<_>>());
+        let mut oneofs: Vec<String> = Vec::new();
+        let mut fields = Vec::new();
+        for (member, facts) in self.members(descriptor) {
+            let oneof = match (&member, &facts) {
+                (_, Some(facts)) => facts.oneof.clone(),
+                (Member::Field(field), None) => field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).map(|oneof| oneof.name().to_owned()),
+                _ => None,
+            };
+            let oneof = oneof.map(|name| {
+                oneofs.iter().position(|known| *known == name).unwrap_or_else(|| {
+                    oneofs.push(name);
+                    oneofs.len() - 1
+                })
+            });
+            let mut plan = self.field(&member, facts.as_ref());
+            plan.oneof = oneof;
+            fields.push(plan);
+        }
+        MessagePlan { name, full: descriptor.full_name().to_owned(), nested, oneofs, fields }
+    }
+
+    fn field(&mut self, member: &Member, facts: Option<&FieldFacts>) -> FieldPlan {
+        let (name, json, number, kind, cardinality, map, group, packed, presence, proto) = match member {
+            Member::Field(f) => (
+                f.name(), f.json_name(), f.number(), f.kind(), f.cardinality(), f.is_map(), f.is_group(), f.is_packed(), f.supports_presence(),
+                f.field_descriptor_proto(),
+            ),
+            Member::Extension(f) => (
+                f.name(), f.json_name(), f.number(), f.kind(), f.cardinality(), f.is_map(), f.is_group(), f.is_packed(), f.supports_presence(),
+                f.field_descriptor_proto(),
+            ),
+        };
+        let repeated = cardinality == Cardinality::Repeated;
+        let mut kind = self.kind(&kind);
+        if facts.is_some_and(|facts| facts.is_varint) && !map {
+            kind = TypeRef::Scalar("uint64");
+        }
+        if let (true, Some(facts), TypeRef::Message(entry)) = (map, facts, kind) {
+            self.plan_map_entry(entry, facts);
+        }
+        let declared_packed = proto.options.as_ref().and_then(|options| options.packed).unwrap_or(false);
+        let name = facts.map_or_else(|| name.to_owned(), |facts| facts.name.clone());
+        let standard_default = proto.default_value.clone().map(|text| self.default_name(text, kind));
+        FieldPlan {
+            json: if facts.is_some_and(|facts| facts.name != proto.name()) { name.clone() } else { json.to_owned() },
+            tag: facts.map_or(number, |facts| facts.tag),
+            standard_tag: facts.filter(|facts| facts.tag != number && !(19_000..=19_999).contains(&facts.tag)).map(|_| number),
+            kind,
+            required: cardinality == Cardinality::Required,
+            repeated,
+            map,
+            group,
+            packed: repeated && facts.map_or(declared_packed, |facts| facts.packed),
+            standard_packed: packed,
+            implicit: facts.map_or(!presence && !repeated, |facts| facts.implicit && !repeated && !matches!(kind, TypeRef::Message(_))),
+            oneof: None,
+            // 1.x never read the text: its rules are applied to what the descriptor says.
+            default: match facts {
+                Some(facts) => facts.default.clone(),
+                None => standard_default.clone().map(|text| match kind {
+                    TypeRef::Scalar("string") => serde_json::Value::String(text).to_string(),
+                    _ => text,
+                }),
+            },
+            standard_default,
+            name,
+        }
+    }
+
+    /// The entry of a map that 1.x can read: its name, and a key that is an enum.
+    fn plan_map_entry(&mut self, entry: usize, facts: &FieldFacts) {
+        self.drain_one(entry);
+        let key_enum = facts.key_enum.as_ref().and_then(|path| {
+            let pool = self.file.parent_pool().clone();
+            pool.get_enum_by_name(&format!("{}{path}", self.prefix))
+        });
+        let key = key_enum.map(|descriptor| TypeRef::Enum(self.enum_ref(&descriptor)));
+        let Some(Some(plan)) = self.messages.get_mut(entry) else { return };
+        if let Some(name) = &facts.map_entry {
+            plan.name.clone_from(name);
+        }
+        if let (Some(key), Some(field)) = (key, plan.fields.first_mut()) {
+            field.kind = key;
+        }
+    }
+
+    /// Plans the queued message `index` now.
+    fn drain_one(&mut self, index: usize) {
+        let position = self.queue.iter().position(|queued| self.message_index.get(queued.full_name()) == Some(&index));
+        if let Some(descriptor) = position.and_then(|position| self.queue.remove(position)) {
+            let plan = self.message(&descriptor);
+            if let Some(slot) = self.messages.get_mut(index) {
+                *slot = Some(plan);
+            }
+        }
+    }
+
+    /// The written name of a lowered enum default.
+    fn default_name(&self, text: String, kind: TypeRef) -> String {
+        let TypeRef::Enum(index) = kind else { return text };
+        let Some(plan) = self.enums.get(index) else { return text };
+        if plan.values.iter().any(|(name, _)| *name == text) {
+            return text;
+        }
+        let position = text.rsplit_once('_').and_then(|(_, position)| position.parse::<usize>().ok());
+        position.and_then(|position| plan.values.get(position)).map_or(text, |(name, _)| name.clone())
+    }
+
+    fn kind(&mut self, kind: &Kind) -> TypeRef {
+        TypeRef::Scalar(match kind {
+            Kind::Message(descriptor) => return TypeRef::Message(self.message_ref(descriptor)),
+            Kind::Enum(descriptor) => return TypeRef::Enum(self.enum_ref(descriptor)),
+            Kind::Double => "double",
+            Kind::Float => "float",
+            Kind::Int32 => "int32",
+            Kind::Int64 => "int64",
+            Kind::Uint32 => "uint32",
+            Kind::Uint64 => "uint64",
+            Kind::Sint32 => "sint32",
+            Kind::Sint64 => "sint64",
+            Kind::Fixed32 => "fixed32",
+            Kind::Fixed64 => "fixed64",
+            Kind::Sfixed32 => "sfixed32",
+            Kind::Sfixed64 => "sfixed64",
+            Kind::Bool => "bool",
+            Kind::String => "string",
+            Kind::Bytes => "bytes",
+        })
+    }
+}
+
+/// `Map_<key>_<value>` for a map that 1.x could not read.
+fn map_entry_name(entry: &MessageDescriptor) -> String {
+    let part = |field: Option<FieldDescriptor>| match field.map(|field| field.kind()) {
+        Some(Kind::Message(message)) => message.name().to_owned(),
+        Some(Kind::Enum(descriptor)) => descriptor.name().to_owned(),
+        Some(kind) => format!("{kind:?}"),
+        None => String::new(),
+    };
+    format!("Map_{}_{}", part(entry.get_field(1)), part(entry.get_field(2)))
+}

@@ -1,0 +1,50 @@
+//! Schemas for JavaScript: text in, plan out. Encoding itself is generated JavaScript (`lib/codec`).
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+
+use crate::codec::{compile, Compiled, Sources};
+use crate::error::{Error, Result};
+
+/// An error with one of the core's codes; `napi::Error` puts its status into `err.code`.
+type Coded = napi::Error<String>;
+
+/// Compiles schema text to its plan, as JSON.
+///
+/// `sources` is the JSON form of [`Sources`]: `{ file, files, directories }`, all optional.
+///
+/// # Errors
+/// `ERR_HYPER_SCHEMA` with line, column and cause; `ERR_HYPER_INVALID_ARG` for unreadable `sources`.
+#[napi(js_name = "compileSchema")]
+pub fn compile_schema(text: String, sources: Option<String>) -> napi::Result<String, String> {
+    guarded(|| {
+        let compiled = compile_text(&text, sources.as_deref())?;
+        serde_json::to_string(&compiled.plan).map_err(|error| Error::Internal(format!("the plan is not JSON: {error}")))
+    })
+}
+
+/// The schema's descriptors as a serialised `FileDescriptorSet`, for other protobuf tools.
+///
+/// # Errors
+/// As [`compile_schema`].
+#[napi(js_name = "schemaDescriptors")]
+pub fn schema_descriptors(text: String, sources: Option<String>) -> napi::Result<Buffer, String> {
+    guarded(|| Ok(compile_text(&text, sources.as_deref())?.descriptor_set())).map(Buffer::from)
+}
+
+fn compile_text(text: &str, sources: Option<&str>) -> Result<Compiled> {
+    let sources: Sources = match sources {
+        None => Sources::default(),
+        Some(json) => serde_json::from_str(json).map_err(|error| Error::InvalidArgument(format!("include: {error}")))?,
+    };
+    compile(text, &sources)
+}
+
+/// A panic must not cross into C; it becomes an internal error.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> napi::Result<T, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    let result = outcome.unwrap_or_else(|_| Err(Error::Internal("the schema compiler panicked".to_owned())));
+    result.map_err(|error| Coded::new(error.code().to_owned(), error.to_string()))
+}
