@@ -12,6 +12,7 @@ pub mod event;
 pub mod hyperlog;
 #[cfg(feature = "js")]
 pub mod js;
+pub mod net;
 pub mod node;
 pub mod protocol;
 pub mod store;

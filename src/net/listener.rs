@@ -1,0 +1,81 @@
+//! The accept loop.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+
+use super::event::NetEvent;
+use super::link::Link;
+use super::{peer, socket, Shared};
+use crate::error::Error;
+
+/// Pause after a failed `accept`, which is nearly always a lack of file descriptors: retrying at once would spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Least time between two reports of the listener.
+const REPORT_PAUSE: Duration = Duration::from_secs(10);
+
+/// Accepts until the network closes; each connection gets a task of its own.
+pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
+    let mut closing = shared.closing();
+    let mut reports = Reports::default();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = closing.wait_for(|closing| *closing) => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let link = shared.table.lock().accept(shared.options.max_inbound);
+                let Some(link) = link else {
+                    // Closing at once tells the peer to try later; left in the backlog it would wait for a
+                    // handshake that never comes.
+                    drop(stream);
+                    reports.report(&shared, || {
+                        format!(
+                            "{} peers are connected, the limit: further ones are turned away",
+                            shared.options.max_inbound
+                        )
+                    });
+                    continue;
+                };
+                shared.spawn(serve(Arc::clone(&shared), link, stream));
+            }
+            Err(error) => {
+                reports.report(&shared, || format!("accepting connections fails: {error}; retrying"));
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// When the owner was last told of trouble: a lasting one is reported now and then, not per connection.
+#[derive(Default)]
+struct Reports(Option<Instant>);
+
+impl Reports {
+    fn report(&mut self, shared: &Shared, reason: impl FnOnce() -> String) {
+        if self.0.is_none_or(|last| last.elapsed() >= REPORT_PAUSE) {
+            self.0 = Some(Instant::now());
+            let error = Error::Listen { address: shared.listening_on(), reason: reason() };
+            shared.observe(NetEvent::Report { key: None, error });
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream) {
+    let key = || link.key.clone();
+    let drops = link.drops();
+    shared.observe(NetEvent::Inbound { key: key() });
+    let error = match socket::tune(&stream) {
+        // A peer that is gone before it was served is no error.
+        Err(_) => None,
+        Ok(()) => match peer::serve(&shared, &link, stream, drops).await.end {
+            peer::End::Failed(error) => Some(error),
+            peer::End::Over | peer::End::Dropped | peer::End::Closing => None,
+        },
+    };
+    shared.table.lock().remove(&link);
+    shared.observe(NetEvent::InboundGone { key: key(), error });
+}

@@ -1,0 +1,404 @@
+//! One connection: frames ↔ session ↔ log.
+//!
+//! The task alternates between a *turn* (hand what arrived to the session, do what it asks, write) and a wait for
+//! whatever comes next. What it holds is bounded:
+//!
+//! - reading pauses while the session has as many nodes as it wants, or while too many answers wait to be written;
+//! - rows are read from the log only while little waits to be written, so a slow peer costs disk reads, not memory;
+//! - one group of nodes, one read and one question are outstanding at the most.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{sleep_until, Instant};
+
+use super::event::{Counters, Dialect, Direction, NetEvent, Stage};
+use super::link::Link;
+use super::outbox::Outbox;
+use super::pending::Pending;
+use super::policy::Health;
+use super::Shared;
+use crate::error::{Error, Result};
+use crate::event::harm_to_v1;
+use crate::hyperlog::{Outcome, SourceId};
+use crate::protocol::{self, frame, CloseReason, Config, InEvent, OutEvent, PeerKind, Session};
+use crate::store::{Position, ReadLimit};
+
+/// Bytes asked of the socket at a time.
+const READ_CHUNK: usize = 64 * 1024;
+
+/// The log is read for the peer while less than this waits to be written.
+const OUTBOX_LOW: usize = 64 * 1024;
+
+/// Frames of the peer are left unread while more than this waits to be written: whoever asks must take answers.
+const OUTBOX_HIGH: usize = 4 * 1024 * 1024;
+
+/// Bytes moved before the task lets others run: some tens of microseconds of work.
+const BYTES_PER_TURN: u64 = 128 * 1024;
+
+/// What a read of the log counts in this, whether or not its rows have to be sent.
+const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
+
+/// A link that served this long was healthy, even if it never went live (1.x peers can prevent that).
+const SETTLED_AFTER_MS: u64 = 5_000;
+
+/// How long a closing network waits for a peer to take the last bytes.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// A timer that nobody waits for.
+const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How and when a served link ended.
+pub(super) struct Served {
+    pub(super) health: Health,
+    pub(super) end: End,
+}
+
+/// Why a link ended.
+pub(super) enum End {
+    /// The peer closed it in an orderly way, or we did without anybody's fault.
+    Over,
+    /// [`super::Net::drop_link`].
+    Dropped,
+    /// The network closes.
+    Closing,
+    /// Something went wrong.
+    Failed(Error),
+}
+
+/// Serves one connection until it ends. What it had set aside in the log is dropped with it.
+///
+/// Not cancellation-safe.
+pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, drops: watch::Receiver<u64>) -> Served {
+    let mut peer = Peer::new(shared, link);
+    let end = peer.run(&socket, drops).await;
+    shared.log.forget(peer.source);
+    let health = peer.health();
+    if matches!(end, End::Closing) {
+        // A courtesy: no more is lost without the last bytes than by a cut.
+        let _ = tokio::time::timeout(FAREWELL, farewell(socket, peer.outbox)).await;
+    }
+    Served { health, end }
+}
+
+struct Peer<'a> {
+    shared: &'a Arc<Shared>,
+    link: &'a Link,
+    source: SourceId,
+    session: Session,
+    /// Bytes read, not yet whole frames.
+    inbox: BytesMut,
+    outbox: Outbox,
+    /// A read that the session asked for and that waits for room in the outbox.
+    wanted: Option<(Position, ReadLimit)>,
+    pending: Pending,
+    /// The peer sent its last byte; what has arrived is still stored.
+    ended: bool,
+    /// More than [`OUTBOX_LOW`] waited to be written since the session was last told of room.
+    crowded: bool,
+    /// The session ended the link.
+    closed: Option<CloseReason>,
+    since_ms: u64,
+    live: bool,
+    hopeless: bool,
+    /// Bytes moved since the task last let others run.
+    moved: u64,
+    counters: Counters,
+}
+
+impl<'a> Peer<'a> {
+    fn new(shared: &'a Arc<Shared>, link: &'a Link) -> Self {
+        let options = &shared.options;
+        let config = Config {
+            standard: options.standard,
+            max_frame: options.max_frame,
+            patience_ms: options.patience_ms,
+            ..Config::new(link.direction == Direction::Outbound, harm_to_v1)
+        };
+        Peer {
+            shared,
+            link,
+            source: shared.next_source(),
+            session: Session::new(config),
+            inbox: BytesMut::new(),
+            outbox: Outbox::default(),
+            wanted: None,
+            pending: Pending::default(),
+            ended: false,
+            crowded: false,
+            closed: None,
+            since_ms: shared.now_ms(),
+            live: false,
+            hopeless: false,
+            moved: 0,
+            counters: Counters::default(),
+        }
+    }
+
+    async fn run(&mut self, socket: &TcpStream, mut drops: watch::Receiver<u64>) -> End {
+        let mut closing = self.shared.closing();
+        let mut grown = self.shared.log.watch();
+        self.handle(InEvent::Opened);
+        loop {
+            let again = match self.turn(socket) {
+                Ok(again) => again,
+                Err(end) => return end,
+            };
+            if self.moved > BYTES_PER_TURN {
+                self.moved = 0;
+                tokio::task::yield_now().await;
+            }
+            let (deadline, reads) = (self.deadline(), self.reads());
+            let handled = tokio::select! {
+                biased;
+                _ = drops.changed() => Err(End::Dropped),
+                _ = closing.wait_for(|closing| *closing) => Err(End::Closing),
+                event = self.pending.finished() => { self.answer(event); Ok(()) }
+                ready = socket.writable(), if !self.outbox.is_empty() => ready.map_err(|error| self.lost(&error)),
+                ready = socket.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(socket)),
+                // The log outlives its peers: this never fails.
+                _ = grown.changed() => { self.handle(InEvent::Advanced); Ok(()) }
+                () = sleep_until(deadline) => self.check_time(),
+                () = std::future::ready(()), if again => Ok(()),
+            };
+            if let Err(end) = handled {
+                return end;
+            }
+        }
+    }
+
+    /// Everything that can be done without waiting, short of reading the socket. Whether a further turn would find
+    /// more to do at once.
+    fn turn(&mut self, socket: &TcpStream) -> Result<bool, End> {
+        self.take_frames().map_err(End::Failed)?;
+        self.act();
+        // One read per turn: a peer that has all of a long log must not keep the others waiting while it is scanned.
+        if self.has_room() {
+            if let Some((after, limit)) = self.wanted.take() {
+                if let Some(rows) = self.pending.read(self.shared, after, limit) {
+                    self.moved += BYTES_PER_READ;
+                    self.handle(InEvent::Rows(rows));
+                    self.act();
+                }
+            }
+        }
+        self.flush(socket)?;
+        if self.crowded && self.outbox.is_empty() {
+            self.crowded = false;
+            self.handle(InEvent::Written);
+            self.act();
+        }
+        self.publish();
+        if let Some(reason) = self.closed.take() {
+            return Err(self.end_of(reason));
+        }
+        if self.ended && !self.pending.adds() {
+            return Err(End::Over);
+        }
+        Ok(!self.outbox.is_empty() && self.outbox.stalled_since().is_none() || self.wanted.is_some() && self.has_room())
+    }
+
+    /// Hands whole frames to the session, as long as it wants them and its answers do not pile up.
+    fn take_frames(&mut self) -> Result<()> {
+        let before = self.counters.frames_in;
+        while self.takes_frames() {
+            let Some(frame) = frame::split(&mut self.inbox, self.shared.options.max_frame)? else { break };
+            self.counters.frames_in += 1;
+            self.handle(InEvent::Frame(frame));
+            self.act();
+        }
+        if self.counters.frames_in != before {
+            self.handle(InEvent::Idle);
+        }
+        Ok(())
+    }
+
+    fn takes_frames(&self) -> bool {
+        self.closed.is_none() && self.session.wants_frames() && self.outbox.len() < OUTBOX_HIGH
+    }
+
+    fn reads(&self) -> bool {
+        !self.ended && self.takes_frames()
+    }
+
+    fn has_room(&self) -> bool {
+        self.outbox.len() < OUTBOX_LOW
+    }
+
+    fn handle(&mut self, event: InEvent) {
+        self.session.handle(event, self.shared.now_ms(), self.shared.log.as_ref());
+    }
+
+    /// Does what the session asks, until it asks no more.
+    fn act(&mut self) {
+        while let Some(out) = self.session.poll() {
+            match out {
+                OutEvent::Send(frames) => {
+                    self.counters.frames_out += 1;
+                    self.outbox.push(&frames);
+                    self.crowded |= !self.has_room();
+                }
+                OutEvent::Read { after, limit } => self.wanted = Some((after, limit)),
+                OutEvent::Add(nodes) => {
+                    if let Some(outcomes) = self.pending.add(self.shared, self.source, nodes) {
+                        self.answer(InEvent::Added(outcomes));
+                    }
+                }
+                OutEvent::Ask(queries) => self.pending.ask(self.shared, queries),
+                OutEvent::ForkLocal { from } => self.pending.fork(self.shared, from),
+                OutEvent::Report(error) => {
+                    self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error })
+                }
+                OutEvent::Close(reason) => {
+                    self.closed.get_or_insert(reason);
+                }
+            }
+        }
+    }
+
+    /// Passes the result of outside work to the session.
+    fn answer(&mut self, event: InEvent) {
+        if let InEvent::Added(Ok(outcomes)) = &event {
+            for outcome in outcomes {
+                match outcome {
+                    Outcome::Added => self.counters.added += 1,
+                    Outcome::Known => self.counters.known += 1,
+                    Outcome::Parked => self.counters.parked += 1,
+                    Outcome::Refused(_) => {}
+                }
+            }
+        }
+        self.handle(event);
+    }
+
+    fn receive(&mut self, socket: &TcpStream) -> Result<(), End> {
+        self.inbox.reserve(READ_CHUNK);
+        match socket.try_read_buf(&mut self.inbox) {
+            Ok(0) => self.ended = true,
+            Ok(read) => {
+                self.moved += read as u64;
+                self.counters.bytes_in += read as u64;
+                self.handle(InEvent::Arriving);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(self.lost(&error)),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, socket: &TcpStream) -> Result<(), End> {
+        let flushed = self.outbox.flush(socket, self.shared.now_ms()).map_err(|error| self.lost(&error))?;
+        self.moved += flushed.bytes;
+        self.counters.bytes_out += flushed.bytes;
+        self.counters.writes += flushed.writes;
+        Ok(())
+    }
+
+    fn publish(&mut self) {
+        let dialect = match self.session.peer() {
+            PeerKind::Unknown => Dialect::Unknown,
+            PeerKind::V1 => Dialect::V1,
+            PeerKind::V2 => Dialect::V2,
+        };
+        let stage = match self.session.stage() {
+            protocol::Stage::Handshake => Stage::Handshake,
+            protocol::Stage::Sync => Stage::Sync,
+            protocol::Stage::Live => Stage::Live,
+            protocol::Stage::Closed => return,
+        };
+        self.live |= stage == Stage::Live;
+        self.link.publish(stage, dialect, self.counters);
+    }
+
+    /// When something happens even if nothing else does.
+    fn deadline(&self) -> Instant {
+        let due = [self.session.wake_at(), self.handshake_due(), self.stall_due()].into_iter().flatten().min();
+        let epoch = Instant::from_std(self.shared.epoch);
+        due.and_then(|due| epoch.checked_add(Duration::from_millis(due))).unwrap_or_else(|| Instant::now() + FAR_AWAY)
+    }
+
+    fn handshake_due(&self) -> Option<u64> {
+        let greeted = self.session.peer() != PeerKind::Unknown;
+        (!greeted).then(|| self.since_ms.saturating_add(self.shared.options.handshake_timeout_ms))
+    }
+
+    fn stall_due(&self) -> Option<u64> {
+        self.outbox.stalled_since().map(|since| since.saturating_add(self.shared.options.stall_timeout_ms))
+    }
+
+    fn check_time(&mut self) -> Result<(), End> {
+        let now = self.shared.now_ms();
+        let options = &self.shared.options;
+        if self.handshake_due().is_some_and(|due| due <= now) {
+            return Err(fault(format!("no handshake within {} ms", options.handshake_timeout_ms)));
+        }
+        if self.stall_due().is_some_and(|due| due <= now) {
+            let waiting = self.outbox.len();
+            return Err(fault(format!(
+                "it took none of the {waiting} bytes waiting for it for {} ms",
+                options.stall_timeout_ms
+            )));
+        }
+        if self.session.wake_at().is_some_and(|due| due <= now) {
+            self.handle(InEvent::Tick);
+        }
+        Ok(())
+    }
+
+    fn health(&self) -> Health {
+        let lasted = self.shared.now_ms().saturating_sub(self.since_ms);
+        match self.session.peer() {
+            PeerKind::Unknown => Health::Silent,
+            _ if self.hopeless => Health::Hopeless,
+            _ if self.live || lasted >= SETTLED_AFTER_MS => Health::Settled,
+            _ => Health::Greeted,
+        }
+    }
+
+    fn end_of(&mut self, reason: CloseReason) -> End {
+        match reason {
+            CloseReason::Peer(error) | CloseReason::Local(error) => End::Failed(error),
+            CloseReason::Harmful(error) | CloseReason::Incompatible(error) => {
+                self.hopeless = true;
+                End::Failed(error)
+            }
+            CloseReason::Silent => fault("no sign of life from it".to_owned()),
+            CloseReason::HalfOpen | CloseReason::Renew => End::Over,
+        }
+    }
+
+    /// The connection broke.
+    fn lost(&self, error: &io::Error) -> End {
+        End::Failed(Error::Connect { target: self.link.key.clone(), reason: super::socket::reason(error) })
+    }
+}
+
+fn fault(what: String) -> End {
+    End::Failed(Error::Protocol(what))
+}
+
+/// Writes what waits, says goodbye, and lets the peer do the same: closing a socket with unread bytes would take
+/// back what was written.
+async fn farewell(mut socket: TcpStream, mut outbox: Outbox) -> io::Result<()> {
+    while !outbox.is_empty() {
+        socket.writable().await?;
+        outbox.flush(&socket, 0)?;
+    }
+    socket.shutdown().await?;
+    let mut rest = BytesMut::with_capacity(READ_CHUNK);
+    loop {
+        socket.readable().await?;
+        rest.clear();
+        match socket.try_read_buf(&mut rest) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! TCP as this protocol wants it: how addresses are bound and dialled, and what is set on each socket.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{lookup_host, TcpListener, TcpStream};
+
+use crate::error::{Error, Result};
+
+/// Connections that the kernel holds before they are accepted (Node's default).
+const BACKLOG: i32 = 511;
+
+/// One attempt to connect, all addresses of the host together.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A silent link is probed after this long, so that a peer whose machine vanished is noticed ...
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+/// ... once several probes this far apart stay unanswered.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Small frames leave at once (1.x waits 40 ms per turn for Nagle's algorithm), dead peers are found.
+pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
+
+/// Binds as Node does: no host means every address of both families, a name means its first address.
+///
+/// # Errors
+/// `Listen` with the address as given and a cause that says what to do.
+pub(super) async fn bind(host: Option<&str>, port: u16) -> Result<TcpListener> {
+    let refused =
+        |cause: &io::Error| Error::Listen { address: target(host.unwrap_or("::"), port), reason: listen_reason(cause) };
+    let Some(host) = host.filter(|host| !host.is_empty()) else {
+        return match bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
+            Err(error) if lacks_ipv6(&error) => bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)),
+            bound => bound,
+        }
+        .map_err(|error| refused(&error));
+    };
+    let address = first_address(host, port).await.map_err(|error| refused(&error))?;
+    bind_to(address).map_err(|error| refused(&error))
+}
+
+async fn first_address(host: &str, port: u16) -> io::Result<SocketAddr> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(ip, port));
+    }
+    lookup_host((host, port)).await.map_err(unresolved)?.next().ok_or_else(no_address)
+}
+
+fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // Elsewhere than on Windows this only skips the wait after an earlier owner's last connection.
+    #[cfg(not(windows))]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn lacks_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(no_such_family())
+}
+
+#[cfg(unix)]
+fn no_such_family() -> i32 {
+    rustix::io::Errno::AFNOSUPPORT.raw_os_error()
+}
+
+/// `WSAEAFNOSUPPORT`.
+#[cfg(not(unix))]
+fn no_such_family() -> i32 {
+    10047
+}
+
+/// Connects and tunes, trying each address of the host in turn.
+///
+/// # Errors
+/// `Connect` with the last cause.
+pub(super) async fn dial(host: &str, port: u16) -> Result<TcpStream> {
+    let attempt = async {
+        let stream = match host.parse::<IpAddr>() {
+            Ok(ip) => TcpStream::connect((ip, port)).await?,
+            Err(_) => connect_by_name(host, port).await?,
+        };
+        tune(&stream)?;
+        Ok(stream)
+    };
+    let failure = match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
+        Ok(Ok(stream)) => return Ok(stream),
+        Ok(Err(error)) => reason(&error),
+        Err(_) => format!(
+            "no answer within {} s (ETIMEDOUT): check the address and firewalls between",
+            CONNECT_TIMEOUT.as_secs()
+        ),
+    };
+    Err(Error::Connect { target: target(host, port), reason: failure })
+}
+
+async fn connect_by_name(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut last = no_address();
+    for address in lookup_host((host, port)).await.map_err(unresolved)? {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// `host:port` as text, the key of an outbound link (1.x's `_peers` uses the same, also for IPv6).
+pub(super) fn target(host: &str, port: u16) -> String {
+    format!("{host}:{port}")
+}
+
+fn unresolved(error: io::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, error)
+}
+
+fn no_address() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the name has no address")
+}
+
+fn listen_reason(error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "choose another port, 0 for any, or stop its owner",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; omit the host to bind all",
+        io::ErrorKind::PermissionDenied => "ports below 1024 often need privileges",
+        _ => return reason(error),
+    };
+    format!("{}: {advice}", reason(error))
+}
+
+/// What happened, with the name by which Node's users know it.
+pub(super) fn reason(error: &io::Error) -> String {
+    let (name, text) = match error.kind() {
+        io::ErrorKind::AddrInUse => ("EADDRINUSE", "the port is in use"),
+        io::ErrorKind::AddrNotAvailable => ("EADDRNOTAVAIL", "the address is not available"),
+        io::ErrorKind::PermissionDenied => ("EACCES", "not permitted"),
+        io::ErrorKind::NotFound => return format!("the host name does not resolve (ENOTFOUND): {error}"),
+        io::ErrorKind::ConnectionRefused => ("ECONNREFUSED", "nothing listens there"),
+        io::ErrorKind::ConnectionReset => ("ECONNRESET", "the peer cut the connection"),
+        io::ErrorKind::ConnectionAborted => ("ECONNABORTED", "the connection was cut"),
+        io::ErrorKind::BrokenPipe => ("EPIPE", "the peer is gone"),
+        io::ErrorKind::TimedOut => ("ETIMEDOUT", "no answer"),
+        io::ErrorKind::HostUnreachable => ("EHOSTUNREACH", "the host cannot be reached"),
+        io::ErrorKind::NetworkUnreachable => ("ENETUNREACH", "the network cannot be reached"),
+        _ => return error.to_string(),
+    };
+    format!("{text} ({name})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on_runtime<T>(work: impl std::future::Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    #[test]
+    fn without_a_host_both_families_are_served_as_in_node() {
+        on_runtime(async {
+            let listener = bind(None, 0).await.unwrap();
+            let address = listener.local_addr().unwrap();
+            assert!(address.ip().is_unspecified());
+            dial("127.0.0.1", address.port()).await.unwrap();
+            if address.is_ipv6() {
+                dial("::1", address.port()).await.unwrap();
+            }
+        });
+    }
+
+    #[test]
+    fn a_name_is_resolved_for_listening_and_dialling() {
+        on_runtime(async {
+            let port = bind(Some("localhost"), 0).await.unwrap().local_addr().unwrap().port();
+            assert!(port > 0);
+            let listener = bind(Some("127.0.0.1"), 0).await.unwrap();
+            let stream = dial("localhost", listener.local_addr().unwrap().port()).await.unwrap();
+            assert!(stream.nodelay().unwrap());
+        });
+    }
+
+    #[test]
+    fn a_taken_port_is_named_with_its_address() {
+        on_runtime(async {
+            let first = bind(Some("127.0.0.1"), 0).await.unwrap();
+            let port = first.local_addr().unwrap().port();
+            let error = bind(Some("127.0.0.1"), port).await.unwrap_err();
+            assert_eq!(error.code(), "ERR_HYPER_LISTEN");
+            let text = error.to_string();
+            assert!(text.contains(&format!("127.0.0.1:{port}")) && text.contains("EADDRINUSE"), "{text}");
+        });
+    }
+
+    #[test]
+    fn a_foreign_address_and_a_bad_name_are_told_apart() {
+        on_runtime(async {
+            // TEST-NET-1: documentation only, never assigned to a machine.
+            let text = bind(Some("192.0.2.1"), 0).await.unwrap_err().to_string();
+            assert!(text.contains("EADDRNOTAVAIL"), "{text}");
+            let text = bind(Some("no such host"), 0).await.unwrap_err().to_string();
+            assert!(text.contains("ENOTFOUND") && text.contains("no such host"), "{text}");
+        });
+    }
+
+    #[test]
+    fn a_refused_connection_says_so() {
+        on_runtime(async {
+            let port = bind(Some("127.0.0.1"), 0).await.unwrap().local_addr().unwrap().port();
+            let error = dial("127.0.0.1", port).await.unwrap_err();
+            assert_eq!(error.code(), "ERR_HYPER_CONNECT");
+            assert!(error.to_string().contains("ECONNREFUSED"), "{error}");
+        });
+    }
+}

@@ -1,0 +1,321 @@
+//! The life of links: dialling and redialling, limits, peers that misbehave, closing at every stage.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
+
+mod net_support;
+
+use std::time::{Duration, Instant};
+
+use hyperemitter::net::{NetEvent, NetOptions, Stage};
+use net_support::proxy::{Mode, Proxy};
+use net_support::{options, soon, Peer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// A port of this machine where nothing listens.
+async fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap().port()
+}
+
+async fn connect(peer: &Peer) -> TcpStream {
+    TcpStream::connect(("127.0.0.1", peer.port)).await.unwrap()
+}
+
+/// Reads until the other side closes, orderly or not.
+async fn until_closed(mut socket: TcpStream) {
+    let mut rest = Vec::new();
+    let _ = soon("the link is closed", socket.read_to_end(&mut rest)).await;
+}
+
+fn is_attempt(event: &NetEvent) -> bool {
+    matches!(event, NetEvent::ConnectionError { .. })
+}
+
+#[tokio::test]
+async fn an_absent_peer_is_given_up_after_ten_attempts() {
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 5, ..options() });
+    let key = peer.dial(free_port().await);
+    let event = peer.event("giving up", |event| matches!(event, NetEvent::GaveUp { .. })).await;
+    let NetEvent::GaveUp { key: given_up, error } = event else { unreachable!() };
+    assert_eq!(given_up, key);
+    assert_eq!(error.code(), "ERR_HYPER_CONNECT");
+    assert!(error.to_string().contains(&key) && error.to_string().contains("ECONNREFUSED"), "{error}");
+    assert_eq!(peer.events().iter().filter(|event| is_attempt(event)).count(), 10);
+    assert!(peer.net.peers().is_empty(), "the key is free again");
+    assert!(peer.net.connect("127.0.0.1".into(), free_port().await, false));
+}
+
+#[tokio::test]
+async fn a_known_peer_is_dialled_until_it_appears() {
+    let port = free_port().await;
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 1, ..options() });
+    peer.net.connect("127.0.0.1".into(), port, true);
+    let mut from = 0;
+    for _ in 0..12 {
+        from = peer.event_after(from, "an attempt", is_attempt).await.0 + 1;
+    }
+    let other = Peer::new(options()).listen(port).await;
+    other.emit("hello");
+    peer.holds(1).await;
+    assert!(!peer.events().iter().any(|event| matches!(event, NetEvent::GaveUp { .. })));
+}
+
+#[tokio::test]
+async fn a_peer_that_was_healthy_once_is_dialled_until_it_is_back() {
+    let a = Peer::listening().await;
+    let port = a.port;
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 1, ..options() });
+    peer.dial(port);
+    peer.live(1).await;
+    a.close().await;
+    let mut from = 0;
+    for _ in 0..12 {
+        from = peer.event_after(from, "an attempt", is_attempt).await.0 + 1;
+    }
+    let back = Peer::new(options()).listen(port).await;
+    back.emit("back");
+    peer.holds(1).await;
+}
+
+#[tokio::test]
+async fn the_pause_before_the_next_attempt_is_told() {
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 77, ..options() });
+    peer.dial(free_port().await);
+    let event = peer.event("a failure", is_attempt).await;
+    assert!(matches!(event, NetEvent::ConnectionError { will_retry_in_ms: Some(77), .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn a_key_in_use_is_not_dialled_twice() {
+    let (a, b) = (Peer::listening().await, Peer::listening().await);
+    let key = b.dial(a.port);
+    assert!(!b.net.connect("127.0.0.1".into(), a.port, false), "still connecting");
+    b.live(1).await;
+    assert!(!b.net.connect("127.0.0.1".into(), a.port, false), "connected");
+    assert_eq!(b.net.peers().len(), 1);
+    assert_eq!(b.net.peers()[0].key, key);
+    assert_eq!(a.net.peers().len(), 1);
+}
+
+#[tokio::test]
+async fn a_host_that_does_not_resolve_is_named() {
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 1, ..options() });
+    peer.net.connect("no such host".into(), 1, false);
+    let NetEvent::ConnectionError { error, .. } = peer.event("a failure", is_attempt).await else { unreachable!() };
+    assert!(error.to_string().contains("no such host:1"), "{error}");
+}
+
+#[tokio::test]
+async fn a_busy_port_is_an_answer_and_another_may_be_tried() {
+    let (a, b) = (Peer::listening().await, Peer::new(options()));
+    let error = b.net.listen(Some("127.0.0.1".into()), a.port).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "ERR_HYPER_LISTEN");
+    assert!(error.to_string().contains("EADDRINUSE"), "{error}");
+    let address = b.net.listen(Some("127.0.0.1".into()), 0).await.unwrap().unwrap();
+    assert_ne!(address.port(), 0);
+    let error = b.net.listen(None, 0).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("listens already"), "{error}");
+}
+
+#[tokio::test]
+async fn without_a_host_it_listens_on_all_addresses() {
+    let a = Peer::new(options());
+    let port = a.net.listen(None, 0).await.unwrap().unwrap().port();
+    let b = Peer::new(options());
+    b.net.connect("localhost".into(), port, false);
+    b.live(1).await;
+}
+
+#[tokio::test]
+async fn an_inbound_peer_is_announced_before_it_says_anything() {
+    let a = Peer::listening().await;
+    let mut socket = connect(&a).await;
+    a.event("the link", |event| matches!(event, NetEvent::Inbound { key } if key == "0")).await;
+    socket.shutdown().await.unwrap();
+    until_closed(socket).await;
+    let event = a.event("its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+    assert!(matches!(event, NetEvent::InboundGone { error: None, .. }), "an orderly end is no error: {event:?}");
+    assert!(a.net.peers().is_empty());
+}
+
+#[tokio::test]
+async fn a_peer_that_speaks_something_else_is_dropped_with_a_reason() {
+    let a = Peer::listening().await;
+    for garbage in
+        [&b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"[..], &[0xff; 64], &[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00]]
+    {
+        let from = a.events().len();
+        let mut socket = connect(&a).await;
+        socket.write_all(garbage).await.unwrap();
+        // Some greetings look like the beginning of a long frame: those end with the stream.
+        socket.shutdown().await.unwrap();
+        until_closed(socket).await;
+        a.event_after(from, "its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+    }
+    let good = Peer::listening().await;
+    good.dial(a.port);
+    good.live(1).await;
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_ends_the_link_before_it_is_buffered() {
+    let a = Peer::listening().await;
+    let mut socket = connect(&a).await;
+    // A varint of 2^40.
+    socket.write_all(&[0x80, 0x80, 0x80, 0x80, 0x80, 0x20]).await.unwrap();
+    until_closed(socket).await;
+    let event = a.event("its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+    let NetEvent::InboundGone { error: Some(error), .. } = event else { panic!("{event:?}") };
+    assert_eq!(error.code(), "ERR_HYPER_PROTOCOL");
+    assert!(error.to_string().contains("1099511627776"), "{error}");
+}
+
+#[tokio::test]
+async fn a_dialled_peer_that_speaks_something_else_is_given_up() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = server.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = server.accept().await.unwrap();
+            let _ = socket.write_all(&[0xff; 16]).await;
+        }
+    });
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 1, ..options() });
+    peer.dial(port);
+    let event = peer.event("giving up", |event| matches!(event, NetEvent::GaveUp { .. })).await;
+    assert!(matches!(event, NetEvent::GaveUp { .. }));
+    assert_eq!(peer.events().iter().filter(|event| matches!(event, NetEvent::Connected { .. })).count(), 10);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_peer_that_stalls_in_the_handshake_is_dropped() {
+    let a = Peer::new(NetOptions { handshake_timeout_ms: 50, ..options() }).listen(0).await;
+    for opening in [&b""[..], &[0x05], &[0x05, 0x00, 0x08]] {
+        let from = a.events().len();
+        let mut socket = connect(&a).await;
+        socket.write_all(opening).await.unwrap();
+        until_closed(socket).await;
+        let (_, event) = a.event_after(from, "its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+        let NetEvent::InboundGone { error: Some(error), .. } = event else { panic!("{event:?}") };
+        assert!(error.to_string().contains("no handshake within 50 ms"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_asks_for_everything_and_takes_nothing_is_dropped() {
+    let a = Peer::new(NetOptions { stall_timeout_ms: 100, ..options() }).listen(0).await;
+    for _ in 0..50 {
+        a.emit_bytes(vec![1; 1_000_000].into());
+    }
+    let mut socket = connect(&a).await;
+    socket.write_all(&[5, 0, 8, 1, 32, 1, 1, 4]).await.unwrap(); // 1.x's handshake; sentHeads
+    let log = a.log.log_id();
+    let mut want = vec![u8::try_from(log.len()).unwrap() + 5, 2, 10, u8::try_from(log.len()).unwrap()];
+    want.extend_from_slice(log.as_bytes());
+    want.extend_from_slice(&[16, 0]);
+    socket.write_all(&want).await.unwrap();
+    socket.write_all(&[1, 5]).await.unwrap(); // sentWants
+    let event = a.event("its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+    let NetEvent::InboundGone { error: Some(error), .. } = event else { panic!("{event:?}") };
+    assert!(error.to_string().contains("for 100 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_are_turned_away_and_the_others_served() {
+    let a = Peer::new(NetOptions { max_inbound: 16, ..options() }).listen(0).await;
+    let mut kept = Vec::new();
+    for _ in 0..16 {
+        kept.push(connect(&a).await);
+    }
+    a.when("16 links", |peers| peers.len() == 16).await;
+    for _ in 0..200 {
+        until_closed(connect(&a).await).await;
+    }
+    let told = a.event("a report", |event| matches!(event, NetEvent::Report { key: None, .. })).await;
+    assert!(matches!(told, NetEvent::Report { error, .. } if error.to_string().contains("16 peers")));
+    assert_eq!(a.events().iter().filter(|event| matches!(event, NetEvent::Report { .. })).count(), 1, "told once");
+    assert_eq!(a.net.peers().len(), 16);
+    drop(kept.pop());
+    let late = Peer::listening().await;
+    late.dial(a.port);
+    late.live(1).await;
+}
+
+#[tokio::test]
+async fn closing_ends_links_on_both_sides_and_tells() {
+    let (a, b) = (Peer::listening().await, Peer::listening().await);
+    let key = b.dial(a.port);
+    b.live(1).await;
+    b.close().await;
+    assert!(b.net.peers().is_empty());
+    let events = b.events();
+    assert!(
+        events.iter().any(|event| matches!(event, NetEvent::ConnectionError { will_retry_in_ms: None, .. })),
+        "{events:?}"
+    );
+    assert!(matches!(events.last(), Some(NetEvent::GaveUp { key: given_up, .. }) if *given_up == key), "{events:?}");
+    let event = a.event("the link's end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+    assert!(matches!(event, NetEvent::InboundGone { error: None, .. }), "{event:?}");
+}
+
+#[tokio::test]
+async fn closing_twice_and_using_it_afterwards_is_harmless() {
+    let a = Peer::listening().await;
+    a.close().await;
+    a.close().await;
+    let error = a.net.listen(None, 0).await.unwrap().unwrap_err();
+    assert_eq!(error.code(), "ERR_HYPER_CLOSED");
+    a.net.connect("127.0.0.1".into(), 1, false);
+    let event = a.event("the answer", |event| matches!(event, NetEvent::GaveUp { .. })).await;
+    assert!(matches!(event, NetEvent::GaveUp { error, .. } if error.code() == "ERR_HYPER_CLOSED"));
+    a.net.drop_link("nobody");
+    assert!(TcpStream::connect(("127.0.0.1", a.port)).await.is_err(), "the port is free");
+}
+
+#[tokio::test]
+async fn closing_interrupts_every_phase() {
+    // Between two attempts.
+    let peer = Peer::new(NetOptions { reconnect_timeout_ms: 3_600_000, ..options() });
+    let key = peer.dial(free_port().await);
+    peer.event("a failure", is_attempt).await;
+    assert_eq!(peer.link(&key).unwrap().stage, Stage::Waiting);
+    closes_at_once(&peer).await;
+
+    // In the handshake, on both sides of the socket.
+    let a = Peer::listening().await;
+    let _silent = connect(&a).await;
+    a.when("a link", |peers| peers.len() == 1).await;
+    closes_at_once(&a).await;
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let peer = Peer::new(options());
+    peer.dial(server.local_addr().unwrap().port());
+    let _silent = server.accept().await.unwrap();
+    closes_at_once(&peer).await;
+
+    // In the middle of catching up.
+    let (a, b) = (Peer::listening().await, Peer::listening().await);
+    a.emit_many(50_000);
+    b.dial(a.port);
+    let mut end = b.log.watch();
+    soon("progress", end.wait_for(|end| end.change > 1000)).await.unwrap();
+    closes_at_once(&b).await;
+    closes_at_once(&a).await;
+
+    // While bytes are held up on their way.
+    let (a, b) = (Peer::listening().await, Peer::listening().await);
+    let proxy = Proxy::to(a.port).await;
+    b.dial(proxy.port);
+    b.live(1).await;
+    proxy.set(Mode::Stall);
+    for _ in 0..50 {
+        a.emit_bytes(vec![1; 1_000_000].into());
+    }
+    closes_at_once(&a).await;
+}
+
+async fn closes_at_once(peer: &Peer) {
+    let start = Instant::now();
+    peer.close().await;
+    assert!(start.elapsed() < Duration::from_millis(1900), "within its bound, not at it: {:?}", start.elapsed());
+    assert!(peer.net.peers().is_empty());
+}
