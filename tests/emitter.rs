@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{event, payload_of};
-use hyperemitter::emitter::{Bell, Emitter, Notice, Reply, Request, Source};
+use hyperemitter::emitter::{Bell, Emitter, Notice, Options, Reply, Request, Source};
 use hyperemitter::error::Error;
-use hyperemitter::hyperlog::{AckKind, Append, LogOptions};
+use hyperemitter::hyperlog::{AckKind, Append};
+use hyperemitter::net::NetEvent;
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Meta, ReadLimit, Store};
 use parking_lot::Mutex;
@@ -30,7 +31,7 @@ struct Harness {
 
 fn open(source: Source) -> Harness {
     let (sender, rung) = channel();
-    let emitter = Emitter::open(source, LogOptions::default(), Arc::new(Rung(Mutex::new(sender)))).unwrap();
+    let emitter = Emitter::open(source, Options::default(), Arc::new(Rung(Mutex::new(sender)))).unwrap();
     Harness { emitter, rung, notices: Vec::new() }
 }
 
@@ -202,4 +203,41 @@ fn facts_and_questions_are_answered() {
     let Ok(Reply::Heads(heads)) = harness.answer(7, Request::Heads) else { panic!() };
     let Ok(Reply::Node(Some(node))) = harness.answer(8, Request::Get(heads[0].key)) else { panic!() };
     assert_eq!(payload_of(&node), "2");
+}
+
+#[test]
+fn two_emitters_exchange_events_whether_they_connect_before_or_after_opening() {
+    let (mut listener, mut dialler) = (memory(), memory());
+    listener.emitter.append(numbered(0..3));
+    let Ok(Reply::Listening(address)) = listener.answer(1, Request::Listen { host: Some("127.0.0.1".into()), port: 0 })
+    else {
+        panic!()
+    };
+    dialler.emitter.connect("127.0.0.1".into(), address.port(), false);
+    dialler.wait(|notice| matches!(notice, Notice::Net(NetEvent::Connected { .. })));
+    assert!(matches!(dialler.answer(2, Request::Wait(2)), Ok(Reply::Change(_))));
+    dialler.emitter.append(numbered(3..4));
+    assert!(matches!(listener.answer(3, Request::Wait(3)), Ok(Reply::Change(4))));
+    dialler.emitter.take_acks(10);
+    assert_eq!(dialler.events(), ["0", "1", "2", "3"]);
+    assert_eq!(dialler.emitter.peers().len(), 1);
+    dialler.emitter.close(9);
+    assert!(matches!(dialler.answered(9), Ok(Reply::Done)));
+    dialler.wait(|notice| matches!(notice, Notice::Net(NetEvent::GaveUp { .. })));
+    listener.emitter.close(9);
+    assert!(matches!(listener.answered(9), Ok(Reply::Done)));
+}
+
+#[test]
+fn a_connection_asked_for_before_opening_is_answered_at_close() {
+    let (go, wait) = channel::<()>();
+    let mut harness = open(Source::Opening(Box::new(move |_| {
+        wait.recv().unwrap();
+        Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>)
+    })));
+    harness.emitter.connect("127.0.0.1".into(), 9, false);
+    harness.emitter.close(1);
+    go.send(()).unwrap();
+    harness.wait(|notice| matches!(notice, Notice::Net(NetEvent::GaveUp { .. })));
+    assert!(matches!(harness.answered(1), Ok(Reply::Done)));
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use prost_reflect::{Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor};
+use prost_reflect::{
+    Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
+};
 
 use super::facts::{Facts, FieldFacts};
 use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
@@ -78,13 +80,19 @@ impl Builder<'_> {
             return *index;
         }
         let index = self.enums.len();
-        let standard: Vec<(String, i32)> = descriptor.values().map(|value| (value.name().to_owned(), value.number())).collect();
+        let standard: Vec<(String, i32)> =
+            descriptor.values().map(|value| (value.name().to_owned(), value.number())).collect();
         let plan = match self.path(descriptor.full_name()).and_then(|path| self.facts.enums.get(path)) {
             Some(facts) => EnumPlan {
                 name: facts.name.clone(),
                 values: facts.values.clone(),
                 // The lowered text holds made-up names, in the same order.
-                standard: facts.values.iter().zip(&standard).map(|((name, _), (_, number))| (name.clone(), *number)).collect(),
+                standard: facts
+                    .values
+                    .iter()
+                    .zip(&standard)
+                    .map(|((name, _), (_, number))| (name.clone(), *number))
+                    .collect(),
             },
             None => EnumPlan {
                 name: descriptor.name().to_owned(),
@@ -142,8 +150,17 @@ impl Builder<'_> {
     /// Fields and top-level extensions in 1.x's order.
     fn members(&self, message: &MessageDescriptor) -> Vec<(Member, Option<FieldFacts>)> {
         let facts = self.path(message.full_name()).and_then(|path| self.facts.messages.get(path));
-        let own = message.descriptor_proto().field.iter().filter_map(|proto| message.get_field_by_name(proto.name())).map(Member::Field);
-        let added = self.file.extensions().filter(|extension| extension.containing_message() == *message).map(Member::Extension);
+        let own = message
+            .descriptor_proto()
+            .field
+            .iter()
+            .filter_map(|proto| message.get_field_by_name(proto.name()))
+            .map(Member::Field);
+        let added = self
+            .file
+            .extensions()
+            .filter(|extension| extension.containing_message() == *message)
+            .map(Member::Extension);
         let mut members: Vec<(Member, Option<FieldFacts>)> = own
             .chain(added)
             .map(|member| {
@@ -163,8 +180,15 @@ impl Builder<'_> {
         let path = self.path(descriptor.full_name());
         let facts = path.and_then(|path| self.facts.messages.get(path));
         let name = facts.map(|facts| facts.name.clone());
-        let name = name.unwrap_or_else(|| if descriptor.is_map_entry() { map_entry_name(descriptor) } else { descriptor.name().to_owned() });
-        let declared: Vec<MessageDescriptor> = descriptor.child_messages().filter(|child| !child.is_map_entry()).collect();
+        let name = name.unwrap_or_else(|| {
+            if descriptor.is_map_entry() {
+                map_entry_name(descriptor)
+            } else {
+                descriptor.name().to_owned()
+            }
+        });
+        let declared: Vec<MessageDescriptor> =
+            descriptor.child_messages().filter(|child| !child.is_map_entry()).collect();
         let mut nested: Vec<Named> = declared.iter().map(|child| self.named_message(child)).collect();
         self.add_map_entries(&declared, &mut nested);
         nested.extend(descriptor.child_enums().map(|child| self.named_enum(&child)).collect::<Vec<_>>());
@@ -173,7 +197,9 @@ impl Builder<'_> {
         for (member, facts) in self.members(descriptor) {
             let oneof = match (&member, &facts) {
                 (_, Some(facts)) => facts.oneof.clone(),
-                (Member::Field(field), None) => field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).map(|oneof| oneof.name().to_owned()),
+                (Member::Field(field), None) => {
+                    field.containing_oneof().filter(|oneof| !oneof.is_synthetic()).map(|oneof| oneof.name().to_owned())
+                }
                 _ => None,
             };
             let oneof = oneof.map(|name| {
@@ -192,11 +218,27 @@ impl Builder<'_> {
     fn field(&mut self, member: &Member, facts: Option<&FieldFacts>) -> FieldPlan {
         let (name, json, number, kind, cardinality, map, group, packed, presence, proto) = match member {
             Member::Field(f) => (
-                f.name(), f.json_name(), f.number(), f.kind(), f.cardinality(), f.is_map(), f.is_group(), f.is_packed(), f.supports_presence(),
+                f.name(),
+                f.json_name(),
+                f.number(),
+                f.kind(),
+                f.cardinality(),
+                f.is_map(),
+                f.is_group(),
+                f.is_packed(),
+                f.supports_presence(),
                 f.field_descriptor_proto(),
             ),
             Member::Extension(f) => (
-                f.name(), f.json_name(), f.number(), f.kind(), f.cardinality(), f.is_map(), f.is_group(), f.is_packed(), f.supports_presence(),
+                f.name(),
+                f.json_name(),
+                f.number(),
+                f.kind(),
+                f.cardinality(),
+                f.is_map(),
+                f.is_group(),
+                f.is_packed(),
+                f.supports_presence(),
                 f.field_descriptor_proto(),
             ),
         };
@@ -214,7 +256,9 @@ impl Builder<'_> {
         FieldPlan {
             json: if facts.is_some_and(|facts| facts.name != proto.name()) { name.clone() } else { json.to_owned() },
             tag: facts.map_or(number, |facts| facts.tag),
-            standard_tag: facts.filter(|facts| facts.tag != number && !(19_000..=19_999).contains(&facts.tag)).map(|_| number),
+            standard_tag: facts
+                .filter(|facts| facts.tag != number && !(19_000..=19_999).contains(&facts.tag))
+                .map(|_| number),
             kind,
             required: cardinality == Cardinality::Required,
             repeated,
@@ -222,7 +266,9 @@ impl Builder<'_> {
             group,
             packed: repeated && facts.map_or(declared_packed, |facts| facts.packed),
             standard_packed: packed,
-            implicit: facts.map_or(!presence && !repeated, |facts| facts.implicit && !repeated && !matches!(kind, TypeRef::Message(_))),
+            implicit: facts.map_or(!presence && !repeated, |facts| {
+                facts.implicit && !repeated && !matches!(kind, TypeRef::Message(_))
+            }),
             oneof: None,
             // 1.x never read the text: its rules are applied to what the descriptor says.
             default: match facts {

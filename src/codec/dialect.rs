@@ -134,7 +134,13 @@ impl<'f, 'a> Lowering<'f, 'a> {
     fn define(&mut self, node: Node<'f, 'a>, name: &str, id: &str, path: &str, used: &mut HashSet<String>) -> usize {
         let index = self.defs.len();
         let lowered = self.pick(name, &format!("T{index}"), used);
-        self.defs.push(Def { node, id: join(id, name), path: join(path, &lowered), name: lowered, children: Vec::new() });
+        self.defs.push(Def {
+            node,
+            id: join(id, name),
+            path: join(path, &lowered),
+            name: lowered,
+            children: Vec::new(),
+        });
         index
     }
 
@@ -197,7 +203,8 @@ impl<'f, 'a> Lowering<'f, 'a> {
     fn emit_enum(&mut self, node: &Enum<'_>, index: usize, name: &str) {
         self.lines.advance(node.at);
         let mut text = format!("enum {name} {{");
-        let numbers: Vec<i32> = node.values.iter().map(|(_, value, _)| exact_i32(js_number(value)).unwrap_or(0)).collect();
+        let numbers: Vec<i32> =
+            node.values.iter().map(|(_, value, _)| exact_i32(js_number(value)).unwrap_or(0)).collect();
         if numbers.iter().collect::<HashSet<_>>().len() < numbers.len() {
             text.push_str("option allow_alias = true;");
         }
@@ -273,7 +280,8 @@ impl<'f, 'a> Lowering<'f, 'a> {
             }
             let tag = exact_i32(js_number(field.tag)).and_then(|tag| u32::try_from(tag).ok());
             let Some(tag) = tag.filter(|tag| (1..=MAX_TAG).contains(tag)) else {
-                let text = format!("tag {} of field {} is not a whole number from 1 to {MAX_TAG}", field.tag, field.name);
+                let text =
+                    format!("tag {} of field {} is not a whole number from 1 to {MAX_TAG}", field.tag, field.name);
                 return Err(Refusal::new(field.at, text));
             };
             if let Some(other) = tags.insert(tag, field.name) {
@@ -286,7 +294,15 @@ impl<'f, 'a> Lowering<'f, 'a> {
     }
 
     /// The strict text of one field, numbered `number`, and its facts.
-    fn field(&self, field: &Field<'_>, tag: u32, number: u32, name: &str, order: usize, owner: usize) -> Result<(String, FieldFacts), Refusal> {
+    fn field(
+        &self,
+        field: &Field<'_>,
+        tag: u32,
+        number: u32,
+        name: &str,
+        order: usize,
+        owner: usize,
+    ) -> Result<(String, FieldFacts), Refusal> {
         let scope = self.id_of(owner);
         let meaning = self.resolve(field.kind, &scope, field.at)?;
         let packed = field.packed.is_some_and(|value| value != "false");
@@ -312,9 +328,13 @@ impl<'f, 'a> Lowering<'f, 'a> {
             ..FieldFacts::default()
         };
         if let Meaning::Enum(index) = meaning {
-            let empty = matches!(self.defs.get(index).map(|def| def.node), Some(Node::Enum(node)) if node.values.is_empty());
+            let empty =
+                matches!(self.defs.get(index).map(|def| def.node), Some(Node::Enum(node)) if node.values.is_empty());
             if empty {
-                return Err(Refusal::new(field.at, format!("enum {} has no values and cannot be a field's type", field.kind)));
+                return Err(Refusal::new(
+                    field.at,
+                    format!("enum {} has no values and cannot be a field's type", field.kind),
+                ));
             }
         }
         let kind = self.type_text(&meaning, field.kind);
@@ -344,7 +364,13 @@ impl<'f, 'a> Lowering<'f, 'a> {
         }
     }
 
-    fn map_key(&self, key: &str, scope: &str, field: &Field<'_>, facts: &mut FieldFacts) -> Result<&'static str, Refusal> {
+    fn map_key(
+        &self,
+        key: &str,
+        scope: &str,
+        field: &Field<'_>,
+        facts: &mut FieldFacts,
+    ) -> Result<&'static str, Refusal> {
         match self.resolve(key, scope, field.at)? {
             Meaning::Scalar("float" | "double" | "bytes") | Meaning::Message(_) => {
                 let text = format!("map {} cannot be keyed by {key}: use an integer type, bool or string", field.name);
@@ -355,7 +381,9 @@ impl<'f, 'a> Lowering<'f, 'a> {
                 facts.key_enum = Some(self.path_of(index));
                 Ok("int32")
             }
-            Meaning::Imported => Err(Refusal::new(field.at, format!("map {} cannot be keyed by the imported type {key}", field.name))),
+            Meaning::Imported => {
+                Err(Refusal::new(field.at, format!("map {} cannot be keyed by the imported type {key}", field.name)))
+            }
         }
     }
 
@@ -369,7 +397,11 @@ impl<'f, 'a> Lowering<'f, 'a> {
                 _ => false,
             };
         // proto3 packs by default; the lowered text is proto2 and must say so.
-        let packed = if self.file.proto3 { field.packed != Some("false") } else { field.packed.is_some_and(|value| value != "false") };
+        let packed = if self.file.proto3 {
+            field.packed != Some("false")
+        } else {
+            field.packed.is_some_and(|value| value != "false")
+        };
         if packable && packed {
             options.push("packed = true".to_owned());
         }
@@ -387,11 +419,15 @@ impl<'f, 'a> Lowering<'f, 'a> {
 
     fn default_text(&self, written: &str, meaning: &Meaning) -> Option<String> {
         let number = js_number(written);
-        let whole = |low: f64, high: f64| (number.fract() == 0.0 && number >= low && number <= high).then(|| format!("{number:.0}"));
+        let whole = |low: f64, high: f64| {
+            (number.fract() == 0.0 && number >= low && number <= high).then(|| format!("{number:.0}"))
+        };
         match meaning {
             Meaning::Scalar("int32" | "sint32" | "sfixed32") => whole(f64::from(i32::MIN), f64::from(i32::MAX)),
             Meaning::Scalar("uint32" | "fixed32") => whole(0.0, f64::from(u32::MAX)),
-            Meaning::Scalar("uint64" | "fixed64") if written.bytes().all(|b| b.is_ascii_digit()) => written.parse::<u64>().ok().map(|n| n.to_string()),
+            Meaning::Scalar("uint64" | "fixed64") if written.bytes().all(|b| b.is_ascii_digit()) => {
+                written.parse::<u64>().ok().map(|n| n.to_string())
+            }
             Meaning::Scalar("int64" | "sint64" | "sfixed64") => written.parse::<i64>().ok().map(|n| n.to_string()),
             Meaning::Scalar("float" | "double") => number.is_finite().then(|| format!("{number:e}")),
             Meaning::Scalar("bool") => matches!(written, "true" | "false").then(|| written.to_owned()),
@@ -439,10 +475,9 @@ impl<'f, 'a> Lowering<'f, 'a> {
     /// `name` with the package, or its last parts, in front.
     fn lookup_qualified(&self, name: &str) -> Option<Meaning> {
         let package = self.file.package?;
-        let suffixes = std::iter::once(package).chain(package.match_indices('.').filter_map(|(dot, _)| package.get(dot + 1..)));
-        suffixes
-            .filter_map(|suffix| name.strip_prefix(suffix)?.strip_prefix('.'))
-            .find_map(|rest| self.lookup(rest))
+        let suffixes =
+            std::iter::once(package).chain(package.match_indices('.').filter_map(|(dot, _)| package.get(dot + 1..)));
+        suffixes.filter_map(|suffix| name.strip_prefix(suffix)?.strip_prefix('.')).find_map(|rest| self.lookup(rest))
     }
 
     fn lookup(&self, id: &str) -> Option<Meaning> {
@@ -481,8 +516,8 @@ impl<'s> Lines<'s> {
 /// The scalar that 1.x takes `name` for, declared messages of that name notwithstanding.
 fn scalar(name: &str) -> Option<&'static str> {
     const SCALARS: [&str; 15] = [
-        "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64", "bool",
-        "string", "bytes",
+        "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32",
+        "sfixed64", "bool", "string", "bytes",
     ];
     if matches!(name, "varint" | "enum") {
         return Some("uint64");
@@ -491,12 +526,17 @@ fn scalar(name: &str) -> Option<&'static str> {
 }
 
 fn join(scope: &str, name: &str) -> String {
-    if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") }
+    if scope.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{scope}.{name}")
+    }
 }
 
 fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_') && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 /// The JSON name protobuf derives, letter case dropped: descriptors demand that fields differ in it.

@@ -274,7 +274,8 @@ impl<'a> Parser<'_, 'a> {
         self.next += 1;
         let name = self.take()?;
         if self.peek() != Some("{") {
-            return self.refuse(format!("Unexpected token in oneof: {}", self.peek().unwrap_or("the end of the schema")));
+            return self
+                .refuse(format!("Unexpected token in oneof: {}", self.peek().unwrap_or("the end of the schema")));
         }
         self.next += 1;
         while self.peek() != Some("}") {
@@ -446,7 +447,8 @@ impl<'a> Parser<'_, 'a> {
             name.push_str(self.take()?);
         }
         if self.peek() != Some("=") {
-            return self.refuse(format!("Unexpected token in option: {}", self.peek().unwrap_or("the end of the schema")));
+            return self
+                .refuse(format!("Unexpected token in option: {}", self.peek().unwrap_or("the end of the schema")));
         }
         self.next += 1;
         let value = self.take()?;
@@ -458,7 +460,8 @@ impl<'a> Parser<'_, 'a> {
             self.option_map()?;
         }
         if self.peek() != Some(";") {
-            return self.refuse(format!("Unexpected token in option: {}", self.peek().unwrap_or("the end of the schema")));
+            return self
+                .refuse(format!("Unexpected token in option: {}", self.peek().unwrap_or("the end of the schema")));
         }
         self.next += 1;
         if seen.contains(&name) {
@@ -590,7 +593,11 @@ pub(crate) fn js_number(text: &str) -> f64 {
             let Some(digit) = digit.to_digit(radix) else { return f64::NAN };
             value = value * f64::from(radix) + f64::from(digit);
         }
-        if digits.is_empty() { f64::NAN } else { value }
+        if digits.is_empty() {
+            f64::NAN
+        } else {
+            value
+        }
     };
     let lower = text.get(..2).map(str::to_ascii_lowercase);
     match (lower.as_deref(), text.get(2..)) {
@@ -617,7 +624,8 @@ mod tests {
 
     #[test]
     fn numbers_are_read_as_javascript_reads_them() {
-        for (text, value) in [("010", 10.0), ("0x10", 16.0), ("-5", -5.0), ("1e3", 1000.0), ("+7", 7.0), ("0b11", 3.0)] {
+        for (text, value) in [("010", 10.0), ("0x10", 16.0), ("-5", -5.0), ("1e3", 1000.0), ("+7", 7.0), ("0b11", 3.0)]
+        {
             assert_eq!(js_number(text), value, "{text}");
         }
         for text in ["abc", "1.5f", "inf", "nan", "0x", "-0x5", "--1"] {
@@ -646,7 +654,10 @@ mod tests {
             ("message A { } syntax = \"proto2\";", "Protobuf syntax version should be first thing in file"),
             ("option x = 1; option x = 2;", "Duplicate option x"),
             ("enum E { A = 0 }", "Expected ; or [ but found ="),
-            ("message M { extensions 10 to 20; } extend M { optional int32 b = 30; }", "M does not declare 30 as an extension number"),
+            (
+                "message M { extensions 10 to 20; } extend M { optional int32 b = 30; }",
+                "M does not declare 30 as an extension number",
+            ),
         ] {
             assert_eq!(parse(source).unwrap_err().message, message, "{source}");
         }

@@ -68,7 +68,12 @@ pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
     let legacy = legacy::parse(text);
     if matches!(&legacy, Err(refusal) if refusal.message == "Unexpected token: ") {
         // Blank text: strict protobuf takes it, 1.x did not, and nobody means it.
-        return Err(Error::Schema(SchemaError { file: None, line: 0, column: 0, message: "Unexpected token: ".to_owned() }));
+        return Err(Error::Schema(SchemaError {
+            file: None,
+            line: 0,
+            column: 0,
+            message: "Unexpected token: ".to_owned(),
+        }));
     }
     let strict_error = match descriptors(name, text, sources) {
         Ok((pool, file)) => {
@@ -118,7 +123,11 @@ fn resolver(sources: &Sources) -> ChainFileResolver {
 }
 
 /// Compiles strictly. The name of the root file shadows an import of the same name.
-fn descriptors(name: &str, text: &str, sources: &Sources) -> std::result::Result<(DescriptorPool, FileDescriptor), protox::Error> {
+fn descriptors(
+    name: &str,
+    text: &str,
+    sources: &Sources,
+) -> std::result::Result<(DescriptorPool, FileDescriptor), protox::Error> {
     let mut chain = ChainFileResolver::new();
     chain.add(Texts(HashMap::from([(name.to_owned(), text.to_owned())])));
     chain.add(resolver(sources));
@@ -215,11 +224,16 @@ mod tests {
 
     #[test]
     fn what_a_descriptor_forbids_comes_back_as_written() {
-        let compiled = accepted("enum A-1 { X = 0; X2 = 0x10; } enum B { X = 5; X2 = 1.5; } message My-Msg { int32 a = 1; }");
+        let compiled =
+            accepted("enum A-1 { X = 0; X2 = 0x10; } enum B { X = 5; X2 = 1.5; } message My-Msg { int32 a = 1; }");
         assert_eq!(keys(&compiled), ["A-1", "B", "My-Msg"]);
-        assert_eq!(compiled.plan.enums[1].values, [("X".to_owned(), "5".to_owned()), ("X2".to_owned(), "1.5".to_owned())]);
+        assert_eq!(
+            compiled.plan.enums[1].values,
+            [("X".to_owned(), "5".to_owned()), ("X2".to_owned(), "1.5".to_owned())]
+        );
         let clash = accepted("message M { int32 fooBar = 1; int32 foo_bar = 19500; }");
-        let fields: Vec<(&str, u32)> = clash.plan.messages[0].fields.iter().map(|field| (field.name.as_str(), field.tag)).collect();
+        let fields: Vec<(&str, u32)> =
+            clash.plan.messages[0].fields.iter().map(|field| (field.name.as_str(), field.tag)).collect();
         assert_eq!(fields, [("fooBar", 1), ("foo_bar", 19500)]);
     }
 
@@ -264,10 +278,20 @@ mod tests {
             ("message M {\n  int32 a = 0;\n}", 2, 3, "tag 0 of field a is not a whole number from 1 to 536870911"),
             ("message M { int32 a = -5; }", 1, 13, "tag -5 of field a is not a whole number from 1 to 536870911"),
             ("message M { int32 a = 1.5; }", 1, 13, "tag 1.5 of field a is not a whole number from 1 to 536870911"),
-            ("message M { int32 a = 536870912; }", 1, 13, "tag 536870912 of field a is not a whole number from 1 to 536870911"),
+            (
+                "message M { int32 a = 536870912; }",
+                1,
+                13,
+                "tag 536870912 of field a is not a whole number from 1 to 536870911",
+            ),
             ("message M { int32 a = 1; int32 b = 1; }", 1, 26, "fields a and b of message M share tag 1"),
             ("message M { int32 a = 1; int32 a = 2; }", 1, 26, "field a is declared twice in message M"),
-            ("message M { map<float, int32> m = 1; }", 1, 13, "map m cannot be keyed by float: use an integer type, bool or string"),
+            (
+                "message M { map<float, int32> m = 1; }",
+                1,
+                13,
+                "map m cannot be keyed by float: use an integer type, bool or string",
+            ),
             ("message M { Nope a = 1; }", 1, 13, "Could not resolve Nope"),
         ] {
             let error = error(text);
@@ -291,9 +315,13 @@ mod tests {
     #[test]
     fn imports_come_from_texts_directories_and_the_well_known_types() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("b.proto"), "syntax = \"proto3\"; package b; message B { int32 x = 1; }").unwrap();
+        std::fs::write(directory.path().join("b.proto"), "syntax = \"proto3\"; package b; message B { int32 x = 1; }")
+            .unwrap();
         let sources = Sources {
-            files: HashMap::from([("a.proto".to_owned(), "import public \"b.proto\"; message A { optional b.B b = 1; }".to_owned())]),
+            files: HashMap::from([(
+                "a.proto".to_owned(),
+                "import public \"b.proto\"; message A { optional b.B b = 1; }".to_owned(),
+            )]),
             directories: vec![directory.path().to_owned()],
             ..Sources::default()
         };
@@ -310,7 +338,9 @@ mod tests {
 
     #[test]
     fn packages_qualify_references_in_the_dialect_too() {
-        let compiled = accepted("package a.b; message A { int32 x = 1; } message M { a.b.A x = 1; b.A y = 2; .a.b.A z = 3; A w = 4; }");
+        let compiled = accepted(
+            "package a.b; message A { int32 x = 1; } message M { a.b.A x = 1; b.A y = 2; .a.b.A z = 3; A w = 4; }",
+        );
         assert!(compiled.plan.messages[1].fields.iter().all(|field| field.kind == TypeRef::Message(0)));
     }
 

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod delivery;
+mod network;
 mod request;
 
 use std::collections::VecDeque;
@@ -18,9 +19,11 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use self::delivery::Delivery;
+use self::network::EarlyConnect;
 pub use self::request::{Reply, Request, Stats};
 use crate::error::{Error, Result};
 use crate::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions};
+use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::store::{Row, Store};
 
@@ -78,6 +81,8 @@ pub enum Notice {
     },
     /// Appends go to another log: peers hold something else under the old one.
     LogIdChanged(LogId),
+    /// Something happened on the network.
+    Net(NetEvent),
     /// Something went wrong that no call of the user's can be blamed for.
     Report(Error),
 }
@@ -88,6 +93,7 @@ enum Opening {
         appends: Vec<Append>,
         bytes: usize,
         requests: Vec<(u32, Request)>,
+        connects: Vec<EarlyConnect>,
     },
     Open,
     Failed(Error),
@@ -99,10 +105,20 @@ struct Outbox {
     notices: VecDeque<Notice>,
 }
 
+/// Settings of an emitter.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Of its log.
+    pub log: LogOptions,
+    /// Of its network.
+    pub net: NetOptions,
+}
+
 /// One emitter.
 pub struct Emitter {
-    options: LogOptions,
+    options: Options,
     log: OnceLock<Arc<Log>>,
+    net: OnceLock<Net>,
     opening: Mutex<Opening>,
     outbox: Mutex<Outbox>,
     delivery: Mutex<Delivery>,
@@ -119,7 +135,7 @@ impl Emitter {
     ///
     /// # Errors
     /// `Internal` if the system gives no thread.
-    pub fn open(source: Source, options: LogOptions, bell: Arc<dyn Bell>) -> Result<Arc<Self>> {
+    pub fn open(source: Source, options: Options, bell: Arc<dyn Bell>) -> Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             // Reads for JavaScript and for peers that have fallen behind; each waits for the disk most of the time.
@@ -131,7 +147,13 @@ impl Emitter {
         let emitter = Arc::new(Emitter {
             options,
             log: OnceLock::new(),
-            opening: Mutex::new(Opening::Waiting { appends: Vec::new(), bytes: 0, requests: Vec::new() }),
+            net: OnceLock::new(),
+            opening: Mutex::new(Opening::Waiting {
+                appends: Vec::new(),
+                bytes: 0,
+                requests: Vec::new(),
+                connects: Vec::new(),
+            }),
             outbox: Mutex::new(Outbox::default()),
             delivery: Mutex::new(Delivery::default()),
             closing: AtomicBool::new(false),
@@ -162,13 +184,15 @@ impl Emitter {
 
     fn start(self: &Arc<Self>, store: Result<Arc<dyn Store>>) {
         let observer = Arc::new(Observer(Arc::downgrade(self)));
-        let log = store.and_then(|store| Log::open(store, self.options, observer));
+        let log = store.and_then(|store| Log::open(store, self.options.log, observer.clone()));
         let mut opening = self.opening.lock();
         let state = match &log {
             Ok(_) => Opening::Open,
             Err(error) => Opening::Failed(error.clone()),
         };
-        let Opening::Waiting { appends, requests, .. } = std::mem::replace(&mut *opening, state) else { return };
+        let Opening::Waiting { appends, requests, connects, .. } = std::mem::replace(&mut *opening, state) else {
+            return;
+        };
         match log {
             Ok(log) => {
                 self.delivery.lock().start(log.end());
@@ -178,9 +202,14 @@ impl Emitter {
                 if self.closing.load(Ordering::SeqCst) {
                     log.close();
                 }
-                // Only this thread sets it, once.
+                if let Some(runtime) = &*self.runtime.lock() {
+                    let net = Net::new(Arc::clone(&log), self.options.net.clone(), observer, runtime.handle().clone());
+                    // Only this thread sets these, once.
+                    let _ = self.net.set(net);
+                }
                 let _ = self.log.set(log);
                 drop(opening);
+                self.connect_early(connects);
                 for (id, request) in requests {
                     self.request(id, request);
                 }
@@ -215,12 +244,12 @@ impl Emitter {
             }
             Opening::Waiting { appends, bytes, .. } => {
                 let more: usize = batch.iter().map(|append| append.name.len() + append.payload.len()).sum();
-                if *bytes + more <= self.options.max_pending {
+                if *bytes + more <= self.options.log.max_pending {
                     *bytes += more;
                     appends.extend(batch);
                     return;
                 }
-                Error::Backlog { pending: *bytes + more, limit: self.options.max_pending }
+                Error::Backlog { pending: *bytes + more, limit: self.options.log.max_pending }
             }
             Opening::Failed(error) => error.clone(),
             Opening::Open => {
@@ -363,18 +392,28 @@ impl Emitter {
         }
     }
 
+    fn end_sessions(&self) {
+        if let Some(net) = self.net.get() {
+            // Ends by itself within a bound; a runtime that is gone already has ended everything.
+            let _ = net.close().blocking_recv();
+        }
+    }
+
     /// [`Emitter::close`] on this thread; for an environment that goes away. Harmless when closed already.
     ///
     /// # Errors
     /// The store's, on closing it.
     pub fn shut_down(&self) -> Result<()> {
         self.closing.store(true, Ordering::SeqCst);
+        self.end_sessions();
         if let Some(log) = self.log.get() {
             log.close();
         }
         if let Some(thread) = self.writer.lock().take() {
             // A writer that panicked has nothing left to write.
             let _ = thread.join();
+            // A store that was still opening may have started to dial.
+            self.end_sessions();
         }
         // Not under its lock: what is dropped with the runtime answers, and may look for it.
         let runtime = self.runtime.lock().take();

@@ -1,5 +1,6 @@
 //! Questions from JavaScript that may take a while, each answered by a notice with its id.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::hyperlog::import::import;
 use crate::hyperlog::verify::{verify, Verified};
 use crate::hyperlog::Log;
+use crate::net::PeerInfo;
 use crate::node::{Change, Digest, Key, LogId, Node};
 use crate::store::{Located, LogHead, Meta, Position, ReadLimit, Row, Sizes, Store};
 
@@ -40,6 +42,13 @@ pub enum Request {
     Digest,
     /// Numbers about the store.
     Stats,
+    /// Accepts peers on a port (0: any free one) of a host (none: all addresses).
+    Listen {
+        /// Host name or address.
+        host: Option<String>,
+        /// Port.
+        port: u16,
+    },
     /// Checks everything stored.
     Verify,
     /// Copies another store's rows into this log.
@@ -72,6 +81,8 @@ pub enum Reply {
     Digest(Digest),
     /// To `Stats`.
     Stats(Box<Stats>),
+    /// To `Listen`: the bound address.
+    Listening(SocketAddr),
     /// To `Verify`.
     Verified(Verified),
     /// To `Import`: how many rows were new.
@@ -93,6 +104,8 @@ pub struct Stats {
     pub sizes: Sizes,
     /// Bytes of appends not yet answered.
     pub pending: u64,
+    /// Every link.
+    pub peers: Vec<PeerInfo>,
 }
 
 impl Emitter {
@@ -131,6 +144,12 @@ impl Emitter {
                     async move { answer.send(stored.await.unwrap_or_else(|_| Err(gone())).map(|()| Reply::Done)) },
                 );
             }
+            Request::Listen { host, port } => {
+                let Some(bound) = self.net.get().map(|net| net.listen(host, port)) else { return };
+                self.spawn(
+                    async move { answer.send(bound.await.unwrap_or_else(|_| Err(gone())).map(Reply::Listening)) },
+                );
+            }
             request if log.store().is_immediate() && !matches!(request, Request::Verify | Request::Import(_)) => {
                 answer.send(self.answer(id, &log, request));
             }
@@ -166,6 +185,7 @@ impl Emitter {
                 heads: log.heads().len() as u64,
                 sizes: log.sizes()?,
                 pending: log.pending() as u64,
+                peers: self.peers(),
             })),
             Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
             Request::Import(open) => {
@@ -176,7 +196,9 @@ impl Emitter {
                 closed?;
                 Reply::Imported(added)
             }
-            Request::MetaSet(_) | Request::Wait(_) => return Err(Error::Internal("not a blocking request".into())),
+            Request::MetaSet(_) | Request::Wait(_) | Request::Listen { .. } => {
+                return Err(Error::Internal("not a blocking request".into()))
+            }
         })
     }
 

@@ -20,10 +20,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use self::log::{new_id, Log, LogObserver, LogOptions};
-pub use crate::protocol::{Incoming, Outcome};
 use crate::error::Result;
 use crate::event::Encoding;
 use crate::node::{Change, Key, LogId, Node, Seq};
+pub use crate::protocol::{Incoming, Outcome};
 use crate::store::{LogHead, Meta, Position};
 
 /// One replication session, for the quota of what it may have parked.

@@ -37,7 +37,9 @@ pub fn schema_descriptors(text: String, sources: Option<String>) -> napi::Result
 fn compile_text(text: &str, sources: Option<&str>) -> Result<Compiled> {
     let sources: Sources = match sources {
         None => Sources::default(),
-        Some(json) => serde_json::from_str(json).map_err(|error| Error::InvalidArgument(format!("include: {error}")))?,
+        Some(json) => {
+            serde_json::from_str(json).map_err(|error| Error::InvalidArgument(format!("include: {error}")))?
+        }
     };
     compile(text, &sources)
 }

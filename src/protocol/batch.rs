@@ -244,7 +244,8 @@ impl Reader {
         let count = take_varint(body).filter(|&count| count <= MAX_LINKS as u64).ok_or_else(malformed)?;
         let mut links = Links::new();
         for _ in 0..count {
-            let distance = take_varint(body).and_then(|distance| usize::try_from(distance).ok()).ok_or_else(malformed)?;
+            let distance =
+                take_varint(body).and_then(|distance| usize::try_from(distance).ok()).ok_or_else(malformed)?;
             links.push(match distance.checked_sub(1) {
                 None => Key(take_hash(body).ok_or_else(malformed)?),
                 Some(index) => *self.memory.keys.get(index).ok_or_else(malformed)?,

@@ -237,7 +237,10 @@ impl<'a> WireNode<'a> {
         let bad = || malformed("node");
         let key_text = |bytes: &[u8]| {
             Key::from_hex(bytes).ok_or_else(|| {
-                Error::Protocol(format!("{:?} is not a node key", String::from_utf8_lossy(bytes.get(..70).unwrap_or(bytes))))
+                Error::Protocol(format!(
+                    "{:?} is not a node key",
+                    String::from_utf8_lossy(bytes.get(..70).unwrap_or(bytes))
+                ))
             })
         };
         let (mut change, mut key, mut log, mut value) = (None, None, None, None);

@@ -304,7 +304,9 @@ impl V1 {
     fn on_node(&mut self, common: &mut Common, frame: &Bytes, node: &WireNode<'_>, view: &dyn LocalLog) -> Result<()> {
         common.counters.nodes_received += 1;
         check_log_id(node.log)?;
-        if common.config.defences.echo_window && node.key.is_some_and(|key| self.window.contains(&key, node.log, node.seq)) {
+        if common.config.defences.echo_window
+            && node.key.is_some_and(|key| self.window.contains(&key, node.log, node.seq))
+        {
             common.counters.echoes += 1;
             return Ok(());
         }
@@ -624,8 +626,7 @@ impl V1 {
 
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
         let settle = self.wanted_at.filter(|_| !self.settled).map(|at| at + SETTLE_MS);
-        let give_up =
-            (!self.sent_wants && self.peer_sent_heads).then_some(common.active_at + GIVE_UP_PULL_MS);
+        let give_up = (!self.sent_wants && self.peer_sent_heads).then_some(common.active_at + GIVE_UP_PULL_MS);
         let patience = self.patience(common);
         let half_open = (!self.is_live()).then_some(common.active_at + patience);
         let gap = self

@@ -69,7 +69,12 @@ enum Purpose {
     /// Our digest where the peer was probed.
     Bisect(Extent, Key),
     /// Our key of the first entry that differs; `true` if the peer does not know yet.
-    Fork { log: LogId, seq: Seq, theirs: Key, tell: bool },
+    Fork {
+        log: LogId,
+        seq: Seq,
+        theirs: Key,
+        tell: bool,
+    },
     /// What the peer probed for: digest, then entry.
     ProbedDigest,
     ProbedEntry(LogId, Seq),
@@ -401,10 +406,8 @@ impl V2 {
         match bisect.theirs {
             Some(theirs_key) if bisect.high == bisect.low + 1 => {
                 let (log, seq) = (theirs.log.clone(), bisect.high);
-                self.asker.ask(
-                    Query::Entry(log.clone(), seq),
-                    Purpose::Fork { log, seq, theirs: theirs_key, tell: true },
-                );
+                self.asker
+                    .ask(Query::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: theirs_key, tell: true });
             }
             _ => self.probe(common, &theirs.log),
         }
@@ -643,7 +646,8 @@ impl V2 {
 
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
         let resync = (!self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
-        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync].into_iter().flatten().min()?;
+        let due =
+            [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync].into_iter().flatten().min()?;
         Some(due.max(common.now + 1))
     }
 }
