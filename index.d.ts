@@ -332,6 +332,8 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_CONNECT'
     | 'ERR_HYPER_DAMAGED'
     | 'ERR_HYPER_FORK'
+    | 'ERR_HYPER_HARMFUL'
+    | 'ERR_HYPER_INCOMPATIBLE'
     | 'ERR_HYPER_INTERNAL'
     | 'ERR_HYPER_INVALID_ARG'
     | 'ERR_HYPER_LISTEN'

@@ -4,10 +4,12 @@
  * Brings a checkout to the state that every other command needs: npm packages installed, addon built.
  * Uses nothing that is not in Node.js, so that it can be the first thing run. What is up to date is left alone.
  *
- *   node scripts/setup.js              packages of the root, then the addon (release)
- *   node scripts/setup.js --debug      the same with an unoptimised addon
- *   node scripts/setup.js --packages   packages only, without Rust
- *   node scripts/setup.js --tests      everything, and the packages that tests bring along
+ *   node scripts/setup.js               packages of the root, then the addon (release)
+ *   node scripts/setup.js --debug       the same with an unoptimised addon
+ *   node scripts/setup.js --tests       also the packages that tests bring along
+ *   node scripts/setup.js --no-addon    packages only, without Rust
+ *
+ * Anything else is handed to `napi build`: `npm run build -- --target aarch64-apple-darwin`.
  */
 
 const { spawnSync } = require('node:child_process')
@@ -45,17 +47,20 @@ function lockedFolders (folder) {
 }
 
 /** Builds the addon and its generated loader. Cargo knows what is up to date. */
-function build (debug) {
+function build (options) {
   const { status } = spawnSync('cargo', ['--version'], { shell: process.platform === 'win32' })
   if (status !== 0) {
     console.error('Rust is needed to build hyperemitter from source: https://rustup.rs')
     process.exit(1)
   }
-  run('npx', ['napi', 'build', '--platform', ...debug ? [] : ['--release'], '--no-const-enum',
-    '--js', 'binding.js', '--dts', 'binding.d.ts', '--', '--locked'])
+  run('npx', ['napi', 'build', '--platform', '--no-const-enum', '--js', 'binding.js', '--dts', 'binding.d.ts',
+    ...options, '--', '--locked'])
 }
 
-const flags = process.argv.slice(2)
+const OWN = ['--debug', '--tests', '--no-addon']
+const given = process.argv.slice(2)
 install(root)
-if (flags.includes('--tests')) lockedFolders(path.join(root, '__test__')).forEach(install)
-if (!flags.includes('--packages')) build(flags.includes('--debug'))
+if (given.includes('--tests')) lockedFolders(path.join(root, '__test__')).forEach(install)
+if (!given.includes('--no-addon')) {
+  build([...given.includes('--debug') ? [] : ['--release'], ...given.filter((flag) => !OWN.includes(flag))])
+}

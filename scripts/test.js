@@ -5,6 +5,7 @@
  *
  *   node scripts/test.js              all groups, in order
  *   node scripts/test.js lint js      these groups only
+ *   node scripts/test.js --prebuilt   with the addon that is there, without building it
  *
  * Every step runs even if an earlier one failed. A step is one check, or as many as its test runner counts.
  */
@@ -99,13 +100,17 @@ function run ([command, ...args], extra) {
   })
 }
 
-async function main (wanted) {
+async function main (given) {
+  const wanted = given.filter((word) => word !== '--prebuilt')
   const unknown = wanted.filter((group) => !STEPS.some(([each]) => each === group))
   if (unknown.length > 0) throw new Error(`no such group: ${unknown.join(', ')}`)
   const chosen = STEPS.filter(([group]) => wanted.length === 0 || wanted.includes(group))
-  const setup = chosen.some(([group]) => NEED_BUILD.includes(group)) ? '--tests' : '--packages'
+  const setup = [
+    ...chosen.some(([group]) => NEED_BUILD.includes(group)) ? ['--tests'] : ['--no-addon'],
+    ...given.includes('--prebuilt') ? ['--no-addon'] : []
+  ]
   const results = []
-  for (const [, name, command, extra] of [['', 'set-up', [node, 'scripts/setup.js', setup]], ...chosen]) {
+  for (const [, name, command, extra] of [['', 'set-up', [node, 'scripts/setup.js', ...setup]], ...chosen]) {
     console.log(`\n── ${name}: ${command.map((part) => path.basename(part)).join(' ')}`)
     const result = await run(command, extra)
     results.push({ name, ...result })
