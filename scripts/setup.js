@@ -7,6 +7,7 @@
  *   node scripts/setup.js               packages of the root, then the addon (release)
  *   node scripts/setup.js --debug       the same with an unoptimised addon
  *   node scripts/setup.js --tests       also the packages that tests bring along
+ *   node scripts/setup.js --bench       also the packages that benches compare us with
  *   node scripts/setup.js --no-addon    packages only, without Rust
  *
  * Anything else is handed to `napi build`: `npm run build -- --target aarch64-apple-darwin`.
@@ -57,10 +58,11 @@ function build (options) {
     ...options, '--', '--locked'])
 }
 
-const OWN = ['--debug', '--tests', '--no-addon']
+const OWN = ['--debug', '--tests', '--bench', '--no-addon']
 const given = process.argv.slice(2)
 install(root)
 if (given.includes('--tests')) lockedFolders(path.join(root, '__test__')).forEach(install)
+if (given.includes('--bench')) install(path.join(root, 'bench'))
 if (!given.includes('--no-addon')) {
   build([...given.includes('--debug') ? [] : ['--release'], ...given.filter((flag) => !OWN.includes(flag))])
 }
