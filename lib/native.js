@@ -20,9 +20,9 @@ function hostName () {
   return `${process.platform}-${process.arch}${libc}`
 }
 
-/** Version of the C library; undefined where it is not glibc. */
+/** Version of the C library on Linux; undefined where it is not glibc. */
 function glibcVersion () {
-  return process.report?.getReport().header.glibcVersionRuntime
+  return process.platform === 'linux' ? process.report.getReport().header.glibcVersionRuntime : undefined
 }
 
 /** Names of the platforms that have a prebuilt binary, from the Rust target triples. */
