@@ -1,0 +1,139 @@
+//! What each fuzz target does with its bytes. Shared with `tests/fuzz_short.rs`, which replays generated inputs.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use hyperemitter::codec::{compile, Sources};
+use hyperemitter::event;
+use hyperemitter::node::{Digest, LogId};
+use hyperemitter::protocol::frame;
+use hyperemitter::protocol::message::Message;
+use hyperemitter::protocol::{Config, InEvent, LocalLog, OutEvent, Outcome, Query, Reply, Session};
+use hyperemitter::store::{LogHead, Position};
+
+/// Far below the default, so that a fuzzer reaches it.
+const MAX_FRAME: usize = 1 << 20;
+
+/// More answers than a session may ask for in reply to one input: beyond it, it would never come to rest.
+const MAX_ANSWERS: usize = 100_000;
+
+/// A stored or received event container.
+pub fn event(data: &[u8]) {
+    if let Ok(event) = event::decode(data) {
+        assert!(event.payload.len() <= data.len());
+        // Whatever the answer is: it must be one.
+        let _ = event::check_name(&event.name);
+    }
+    let _ = event::harm_to_v1(data);
+}
+
+/// Frames off a socket, arriving in pieces whose size is the first byte.
+pub fn frame(data: &[u8]) {
+    let Some((&piece, data)) = data.split_first() else { return };
+    let mut input = BytesMut::new();
+    for chunk in data.chunks(usize::from(piece).max(1)) {
+        input.extend_from_slice(chunk);
+        loop {
+            match frame::split(&mut input, MAX_FRAME) {
+                Ok(Some(frame)) => message(&frame),
+                Ok(None) => break,
+                Err(_) => return,
+            }
+        }
+        assert!(input.capacity() <= 2 * MAX_FRAME + data.len(), "memory grows only with bytes that arrived");
+    }
+}
+
+/// One frame: what decodes means the same after encoding it again.
+fn message(bytes: &[u8]) {
+    let Ok(decoded) = Message::decode(bytes) else { return };
+    let mut encoded = BytesMut::new();
+    decoded.encode(&mut encoded);
+    let again = frame::split(&mut encoded, usize::MAX).expect("own frames split").expect("own frames are whole");
+    assert_eq!(Message::decode(&again).expect("own frames decode"), decoded);
+}
+
+/// Schema text.
+pub fn schema(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(compiled) = compile(text, &Sources::default()) {
+        assert!(!compiled.descriptor_set().is_empty());
+    }
+}
+
+/// A log with three entries of its own.
+struct Three;
+
+impl LocalLog for Three {
+    fn log_id(&self) -> LogId {
+        Arc::from("own")
+    }
+    fn head(&self, log: &str) -> Option<LogHead> {
+        self.logs().into_iter().find(|head| &*head.log == log)
+    }
+    fn logs(&self) -> Vec<LogHead> {
+        vec![LogHead { log: self.log_id(), seq: 3, digest: Digest([7; 32]) }]
+    }
+    fn end(&self) -> Position {
+        Position::of(3)
+    }
+}
+
+/// A peer that says whatever it likes. The first byte sets the session up, the rest are frames.
+pub fn session(data: &[u8]) {
+    let Some((&setup, data)) = data.split_first() else { return };
+    let mut config = Config::new(setup & 1 == 0, event::harm_to_v1);
+    config.extension = setup & 2 == 0;
+    config.standard = setup & 4 != 0;
+    config.max_frame = MAX_FRAME;
+    let mut session = Session::new(config);
+    let mut now = 0;
+    let mut input = BytesMut::from(data);
+    if !answer(&mut session, InEvent::Opened, now) {
+        return;
+    }
+    while let Ok(Some(bytes)) = frame::split(&mut input, MAX_FRAME) {
+        now += u64::from(setup);
+        if !answer(&mut session, InEvent::Frame(bytes), now) || !answer(&mut session, InEvent::Idle, now) {
+            return;
+        }
+    }
+    while let Some(at) = session.wake_at() {
+        if !answer(&mut session, InEvent::Tick, at) || session.wake_at() == Some(at) {
+            return;
+        }
+        // A session that waits for ever is judged by its owner; here it only must not spin.
+        now += 1;
+        if now > 1_000_000 {
+            return;
+        }
+    }
+}
+
+/// Hands `event` over and answers everything that follows from it. Returns whether the session goes on.
+fn answer(session: &mut Session, event: InEvent, now: u64) -> bool {
+    session.handle(event, now, &Three);
+    for _ in 0..MAX_ANSWERS {
+        let answer = match session.poll() {
+            None => return true,
+            Some(OutEvent::Close(_)) => {
+                assert!(session.poll().is_none(), "nothing follows Close");
+                return false;
+            }
+            Some(OutEvent::Send(_) | OutEvent::Report(_)) => continue,
+            Some(OutEvent::Read { .. }) => InEvent::Rows(Ok(Vec::new())),
+            Some(OutEvent::Add(nodes)) => InEvent::Added(Ok(nodes.iter().map(|_| Outcome::Added).collect())),
+            Some(OutEvent::Ask(queries)) => InEvent::Answered(Ok(queries.iter().map(reply).collect())),
+            Some(OutEvent::ForkLocal { .. }) => InEvent::Forked(Ok(Arc::from("other"))),
+        };
+        session.handle(answer, now, &Three);
+    }
+    panic!("the session never comes to rest");
+}
+
+fn reply(query: &Query) -> Reply {
+    match query {
+        Query::Digest(..) => Reply::Digest(Some(Digest([7; 32]))),
+        Query::Entry(..) => Reply::Entry(None),
+    }
+}
