@@ -1,0 +1,118 @@
+'use strict'
+
+// One emitter in a process of its own, driven over IPC: hyperemitter 1.3.0 ('old') or this module ('new'). Both are used through the
+// same calls; only the require differs.
+
+const { createRequire } = require('node:module')
+const path = require('node:path')
+
+const oracle = createRequire(path.join(__dirname, '../oracle/package.json'))
+const SCHEMA = 'message Test1 { optional string foo = 1; required int32 num = 2; }'
+const modules = { old: () => oracle('hyperemitter'), new: () => require('../..') }
+
+let emitter
+/** `foo/num` of every event in the store's order, and as listeners heard them. */
+const stored = []
+const heard = []
+const statuses = []
+let waiting = []
+
+function check () {
+  waiting = waiting.filter(({ count, resolve }) => {
+    if (new Set(stored).size < count) return true
+    resolve()
+    return false
+  })
+}
+
+function openStore (kind, dir) {
+  if (kind === 'memdb') return oracle('memdb')()
+  if (kind === 'leveldb') return oracle('levelup')(dir, { db: oracle('leveldown') })
+  if (kind === 'embedded') return dir
+  return ':memory:'
+}
+
+function ready (instance) {
+  return new Promise((resolve, reject) => {
+    instance.status.once('ready', resolve)
+    instance.status.once('error', reject)
+  })
+}
+
+function fill (instance, tag, from, to) {
+  return new Promise((resolve, reject) => {
+    if (from > to) return resolve()
+    for (let num = from; num <= to; num++) {
+      instance.emit('Test1', { foo: tag, num }, (err) => {
+        if (err) reject(err)
+        else if (num === to) resolve()
+      })
+    }
+  })
+}
+
+const commands = {
+  // `past`: events that 1.3.0 writes into the store before it is opened as asked.
+  async open ({ which, store, dir, past }) {
+    let db = openStore(store, dir)
+    if (past) {
+      const before = modules.old()(db, SCHEMA)
+      await ready(before)
+      await fill(before, past.tag, 1, past.count)
+      if (store === 'leveldb') {
+        await new Promise((resolve) => before.close(resolve))
+        db = openStore(store, dir)
+      } else {
+        const close = db.close
+        db.close = (cb) => cb()
+        await new Promise((resolve) => before.close(resolve))
+        db.close = close
+      }
+    }
+    if (which === 'old' && store === 'leveldb') await forgetPeers(db)
+    emitter = modules[which]()(db, SCHEMA, { reconnectTimeout: 100 })
+    for (const name of ['peerError', 'connectionError', 'error']) emitter.status.on(name, (err) => statuses.push(`${name}: ${err && err.message}`))
+    await ready(emitter)
+    emitter.on('Test1', (msg) => { heard.push(`${msg.foo}/${msg.num}`) })
+    emitter.stream({ from: 'beginning' }).on('data', ({ name, payload }) => {
+      if (name !== 'Test1') return
+      stored.push(`${payload.foo}/${payload.num}`)
+      check()
+    })
+  },
+  emit: ({ tag, from, to }) => fill(emitter, tag, from, to),
+  listen: () => new Promise((resolve, reject) => {
+    emitter.listen(0, '127.0.0.1', (err, address) => (err ? reject(err) : resolve(address.port)))
+  }),
+  connect: ({ port }) => new Promise((resolve, reject) => {
+    emitter.connect(port, '127.0.0.1', (err) => (err ? reject(err) : resolve()))
+  }),
+  cut ({ port }) {
+    const link = emitter._peers[`127.0.0.1:${port}`]
+    if (link) link.destroy()
+  },
+  has: ({ count }) => new Promise((resolve) => {
+    waiting.push({ count, resolve })
+    check()
+  }),
+  report: () => ({ stored, heard, statuses }),
+  rss () {
+    if (global.gc) global.gc()
+    return process.memoryUsage.rss()
+  },
+  close: () => new Promise((resolve) => emitter.close(() => resolve()))
+}
+
+/** 1.3.0 writes inbound links into its peer book and dies of them at its next start; an operator deletes the record. */
+function forgetPeers (db) {
+  return new Promise((resolve) => db.del('!!PEERS!!', () => resolve()))
+}
+
+process.on('message', async ({ id, command, args }) => {
+  try {
+    process.send({ id, result: await commands[command](args) })
+  } catch (err) {
+    process.send({ id, error: err.stack })
+  }
+})
+process.on('disconnect', () => process.exit(0))
