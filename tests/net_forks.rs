@@ -1,0 +1,146 @@
+//! Databases that were copied, restored or lost their tail, over real connections between 2.x peers.
+
+mod net_support;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyperemitter::error::Error;
+use hyperemitter::event;
+use hyperemitter::hyperlog::import::import;
+use hyperemitter::hyperlog::verify::verify;
+use hyperemitter::hyperlog::{Log, LogObserver, LogOptions};
+use hyperemitter::net::NetEvent;
+use hyperemitter::store::memory::MemoryStore;
+use hyperemitter::store::{Commit, Meta, Store};
+use net_support::{agree, options, Peer};
+
+struct Deaf;
+
+impl LogObserver for Deaf {
+    fn acks(&self, _: Vec<hyperemitter::hyperlog::Ack>) {}
+    fn advanced(&self) {}
+    fn log_id_changed(&self, _: &hyperemitter::node::LogId) {}
+    fn report(&self, _: Error) {}
+}
+
+/// Another store with what `log` holds now, the log id included: what a backup or a copied folder is.
+fn copy(log: &Arc<Log>) -> Peer {
+    let store = Arc::new(MemoryStore::default());
+    let id = Bytes::copy_from_slice(log.log_id().as_bytes());
+    store.commit(&Commit { meta: vec![(Meta::LogId, Some(id))], ..Commit::default() }).unwrap();
+    let copy = Log::open(store, LogOptions::default(), Arc::new(Deaf)).unwrap();
+    let source = Arc::clone(log.store());
+    let target = Arc::clone(&copy);
+    std::thread::spawn(move || import(&target, source.as_ref(), &mut |_, _| {}).unwrap()).join().unwrap();
+    Peer::on(copy, options())
+}
+
+fn texts(peer: &Peer) -> Vec<String> {
+    let mut texts: Vec<String> = peer
+        .rows()
+        .iter()
+        .filter(|row| row.at.duplicate == 0)
+        .map(|row| String::from_utf8_lossy(event::decode(&row.node.value).unwrap().payload).into_owned())
+        .collect();
+    texts.sort();
+    texts
+}
+
+async fn converge(peers: &[&Peer], nodes: u64) {
+    for peer in peers {
+        peer.holds(nodes).await;
+    }
+    net_support::soon("equal digests", async {
+        while !agree(peers) {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    for peer in peers {
+        verify(peer.log.store().as_ref(), &mut |_, _| {}).unwrap();
+    }
+}
+
+/// A peer that has seen everything, and an older copy of the emitter's store.
+async fn restored() -> (Peer, Peer) {
+    let original = Peer::listening().await;
+    original.emit("1");
+    original.emit("2");
+    let backup = copy(&original.log);
+    original.emit("3");
+    original.emit("4");
+    let witness = Peer::listening().await;
+    witness.dial(original.port);
+    witness.holds(4).await;
+    original.close().await;
+    (witness, backup)
+}
+
+#[tokio::test]
+async fn a_restored_backup_gets_its_lost_tail_back_and_goes_on() {
+    let (witness, backup) = restored().await;
+    let id = backup.log.log_id();
+    backup.dial(witness.port);
+    backup.holds(4).await;
+    backup.emit("5");
+    converge(&[&witness, &backup], 5).await;
+    assert_eq!((backup.log.log_id(), backup.log.seq(&id)), (id, 5));
+}
+
+#[tokio::test]
+async fn a_restored_backup_that_was_written_first_goes_on_under_another_log_and_loses_nothing() {
+    let (witness, backup) = restored().await;
+    let id = backup.log.log_id();
+    backup.emit("other 3");
+    backup.emit("other 4");
+    backup.emit("other 5");
+    backup.dial(witness.port);
+    converge(&[&witness, &backup], 7).await;
+    assert_ne!(backup.log.log_id(), id);
+    witness.emit("w");
+    backup.emit("6");
+    converge(&[&witness, &backup], 9).await;
+    assert_eq!(texts(&witness), ["1", "2", "3", "4", "6", "other 3", "other 4", "other 5", "w"]);
+}
+
+#[tokio::test]
+async fn two_running_copies_of_one_database_find_each_other_out() {
+    let one = Peer::listening().await;
+    one.emit("shared");
+    let two = copy(&one.log);
+    one.emit("one");
+    two.emit("two");
+    two.dial(one.port);
+    converge(&[&one, &two], 3).await;
+    one.emit("one more");
+    two.emit("two more");
+    converge(&[&one, &two], 5).await;
+    assert_ne!(one.log.log_id(), two.log.log_id());
+    assert_eq!(texts(&one), texts(&two));
+}
+
+#[tokio::test]
+async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_goes_on() {
+    let one = Peer::new(options());
+    one.emit("shared");
+    let two = copy(&one.log);
+    one.emit("one");
+    two.emit("two");
+    let id = one.log.log_id();
+    // Two third parties, each with one version.
+    let (left, right) = (Peer::listening().await, Peer::listening().await);
+    one.dial(left.port);
+    two.dial(right.port);
+    left.holds(2).await;
+    right.holds(2).await;
+    one.close().await;
+    two.close().await;
+    left.dial(right.port);
+    let event =
+        left.event("the fork", |event| matches!(event, NetEvent::Report { error: Error::Fork { .. }, .. })).await;
+    let NetEvent::Report { error: Error::Fork { log, seq, ours, theirs }, .. } = event else { unreachable!() };
+    assert_eq!((log.as_str(), seq), (&*id, 2));
+    assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, ours);
+    assert_eq!(right.log.entry(&id, 2).unwrap().unwrap().key, theirs);
+}
