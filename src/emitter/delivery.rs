@@ -39,6 +39,11 @@ impl Delivery {
         self.at.change < end
     }
 
+    /// Whether [`Delivery::take`] gets on without waiting for a callback or the medium.
+    pub(super) fn is_at_hand(&self) -> bool {
+        self.at.change < self.allowed && !self.fetching
+    }
+
     pub(super) fn skip(&mut self) {
         if self.at.change < self.allowed {
             self.at = Position::of(self.allowed);

@@ -99,6 +99,15 @@ enum Opening {
     Failed(Error),
 }
 
+/// Which calls have something to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// [`Emitter::take_acks`].
+    pub acks: bool,
+    /// [`Emitter::take_notices`].
+    pub notices: bool,
+}
+
 #[derive(Default)]
 struct Outbox {
     acks: VecDeque<Ack>,
@@ -321,13 +330,22 @@ impl Emitter {
         !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_behind(log.end().change)
     }
 
+    /// Whether [`Emitter::take_events`] gets on at once: callbacks have been taken, rows are in memory.
+    #[must_use]
+    pub fn has_events_at_hand(&self) -> bool {
+        !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_at_hand()
+    }
+
     fn has_output(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.acks || waiting.notices || self.has_events()
+    }
+
+    /// What waits to be taken besides events.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
         let outbox = self.outbox.lock();
-        if !outbox.acks.is_empty() || !outbox.notices.is_empty() {
-            return true;
-        }
-        drop(outbox);
-        self.has_events()
+        Waiting { acks: !outbox.acks.is_empty(), notices: !outbox.notices.is_empty() }
     }
 
     /// Everything else that happened, in order.

@@ -1,3 +1,343 @@
-//! The Node-API face: the only code that names napi.
+//! The Node-API face: one class that converts, calls and converts back. Everything it says is pulled by lib/, which
+//! owns listeners, callbacks and their order.
 
+// What JavaScript passes arrives owned.
+#![allow(clippy::needless_pass_by_value)]
+
+pub mod bell;
 pub mod codec;
+pub mod error;
+pub mod names;
+pub mod notice;
+pub mod packed;
+pub mod ring;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{BufferSlice, Function};
+use napi::Env;
+use napi_derive::napi;
+
+use self::bell::Doorbell;
+use self::error::{internal, thrown, Result};
+use self::names::{Interest, Texts};
+use self::notice::{JsNotice, Tables};
+use crate::emitter::{Bell, Emitter, Request, Source};
+use crate::error::Error;
+use crate::event::Encoding;
+use crate::hyperlog::{Ack, Append, LogOptions};
+use crate::node::{Change, Key};
+use crate::store::memory::MemoryStore;
+use crate::store::{Meta, ReadLimit, Row};
+
+/// Acks taken from the core at a time; what a buffer does not hold waits here.
+const ACKS: usize = 256;
+
+/// Rows, and bytes of them, taken from the core at a time for listeners.
+const EVENTS: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
+
+/// Batches of rows looked at in one call while none of them has listeners.
+const IDLE_BATCHES: usize = 16;
+
+/// In the result of the calls that move data: more acks wait.
+const MORE_ACKS: u32 = 1;
+/// Events can be taken at once.
+const MORE_EVENTS: u32 = 2;
+/// Notices wait.
+const MORE_NOTICES: u32 = 4;
+/// Committed events have not been taken; the bell rings when they can be.
+const BEHIND: u32 = 8;
+
+/// Settings, checked by lib/options.js.
+#[napi(object)]
+pub struct CoreOptions {
+    /// Folder of the embedded store; memory without it.
+    pub path: Option<String>,
+    /// Largest event container, in bytes.
+    pub max_event_size: Option<f64>,
+    /// Bytes of unacknowledged emits.
+    pub max_pending: Option<f64>,
+}
+
+/// What has been taken from the core and not yet handed to JavaScript, and the tables both ends share.
+#[derive(Default)]
+struct Desk {
+    names: Texts,
+    logs: Texts,
+    interest: Interest,
+    acks: VecDeque<Ack>,
+    last_key: Option<Key>,
+    /// Rows taken for listeners, kept until the next ones: a listener that comes meanwhile hears the rest of them.
+    rows: Vec<Row>,
+    /// How the reads under way want their rows.
+    reads: HashMap<u32, u32>,
+}
+
+/// The native half of one emitter. Belongs to one environment; nothing here is shared between environments.
+#[napi]
+pub struct Core {
+    emitter: Arc<Emitter>,
+    bell: Arc<Doorbell>,
+    desk: RefCell<Desk>,
+}
+
+#[napi]
+impl Core {
+    /// Opens the store in the background; a `ready` or `failed` notice follows. `bell` is called, without arguments, when
+    /// something waits to be taken.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(env: Env, options: CoreOptions, bell: Function<'_, (), ()>) -> Result<Self> {
+        let bell = Arc::new(Doorbell::new(&bell).map_err(|error| internal(&error))?);
+        let ringer: Arc<dyn Bell> = bell.clone();
+        let emitter = Emitter::open(source(&options), log_options(&options), ringer).map_err(|error| thrown(&error))?;
+        let leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell));
+        // After the threadsafe function was created, so that this runs before that is torn down.
+        env.add_env_cleanup_hook(leaving, |(emitter, bell)| {
+            if let Some(bell) = bell.upgrade() {
+                bell.silence();
+            }
+            if let Some(emitter) = emitter.upgrade() {
+                // Nobody is left to hear how it went.
+                let _ = emitter.shut_down();
+            }
+        })
+        .map_err(|error| internal(&error))?;
+        let desk = Desk { logs: Texts::for_logs(), ..Desk::default() };
+        Ok(Core { emitter, bell, desk: RefCell::new(desk) })
+    }
+
+    /// The number by which the ring names an event; `undefined` when there are too many names.
+    #[napi(catch_unwind)]
+    pub fn name_number(&self, name: String) -> Option<u32> {
+        self.desk.borrow_mut().names.number(&name)
+    }
+
+    /// The event name behind a number in packed rows.
+    #[napi(catch_unwind)]
+    pub fn name_text(&self, number: u32) -> String {
+        self.desk.borrow().names.text(number).map_or_else(String::new, ToString::to_string)
+    }
+
+    /// The log id behind a number in packed acks and rows.
+    #[napi(catch_unwind)]
+    pub fn log_text(&self, number: u32) -> String {
+        self.desk.borrow().logs.text(number).map_or_else(String::new, ToString::to_string)
+    }
+
+    /// An event name has listeners, which JavaScript knows by `number`; without a number, no longer.
+    #[napi(catch_unwind)]
+    pub fn set_interest(&self, name: String, number: Option<u32>) {
+        self.desk.borrow_mut().interest.set(&name, number);
+    }
+
+    /// Appends the records in the first `length` bytes of `ring`. Returns 1 when something waits to be taken.
+    #[napi(catch_unwind)]
+    pub fn flush(&self, ring: &[u8], length: u32) -> Result<bool> {
+        let records = ring.get(..length as usize).unwrap_or(ring);
+        let appends = ring::appends(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
+        Ok(self.emitter.append(appends))
+    }
+
+    /// Appends one event that does not fit the ring, or whose name has no number.
+    #[napi(catch_unwind)]
+    pub fn append(&self, name: String, payload: &[u8], ack: u8, encoding: u8) -> Result<bool> {
+        let append = Append {
+            name: name.into(),
+            payload: Bytes::copy_from_slice(payload),
+            encoding: Encoding::from_mark(u64::from(encoding)),
+            ack: ring::ack_kind(ack).map_err(|error| thrown(&error))?,
+        };
+        Ok(self.emitter.append(vec![append]))
+    }
+
+    /// Packs acks into `out` from byte `base` on. Returns what else waits.
+    #[napi(catch_unwind)]
+    pub fn take_acks(&self, mut out: BufferSlice<'_>, base: u32) -> u32 {
+        self.bell.answer();
+        let desk = &mut *self.desk.borrow_mut();
+        if desk.acks.is_empty() {
+            desk.acks.extend(self.emitter.take_acks(ACKS));
+        }
+        let out = out.get_mut(base as usize..).unwrap_or_default();
+        packed::pack_acks(&mut desk.acks, out, &mut desk.logs, &mut desk.last_key);
+        self.waiting(desk)
+    }
+
+    /// Packs events after change `after` that have listeners into `out` from byte `base` on. Returns what else waits.
+    ///
+    /// Events stay behind their callbacks: while acks wait, none is packed.
+    #[napi(catch_unwind)]
+    pub fn take_events(&self, mut out: BufferSlice<'_>, base: u32, after: f64) -> u32 {
+        self.bell.answer();
+        let desk = &mut *self.desk.borrow_mut();
+        let out = out.get_mut(base as usize..).unwrap_or_default();
+        packed::pack_events(std::iter::empty(), 0, out, &desk.interest);
+        if !desk.acks.is_empty() {
+            return self.waiting(desk);
+        }
+        if desk.interest.is_empty() {
+            desk.rows.clear();
+            self.emitter.skip_events();
+            return self.waiting(desk);
+        }
+        let after = change(after);
+        for _ in 0..IDLE_BATCHES {
+            if packed::pack_events(desk.rows.iter(), after, out, &desk.interest) > 0 || needs_room(out) {
+                break;
+            }
+            desk.rows = self.emitter.take_events(EVENTS.rows, EVENTS.bytes, &mut |_| true);
+            if desk.rows.is_empty() {
+                break;
+            }
+        }
+        self.waiting(desk)
+    }
+
+    /// Everything else that happened, in order.
+    #[napi(catch_unwind)]
+    pub fn take_notices(&self) -> Vec<JsNotice> {
+        self.bell.answer();
+        let notices = self.emitter.take_notices();
+        let desk = &mut *self.desk.borrow_mut();
+        let mut tables = Tables { names: &mut desk.names, logs: &mut desk.logs };
+        let reads = &mut desk.reads;
+        notices
+            .into_iter()
+            .map(|notice| JsNotice::from(notice, |id| reads.remove(&id).unwrap_or_default(), &mut tables))
+            .collect()
+    }
+
+    /// The last change stored; 0 before the store is open.
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
+    pub fn changes(&self) -> f64 {
+        self.emitter.log().map_or(0.0, |log| log.end().change as f64)
+    }
+
+    /// Asks for a node; `wants` is 1 for its whole value. Every `ask…` is answered by one `answer` notice with its id.
+    #[napi(catch_unwind)]
+    pub fn ask_node(&self, id: u32, key: String, wants: u32) -> Result<()> {
+        let key = key.parse().map_err(|error| thrown(&error))?;
+        self.desk.borrow_mut().reads.insert(id, wants);
+        self.emitter.request(id, Request::Get(key));
+        Ok(())
+    }
+
+    /// Asks for a fact.
+    #[napi(catch_unwind)]
+    pub fn ask_fact(&self, id: u32, fact: String) {
+        self.emitter.request(id, Request::MetaGet(meta(fact)));
+    }
+
+    /// Sets a fact, durably; deletes it without a value.
+    #[napi(catch_unwind)]
+    pub fn set_fact(&self, id: u32, fact: String, value: Option<String>) {
+        self.emitter.request(id, Request::MetaSet(vec![(meta(fact), value.map(Bytes::from))]));
+    }
+
+    /// Asks for rows after change `from`, or before it when `reverse`; `wants` is 1 for whole values.
+    #[napi(catch_unwind)]
+    pub fn ask_rows(&self, id: u32, from: f64, reverse: bool, rows: u32, bytes: u32, wants: u32) {
+        self.desk.borrow_mut().reads.insert(id, wants);
+        let limit = ReadLimit { rows: rows as usize, bytes: bytes as usize };
+        self.emitter.request(id, Request::Read { from: change(from), reverse, limit });
+    }
+
+    /// Asks to be told once the log ends after change `after`.
+    #[napi(catch_unwind)]
+    pub fn ask_growth(&self, id: u32, after: f64) {
+        self.emitter.request(id, Request::Wait(change(after)));
+    }
+
+    /// Asks for the nodes that nothing links to.
+    #[napi(catch_unwind)]
+    pub fn ask_heads(&self, id: u32) {
+        self.emitter.request(id, Request::Heads);
+    }
+
+    /// Asks for the digest over all logs.
+    #[napi(catch_unwind)]
+    pub fn ask_digest(&self, id: u32) {
+        self.emitter.request(id, Request::Digest);
+    }
+
+    /// Asks for numbers about the store.
+    #[napi(catch_unwind)]
+    pub fn ask_stats(&self, id: u32) {
+        self.emitter.request(id, Request::Stats);
+    }
+
+    /// Checks everything stored; `progress` notices come before the answer.
+    #[napi(catch_unwind)]
+    pub fn ask_verify(&self, id: u32) {
+        self.emitter.request(id, Request::Verify);
+    }
+
+    /// Finishes what waits and closes the store.
+    #[napi(catch_unwind)]
+    pub fn close(&self, id: u32) {
+        self.emitter.close(id);
+    }
+
+    /// The bell never rings again; for after the answer to `close`.
+    #[napi(catch_unwind)]
+    pub fn silence(&self) {
+        self.bell.silence();
+    }
+
+    fn waiting(&self, desk: &Desk) -> u32 {
+        let waiting = self.emitter.waiting();
+        let acks = waiting.acks || !desk.acks.is_empty();
+        u32::from(acks) * MORE_ACKS
+            + u32::from(self.emitter.has_events_at_hand()) * MORE_EVENTS
+            + u32::from(waiting.notices) * MORE_NOTICES
+            + u32::from(self.emitter.has_events()) * BEHIND
+    }
+}
+
+fn needs_room(out: &[u8]) -> bool {
+    out.get(12..16).is_some_and(|need| need != [0; 4])
+}
+
+fn source(options: &CoreOptions) -> Source {
+    match &options.path {
+        None => Source::Immediate(Arc::new(MemoryStore::new())),
+        Some(path) => {
+            let path = PathBuf::from(path);
+            Source::Opening(Box::new(move |_| Err(Error::NotAStore { path: path.display().to_string(), detail: String::new() })))
+        }
+    }
+}
+
+fn log_options(options: &CoreOptions) -> LogOptions {
+    let default = LogOptions::default();
+    LogOptions {
+        max_event_size: options.max_event_size.map_or(default.max_event_size, size),
+        max_pending: options.max_pending.map_or(default.max_pending, size),
+        ..default
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, which is what is meant.
+fn size(bytes: f64) -> usize {
+    bytes as usize
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn change(number: f64) -> Change {
+    number as Change
+}
+
+/// `storeId`, `peers` and `myEventPeer` are 1.x's records; anything else is a named consumer's position.
+fn meta(fact: String) -> Meta {
+    match fact.as_str() {
+        "storeId" => Meta::StoreId,
+        "peers" => Meta::Peers,
+        "myEventPeer" => Meta::MyEventPeer,
+        _ => Meta::Position(fact.strip_prefix("position:").map_or_else(|| fact.clone(), ToOwned::to_owned)),
+    }
+}

@@ -1,0 +1,4 @@
+import HyperEmitter from './index.js'
+
+export default HyperEmitter
+export { HyperEmitter }

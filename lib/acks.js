@@ -1,0 +1,208 @@
+'use strict'
+
+const { failure } = require('./errors')
+const {
+  HEAD_BYTES, ACK_BYTES, ACK_NODE, ACK_NEXT_NODE, ACK_RUN, KEY_LENGTH
+} = require('./packed')
+
+/**
+ * Emits waiting for their acknowledgement, and the callbacks of those that have one.
+ *
+ * Acks arrive in emit order, so the callbacks simply queue up. Their `node` is 1.x's: a plain object, complete, valid for
+ * as long as the user keeps it.
+ */
+
+/** Keys cut from one string. Their substrings pin it, so it stays at 4 KB. */
+const KEYS_PER_STRING = 64
+
+/** Entries of the queue already called that are kept in front before the array is cut. */
+const SLACK = 1024
+
+class Acks {
+  /**
+   * @param {object} core the native half
+   * @param {import('./slab')} slab where packs go
+   * @param {(error: Error) => void} report hears of failed emits that have no callback
+   */
+  constructor (core, slab, report) {
+    this.core = core
+    this.slab = slab
+    this.report = report
+    /** In emit order: a callback, or the number of emits in a row that have none. */
+    this.waiting = []
+    this.head = 0
+    /** Emits not yet answered, and callbacks that got an error. */
+    this.pending = 0
+    this.refused = 0
+    this.logs = []
+    this.lastKey = ''
+    /** Change of the event whose callback runs now; 0 otherwise. */
+    this.current = 0
+    /**
+     * Unpacked answers, handled up to `next`: nodes, errors, and numbers of emits that asked for no node. A callback that
+     * throws leaves some.
+     */
+    this.unpacked = []
+    this.next = 0
+  }
+
+  /** One more emit has gone out; `callback` may be undefined. */
+  expect (callback) {
+    this.pending++
+    if (callback !== undefined) {
+      this.waiting.push(callback)
+      return
+    }
+    const last = this.waiting.length - 1
+    if (typeof this.waiting[last] === 'number') this.waiting[last]++
+    else this.waiting.push(1)
+  }
+
+  /**
+   * Takes one pack of acks and runs its callbacks. A callback that throws interrupts; the next call goes on behind it.
+   *
+   * @returns {number} what else waits (MORE_…)
+   */
+  take () {
+    this.run()
+    const { slab, core } = this
+    slab.prepare()
+    let more = core.takeAcks(slab.bytes, slab.base)
+    const need = slab.words[(slab.base >>> 2) + 3]
+    if (need > 0) {
+      slab.replace(need)
+      more = core.takeAcks(slab.bytes, 0)
+    }
+    this.unpack()
+    this.run()
+    return more
+  }
+
+  unpack () {
+    const { bytes, words, doubles, base } = this.slab
+    const head = base >>> 2
+    const count = words[head]
+    if (count === 0) return
+    const keys = words[head + 1]
+    const used = words[head + 2]
+    const keysAt = base + HEAD_BYTES + count * ACK_BYTES
+    let linkAt = keysAt + keys * KEY_LENGTH
+    let valueAt = this.valuesAt(count, linkAt)
+    let text = ''
+    let key = 0
+    for (let i = 0; i < count; i++) {
+      const double = (base + HEAD_BYTES + i * ACK_BYTES) >>> 3
+      const word = double << 1
+      const kind = words[word + 4]
+      if (kind === ACK_NEXT_NODE || kind === ACK_NODE) {
+        const within = key % KEYS_PER_STRING
+        if (within === 0) {
+          const from = keysAt + key * KEY_LENGTH
+          text = bytes.latin1Slice(from, from + Math.min(KEYS_PER_STRING, keys - key) * KEY_LENGTH)
+        }
+        key++
+        const own = keys === 1 ? text : text.substring(within * KEY_LENGTH, (within + 1) * KEY_LENGTH)
+        let links
+        if (kind === ACK_NEXT_NODE) {
+          links = [this.lastKey]
+        } else {
+          links = []
+          for (let n = words[word + 5]; n > 0; n--, linkAt += KEY_LENGTH) {
+            links.push(bytes.latin1Slice(linkAt, linkAt + KEY_LENGTH))
+          }
+        }
+        const length = words[word + 6]
+        this.unpacked.push({
+          log: this.log(words[word + 7]),
+          key: own,
+          identity: null,
+          signature: null,
+          value: bytes.subarray(valueAt, valueAt + length),
+          links,
+          seq: doubles[double + 1],
+          change: doubles[double]
+        })
+        valueAt += length
+        this.lastKey = own
+      } else if (kind === ACK_RUN) {
+        this.unpacked.push(doubles[double + 1])
+      } else {
+        const length = words[word + 6]
+        const [code, message] = bytes.utf8Slice(valueAt, valueAt + length).split('\0')
+        valueAt += length
+        this.unpacked.push(failure({ code, message }))
+      }
+    }
+    this.slab.advance(used)
+  }
+
+  /** Values lie behind the links of all nodes that have some. */
+  valuesAt (count, linksAt) {
+    const { words, base } = this.slab
+    let links = 0
+    for (let i = 0; i < count; i++) {
+      const word = (base + HEAD_BYTES + i * ACK_BYTES) >>> 2
+      if (words[word + 4] === ACK_NODE) links += words[word + 5]
+    }
+    return linksAt + links * KEY_LENGTH
+  }
+
+  log (number) {
+    return this.logs[number] ?? (this.logs[number] = this.core.logText(number))
+  }
+
+  run () {
+    const { unpacked } = this
+    try {
+      while (this.next < unpacked.length) {
+        const answer = unpacked[this.next++]
+        if (typeof answer === 'number') {
+          this.shift(answer)
+          continue
+        }
+        const callback = this.shift(1)
+        if (answer instanceof Error) {
+          if (callback === undefined) {
+            this.report(answer)
+          } else {
+            this.refused++
+            callback(answer)
+          }
+        } else {
+          this.current = answer.change
+          callback(null, answer)
+        }
+      }
+      this.unpacked = []
+      this.next = 0
+    } finally {
+      this.current = 0
+    }
+  }
+
+  /** Takes `count` emits off the queue: that many without a callback, or one that has it. */
+  shift (count) {
+    this.pending -= count
+    const first = this.waiting[this.head]
+    if (typeof first === 'number') {
+      if (first > count) this.waiting[this.head] = first - count
+      else this.drop()
+      return undefined
+    }
+    this.drop()
+    return first
+  }
+
+  drop () {
+    this.waiting[this.head++] = undefined
+    if (this.head === this.waiting.length) {
+      this.waiting.length = 0
+      this.head = 0
+    } else if (this.head >= SLACK && this.head * 2 > this.waiting.length) {
+      this.waiting = this.waiting.slice(this.head)
+      this.head = 0
+    }
+  }
+}
+
+module.exports = Acks

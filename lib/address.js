@@ -1,0 +1,53 @@
+'use strict'
+
+const { coded } = require('./errors')
+
+/** Ports, hosts and `host:port` keys, checked as Node's `net` checks them. */
+
+/**
+ * A port as a number. Throws what `net.connect` throws, at once.
+ *
+ * @param {*} port a number, or its text
+ * @param {string} name how the error calls it
+ */
+function checkPort (port, name = 'Port') {
+  if (port === undefined || port === null) {
+    throw coded('ERR_MISSING_ARGS', 'The "options" or "port" or "path" argument must be specified', TypeError)
+  }
+  const number = typeof port === 'string' && port.trim() !== '' ? Number(port) : port
+  if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < 65536) return number
+  const shown = typeof port === 'string' ? `type string ('${port}')` : typeof port === 'number' ? `type number (${port})` : typeof port
+  throw coded('ERR_SOCKET_BAD_PORT', `${name} should be >= 0 and < 65536. Received ${shown}.`, RangeError)
+}
+
+/** A host as text; `localhost` when it is left out. */
+function checkHost (host) {
+  if (host === undefined || host === null || host === '') return 'localhost'
+  if (typeof host === 'string') return host
+  throw coded('ERR_INVALID_ARG_TYPE', `The "host" argument must be of type string. Received type ${typeof host}`, TypeError)
+}
+
+/** Texts that 1.x itself wrote for hosts that were left out. */
+const NO_HOSTS = ['undefined', 'null']
+
+/**
+ * The peers of a PEERS record that can be dialled. 1.x also wrote entries that crash it at the next start (inbound links,
+ * IPv6 addresses, functions in place of the host); they are skipped.
+ *
+ * @param {string} json
+ * @returns {{ host: string, port: number }[]}
+ */
+function knownPeers (json) {
+  const peers = JSON.parse(json)
+  if (!Array.isArray(peers)) return []
+  const known = []
+  for (const peer of peers) {
+    const { address, port } = peer ?? {}
+    if (typeof address !== 'string' || !/^[\w.:%-]+$/.test(address) || NO_HOSTS.includes(address)) continue
+    const number = typeof port === 'string' && port !== '' ? Number(port) : port
+    if (Number.isInteger(number) && number > 0 && number < 65536) known.push({ host: address, port: number })
+  }
+  return known
+}
+
+module.exports = { checkPort, checkHost, knownPeers }

@@ -1,0 +1,23 @@
+'use strict'
+
+const { Writable } = require('node:stream')
+
+/**
+ * `emitter.changes`: where events for listeners arrive. As in 1.x destroying it ends delivery for good; the log, peers and
+ * streams go on.
+ */
+function changeStream ({ dispatcher }) {
+  return new Writable({
+    objectMode: true,
+    /** Nodes come from the log alone. */
+    write (_node, _encoding, done) {
+      done(new Error('events reach listeners through the log: use emit'))
+    },
+    destroy (error, done) {
+      dispatcher.stop()
+      done(error)
+    }
+  })
+}
+
+module.exports = changeStream

@@ -1,0 +1,116 @@
+'use strict'
+
+const { Readable } = require('node:stream')
+
+const { badArgument, coded } = require('./errors')
+const { promised } = require('./promised')
+const { Cursor } = require('./cursor')
+const { WHOLE_VALUES } = require('./packed')
+const reading = require('./reading')
+
+/** `emitter._hyperlog`: the log as 1.x's code reads it, nodes with their whole values. */
+class Hyperlog {
+  #parts
+
+  constructor (parts) {
+    this.#parts = parts
+  }
+
+  /** Id of the local log; undefined before the store is open. */
+  get id () {
+    return this.#parts.logId
+  }
+
+  /** The last change stored. */
+  get changes () {
+    return this.#parts.core.changes()
+  }
+
+  /** `callback()` once the store is open. */
+  ready (callback) {
+    return promised(callback, (done) => this.#parts.ready.then(() => done(), done))
+  }
+
+  /** The node with a key: `callback(err, node)` or a promise; a missing one is an error with `notFound`. */
+  get (key, opts, callback) {
+    if (typeof opts === 'function') callback = opts
+    const parts = this.#parts
+    return promised(callback, (done) => {
+      if (!reading.isKey(key)) return process.nextTick(done, missing(key))
+      parts.requests.ask((id) => parts.core.askNode(id, key, WHOLE_VALUES), (error, answer) => {
+        if (error) return done(error)
+        const rows = reading.firstRow(parts, answer)
+        if (rows === undefined) done(missing(key))
+        else done(null, rows.node())
+      })
+    })
+  }
+
+  /** Nodes that nothing links to: `callback(err, nodes)` or a promise. */
+  heads (opts, callback) {
+    if (typeof opts === 'function') callback = opts
+    return promised(callback, (done) => {
+      reading.heads(this.#parts)
+        .then((heads) => Promise.all(heads.map(({ key }) => this.get(key))))
+        .then((nodes) => process.nextTick(done, null, nodes), (error) => process.nextTick(done, error))
+    })
+  }
+
+  /**
+   * Nodes in order of change.
+   *
+   * @param {{ since?: number, until?: number, limit?: number, live?: boolean, reverse?: boolean }} [opts]
+   */
+  createReadStream ({ since = 0, until = Infinity, limit = Infinity, live = false, reverse = false } = {}) {
+    const parts = this.#parts
+    if (limit === -1) limit = Infinity
+    if (live && reverse) throw badArgument('a read stream cannot be live and reverse')
+    let cursor
+    let rows
+    let fetching = false
+    const pass = (current) => {
+      while (current.advance()) {
+        if (limit-- <= 0 || (reverse ? current.change <= since : current.change > until)) return stream.push(null)
+        if (!stream.push(current.node())) return
+      }
+      if (rows === current) fetch()
+    }
+    const fetch = () => {
+      rows = undefined
+      fetching = true
+      cursor.fetch((error, found) => {
+        fetching = false
+        if (stream.destroyed) return
+        if (error) return parts.closing && live ? undefined : stream.destroy(error)
+        if (found === undefined) return stream.push(null)
+        rows = found
+        pass(rows)
+      })
+    }
+    const stream = new Readable({
+      objectMode: true,
+      construct (done) {
+        parts.ready.then(() => {
+          const from = reverse ? Math.min(until, parts.core.changes()) + 1 : since
+          cursor = new Cursor(parts, { from, reverse, live, wants: WHOLE_VALUES })
+          done()
+        }, done)
+      },
+      read () {
+        if (rows !== undefined) pass(rows)
+        else if (!fetching) fetch()
+      },
+      destroy (error, done) {
+        cursor?.end()
+        done(error)
+      }
+    })
+    return stream
+  }
+}
+
+function missing (key) {
+  return Object.assign(coded('ERR_HYPER_NOT_FOUND', `there is no node ${key}`), { notFound: true, status: 404 })
+}
+
+module.exports = Hyperlog

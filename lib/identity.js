@@ -1,0 +1,50 @@
+'use strict'
+
+const { randomBytes } = require('node:crypto')
+
+const { promised } = require('./promised')
+
+/** The emitter's id (`STOREID`), which names it in EventPeer announcements. It is not the log's id. */
+class Identity {
+  constructor (parts) {
+    this.parts = parts
+    this.waiting = []
+  }
+
+  /** `callback(err, id)`, at once when it is known; or a promise. */
+  get (callback) {
+    return promised(callback, (done) => {
+      const { id } = this.parts.emitter
+      if (id !== undefined) {
+        done(null, id)
+        return
+      }
+      this.waiting.push(done)
+      if (this.waiting.length === 1) this.load()
+    })
+  }
+
+  load () {
+    const { core, requests, emitter } = this.parts
+    const settle = (error, id) => {
+      for (const done of this.waiting.splice(0)) error ? done(error) : done(null, id)
+    }
+    requests.ask((ask) => core.askFact(ask, 'storeId'), (error, answer) => {
+      if (error) return settle(error)
+      const id = answer.text ?? newId()
+      // Written even when it was there: 1.x does.
+      requests.ask((ask) => core.setFact(ask, 'storeId', id), (error) => {
+        if (error) return settle(error)
+        emitter.id = id
+        settle(null, id)
+      })
+    })
+  }
+}
+
+/** An id in the form of 1.x's cuids: `c` and 24 base-36 digits. */
+function newId () {
+  return 'c' + Array.from(randomBytes(24), (byte) => (byte % 36).toString(36)).join('')
+}
+
+module.exports = Identity

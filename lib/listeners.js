@@ -1,0 +1,124 @@
+'use strict'
+
+const { badArgument } = require('./errors')
+
+/**
+ * Who listens to what.
+ *
+ * The list of a topic may change while its event is being delivered: `cursor` is where delivery is, and moves with it, so
+ * that nobody is skipped and nobody is called twice. A listener that comes meanwhile hears the current event (1.x).
+ */
+
+/** Topics without listeners that are remembered, for 1.x's TypeError on names never heard of. */
+const MAX_EMPTY = 1024
+
+/**
+ * @typedef {object} Entry
+ * @property {Function} fn as the user gave it
+ * @property {boolean} once
+ * @property {boolean} wantsDone it takes `(message, done)`
+ * @property {number} since changes before this are not for it
+ */
+
+class Listeners {
+  /** @param {(name: string, number?: number) => void} interest hears which names are listened to, and by which number */
+  constructor (interest) {
+    this.interest = interest
+    this.topics = new Map()
+    this.byNumber = new Map()
+    this.numbers = 0
+    /** Topics with listeners. */
+    this.size = 0
+    /** A topic has won its first listener since this was last cleared. */
+    this.grown = false
+    this.cursor = { topic: null, index: 0 }
+  }
+
+  /**
+   * @param {string} name
+   * @param {Function} fn
+   * @param {{ once?: boolean, first?: boolean, since?: number }} how
+   */
+  add (name, fn, { once = false, first = false, since = 0 } = {}) {
+    if (typeof fn !== 'function') throw badArgument(`a listener must be a function, not ${fn === null ? 'null' : typeof fn}`)
+    const topic = this.topics.get(name) ?? this.create(name)
+    const entry = { fn, once, wantsDone: fn.length >= 2, since }
+    if (first) {
+      topic.list.unshift(entry)
+      if (this.cursor.topic === topic) this.cursor.index++
+    } else {
+      topic.list.push(entry)
+    }
+    if (topic.list.length === 1) {
+      this.size++
+      this.grown = true
+      this.interest(name, topic.number)
+    }
+  }
+
+  create (name) {
+    if (this.topics.size - this.size >= MAX_EMPTY) this.forgetEmpty()
+    const topic = { name, number: ++this.numbers, list: [] }
+    this.topics.set(name, topic)
+    this.byNumber.set(topic.number, topic)
+    return topic
+  }
+
+  forgetEmpty () {
+    for (const topic of this.topics.values()) {
+      if (topic.list.length > 0 || topic === this.cursor.topic) continue
+      this.topics.delete(topic.name)
+      this.byNumber.delete(topic.number)
+    }
+  }
+
+  /** Removes the first registration of `fn`; nothing if there is none. Throws 1.x's TypeErrors. */
+  remove (name, fn) {
+    if (fn === undefined || fn === null) throw badArgument(`a listener must be a function, not ${fn}`)
+    const topic = this.topics.get(name)
+    if (topic === undefined) throw badArgument(`nobody has ever listened to '${name}': there is no listener to remove`)
+    const index = topic.list.findIndex((entry) => entry.fn === fn)
+    if (index >= 0) this.removeAt(topic, index)
+  }
+
+  /** Removes this very registration. */
+  drop (topic, entry) {
+    const index = topic.list.indexOf(entry)
+    if (index >= 0) this.removeAt(topic, index)
+  }
+
+  removeAt (topic, index) {
+    topic.list.splice(index, 1)
+    if (this.cursor.topic === topic && index < this.cursor.index) this.cursor.index--
+    if (topic.list.length === 0) {
+      this.size--
+      this.interest(topic.name)
+    }
+  }
+
+  /** Removes all of one name, or all. */
+  removeAll (name) {
+    const topics = name === undefined ? this.topics.values() : [this.topics.get(name)]
+    for (const topic of topics) {
+      for (let left = topic?.list.length ?? 0; left > 0; left--) this.removeAt(topic, left - 1)
+    }
+  }
+
+  /** The functions listening to a name, in order. */
+  of (name) {
+    return (this.topics.get(name)?.list ?? []).map((entry) => entry.fn)
+  }
+
+  /** Names with listeners. */
+  names () {
+    return [...this.topics.values()].filter((topic) => topic.list.length > 0).map((topic) => topic.name)
+  }
+}
+
+/** An event name for listening: any text, or what reads as text. */
+function topicName (name) {
+  if (typeof name === 'symbol') throw badArgument(`event names are text: ${String(name)} can never be emitted`)
+  return String(name)
+}
+
+module.exports = { Listeners, topicName }

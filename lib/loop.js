@@ -1,0 +1,93 @@
+'use strict'
+
+const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES, BEHIND } = require('./packed')
+
+/**
+ * When what is pulled from the native half: one turn hands over events whose callbacks have run, then runs the callbacks
+ * that are due, then hears notices, and leaves the rest to the next turn of the event loop, so that timers and sockets
+ * get theirs. What a callback has scheduled thus runs before listeners hear its event, as in 1.x.
+ */
+
+/** Packs of acks handled in one turn. */
+const PACKS = 4
+
+/** The longest interval there is: the timer only holds the process. */
+const FOREVER = 2 ** 31 - 1
+
+class Loop {
+  /**
+   * @param {object} parts
+   * @param {object} parts.core the native half
+   * @param {import('./acks')} parts.acks
+   * @param {import('./dispatch')} parts.dispatcher
+   * @param {(notice: object) => void} parts.notice hears notices
+   * @param {() => boolean} parts.isOpening
+   * @param {() => boolean} parts.needed whether the process must go on for other reasons
+   */
+  constructor (parts) {
+    Object.assign(this, parts)
+    this.scheduled = false
+    this.notices = []
+    this.turn = () => this.run()
+    this.hold = setInterval(() => {}, FOREVER)
+    this.held = true
+    this.wake = () => {
+      if (this.scheduled) return
+      this.scheduled = true
+      setImmediate(this.turn)
+    }
+  }
+
+  run () {
+    this.scheduled = false
+    let again = true
+    try {
+      again = this.dispatcher.pump()
+      // `ready` comes before the callbacks of what was emitted before it.
+      if (this.isOpening()) this.hear()
+      let more
+      let packs = 0
+      do {
+        const before = this.acks.pending
+        more = this.acks.take()
+        // Their events may be handed over next time.
+        if (this.acks.pending !== before) again = true
+      } while ((more & MORE_ACKS) !== 0 && ++packs < PACKS)
+      if ((more & MORE_ACKS) !== 0) again = true
+      // Events of peers have no callback to wait for.
+      if ((more & MORE_EVENTS) !== 0 && !this.dispatcher.waits) again = true
+      this.behind = (more & BEHIND) !== 0
+      if ((more & MORE_NOTICES) !== 0 || this.notices.length > 0) this.hear()
+    } catch (error) {
+      // A user's function threw: everything behind it goes on in the next turn.
+      again = true
+      throw error
+    } finally {
+      if (again) this.wake()
+      this.refresh()
+    }
+  }
+
+  hear () {
+    this.notices.push(...this.core.takeNotices())
+    while (this.notices.length > 0) this.notice(this.notices.shift())
+  }
+
+  /** Holds the process while there is work under way, and only then. */
+  refresh () {
+    const { acks, dispatcher } = this
+    const held = acks.pending > 0 || this.needed() ||
+      (this.behind && dispatcher.listeners.size > 0 && !dispatcher.waits)
+    if (held === this.held) return
+    this.held = held
+    if (held) this.hold.ref()
+    else this.hold.unref()
+  }
+
+  /** For good. */
+  stop () {
+    clearInterval(this.hold)
+  }
+}
+
+module.exports = Loop

@@ -1,0 +1,270 @@
+'use strict'
+
+const native = require('./native')
+const { fast, beginBatch } = require('./codec')
+const Acks = require('./acks')
+const Dispatcher = require('./dispatch')
+const Identity = require('./identity')
+const Loop = require('./loop')
+const Peers = require('./peers')
+const Requests = require('./requests')
+const Server = require('./server')
+const Slab = require('./slab')
+const placeOf = require('./place')
+const changeStream = require('./change-stream')
+const { Growth } = require('./cursor')
+const { Listeners } = require('./listeners')
+const { Ring, checkName, PLAIN, NODE } = require('./ring')
+const { badArgument, closed, coded, failure } = require('./errors')
+const { MAX_EVENT_SIZE } = require('./options')
+const { promised, quiet } = require('./promised')
+
+/** Emits that wait for a schema to be read from a stream. */
+const MAX_EARLY = 64 * 1024
+
+/** The parts of one emitter, how they hear of each other, and its life from opening to closed. */
+class Parts {
+  /**
+   * @param {import('events')} emitter the HyperEmitter
+   * @param {*} db
+   * @param {object} options checked
+   * @param {Promise<object>} [later] when the schema is still being read
+   */
+  constructor (emitter, db, options, later) {
+    this.emitter = emitter
+    this.options = options
+    const { path, port } = placeOf(native, db)
+    this.core = new native.Core(
+      { path, maxEventSize: options.maxEventSize, maxPending: options.maxPending, reconnectTimeout: options.reconnectTimeout },
+      () => this.loop.wake(), port)
+    const slab = new Slab()
+    const report = (error) => this.warn(error)
+    this.requests = new Requests()
+    this.growth = new Growth(this.core, this.requests)
+    /** What is known of the numbers in packed rows. */
+    this.tables = { names: [], logs: [] }
+    this.acks = new Acks(this.core, slab, report)
+    this.listeners = new Listeners((name, number) => this.core.setInterest(name, number))
+    this.dispatcher = new Dispatcher({
+      emitter,
+      core: this.core,
+      slab,
+      listeners: this.listeners,
+      decode: (name, bytes, start, end, mark) => this.decode(name, bytes, start, end, mark),
+      report: (error, name, change) => this.warn(undecodable(error, name, change)),
+      wake: () => this.loop.wake()
+    })
+    this.loop = new Loop({
+      core: this.core,
+      acks: this.acks,
+      dispatcher: this.dispatcher,
+      notice: (notice) => this.hear(notice),
+      isOpening: () => this.opening,
+      needed: () => this.isBusy()
+    })
+    this.ring = new Ring(this.core, options.maxEventSize ?? MAX_EVENT_SIZE, this.loop.wake)
+    this.identity = new Identity(this)
+    this.peers = new Peers(this)
+    this.server = new Server(this)
+    this.logId = undefined
+    /** The last change when the store was opened; undefined before. */
+    this.openedAt = undefined
+    this.opening = true
+    this.closing = false
+    this.closedCallbacks = []
+    this.closedAlready = false
+    this.failed = undefined
+    this.readyAsked = false
+    this.early = undefined
+    this.ready = quiet(new Promise((resolve, reject) => {
+      this.settleReady = (error) => error ? reject(error) : resolve()
+    }))
+    if (later !== undefined) this.waitForSchema(later)
+  }
+
+  /** The emitter is complete: begin. */
+  start () {
+    this.peers.dialKnown()
+  }
+
+  // ---- emitting
+
+  emit (name, payload, callback) {
+    if (this.early !== undefined) {
+      this.emitEarly(name, payload, callback)
+      return
+    }
+    const encoder = this.codec(name)
+    if (name === 'EventPeer') checkEventPeer(payload)
+    if (this.closing) {
+      this.refuse(name, encoder, payload, callback, closed())
+      return
+    }
+    if (encoder === undefined) this.ring.appendEncoded(name, payload, callback === undefined ? PLAIN : NODE, 0)
+    else this.ring.append(name, encoder, payload, callback === undefined ? PLAIN : NODE)
+    this.acks.expect(callback)
+    if (!this.loop.held) this.loop.refresh()
+  }
+
+  /** The codec registered for a name: an own property only, whatever else its object inherits. */
+  codec (name) {
+    const { codecs } = this.emitter
+    const found = codecs[name]
+    return found && Object.hasOwn(codecs, name) ? found : undefined
+  }
+
+  /** Throws what an emit would throw; otherwise answers `error` later. */
+  refuse (name, encoder, payload, callback, error) {
+    checkName(name)
+    const encoded = encoder === undefined ? payload : encoder.encode(payload)
+    this.ring.checkSize(name, Ring.byteLength(encoded))
+    if (callback !== undefined) process.nextTick(callback, error)
+  }
+
+  decode (name, bytes, start, end, mark) {
+    const decoder = this.codec(name)
+    if (decoder === undefined) return bytes.subarray(start, end)
+    const pair = fast(decoder)
+    if (pair === null) return decoder.decode(bytes.subarray(start, end))
+    beginBatch(end)
+    return pair.read(bytes, start, end)
+  }
+
+  // ---- a schema that is still being read
+
+  waitForSchema (later) {
+    this.early = []
+    this.dispatcher.blocked = true
+    later.then(() => this.emitWaiting(), (error) => this.emitWaiting(error))
+  }
+
+  emitEarly (name, payload, callback) {
+    if (this.early.length >= MAX_EARLY) {
+      throw coded('ERR_HYPER_BACKLOG', `${MAX_EARLY} emits wait for the schema to be read: wait for ready() before emitting more`)
+    }
+    this.early.push({ name, payload, callback })
+  }
+
+  emitWaiting (fault) {
+    const { early } = this
+    this.early = undefined
+    this.dispatcher.blocked = false
+    for (const { name, payload, callback } of early) {
+      try {
+        if (fault !== undefined) throw fault
+        this.emit(name, payload, callback)
+      } catch (error) {
+        // Too late to throw it out of `emit`.
+        if (callback !== undefined) process.nextTick(callback, error)
+        else if (error !== fault) this.warn(error)
+      }
+    }
+    this.loop.wake()
+    if (fault !== undefined && !this.closing) process.nextTick(() => this.emitter.status.emit('error', fault))
+  }
+
+  // ---- hearing
+
+  hear (notice) {
+    switch (notice.kind) {
+      case 'ready': return this.onReady(notice)
+      case 'failed': return this.onFailed(failure(notice))
+      case 'answer': return this.requests.answer(notice)
+      case 'progress': return this.requests.progress(notice)
+      case 'logId':
+        this.logId = notice.text
+        return undefined
+      case 'report': return this.warn(failure(notice))
+      default: return this.peers.hear(notice)
+    }
+  }
+
+  /** Something went wrong that belongs to no call; nobody has to listen. */
+  warn (error) {
+    this.emitter.status.emit('warning', error)
+  }
+
+  onReady ({ text, number }) {
+    this.opening = false
+    this.logId = text
+    this.openedAt = number
+    if (this.closing) return
+    this.emitter.changeStream = this.emitter.changes = changeStream(this)
+    this.settleReady()
+    this.emitter.status.emit('ready')
+  }
+
+  onFailed (error) {
+    this.opening = false
+    this.failed = error
+    this.settleReady(error)
+    // After the callbacks of what was emitted: somebody who waited has been told; else it must not pass in silence.
+    setImmediate(() => {
+      const { status } = this.emitter
+      const heard = this.readyAsked || this.acks.refused > 0
+      if (!this.closing && (!heard || status.listenerCount('error') > 0)) status.emit('error', error)
+    })
+  }
+
+  /** Whether anything but acks and events holds the process. */
+  isBusy () {
+    return this.opening || this.closing !== this.closedAlready || this.requests.holding > 0 ||
+      this.peers.holding || this.server.holding || this.early !== undefined
+  }
+
+  // ---- closing
+
+  close (callback) {
+    const { emitter } = this
+    return promised(typeof callback === 'function' ? () => callback.call(emitter) : undefined, (done) => {
+      if (this.closedAlready) {
+        process.nextTick(done)
+        return
+      }
+      this.closedCallbacks.push(done)
+      if (!this.closing) this.end()
+    })
+  }
+
+  end () {
+    this.closing = true
+    this.emitter._closed = true
+    this.dispatcher.stop()
+    if (this.early !== undefined) this.emitWaiting(closed())
+    this.peers.end()
+    this.server.end()
+    this.emitter.changeStream?.destroy()
+    this.ring.flush()
+    this.requests.ask((id) => this.core.close(id), () => this.ended())
+    this.requests.closed = true
+    this.loop.refresh()
+  }
+
+  /** The store is closed. What waits in the native half is heard first: nothing is dropped. */
+  ended () {
+    if (this.acks.pending > 0) {
+      this.loop.wake()
+      setImmediate(() => this.ended())
+      return
+    }
+    this.closedAlready = true
+    this.settleReady(closed())
+    this.core.silence()
+    this.loop.stop()
+    for (const done of this.closedCallbacks.splice(0)) process.nextTick(done)
+  }
+}
+
+/** An EventPeer without addresses kills every 1.x process that it reaches. */
+function checkEventPeer (payload) {
+  if (payload && typeof payload === 'object' && !(payload.addresses?.length > 0)) {
+    throw badArgument('an EventPeer must have addresses: without them it would crash hyperemitter 1.x peers', Error)
+  }
+}
+
+function undecodable (cause, name, change) {
+  const error = coded('ERR_HYPER_DECODE', `event '${name}' of change ${change} does not decode: ${cause.message}`)
+  return Object.assign(error, { cause, event: name, change })
+}
+
+module.exports = Parts

@@ -1,0 +1,165 @@
+'use strict'
+
+const { fast } = require('./codec')
+const { badArgument, coded } = require('./errors')
+
+/**
+ * The ring: emits are encoded into it at once, so that a throw leaves nothing behind, and reach the native half together,
+ * at the end of the current microtask or when half of it is full. src/js/ring.rs has the layout.
+ */
+
+/** Bytes of the ring. */
+const SIZE = 64 * 1024
+
+/** Filled to here it is flushed at once. */
+const FLUSH_AT = 32 * 1024
+
+const HEAD = 8
+
+/** What a container adds to name and payload at the most, in bytes (src/event.rs). */
+const CONTAINER = 48
+
+/** Ack kinds. */
+const PLAIN = 1
+const NODE = 2
+
+class Ring {
+  /**
+   * @param {object} core the native half
+   * @param {number} maxEventSize bytes of the largest container
+   * @param {() => void} arrived called when something waits to be taken
+   */
+  constructor (core, maxEventSize, arrived) {
+    this.core = core
+    this.maxEventSize = maxEventSize
+    this.arrived = arrived
+    this.bytes = Buffer.allocUnsafeSlow(SIZE)
+    this.words = new Uint32Array(this.bytes.buffer)
+    this.end = 0
+    this.numbers = new Map()
+    this.encoding = false
+    this.scheduled = false
+    this.flushSoon = () => {
+      this.scheduled = false
+      this.flush()
+    }
+  }
+
+  /**
+   * Appends one event. Throws what the codec throws, and then nothing has happened.
+   *
+   * @param {string} name
+   * @param {object} encoder the name's codec
+   * @param {*} payload
+   * @param {1 | 2} ack PLAIN or NODE
+   */
+  append (name, encoder, payload, ack) {
+    const pair = fast(encoder)
+    if (pair === null) return this.appendEncoded(name, encoder.encode(payload), ack, 0)
+    const number = this.number(name)
+    // A getter of the payload may emit; the ring has room for one writer only.
+    if (this.encoding || number === undefined) return this.appendEncoded(name, encoder.encode(payload), ack, pair.encoding)
+    const start = this.end
+    let end
+    this.encoding = true
+    try {
+      end = pair.write(payload, this.bytes, start + HEAD)
+    } finally {
+      this.encoding = false
+    }
+    if (end < 0) return this.appendEncoded(name, encoder.encode(payload), ack, pair.encoding)
+    if (this.end !== start) {
+      // Something was emitted while this was encoded, and went first; this lies intact behind the flushed part.
+      return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + HEAD, end)), ack, pair.encoding)
+    }
+    this.checkSize(name, end - start - HEAD)
+    this.commit(start, end, number, ack, pair.encoding)
+  }
+
+  /** Appends bytes or text as the payload. */
+  appendEncoded (name, payload, ack, mark) {
+    const number = this.number(name)
+    const length = byteLength(payload)
+    this.checkSize(name, length)
+    if (number === undefined || this.encoding || HEAD + length > SIZE) {
+      const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
+      this.flush()
+      if (this.core.append(name, bytes, ack, mark)) this.arrived()
+      return
+    }
+    if (this.end + HEAD + length > SIZE) this.flush()
+    const start = this.end
+    const at = start + HEAD
+    if (typeof payload === 'string') this.bytes.utf8Write(payload, at, length)
+    else this.bytes.set(payload, at)
+    this.commit(start, at + length, number, ack, mark)
+  }
+
+  commit (start, end, number, ack, mark) {
+    const word = start >>> 2
+    this.words[word] = end - start - HEAD
+    this.words[word + 1] = number | ack << 16 | mark << 24
+    this.end = (end + 3) & ~3
+    if (this.end >= FLUSH_AT) {
+      this.flush()
+    } else if (!this.scheduled) {
+      this.scheduled = true
+      queueMicrotask(this.flushSoon)
+    }
+  }
+
+  /** Hands everything over. */
+  flush () {
+    const length = this.end
+    if (length === 0) return
+    this.end = 0
+    if (this.core.flush(this.bytes, length)) this.arrived()
+  }
+
+  checkSize (name, length) {
+    const size = length + name.length + CONTAINER
+    if (size <= this.maxEventSize) return
+    throw coded('ERR_HYPER_TOO_LARGE',
+      `event '${name}' is ${size} bytes, the limit is ${this.maxEventSize}: split it, or raise maxEventSize on every peer`, RangeError)
+  }
+
+  number (name) {
+    const known = this.numbers.get(name)
+    return known === undefined ? this.introduce(name) : known
+  }
+
+  introduce (name) {
+    checkName(name)
+    // Beyond the table every name is checked and sent spelled out each time.
+    const number = this.core.nameNumber(name) ?? undefined
+    if (number !== undefined) this.numbers.set(name, number)
+    return number
+  }
+}
+
+/** Throws 1.x's texts for what is no name, and a clear error for a name that would kill 1.x peers. */
+function checkName (name) {
+  // eslint-disable-next-line no-self-compare -- NaN, as 1.x's "defined".
+  if (name === undefined || name === null || name !== name) throw badArgument('name is required', Error)
+  if (typeof name !== 'string') Buffer.byteLength(name)
+  if (typeof name !== 'string') throw badArgument(`name must be a string, not ${typeof name}`)
+  if (name in Object.prototype) {
+    throw coded('ERR_HYPER_RESERVED_NAME',
+      `event name '${name}' is reserved: it would crash hyperemitter 1.x peers; choose another name`, TypeError)
+  }
+}
+
+/** Bytes of an encoded payload; throws as 1.x's bytes encoder does. */
+function byteLength (payload) {
+  if (Buffer.isBuffer(payload)) return payload.length
+  // eslint-disable-next-line no-self-compare -- NaN.
+  if (payload === undefined || payload === null || payload !== payload) throw badArgument('payload is required', Error)
+  // Node itself words the refusal of everything that is neither text nor bytes.
+  const length = Buffer.byteLength(payload)
+  if (typeof payload !== 'string') throw coded('ERR_INVALID_ARG_TYPE', 'argument must be a string', TypeError)
+  return length
+}
+
+Ring.byteLength = byteLength
+
+module.exports = { Ring, checkName, PLAIN, NODE }

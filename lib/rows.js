@@ -1,0 +1,119 @@
+'use strict'
+
+const { HEAD_BYTES, ROW_BYTES, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED } = require('./packed')
+
+/** Rows as the native half packs them (src/js/packed.rs), read one after another. */
+class Rows {
+  /**
+   * @param {object} core the native half, for names and logs seen for the first time
+   * @param {{ names: string[], logs: string[] }} tables what is known of them, by number
+   * @param {Buffer} bytes
+   */
+  constructor (core, tables, bytes) {
+    this.core = core
+    this.tables = tables
+    this.bytes = bytes
+    const { buffer, byteOffset } = bytes
+    this.words = new Uint32Array(buffer, byteOffset, bytes.length >>> 2)
+    this.doubles = new Float64Array(buffer, byteOffset, bytes.length >>> 3)
+    this.left = this.words[0]
+    /** Whether these were the last ones, and where to go on if not. */
+    this.done = this.words[1] === 1
+    this.next = this.doubles[1]
+    this.double = HEAD_BYTES >>> 3
+    this.at = HEAD_BYTES + this.left * ROW_BYTES
+  }
+
+  /**
+   * Goes to the next row.
+   *
+   * @returns {boolean} false behind the last one
+   */
+  advance () {
+    if (this.left === 0) return false
+    this.left--
+    const { double, words } = this
+    const word = double << 1
+    this.double += ROW_BYTES >>> 3
+    this.head = double
+    this.keyAt = this.at
+    this.links = words[word + 11]
+    const spelled = words[word + 8]
+    this.isEvent = spelled !== NOT_AN_EVENT
+    this.nameAt = this.keyAt + KEY_LENGTH * (1 + this.links)
+    this.nameLength = this.isEvent ? spelled : 0
+    this.start = this.nameAt + this.nameLength
+    this.end = this.start + words[word + 9]
+    this.identityLength = words[word + 12]
+    this.signatureLength = words[word + 13]
+    this.at = this.end + Math.max(0, this.identityLength - 1) + Math.max(0, this.signatureLength - 1)
+    return true
+  }
+
+  get change () {
+    return this.doubles[this.head]
+  }
+
+  get seq () {
+    return this.doubles[this.head + 1]
+  }
+
+  /** Milliseconds since 1970; undefined on events of 1.x. */
+  get time () {
+    const time = this.doubles[this.head + 2]
+    return Number.isNaN(time) ? undefined : time
+  }
+
+  get encoding () {
+    return this.words[(this.head << 1) + 10]
+  }
+
+  /** The event's name; undefined if the value is no event. */
+  get name () {
+    if (!this.isEvent) return undefined
+    const number = this.words[(this.head << 1) + 6]
+    if (number === UNNUMBERED) return this.bytes.utf8Slice(this.nameAt, this.nameAt + this.nameLength)
+    return (this.tables.names[number] ??= this.core.nameText(number))
+  }
+
+  get log () {
+    const number = this.words[(this.head << 1) + 7]
+    return (this.tables.logs[number] ??= this.core.logText(number))
+  }
+
+  get key () {
+    return this.bytes.latin1Slice(this.keyAt, this.keyAt + KEY_LENGTH)
+  }
+
+  /** Keys of the causes. */
+  get causes () {
+    const causes = []
+    for (let i = 1; i <= this.links; i++) {
+      const at = this.keyAt + i * KEY_LENGTH
+      causes.push(this.bytes.latin1Slice(at, at + KEY_LENGTH))
+    }
+    return causes
+  }
+
+  /** Payload, or the whole value when that was asked for. */
+  get body () {
+    return this.bytes.subarray(this.start, this.end)
+  }
+
+  /** The row as 1.x's hyperlog gives nodes; its body must be the whole value. */
+  node () {
+    const signatureAt = this.end + Math.max(0, this.identityLength - 1)
+    return {
+      change: this.change,
+      key: this.key,
+      log: this.log,
+      seq: this.seq,
+      identity: this.identityLength === 0 ? null : this.bytes.subarray(this.end, signatureAt),
+      signature: this.signatureLength === 0 ? null : this.bytes.subarray(signatureAt, signatureAt + this.signatureLength - 1),
+      value: this.body,
+      links: this.causes
+    }
+  }
+}
+
+module.exports = Rows

@@ -1,0 +1,57 @@
+'use strict'
+
+const { badArgument } = require('./errors')
+const codec = require('./codec')
+const native = require('./native')
+
+/** Longest schema text read from a stream, in bytes; compilers are not made for more. */
+const MAX_TEXT = 16 * 1024 * 1024
+
+/**
+ * The codecs object from the second argument of the constructor, as in 1.x: text is compiled, nothing gives an array with
+ * the core codecs, and any other object is used as it is and completed. A stream of text is read first.
+ *
+ * @param {*} schema
+ * @param {object} options the emitter's; `protobuf` and `include` are the compiler's
+ * @returns {{ codecs: object, later?: Promise<object> }} `later` compiles what a stream brings, into `codecs`
+ */
+function loadSchema (schema, options) {
+  if (!schema) return { codecs: complete([]) }
+  if (typeof schema === 'string' || schema instanceof Uint8Array) return { codecs: complete(compileText(schema, options)) }
+  if (typeof schema !== 'object' && typeof schema !== 'function') {
+    throw badArgument(`schema must be text, a stream of text or an object of codecs, not ${typeof schema}`)
+  }
+  if (typeof schema.pipe === 'function' && typeof schema[Symbol.asyncIterator] === 'function') {
+    const codecs = complete({})
+    return { codecs, later: readSchema(schema, options, codecs) }
+  }
+  return { codecs: complete(schema) }
+}
+
+function compileText (text, { protobuf, include }) {
+  return codec.compile(typeof text === 'string' ? text : Buffer.from(text).toString(), { protobuf, include, binding: native })
+}
+
+/** Adds the two codecs that every emitter has, in place of the caller's (1.x). */
+function complete (codecs) {
+  for (const [name, core] of Object.entries(codec.core(native))) {
+    if (!Reflect.set(codecs, name, core)) {
+      throw badArgument('the codecs object must be extensible: the codecs Event and EventPeer are added to it')
+    }
+  }
+  return codecs
+}
+
+async function readSchema (stream, options, codecs) {
+  const chunks = []
+  let length = 0
+  for await (const chunk of stream) {
+    const bytes = Buffer.from(chunk)
+    length += bytes.length
+    if (length > MAX_TEXT) throw badArgument(`the schema stream brings more than ${MAX_TEXT} bytes`, RangeError)
+    chunks.push(bytes)
+  }
+  return complete(Object.assign(codecs, compileText(Buffer.concat(chunks), options)))
+}
+
+module.exports = loadSchema

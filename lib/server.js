@@ -1,0 +1,96 @@
+'use strict'
+
+const os = require('node:os')
+const { isDeepStrictEqual } = require('node:util')
+
+const { checkPort } = require('./address')
+const { closed, coded } = require('./errors')
+const { networkFailure } = require('./network-errors')
+const { promised } = require('./promised')
+
+/** Accepting peers, and telling the log where. */
+class Server {
+  constructor (parts) {
+    this.parts = parts
+    /** The address bound, once it is. */
+    this.address = undefined
+  }
+
+  /** A server that is bound, or being bound, holds the process. */
+  get holding () {
+    return this.parts.emitter._listening && !this.parts.closing
+  }
+
+  listen (port, host, callback) {
+    const { emitter, closing } = this.parts
+    if (emitter._listening && !closing) {
+      throw coded('ERR_SERVER_ALREADY_LISTEN', 'Listen method has been called more than once without closing.')
+    }
+    return promised(callback, (done) => {
+      const fail = (error) => {
+        emitter._listening = false
+        process.nextTick(done, error)
+      }
+      if (closing) return fail(closed())
+      emitter._listening = true
+      let number
+      try {
+        number = checkPort(port, 'options.port')
+      } catch (error) {
+        return fail(error)
+      }
+      this.bind(number, host ?? undefined, (error, address) => error ? fail(error) : done(null, address))
+    })
+  }
+
+  bind (port, host, done) {
+    const { core, requests, identity, loop } = this.parts
+    identity.get((error, id) => {
+      if (error) return done(error)
+      requests.ask((ask) => core.askListen(ask, host, port), (error, answer) => {
+        if (error) return done(networkFailure(error.code, error.message))
+        this.address = JSON.parse(answer.text)
+        this.announce(id, host, (error) => error ? done(error) : done(null, { ...this.address }))
+      })
+    })
+    loop.refresh()
+  }
+
+  /** Emits an EventPeer when where we are has changed since the last one. */
+  announce (id, host, done) {
+    const { core, requests } = this.parts
+    const ips = host ? [host] : localAddresses()
+    const record = { id, addresses: ips.map((ip) => ({ ip, port: this.address.port })) }
+    // An EventPeer without addresses kills every 1.x process that it reaches.
+    if (ips.length === 0) return done()
+    requests.ask((ask) => core.askFact(ask, 'myEventPeer'), (error, answer) => {
+      if (error) return done(error)
+      if (isDeepStrictEqual(parse(answer.text), record)) return done()
+      this.parts.emit('EventPeer', record, (error) => {
+        if (error) return done(error)
+        requests.ask((ask) => core.setFact(ask, 'myEventPeer', JSON.stringify(record)), done)
+      })
+    })
+  }
+
+  /** The emitter closes; the native half stops accepting. */
+  end () {
+    this.address = undefined
+  }
+}
+
+/** What cannot be read was not announced. */
+function parse (json) {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}
+
+/** Addresses under which others can reach this machine. */
+function localAddresses () {
+  return Object.values(os.networkInterfaces()).flat().filter((each) => !each.internal).map((each) => each.address)
+}
+
+module.exports = Server

@@ -1,0 +1,39 @@
+'use strict'
+
+/**
+ * Memory for packs. Users keep views of it (`node.value`, fields of type bytes), so it is never written twice: packs lie
+ * one behind another, and a full slab is left to the garbage collector.
+ */
+
+/** Bytes of one slab. What a kept 10-byte view can pin, so no larger than pays off. */
+const SIZE = 64 * 1024
+
+/** Less than this left: take a new slab rather than pack a handful. */
+const LEAST = 8 * 1024
+
+class Slab {
+  constructor () {
+    this.base = 0
+    this.replace(SIZE)
+  }
+
+  replace (size) {
+    // Not pooled: the typed arrays below must start at its first byte.
+    this.bytes = Buffer.allocUnsafeSlow(size)
+    this.words = new Uint32Array(this.bytes.buffer)
+    this.doubles = new Float64Array(this.bytes.buffer)
+    this.base = 0
+  }
+
+  /** Makes room for one more pack; at least `need` bytes of it. */
+  prepare (need = LEAST) {
+    if (this.bytes.length - this.base < need) this.replace(Math.max(SIZE, Math.ceil(need / 8) * 8))
+  }
+
+  /** The pack at `base` has been filled with this many bytes, a multiple of 8. */
+  advance (used) {
+    this.base += used
+  }
+}
+
+module.exports = Slab

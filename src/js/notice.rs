@@ -1,0 +1,133 @@
+//! Notices as plain objects for JavaScript.
+
+use napi::bindgen_prelude::Buffer;
+use napi_derive::napi;
+use serde_json::json;
+
+use super::names::Texts;
+use super::packed::pack_rows;
+use crate::emitter::{Notice, Reply, Stats};
+use crate::error::Error;
+use crate::node::Node;
+use crate::store::{Located, Position, Row};
+
+/// One thing that happened. `kind` says which fields are there.
+#[napi(object)]
+#[derive(Default)]
+pub struct JsNotice {
+    /// What happened: `ready`, `failed`, `answer`, `progress`, `logId`, `report`, or one of the network's.
+    pub kind: String,
+    /// The request's id.
+    pub id: Option<u32>,
+    /// `err.code` of a failure; everything else then describes the failure.
+    pub code: Option<String>,
+    /// The failure in words.
+    pub message: Option<String>,
+    /// A text: log id, fact, JSON, peer key.
+    pub text: Option<String>,
+    /// A number: change, units done, milliseconds.
+    pub number: Option<f64>,
+    /// Of so many units.
+    pub total: Option<f64>,
+    /// Packed rows (`packed.rs`).
+    pub rows: Option<Buffer>,
+}
+
+/// The tables that packed rows refer to.
+pub struct Tables<'a> {
+    /// Event names.
+    pub names: &'a mut Texts,
+    /// Log ids.
+    pub logs: &'a mut Texts,
+}
+
+impl JsNotice {
+    fn of(kind: &str) -> Self {
+        JsNotice { kind: kind.to_owned(), ..JsNotice::default() }
+    }
+
+    fn failing(self, error: &Error) -> Self {
+        JsNotice { code: Some(error.code().to_owned()), message: Some(error.to_string()), ..self }
+    }
+
+    fn with_text(self, text: impl Into<String>) -> Self {
+        JsNotice { text: Some(text.into()), ..self }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Changes and byte counts stay below 2^53.
+    fn with_number(self, number: u64) -> Self {
+        JsNotice { number: Some(number as f64), ..self }
+    }
+
+    #[allow(clippy::cast_precision_loss)]
+    fn with_total(self, total: u64) -> Self {
+        JsNotice { total: Some(total as f64), ..self }
+    }
+
+    /// Converts a notice; `wants` tells how the request with some id wants its rows.
+    pub fn from(notice: Notice, mut wants: impl FnMut(u32) -> u32, tables: &mut Tables<'_>) -> Self {
+        match notice {
+            Notice::Ready { log_id, change } => JsNotice::of("ready").with_text(&*log_id).with_number(change),
+            Notice::Failed(error) => JsNotice::of("failed").failing(&error),
+            Notice::Progress { id, done, total } => {
+                JsNotice { id: Some(id), ..JsNotice::of("progress") }.with_number(done).with_total(total)
+            }
+            Notice::LogIdChanged(log) => JsNotice::of("logId").with_text(&*log),
+            Notice::Report(error) => JsNotice::of("report").failing(&error),
+            Notice::Answer { id, result } => {
+                let answer = JsNotice { id: Some(id), ..JsNotice::of("answer") };
+                let wants = wants(id);
+                match result {
+                    Ok(reply) => answer.replying(reply, wants, tables),
+                    Err(error) => answer.failing(&error),
+                }
+            }
+        }
+    }
+
+    fn replying(self, reply: Reply, wants: u32, tables: &mut Tables<'_>) -> Self {
+        match reply {
+            Reply::Done | Reply::Node(None) | Reply::Fact(None) => self,
+            Reply::Node(Some(node)) => self.with_rows(&[row_of(*node)], 0, true, wants, tables),
+            Reply::Fact(Some(fact)) => self.with_text(String::from_utf8_lossy(&fact)),
+            Reply::Rows { rows, next, done } => self.with_rows(&rows, next, done, wants, tables),
+            Reply::Change(change) | Reply::Imported(change) => self.with_number(change),
+            Reply::Heads(heads) => self.with_text(heads_json(&heads)),
+            Reply::Digest(digest) => self.with_text(digest.to_string()),
+            Reply::Stats(stats) => self.with_text(stats_json(&stats)),
+            Reply::Verified(found) => self.with_text(
+                json!({ "nodes": found.nodes, "duplicates": found.duplicates, "logs": found.logs }).to_string(),
+            ),
+        }
+    }
+
+    fn with_rows(self, rows: &[Row], next: u64, done: bool, wants: u32, tables: &mut Tables<'_>) -> Self {
+        let packed = pack_rows(rows, next, done, wants, tables.names, tables.logs);
+        JsNotice { rows: Some(packed.into()), ..self }
+    }
+}
+
+fn row_of(node: Node) -> Row {
+    Row { at: Position::of(node.change), log: node.log.clone(), seq: node.seq, node }
+}
+
+fn heads_json(heads: &[Located]) -> String {
+    let heads = heads.iter().map(|head| {
+        json!({ "change": head.change, "key": head.key.to_string(), "log": &*head.log, "seq": head.seq })
+    });
+    serde_json::Value::Array(heads.collect()).to_string()
+}
+
+fn stats_json(stats: &Stats) -> String {
+    let logs = stats.logs.iter().map(|log| json!({ "log": &*log.log, "seq": log.seq, "digest": log.digest.to_string() }));
+    json!({
+        "changes": stats.change,
+        "logId": &*stats.log_id,
+        "logs": logs.collect::<Vec<_>>(),
+        "heads": stats.heads,
+        "dataBytes": stats.sizes.data,
+        "indexBytes": stats.sizes.index,
+        "pendingBytes": stats.pending,
+    })
+    .to_string()
+}

@@ -1,0 +1,347 @@
+//! How acknowledgements, events and rows lie in the buffers that JavaScript hands in or gets. The other end is
+//! lib/packed.js; change both together.
+//!
+//! Numbers are little-endian; `f64` where JavaScript wants a number beyond 2^32. All offsets count from the start of
+//! the pack, which is a multiple of 8, so that JavaScript reads through typed arrays.
+//!
+//! Acks: head `[u32 count][u32 keys][u32 used][u32 need]`, then per ack
+//! `[f64 change][f64 seq][u32 kind][u32 links][u32 value length][u32 log]` (32 bytes), then the hex keys of all nodes,
+//! then the hex of their links, then their values. Kinds: 0 a node, 1 a node whose only link is the node acknowledged
+//! before it (no link hex), 2 a run of `seq` emits that asked for no node, 3 an error (the value is `code\0message`).
+//!
+//! Events: head `[u32 count][u32 0][u32 used][u32 need]`, then per event
+//! `[f64 change][u32 listener number][u32 payload length][u32 encoding][u32 0]` (24 bytes), then the payloads.
+//!
+//! Rows: head `[u32 count][u32 done][f64 next]`, then per row
+//! `[f64 change][f64 seq][f64 time][u32 name][u32 log][u32 name length][u32 body length][u32 encoding][u32 links]`
+//! `[u32 identity length + 1][u32 signature length + 1]` (56 bytes), then per row: key hex, links hex, name (only without a
+//! number), body, identity, signature. `time` is NaN where the event has none. A body is the payload, or the whole value
+//! when that was asked for or the value is no event container (`name length` is then [`NOT_AN_EVENT`]).
+//!
+//! `need` is not 0 when nothing fitted: the bytes that the first one takes.
+
+use std::collections::VecDeque;
+
+use super::names::{Interest, Texts, UNNUMBERED};
+use crate::event;
+use crate::hyperlog::Ack;
+use crate::node::{Change, Key, Node};
+use crate::store::Row;
+
+const HEAD: usize = 16;
+const ACK: usize = 32;
+const EVENT: usize = 24;
+const ROW: usize = 56;
+
+const KIND_NODE: u32 = 0;
+const KIND_NEXT_NODE: u32 = 1;
+const KIND_RUN: u32 = 2;
+const KIND_ERROR: u32 = 3;
+
+/// In a row's name length: the value is no event container.
+pub const NOT_AN_EVENT: u32 = u32::MAX;
+
+/// Rows with the whole value for a body.
+pub const WHOLE_VALUES: u32 = 1;
+
+/// Writes numbers and bytes into a buffer that was checked to be large enough; what does not fit is dropped.
+struct Sheet<'a>(&'a mut [u8]);
+
+impl Sheet<'_> {
+    fn put(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(place) = self.0.get_mut(at..at + bytes.len()) {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    fn put_u32(&mut self, at: usize, value: usize) {
+        self.put(at, &u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Changes, seqs and milliseconds stay below 2^53.
+    fn put_f64(&mut self, at: usize, value: u64) {
+        self.put(at, &(value as f64).to_le_bytes());
+    }
+}
+
+/// The answer to one ack, borrowed.
+enum Item<'a> {
+    Node { node: &'a Node, follows: bool },
+    Run(u64),
+    Error(String),
+}
+
+/// Packs acks from the front of `acks` into `out`, as many as fit, and removes them.
+///
+/// `last` is the node acknowledged before; the next one usually links to just that.
+pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, last: &mut Option<Key>) {
+    let room = out.len();
+    let (mut items, mut taken) = (Vec::with_capacity(acks.len()), 0);
+    let (mut keys, mut links, mut values, mut need) = (0, 0, 0, 0);
+    let mut previous = *last;
+    for ack in acks.iter() {
+        let (item, key, more_links, value) = match &ack.result {
+            Ok(Some(node)) => {
+                let follows = matches!((node.links.as_slice(), previous), ([link], Some(before)) if *link == before);
+                let more_links = if follows { 0 } else { node.links.len() };
+                previous = Some(node.key);
+                (Item::Node { node, follows }, 1, more_links, node.value.len())
+            }
+            Ok(None) => {
+                if let Some(Item::Run(count)) = items.last_mut() {
+                    *count += 1;
+                    taken += 1;
+                    continue;
+                }
+                (Item::Run(1), 0, 0, 0)
+            }
+            Err(error) => {
+                let text = format!("{}\0{error}", error.code());
+                let len = text.len();
+                (Item::Error(text), 0, 0, len)
+            }
+        };
+        let size = HEAD
+            + ACK * (items.len() + 1)
+            + Key::HEX_LEN * (keys + key + links + more_links)
+            + (values + value).next_multiple_of(8);
+        if size > room {
+            need = size;
+            break;
+        }
+        items.push(item);
+        taken += 1;
+        (keys, links, values) = (keys + key, links + more_links, values + value);
+    }
+    let mut sheet = Sheet(out);
+    let mut key_at = HEAD + ACK * items.len();
+    let mut link_at = key_at + Key::HEX_LEN * keys;
+    let mut value_at = link_at + Key::HEX_LEN * links;
+    sheet.put_u32(0, items.len());
+    sheet.put_u32(4, keys);
+    sheet.put_u32(8, (value_at + values).next_multiple_of(8));
+    sheet.put_u32(12, if items.is_empty() { need } else { 0 });
+    for (index, item) in items.iter().enumerate() {
+        let at = HEAD + ACK * index;
+        let (kind, change, seq, link_count, value, log) = match item {
+            Item::Node { node, follows } => {
+                sheet.put(key_at, &node.key.to_hex());
+                key_at += Key::HEX_LEN;
+                if !*follows {
+                    for link in &node.links {
+                        sheet.put(link_at, &link.to_hex());
+                        link_at += Key::HEX_LEN;
+                    }
+                }
+                *last = Some(node.key);
+                let kind = if *follows { KIND_NEXT_NODE } else { KIND_NODE };
+                (kind, node.change, node.seq, node.links.len(), &node.value[..], logs.number(&node.log))
+            }
+            Item::Run(count) => (KIND_RUN, 0, *count, 0, &[][..], None),
+            Item::Error(text) => (KIND_ERROR, 0, 0, 0, text.as_bytes(), None),
+        };
+        sheet.put_f64(at, change);
+        sheet.put_f64(at + 8, seq);
+        sheet.put_u32(at + 16, kind as usize);
+        sheet.put_u32(at + 20, link_count);
+        sheet.put_u32(at + 24, value.len());
+        sheet.put_u32(at + 28, log.unwrap_or(UNNUMBERED) as usize);
+        sheet.put(value_at, value);
+        value_at += value.len();
+    }
+    acks.drain(..taken);
+}
+
+/// Packs those of `rows` that come after `after` and have listeners into `out`, as many as fit. Returns their number.
+pub fn pack_events<'a>(
+    rows: impl Iterator<Item = &'a Row>,
+    after: Change,
+    out: &mut [u8],
+    interest: &Interest,
+) -> usize {
+    let room = out.len();
+    let mut items = Vec::new();
+    let (mut payloads, mut need) = (0, 0);
+    for row in rows.filter(|row| row.at.change > after) {
+        // What is no event container cannot be for anybody here.
+        let Ok(event) = event::decode(&row.node.value) else { continue };
+        let Some(number) = interest.number(&event.name) else { continue };
+        let size = HEAD + EVENT * (items.len() + 1) + (payloads + event.payload.len()).next_multiple_of(8);
+        if size > room {
+            need = size;
+            break;
+        }
+        payloads += event.payload.len();
+        items.push((row.at.change, number, event));
+    }
+    let mut sheet = Sheet(out);
+    let mut payload_at = HEAD + EVENT * items.len();
+    sheet.put_u32(0, items.len());
+    sheet.put_u32(4, 0);
+    sheet.put_u32(8, (payload_at + payloads).next_multiple_of(8));
+    sheet.put_u32(12, if items.is_empty() { need } else { 0 });
+    for (index, (change, number, event)) in items.iter().enumerate() {
+        let at = HEAD + EVENT * index;
+        sheet.put_f64(at, *change);
+        sheet.put_u32(at + 8, *number as usize);
+        sheet.put_u32(at + 12, event.payload.len());
+        sheet.put_u32(at + 16, usize::try_from(event.encoding.mark()).unwrap_or(usize::MAX));
+        sheet.put(payload_at, event.payload);
+        payload_at += event.payload.len();
+    }
+    items.len()
+}
+
+/// Packs rows for a reader. `wants` is 0 or [`WHOLE_VALUES`].
+#[must_use]
+pub fn pack_rows(
+    rows: &[Row],
+    next: Change,
+    done: bool,
+    wants: u32,
+    names: &mut Texts,
+    logs: &mut Texts,
+) -> Vec<u8> {
+    let mut heads = vec![0; HEAD + ROW * rows.len()];
+    let mut bodies = Vec::with_capacity(rows.iter().map(|row| row.node.value.len() + 2 * Key::HEX_LEN).sum());
+    let mut sheet = Sheet(&mut heads);
+    sheet.put_u32(0, rows.len());
+    sheet.put_u32(4, usize::from(done));
+    sheet.put_f64(8, next);
+    for (index, row) in rows.iter().enumerate() {
+        let at = HEAD + ROW * index;
+        let node = &row.node;
+        let event = event::decode(&node.value);
+        let (name, spelled, time, encoding) = match &event {
+            Ok(event) => {
+                let number = names.number(&event.name);
+                let spelled = if number.is_none() { event.name.as_bytes() } else { &[] };
+                (number.unwrap_or(UNNUMBERED), spelled, event.time, event.encoding.mark())
+            }
+            Err(_) => (UNNUMBERED, &[][..], None, 0),
+        };
+        let body = match &event {
+            Ok(event) if wants & WHOLE_VALUES == 0 => event.payload,
+            _ => &node.value[..],
+        };
+        sheet.put_f64(at, row.at.change);
+        sheet.put_f64(at + 8, row.seq);
+        match time {
+            Some(time) => sheet.put_f64(at + 16, time),
+            None => sheet.put(at + 16, &f64::NAN.to_le_bytes()),
+        }
+        sheet.put_u32(at + 24, name as usize);
+        sheet.put_u32(at + 28, logs.number(&row.log).unwrap_or(UNNUMBERED) as usize);
+        sheet.put_u32(at + 32, if event.is_err() { NOT_AN_EVENT as usize } else { spelled.len() });
+        sheet.put_u32(at + 36, body.len());
+        sheet.put_u32(at + 40, usize::try_from(encoding).unwrap_or(usize::MAX));
+        sheet.put_u32(at + 44, node.links.len());
+        bodies.extend_from_slice(&node.key.to_hex());
+        node.links.iter().for_each(|link| bodies.extend_from_slice(&link.to_hex()));
+        bodies.extend_from_slice(spelled);
+        bodies.extend_from_slice(body);
+        let signed = node.signed.as_deref();
+        let extras = [signed.and_then(|signed| signed.identity.as_ref()), signed.and_then(|signed| signed.signature.as_ref())];
+        for (extra, slot) in extras.into_iter().zip([at + 48, at + 52]) {
+            if let Some(bytes) = extra {
+                sheet.put_u32(slot, bytes.len() + 1);
+                bodies.extend_from_slice(bytes);
+            }
+        }
+    }
+    heads.append(&mut bodies);
+    heads
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::*;
+    use crate::error::Error;
+    use crate::event::{encode, Encoding, ID_LEN};
+    use crate::node::{key_of, Links};
+    use crate::store::Position;
+
+    fn row(change: u64, name: &str, payload: &[u8], links: &[Key]) -> Row {
+        let mut value = BytesMut::new();
+        encode(&mut value, name, payload, &[1; ID_LEN], 5, Encoding::V1);
+        let value = value.freeze();
+        let node = Node {
+            key: key_of(links, &value),
+            change,
+            log: "a".into(),
+            seq: change,
+            links: Links::from_slice(links),
+            value,
+            signed: None,
+        };
+        Row { at: Position::of(change), log: node.log.clone(), seq: change, node }
+    }
+
+    fn u32_at(bytes: &[u8], at: usize) -> u32 {
+        u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+    }
+
+    #[test]
+    fn acks_that_do_not_fit_stay_for_the_next_pack() {
+        let first = row(1, "x", b"1", &[]).node;
+        let second = row(2, "x", b"2", &[first.key]).node;
+        let mut acks: VecDeque<Ack> = [first, second]
+            .map(|node| Ack { change: node.change, result: Ok(Some(node)) })
+            .into_iter()
+            .chain([
+                Ack { change: 3, result: Ok(None) },
+                Ack { change: 4, result: Ok(None) },
+                Ack { change: 0, result: Err(Error::Closed("now")) },
+            ])
+            .collect();
+        let (mut logs, mut last) = (Texts::default(), None);
+        let mut out = [0; 8];
+        pack_acks(&mut acks, &mut out, &mut logs, &mut last);
+        assert_eq!(acks.len(), 5);
+        let mut out = [0; 16 + 32 + 64 + 40];
+        pack_acks(&mut acks, &mut out, &mut logs, &mut last);
+        assert_eq!((u32_at(&out, 0), u32_at(&out, 16 + 16), acks.len()), (1, KIND_NODE, 4));
+        let mut out = [0; 4096];
+        pack_acks(&mut acks, &mut out, &mut logs, &mut last);
+        assert_eq!((u32_at(&out, 0), acks.len()), (3, 0));
+        let kinds = [0, 1, 2].map(|index| u32_at(&out, 16 + 32 * index + 16));
+        assert_eq!(kinds, [KIND_NEXT_NODE, KIND_RUN, KIND_ERROR]);
+        assert_eq!(u32_at(&out, 8) % 8, 0);
+    }
+
+    #[test]
+    fn a_value_larger_than_the_buffer_says_what_it_needs() {
+        let node = row(1, "x", &[0; 5000], &[]).node;
+        let mut acks = VecDeque::from([Ack { change: 1, result: Ok(Some(node)) }]);
+        let mut out = vec![0; 1000];
+        pack_acks(&mut acks, &mut out, &mut Texts::default(), &mut None);
+        let need = u32_at(&out, 12) as usize;
+        assert!(need > 5000 && acks.len() == 1);
+        let mut out = vec![0; need];
+        pack_acks(&mut acks, &mut out, &mut Texts::default(), &mut None);
+        assert_eq!((u32_at(&out, 0), u32_at(&out, 8) as usize, acks.len()), (1, need, 0));
+    }
+
+    #[test]
+    fn events_without_listeners_are_left_out() {
+        let rows = [row(1, "a", b"one", &[]), row(2, "b", b"two", &[]), row(3, "a", b"three", &[])];
+        let mut interest = Interest::default();
+        interest.set("a", Some(7));
+        let mut out = [0; 256];
+        assert_eq!(pack_events(rows.iter(), 0, &mut out, &interest), 2);
+        assert_eq!((u32_at(&out, 16 + 8), u32_at(&out, 16 + 12), u32_at(&out, 40 + 12)), (7, 3, 5));
+        assert_eq!(&out[64..72], b"onethree");
+        assert_eq!(pack_events(rows.iter(), 1, &mut out, &interest), 1);
+    }
+
+    #[test]
+    fn rows_carry_values_that_are_no_events_whole() {
+        let mut odd = row(1, "a", b"", &[]);
+        odd.node.value = Bytes::from_static(b"\xff\xff");
+        let packed = pack_rows(&[odd], 1, true, 0, &mut Texts::default(), &mut Texts::default());
+        assert_eq!((u32_at(&packed, 0), u32_at(&packed, 4), u32_at(&packed, 16 + 32)), (1, 1, NOT_AN_EVENT));
+        assert_eq!(&packed[packed.len() - 2..], b"\xff\xff");
+    }
+}
