@@ -1,21 +1,42 @@
 'use strict'
 
-const { getSystemErrorName } = require('node:util')
+const { getSystemErrorMap } = require('node:util')
 
 const { coded } = require('./errors')
 
 /**
- * A failure of the network as Node itself would report it: `err.code` is the system's (`ECONNREFUSED`, `EADDRINUSE`) where
- * there is one, as 1.x users expect.
- *
- * @param {string} code the core's
- * @param {string} message the core's; names the system's error as `(os error N)`
+ * Failures of the network worded as Node words them, which 1.x passed on: `err.code` is the system's (`ECONNREFUSED`,
+ * `EADDRINUSE`) where there is one. The core's error, with more detail, is the cause.
  */
-function networkFailure (code, message) {
-  const number = /\(os error (\d+)\)/.exec(message)
-  if (number !== null) return coded(getSystemErrorName(-Number(number[1])), message)
-  if (/failed to lookup address|name or service not known|no address/i.test(message)) return coded('ENOTFOUND', message)
-  return coded(code, message)
+
+const WORDS = new Map(Array.from(getSystemErrorMap().values()))
+
+/** What a link, or the attempt to get one, ended with. */
+function linkFailure (code, message, key) {
+  const system = systemCode(message)
+  if (code !== 'ERR_HYPER_CONNECT') return coded(code, message)
+  if (/premature close/.test(message)) return coded(code, 'premature close')
+  if (system === undefined) return coded(code, message)
+  if (system === 'ENOTFOUND' || system === 'EAI_AGAIN') {
+    return explained(system, `getaddrinfo ${system} ${key.slice(0, key.lastIndexOf(':'))}`, message)
+  }
+  return explained(system, system === 'ECONNRESET' ? 'read ECONNRESET' : `connect ${system} ${key}`, message)
 }
 
-module.exports = { networkFailure }
+/** Why an address cannot be bound. */
+function listenFailure ({ code, message }, host, port) {
+  const system = systemCode(message)
+  if (system === undefined) return coded(code, message)
+  return explained(system, `listen ${system}: ${WORDS.get(system) ?? 'failed'} ${host ?? '::'}:${port}`, message)
+}
+
+function explained (code, message, cause) {
+  return Object.assign(coded(code, message), { cause: new Error(cause) })
+}
+
+/** The core ends its reasons with the system's name in parentheses. */
+function systemCode (message) {
+  return /\((E[A-Z_0-9]+)\)/.exec(message)?.[1]
+}
+
+module.exports = { linkFailure, listenFailure }

@@ -34,9 +34,9 @@ class Parts {
     this.emitter = emitter
     this.options = options
     const { path, port } = placeOf(native, db)
-    this.core = new native.Core(
-      { path, maxEventSize: options.maxEventSize, maxPending: options.maxPending, reconnectTimeout: options.reconnectTimeout },
-      () => this.loop.wake(), port)
+    const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
+    const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard: protobuf === 'standard' }
+    this.core = new native.Core(settings, () => this.loop.wake(), port)
     const slab = new Slab()
     const report = (error) => this.warn(error)
     this.requests = new Requests()

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events')
 
 const { checkPort, checkHost, knownPeers } = require('./address')
 const { closed, coded } = require('./errors')
-const { networkFailure } = require('./network-errors')
+const { linkFailure } = require('./network-errors')
 const { promised } = require('./promised')
 
 /** A link, as it stands in `_peers`. */
@@ -40,9 +40,8 @@ class Peers {
     this.parts = parts
     /** Dials until they are given up or closed: key to `{ host, port, callbacks }`. */
     this.dials = new Map()
-    /** Inbound links: the native half's key to 1.x's counter. */
-    this.inbound = new Map()
-    this.counter = 0
+    /** Keys of inbound links: counters, as in 1.x. */
+    this.inbound = new Set()
   }
 
   /** How many links and pending dials hold the process. */
@@ -107,7 +106,7 @@ class Peers {
   /** Notices of the network. */
   hear ({ kind, text: key, code, message }) {
     if (this.parts.closing) return
-    const error = code === undefined ? undefined : networkFailure(code, message)
+    const error = code === undefined ? undefined : linkFailure(code, message, key)
     switch (kind) {
       case 'inbound': return this.onInbound(key)
       case 'inboundGone': return this.onInboundGone(key, error)
@@ -117,18 +116,17 @@ class Peers {
     }
   }
 
-  onInbound (native) {
+  onInbound (key) {
     const { emitter, core } = this.parts
+    this.inbound.add(key)
+    emitter._peers[key] = new Peer(key, 'in', () => core.dropLink(key))
     emitter.status.emit('peerConnected')
-    const key = String(this.counter++)
-    this.inbound.set(native, key)
-    emitter._peers[key] = new Peer(key, 'in', () => core.dropLink(native))
   }
 
-  onInboundGone (native, error) {
+  onInboundGone (key, error) {
     const { emitter } = this.parts
-    delete emitter._peers[this.inbound.get(native)]
-    this.inbound.delete(native)
+    delete emitter._peers[key]
+    this.inbound.delete(key)
     if (error !== undefined) emitter.status.emit('peerError', error)
   }
 

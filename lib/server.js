@@ -5,7 +5,7 @@ const { isDeepStrictEqual } = require('node:util')
 
 const { checkPort } = require('./address')
 const { closed, coded } = require('./errors')
-const { networkFailure } = require('./network-errors')
+const { listenFailure } = require('./network-errors')
 const { promised } = require('./promised')
 
 /** Accepting peers, and telling the log where. */
@@ -48,7 +48,7 @@ class Server {
     identity.get((error, id) => {
       if (error) return done(error)
       requests.ask((ask) => core.askListen(ask, host, port), (error, answer) => {
-        if (error) return done(networkFailure(error.code, error.message))
+        if (error) return done(listenFailure(error, host, port))
         this.address = JSON.parse(answer.text)
         this.announce(id, host, (error) => error ? done(error) : done(null, { ...this.address }))
       })

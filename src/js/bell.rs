@@ -26,8 +26,11 @@ impl Doorbell {
     /// # Errors
     /// Node-API's, if it gives no threadsafe function.
     pub fn new(callback: &Function<'_, (), ()>) -> napi::Result<Self> {
-        let ring =
-            callback.build_threadsafe_function::<()>().callee_handled::<false>().weak::<true>().build_callback(|_| Ok(()))?;
+        let ring = callback
+            .build_threadsafe_function::<()>()
+            .callee_handled::<false>()
+            .weak::<true>()
+            .build_callback(|_| Ok(()))?;
         Ok(Doorbell { ring: Mutex::new(Some(ring)), rung: AtomicBool::new(false) })
     }
 

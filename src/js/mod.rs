@@ -26,10 +26,10 @@ use self::bell::Doorbell;
 use self::error::{internal, thrown, Result};
 use self::names::{Interest, Texts};
 use self::notice::{JsNotice, Tables};
-use crate::emitter::{Bell, Emitter, Request, Source};
+use crate::emitter::{Bell, Emitter, Options, Request, Source};
 use crate::error::Error;
 use crate::event::Encoding;
-use crate::hyperlog::{Ack, Append, LogOptions};
+use crate::hyperlog::{Ack, Append};
 use crate::node::{Change, Key};
 use crate::store::memory::MemoryStore;
 use crate::store::{Meta, ReadLimit, Row};
@@ -61,6 +61,10 @@ pub struct CoreOptions {
     pub max_event_size: Option<f64>,
     /// Bytes of unacknowledged emits.
     pub max_pending: Option<f64>,
+    /// Pause before the first redial of a peer, in milliseconds.
+    pub reconnect_timeout: Option<f64>,
+    /// The schema's events are written in standard protobuf.
+    pub standard: bool,
 }
 
 /// What has been taken from the core and not yet handed to JavaScript, and the tables both ends share.
@@ -93,7 +97,7 @@ impl Core {
     pub fn new(env: Env, options: CoreOptions, bell: Function<'_, (), ()>) -> Result<Self> {
         let bell = Arc::new(Doorbell::new(&bell).map_err(|error| internal(&error))?);
         let ringer: Arc<dyn Bell> = bell.clone();
-        let emitter = Emitter::open(source(&options), log_options(&options), ringer).map_err(|error| thrown(&error))?;
+        let emitter = Emitter::open(source(&options), settings(&options), ringer).map_err(|error| thrown(&error))?;
         let leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell));
         // After the threadsafe function was created, so that this runs before that is torn down.
         env.add_env_cleanup_hook(leaving, |(emitter, bell)| {
@@ -277,6 +281,24 @@ impl Core {
         self.emitter.request(id, Request::Verify);
     }
 
+    /// Accepts peers on a port of a host, or of all addresses; the answer is the address bound.
+    #[napi(catch_unwind)]
+    pub fn ask_listen(&self, id: u32, host: Option<String>, port: u16) {
+        self.emitter.request(id, Request::Listen { host, port });
+    }
+
+    /// Dials a peer and keeps the link up; network notices tell how that goes, the last one is `gaveUp`.
+    #[napi(catch_unwind)]
+    pub fn connect(&self, host: String, port: u16, known: bool) {
+        self.emitter.connect(host, port, known);
+    }
+
+    /// Ends a link abruptly; one that was dialled is dialled again.
+    #[napi(catch_unwind)]
+    pub fn drop_link(&self, key: String) {
+        self.emitter.drop_link(&key);
+    }
+
     /// Finishes what waits and closes the store.
     #[napi(catch_unwind)]
     pub fn close(&self, id: u32) {
@@ -308,18 +330,22 @@ fn source(options: &CoreOptions) -> Source {
         None => Source::Immediate(Arc::new(MemoryStore::new())),
         Some(path) => {
             let path = PathBuf::from(path);
-            Source::Opening(Box::new(move |_| Err(Error::NotAStore { path: path.display().to_string(), detail: String::new() })))
+            Source::Opening(Box::new(move |_| {
+                Err(Error::NotAStore { path: path.display().to_string(), detail: String::new() })
+            }))
         }
     }
 }
 
-fn log_options(options: &CoreOptions) -> LogOptions {
-    let default = LogOptions::default();
-    LogOptions {
-        max_event_size: options.max_event_size.map_or(default.max_event_size, size),
-        max_pending: options.max_pending.map_or(default.max_pending, size),
-        ..default
-    }
+fn settings(options: &CoreOptions) -> Options {
+    let mut settings = Options::default();
+    settings.log.max_event_size = options.max_event_size.map_or(settings.log.max_event_size, size);
+    // Peers may allow a little more than we do.
+    settings.log.max_incoming_size = settings.log.max_incoming_size.max(settings.log.max_event_size);
+    settings.log.max_pending = options.max_pending.map_or(settings.log.max_pending, size);
+    settings.net.reconnect_timeout_ms = options.reconnect_timeout.map_or(settings.net.reconnect_timeout_ms, change);
+    settings.net.standard = options.standard;
+    settings
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, which is what is meant.

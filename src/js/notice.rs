@@ -1,5 +1,7 @@
 //! Notices as plain objects for JavaScript.
 
+use std::net::SocketAddr;
+
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use serde_json::json;
@@ -8,6 +10,7 @@ use super::names::Texts;
 use super::packed::pack_rows;
 use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
+use crate::net::{Dialect, Direction, NetEvent, PeerInfo, Stage};
 use crate::node::Node;
 use crate::store::{Located, Position, Row};
 
@@ -74,6 +77,7 @@ impl JsNotice {
             }
             Notice::LogIdChanged(log) => JsNotice::of("logId").with_text(&*log),
             Notice::Report(error) => JsNotice::of("report").failing(&error),
+            Notice::Net(event) => JsNotice::from_network(event),
             Notice::Answer { id, result } => {
                 let answer = JsNotice { id: Some(id), ..JsNotice::of("answer") };
                 let wants = wants(id);
@@ -85,12 +89,33 @@ impl JsNotice {
         }
     }
 
+    fn from_network(event: NetEvent) -> Self {
+        match event {
+            NetEvent::Inbound { key } => JsNotice::of("inbound").with_text(key),
+            NetEvent::InboundGone { key, error } => {
+                let gone = JsNotice::of("inboundGone").with_text(key);
+                error.iter().fold(gone, |gone, error| gone.failing(error))
+            }
+            NetEvent::Connected { key } => JsNotice::of("connected").with_text(key),
+            NetEvent::ConnectionError { key, error, will_retry_in_ms } => {
+                let failed = JsNotice::of("connectionError").with_text(key).failing(&error);
+                will_retry_in_ms.into_iter().fold(failed, JsNotice::with_number)
+            }
+            NetEvent::GaveUp { key, error } => JsNotice::of("gaveUp").with_text(key).failing(&error),
+            NetEvent::Report { key, error } => {
+                let report = JsNotice::of("report").failing(&error);
+                key.into_iter().fold(report, JsNotice::with_text)
+            }
+        }
+    }
+
     fn replying(self, reply: Reply, wants: u32, tables: &mut Tables<'_>) -> Self {
         match reply {
             Reply::Done | Reply::Node(None) | Reply::Fact(None) => self,
             Reply::Node(Some(node)) => self.with_rows(&[row_of(*node)], 0, true, wants, tables),
             Reply::Fact(Some(fact)) => self.with_text(String::from_utf8_lossy(&fact)),
             Reply::Rows { rows, next, done } => self.with_rows(&rows, next, done, wants, tables),
+            Reply::Listening(address) => self.with_text(address_json(address)),
             Reply::Change(change) | Reply::Imported(change) => self.with_number(change),
             Reply::Heads(heads) => self.with_text(heads_json(&heads)),
             Reply::Digest(digest) => self.with_text(digest.to_string()),
@@ -107,19 +132,26 @@ impl JsNotice {
     }
 }
 
+/// An address as Node's `server.address()` gives it.
+fn address_json(address: SocketAddr) -> String {
+    let family = if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    json!({ "address": address.ip().to_string(), "family": family, "port": address.port() }).to_string()
+}
+
 fn row_of(node: Node) -> Row {
     Row { at: Position::of(node.change), log: node.log.clone(), seq: node.seq, node }
 }
 
 fn heads_json(heads: &[Located]) -> String {
-    let heads = heads.iter().map(|head| {
-        json!({ "change": head.change, "key": head.key.to_string(), "log": &*head.log, "seq": head.seq })
-    });
+    let heads = heads
+        .iter()
+        .map(|head| json!({ "change": head.change, "key": head.key.to_string(), "log": &*head.log, "seq": head.seq }));
     serde_json::Value::Array(heads.collect()).to_string()
 }
 
 fn stats_json(stats: &Stats) -> String {
-    let logs = stats.logs.iter().map(|log| json!({ "log": &*log.log, "seq": log.seq, "digest": log.digest.to_string() }));
+    let logs =
+        stats.logs.iter().map(|log| json!({ "log": &*log.log, "seq": log.seq, "digest": log.digest.to_string() }));
     json!({
         "changes": stats.change,
         "logId": &*stats.log_id,
@@ -128,6 +160,30 @@ fn stats_json(stats: &Stats) -> String {
         "dataBytes": stats.sizes.data,
         "indexBytes": stats.sizes.index,
         "pendingBytes": stats.pending,
+        "peers": stats.peers.iter().map(peer_json).collect::<Vec<_>>(),
     })
     .to_string()
+}
+
+fn peer_json(peer: &PeerInfo) -> serde_json::Value {
+    let counters = &peer.counters;
+    json!({
+        "key": peer.key,
+        "direction": match peer.direction { Direction::Inbound => "in", Direction::Outbound => "out" },
+        "protocol": match peer.dialect { Dialect::Unknown => None, Dialect::V1 => Some("1.x"), Dialect::V2 => Some("2.x") },
+        "state": match peer.stage {
+            Stage::Connecting => "connecting",
+            Stage::Waiting => "waiting",
+            Stage::Handshake => "handshake",
+            Stage::Sync => "sync",
+            Stage::Live => "live",
+        },
+        "bytesIn": counters.bytes_in,
+        "bytesOut": counters.bytes_out,
+        "framesIn": counters.frames_in,
+        "framesOut": counters.frames_out,
+        "added": counters.added,
+        "known": counters.known,
+        "parked": counters.parked,
+    })
 }

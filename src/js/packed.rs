@@ -194,14 +194,7 @@ pub fn pack_events<'a>(
 
 /// Packs rows for a reader. `wants` is 0 or [`WHOLE_VALUES`].
 #[must_use]
-pub fn pack_rows(
-    rows: &[Row],
-    next: Change,
-    done: bool,
-    wants: u32,
-    names: &mut Texts,
-    logs: &mut Texts,
-) -> Vec<u8> {
+pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut Texts, logs: &mut Texts) -> Vec<u8> {
     let mut heads = vec![0; HEAD + ROW * rows.len()];
     let mut bodies = Vec::with_capacity(rows.iter().map(|row| row.node.value.len() + 2 * Key::HEX_LEN).sum());
     let mut sheet = Sheet(&mut heads);
@@ -241,7 +234,8 @@ pub fn pack_rows(
         bodies.extend_from_slice(spelled);
         bodies.extend_from_slice(body);
         let signed = node.signed.as_deref();
-        let extras = [signed.and_then(|signed| signed.identity.as_ref()), signed.and_then(|signed| signed.signature.as_ref())];
+        let extras =
+            [signed.and_then(|signed| signed.identity.as_ref()), signed.and_then(|signed| signed.signature.as_ref())];
         for (extra, slot) in extras.into_iter().zip([at + 48, at + 52]) {
             if let Some(bytes) = extra {
                 sheet.put_u32(slot, bytes.len() + 1);
