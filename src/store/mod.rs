@@ -4,6 +4,7 @@
 //! passes `conformance`.
 
 pub mod conformance;
+pub mod embedded;
 pub mod level;
 pub mod memory;
 mod order;

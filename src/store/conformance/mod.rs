@@ -2,7 +2,14 @@
 //!
 //! It is compiled into the library, without dependencies of its own, so that stores outside this crate can run it
 //! too. It panics on the first difference.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)] // a test suite, no bytes from outside
+// A test suite: it panics by design, and its numbers are small.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
 
 mod cases;
 mod model;

@@ -1,0 +1,88 @@
+//! Verification of everything: every group, every record, and the index against what it should say.
+
+use super::chunk::Chunk;
+use super::core::Core;
+use super::groups::{Groups, Step};
+use super::index::Fault;
+use super::layout::{Place, HEADER_LEN};
+use super::state::State;
+use crate::error::Result;
+use crate::store::{Position, Progress};
+
+/// Bytes between two reports of progress.
+const REPORT: u64 = 4 << 20;
+
+/// Replays the log from its first byte, and compares index and state with the outcome.
+pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
+    let (end, expected, firsts, next) = {
+        let view = core.view.read();
+        let view = view.open()?;
+        // The tail's first place ends the last indexed chunk.
+        let next = view.tail().last().map_or(Position::START, |chunk| chunk.before.0);
+        (view.end, view.state.clone(), view.firsts.clone(), next)
+    };
+    let mut state = State::default();
+    let mut chunk = Chunk::new(0, (Position::START, state.last));
+    // The last place of the chunk at hand, if it is indexed.
+    let last_of = |number: u32| -> Option<Position> {
+        let number = number as usize;
+        (number < firsts.len()).then(|| firsts.get(number + 1).copied().unwrap_or(next))
+    };
+    let (mut done, mut reported) = (0_u64, 0_u64);
+    for number in 1..=end.segment {
+        let segment = core.segments.get(number)?;
+        let limit = if number < end.segment { core.segments.sealed_end(&segment)? } else { end.offset };
+        let mut groups = Groups::new(segment.clone(), limit);
+        if segment.header.base != state.end {
+            return Err(segment.damaged(0, "the header continues another log"));
+        }
+        let mut at = HEADER_LEN;
+        while at < limit {
+            let group = match groups.at(at)? {
+                Step::Group(group) if group.header.base == state.end => group,
+                Step::Group(_) => return Err(segment.damaged(at, "the group does not continue the log")),
+                Step::Bad(why) => return Err(segment.damaged(at, why)),
+            };
+            group.records(&segment, |record, place, len| {
+                let added = state.apply(record).map_err(|detail| segment.damaged(place.offset, detail))?;
+                if let (Some(added), Some(last)) = (added, last_of(chunk.number)) {
+                    chunk.push(&added, place, len);
+                    if added.at == last {
+                        compare(core, &chunk)?;
+                        chunk = Chunk::new(chunk.number + 1, chunk.end());
+                    }
+                }
+                Ok(())
+            })?;
+            done += group.end - at;
+            at = group.end;
+            if done - reported >= REPORT {
+                reported = done;
+                progress(done, done.max(remaining(core, Place { segment: number, offset: at }, end)? + done));
+            }
+        }
+    }
+    if state != expected {
+        return Err(core.faulty(&Fault("its checkpoint differs from the log".to_owned())));
+    }
+    Ok(())
+}
+
+/// Bytes from `at` to `end`.
+fn remaining(core: &Core, at: Place, end: Place) -> Result<u64> {
+    let mut bytes = 0;
+    for number in at.segment..=end.segment {
+        let segment = core.segments.get(number)?;
+        bytes += if number < end.segment { core.segments.sealed_end(&segment)? } else { end.offset };
+    }
+    Ok(bytes.saturating_sub(at.offset))
+}
+
+fn compare(core: &Core, chunk: &Chunk) -> Result<()> {
+    for (key, value) in chunk.encode() {
+        if !core.index.holds(&key, &value).map_err(|fault| core.faulty(&fault))? {
+            return Err(core.faulty(&Fault(format!("key {key:02x?} differs from the log"))));
+        }
+    }
+    Ok(())
+}

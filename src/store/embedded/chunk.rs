@@ -1,0 +1,211 @@
+//! A run of rows with everything needed to find them: in memory while it grows, then written to the index.
+
+use std::collections::HashMap;
+
+use super::index_keys::{self as keys, hash_of, PIECES};
+use super::layout::Place;
+use super::state::Added;
+use super::table::EntryAt;
+use crate::node::{Change, Digest, Key, Seq};
+use crate::store::Position;
+
+/// Rows of a chunk at the most: a row's number in its chunk takes two bytes in the index.
+pub(super) const MAX_ROWS: usize = 1 << 16;
+
+/// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
+pub(super) const DIGEST_STEP: usize = 1024;
+
+/// Rows between two places that the index names: reading one row reads some 4 KB of small events.
+pub(super) const SPARSE_STEP: usize = 32;
+
+/// One row of a chunk.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ChunkRow {
+    pub(super) at: Position,
+    pub(super) place: Place,
+    pub(super) entry: EntryAt,
+}
+
+/// Where a scan may begin: the place of a record, and what came before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Start {
+    pub(super) place: Place,
+    pub(super) before: Before,
+}
+
+/// What a scan knows of the records before it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Before {
+    /// The last place, and the key of the node with its change.
+    Known(Position, Key),
+    /// Nothing, but the record is the node with this change; it only tells its key.
+    At(Change),
+}
+
+/// Entries of one stream in a chunk.
+#[derive(Debug, Default)]
+pub(super) struct StreamRows {
+    pub(super) first: Seq,
+    /// Row of each entry.
+    pub(super) rows: Vec<u32>,
+    /// Digest before the entries 0, `DIGEST_STEP`, 2 `DIGEST_STEP`…
+    pub(super) digests: Vec<Digest>,
+}
+
+/// Rows `number * …` onwards of the store, in order.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) number: u32,
+    /// The last place before the chunk, and the key of the node with its change.
+    pub(super) before: (Position, Key),
+    pub(super) rows: Vec<ChunkRow>,
+    pub(super) keys: Vec<Key>,
+    /// Open addressing over node rows: row + 1, 0 = free. A power of two, at most half full.
+    slots: Vec<u32>,
+    nodes: usize,
+    pub(super) streams: HashMap<u32, StreamRows>,
+    /// Bytes of records covered.
+    pub(super) bytes: u64,
+}
+
+impl Chunk {
+    pub(super) fn new(number: u32, before: (Position, Key)) -> Self {
+        Chunk {
+            number,
+            before,
+            rows: Vec::new(),
+            keys: Vec::new(),
+            slots: Vec::new(),
+            nodes: 0,
+            streams: HashMap::new(),
+            bytes: 0,
+        }
+    }
+
+    pub(super) fn push(&mut self, added: &Added, place: Place, bytes: u64) {
+        let row = self.rows.len();
+        self.rows.push(ChunkRow { at: added.at, place, entry: added.entry });
+        self.keys.push(added.key);
+        self.bytes += bytes;
+        let row = u32::try_from(row).unwrap_or(u32::MAX);
+        let stream = self.streams.entry(added.entry.stream).or_default();
+        if stream.rows.is_empty() {
+            stream.first = added.entry.seq;
+        }
+        if stream.rows.len().is_multiple_of(DIGEST_STEP) {
+            stream.digests.push(added.before);
+        }
+        stream.rows.push(row);
+        if added.at.duplicate == 0 {
+            if self.nodes * 2 >= self.slots.len() {
+                self.grow();
+            }
+            self.insert(row, &added.key);
+            self.nodes += 1;
+        }
+    }
+
+    fn grow(&mut self) {
+        self.slots = vec![0; (self.slots.len() * 2).max(64)];
+        for row in 0..self.rows.len() {
+            let node = self.rows.get(row).is_some_and(|row| row.at.duplicate == 0);
+            // The row being pushed is inserted by `push`.
+            if let (true, Some(key)) = (node && row + 1 < self.rows.len(), self.keys.get(row).copied()) {
+                self.insert(u32::try_from(row).unwrap_or(u32::MAX), &key);
+            }
+        }
+    }
+
+    fn insert(&mut self, row: u32, key: &Key) {
+        let mask = self.slots.len() - 1;
+        let mut at = slot_of(key) & mask;
+        while let Some(slot) = self.slots.get_mut(at) {
+            if *slot == 0 {
+                *slot = row + 1;
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Row of the node with this key.
+    pub(super) fn find(&self, key: &Key) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = slot_of(key) & mask;
+        loop {
+            let row = self.slots.get(at)?.checked_sub(1)? as usize;
+            if self.keys.get(row) == Some(key) {
+                return Some(row);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// Number of the first row behind `after`.
+    pub(super) fn after(&self, after: Position) -> usize {
+        self.rows.partition_point(|row| row.at <= after)
+    }
+
+    /// How to read this row.
+    pub(super) fn start(&self, row: usize) -> Option<Start> {
+        let place = self.rows.get(row)?.place;
+        let Some(before) = row.checked_sub(1) else {
+            return Some(Start { place, before: Before::Known(self.before.0, self.before.1) });
+        };
+        let at = self.rows.get(before)?.at;
+        // A duplicate is preceded by the node of its change, or that node is before the chunk.
+        let node = self.rows.partition_point(|row| row.at < Position::of(at.change));
+        let key = match self.rows.get(node) {
+            Some(found) if found.at == Position::of(at.change) => *self.keys.get(node)?,
+            _ => self.before.1,
+        };
+        Some(Start { place, before: Before::Known(at, key) })
+    }
+
+    /// The last place of the chunk, and the key of its change's node.
+    pub(super) fn end(&self) -> (Position, Key) {
+        let Some(last) = self.rows.last() else { return self.before };
+        let node = self.rows.partition_point(|row| row.at < Position::of(last.at.change));
+        match (self.rows.get(node), self.keys.get(node)) {
+            (Some(row), Some(key)) if row.at == Position::of(last.at.change) => (last.at, *key),
+            _ => (last.at, self.before.1),
+        }
+    }
+
+    /// Row of a stream's entry.
+    pub(super) fn entry(&self, entry: EntryAt) -> Option<usize> {
+        let rows = self.streams.get(&entry.stream)?;
+        let index = usize::try_from(entry.seq.checked_sub(rows.first)?).ok()?;
+        Some(*rows.rows.get(index)? as usize)
+    }
+
+    /// What the index keeps of this chunk, as keys and values.
+    pub(super) fn encode(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let mut out = vec![keys::chunk_entry(self)];
+        let mut pieces: Vec<Vec<(u32, u16)>> = vec![Vec::new(); PIECES];
+        for (number, (row, key)) in self.rows.iter().zip(&self.keys).enumerate() {
+            let (piece, hash) = hash_of(key);
+            if let (0, Some(piece)) = (row.at.duplicate, pieces.get_mut(piece)) {
+                piece.push((hash, u16::try_from(number).unwrap_or(u16::MAX)));
+            }
+        }
+        for (number, mut piece) in pieces.into_iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
+            piece.sort_unstable();
+            out.push(keys::hash_entry(self.number, number, &piece));
+        }
+        let mut streams: Vec<_> = self.streams.iter().collect();
+        streams.sort_unstable_by_key(|(stream, _)| **stream);
+        for (stream, rows) in streams {
+            for (index, (part, digest)) in rows.rows.chunks(DIGEST_STEP).zip(&rows.digests).enumerate() {
+                let first = rows.first + (index * DIGEST_STEP) as u64;
+                out.push(keys::log_entry(EntryAt { stream: *stream, seq: first }, self.number, *digest, part));
+            }
+        }
+        out
+    }
+}
+
+/// Keys are SHA-256: four of their bytes are hash enough for at most 65,536 rows.
+fn slot_of(key: &Key) -> usize {
+    key.0.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
+}

@@ -1,0 +1,260 @@
+//! What readers, the writer and the indexer share.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::chunk::{Chunk, MAX_ROWS};
+use super::filter::{Filter, COLUMNS};
+use super::groups::Mark;
+use super::index::{checkpoint_entries, slab_entries, Checkpoint, Fault, Index};
+use super::index_keys::hash_of;
+use super::layout::Place;
+use super::segments::Segments;
+use super::state::{Added, State};
+use crate::error::{Error, Result};
+use crate::store::Position;
+
+/// Chunks that wait for the index before commits wait for it too. Each is at most 5 MB of memory; the index takes
+/// some 20 ms for one, a disk longer to produce it.
+const MAX_WAITING: usize = 4;
+
+/// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
+const CHUNK_BYTES: u64 = 64 << 20;
+
+/// Name of the file that asks the next open to make a new index.
+pub(super) const REBUILD: &str = "rebuild-index";
+
+/// What is stored, as far as it is durable.
+pub(super) struct View {
+    pub(super) closed: bool,
+    pub(super) state: State,
+    /// Where the next group begins.
+    pub(super) end: Place,
+    /// The last place before each indexed chunk.
+    pub(super) firsts: Vec<Position>,
+    /// Complete chunks that the index does not have yet, oldest first.
+    pub(super) waiting: VecDeque<Arc<Chunk>>,
+    /// The growing chunk.
+    pub(super) active: Chunk,
+}
+
+impl View {
+    pub(super) fn new(checkpoint: Checkpoint) -> Self {
+        let before = (checkpoint.state.end, checkpoint.state.last);
+        let active = Chunk::new(u32::try_from(checkpoint.firsts.len()).unwrap_or(u32::MAX), before);
+        View {
+            closed: false,
+            state: checkpoint.state,
+            end: checkpoint.place,
+            firsts: checkpoint.firsts,
+            waiting: VecDeque::new(),
+            active,
+        }
+    }
+
+    /// Fails once the store is closed.
+    pub(super) fn open(&self) -> Result<&Self> {
+        if self.closed {
+            Err(Error::Closed("its store was closed"))
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Chunks in memory, newest first.
+    pub(super) fn tail(&self) -> impl Iterator<Item = &Chunk> {
+        std::iter::once(&self.active).chain(self.waiting.iter().rev().map(Arc::as_ref))
+    }
+}
+
+/// Where a chunk leaves the log, if it ends with a group: the end, that group, and the encoded state.
+#[derive(Clone)]
+struct Covered {
+    place: Place,
+    mark: Mark,
+    state: Vec<u8>,
+}
+
+/// A complete chunk on its way to the index.
+struct Job {
+    chunk: Arc<Chunk>,
+    covered: Option<Covered>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    stop: bool,
+    failed: Option<Fault>,
+}
+
+/// The parts of an open store that outlive a call.
+pub(super) struct Core {
+    pub(super) segments: Segments,
+    pub(super) index: Index,
+    pub(super) view: RwLock<View>,
+    /// Loaded when first needed.
+    filter: RwLock<Option<Filter>>,
+    /// Rows after which a chunk ends with the group at hand.
+    chunk_rows: usize,
+    queue: Mutex<Queue>,
+    /// Rung when a job comes, a job is done, or the indexer should stop.
+    bell: Condvar,
+}
+
+impl Core {
+    pub(super) fn new(segments: Segments, index: Index, checkpoint: Checkpoint, chunk_rows: usize) -> Self {
+        Core {
+            segments,
+            index,
+            view: RwLock::new(View::new(checkpoint)),
+            filter: RwLock::new(None),
+            chunk_rows: chunk_rows.clamp(1, MAX_ROWS),
+            queue: Mutex::new(Queue::default()),
+            bell: Condvar::new(),
+        }
+    }
+
+    /// Adds a durable row to the chunk at hand.
+    pub(super) fn add(&self, view: &mut View, added: &Added, place: Place, bytes: u64) {
+        if view.active.rows.len() >= MAX_ROWS {
+            self.seal(view, None);
+        }
+        view.active.push(added, place, bytes);
+    }
+
+    /// Ends a group: the chunk at hand is complete if it has enough rows.
+    pub(super) fn end_group(&self, view: &mut View, place: Place, mark: Mark) {
+        view.end = place;
+        if view.active.rows.len() >= self.chunk_rows || view.active.bytes >= CHUNK_BYTES {
+            let state = view.state.encode();
+            self.seal(view, Some(Covered { place, mark, state }));
+        }
+    }
+
+    /// Hands the chunk at hand to the indexer and begins the next.
+    fn seal(&self, view: &mut View, covered: Option<Covered>) {
+        let before = view.active.end();
+        let next = Chunk::new(view.active.number + 1, before);
+        let chunk = Arc::new(std::mem::replace(&mut view.active, next));
+        view.waiting.push_back(chunk.clone());
+        self.queue.lock().jobs.push_back(Job { chunk, covered });
+        self.bell.notify_all();
+    }
+
+    /// Waits until the index has caught up so far that another chunk may begin. Never with the view locked.
+    pub(super) fn admit(&self) -> Result<()> {
+        let mut queue = self.queue.lock();
+        while queue.jobs.len() >= MAX_WAITING && queue.failed.is_none() {
+            self.bell.wait(&mut queue);
+        }
+        match &queue.failed {
+            Some(fault) => Err(self.faulty(fault)),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until the index has everything it should.
+    pub(super) fn settle(&self) {
+        let mut queue = self.queue.lock();
+        while !queue.jobs.is_empty() && queue.failed.is_none() && !queue.stop {
+            self.bell.wait(&mut queue);
+        }
+    }
+
+    /// Tells the indexer to finish what waits and end.
+    pub(super) fn stop(&self) {
+        self.queue.lock().stop = true;
+        self.bell.notify_all();
+    }
+
+    /// The indexer's thread.
+    pub(super) fn run_indexer(&self) {
+        // Before anybody asks for an old key.
+        let loaded = self.with_filter(|_| ());
+        if let Err(error) = loaded {
+            self.queue.lock().failed.get_or_insert(Fault(error.to_string()));
+        }
+        loop {
+            let job = {
+                let mut queue = self.queue.lock();
+                while queue.jobs.is_empty() && !queue.stop {
+                    self.bell.wait(&mut queue);
+                }
+                if queue.failed.is_some() {
+                    self.bell.notify_all();
+                    return;
+                }
+                match queue.jobs.front() {
+                    Some(job) => Job { chunk: job.chunk.clone(), covered: job.covered.clone() },
+                    None => return,
+                }
+            };
+            let done = self.index_chunk(&job);
+            let mut queue = self.queue.lock();
+            match done {
+                Ok(()) => drop(queue.jobs.pop_front()),
+                // The chunk stays in memory, so reading goes on; commits are refused.
+                Err(fault) => queue.failed = Some(fault),
+            }
+            drop(queue);
+            self.bell.notify_all();
+        }
+    }
+
+    fn index_chunk(&self, job: &Job) -> std::result::Result<(), Fault> {
+        let Job { chunk, covered } = job;
+        let mut pairs = chunk.encode();
+        {
+            let mut filter = self.filter.write();
+            let filter = filter.get_or_insert_with(Filter::default);
+            for (row, key) in chunk.rows.iter().zip(&chunk.keys) {
+                if row.at.duplicate == 0 {
+                    let (piece, hash) = hash_of(key);
+                    filter.insert(chunk.number, piece, hash);
+                }
+            }
+            if (chunk.number + 1).is_multiple_of(COLUMNS) {
+                pairs.extend(slab_entries(filter, chunk.number / COLUMNS));
+            }
+        }
+        if let Some(Covered { place, mark, state }) = covered {
+            let mut firsts = self.view.read().firsts.clone();
+            firsts.push(chunk.before.0);
+            pairs.extend(checkpoint_entries(&self.segments.store, &firsts, *place, *mark, state));
+        }
+        self.index.write(pairs)?;
+        self.index.flush()?;
+        let mut view = self.view.write();
+        view.firsts.push(chunk.before.0);
+        view.waiting.pop_front();
+        Ok(())
+    }
+
+    /// Calls `call` with the filter of all indexed chunks.
+    pub(super) fn with_filter<T>(&self, call: impl FnOnce(&Filter) -> T) -> Result<T> {
+        if let Some(filter) = self.filter.read().as_ref() {
+            return Ok(call(filter));
+        }
+        let mut filter = self.filter.write();
+        if filter.is_none() {
+            let chunks = u32::try_from(self.view.read().firsts.len()).unwrap_or(u32::MAX);
+            *filter = Some(self.index.filter(chunks).map_err(|fault| self.faulty(&fault))?);
+        }
+        Ok(call(filter.get_or_insert_with(Filter::default)))
+    }
+
+    /// Turns a fault of the index into an error, and has the next open make a new one.
+    pub(super) fn faulty(&self, fault: &Fault) -> Error {
+        let path = self.segments.dir.join(REBUILD);
+        // If even that fails, the index is tried again as it is.
+        let _ = self.segments.disk.create(&path);
+        let place = self.segments.disk.index_dir(&self.segments.dir).display().to_string();
+        Error::Damaged {
+            place,
+            detail: format!("{} (the log is whole: its index is made anew at the next open)", fault.0),
+        }
+    }
+}

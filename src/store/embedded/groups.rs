@@ -1,0 +1,154 @@
+//! Going through a segment group by group, checking everything.
+
+use std::sync::Arc;
+
+use super::layout::{
+    group_frame, group_header, group_passes, Frame, GroupHeader, Place, Record, GROUP, GROUP_HEADER_LEN, MAX_GROUP_LEN,
+};
+use super::segments::Segment;
+use crate::error::Result;
+use crate::store::Position;
+
+/// Bytes read at a time.
+const READ: usize = 1 << 20;
+
+/// A group that passed its checksum.
+pub(super) struct Group {
+    pub(super) offset: u64,
+    pub(super) crc: u32,
+    pub(super) header: GroupHeader,
+    /// Offset behind it.
+    pub(super) end: u64,
+    /// Where in `body` the records begin.
+    records: usize,
+    body: Vec<u8>,
+}
+
+/// Which group a checkpoint was taken behind: enough to notice that it is about another log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Mark {
+    pub(super) offset: u64,
+    pub(super) crc: u32,
+}
+
+impl Group {
+    pub(super) fn mark(&self) -> Mark {
+        Mark { offset: self.offset, crc: self.crc }
+    }
+
+    /// Calls `each` with every record, its offset and its length.
+    pub(super) fn records(
+        &self,
+        segment: &Segment,
+        mut each: impl FnMut(Record<'_>, Place, u64) -> Result<()>,
+    ) -> Result<()> {
+        let mut at = self.records;
+        while at < self.body.len() {
+            let offset = self.offset + (GROUP_HEADER_LEN + at) as u64;
+            let bytes = self.body.get(at..).unwrap_or(&[]);
+            let frame = Frame::read(bytes);
+            let record = frame.and_then(|frame| Some((frame, frame.decode(bytes, segment.salt, offset)?)));
+            let (frame, record) = record.ok_or_else(|| segment.damaged(offset, "no record begins here"))?;
+            each(record, Place { segment: segment.number, offset }, frame.len() as u64)?;
+            at += frame.len();
+        }
+        Ok(())
+    }
+}
+
+/// What stands at an offset.
+pub(super) enum Step {
+    Group(Group),
+    /// Something that is no group; says what.
+    Bad(&'static str),
+}
+
+/// Reads groups of one segment.
+pub(super) struct Groups {
+    segment: Arc<Segment>,
+    /// Bytes from `at` on.
+    buffer: Vec<u8>,
+    base: u64,
+    end: u64,
+}
+
+impl Groups {
+    /// Groups before offset `end`.
+    pub(super) fn new(segment: Arc<Segment>, end: u64) -> Self {
+        Groups { segment, buffer: Vec::new(), base: 0, end }
+    }
+
+    /// `len` bytes at `at`, or what there is of them.
+    fn bytes(&mut self, at: u64, len: usize) -> Result<&[u8]> {
+        let have = (self.base + self.buffer.len() as u64).saturating_sub(at);
+        if at < self.base || have < len as u64 {
+            let left = usize::try_from(self.end.saturating_sub(at)).unwrap_or(usize::MAX);
+            self.buffer = self.segment.read(at, len.max(READ).min(left))?;
+            self.base = at;
+        }
+        let from = usize::try_from(at - self.base).unwrap_or(usize::MAX);
+        let rest = self.buffer.get(from..).unwrap_or(&[]);
+        Ok(rest.get(..len).unwrap_or(rest))
+    }
+
+    /// The group at `at`.
+    pub(super) fn at(&mut self, at: u64) -> Result<Step> {
+        let head = self.bytes(at, GROUP_HEADER_LEN)?;
+        let Some((len, crc)) = group_frame(head) else { return Ok(Step::Bad("no group begins here")) };
+        let end = at + (GROUP_HEADER_LEN + len) as u64;
+        if end > self.end {
+            return Ok(Step::Bad("the group is longer than the file"));
+        }
+        let salt = self.segment.salt;
+        let bytes = self.bytes(at, GROUP_HEADER_LEN + len)?;
+        let body = bytes.get(GROUP_HEADER_LEN..).filter(|body| body.len() == len);
+        let Some(body) = body.filter(|body| group_passes(salt, at, body, crc)) else {
+            return Ok(Step::Bad("the group's checksum is wrong"));
+        };
+        let Some((header, records)) = group_header(body, at) else {
+            return Ok(Step::Bad("the group's header makes no sense"));
+        };
+        Ok(Step::Group(Group { offset: at, crc, header, end, records, body: body.to_vec() }))
+    }
+
+    /// Looks behind `bad` for a group that was written when the bytes at `bad` were on the medium already: then
+    /// these are damaged, not merely unacknowledged. Returns its offset.
+    pub(super) fn witness(&mut self, bad: u64, last: Position) -> Result<Option<u64>> {
+        let mut at = bad + 1;
+        while at < self.end {
+            let window = self.bytes(at, READ)?;
+            let Some(found) = window.iter().position(|byte| *byte == GROUP) else {
+                at += window.len().max(1) as u64;
+                continue;
+            };
+            at += found as u64;
+            // Words first: they rule out nearly all bytes that only look like a group, without a checksum.
+            let end = self.end;
+            let words = self.bytes(at, GROUP_HEADER_LEN + 25)?;
+            let plausible = group_frame(words)
+                .filter(|(len, _)| *len <= MAX_GROUP_LEN && at + (GROUP_HEADER_LEN + len) as u64 <= end)
+                .and_then(|_| group_header(words.get(GROUP_HEADER_LEN..)?, at))
+                .is_some_and(|(header, _)| header.synced > bad && header.base >= last);
+            if plausible {
+                if let Step::Group(_) = self.at(at)? {
+                    return Ok(Some(at));
+                }
+            }
+            at += 1;
+        }
+        Ok(None)
+    }
+
+    /// Offset behind the last byte that is not zero, `from` if there is none.
+    pub(super) fn last_nonzero(&mut self, from: u64) -> Result<u64> {
+        let (mut at, mut last) = (from, from);
+        while at < self.end {
+            let window = self.bytes(at, READ)?;
+            if let Some(found) = window.iter().rposition(|byte| *byte != 0) {
+                last = at + found as u64 + 1;
+            }
+            at += window.len().max(1) as u64;
+        }
+        Ok(last)
+    }
+}

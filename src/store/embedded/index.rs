@@ -1,0 +1,272 @@
+//! sled as the index: everything in it can be made again from the segments.
+//!
+//! sled 0.34 panics on files it cannot make sense of, so every call is caught; what fails is a [`Fault`], and a
+//! store whose index is at fault makes a new one the next time it opens.
+
+use std::fs;
+use std::io;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+
+use parking_lot::RwLock;
+
+use super::coding::{put_varint, Input};
+use super::filter::{Filter, COLUMNS, SLAB_PARTS};
+use super::groups::Mark;
+use super::index_keys::{
+    chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
+};
+use super::layout::{Place, FORMAT};
+use super::state::State;
+use super::table::EntryAt;
+use crate::store::Position;
+
+/// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
+const CACHE: u64 = 8 << 20;
+
+/// What went wrong with the index.
+#[derive(Debug, Clone)]
+pub(super) struct Fault(pub(super) String);
+
+type Outcome<T> = std::result::Result<T, Fault>;
+
+/// Covered by the index: chunks `0..chunks`, and the log up to `place`, with the state there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Checkpoint {
+    /// The last place before each chunk.
+    pub(super) firsts: Vec<Position>,
+    pub(super) place: Place,
+    /// The group before `place`.
+    pub(super) mark: Mark,
+    pub(super) state: State,
+}
+
+/// The index of one store.
+pub(super) struct Index {
+    path: PathBuf,
+    db: RwLock<Option<sled::Db>>,
+}
+
+fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Outcome<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Fault(error.to_string())),
+        Err(_) => Err(Fault("sled panicked".to_owned())),
+    }
+}
+
+impl Index {
+    /// Opens or creates the index in this folder.
+    pub(super) fn open(path: &Path) -> Outcome<Self> {
+        let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
+        let db = caught(|| config.mode(sled::Mode::HighThroughput).open())?;
+        Ok(Index { path: path.to_owned(), db: RwLock::new(Some(db)) })
+    }
+
+    /// Removes an index that cannot be used.
+    pub(super) fn discard(path: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Outcome<T> {
+        let db = self.db.read();
+        let db = db.as_ref().ok_or_else(|| Fault("it is closed".to_owned()))?;
+        caught(|| call(db))
+    }
+
+    /// The value of a key, checked.
+    fn get(&self, key: &[u8]) -> Outcome<Option<sled::IVec>> {
+        match self.with(|db| db.get(key))? {
+            Some(value) => checked(key, &value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the index has exactly this value, checksum included.
+    pub(super) fn holds(&self, key: &[u8], value: &[u8]) -> Outcome<bool> {
+        Ok(self.with(|db| db.get(key))?.is_some_and(|held| held == value))
+    }
+
+    /// Where the rows of a chunk are.
+    pub(super) fn places(&self, chunk: u32) -> Outcome<sled::IVec> {
+        self.get(&chunk_key(chunk))?.ok_or_else(|| Fault(format!("chunk {chunk} is missing")))
+    }
+
+    /// A piece of a chunk's hashes; empty if it has none.
+    pub(super) fn hashes(&self, chunk: u32, piece: usize) -> Outcome<sled::IVec> {
+        Ok(self.get(&hash_key(chunk, piece))?.unwrap_or_default())
+    }
+
+    /// The block of entries of a stream that holds this one.
+    pub(super) fn block(&self, entry: EntryAt) -> Outcome<LogBlock> {
+        let missing = || Fault(format!("entry {} of stream {} is missing", entry.seq, entry.stream));
+        let (first, last) = (log_key(EntryAt { seq: 0, ..entry }), log_key(entry));
+        let found = self.with(|db| db.range(first..=last).next_back().transpose())?;
+        let (key, value) = found.ok_or_else(missing)?;
+        let value = checked(&key, &value)?;
+        let seq = key.get(5..).and_then(|seq| seq.first_chunk()).map(|seq| u64::from_be_bytes(*seq));
+        let block = LogBlock::read(seq.ok_or_else(missing)?, &value).ok_or_else(missing)?;
+        if entry.seq - block.first < block.rows.len() as u64 {
+            Ok(block)
+        } else {
+            Err(missing())
+        }
+    }
+
+    /// Writes everything at once: after a crash all of it is there or none.
+    pub(super) fn write(&self, pairs: Vec<Pair>) -> Outcome<()> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in pairs {
+            batch.insert(key, value);
+        }
+        self.with(|db| db.apply_batch(batch))
+    }
+
+    /// Puts what was written on the medium. sled's own flush stops short of that on Linux (sync_file_range), so
+    /// its files are synced as well.
+    pub(super) fn flush(&self) -> Outcome<()> {
+        self.with(|db| db.flush())?;
+        let sync = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    fs::File::open(entry.path())?.sync_data()?;
+                }
+            }
+            Ok(())
+        };
+        sync().map_err(|error| Fault(error.to_string()))
+    }
+
+    /// Bytes on disk.
+    pub(super) fn size(&self) -> Outcome<u64> {
+        self.with(sled::Db::size_on_disk)
+    }
+
+    /// Flushes and releases the files.
+    pub(super) fn close(&self) -> Outcome<()> {
+        let flushed = self.flush();
+        let db = self.db.write().take();
+        caught(|| {
+            drop(db);
+            Ok(())
+        })?;
+        flushed
+    }
+
+    /// Remembers where the log ended when the store was closed.
+    pub(super) fn set_end(&self, place: Place) -> Outcome<()> {
+        let mut value = Vec::new();
+        put_varint(&mut value, u64::from(place.segment));
+        put_varint(&mut value, place.offset);
+        self.write(vec![seal(END.to_vec(), value)])
+    }
+
+    /// Where the log ended when the store was last closed, if that is known.
+    pub(super) fn end(&self) -> Outcome<Option<Place>> {
+        let Some(value) = self.get(END)? else { return Ok(None) };
+        let mut input = Input(&value);
+        let place = (|| Some(Place { segment: input.varint32()?, offset: input.varint()? }))();
+        place.map(Some).ok_or_else(|| Fault("the end of the log is unreadable".to_owned()))
+    }
+
+    /// Reads the checkpoint of the store with this id.
+    pub(super) fn checkpoint(&self, store: &[u8; 16]) -> Outcome<Option<Checkpoint>> {
+        let Some(first) = self.get(&numbered(b's', 0, 0))? else { return Ok(None) };
+        let unreadable = || Fault("its checkpoint is unreadable".to_owned());
+        let len = Input(&first).u32().ok_or_else(unreadable)? as usize;
+        let mut bytes = first.get(4..).ok_or_else(unreadable)?.to_vec();
+        for part in 1.. {
+            if bytes.len() >= len {
+                break;
+            }
+            bytes.extend_from_slice(&self.get(&numbered(b's', 0, part))?.ok_or_else(unreadable)?);
+        }
+        let mut input = Input(&bytes);
+        if input.u32() != Some(FORMAT) || input.take(16) != Some(store) {
+            return Err(Fault("it belongs to another store".to_owned()));
+        }
+        read_checkpoint(&mut input).map(Some).ok_or_else(unreadable)
+    }
+
+    /// Loads the filter of chunks `0..chunks`: complete slabs as stored, the last one from its chunks' hashes.
+    pub(super) fn filter(&self, chunks: u32) -> Outcome<Filter> {
+        let mut filter = Filter::default();
+        let complete = chunks / COLUMNS;
+        for slab in 0..complete {
+            for part in 0..SLAB_PARTS {
+                let bytes = self.get(&slab_key(slab, part))?;
+                if !bytes.is_some_and(|bytes| filter.load(slab as usize, part, &bytes)) {
+                    return Err(Fault(format!("part {part} of filter {slab} is missing")));
+                }
+            }
+        }
+        for chunk in complete * COLUMNS..chunks {
+            for piece in 0..PIECES {
+                for hash in hashes(&self.hashes(chunk, piece)?) {
+                    filter.insert(chunk, piece, hash);
+                }
+            }
+        }
+        Ok(filter)
+    }
+}
+
+fn checked(key: &[u8], value: &sled::IVec) -> Outcome<sled::IVec> {
+    match unseal(key, value) {
+        Some(inner) => Ok(value.subslice(0, inner.len())),
+        None => Err(Fault(format!("the value of key {key:02x?} has a wrong checksum"))),
+    }
+}
+
+fn slab_key(slab: u32, part: usize) -> Vec<u8> {
+    numbered(b'f', slab, u32::try_from(part).unwrap_or(u32::MAX))
+}
+
+/// A slab of the filter as stored, once its last chunk is in it.
+pub(super) fn slab_entries(filter: &Filter, slab: u32) -> Vec<Pair> {
+    let parts = (0..SLAB_PARTS).filter_map(|part| Some(seal(slab_key(slab, part), filter.part(slab as usize, part)?)));
+    parts.collect()
+}
+
+/// A checkpoint as stored. `state` is encoded already.
+pub(super) fn checkpoint_entries(
+    store: &[u8; 16],
+    firsts: &[Position],
+    place: Place,
+    mark: Mark,
+    state: &[u8],
+) -> Vec<Pair> {
+    let mut bytes = Vec::with_capacity(state.len() + firsts.len() * 8 + 64);
+    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(store);
+    put_varint(&mut bytes, u64::from(place.segment));
+    put_varint(&mut bytes, place.offset);
+    put_varint(&mut bytes, mark.offset);
+    put_varint(&mut bytes, u64::from(mark.crc));
+    put_varint(&mut bytes, firsts.len() as u64);
+    for first in firsts {
+        put_varint(&mut bytes, first.change);
+        put_varint(&mut bytes, u64::from(first.duplicate));
+    }
+    bytes.extend_from_slice(state);
+    let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let parts = bytes.chunks(PART).enumerate().map(|(number, part)| {
+        let head: &[u8] = if number == 0 { &len } else { &[] };
+        seal(numbered(b's', 0, u32::try_from(number).unwrap_or(u32::MAX)), [head, part].concat())
+    });
+    parts.collect()
+}
+
+fn read_checkpoint(input: &mut Input<'_>) -> Option<Checkpoint> {
+    let place = Place { segment: input.varint32()?, offset: input.varint()? };
+    let mark = Mark { offset: input.varint()?, crc: input.varint32()? };
+    let mut firsts = Vec::new();
+    for _ in 0..input.varint()? {
+        firsts.push(Position { change: input.varint()?, duplicate: input.varint32()? });
+    }
+    Some(Checkpoint { firsts, place, mark, state: State::decode(input)? })
+}

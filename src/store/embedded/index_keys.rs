@@ -1,0 +1,228 @@
+//! Keys and values of the index, both ways. Every value ends with a checksum over its key and itself.
+
+use super::chunk::{Before, Chunk, Start, SPARSE_STEP};
+use super::coding::{put_varint, Input};
+use super::layout::Place;
+use super::table::EntryAt;
+use crate::node::{Digest, Key};
+use crate::store::Position;
+
+/// Parts into which a chunk's hashes are cut, by their first bits: one is about 6 KB.
+pub(super) const PIECES: usize = 64;
+
+/// Bytes of the state, the filter or the places in one value: small enough that sled keeps it in its log.
+pub(super) const PART: usize = 32 * 1024;
+
+/// Bytes of one named place: row, segment, offset, change behind the chunk's first.
+const NAMED: usize = 16;
+
+/// Key and value of the index.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// The end of the log when the store was last closed.
+pub(super) const END: &[u8] = b"e";
+
+/// The piece of a chunk's hashes a key belongs to, and its bits within it.
+pub(super) fn hash_of(key: &Key) -> (usize, u32) {
+    match key.0.first_chunk::<5>() {
+        Some([first, a, b, c, d]) => (usize::from(first >> 2), u32::from_be_bytes([*a, *b, *c, *d])),
+        None => (0, 0),
+    }
+}
+
+/// Appends the checksum.
+pub(super) fn seal(key: Vec<u8>, mut value: Vec<u8>) -> Pair {
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&key), &value);
+    value.extend_from_slice(&crc.to_le_bytes());
+    (key, value)
+}
+
+/// Takes the checksum off; `None` if it is wrong.
+pub(super) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
+    let (value, crc) = value.split_at_checked(value.len().checked_sub(4)?)?;
+    (Input(crc).u32()? == crc32c::crc32c_append(crc32c::crc32c(key), value)).then_some(value)
+}
+
+/// Key of a part of something numbered.
+pub(super) fn numbered(kind: u8, number: u32, part: u32) -> Vec<u8> {
+    let mut key = vec![kind];
+    key.extend_from_slice(&number.to_be_bytes());
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+pub(super) fn chunk_key(number: u32) -> Vec<u8> {
+    numbered(b'c', number, 0)
+}
+
+pub(super) fn hash_key(number: u32, piece: usize) -> Vec<u8> {
+    numbered(b'h', number, u32::try_from(piece).unwrap_or(u32::MAX))
+}
+
+pub(super) fn log_key(entry: EntryAt) -> Vec<u8> {
+    let mut key = vec![b'l'];
+    key.extend_from_slice(&entry.stream.to_be_bytes());
+    key.extend_from_slice(&entry.seq.to_be_bytes());
+    key
+}
+
+/// Where the rows of a chunk are: its start, and every 32nd row.
+pub(super) fn chunk_entry(chunk: &Chunk) -> Pair {
+    let mut out = Vec::new();
+    put_varint(&mut out, chunk.before.0.change);
+    put_varint(&mut out, u64::from(chunk.before.0.duplicate));
+    out.extend_from_slice(&chunk.before.1 .0);
+    let first = chunk.rows.first().map_or(Place::default(), |row| row.place);
+    put_varint(&mut out, u64::from(first.segment));
+    put_varint(&mut out, first.offset);
+    for (number, row) in chunk.rows.iter().enumerate().step_by(SPARSE_STEP).skip(1) {
+        // Only a node tells what comes before the next row.
+        if row.at.duplicate == 0 {
+            let behind = row.at.change - chunk.before.0.change;
+            for field in [number as u64, u64::from(row.place.segment), row.place.offset, behind] {
+                // All four are small: 65,536 rows, segments below 2^31 bytes.
+                out.extend_from_slice(&u32::try_from(field).unwrap_or(u32::MAX).to_le_bytes());
+            }
+        }
+    }
+    seal(chunk_key(chunk.number), out)
+}
+
+/// A chunk's places, read from its value.
+pub(super) struct Places<'a> {
+    before: (Position, Key),
+    first: Place,
+    named: &'a [u8],
+}
+
+/// A named row.
+#[derive(Clone, Copy)]
+pub(super) struct Named {
+    pub(super) row: usize,
+    pub(super) place: Place,
+    /// Its change, less the last change before the chunk.
+    behind: u32,
+}
+
+impl<'a> Places<'a> {
+    pub(super) fn read(value: &'a [u8]) -> Option<Self> {
+        let mut input = Input(value);
+        let at = Position { change: input.varint()?, duplicate: input.varint32()? };
+        let key = Key(input.array()?);
+        let first = Place { segment: input.varint32()?, offset: input.varint()? };
+        Some(Places { before: (at, key), first, named: input.0 })
+    }
+
+    /// The last named row for which `before` holds (it holds for a prefix), with its number and a start there; the
+    /// chunk's own start if there is none.
+    pub(super) fn last(&self, before: impl Fn(usize, Position) -> bool) -> (usize, Start) {
+        let (mut low, mut high) = (0, self.named.len() / NAMED);
+        let mut best = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.named(middle) {
+                Some(named) if before(named.row, self.position(&named)) => {
+                    best = Some(named);
+                    low = middle + 1;
+                }
+                _ => high = middle,
+            }
+        }
+        match best {
+            Some(named) => {
+                let change = self.position(&named).change;
+                (named.row, Start { place: named.place, before: Before::At(change) })
+            }
+            None => (0, Start { place: self.first, before: Before::Known(self.before.0, self.before.1) }),
+        }
+    }
+
+    fn position(&self, named: &Named) -> Position {
+        Position::of(self.before.0.change + u64::from(named.behind))
+    }
+
+    fn named(&self, index: usize) -> Option<Named> {
+        let mut input = Input(self.named.get(index * NAMED..)?);
+        let row = input.u32()? as usize;
+        let place = Place { segment: input.u32()?, offset: u64::from(input.u32()?) };
+        Some(Named { row, place, behind: input.u32()? })
+    }
+}
+
+/// Sorted hashes of a piece, then their rows.
+pub(super) fn hash_entry(number: u32, piece: usize, hashes: &[(u32, u16)]) -> Pair {
+    let mut out = Vec::with_capacity(hashes.len() * 6 + 4);
+    hashes.iter().for_each(|(hash, _)| out.extend_from_slice(&hash.to_le_bytes()));
+    hashes.iter().for_each(|(_, row)| out.extend_from_slice(&row.to_le_bytes()));
+    seal(hash_key(number, piece), out)
+}
+
+/// Rows of a piece whose hash is `hash`: nearly always one or none.
+pub(super) fn rows_of_hash(piece: &[u8], hash: u32) -> impl Iterator<Item = usize> + '_ {
+    let count = piece.len() / 6;
+    let at = move |index: usize| Input(piece.get(index * 4..).unwrap_or(&[])).u32();
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if at(middle).is_some_and(|other| other < hash) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    let row = move |index: usize| Input(piece.get(count * 4 + index * 2..)?).array().map(u16::from_le_bytes);
+    (low..count).take_while(move |index| at(*index) == Some(hash)).filter_map(move |index| row(index).map(usize::from))
+}
+
+/// All hashes of a piece.
+pub(super) fn hashes(piece: &[u8]) -> impl Iterator<Item = u32> + '_ {
+    let count = piece.len() / 6;
+    piece.chunks_exact(4).take(count).filter_map(|bytes| Input(bytes).u32())
+}
+
+/// Rows of up to `DIGEST_STEP` entries of a stream, and the digest before them.
+pub(super) fn log_entry(first: EntryAt, chunk: u32, digest: Digest, rows: &[u32]) -> Pair {
+    let mut out = Vec::new();
+    put_varint(&mut out, u64::from(chunk));
+    out.extend_from_slice(&digest.0);
+    // Runs of neighbouring rows: gap, length.
+    let mut next = 0;
+    let mut rows = rows.iter().copied().peekable();
+    while let Some(first) = rows.next() {
+        let mut last = first;
+        while rows.peek() == Some(&(last + 1)) {
+            last += 1;
+            rows.next();
+        }
+        put_varint(&mut out, u64::from(first - next));
+        put_varint(&mut out, u64::from(last - first) + 1);
+        next = last + 1;
+    }
+    seal(log_key(first), out)
+}
+
+/// What `log_entry` wrote.
+pub(super) struct LogBlock {
+    /// Seq, in the stream, of the first entry.
+    pub(super) first: u64,
+    pub(super) chunk: u32,
+    /// The log's digest before the first entry.
+    pub(super) digest: Digest,
+    pub(super) rows: Vec<usize>,
+}
+
+impl LogBlock {
+    pub(super) fn read(first: u64, value: &[u8]) -> Option<Self> {
+        let mut input = Input(value);
+        let (chunk, digest) = (input.varint32()?, Digest(input.array()?));
+        let mut rows = Vec::new();
+        let mut next = 0_usize;
+        while !input.is_empty() {
+            let start = next.checked_add(usize::try_from(input.varint()?).ok()?)?;
+            let len = usize::try_from(input.varint()?).ok().filter(|len| *len <= super::chunk::MAX_ROWS)?;
+            next = start.checked_add(len)?;
+            rows.extend(start..next);
+        }
+        Some(LogBlock { first, chunk, digest, rows })
+    }
+}

@@ -1,0 +1,385 @@
+//! Finding things: first in the rows that are still in memory, then through the index.
+
+use super::chunk::Start;
+use super::core::Core;
+use super::index_keys::{hash_of, rows_of_hash, LogBlock, Places};
+use super::layout::Place;
+use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
+use super::table::{resolve, EntryAt, Streams};
+use crate::error::{Error, Result};
+use crate::node::{Change, Digest, Key, LogId, Node, Seq};
+use crate::store::{Entry, Located, Position, ReadLimit, Row};
+
+/// The read ends here: what was durable when it began.
+#[derive(Clone)]
+struct Horizon {
+    end: Place,
+    streams: Streams,
+}
+
+/// A start, and how many rows to skip from there.
+type Ahead = (Start, usize);
+
+fn unreadable(core: &Core, what: &str) -> Error {
+    core.faulty(&super::index::Fault(format!("{what} is unreadable")))
+}
+
+/// Where a scan for the rows behind `after` begins; `None` if there are none.
+fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>> {
+    let (number, horizon) = {
+        let view = core.view.read();
+        let view = view.open()?;
+        if after >= view.state.end {
+            return Ok(None);
+        }
+        let horizon = Horizon { end: view.end, streams: view.state.table.streams().clone() };
+        if let Some(chunk) = view.tail().find(|chunk| !chunk.rows.is_empty() && chunk.before.0 <= after) {
+            let start = chunk.start(chunk.after(after));
+            // Behind the last row of one chunk comes the first of the next, which begins where that one ends.
+            return match start.or_else(|| chunk.start(chunk.rows.len() - 1)) {
+                Some(start) => Ok(Some((start, horizon))),
+                None => Err(Error::Internal("a chunk without rows".to_owned())),
+            };
+        }
+        let oldest = view.tail().filter(|chunk| !chunk.rows.is_empty()).last();
+        match view.firsts.partition_point(|first| *first <= after).checked_sub(1) {
+            Some(number) => (u32::try_from(number).unwrap_or(u32::MAX), horizon),
+            None => {
+                let start = oldest.and_then(|chunk| chunk.start(0));
+                return start
+                    .map(|start| Some((start, horizon)))
+                    .ok_or_else(|| Error::Internal("no chunk begins the store".to_owned()));
+            }
+        }
+    };
+    let places = core.index.places(number).map_err(|fault| core.faulty(&fault))?;
+    let places = Places::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
+    Ok(Some((places.last(|_, at| at <= after).1, horizon)))
+}
+
+/// A row's log and seq, or damage: a record that names a stream nobody defined.
+fn name(horizon: &Horizon, entry: EntryAt) -> Result<(LogId, Seq)> {
+    let found = resolve(&horizon.streams, entry.stream, entry.seq).map(|(log, seq)| (log.clone(), seq));
+    found.ok_or_else(|| {
+        Error::damaged(format!("entry {} of stream {}", entry.seq, entry.stream), "no log has this stream")
+    })
+}
+
+fn node_of(horizon: &Horizon, found: Found) -> Result<Node> {
+    let (log, seq) = name(horizon, found.entry)?;
+    match found.body {
+        FoundBody::Node { links: Some(links), signed, value } => {
+            Ok(Node { key: found.key, change: found.at.change, log, seq, links, value, signed: signed.map(Into::into) })
+        }
+        _ => Err(Error::damaged(format!("change {}", found.at.change), "a node was expected here")),
+    }
+}
+
+/// Rows behind `after`.
+pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
+    let known = resume.take(after);
+    let (start, horizon) = match known {
+        Some(start) => {
+            let view = core.view.read();
+            let view = view.open()?;
+            (start, Horizon { end: view.end, streams: view.state.table.streams().clone() })
+        }
+        None => match start_after(core, after)? {
+            Some(found) => found,
+            None => return Ok(Vec::new()),
+        },
+    };
+    // A row of a small event is about 128 bytes on disk.
+    let ahead = limit.bytes.min(limit.rows.saturating_mul(128)).clamp(SMALL_READ, LARGE_READ);
+    let mut scan = Scan::new(&core.segments, start, horizon.end, ahead)?;
+    let mut rows: Vec<Row> = Vec::with_capacity(limit.rows.min(LARGE_READ / 128));
+    let mut bytes = 0_usize;
+    loop {
+        if rows.len() >= limit.rows.max(1) {
+            break;
+        }
+        let behind = scan.resume();
+        let Some(found) = scan.next_row()? else { break };
+        if found.at <= after {
+            continue;
+        }
+        let (at, entry) = (found.at, found.entry);
+        let node = match found.body {
+            FoundBody::Duplicate(change) => match rows.iter().rev().find(|row| row.at == Position::of(change)) {
+                Some(row) => row.node.clone(),
+                None => node_at(core, change)?,
+            },
+            FoundBody::Node { .. } => node_of(&horizon, found)?,
+        };
+        bytes = bytes.saturating_add(node.value.len());
+        if !rows.is_empty() && bytes > limit.bytes {
+            if let (Some(start), Some(last)) = (behind, rows.last()) {
+                resume.put(last.at, start);
+            }
+            return Ok(rows);
+        }
+        let (log, seq) = match at.duplicate {
+            0 => (node.log.clone(), node.seq),
+            _ => name(&horizon, entry)?,
+        };
+        rows.push(Row { at, log, seq, node });
+    }
+    if let (Some(start), Some(last)) = (scan.resume(), rows.last()) {
+        resume.put(last.at, start);
+    }
+    Ok(rows)
+}
+
+/// The node with this change.
+fn node_at(core: &Core, change: Change) -> Result<Node> {
+    let missing = || Error::damaged(format!("change {change}"), "a duplicate repeats it, and it is not there");
+    let before = Position { change: change.saturating_sub(1), duplicate: u32::MAX };
+    let (start, horizon) = start_after(core, before)?.ok_or_else(missing)?;
+    let mut scan = Scan::new(&core.segments, start, horizon.end, SMALL_READ)?;
+    while let Some(found) = scan.next_row()? {
+        if found.at == Position::of(change) {
+            return node_of(&horizon, found);
+        }
+        if found.at > Position::of(change) {
+            break;
+        }
+    }
+    Err(missing())
+}
+
+/// What is known of a stored key.
+enum Hit {
+    Tail(Located, Start),
+    Indexed(Found),
+}
+
+fn horizon(core: &Core) -> Result<Horizon> {
+    let view = core.view.read();
+    let view = view.open()?;
+    Ok(Horizon { end: view.end, streams: view.state.table.streams().clone() })
+}
+
+fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
+    let horizon = {
+        let view = core.view.read();
+        let view = view.open()?;
+        let horizon = Horizon { end: view.end, streams: view.state.table.streams().clone() };
+        for chunk in view.tail() {
+            let Some(row) = chunk.find(key) else { continue };
+            let found = chunk.rows.get(row).and_then(|at| view.state.located(*key, at.at.change, at.entry));
+            if let Some((located, start)) = found.zip(chunk.start(row)) {
+                return Ok(Some((Hit::Tail(located, start), horizon)));
+            }
+        }
+        if view.firsts.is_empty() {
+            return Ok(None);
+        }
+        horizon
+    };
+    let (piece, hash) = hash_of(key);
+    let chunks: Vec<u32> = core.with_filter(|filter| filter.candidates(piece, hash).collect())?;
+    for chunk in chunks {
+        let hashes = core.index.hashes(chunk, piece).map_err(|fault| core.faulty(&fault))?;
+        for row in rows_of_hash(&hashes, hash) {
+            let found = row_of(core, &horizon, chunk, row)?;
+            if found.key == *key && found.at.duplicate == 0 {
+                return Ok(Some((Hit::Indexed(found), horizon)));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Where the scan for a row of an indexed chunk begins, and how many rows come before it from there.
+fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
+    let places = core.index.places(chunk).map_err(|fault| core.faulty(&fault))?;
+    let places = Places::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
+    // Strictly before: a row's links may need the row before it.
+    let (from, start) = places.last(|number, _| number < row);
+    Ok((start, row - from))
+}
+
+fn row_of(core: &Core, horizon: &Horizon, chunk: u32, row: usize) -> Result<Found> {
+    let (start, skip) = ahead_of(core, chunk, row)?;
+    let mut scan = Scan::new(&core.segments, start, horizon.end, SMALL_READ)?;
+    for _ in 0..skip {
+        scan.next_row()?;
+    }
+    scan.next_row()?.ok_or_else(|| unreadable(core, "a row"))
+}
+
+/// Where these nodes are.
+pub(super) fn locate(core: &Core, keys: &[Key]) -> Result<Vec<Option<Located>>> {
+    let mut out = Vec::with_capacity(keys.len());
+    for key in keys {
+        out.push(match hit(core, key)? {
+            Some((Hit::Tail(located, _), _)) => Some(located),
+            Some((Hit::Indexed(found), horizon)) => {
+                let (log, seq) = name(&horizon, found.entry)?;
+                Some(Located { key: *key, change: found.at.change, log, seq })
+            }
+            None => None,
+        });
+    }
+    Ok(out)
+}
+
+/// The node with this key.
+pub(super) fn node(core: &Core, key: &Key) -> Result<Option<Node>> {
+    let (found, horizon) = match hit(core, key)? {
+        Some((Hit::Tail(_, start), horizon)) => {
+            let mut scan = Scan::new(&core.segments, start, horizon.end, 0)?;
+            let found = scan.next_row()?.filter(|found| found.key == *key);
+            let damaged = || Error::damaged(format!("node {key}"), "another record stands in its place");
+            (found.ok_or_else(damaged)?, horizon)
+        }
+        Some((Hit::Indexed(found), horizon)) => (found, horizon),
+        None => return Ok(None),
+    };
+    let mut node = node_of(&horizon, found)?;
+    // The rest of the read need not live as long as one node does.
+    node.value = bytes::Bytes::copy_from_slice(&node.value);
+    Ok(Some(node))
+}
+
+/// The place of an entry, and whether digests along its stream are its log's.
+fn place_of(core: &Core, log: &LogId, seq: Seq) -> Result<Option<(EntryAt, bool)>> {
+    Ok(core.view.read().open()?.state.table.place(log, seq))
+}
+
+/// The entry of a log.
+pub(super) fn entry(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
+    let Some((entry, _)) = place_of(core, log, seq)? else { return Ok(None) };
+    {
+        let view = core.view.read();
+        for chunk in view.tail() {
+            if let Some(row) = chunk.entry(entry) {
+                let found = chunk.rows.get(row).zip(chunk.keys.get(row));
+                return Ok(found.map(|(row, key)| Entry { at: row.at, key: *key }));
+            }
+        }
+    }
+    let (block, row) = block_of(core, entry)?;
+    let found = row_of(core, &horizon(core)?, block.chunk, row)?;
+    if found.entry != entry {
+        return Err(unreadable(core, "an entry"));
+    }
+    Ok(Some(Entry { at: found.at, key: found.key }))
+}
+
+fn block_of(core: &Core, entry: EntryAt) -> Result<(LogBlock, usize)> {
+    let block = core.index.block(entry).map_err(|fault| core.faulty(&fault))?;
+    let index = usize::try_from(entry.seq - block.first).ok();
+    let row = index.and_then(|index| block.rows.get(index).copied());
+    row.map(|row| (block, row)).ok_or_else(|| unreadable(core, "a block of entries"))
+}
+
+/// Digest of a log after `seq` entries.
+pub(super) fn digest(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
+    let place = {
+        let view = core.view.read();
+        let table = &view.open()?.state.table;
+        match table.log(log) {
+            _ if seq == 0 => return Ok(Some(Digest::default())),
+            Some(state) if state.seq == seq => return Ok(Some(state.digest)),
+            _ => table.place(log, seq),
+        }
+    };
+    let Some((entry, home)) = place else { return Ok(None) };
+    let (from, mut digest) = if home { remembered(core, seq, entry)? } else { (1, Digest::default()) };
+    for key in keys(core, log, from, seq)? {
+        digest = digest.extend(&key);
+    }
+    Ok(Some(digest))
+}
+
+/// The nearest digest that is remembered before an entry: the first seq it does not cover, and the digest.
+fn remembered(core: &Core, seq: Seq, entry: EntryAt) -> Result<(Seq, Digest)> {
+    let first = |first: Seq| seq - (entry.seq - first);
+    {
+        let view = core.view.read();
+        for chunk in view.tail() {
+            let Some(rows) = chunk.streams.get(&entry.stream).filter(|_| chunk.entry(entry).is_some()) else {
+                continue;
+            };
+            let step = usize::try_from(entry.seq - rows.first).unwrap_or(0) / super::chunk::DIGEST_STEP;
+            if let Some(digest) = rows.digests.get(step) {
+                return Ok((first(rows.first + (step * super::chunk::DIGEST_STEP) as u64), *digest));
+            }
+        }
+    }
+    let (block, _) = block_of(core, entry)?;
+    Ok((first(block.first), block.digest))
+}
+
+/// Keys of the entries `from..=to` of a log.
+pub(super) fn keys(core: &Core, log: &LogId, from: Seq, to: Seq) -> Result<Vec<Key>> {
+    let mut keys = Vec::new();
+    let mut seq = from;
+    while seq <= to {
+        let missing = || Error::Internal(format!("log {log} has no entry {seq}"));
+        let (entry, _) = place_of(core, log, seq)?.ok_or_else(missing)?;
+        let before = keys.len();
+        if !tail_keys(core, log, seq, to, entry, &mut keys)? {
+            block_keys(core, log, seq, to, entry, &mut keys)?;
+        }
+        if keys.len() == before {
+            return Err(missing());
+        }
+        seq += (keys.len() - before) as u64;
+    }
+    Ok(keys)
+}
+
+/// How many entries from `seq` on lie in the same stream one behind the other, up to `to`.
+fn together(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt) -> Result<Seq> {
+    let view = core.view.read();
+    let table = &view.open()?.state.table;
+    let last = table.log(log).and_then(|state| {
+        let next = state.spans.iter().find(|span| span.seq > seq);
+        next.map(|span| span.seq - 1)
+    });
+    debug_assert!(table.place(log, seq).is_some_and(|(at, _)| at == entry));
+    Ok(last.unwrap_or(to).min(to) - seq + 1)
+}
+
+fn tail_keys(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt, keys: &mut Vec<Key>) -> Result<bool> {
+    let count = together(core, log, seq, to, entry)?;
+    let view = core.view.read();
+    for chunk in view.tail() {
+        let mut found = false;
+        for index in 0..count {
+            let Some(row) = chunk.entry(EntryAt { seq: entry.seq + index, ..entry }) else { break };
+            keys.extend(chunk.keys.get(row));
+            found = true;
+        }
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn block_keys(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt, keys: &mut Vec<Key>) -> Result<()> {
+    let count = together(core, log, seq, to, entry)?;
+    let (block, _) = block_of(core, entry)?;
+    let skip = usize::try_from(entry.seq - block.first).unwrap_or(usize::MAX);
+    let rows = block.rows.iter().skip(skip).take(usize::try_from(count).unwrap_or(usize::MAX));
+    let mut rows = rows.copied().peekable();
+    let Some(first) = rows.peek().copied() else { return Ok(()) };
+    let (start, skip) = ahead_of(core, block.chunk, first)?;
+    let mut scan = Scan::new(&core.segments, start, horizon(core)?.end, SMALL_READ)?;
+    let mut row = first - skip;
+    while let Some(wanted) = rows.peek().copied() {
+        let found = scan.next_row()?.ok_or_else(|| unreadable(core, "a row"))?;
+        if row == wanted {
+            if found.entry.stream != entry.stream {
+                return Err(unreadable(core, "an entry"));
+            }
+            keys.push(found.key);
+            rows.next();
+        }
+        row += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,156 @@
+//! Opening: from the checkpoint to the end of the log, and what to do about an end that a crash left.
+
+use std::sync::Arc;
+
+use super::core::Core;
+use super::groups::{Group, Groups, Step};
+use super::index::Checkpoint;
+use super::layout::{Place, HEADER_LEN};
+use super::segments::{Segment, Segments};
+use super::Cut;
+use crate::error::{Error, Result};
+use crate::store::Progress;
+
+/// Bytes between two reports of progress.
+const REPORT: u64 = 4 << 20;
+
+/// Where the log ends.
+pub(super) struct Recovered {
+    pub(super) segment: Arc<Segment>,
+    pub(super) end: u64,
+    pub(super) cut: Option<Cut>,
+}
+
+/// Reads the log from where `core`'s view stands up to its end, and cuts off what was never acknowledged.
+///
+/// `known` is how far the log was known to be durable; ending before it is damage.
+pub(super) fn recover(core: &Core, last: u32, known: Place, progress: Progress<'_>) -> Result<Recovered> {
+    let start = core.view.read().end;
+    let total = total(core, start, last)?;
+    let mut done = 0_u64;
+    let mut report = |bytes: u64| {
+        let before = done;
+        done += bytes;
+        if before / REPORT != done / REPORT {
+            progress(done.min(total), total);
+        }
+    };
+    let mut number = start.segment;
+    let mut at = start.offset;
+    while number < last {
+        let segment = core.segments.get(number)?;
+        let end = core.segments.sealed_end(&segment)?;
+        let (stopped, why) = replay(core, &segment, at, end, &mut report)?;
+        if let Some(why) = why {
+            return Err(segment.damaged(stopped, why));
+        }
+        (number, at) = (number + 1, HEADER_LEN);
+    }
+    let segment = core.segments.get(last)?;
+    let len = segment.file.size().map_err(|error| segment.failed("measure", error))?;
+    let (end, why) = replay(core, &segment, at.min(len), len, &mut report)?;
+    if let Some(why) = why.filter(|_| end == HEADER_LEN) {
+        // A segment gets its name only when its first group is on the medium.
+        return Err(segment.damaged(end, why));
+    }
+    let cut = match why {
+        Some(why) => tail(core, &segment, end, len, why, known)?,
+        None => None,
+    };
+    missing(&segment, Place { segment: last, offset: end }, known)?;
+    if why.is_some() {
+        let cut = segment.file.set_len(end).and_then(|()| segment.file.sync());
+        cut.map_err(|error| segment.failed("cut off the unacknowledged end of", error))?;
+    }
+    core.view.write().end = Place { segment: last, offset: end };
+    Ok(Recovered { segment, end, cut })
+}
+
+/// Whether a checkpoint was taken of this log: the group it was taken behind stands where it says.
+pub(super) fn fits(segments: &Segments, checkpoint: &Checkpoint) -> bool {
+    let Checkpoint { place, mark, .. } = checkpoint;
+    let Ok(segment) = segments.get(place.segment) else { return false };
+    let Ok(Step::Group(group)) = Groups::new(segment, place.offset).at(mark.offset) else { return false };
+    group.crc == mark.crc && group.end == place.offset
+}
+
+fn total(core: &Core, start: Place, last: u32) -> Result<u64> {
+    let mut total = 0;
+    for number in start.segment..=last {
+        let segment = core.segments.get(number)?;
+        total += segment.file.size().map_err(|error| segment.failed("measure", error))?;
+    }
+    Ok(total.saturating_sub(start.offset))
+}
+
+/// Applies groups from `at` to `end`. Returns where it stopped, and why if that is before `end`.
+fn replay(
+    core: &Core,
+    segment: &Arc<Segment>,
+    mut at: u64,
+    end: u64,
+    report: &mut dyn FnMut(u64),
+) -> Result<(u64, Option<&'static str>)> {
+    let mut groups = Groups::new(segment.clone(), end);
+    if at == HEADER_LEN && segment.header.base != core.view.read().state.end {
+        return Err(segment.damaged(0, "the header continues another log"));
+    }
+    while at < end {
+        match groups.at(at)? {
+            Step::Bad(why) => return Ok((at, Some(why))),
+            Step::Group(group) => {
+                core.admit()?;
+                apply(core, segment, &group)?;
+                report(group.end - at);
+                at = group.end;
+            }
+        }
+    }
+    Ok((at, None))
+}
+
+fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
+    let mut view = core.view.write();
+    if group.header.base != view.state.end {
+        return Err(segment.damaged(
+            group.offset,
+            format!("the group continues {:?}, the log ends at {:?}", group.header.base, view.state.end),
+        ));
+    }
+    group.records(segment, |record, place, len| {
+        match view.state.apply(record) {
+            Ok(Some(added)) => core.add(&mut view, &added, place, len),
+            Ok(None) => {}
+            Err(detail) => return Err(segment.damaged(place.offset, detail)),
+        }
+        Ok(())
+    })?;
+    core.end_group(&mut view, Place { segment: segment.number, offset: group.end }, group.mark());
+    Ok(())
+}
+
+/// Decides what bytes at the end of the log that are no group mean: damage, or a commit that was never
+/// acknowledged. `None` if they are only zeros written ahead.
+fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Place) -> Result<Option<Cut>> {
+    let mut groups = Groups::new(segment.clone(), len);
+    let last = core.view.read().state.end;
+    if let Some(witness) = groups.witness(end, last)? {
+        let detail = format!("{why}, yet the group at byte {witness} was written after it was safe");
+        return Err(segment.damaged(end, detail));
+    }
+    missing(segment, Place { segment: segment.number, offset: end }, known)?;
+    let bytes = groups.last_nonzero(end)? - end;
+    Ok((bytes > 0).then(|| Cut { file: segment.path.clone(), offset: end, bytes }))
+}
+
+/// Fails if the log ends before what is known to have been durable.
+fn missing(segment: &Segment, end: Place, known: Place) -> Result<()> {
+    if end >= known {
+        return Ok(());
+    }
+    let detail = format!(
+        "the log ends here, but it was safe up to byte {} of segment {} (if this is an old backup, remove the index folder to use it)",
+        known.offset, known.segment
+    );
+    Err::<(), Error>(segment.damaged(end.offset, detail))
+}

@@ -1,0 +1,269 @@
+//! Commits: one group of records, one write, one fdatasync.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::core::{Core, View};
+use super::groups::Mark;
+use super::layout::{begin_group, end_group, group_frame, GroupHeader, Place, RecordWriter, MAX_GROUP_LEN};
+use super::reads;
+use super::segments::Segment;
+use super::table::{EntryAt, Table};
+use crate::error::{Error, Result};
+use crate::node::{Digest, LogId, Seq};
+use crate::store::order::{check_relabel, Staged};
+use crate::store::{Body, Commit, Relabel};
+
+/// Groups up to this many bytes are followed by written zeros: the next small groups then change no file length and
+/// allocate no blocks, and fdatasync has only data to write. Larger groups would only write everything twice.
+const SMALL_GROUP: usize = 32 * 1024;
+
+/// Zeros written ahead: at least, at most, and as a part of the segment so far.
+const AHEAD_MIN: u64 = 64 * 1024;
+const AHEAD_MAX: u64 = 1 << 20;
+const AHEAD_PART: u64 = 4;
+
+/// Buffers larger than this are given back after a commit, in bytes.
+const KEEP_BUFFER: usize = 4 << 20;
+
+/// The one who appends.
+pub(super) struct Writer {
+    segment: Arc<Segment>,
+    /// Where the next group goes; everything before it is synced.
+    end: u64,
+    /// The file is zeros from `end` to here.
+    zeroed: u64,
+    segment_size: u64,
+    buffer: Vec<u8>,
+    /// Why nothing more is written until the store is opened again.
+    failed: Option<Error>,
+    /// Whether something was written since the store was opened.
+    dirty: bool,
+}
+
+/// Where the rows of a group are, as the view will want to know.
+struct Written {
+    entry: EntryAt,
+    offset: u64,
+    len: u64,
+}
+
+impl Writer {
+    pub(super) fn new(segment: Arc<Segment>, end: u64, segment_size: u64) -> Self {
+        Writer { segment, end, zeroed: end, segment_size, buffer: Vec::new(), failed: None, dirty: false }
+    }
+
+    pub(super) fn commit(&mut self, core: &Core, commit: &Commit) -> Result<()> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        // Only this thread changes the view's state, so what is checked here still holds when it is applied.
+        check(&core.view.read(), commit)?;
+        if commit.is_empty() {
+            return Ok(());
+        }
+        core.admit()?;
+        self.roll(core)?;
+        let relabelled = match &commit.relabel {
+            Some(relabel) => Some(self.relabel(core, relabel)?),
+            None => None,
+        };
+        let (rows, defined) = self.encode(&core.view.read(), commit, relabelled.as_ref());
+        if self.buffer.len() > MAX_GROUP_LEN {
+            let len = self.buffer.len();
+            self.buffer = Vec::new();
+            return Err(Error::InvalidArgument(format!(
+                "a commit of {len} bytes is too large, the limit is {MAX_GROUP_LEN}"
+            )));
+        }
+        let mark = Mark { offset: self.end, crc: group_frame(&self.buffer).map_or(0, |(_, crc)| crc) };
+        self.write()?;
+        self.publish(core, commit, relabelled, &rows, &defined, mark);
+        if self.buffer.capacity() > KEEP_BUFFER {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Begins the next segment if this one is full.
+    fn roll(&mut self, core: &Core) -> Result<()> {
+        if self.end < self.segment_size {
+            return Ok(());
+        }
+        let (base, state) = {
+            let view = core.view.read();
+            (view.state.end, view.state.encode())
+        };
+        let created = self.trim().and_then(|()| core.segments.create(self.segment.number + 1, base, self.end, &state));
+        let (segment, end) = created.map_err(|error| self.fail(error))?;
+        core.view.write().end = Place { segment: segment.number, offset: end };
+        (self.segment, self.end, self.zeroed) = (segment, end, end);
+        Ok(())
+    }
+
+    /// Cuts off zeros written ahead. They are harmless, so nothing waits for this to be durable.
+    fn trim(&mut self) -> Result<()> {
+        if self.zeroed > self.end {
+            self.segment.file.set_len(self.end).map_err(|error| self.segment.failed("shorten", error))?;
+            self.zeroed = self.end;
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, error: Error) -> Error {
+        self.failed = Some(error.clone());
+        error
+    }
+
+    /// The table after a relabel, with the digests of both logs.
+    fn relabel(&self, core: &Core, relabel: &Relabel) -> Result<(Table, Digest, Digest)> {
+        let Relabel { log, from, to } = relabel;
+        let cut = reads::digest(core, log, from - 1)?.unwrap_or_default();
+        let mut table = core.view.read().state.table.clone();
+        let mut moved = Digest::default();
+        for key in reads::keys(core, log, *from, table.seq(log))? {
+            moved = moved.extend(&key);
+        }
+        let fits = table.relabel(log, *from, to, cut, moved);
+        fits.ok_or_else(|| {
+            Error::Internal(format!("relabel of log {log} from {from} to {to} was checked and does not fit"))
+        })?;
+        Ok((table, cut, moved))
+    }
+
+    /// Writes the group into the buffer. Returns where its rows are, and the logs it gives streams to, in order.
+    fn encode(
+        &mut self,
+        view: &View,
+        commit: &Commit,
+        relabelled: Option<&(Table, Digest, Digest)>,
+    ) -> (Vec<Written>, Vec<LogId>) {
+        let state = &view.state;
+        let table = relabelled.map_or(&state.table, |(table, _, _)| table);
+        begin_group(&mut self.buffer, self.end, GroupHeader { synced: self.end, base: state.end });
+        let mut out = RecordWriter { out: &mut self.buffer, salt: self.segment.salt, base: self.end };
+        if let (Some(Relabel { log, from, to }), Some((_, cut, moved))) = (&commit.relabel, relabelled) {
+            out.relabel(log, *from, to, &cut.0, &moved.0);
+        }
+        let mut rows = Vec::with_capacity(commit.rows.len());
+        let mut defined: Vec<LogId> = Vec::new();
+        let mut streams: HashMap<&LogId, u32> = HashMap::new();
+        let mut latest: Option<(&LogId, u32)> = None;
+        let mut previous = state.last;
+        for row in &commit.rows {
+            let stream = match latest {
+                Some((log, stream)) if Arc::ptr_eq(log, &row.log) || *log == row.log => stream,
+                _ => *streams.entry(&row.log).or_insert_with(|| {
+                    table.log(&row.log).and_then(|log| log.writing).unwrap_or_else(|| {
+                        out.stream(&row.log);
+                        defined.push(row.log.clone());
+                        table.next_stream() + u32::try_from(defined.len() - 1).unwrap_or(u32::MAX)
+                    })
+                }),
+            };
+            latest = Some((&row.log, stream));
+            let offset = out.offset();
+            match &row.body {
+                Body::Node(node) => {
+                    out.node(stream, node, &previous);
+                    previous = row.key;
+                }
+                Body::Duplicate(change) => out.duplicate(stream, row.seq, *change, &row.key),
+            }
+            rows.push(Written { entry: EntryAt { stream, seq: row.seq }, offset, len: out.offset() - offset });
+        }
+        for (fact, value) in &commit.meta {
+            out.fact(fact, value.as_ref());
+        }
+        end_group(&mut self.buffer, self.segment.salt, self.end);
+        (rows, defined)
+    }
+
+    /// Puts the buffer on the medium. A failure is final: the kernel may have dropped the pages it could not write,
+    /// and would report success the next time.
+    fn write(&mut self) -> Result<()> {
+        let end = self.end + self.buffer.len() as u64;
+        let group = self.buffer.len();
+        if end > self.zeroed && group <= SMALL_GROUP {
+            let ahead = (end / AHEAD_PART).clamp(AHEAD_MIN, AHEAD_MAX);
+            self.buffer.resize(group + usize::try_from(ahead).unwrap_or(0), 0);
+        }
+        self.dirty = true;
+        let segment = &self.segment;
+        let written = segment.file.write_at(&self.buffer, self.end).map_err(|error| segment.failed("write to", error));
+        let synced = written.and_then(|()| segment.file.sync().map_err(|error| segment.failed("sync", error)));
+        synced.map_err(|error| self.fail(error))?;
+        self.zeroed = self.zeroed.max(self.end + self.buffer.len() as u64);
+        self.end = end;
+        self.buffer.truncate(group);
+        Ok(())
+    }
+
+    /// Makes what is durable visible.
+    fn publish(
+        &self,
+        core: &Core,
+        commit: &Commit,
+        relabelled: Option<(Table, Digest, Digest)>,
+        written: &[Written],
+        defined: &[LogId],
+        mark: Mark,
+    ) {
+        let mut view = core.view.write();
+        if let Some((table, _, _)) = relabelled {
+            view.state.table = table;
+        }
+        for log in defined {
+            view.state.table.define(log);
+        }
+        for (row, written) in commit.rows.iter().zip(written) {
+            let added = match &row.body {
+                Body::Node(node) => view.state.add_node(written.entry, row.key, node.links.iter(), |_| row.digest),
+                Body::Duplicate(_) => view.state.add_duplicate(written.entry, row.key, |_| row.digest),
+            };
+            let place = Place { segment: self.segment.number, offset: written.offset };
+            // Always there: `check` has seen that the row continues its log.
+            if let Some(added) = added {
+                core.add(&mut view, &added, place, written.len);
+            }
+        }
+        for (fact, value) in &commit.meta {
+            view.state.set(fact.clone(), value.clone());
+        }
+        core.end_group(&mut view, Place { segment: self.segment.number, offset: self.end }, mark);
+    }
+
+    /// Marks the log as closed, so that damage to its end can be told from a crash. Does nothing after a failure.
+    pub(super) fn close(&mut self, core: &Core) -> Result<()> {
+        if self.failed.is_some() || !self.dirty {
+            return Ok(());
+        }
+        let base = core.view.read().state.end;
+        begin_group(&mut self.buffer, self.end, GroupHeader { synced: self.end, base });
+        RecordWriter { out: &mut self.buffer, salt: self.segment.salt, base: self.end }.closed();
+        end_group(&mut self.buffer, self.segment.salt, self.end);
+        let end = self.end + self.buffer.len() as u64;
+        let segment = &self.segment;
+        let written = segment.file.write_at(&self.buffer, self.end).map_err(|error| segment.failed("write to", error));
+        let cut = written.and_then(|()| segment.file.set_len(end).map_err(|error| segment.failed("shorten", error)));
+        cut.and_then(|()| segment.file.sync().map_err(|error| segment.failed("sync", error)))?;
+        (self.end, self.zeroed, self.dirty) = (end, end, false);
+        core.view.write().end = Place { segment: self.segment.number, offset: end };
+        Ok(())
+    }
+}
+
+/// Checks that `commit` continues what `view` shows.
+fn check(view: &View, commit: &Commit) -> Result<()> {
+    let table = &view.open()?.state.table;
+    let relabel: Option<(&Relabel, Seq)> = commit.relabel.as_ref().map(|relabel| (relabel, table.seq(&relabel.log)));
+    if let Some((relabel, last)) = relabel {
+        check_relabel(relabel, last, table.log(&relabel.to).is_some())?;
+    }
+    let mut staged = Staged::new(relabel);
+    let mut end = view.state.end;
+    for row in &commit.rows {
+        staged.check(row, &mut end, |log| table.seq(log))?;
+    }
+    Ok(())
+}
