@@ -100,15 +100,17 @@ pub struct Counters {
     pub bytes_in: u64,
     /// Bytes written to the socket.
     pub bytes_out: u64,
-    /// Frames received.
-    pub frames_in: u64,
-    /// Frames sent.
-    pub frames_out: u64,
     /// Write system calls.
     pub writes: u64,
+    /// Frames received.
+    pub frames_in: u64,
+    /// Nodes received.
+    pub nodes_in: u64,
+    /// Nodes sent.
+    pub nodes_out: u64,
     /// Nodes received that were new.
     pub added: u64,
-    /// Nodes received that were here already: echoes, or another peer was faster.
+    /// Nodes received that were stored already: echoes, or another peer was faster.
     pub known: u64,
     /// Nodes received before their causes, set aside.
     pub parked: u64,

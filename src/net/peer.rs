@@ -239,7 +239,6 @@ impl<'a> Peer<'a> {
         while let Some(out) = self.session.poll() {
             match out {
                 OutEvent::Send(frames) => {
-                    self.counters.frames_out += 1;
                     self.outbox.push(&frames);
                     self.crowded |= !self.has_room();
                 }
@@ -311,6 +310,8 @@ impl<'a> Peer<'a> {
             protocol::Stage::Live => Stage::Live,
             protocol::Stage::Closed => return,
         };
+        let session = self.session.counters();
+        (self.counters.nodes_in, self.counters.nodes_out) = (session.nodes_received, session.nodes_sent);
         self.live |= stage == Stage::Live;
         self.link.publish(stage, dialect, self.counters);
     }

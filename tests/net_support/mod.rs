@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 pub mod proxy;
+pub mod sluggish;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions}
 use hyperemitter::net::{Net, NetEvent, NetObserver, NetOptions, PeerInfo, Stage};
 use hyperemitter::node::LogId;
 use hyperemitter::store::memory::MemoryStore;
-use hyperemitter::store::{Position, ReadLimit, Row};
+use hyperemitter::store::{Position, ReadLimit, Row, Store};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -44,9 +45,12 @@ impl LogObserver for Deaf {
     fn acks(&self, _: Vec<Ack>) {}
     fn advanced(&self) {}
     fn log_id_changed(&self, _: &LogId) {}
-    fn report(&self, error: Error) {
-        panic!("the log reports: {error}");
-    }
+    fn report(&self, _: Error) {}
+}
+
+/// A log on a store, with nobody to hear it.
+pub fn open(store: Arc<dyn Store>) -> Arc<Log> {
+    Log::open(store, LogOptions::default(), Arc::new(Deaf)).unwrap()
 }
 
 /// Remembers events, and wakes whoever waits for one.
@@ -73,8 +77,7 @@ pub struct Peer {
 impl Peer {
     /// A peer that does not listen.
     pub fn new(options: NetOptions) -> Peer {
-        let log = Log::open(Arc::new(MemoryStore::default()), LogOptions::default(), Arc::new(Deaf)).unwrap();
-        Peer::on(log, options)
+        Peer::on(open(Arc::new(MemoryStore::default())), options)
     }
 
     /// A new network on an existing log, as after a restart.
