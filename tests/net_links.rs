@@ -272,6 +272,20 @@ async fn closing_twice_and_using_it_afterwards_is_harmless() {
     assert!(TcpStream::connect(("127.0.0.1", a.port)).await.is_err(), "the port is free");
 }
 
+#[test]
+fn a_connect_is_answered_even_when_the_runtime_is_gone() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let peer = runtime.block_on(async { Peer::new(options()) });
+    runtime.shutdown_background();
+    assert!(peer.net.connect("127.0.0.1".into(), 1, false));
+    let events = peer.events();
+    assert!(
+        matches!(&events[..], [NetEvent::GaveUp { error, .. }] if error.code() == "ERR_HYPER_CLOSED"),
+        "{events:?}"
+    );
+    assert!(peer.net.peers().is_empty());
+}
+
 #[tokio::test]
 async fn closing_interrupts_every_phase() {
     // Between two attempts.

@@ -1,4 +1,4 @@
-//! Replication between stores that block, fail, or were restored from a backup.
+//! Replication between stores that block or fail.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 mod net_support;
@@ -7,12 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hyperemitter::error::Error;
-use hyperemitter::hyperlog::{Incoming, Log, SourceId};
-use hyperemitter::net::NetEvent;
-use hyperemitter::store::memory::MemoryStore;
-use hyperemitter::store::{Commit, Meta, Store};
+use hyperemitter::net::{NetEvent, PeerInfo};
 use net_support::sluggish::Sluggish;
 use net_support::{agree, assert_causal, open, options, soon, Peer};
 
@@ -89,67 +84,9 @@ async fn what_arrived_before_a_peer_left_is_stored() {
     let (a, b) = (Peer::new(options()), on_blocking(Arc::clone(&at_b)).listen(0).await);
     a.emit_many(1_000);
     let key = a.dial(b.port);
-    let sent = |peers: &[hyperemitter::net::PeerInfo]| peers.iter().any(|peer| peer.key == key && peer.counters.nodes_out == 1_000);
+    let sent = |peers: &[PeerInfo]| peers.iter().any(|peer| peer.key == key && peer.counters.nodes_out == 1_000);
     a.when("all is sent", sent).await;
     a.close().await;
     b.holds(1_000).await;
     b.log.close();
-}
-
-/// A store of the given log's owner, as of an early backup: its first `count` entries.
-fn restored(log: &Log, count: usize) -> Arc<Log> {
-    let store = MemoryStore::default();
-    let id = Bytes::copy_from_slice(log.log_id().as_bytes());
-    store.commit(&Commit { meta: vec![(Meta::LogId, Some(id))], ..Commit::default() }).unwrap();
-    let backup = open(Arc::new(store));
-    let rows = log.read(hyperemitter::store::Position::START, net_support::ALL).unwrap();
-    let nodes = rows.into_iter().take(count).map(|row| Incoming {
-        log: row.log,
-        seq: row.seq,
-        links: row.node.links,
-        value: row.node.value,
-        signed: None,
-        claimed: Some(row.node.key),
-    });
-    let mut added = backup.add(SourceId(u64::MAX), nodes.collect());
-    added.try_recv().unwrap().unwrap();
-    backup
-}
-
-#[tokio::test]
-async fn a_store_restored_from_a_backup_gets_its_own_tail_back() {
-    let (a, b) = (Peer::listening().await, Peer::listening().await);
-    a.emit_many(100);
-    b.dial(a.port);
-    b.holds(100).await;
-    a.close().await;
-    let again = Peer::on(restored(&a.log, 60), options());
-    again.dial(b.port);
-    again.holds(100).await;
-    again.emit("and on");
-    b.holds(101).await;
-    assert!(agree(&[&again, &b]));
-    assert_eq!(again.log.log_id(), a.log.log_id(), "no conflict: the same log goes on");
-}
-
-#[tokio::test]
-async fn a_restored_store_that_wrote_before_it_heard_of_its_tail_keeps_both() {
-    let (a, b) = (Peer::listening().await, Peer::listening().await);
-    a.emit_many(100);
-    b.dial(a.port);
-    b.holds(100).await;
-    a.close().await;
-    let log = restored(&a.log, 60);
-    let again = Peer::on(log, options());
-    again.emit_many(5);
-    again.dial(b.port);
-    again.event("a report of the fork", |event| matches!(event, NetEvent::Report { error: Error::Fork { .. }, .. })).await;
-    again.holds(105).await;
-    b.holds(105).await;
-    assert_ne!(again.log.log_id(), a.log.log_id());
-    again.emit("and on");
-    b.holds(106).await;
-    assert!(agree(&[&again, &b]));
-    assert_causal(&again);
-    assert_causal(&b);
 }

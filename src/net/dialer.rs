@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::event::{NetEvent, Stage};
 use super::link::Link;
 use super::policy::{DialPolicy, Health, Next};
-use super::{peer, socket, Shared};
+use super::{peer, Shared};
 use crate::error::Error;
 
 /// Where to dial.
@@ -17,16 +17,39 @@ pub(super) struct Target {
     pub(super) port: u16,
 }
 
-/// Runs until the peer is given up or the network closes. Ends with `GaveUp`, the key being free by then.
-pub(super) async fn keep_connected(shared: Arc<Shared>, link: Arc<Link>, target: Target) {
+/// Ends a dialled link's life, whatever ends its task: the key becomes free, then `GaveUp` is told.
+pub(super) struct Ending {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    error: Error,
+}
+
+impl Ending {
+    pub(super) fn new(shared: &Arc<Shared>, link: Arc<Link>) -> Ending {
+        Ending { shared: Arc::clone(shared), link, error: closed() }
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.shared.table.lock().remove(&self.link);
+        self.shared.observe(NetEvent::GaveUp { key: self.link.key.clone(), error: self.error.clone() });
+    }
+}
+
+/// Runs until the peer is given up or the network closes.
+pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
+    let (shared, link) = (Arc::clone(&ending.shared), Arc::clone(&ending.link));
     let mut closing = shared.closing();
     let mut policy = DialPolicy::new(shared.options.reconnect_timeout_ms, link.is_known());
-    let error = loop {
+    let failed = |error, will_retry_in_ms| {
+        shared.observe(NetEvent::ConnectionError { key: link.key.clone(), error, will_retry_in_ms });
+    };
+    loop {
         link.restart(Stage::Connecting);
         let (health, error) = attempt(&shared, &link, &target, &mut closing).await;
         if shared.is_closing() {
-            shared.observe(NetEvent::ConnectionError { key: link.key.clone(), error, will_retry_in_ms: None });
-            break closed();
+            return failed(error, None);
         }
         if link.is_known() {
             policy.keep();
@@ -34,28 +57,18 @@ pub(super) async fn keep_connected(shared: Arc<Shared>, link: Arc<Link>, target:
         match policy.ended(health, random()) {
             Next::Retry { after_ms } => {
                 link.restart(Stage::Waiting);
-                shared.observe(NetEvent::ConnectionError {
-                    key: link.key.clone(),
-                    error,
-                    will_retry_in_ms: Some(after_ms),
-                });
+                failed(error, Some(after_ms));
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(after_ms)) => {}
-                    _ = closing.wait_for(|closing| *closing) => break closed(),
+                    _ = closing.wait_for(|closing| *closing) => return,
                 }
             }
             Next::GiveUp => {
-                shared.observe(NetEvent::ConnectionError {
-                    key: link.key.clone(),
-                    error: error.clone(),
-                    will_retry_in_ms: None,
-                });
-                break error;
+                ending.error = error.clone();
+                return failed(error, None);
             }
         }
-    };
-    shared.table.lock().remove(&link);
-    shared.observe(NetEvent::GaveUp { key: link.key.clone(), error });
+    }
 }
 
 /// One connection from dialling to its end, and why it ended.
@@ -67,7 +80,7 @@ async fn attempt(
 ) -> (Health, Error) {
     let mut drops = link.drops();
     let stream = tokio::select! {
-        dialled = socket::dial(&target.host, target.port) => match dialled {
+        dialled = shared.resolver.dial(&target.host, target.port) => match dialled {
             Ok(stream) => stream,
             Err(error) => return (Health::Silent, error),
         },
@@ -89,7 +102,7 @@ fn premature(link: &Link) -> Error {
     Error::Connect { target: link.key.clone(), reason: "premature close".to_owned() }
 }
 
-pub(super) fn closed() -> Error {
+fn closed() -> Error {
     Error::Closed("it keeps no links")
 }
 

@@ -64,18 +64,28 @@ impl Reports {
     }
 }
 
+/// Ends an accepted link's life, whatever ends its task.
+struct Ending<'a> {
+    shared: &'a Shared,
+    link: &'a Link,
+    error: Option<Error>,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.shared.table.lock().remove(self.link);
+        self.shared.observe(NetEvent::InboundGone { key: self.link.key.clone(), error: self.error.take() });
+    }
+}
+
 async fn serve(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream) {
-    let key = || link.key.clone();
     let drops = link.drops();
-    shared.observe(NetEvent::Inbound { key: key() });
-    let error = match socket::tune(&stream) {
-        // A peer that is gone before it was served is no error.
-        Err(_) => None,
-        Ok(()) => match peer::serve(&shared, &link, stream, drops).await.end {
-            peer::End::Failed(error) => Some(error),
-            peer::End::Over | peer::End::Dropped | peer::End::Closing => None,
-        },
-    };
-    shared.table.lock().remove(&link);
-    shared.observe(NetEvent::InboundGone { key: key(), error });
+    shared.observe(NetEvent::Inbound { key: link.key.clone() });
+    let mut ending = Ending { shared: &shared, link: &link, error: None };
+    // A peer that is gone before it was served is no error.
+    if socket::tune(&stream).is_ok() {
+        if let peer::End::Failed(error) = peer::serve(&shared, &link, stream, drops).await.end {
+            ending.error = Some(error);
+        }
+    }
 }

@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
 use crate::protocol::frame;
 use link::Table;
+use socket::Resolver;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
 /// bytes (see `peer`) delays one, and not for as long as this.
@@ -86,6 +87,7 @@ struct Shared {
     options: NetOptions,
     observer: Arc<dyn NetObserver>,
     runtime: Handle,
+    resolver: Resolver,
     table: Mutex<Table>,
     /// The bound address, or that binding is under way.
     listening: Mutex<Listening>,
@@ -113,6 +115,7 @@ impl Net {
             options,
             observer,
             runtime,
+            resolver: Resolver::new(),
             table: Mutex::default(),
             listening: Mutex::new(Listening::No),
             closing: watch::Sender::new(false),
@@ -148,7 +151,8 @@ impl Net {
     pub fn connect(&self, host: String, port: u16, known: bool) -> bool {
         let key = socket::target(&host, port);
         let Some(link) = self.shared.table.lock().dial(&key, known) else { return false };
-        self.shared.spawn(dialer::keep_connected(Arc::clone(&self.shared), link, dialer::Target { host, port }));
+        let ending = dialer::Ending::new(&self.shared, link);
+        self.shared.spawn(dialer::keep_connected(ending, dialer::Target { host, port }));
         true
     }
 
@@ -225,7 +229,7 @@ impl Shared {
             }
             *listening = Listening::Binding;
         }
-        let bound = match socket::bind(host, port).await {
+        let bound = match self.resolver.bind(host, port).await {
             Ok(listener) => listener
                 .local_addr()
                 .map(|address| (listener, address))

@@ -251,7 +251,7 @@ impl<'a> Peer<'a> {
                 OutEvent::Ask(queries) => self.pending.ask(self.shared, queries),
                 OutEvent::ForkLocal { from } => self.pending.fork(self.shared, from),
                 OutEvent::Report(error) => {
-                    self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error })
+                    self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
                 }
                 OutEvent::Close(reason) => {
                     self.closed.get_or_insert(reason);

@@ -1,11 +1,13 @@
 //! TCP as this protocol wants it: how addresses are bound and dialled, and what is set on each socket.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{lookup_host, TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, Result};
 
@@ -27,29 +29,85 @@ pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Binds as Node does: no host means every address of both families, a name means its first address.
-///
-/// # Errors
-/// `Listen` with the address as given and a cause that says what to do.
-pub(super) async fn bind(host: Option<&str>, port: u16) -> Result<TcpListener> {
-    let refused =
-        |cause: &io::Error| Error::Listen { address: target(host.unwrap_or("::"), port), reason: listen_reason(cause) };
-    let Some(host) = host.filter(|host| !host.is_empty()) else {
-        return match bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
-            Err(error) if lacks_ipv6(&error) => bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)),
-            bound => bound,
-        }
-        .map_err(|error| refused(&error));
-    };
-    let address = first_address(host, port).await.map_err(|error| refused(&error))?;
-    bind_to(address).map_err(|error| refused(&error))
-}
+/// Host names being resolved at a time. The system's resolver blocks, for many seconds where name servers are
+/// silent, on threads that also read logs: it must leave some of them free.
+const LOOKUPS: usize = 4;
 
-async fn first_address(host: &str, port: u16) -> io::Result<SocketAddr> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, port));
+/// Binds and dials by name.
+pub(super) struct Resolver(Arc<Semaphore>);
+
+impl Resolver {
+    pub(super) fn new() -> Resolver {
+        Resolver(Arc::new(Semaphore::new(LOOKUPS)))
     }
-    lookup_host((host, port)).await.map_err(unresolved)?.next().ok_or_else(no_address)
+
+    /// Binds as Node does: no host means every address of both families, a name means its first address.
+    ///
+    /// # Errors
+    /// `Listen` with the address as given and a cause that says what to do.
+    pub(super) async fn bind(&self, host: Option<&str>, port: u16) -> Result<TcpListener> {
+        let host = host.filter(|host| !host.is_empty());
+        let bound = match host {
+            Some(host) => self.first_address(host, port).await.and_then(bind_to),
+            None => match bind_to(SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), port)) {
+                Err(error) if lacks_ipv6(&error) => bind_to(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port)),
+                bound => bound,
+            },
+        };
+        bound.map_err(|error| Error::Listen {
+            address: target(host.unwrap_or("::"), port),
+            reason: listen_reason(&error),
+        })
+    }
+
+    /// Connects and tunes, trying each address of the host in turn.
+    ///
+    /// # Errors
+    /// `Connect` with the last cause.
+    pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream> {
+        let failure = match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(host, port)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => reason(&error),
+            Err(_) => format!(
+                "no answer within {} s (ETIMEDOUT): check the address and firewalls between",
+                CONNECT_TIMEOUT.as_secs()
+            ),
+        };
+        Err(Error::Connect { target: target(host, port), reason: failure })
+    }
+
+    async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let mut failure = no_address();
+        for address in self.addresses(host, port).await? {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    tune(&stream)?;
+                    return Ok(stream);
+                }
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    }
+
+    async fn first_address(&self, host: &str, port: u16) -> io::Result<SocketAddr> {
+        self.addresses(host, port).await?.into_iter().next().ok_or_else(no_address)
+    }
+
+    async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(ip) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        let permit = Arc::clone(&self.0).acquire_owned().await.map_err(io::Error::other)?;
+        let host = host.to_owned();
+        let lookup = tokio::task::spawn_blocking(move || {
+            let addresses = (host.as_str(), port).to_socket_addrs();
+            // Held until the resolver answers, even if nobody waits for it any more.
+            drop(permit);
+            addresses.map(Vec::from_iter)
+        });
+        lookup.await?.map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))
+    }
 }
 
 fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
@@ -82,48 +140,9 @@ fn no_such_family() -> i32 {
     10047
 }
 
-/// Connects and tunes, trying each address of the host in turn.
-///
-/// # Errors
-/// `Connect` with the last cause.
-pub(super) async fn dial(host: &str, port: u16) -> Result<TcpStream> {
-    let attempt = async {
-        let stream = match host.parse::<IpAddr>() {
-            Ok(ip) => TcpStream::connect((ip, port)).await?,
-            Err(_) => connect_by_name(host, port).await?,
-        };
-        tune(&stream)?;
-        Ok(stream)
-    };
-    let failure = match tokio::time::timeout(CONNECT_TIMEOUT, attempt).await {
-        Ok(Ok(stream)) => return Ok(stream),
-        Ok(Err(error)) => reason(&error),
-        Err(_) => format!(
-            "no answer within {} s (ETIMEDOUT): check the address and firewalls between",
-            CONNECT_TIMEOUT.as_secs()
-        ),
-    };
-    Err(Error::Connect { target: target(host, port), reason: failure })
-}
-
-async fn connect_by_name(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = no_address();
-    for address in lookup_host((host, port)).await.map_err(unresolved)? {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 /// `host:port` as text, the key of an outbound link (1.x's `_peers` uses the same, also for IPv6).
 pub(super) fn target(host: &str, port: u16) -> String {
     format!("{host}:{port}")
-}
-
-fn unresolved(error: io::Error) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, error)
 }
 
 fn no_address() -> io::Error {
@@ -170,12 +189,12 @@ mod tests {
     #[test]
     fn without_a_host_both_families_are_served_as_in_node() {
         on_runtime(async {
-            let listener = bind(None, 0).await.unwrap();
+            let listener = Resolver::new().bind(None, 0).await.unwrap();
             let address = listener.local_addr().unwrap();
             assert!(address.ip().is_unspecified());
-            dial("127.0.0.1", address.port()).await.unwrap();
+            Resolver::new().dial("127.0.0.1", address.port()).await.unwrap();
             if address.is_ipv6() {
-                dial("::1", address.port()).await.unwrap();
+                Resolver::new().dial("::1", address.port()).await.unwrap();
             }
         });
     }
@@ -183,10 +202,10 @@ mod tests {
     #[test]
     fn a_name_is_resolved_for_listening_and_dialling() {
         on_runtime(async {
-            let port = bind(Some("localhost"), 0).await.unwrap().local_addr().unwrap().port();
+            let port = Resolver::new().bind(Some("localhost"), 0).await.unwrap().local_addr().unwrap().port();
             assert!(port > 0);
-            let listener = bind(Some("127.0.0.1"), 0).await.unwrap();
-            let stream = dial("localhost", listener.local_addr().unwrap().port()).await.unwrap();
+            let listener = Resolver::new().bind(Some("127.0.0.1"), 0).await.unwrap();
+            let stream = Resolver::new().dial("localhost", listener.local_addr().unwrap().port()).await.unwrap();
             assert!(stream.nodelay().unwrap());
         });
     }
@@ -194,9 +213,9 @@ mod tests {
     #[test]
     fn a_taken_port_is_named_with_its_address() {
         on_runtime(async {
-            let first = bind(Some("127.0.0.1"), 0).await.unwrap();
+            let first = Resolver::new().bind(Some("127.0.0.1"), 0).await.unwrap();
             let port = first.local_addr().unwrap().port();
-            let error = bind(Some("127.0.0.1"), port).await.unwrap_err();
+            let error = Resolver::new().bind(Some("127.0.0.1"), port).await.unwrap_err();
             assert_eq!(error.code(), "ERR_HYPER_LISTEN");
             let text = error.to_string();
             assert!(text.contains(&format!("127.0.0.1:{port}")) && text.contains("EADDRINUSE"), "{text}");
@@ -207,9 +226,9 @@ mod tests {
     fn a_foreign_address_and_a_bad_name_are_told_apart() {
         on_runtime(async {
             // TEST-NET-1: documentation only, never assigned to a machine.
-            let text = bind(Some("192.0.2.1"), 0).await.unwrap_err().to_string();
+            let text = Resolver::new().bind(Some("192.0.2.1"), 0).await.unwrap_err().to_string();
             assert!(text.contains("EADDRNOTAVAIL"), "{text}");
-            let text = bind(Some("no such host"), 0).await.unwrap_err().to_string();
+            let text = Resolver::new().bind(Some("no such host"), 0).await.unwrap_err().to_string();
             assert!(text.contains("ENOTFOUND") && text.contains("no such host"), "{text}");
         });
     }
@@ -217,8 +236,8 @@ mod tests {
     #[test]
     fn a_refused_connection_says_so() {
         on_runtime(async {
-            let port = bind(Some("127.0.0.1"), 0).await.unwrap().local_addr().unwrap().port();
-            let error = dial("127.0.0.1", port).await.unwrap_err();
+            let port = Resolver::new().bind(Some("127.0.0.1"), 0).await.unwrap().local_addr().unwrap().port();
+            let error = Resolver::new().dial("127.0.0.1", port).await.unwrap_err();
             assert_eq!(error.code(), "ERR_HYPER_CONNECT");
             assert!(error.to_string().contains("ECONNREFUSED"), "{error}");
         });
