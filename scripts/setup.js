@@ -8,7 +8,7 @@
  *   node scripts/setup.js --debug       the same with an unoptimised addon
  *   node scripts/setup.js --tests       also the packages that tests bring along
  *   node scripts/setup.js --bench       also the packages that benches compare us with
- *   node scripts/setup.js --no-addon    packages only, without Rust
+ *   node scripts/setup.js --no-addon    npm packages only, without Rust
  *
  * Anything else is handed to `napi build`: `npm run build -- --target aarch64-apple-darwin`.
  */

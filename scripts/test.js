@@ -48,7 +48,7 @@ const STEPS = [
   ['lint', 'clippy, core alone', cargo('clippy', '--locked', '--all-targets', '--no-default-features', '--', '-D', 'warnings')],
   ['lint', 'rust documentation', cargo('doc', '--locked', '--no-deps', '--document-private-items', '--quiet'), { RUSTDOCFLAGS: '-D warnings' }],
   ['lint', 'crates', [node, 'scripts/crates.js']],
-  ['lint', 'unused npm packages', npx('knip', '--dependencies')],
+  ['lint', 'npm packages', [node, 'scripts/packages.js']],
   ['rust', 'rust tests', cargo('test', '--locked', '--quiet')],
   ['rust', 'rust tests, core alone', cargo('test', '--locked', '--quiet', '--no-default-features')],
   ['js', 'javascript tests', npx('c8', ...nodeTest('js'))],
