@@ -65,7 +65,8 @@ impl Index {
 
     /// Removes an index that cannot be used.
     pub(super) fn discard(path: &Path) -> io::Result<()> {
-        match fs::remove_dir_all(path) {
+        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
