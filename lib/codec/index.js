@@ -26,7 +26,7 @@ const { legacyEngine } = require('./legacy/engine')
 function compile (schema, opts) {
   opts = opts || {}
   const text = String(schema)
-  const binding = opts.binding || require('../../binding')
+  const binding = opts.binding || require('../native')
   const json = binding.compileSchema(text, JSON.stringify(sources(opts)))
   const plan = link(json)
   const engine = legacyEngine(plan, opts.interpret || !canGenerate())

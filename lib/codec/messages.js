@@ -3,7 +3,7 @@
 /** The objects users see: `messages.Name.encode`, in the shape of protocol-buffers 3.2.1. */
 
 const slab = require('./slab')
-const { restart } = require('./legacy/runtime')
+const { restart, restartBatch } = require('./legacy/runtime')
 const { cursor } = require('./legacy/wire')
 const { define, BUILT_IN } = require('./plan')
 
@@ -84,21 +84,11 @@ function encoder (type, engine) {
 
   function encode (obj, buf, offset) {
     if (buf || offset) return encodeAt(obj, buf, offset)
-    const result = toBuffer(obj)
+    let result = write ? slab.encode(write, obj, guess) : null
+    // Whatever it was, the slow way says it in 1.x's words, or does it after all.
+    if (result === null) result = engine.slow(type, obj)
     guess = encode.bytes = result.length
     return result
-  }
-
-  function toBuffer (obj) {
-    let result = null
-    if (write) {
-      try {
-        result = slab.encode(write, obj, guess)
-      } catch (err) {
-        // Whatever it was, the slow way says it in 1.x's words, or does it after all.
-      }
-    }
-    return result === null ? engine.slow(type, obj) : result
   }
 
   /** 1.x writes wherever it is told; what does not fit would be cut off silently. */
@@ -122,7 +112,7 @@ function decoder (type, engine) {
     if (!offset) offset = 0
     if (!end) end = buf.length
     if (!(end <= buf.length && offset <= buf.length)) throw new Error('Decoded message is not valid')
-    restart(end, false)
+    restart()
     const result = read(asBuffer(buf), offset, end)
     decode.bytes = cursor.position - offset
     return result
@@ -151,7 +141,7 @@ function asBuffer (buf) {
  * @property {(object: object, buffer: Buffer, offset: number) => number} write encodes at `offset`; returns the end, or
  *   -1 when the message does not fit (bytes from `offset` on may have changed). Throws as `encode` does.
  * @property {(buffer: Buffer, start: number, end: number) => object} read decodes `[start, end)`, copying bytes
- *   fields. Before a run of reads call `beginBatch(limit)`.
+ *   fields. Before a run of reads call `beginBatch(buffer, limit)`.
  */
 
 /** @returns {FastPair} */
@@ -192,10 +182,11 @@ function fast (codec) {
 /**
  * To be called before a run of `read`s from one buffer, whose bytes stay as they are until the run is over.
  *
+ * @param {Buffer} buffer what will be read from
  * @param {number} limit end of the bytes that belong to the run
  */
-function beginBatch (limit) {
-  restart(limit, true)
+function beginBatch (buffer, limit) {
+  restartBatch(buffer, limit)
 }
 
 module.exports = { build, fast, beginBatch, kFast }

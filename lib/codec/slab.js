@@ -14,8 +14,24 @@ const SMALL = 512
 /** Larger messages get a Buffer of their own. */
 const LARGE = 16 * 1024
 
-const small = { buffer: Buffer.allocUnsafeSlow(SMALL_SLAB), position: 0, size: SMALL_SLAB }
-const large = { buffer: Buffer.allocUnsafeSlow(LARGE_SLAB), position: 0, size: LARGE_SLAB }
+/** The class of Node's own pooled Buffers: constructing one directly takes a third of the time of `subarray`. */
+const FastBuffer = Buffer[Symbol.species]
+
+/** A slab and how much of it is used. `memory` is its ArrayBuffer: reading that off a Buffer is slow. */
+function slabOf (size) {
+  const slab = { buffer: null, memory: null, position: 0, size }
+  renew(slab)
+  return slab
+}
+
+function renew (slab) {
+  slab.buffer = Buffer.allocUnsafeSlow(slab.size)
+  slab.memory = slab.buffer.buffer
+  slab.position = 0
+}
+
+const small = slabOf(SMALL_SLAB)
+const large = slabOf(LARGE_SLAB)
 
 /** A getter or valueOf of the user's may encode in the middle of an encode: the inner one must not share the slab. */
 let busy = false
@@ -27,7 +43,7 @@ let busy = false
  * @param {Function} write generated encoder
  * @param {object} object message
  * @param {number} guess size of the last message of this type
- * @returns {Buffer|null} null when encoding is under way already
+ * @returns {Buffer|null} null when encoding is under way already, or `write` threw
  */
 function encode (write, object, guess) {
   if (busy) return null
@@ -37,12 +53,12 @@ function encode (write, object, guess) {
     const slab = guess > SMALL ? large : small
     const start = slab.position
     const end = write(object, slab.buffer, start)
-    if (end <= slab.size) {
-      // Offsets stay multiples of eight, as in Node's pool: users may put typed arrays on top.
-      slab.position = (end + 7) & -8
-      return slab.buffer.subarray(start, end)
-    }
-    return retry(write, object, end - start)
+    if (end > slab.size) return retry(write, object, end - start)
+    // Offsets stay multiples of eight, as in Node's pool: users may put typed arrays on top.
+    slab.position = (end + 7) & -8
+    return new FastBuffer(slab.memory, start, end - start)
+  } catch (err) {
+    return null
   } finally {
     busy = false
   }
@@ -52,16 +68,13 @@ function encode (write, object, guess) {
 function retry (write, object, size) {
   if (size > LARGE) return single(write, object, size)
   const slab = size > SMALL ? large : small
-  if (slab.position + size > slab.size) {
-    slab.buffer = Buffer.allocUnsafeSlow(slab.size)
-    slab.position = 0
-  }
+  if (slab.position + size > slab.size) renew(slab)
   const start = slab.position
   const end = write(object, slab.buffer, start)
   // Getters may answer differently the second time.
   if (end > slab.size) return single(write, object, end - start)
   slab.position = (end + 7) & -8
-  return slab.buffer.subarray(start, end)
+  return new FastBuffer(slab.memory, start, end - start)
 }
 
 function single (write, object, size) {
@@ -75,4 +88,27 @@ function single (write, object, size) {
   }
 }
 
-module.exports = { encode }
+/** A copy of `[start, end)`, cut from a slab. */
+function copy (buffer, start, end) {
+  const size = end - start
+  if (size > LARGE) return Buffer.from(buffer.subarray(start, end))
+  const slab = size > SMALL ? large : small
+  if (slab.position + size > slab.size) renew(slab)
+  const at = slab.position
+  const result = new FastBuffer(slab.memory, at, size)
+  if (size < 32) {
+    for (let i = 0; i < size; i++) result[i] = buffer[start + i]
+  } else {
+    // A view for each copy would cost as much as the copying.
+    buffer.copy(slab.buffer, at, start, end)
+  }
+  slab.position = (at + size + 7) & -8
+  return result
+}
+
+/** The view `[start, end)`, both within the buffer. */
+function view (buffer, start, end) {
+  return new FastBuffer(buffer.buffer, buffer.byteOffset + start, end - start)
+}
+
+module.exports = { encode, copy, view }

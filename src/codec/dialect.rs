@@ -419,8 +419,9 @@ impl<'f, 'a> Lowering<'f, 'a> {
 
     fn default_text(&self, written: &str, meaning: &Meaning) -> Option<String> {
         let number = js_number(written);
+        // Adding zero turns -0, which unsigned fields refuse, into 0.
         let whole = |low: f64, high: f64| {
-            (number.fract() == 0.0 && number >= low && number <= high).then(|| format!("{number:.0}"))
+            (number.fract() == 0.0 && number >= low && number <= high).then(|| format!("{:.0}", number + 0.0))
         };
         match meaning {
             Meaning::Scalar("int32" | "sint32" | "sfixed32") => whole(f64::from(i32::MIN), f64::from(i32::MAX)),

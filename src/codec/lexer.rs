@@ -92,7 +92,9 @@ fn string_length(text: &str, quote: char) -> usize {
 fn word_length(text: &str) -> usize {
     for (i, c) in text.char_indices().skip(1) {
         let comment = c == '/' && text.get(i + 1..).is_some_and(|next| next.starts_with(['/', '*']));
-        if is_blank(c) || PUNCTUATION.contains(&c) || c == '"' || c == '\'' || comment {
+        // A quote that nothing closes is a letter like any other: `it's`.
+        let string = matches!(c, '"' | '\'') && text.get(i..).is_some_and(|string| string_length(string, c) > 1);
+        if is_blank(c) || PUNCTUATION.contains(&c) || string || comment {
             return i;
         }
     }
@@ -126,6 +128,7 @@ mod tests {
     #[test]
     fn odd_names_are_one_word() {
         assert_eq!(words("My-Msg $a-b=größe .x(o).p"), ["My-Msg", "$a-b", "=", "größe", ".x", "(", "o", ")", ".p"]);
+        assert_eq!(words("it's = 1"), ["it's", "=", "1"]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ function writeValue (field) {
     case 'uint32':
     case 'int64':
     case 'uint64':
-      return `if (typeof v === 'number' && v >= 0 && v < 2147483648) { x = v | 0; if (x < 128) b[p++] = x; else p = R.writeInteger(b, p, x) } else p = R.writeScalar(W.${field.kind}, b, p, v)`
+      return `if (typeof v === 'number' && v >= 0 && v < 2147483648) { x = v | 0; if (x < 128) b[p++] = x; else p = R.writeInteger(b, p, x) } else if (typeof v === 'number' && v > 0 && v <= 9007199254740992) p = R.writeBig(b, p, v); else p = R.writeScalar(W.${field.kind}, b, p, v)`
     case 'sint32':
     case 'sint64':
       return `if (typeof v === 'number' && v >= -536870912 && v < 536870912 && (x = v | 0) === v) { x = x >= 0 ? x * 2 : x * -2 - 1; if (x < 128) b[p++] = x; else p = R.writeInteger(b, p, x) } else p = R.writeScalar(W.${field.kind}, b, p, v)`
@@ -135,18 +135,18 @@ function readValue (field, target) {
     case 'uint64':
       return readVarint(target)
     case 'int64':
-      return `if ((${target} = b[p]) < 128) p++; else { ${target} = W.int64.read(b, p); p = C.position }`
+      return `if ((${target} = b[p]) < 128) p++; else { ${target} = R.readVarint(b, p); if (${target} >= 9223372036854775808) ${target} = W.int64.read(b, p); p = C.position }`
     case 'sint32':
     case 'sint64':
       return `${readVarint('n')} ${target} = n & 1 ? (n + 1) / -2 : n / 2;`
     case 'bool':
       return `${target} = b[p++] > 0;`
     case 'string':
-      return `${readVarint('n')} ${target} = R.readString(b, p, p + n); p += n;`
+      return `${readVarint('n')} ${target} = s(b, p, p + n); p += n;`
     case 'bytes':
       return `${readVarint('n')} ${target} = R.readBytes(b, p, n); p = C.position;`
     case 'double':
-      return `${target} = b.readDoubleLE(p); p += 8;`
+      return `${target} = R.readDouble(b, p); p += 8;`
     case 'float':
       return `${target} = b.readFloatLE(p); p += 4;`
     case 'fixed32':
@@ -224,6 +224,23 @@ function result (type) {
   return lines.join('\n')
 }
 
+/** Strings up to this length are made by one call with a fixed number of arguments, which beats calls into C++. */
+const SHORT = 24
+/** From this length on, a batch cuts strings from its text instead: V8 makes slices then, not copies. */
+const SLICED = 13
+
+/** Source of `s(b, p, q)`, the string in `[p, q)`. */
+function stringReader () {
+  const lines = ['function s (b, p, q) {', `if (q > b.length || (B.on && q - p >= ${SLICED})) return R.readString(b, p, q);`, 'switch (q - p) {', "case 0: return '';"]
+  for (let length = 1; length <= SHORT; length++) {
+    const codes = Array.from({ length }, (_, i) => 'c' + i)
+    lines.push(`case ${length}: {`)
+    lines.push(`const ${codes.map((code, i) => `${code} = b[p + ${i}]`).join(', ')};`)
+    lines.push(`if ((${codes.join(' | ')}) > 127) break;`, `return String.fromCharCode(${codes.join(', ')})`, '}')
+  }
+  return [...lines, '}', 'return R.readString(b, p, q)', '}'].join('\n')
+}
+
 /** Source of a function body that returns `{ encoders, decoders }`, by message index. */
 function generate (plan) {
   const messages = plan.messages
@@ -231,6 +248,8 @@ function generate (plan) {
     "'use strict';",
     'const { R, W, C, I, T, P, N, skip } = env;',
     ...plan.enums.map((type) => `const N${type.index} = N[${type.index}];`),
+    'const B = R.batch;',
+    stringReader(),
     ...messages.map(encoder),
     ...messages.map(decoder),
     `return { encoders: [${messages.map((m) => 'e' + m.index).join(', ')}], decoders: [${messages.map((m) => 'd' + m.index).join(', ')}] }`

@@ -8,6 +8,7 @@
  */
 
 const wire = require('./wire')
+const { copy, view } = require('../slab')
 const { cursor, readVarint } = wire
 
 /** Thrown for a value that generated code leaves to the interpreter. */
@@ -19,7 +20,7 @@ const float = new Float32Array(1)
 const doubleBytes = new Uint8Array(double.buffer)
 const floatBytes = new Uint8Array(float.buffer)
 
-/** A varint of an integer from 128 to 2^31 - 1. */
+/** A varint of an integer from 0 to 2^31 - 1. */
 function writeInteger (buffer, position, value) {
   while (value > 127) {
     buffer[position++] = (value & 127) | 128
@@ -27,6 +28,17 @@ function writeInteger (buffer, position, value) {
   }
   buffer[position++] = value
   return position
+}
+
+/** A varint of a number from 2^31 to 2^53. */
+function writeBig (buffer, position, value) {
+  const high = Math.floor(value / 268435456)
+  const low = (value - high * 268435456) | 0
+  buffer[position] = (low & 127) | 128
+  buffer[position + 1] = ((low >>> 7) & 127) | 128
+  buffer[position + 2] = ((low >>> 14) & 127) | 128
+  buffer[position + 3] = (low >>> 21) | 128
+  return writeInteger(buffer, position + 4, high)
 }
 
 /** Any value of a scalar type with the announced length checked. */
@@ -41,7 +53,7 @@ function varintSize (value) {
 }
 
 /** Up to this length a loop over character codes beats a call into C++. */
-const SHORT = 16
+const SHORT = 32
 
 /** Length and text of a string. */
 function writeString (buffer, position, value) {
@@ -95,16 +107,44 @@ function writeRaw64 (buffer, position, value) {
   return position + 8
 }
 
+/** On the few machines that store the most significant byte first, index `7 - i` of the bytes is index `i`. */
+const HIGH = LITTLE ? 0 : 7
+const HIGH_FLOAT = LITTLE ? 0 : 3
+
 function writeDouble (buffer, position, value) {
   double[0] = value
-  for (let i = 0; i < 8; i++) buffer[position + i] = doubleBytes[LITTLE ? i : 7 - i]
+  buffer[position] = doubleBytes[HIGH]
+  buffer[position + 1] = doubleBytes[HIGH ^ 1]
+  buffer[position + 2] = doubleBytes[HIGH ^ 2]
+  buffer[position + 3] = doubleBytes[HIGH ^ 3]
+  buffer[position + 4] = doubleBytes[HIGH ^ 4]
+  buffer[position + 5] = doubleBytes[HIGH ^ 5]
+  buffer[position + 6] = doubleBytes[HIGH ^ 6]
+  buffer[position + 7] = doubleBytes[HIGH ^ 7]
   return position + 8
 }
 
 function writeFloat (buffer, position, value) {
   float[0] = value
-  for (let i = 0; i < 4; i++) buffer[position + i] = floatBytes[LITTLE ? i : 3 - i]
+  buffer[position] = floatBytes[HIGH_FLOAT]
+  buffer[position + 1] = floatBytes[HIGH_FLOAT ^ 1]
+  buffer[position + 2] = floatBytes[HIGH_FLOAT ^ 2]
+  buffer[position + 3] = floatBytes[HIGH_FLOAT ^ 3]
   return position + 4
+}
+
+function readDouble (buffer, position) {
+  // Node's own error at the end of the buffer.
+  if (!(position + 8 <= buffer.length)) return buffer.readDoubleLE(position)
+  doubleBytes[HIGH] = buffer[position]
+  doubleBytes[HIGH ^ 1] = buffer[position + 1]
+  doubleBytes[HIGH ^ 2] = buffer[position + 2]
+  doubleBytes[HIGH ^ 3] = buffer[position + 3]
+  doubleBytes[HIGH ^ 4] = buffer[position + 4]
+  doubleBytes[HIGH ^ 5] = buffer[position + 5]
+  doubleBytes[HIGH ^ 6] = buffer[position + 6]
+  doubleBytes[HIGH ^ 7] = buffer[position + 7]
+  return double[0]
 }
 
 /** A number from 0 to 2^32 - 1; others are the interpreter's. */
@@ -139,63 +179,86 @@ function writeLength (buffer, start, end) {
   return end + extra
 }
 
-/** Text that strings are cut from: one latin1 slice serves all ASCII strings around it. */
-const chunk = { buffer: null, text: '', start: 0, end: 0, limit: 0, copies: false }
-/** Strings longer than this are read by themselves. */
-const LONG = 64
-/** Bytes per chunk: a string that is kept pins its chunk. */
-const CHUNK = 512
-
 /**
- * Forgets the chunk; to be called before reading bytes that may have changed. Chunks reach up to `limit`. With `copies`
- * bytes fields are copied: the buffer will be used again.
+ * How strings and bytes fields are read. Within a batch, strings are cut from a text of which one latin1 slice serves
+ * many, and bytes fields are copied, for the buffer will be used again.
  */
-function restart (limit, copies) {
-  chunk.buffer = null
-  chunk.limit = limit
-  chunk.copies = copies
+const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0 }
+
+/** Bytes per text: a string that is kept may pin its text. */
+const TEXT = 4096
+/** Strings longer than this are read by themselves: scanning them byte by byte is slower than a call into C++. */
+const LONG = 64
+
+/** A single message follows. */
+function restart () {
+  batch.on = false
 }
 
-/** The string in `[start, end)`; what lies beyond the buffer is missing, as in 1.x. */
+/** Many messages in `buffer` follow, up to `limit`; its bytes may have changed since the last batch. */
+function restartBatch (buffer, limit) {
+  batch.on = true
+  batch.end = 0
+  batch.limit = limit
+  if (batch.buffer === buffer) return
+  batch.buffer = buffer
+  const memory = buffer.buffer
+  if (batch.memory !== memory) {
+    batch.memory = memory
+    batch.bytes = new DataView(memory)
+  }
+  batch.shift = buffer.byteOffset
+}
+
+/** The string in `[start, end)`, longer than generated code reads in place; what lies beyond the buffer is missing, as in 1.x. */
 function readString (buffer, start, end) {
-  const length = end - start
-  if (length === 0) return ''
-  if (length > LONG || end > buffer.length) return buffer.toString('utf-8', start, end)
-  for (let i = start; i < end; i++) {
+  if (end > buffer.length) return buffer.toString('utf-8', start, end)
+  if (batch.on && end - start <= LONG && buffer === batch.buffer && end <= batch.limit) return readFromText(buffer, start, end)
+  return buffer.utf8Slice(start, end)
+}
+
+function readFromText (buffer, start, end) {
+  const { bytes, shift } = batch
+  let i = start
+  for (; i + 4 <= end; i += 4) {
+    if (bytes.getUint32(shift + i, true) & 0x80808080) return buffer.utf8Slice(start, end)
+  }
+  for (; i < end; i++) {
     if (buffer[i] > 127) return buffer.utf8Slice(start, end)
   }
-  if (chunk.buffer !== buffer || start < chunk.start || end > chunk.end) {
-    chunk.buffer = buffer
-    chunk.start = start
-    chunk.end = Math.min(Math.max(chunk.limit, end), start + CHUNK, buffer.length)
-    chunk.text = buffer.latin1Slice(start, chunk.end)
+  if (end > batch.end || start < batch.start) {
+    batch.start = start
+    batch.end = Math.min(batch.limit, start + TEXT)
+    batch.text = buffer.latin1Slice(start, batch.end)
   }
-  return chunk.text.substring(start - chunk.start, end - chunk.start)
+  return batch.text.substring(start - batch.start, end - batch.start)
 }
 
-/** The view `[start, start + length)`, shortened at the end of the buffer. */
+/** The bytes `[start, start + length)`, fewer at the end of the buffer. */
 function readBytes (buffer, start, length) {
-  const value = view(buffer, start, start + length)
-  cursor.position = start + value.length
-  return value
+  const end = Math.min(start + length, buffer.length)
+  cursor.position = end
+  return batch.on ? copy(buffer, start, end) : view(buffer, start, end)
 }
 
 function readRaw64 (buffer, start) {
-  return view(buffer, start, start + 8)
-}
-
-function view (buffer, start, end) {
-  return chunk.copies ? Buffer.from(buffer.subarray(start, end)) : buffer.subarray(start, end)
+  const end = Math.min(start + 8, buffer.length)
+  // A message may end in the middle of the field before this one.
+  return end <= start ? Buffer.alloc(0) : batch.on ? copy(buffer, start, end) : view(buffer, start, end)
 }
 
 module.exports = {
   ODD,
+  batch,
   restart,
+  restartBatch,
   readVarint,
   readString,
+  readDouble,
   readBytes,
   readRaw64,
   writeInteger,
+  writeBig,
   writeScalar,
   writeString,
   writeBytes,

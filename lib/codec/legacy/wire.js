@@ -59,10 +59,42 @@ function writeVarint (value, buffer, position) {
 }
 
 /**
- * Any number of bytes makes a varint, read as a double. One beyond the range of doubles would send 1.x round in
- * circles; it is refused.
+ * Any number of bytes makes a varint, read as a double; beyond 146 of them it may be Infinity, or NaN, which as a
+ * length would send 1.x round in circles: NaN is refused.
  */
 function readVarint (buffer, position) {
+  // Up to 49 bits: two halves of whole numbers, the sum of which is exact. Beyond the buffer `part` is undefined.
+  let part = buffer[position]
+  let low = part & 0x7f
+  if (part < 0x80) return ended(position + 1, low)
+  part = buffer[position + 1]
+  low |= (part & 0x7f) << 7
+  if (part < 0x80) return ended(position + 2, low)
+  part = buffer[position + 2]
+  low |= (part & 0x7f) << 14
+  if (part < 0x80) return ended(position + 3, low)
+  part = buffer[position + 3]
+  low |= (part & 0x7f) << 21
+  if (part < 0x80) return ended(position + 4, low)
+  part = buffer[position + 4]
+  let high = part & 0x7f
+  if (part < 0x80) return ended(position + 5, high * 268435456 + low)
+  part = buffer[position + 5]
+  high |= (part & 0x7f) << 7
+  if (part < 0x80) return ended(position + 6, high * 268435456 + low)
+  part = buffer[position + 6]
+  high |= (part & 0x7f) << 14
+  if (part < 0x80) return ended(position + 7, high * 268435456 + low)
+  return readLongVarint(buffer, position)
+}
+
+function ended (position, value) {
+  cursor.position = position
+  return value
+}
+
+/** As 1.x adds it up. */
+function readLongVarint (buffer, position) {
   const length = buffer.length
   let value = 0
   let shift = 0
@@ -73,7 +105,7 @@ function readVarint (buffer, position) {
     value += shift < 28 ? (byte & 0x7f) << shift : (byte & 0x7f) * 2 ** shift
     shift += 7
   } while (byte >= 0x80)
-  if (shift > 1000 && !Number.isFinite(value)) throw new RangeError('Could not decode varint')
+  if (value !== value) throw new RangeError('Could not decode varint: it is beyond the range of numbers') // eslint-disable-line no-self-compare
   cursor.position = position
   return value
 }
