@@ -25,7 +25,7 @@ const MAX_PREFIX_LEN: usize = 10;
 pub fn split(input: &mut BytesMut, limit: usize) -> Result<Option<Bytes>> {
     let mut len = 0_u64;
     for (index, &byte) in input.iter().enumerate().take(MAX_PREFIX_LEN) {
-        len |= u64::from(byte & 0x7f).checked_shl(7 * index as u32).unwrap_or(0);
+        len |= u64::from(byte & 0x7f).checked_shl(7 * u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
         if byte < 0x80 {
             let prefix = index + 1;
             let Some(len) = usize::try_from(len).ok().filter(|&len| len <= limit) else {

@@ -57,8 +57,8 @@ pub struct Handshake<'a> {
     pub mode: Mode,
     /// Opaque to 1.x; our capability record.
     pub metadata: Option<&'a [u8]>,
-    /// Stay open and stream after the sync.
-    pub live: bool,
+    /// Stay open and stream after the sync; one side's `true` is enough.
+    pub live: Option<bool>,
 }
 
 /// Direction of a session, from the sender's point of view.
@@ -161,7 +161,7 @@ impl<'a> Message<'a> {
 impl<'a> Handshake<'a> {
     fn decode(mut body: &'a [u8]) -> Result<Self> {
         let bad = || malformed("handshake");
-        let (mut version, mut mode, mut metadata, mut live) = (None, Mode::Sync, None, false);
+        let (mut version, mut mode, mut metadata, mut live) = (None, Mode::Sync, None, None);
         while !body.is_empty() {
             match take_field(&mut body).ok_or_else(bad)? {
                 (1, Value::Number(number)) => version = Some(number),
@@ -174,7 +174,7 @@ impl<'a> Handshake<'a> {
                     }
                 }
                 (3, Value::Bytes(bytes)) => metadata = Some(bytes),
-                (4, Value::Number(number)) => live = number != 0,
+                (4, Value::Number(number)) => live = Some(number != 0),
                 _ => {}
             }
         }
@@ -187,7 +187,7 @@ impl<'a> Handshake<'a> {
             Mode::Pull => b"pull",
             Mode::Push => b"push",
         };
-        let mut len = 1 + number_len(self.version) + 2;
+        let mut len = 1 + number_len(self.version) + self.live.map_or(0, |_| 2);
         if !mode.is_empty() {
             len += bytes_len(mode);
         }
@@ -201,7 +201,9 @@ impl<'a> Handshake<'a> {
         if let Some(metadata) = self.metadata {
             put_bytes(out, 3, metadata);
         }
-        put_number(out, 4, u64::from(self.live));
+        if let Some(live) = self.live {
+            put_number(out, 4, u64::from(live));
+        }
     }
 }
 

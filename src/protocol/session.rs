@@ -205,8 +205,6 @@ impl Config {
 pub struct Defences {
     /// Remember what the peer has and never send it again.
     pub no_echo: bool,
-    /// Drop echoes of what was just sent before they reach the log.
-    pub echo_window: bool,
     /// Judge completeness by log heads, not by counting arrivals.
     pub complete_by_heads: bool,
     /// Close links that stay half dead.
@@ -231,7 +229,6 @@ impl Default for Defences {
     fn default() -> Self {
         Defences {
             no_echo: true,
-            echo_window: true,
             complete_by_heads: true,
             close_half_open: true,
             pull_first: true,
@@ -462,9 +459,10 @@ impl Session {
         match event {
             InEvent::Opened => {
                 self.opened_at = self.common.now;
-                let metadata =
-                    self.common.config.extension.then(|| Capability::ours(&self.common.config, view.log_id()).encode());
-                let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: metadata.as_deref(), live: true };
+                let metadata = self.common.config.extension.then(|| {
+                    Capability::ours(&self.common.config, view.log_id()).encode()
+                });
+                let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: metadata.as_deref(), live: Some(true) };
                 self.common.send(&Message::Handshake(handshake));
             }
             InEvent::Frame(frame) => match Message::decode(&frame) {

@@ -13,7 +13,7 @@
 //! - Unasked nodes wait for the peer's `sentWants` (6).
 //! - Where the peer cannot recover, the link is closed for a new one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -108,7 +108,7 @@ pub(crate) struct V1 {
     /// Logs wanted and not yet sent up to what was announced.
     owed: HashSet<LogId>,
     snapshot: Position,
-    behind: HashMap<LogId, Behind>,
+    behind: BTreeMap<LogId, Behind>,
     peer_sent_heads: bool,
     peer_sent_wants: bool,
     sent_wants: bool,
@@ -132,7 +132,7 @@ impl V1 {
             settled: false,
             owed: HashSet::new(),
             snapshot: view.end(),
-            behind: HashMap::new(),
+            behind: BTreeMap::new(),
             peer_sent_heads: remote == Mode::Pull,
             peer_sent_wants: remote == Mode::Push,
             sent_wants: remote == Mode::Pull,
@@ -179,6 +179,7 @@ impl V1 {
     /// # Errors
     /// What the peer did wrong.
     pub(crate) fn handle(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
+        let more_to_come = matches!(event, InEvent::Frame(_));
         match event {
             InEvent::Frame(frame) => self.on_frame(common, &frame, view)?,
             InEvent::Rows(Ok(rows)) => self.on_rows(common, rows),
@@ -195,6 +196,9 @@ impl V1 {
         if view.log_id() != self.log_id {
             // Everything announced under the old id is void, and a log is announced once per connection.
             common.close(CloseReason::Renew);
+        }
+        if !more_to_come {
+            common.flush_intake();
         }
         self.proceed(common, view);
         Ok(())
@@ -232,7 +236,7 @@ impl V1 {
         if ours >= have.seq || peer_log.forked.is_some() {
             return Ok(());
         }
-        self.missing_by_count += i64::try_from(have.seq - ours).unwrap_or(i64::MAX);
+        self.missing_by_count = self.missing_by_count.saturating_add_unsigned(have.seq - ours);
         let mut from = ours;
         if ours > 0 && common.config.defences.prove_forks && peer_log.check.is_none() {
             peer_log.check = Some(Check::new(ours));
@@ -304,9 +308,7 @@ impl V1 {
     fn on_node(&mut self, common: &mut Common, frame: &Bytes, node: &WireNode<'_>, view: &dyn LocalLog) -> Result<()> {
         common.counters.nodes_received += 1;
         check_log_id(node.log)?;
-        if common.config.defences.echo_window
-            && node.key.is_some_and(|key| self.window.contains(&key, node.log, node.seq))
-        {
+        if node.key.is_some_and(|key| self.window.contains(&key, node.log, node.seq)) {
             common.counters.echoes += 1;
             return Ok(());
         }
@@ -369,7 +371,7 @@ impl V1 {
     fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>) -> Result<()> {
         for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
             match outcome {
-                Outcome::Added => self.missing_by_count -= 1,
+                Outcome::Added => self.missing_by_count = self.missing_by_count.saturating_sub(1),
                 Outcome::Known => {}
                 Outcome::Parked => common.counters.parked += 1,
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
@@ -476,7 +478,7 @@ impl V1 {
         if row.seq <= peer_log.has || peer_log.forked.is_some_and(|from| row.seq >= from) {
             return Judgement::Pass;
         }
-        if !self.streaming && !(peer_log.wanted && row.seq <= peer_log.announced) {
+        if !(self.streaming || peer_log.wanted && row.seq <= peer_log.announced) {
             return Judgement::Pass;
         }
         let next = peer_log.has + 1;
@@ -518,7 +520,6 @@ impl V1 {
         if common.is_closed() {
             return;
         }
-        common.flush_intake();
         self.catch_up_with(common, view);
         self.settle(common);
         self.say_sent_wants(common);

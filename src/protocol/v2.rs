@@ -7,7 +7,7 @@
 //!    live tail is the end of the catch-up. Batches cost credit, which the receiver grants as its log stores them.
 //! 4. Entries that reach a side from elsewhere meanwhile are named with the credit, and skipped.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -99,9 +99,9 @@ pub(crate) struct V2 {
     storing: u64,
     stored: u64,
     /// Logs that have grown here beyond what the peer sent.
-    ahead: HashMap<LogId, Seq>,
+    ahead: BTreeMap<LogId, Seq>,
     /// Logs of which the peer has more, with our seq.
-    behind: HashMap<LogId, Seq>,
+    behind: BTreeMap<LogId, Seq>,
     behind_since: u64,
     resyncs: u32,
     starts: usize,
@@ -128,8 +128,8 @@ impl V2 {
             collecting: 0,
             storing: 0,
             stored: 0,
-            ahead: HashMap::new(),
-            behind: HashMap::new(),
+            ahead: BTreeMap::new(),
+            behind: BTreeMap::new(),
             behind_since: common.now,
             resyncs: 0,
             starts: 0,
@@ -162,7 +162,8 @@ impl V2 {
     /// Sends our vector. Indices of logs start anew with it.
     fn announce(&mut self, common: &mut Common, view: &dyn LocalLog) {
         self.writer.reset_table();
-        let heads = view.logs();
+        let mut heads = view.logs();
+        heads.sort_by(|a, b| a.log.cmp(&b.log));
         let mut out = BytesMut::new();
         let mut chunks = heads.chunks(VECTOR_CHUNK).peekable();
         let mut first = true;
@@ -194,6 +195,7 @@ impl V2 {
     /// # Errors
     /// What the peer did wrong.
     pub(crate) fn handle(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
+        let more_to_come = matches!(event, InEvent::Frame(_));
         match event {
             InEvent::Frame(frame) => {
                 self.heard_at = common.now;
@@ -213,6 +215,9 @@ impl V2 {
         }
         if view.log_id() != self.log_id {
             self.on_relabelled(common, view);
+        }
+        if !more_to_come || common.intake.is_full() {
+            self.offer(common);
         }
         self.proceed(common, view);
         Ok(())
@@ -304,8 +309,9 @@ impl V2 {
             }
             self.logs.insert(theirs.log, peer_log);
         }
-        let bisected: Vec<LogId> =
+        let mut bisected: Vec<LogId> =
             self.logs.iter().filter(|(_, peer_log)| peer_log.bisect.is_some()).map(|(log, _)| log.clone()).collect();
+        bisected.sort();
         for log in bisected {
             self.probe(common, &log);
         }
@@ -512,15 +518,25 @@ impl V2 {
         Ok(())
     }
 
+    /// Offers what was collected to the log, if no group is under way.
+    fn offer(&mut self, common: &mut Common) {
+        if common.is_closed() || common.intake.is_busy() {
+            return;
+        }
+        let bytes = std::mem::take(&mut self.collecting);
+        if common.intake.is_empty() {
+            // Nothing in it was of use: its bytes are free again at once.
+            self.stored += bytes;
+        } else {
+            self.storing += bytes;
+            common.flush_intake();
+        }
+    }
+
     /// Does whatever has become possible.
     fn proceed(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if common.is_closed() {
             return;
-        }
-        if !common.intake.is_busy() {
-            self.stored += if common.intake.is_empty() { std::mem::take(&mut self.collecting) } else { 0 };
-            self.storing += std::mem::take(&mut self.collecting);
-            common.flush_intake();
         }
         self.grant(common);
         self.send_pending(common);
@@ -536,7 +552,7 @@ impl V2 {
         if self.stored >= WINDOW / 4 || !self.ahead.is_empty() {
             let bytes = std::mem::take(&mut self.stored);
             self.received = self.received.saturating_sub(bytes);
-            let updates = self.ahead.drain().collect();
+            let updates = std::mem::take(&mut self.ahead).into_iter().collect();
             self.say(common, &Extension::Credit { bytes, updates });
         }
     }

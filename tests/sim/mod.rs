@@ -1,0 +1,9 @@
+//! What the protocol tests share: the model of 1.x, and a simulated network of old and new peers.
+#![allow(dead_code)]
+
+pub mod check;
+pub mod new;
+pub mod old;
+pub mod rng;
+pub mod setup;
+pub mod world;

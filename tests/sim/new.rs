@@ -1,0 +1,122 @@
+//! A peer of ours: the real log on a memory store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyperemitter::error::Error;
+use hyperemitter::hyperlog::{Ack, Log, LogObserver, LogOptions, SourceId};
+use hyperemitter::node::{Key, LogId, Seq};
+use hyperemitter::protocol::{Incoming, Outcome, Query, Reply};
+use hyperemitter::store::memory::MemoryStore;
+use hyperemitter::store::{Commit, Meta, Position, ReadLimit, Row, Store};
+
+struct Quiet;
+
+impl LogObserver for Quiet {
+    fn acks(&self, _: Vec<Ack>) {}
+    fn advanced(&self) {}
+    fn log_id_changed(&self, _: &LogId) {}
+    fn report(&self, error: Error) {
+        panic!("the log reports {error}");
+    }
+}
+
+/// Source of our own events; sessions count from 1.
+const LOCAL: SourceId = SourceId(0);
+
+pub struct NewPeer {
+    pub store: Arc<MemoryStore>,
+    pub log: Arc<Log>,
+    sources: u64,
+}
+
+impl NewPeer {
+    pub fn new(id: &str) -> Self {
+        let store = Arc::new(MemoryStore::new());
+        let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
+        store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+        Self::open(store)
+    }
+
+    fn open(store: Arc<MemoryStore>) -> Self {
+        let log = Log::open(store.clone(), LogOptions::default(), Arc::new(Quiet)).unwrap();
+        NewPeer { store, log, sources: 0 }
+    }
+
+    /// A new process on the same store.
+    pub fn reopened(&self) -> Self {
+        Self::open(self.store.clone())
+    }
+
+    /// A store restored from a copy of this one.
+    pub fn copied(&self) -> Self {
+        let copy = Arc::new(MemoryStore::new());
+        let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(self.log.log_id().as_bytes())))];
+        copy.commit(&Commit { meta, ..Commit::default() }).unwrap();
+        let peer = Self::open(copy);
+        for row in self.rows() {
+            let outcomes = peer.add(LOCAL, vec![incoming(&row)]);
+            assert!(matches!(outcomes[..], [Outcome::Added]));
+        }
+        peer
+    }
+
+    pub fn next_source(&mut self) -> SourceId {
+        self.sources += 1;
+        SourceId(self.sources)
+    }
+
+    /// Emits an event whose container is `value`; its key depends on nothing but the log.
+    pub fn append(&self, value: Bytes) -> Key {
+        let mut links: Vec<Key> = self.log.heads().iter().map(|head| head.key).collect();
+        links.sort();
+        let log = self.log.log_id();
+        let seq = self.log.seq(&log) + 1;
+        let node = Incoming { log, seq, links: links.into_iter().collect(), value, signed: None, claimed: None };
+        let key = hyperemitter::node::key_of(&node.links, &node.value);
+        let outcomes = self.add(LOCAL, vec![node]);
+        assert!(matches!(outcomes[..], [Outcome::Added]), "{outcomes:?}");
+        key
+    }
+
+    pub fn add(&self, source: SourceId, nodes: Vec<Incoming>) -> Vec<Outcome> {
+        self.log.add(source, nodes).try_recv().expect("a memory store answers at once").unwrap()
+    }
+
+    pub fn answer(&self, queries: &[Query]) -> Vec<Reply> {
+        queries
+            .iter()
+            .map(|query| match query {
+                Query::Digest(log, seq) => Reply::Digest(self.log.digest_at(log, *seq).unwrap()),
+                Query::Entry(log, seq) => Reply::Entry(self.log.entry(log, *seq).unwrap()),
+            })
+            .collect()
+    }
+
+    pub fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = Vec::new();
+        loop {
+            let after = rows.last().map_or(Position::START, |row| row.at);
+            let more = self.log.read(after, ReadLimit { rows: 1000, bytes: usize::MAX }).unwrap();
+            if more.is_empty() {
+                return rows;
+            }
+            rows.extend(more);
+        }
+    }
+
+    pub fn seq(&self, log: &str) -> Seq {
+        self.log.seq(log)
+    }
+}
+
+pub fn incoming(row: &Row) -> Incoming {
+    Incoming {
+        log: row.log.clone(),
+        seq: row.seq,
+        links: row.node.links.clone(),
+        value: row.node.value.clone(),
+        signed: row.node.signed.clone(),
+        claimed: Some(row.node.key),
+    }
+}

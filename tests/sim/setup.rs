@@ -1,0 +1,164 @@
+//! What a seed stands for: peers, links, events and faults.
+
+use hyperemitter::protocol::session::Defences;
+
+use super::rng::Rng;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Old,
+    New,
+    /// Talks nonsense to whomever it is linked with.
+    Hostile,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    /// The link breaks; whoever dialled redials.
+    Cut(usize),
+    /// The link cannot be up for so many milliseconds.
+    Partition(usize, u64),
+    /// The process is gone for so many milliseconds.
+    Restart(usize, u64),
+    /// A 1.x process does nothing for so many milliseconds.
+    Stall(usize, u64),
+}
+
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub seed: u64,
+    pub kinds: Vec<Kind>,
+    /// (dialler, listener, delays in milliseconds)
+    pub links: Vec<(usize, usize, (u64, u64))>,
+    /// (milliseconds, peer, value); at 0 before any link.
+    pub emits: Vec<(u64, usize, Vec<u8>)>,
+    pub faults: Vec<(u64, Fault)>,
+    /// When links are first dialled.
+    pub dials: Vec<u64>,
+    /// Frames from 1.x that arrive twice, in a hundred.
+    pub duplicates: u64,
+    pub defences: Defences,
+    /// How long after the last emit or fault everything must be level, in milliseconds.
+    pub deadline: u64,
+}
+
+/// An event container as 1.x writes it.
+pub fn event(text: &str) -> Vec<u8> {
+    let mut out = b"\x0a\x01e\x12".to_vec();
+    out.push(text.len() as u8);
+    out.extend_from_slice(text.as_bytes());
+    out
+}
+
+impl Setup {
+    pub fn quiet(seed: u64, kinds: Vec<Kind>, links: Vec<(usize, usize)>) -> Self {
+        let links: Vec<_> = links.into_iter().map(|(dialler, listener)| (dialler, listener, (1, 5))).collect();
+        Setup {
+            seed,
+            dials: vec![0; links.len()],
+            kinds,
+            links,
+            emits: Vec::new(),
+            faults: Vec::new(),
+            duplicates: 0,
+            defences: Defences::default(),
+            deadline: 300_000,
+        }
+    }
+
+    pub fn random(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let most = if rng.chance(70) { 5 } else { 12 };
+        let count = rng.range(2, most) as usize;
+        let old = *rng.pick(&[0, 30, 50, 50, 70]);
+        let mut kinds: Vec<Kind> =
+            (0..count).map(|_| if rng.chance(old) { Kind::Old } else { Kind::New }).collect();
+        if kinds.iter().all(|kind| *kind == Kind::Old) {
+            kinds[0] = Kind::New;
+        }
+        let mut links = topology(&mut rng, count);
+        if rng.chance(15) {
+            let victims: Vec<usize> = (0..count).filter(|peer| kinds[*peer] == Kind::New).collect();
+            kinds.push(Kind::Hostile);
+            links.push((count, *rng.pick(&victims)));
+        }
+        let links: Vec<_> = links
+            .into_iter()
+            .map(|(dialler, listener)| {
+                let low = rng.below(30);
+                (dialler, listener, (low, low + rng.below(80)))
+            })
+            .collect();
+        let mut setup = Setup::quiet(seed, kinds, Vec::new());
+        setup.dials = links.iter().map(|_| if rng.chance(50) { rng.below(20) } else { rng.below(5_000) }).collect();
+        setup.links = links;
+        setup.duplicates = if rng.chance(30) { 10 } else { 0 };
+        setup.random_emits(&mut rng, count);
+        setup.random_faults(&mut rng, count);
+        setup
+    }
+
+    fn random_emits(&mut self, rng: &mut Rng, count: usize) {
+        let same = rng.chance(30);
+        for peer in 0..count {
+            for number in 0..if rng.chance(60) { rng.below(25) } else { 0 } {
+                // Equal events from equal heads are one node in 1.x.
+                let text = if same && number < 4 { format!("same {number}") } else { format!("{peer} before {number}") };
+                self.emits.push((0, peer, event(&text)));
+            }
+        }
+        for burst in 0..rng.range(2, 14) {
+            let (at, peer) = (rng.range(1, 9_000), rng.below(count as u64) as usize);
+            let both = rng.chance(25);
+            for number in 0..rng.range(1, 12) {
+                let gap = if rng.chance(50) { 0 } else { rng.below(40) };
+                let text = if both { format!("twin {burst} {number}") } else { format!("{peer} {burst} {number}") };
+                self.emits.push((at + number * gap, peer, event(&text)));
+                if both {
+                    self.emits.push((at + number * gap, (peer + 1) % count, event(&text)));
+                }
+            }
+        }
+        self.emits.sort_by_key(|emit| emit.0);
+    }
+
+    fn random_faults(&mut self, rng: &mut Rng, count: usize) {
+        for _ in 0..rng.below(6) {
+            let at = rng.range(50, 9_000);
+            let link = rng.below(self.links.len() as u64) as usize;
+            let peer = rng.below(count as u64) as usize;
+            let fault = match rng.below(4) {
+                0 => Fault::Cut(link),
+                1 => Fault::Partition(link, rng.range(100, 4_000)),
+                2 => Fault::Restart(peer, rng.range(10, 2_000)),
+                _ => Fault::Stall(peer, rng.range(100, 3_000)),
+            };
+            self.faults.push((at, fault));
+        }
+    }
+}
+
+fn topology(rng: &mut Rng, count: usize) -> Vec<(usize, usize)> {
+    let mut links = Vec::new();
+    let shape = rng.below(4);
+    for peer in 1..count {
+        let other = match shape {
+            0 | 1 => peer - 1,
+            2 => 0,
+            _ => rng.below(peer as u64) as usize,
+        };
+        links.push((peer, other));
+    }
+    if shape == 1 && count > 2 {
+        links.push((0, count - 1));
+    }
+    if shape == 3 {
+        for _ in 0..rng.below(count as u64) {
+            let (a, b) = (rng.below(count as u64) as usize, rng.below(count as u64) as usize);
+            if a != b && !links.contains(&(a, b)) && !links.contains(&(b, a)) {
+                links.push((a, b));
+            }
+        }
+    }
+    links.into_iter().map(|(a, b)| if rng.chance(50) { (a, b) } else { (b, a) }).collect()
+}
