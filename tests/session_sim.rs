@@ -3,7 +3,10 @@
 
 mod sim;
 
-use sim::setup::Setup;
+use hyperemitter::protocol::session::Defences;
+use sim::old::Defects;
+use sim::rng::Rng;
+use sim::setup::{event, Fault, Kind, Setup};
 use sim::world::{Stats, World};
 
 /// Seeds in an ordinary test run.
@@ -43,4 +46,150 @@ fn seeds_converge() {
     }
     println!("{} seeds: {total:#?}", seeds.end - seeds.start);
     assert!(failed.is_empty(), "failing seeds: {failed:?}");
+    if seeds.end - seeds.start >= SEEDS {
+        let Defects { echo_parked, starved, two_sources, grown_by_one, grown_loop, unrelayed, .. } = total.defects;
+        let seen = [echo_parked, starved, two_sources, grown_by_one, grown_loop, unrelayed, total.half_open];
+        assert!(seen.iter().all(|count| *count > 0), "a defect of 1.x did not occur: {seen:?}");
+    }
+}
+
+/// Takes one defence out.
+type Without = fn(&mut Defences);
+
+/// Seeds among which one must fail without a defence.
+const SEARCHED: u64 = 200;
+
+fn fails_without(name: &str, setup: fn(u64) -> Setup, without: Without) {
+    for seed in 0..SEARCHED {
+        let mut setup = setup(seed);
+        without(&mut setup.defences);
+        if let Err(failure) = run(setup) {
+            println!("without {name}, seed {seed}: {}", failure.lines().next().unwrap_or(""));
+            return;
+        }
+    }
+    panic!("no seed below {SEARCHED} needs {name}");
+}
+
+#[test]
+fn nothing_is_sent_back_to_a_1x_peer() {
+    fails_without("no_echo", Setup::random, |defences| defences.no_echo = false);
+}
+
+#[test]
+fn links_that_1x_leaves_half_dead_are_closed() {
+    fails_without("close_half_open", Setup::random, |defences| defences.close_half_open = false);
+}
+
+#[test]
+fn causes_reach_a_1x_peer_first() {
+    fails_without("settle", Setup::random, |defences| defences.settle = false);
+}
+
+#[test]
+fn live_nodes_wait_for_the_wants_of_a_1x_peer() {
+    fails_without("live_after_wants", Setup::random, |defences| defences.live_after_wants = false);
+}
+
+/// 1.x twins at the far ends of a chain: the middle one of 1.x does not relay the second entry of a shared node.
+fn twins(seed: u64) -> Setup {
+    let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::Old, Kind::New], vec![(0, 1), (2, 1)]);
+    for peer in [0, 1] {
+        setup.emits.push((1_000, peer, event("same")));
+    }
+    for number in 0..5 {
+        setup.emits.push((1_500 + number * 100, 0, event(&format!("after {number}"))));
+    }
+    // The harness mends links of 1.x with 1.x only; the gap must be noticed on the other one.
+    setup.deadline = 60_000;
+    setup
+}
+
+#[test]
+fn entries_that_a_1x_peer_does_not_relay_are_fetched() {
+    for seed in 0..20 {
+        run(twins(seed)).unwrap();
+    }
+    fails_without("mind_gaps", twins, |defences| defences.mind_gaps = false);
+}
+
+/// The same with one of ours in the middle: both entries must go to the other side, or 1.x cannot go on in that log.
+fn twins_around_us(seed: u64) -> Setup {
+    let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::New, Kind::Old], vec![(0, 1), (2, 1)]);
+    for peer in [0, 2] {
+        setup.emits.push((0, peer, event("same")));
+    }
+    for number in 0..5 {
+        setup.emits.push((1_500 + number * 100, 0, event(&format!("after {number}"))));
+        setup.emits.push((1_550 + number * 100, 2, event(&format!("also {number}"))));
+    }
+    setup.deadline = 60_000;
+    setup
+}
+
+#[test]
+fn both_entries_of_a_shared_node_are_relayed() {
+    for seed in 0..20 {
+        run(twins_around_us(seed)).unwrap();
+    }
+    fails_without("send_duplicates", twins_around_us, |defences| defences.send_duplicates = false);
+}
+
+/// Two 1.x peers with the same history, from which one of ours fetches it at the same time; patience is out of
+/// the game.
+fn two_sources(seed: u64) -> Setup {
+    let mut setup =
+        Setup::quiet(seed, vec![Kind::Old, Kind::Old, Kind::New], vec![(1, 0), (2, 0), (2, 1)]);
+    for number in 0..20 {
+        setup.emits.push((0, 0, event(&format!("shared {number}"))));
+    }
+    setup.dials = vec![0, 3_000, 3_000];
+    setup.faults.push((2_900, Fault::Partition(0, 3_000_000)));
+    setup.emits.push((6_000, 0, event("only through 0")));
+    setup.emits.push((6_500, 1, event("only through 1")));
+    setup.defences.close_half_open = false;
+    setup.calm = Some(7_000);
+    setup.deadline = 60_000;
+    setup
+}
+
+#[test]
+fn nodes_that_came_over_another_link_count() {
+    for seed in 0..20 {
+        run(two_sources(seed)).unwrap();
+    }
+    fails_without("complete_by_heads", two_sources, |defences| defences.complete_by_heads = false);
+}
+
+/// One 1.x peer and one of ours, often cut apart in the middle of things.
+fn on_and_off(seed: u64) -> Setup {
+    let mut rng = Rng::new(seed);
+    let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::New], vec![(1, 0)]);
+    for number in 0..120 {
+        let (at, peer) = (rng.range(1, 8_000), rng.below(2) as usize);
+        for more in 0..rng.range(1, 4) {
+            setup.emits.push((at, peer, event(&format!("{number} {more}"))));
+        }
+    }
+    setup.emits.sort_by_key(|emit| emit.0);
+    for _ in 0..12 {
+        setup.faults.push((rng.range(1, 8_000), Fault::Partition(0, rng.range(10, 600))));
+    }
+    setup
+}
+
+#[test]
+fn a_1x_peer_never_outgrows_its_snapshot_by_our_doing() {
+    let grown = |pull_first| -> u64 {
+        (0..60)
+            .map(|seed| {
+                let mut setup = on_and_off(seed);
+                setup.defences.pull_first = pull_first;
+                let defects = run(setup).unwrap().defects;
+                defects.grown_by_one + defects.grown_loop
+            })
+            .sum()
+    };
+    assert_eq!(grown(true), 0);
+    assert!(grown(false) > 0);
 }

@@ -38,6 +38,8 @@ pub struct Setup {
     /// Frames from 1.x that arrive twice, in a hundred.
     pub duplicates: u64,
     pub defences: Defences,
+    /// When nothing disturbs any more, if not after the last emit or fault.
+    pub calm: Option<u64>,
     /// How long after the last emit or fault everything must be level, in milliseconds.
     pub deadline: u64,
 }
@@ -62,6 +64,7 @@ impl Setup {
             faults: Vec::new(),
             duplicates: 0,
             defences: Defences::default(),
+            calm: None,
             deadline: 300_000,
         }
     }

@@ -199,8 +199,32 @@ impl World {
         self.at(self.now + delay, event);
     }
 
+    /// Everything the peers hold now counts as emitted.
+    pub fn take_stock(&mut self) {
+        for peer in 0..self.peers.len() {
+            self.emitted.extend(self.keys_of(peer).unwrap_or_default());
+        }
+    }
+
+    pub fn new_peer(&mut self, peer: usize) -> &mut NewPeer {
+        match &mut self.peers[peer].body {
+            Body::New(new) => new,
+            _ => panic!("peer {peer} is not one of ours"),
+        }
+    }
+
+    pub fn old_log(&mut self, peer: usize) -> &mut OldLog {
+        match &mut self.peers[peer].body {
+            Body::Old(log) => log,
+            _ => panic!("peer {peer} is not of 1.x"),
+        }
+    }
+
     /// When nothing disturbs the network any more.
     fn calm_at(&self) -> u64 {
+        if let Some(calm) = self.setup.calm {
+            return calm;
+        }
         let emits = self.setup.emits.iter().map(|emit| emit.0);
         let faults = self.setup.faults.iter().map(|(at, fault)| match fault {
             Fault::Cut(_) => *at,
@@ -214,6 +238,12 @@ impl World {
     /// # Errors
     /// What went wrong, in one line.
     pub fn run(mut self) -> Result<World, String> {
+        self.run_on()?;
+        Ok(self)
+    }
+
+    /// The same, keeping the world when it fails.
+    pub fn run_on(&mut self) -> Result<(), String> {
         let calm = self.calm_at();
         let deadline = calm + self.setup.deadline;
         let mut next_check = calm;
@@ -234,8 +264,7 @@ impl World {
                 if self.is_level() {
                     self.stats.level_at = self.now - calm;
                     self.collect_defects();
-                    self.check_logs()?;
-                    return Ok(self);
+                    return self.check_logs();
                 }
                 if self.now > deadline {
                     return Err(format!("not level {} ms after the last disturbance: {}", self.setup.deadline, self.describe()));
@@ -664,7 +693,10 @@ impl World {
                         self.stats.half_open += 1;
                         self.stats.half_open_inbound += u64::from(side == 1);
                     }
-                    CloseReason::Harmful(_) => self.stats.harmful += 1,
+                    CloseReason::Harmful(_) => {
+                        self.stats.harmful += 1;
+                        self.flush(link, side);
+                    }
                     CloseReason::Peer(error) => {
                         self.stats.peer_faults += 1;
                         if !hostile {
@@ -676,6 +708,26 @@ impl World {
                 }
                 self.drop_conn(link);
             }
+        }
+    }
+
+    /// What a side has sent still arrives: the connection ends in good order.
+    fn flush(&mut self, link: usize, side: usize) {
+        let other = self.links[link].peers[1 - side];
+        let Some(conn) = self.links[link].conn.as_mut() else { return };
+        let (Some(End::Old(session, input)), Body::Old(log)) =
+            (conn.ends[1 - side].as_mut(), &mut self.peers[other].body)
+        else {
+            return;
+        };
+        for bytes in conn.pipes[side].drain(..) {
+            input.extend_from_slice(&bytes);
+        }
+        while let Ok(Some(frame)) = frame::split(input, usize::MAX) {
+            session.deliver(frame);
+        }
+        while let Some(step) = session.steps(log).first().copied() {
+            session.run(step, log);
         }
     }
 
