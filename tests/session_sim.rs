@@ -138,8 +138,7 @@ fn both_entries_of_a_shared_node_are_relayed() {
 /// Two 1.x peers with the same history, from which one of ours fetches it at the same time; patience is out of
 /// the game.
 fn two_sources(seed: u64) -> Setup {
-    let mut setup =
-        Setup::quiet(seed, vec![Kind::Old, Kind::Old, Kind::New], vec![(1, 0), (2, 0), (2, 1)]);
+    let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::Old, Kind::New], vec![(1, 0), (2, 0), (2, 1)]);
     for number in 0..20 {
         setup.emits.push((0, 0, event(&format!("shared {number}"))));
     }

@@ -66,7 +66,12 @@ const SCRIPTS: &[Script] = &[
     Script { name: "dedup", links: &[("ab", "b", "a")], before: &[("a", 2), ("b", 3)], emits: &[] },
     Script { name: "dedup-live-chain", links: &[("ac", "c", "a"), ("ad", "d", "a")], before: &[], emits: &[] },
     Script { name: "during-sync", links: &[("ab", "b", "a")], before: &[("a", 30)], emits: &[] },
-    Script { name: "two-sources", links: &[("ac", "c", "a"), ("bc", "c", "b")], before: &[("a", 20), ("b", 20)], emits: &[] },
+    Script {
+        name: "two-sources",
+        links: &[("ac", "c", "a"), ("bc", "c", "b")],
+        before: &[("a", 20), ("b", 20)],
+        emits: &[],
+    },
     Script { name: "plain-hyperlog", links: &[("xa", "x", "a")], before: &[("a", 2)], emits: &[] },
     Script {
         name: "snapshot-linked-log-1",
@@ -192,7 +197,10 @@ impl Replay {
         let due: Vec<_> = script
             .emits
             .iter()
-            .filter(|emit| (emit.0, emit.1, emit.2) == (link, session, next) && self.logs[emit.3].seq(&format!("log-{}", emit.3)) < emit.4)
+            .filter(|emit| {
+                (emit.0, emit.1, emit.2) == (link, session, next)
+                    && self.logs[emit.3].seq(&format!("log-{}", emit.3)) < emit.4
+            })
             .collect();
         for emit in due {
             let value = self.values[&(format!("log-{}", emit.3), emit.4)].clone();
@@ -250,7 +258,10 @@ impl Replay {
         }
         // A reconnecting peer announces what it emitted while it was away.
         if let Message::Have(have) = Message::decode(&frame).unwrap() {
-            assert!(have.log != log.id || have.seq <= log.seq(&log.id), "{link}: an emit is missing in the script: {have:?}");
+            assert!(
+                have.log != log.id || have.seq <= log.seq(&log.id),
+                "{link}: an emit is missing in the script: {have:?}"
+            );
         }
         if end.steps(log).contains(&Step::Parse) {
             self.parse_one(link, side);
@@ -307,7 +318,11 @@ impl Replay {
                 }
                 if over {
                     let left: Vec<_> = wire.sent[side].drain(..).collect();
-                    assert!(left.is_empty(), "{}: {link} side {side} sends {left:02x?} beyond the recording", script.name);
+                    assert!(
+                        left.is_empty(),
+                        "{}: {link} side {side} sends {left:02x?} beyond the recording",
+                        script.name
+                    );
                 }
             }
         }
@@ -336,7 +351,8 @@ fn the_model_reproduces_every_recording_frame_for_frame() {
         replay.settle(script);
         for (peer, nodes) in recording["final"].as_object().unwrap() {
             let log = &replay.logs[peer.as_str()];
-            let expected: Vec<String> = nodes.as_array().unwrap().iter().map(|node| node.as_str().unwrap().into()).collect();
+            let expected: Vec<String> =
+                nodes.as_array().unwrap().iter().map(|node| node.as_str().unwrap().into()).collect();
             let ours: Vec<String> = log
                 .nodes()
                 .map(|node| {
@@ -423,7 +439,9 @@ fn every_recorded_frame_survives_decoding_and_encoding() {
     let mut frames = 0;
     for script in SCRIPTS {
         let recording = load(script.name);
-        for session in recording["links"].as_object().unwrap().values().flat_map(|sessions| sessions.as_array().unwrap()) {
+        for session in
+            recording["links"].as_object().unwrap().values().flat_map(|sessions| sessions.as_array().unwrap())
+        {
             for seen in read_session(session) {
                 let frame = unframe(&seen.bytes);
                 let mut again = BytesMut::new();

@@ -459,10 +459,10 @@ impl Session {
         match event {
             InEvent::Opened => {
                 self.opened_at = self.common.now;
-                let metadata = self.common.config.extension.then(|| {
-                    Capability::ours(&self.common.config, view.log_id()).encode()
-                });
-                let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: metadata.as_deref(), live: Some(true) };
+                let metadata =
+                    self.common.config.extension.then(|| Capability::ours(&self.common.config, view.log_id()).encode());
+                let handshake =
+                    Handshake { version: 1, mode: Mode::Sync, metadata: metadata.as_deref(), live: Some(true) };
                 self.common.send(&Message::Handshake(handshake));
             }
             InEvent::Frame(frame) => match Message::decode(&frame) {

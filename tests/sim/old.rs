@@ -415,7 +415,8 @@ impl OldSession {
         }
         let seq = log.seq(of);
         let entries = &log.logs[of];
-        let change = |seq: u64| seq.checked_sub(1).and_then(|index| entries.get(index as usize)).map(|entry| entry.change);
+        let change =
+            |seq: u64| seq.checked_sub(1).and_then(|index| entries.get(index as usize)).map(|entry| entry.change);
         match change(seq) {
             None => return true,
             Some(at) if at <= self.changes => {}

@@ -74,8 +74,7 @@ impl Setup {
         let most = if rng.chance(70) { 5 } else { 12 };
         let count = rng.range(2, most) as usize;
         let old = *rng.pick(&[0, 30, 50, 50, 70]);
-        let mut kinds: Vec<Kind> =
-            (0..count).map(|_| if rng.chance(old) { Kind::Old } else { Kind::New }).collect();
+        let mut kinds: Vec<Kind> = (0..count).map(|_| if rng.chance(old) { Kind::Old } else { Kind::New }).collect();
         if kinds.iter().all(|kind| *kind == Kind::Old) {
             kinds[0] = Kind::New;
         }
@@ -106,7 +105,8 @@ impl Setup {
         for peer in 0..count {
             for number in 0..if rng.chance(60) { rng.below(25) } else { 0 } {
                 // Equal events from equal heads are one node in 1.x.
-                let text = if same && number < 4 { format!("same {number}") } else { format!("{peer} before {number}") };
+                let text =
+                    if same && number < 4 { format!("same {number}") } else { format!("{peer} before {number}") };
                 self.emits.push((0, peer, event(&text)));
             }
         }

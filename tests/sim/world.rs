@@ -267,7 +267,11 @@ impl World {
                     return self.check_logs();
                 }
                 if self.now > deadline {
-                    return Err(format!("not level {} ms after the last disturbance: {}", self.setup.deadline, self.describe()));
+                    return Err(format!(
+                        "not level {} ms after the last disturbance: {}",
+                        self.setup.deadline,
+                        self.describe()
+                    ));
                 }
             }
         }
@@ -277,7 +281,9 @@ impl World {
     fn keys_of(&self, peer: usize) -> Option<Vec<Key>> {
         match &self.peers[peer].body {
             Body::Old(log) => Some(log.nodes().map(|node| node.key).collect()),
-            Body::New(new) => Some(new.rows().iter().filter(|row| row.at.duplicate == 0).map(|row| row.node.key).collect()),
+            Body::New(new) => {
+                Some(new.rows().iter().filter(|row| row.at.duplicate == 0).map(|row| row.node.key).collect())
+            }
             Body::Hostile => None,
         }
     }
@@ -291,7 +297,8 @@ impl World {
     }
 
     fn is_level(&self) -> bool {
-        (0..self.peers.len()).all(|peer| self.peers[peer].up && self.count_of(peer).is_none_or(|count| count == self.emitted.len()))
+        (0..self.peers.len())
+            .all(|peer| self.peers[peer].up && self.count_of(peer).is_none_or(|count| count == self.emitted.len()))
     }
 
     fn describe(&self) -> String {
@@ -605,7 +612,8 @@ impl World {
                 // A node frame that comes twice (each chunk of 1.x is one frame).
                 if again && new.witness.is_some() && bytes.get(1..4).is_some_and(|head| head.contains(&3)) {
                     let frame = bytes.clone();
-                    if matches!(frame::split(&mut BytesMut::from(&frame[..]), usize::MAX), Ok(Some(frame)) if frame.first() == Some(&3)) {
+                    if matches!(frame::split(&mut BytesMut::from(&frame[..]), usize::MAX), Ok(Some(frame)) if frame.first() == Some(&3))
+                    {
                         new.input.extend_from_slice(&bytes);
                     }
                 }
@@ -735,7 +743,9 @@ impl World {
     fn witness(&mut self, link: usize, conn: u64, side: usize, bytes: &Bytes) {
         let other = self.links[link].peers[1 - side];
         let Some(current) = self.links[link].conn.as_mut().filter(|current| current.id == conn) else { return };
-        let (Some(End::New(end)), Body::Old(old)) = (current.ends[side].as_mut(), &self.peers[other].body) else { return };
+        let (Some(End::New(end)), Body::Old(old)) = (current.ends[side].as_mut(), &self.peers[other].body) else {
+            return;
+        };
         let Some(witness) = end.witness.as_mut() else { return };
         if let Err(failure) = witness.said(bytes, old, harm_to_v1) {
             self.failure = Some(format!("link {link}, to 1.x: {failure}"));
@@ -901,13 +911,31 @@ fn nonsense_bytes(rng: &mut Rng, emitted: &BTreeSet<Key>) -> Bytes {
             let (value_len, cause) = (rng.below(200), rng.bytes(32));
             let value = rng.bytes(value_len);
             let links = std::iter::once(Key(cause.try_into().unwrap())).collect();
-            let node = WireNode { change: 1, key: None, log: "evil", seq: 1, identity: None, signature: None, value: &value, links };
+            let node = WireNode {
+                change: 1,
+                key: None,
+                log: "evil",
+                seq: 1,
+                identity: None,
+                signature: None,
+                value: &value,
+                links,
+            };
             Message::Node(node).encode(&mut out);
         }
         10 => {
             // A key that is not its content's.
             let key = Some(emitted.first().copied().unwrap_or(Key([1; 32])));
-            let node = WireNode { change: 1, key, log: &log, seq, identity: None, signature: None, value: b"x", links: Default::default() };
+            let node = WireNode {
+                change: 1,
+                key,
+                log: &log,
+                seq,
+                identity: None,
+                signature: None,
+                value: b"x",
+                links: Default::default(),
+            };
             Message::Node(node).encode(&mut out);
         }
         _ => Message::Empty.encode(&mut out),
