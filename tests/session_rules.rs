@@ -1,5 +1,15 @@
 //! What sessions do when logs are forked, cut short, or hold what 1.x must not see.
 
+// Helpers of tests, not of the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value
+)]
+
 mod sim;
 
 use hyperemitter::event::harm_to_v1;

@@ -1,6 +1,16 @@
 //! Seeded networks of old and new peers. A failing seed is printed; `SIM_SEED=n cargo test --test session_sim seeds`
 //! replays it, `SIM_SEEDS=10000` runs the long form, `SIM_TRACE=1` tells what sessions decide.
 
+// Helpers of tests, not of the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value
+)]
+
 mod sim;
 
 use hyperemitter::protocol::session::Defences;

@@ -4,6 +4,16 @@
 //! the proxy. The replay lets the model choose among the steps that 1.x itself could have taken in that order; per
 //! direction of each link the bytes and their order must match exactly, and nothing may be left over or missing.
 
+// Helpers of tests, not of the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value
+)]
+
 mod sim;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
