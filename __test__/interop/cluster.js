@@ -64,6 +64,15 @@ class Peer {
     return this.call('connect', { port: other.port })
   }
 
+  /** Stops the process in its tracks, as a debugger or a swapped-out machine would; `resume` lets it go on. */
+  pause () {
+    this.child.kill('SIGSTOP')
+  }
+
+  resume () {
+    this.child.kill('SIGCONT')
+  }
+
   async kill () {
     this.child.kill('SIGKILL')
     await this.gone

@@ -96,6 +96,7 @@ const commands = {
     check()
   }),
   report: () => ({ stored, heard, statuses }),
+  stats: () => emitter.stats(),
   rss () {
     if (global.gc) global.gc()
     return process.memoryUsage.rss()

@@ -1,0 +1,124 @@
+'use strict'
+
+// 1.3.0's replication has defects that a peer must live with (docs/DESIGN.md, "Wire"). Each test brings one about with real 1.3.0 processes.
+
+const assert = require('node:assert/strict')
+const { spawn } = require('node:child_process')
+const { once } = require('node:events')
+const path = require('node:path')
+const { test } = require('node:test')
+const { start, converge, range } = require('./cluster')
+
+const LIMIT = { timeout: 240000 }
+/** Live events beside a 1.3.0 peer, which manages one or two thousand a second. */
+const LIVE = Number(process.env.HYPER_INTEROP_EVENTS) || 3000
+
+test('1.3.0 echoes everything: nothing is stored or heard twice, and memory stays flat', LIMIT, async (t) => {
+  const old = await start(t, 'old', { which: 'old', store: 'memdb' })
+  const ours = await start(t, 'new', { which: 'new', store: 'embedded' })
+  await old.listen()
+  await ours.connect(old)
+  const block = Math.ceil(LIVE / 6)
+  const memory = []
+  for (let i = 0; i < 6; i++) {
+    await ours.emit(i * block + 1, (i + 1) * block)
+    await converge([old, ours], range('new', (i + 1) * block))
+    memory.push(await ours.call('rss'))
+  }
+  const { peers: [peer] } = await ours.call('stats')
+  assert.ok(peer.known > 0, 'the echo came')
+  // The test itself keeps 60 bytes a name; an echo kept would be 300 and more.
+  const perEvent = (memory[5] - memory[2]) / (3 * block)
+  assert.ok(LIVE < 100000 || perEvent < 150, `${perEvent} bytes stay per live event`)
+  t.diagnostic(`${LIVE} live events: ${memory.map((rss) => Math.round(rss / 1e6)).join(', ')} MB`)
+})
+
+test('history from two sources leaves 1.3.0’s link half dead: it is noticed, renewed, and everybody converges', LIMIT, async (t) => {
+  const [left, right] = await Promise.all(['left', 'right'].map((name) => start(t, name, { which: 'new', store: 'memory' })))
+  const old = await start(t, 'old', { which: 'old', store: 'memdb' })
+  await left.listen()
+  await right.listen()
+  await left.emit(1, 400)
+  await right.connect(left)
+  await converge([left, right], range('left', 400))
+  await Promise.all([old.connect(left), old.connect(right)])
+  await Promise.all([left, right, old].map((peer) => peer.emit(peer === left ? 401 : 1, peer === left ? 420 : 20)))
+  const all = [...range('left', 420), ...range('right', 20), ...range('old', 20)]
+  await converge([left, right, old], all)
+  // With `left` gone, what `old` says can reach `right` over their own link only.
+  await left.kill()
+  await Promise.all([old.emit(21, 40), right.emit(21, 40)])
+  await converge([old, right], [...range('left', 420), ...range('right', 40), ...range('old', 40)])
+})
+
+for (const dialler of ['old', 'new']) {
+  test(`logs that grow during the catch-up make 1.3.0 loop or stall (${dialler} dials): the pair converges`, LIMIT, async (t) => {
+    const third = await start(t, 'third', { which: 'old', store: 'memdb' })
+    const old = await start(t, 'old', { which: 'old', store: 'memdb' })
+    const ours = await start(t, 'new', { which: 'new', store: 'memory' })
+    await third.listen()
+    await old.connect(third)
+    await Promise.all([old.emit(1, 150), third.emit(1, 150)])
+    await converge([old, third], [...range('old', 150), ...range('third', 150)])
+    const [from, to] = dialler === 'old' ? [old, ours] : [ours, old]
+    await to.listen()
+    // Both logs go on growing, each linking to the other, while the link is set up.
+    const growing = [old.emit(151, 350), third.emit(151, 350), ours.emit(1, 100)]
+    await from.connect(to)
+    await Promise.all(growing)
+    await converge([old, third, ours], [...range('old', 350), ...range('third', 350), ...range('new', 100)])
+  })
+}
+
+test('1.3.0 does not relay duplicates: a chain over deduplicated histories converges', LIMIT, async (t) => {
+  const past = { tag: 'past', count: 30 }
+  const [first, middle] = await Promise.all(['first', 'middle'].map((name) => start(t, name, { which: 'old', store: 'memdb', past })))
+  const ours = await start(t, 'new', { which: 'new', store: 'memdb', past })
+  await middle.listen()
+  await ours.connect(middle)
+  await first.connect(middle)
+  await Promise.all([first, middle, ours].map((peer) => peer.emit(1, 40)))
+  const all = ['first', 'middle', 'new'].flatMap((tag) => range(tag, 40))
+  await converge([first, middle, ours], [...range('past', 30), ...all])
+})
+
+test('a 1.3.0 peer that stops reading costs us nothing and gets everything once it goes on', LIMIT, async (t) => {
+  const old = await start(t, 'old', { which: 'old', store: 'memdb' })
+  const ours = await start(t, 'new', { which: 'new', store: 'embedded' })
+  const witness = await start(t, 'witness', { which: 'new', store: 'memory' })
+  await ours.listen()
+  await old.connect(ours)
+  await witness.connect(ours)
+  await ours.emit(1, 10)
+  await converge([old, ours, witness], range('new', 10))
+  old.pause()
+  await ours.emit(11, 4000)
+  await converge([ours, witness], range('new', 4000))
+  old.resume()
+  await converge([old, ours, witness], range('new', 4000))
+})
+
+for (const [what, name, payload] of [
+  ['a name of Object.prototype', 'constructor', '00'],
+  ['an EventPeer without addresses', 'EventPeer', '0a0178']
+]) {
+  test(`${what} kills a 1.3.0 process: it never gets one from us, and what comes before it arrives`, LIMIT, async (t) => {
+    const test1 = (num) => ['Test1', Buffer.from([0x0a, 1, 0x70, 0x10, num]).toString('hex')]
+    const script = path.join(__dirname, 'hyperlog-peer.js')
+    const source = spawn(process.execPath, ['--no-deprecation', script, JSON.stringify([test1(1), test1(2), [name, payload], test1(3)])])
+    t.after(() => source.kill('SIGKILL'))
+    const [port] = await once(source.stdout, 'data')
+    const ours = await start(t, 'new', { which: 'new', store: 'memory' })
+    const beside = await start(t, 'beside', { which: 'new', store: 'memory' })
+    const old = await start(t, 'old', { which: 'old', store: 'memdb' })
+    await ours.listen()
+    await ours.call('connect', { port: Number(port) })
+    await beside.connect(ours)
+    await converge([ours, beside], range('p', 3))
+    await old.connect(ours)
+    await converge([old], range('p', 2))
+    const { statuses } = await ours.call('report')
+    assert.ok(statuses.some((status) => status.includes(name)), `status names the event: ${statuses}`)
+    assert.equal(old.child.exitCode, null, '1.3.0 lives')
+  })
+}
