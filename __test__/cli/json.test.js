@@ -1,0 +1,96 @@
+'use strict'
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+const { compile } = require('../..')
+const { lineReader, toFullLine, toJson, toLine } = require('../../lib/cli/json')
+const { Schema } = require('../../lib/cli/schema')
+
+const TEXT = `
+enum Colour { RED = 0; BLUE = 5; }
+message Blob {
+  message Part { optional bytes piece = 1; }
+  optional bytes body = 1;
+  repeated bytes more = 2;
+  optional Part part = 3;
+  repeated Part parts = 4;
+  map<string, bytes> named = 5;
+  optional Colour colour = 6;
+  optional string text = 7;
+  optional fixed64 wide = 8;
+}`
+
+const messages = compile(TEXT)
+const schema = new Schema(Object.getPrototypeOf(messages).toJSON.call(messages))
+
+/** A line through a codec and back. */
+function through (line, form) {
+  const { name, payload } = lineReader(schema, form)(line)
+  return toLine({ name, payload: messages[name].decode(messages[name].encode(payload)) })
+}
+
+test('bytes are printed as base64 and read as such, at every depth', () => {
+  const payload = {
+    body: 'AQID',
+    more: ['', '/+8='],
+    part: { piece: 'AA==' },
+    parts: [{ piece: 'AQ==' }, { piece: null }],
+    named: { a: 'Ag==' },
+    colour: 5,
+    text: 'AQID',
+    wide: 'AAAAAAAAAAE='
+  }
+  const line = JSON.stringify({ name: 'Blob', payload }) + '\n'
+  assert.equal(through(line), line)
+  const { payload: read } = lineReader(schema)(line)
+  assert.deepEqual(read.body, Buffer.from([1, 2, 3]))
+  assert.deepEqual(read.more[1], Buffer.from([0xff, 0xef]))
+  assert.deepEqual(read.named.a, Buffer.from([2]))
+  assert.equal(read.text, 'AQID', 'a string field stays text')
+})
+
+test("1.x's form of bytes is read, and text where bytes belong", () => {
+  const read = lineReader(schema)
+  assert.deepEqual(read('{"name":"Blob","payload":{"body":{"type":"Buffer","data":[1,2]}}}').payload.body, Buffer.from([1, 2]))
+  assert.deepEqual(read('{"name":"Blob","payload":{"more":[{"type":"Buffer","data":[]}]}}').payload.more[0], Buffer.alloc(0))
+  assert.deepEqual(read('{"name":"Blob","payload":{"body":"hello, world"}}').payload.body, Buffer.from('hello, world'))
+  assert.deepEqual(lineReader(schema, 'text')('{"name":"Blob","payload":{"body":"text"}}').payload.body, Buffer.from('text'))
+  assert.throws(() => lineReader(schema, 'base64')('{"name":"Blob","payload":{"body":"hello!"}}'), /Blob\.body is not base64/)
+})
+
+test('an event without a codec is marked, so that its text and its bytes are told apart', () => {
+  const line = toLine({ name: 'Other', raw: Buffer.from('text') })
+  assert.equal(line, '{"name":"Other","payload":"dGV4dA==","encoding":"base64"}\n')
+  const read = lineReader(null)
+  assert.deepEqual(read(line), { name: 'Other', payload: Buffer.from('text') })
+  assert.equal(read('{"name":"Other","payload":"dGV4dA=="}').payload, 'dGV4dA==')
+  assert.deepEqual(read('{"name":"Other","payload":{"type":"Buffer","data":[116]}}').payload, Buffer.from('t'))
+  assert.throws(() => read('{"name":"Other","payload":"?","encoding":"base64"}'), /not base64/)
+})
+
+test('names of enum values are read as their numbers', () => {
+  assert.equal(lineReader(schema)('{"name":"Blob","payload":{"colour":"BLUE"}}').payload.colour, 5)
+  assert.equal(lineReader(schema)('{"name":"Blob","payload":{"colour":"GREEN"}}').payload.colour, 'GREEN')
+})
+
+test('what JSON cannot say is said in strings', () => {
+  assert.deepEqual(toJson({ a: 2n ** 63n, b: Infinity, c: NaN, d: [Buffer.from('x')] }), { a: '9223372036854775808', b: 'Infinity', c: 'NaN', d: ['eA=='] })
+})
+
+test('keys that JavaScript makes something of are keys', () => {
+  const { payload } = lineReader(schema)('{"name":"Blob","payload":{"__proto__":{"text":"x"},"text":"y"}}')
+  assert.equal(Object.getPrototypeOf(payload), Object.prototype)
+  assert.equal(payload.text, 'y')
+  assert.equal(JSON.stringify(toJson(JSON.parse('{"__proto__":1}'))), '{"__proto__":1}')
+})
+
+test('a line that is no event is refused', () => {
+  for (const line of ['null', '5', '"x"', 'true']) assert.throws(() => lineReader(null)(line), /not an event/)
+  assert.throws(() => lineReader(null)('{oops'), SyntaxError)
+})
+
+test('the full form has the place of the event', () => {
+  const event = { change: 3, time: Date.UTC(2026, 0, 1), log: 'l', seq: 2, key: 'k', links: ['j'], name: 'Other', raw: Buffer.from('x') }
+  assert.equal(toFullLine(event), '{"change":3,"time":"2026-01-01T00:00:00.000Z","log":"l","seq":2,"key":"k","links":["j"],"name":"Other","payload":"eA==","encoding":"base64"}\n')
+  assert.doesNotMatch(toFullLine({ ...event, time: undefined }), /time/)
+})

@@ -1,0 +1,85 @@
+'use strict'
+
+const { createWriteStream } = require('node:fs')
+const { once } = require('node:events')
+const { Failure, UsageFailure } = require('../exit')
+const { count } = require('../format')
+const { toFullLine, toLine } = require('../json')
+const { Output } = require('../output')
+const { SELECTION, select } = require('../select')
+const { kindOf, openLevel } = require('../store')
+const { transfer } = require('../transfer')
+
+module.exports = {
+  name: 'export',
+  summary: 'write events as ndjson, or a whole store as a LevelDB folder of 1.x',
+  usage: ['export DB [FILE] [--schema FILE] [--full] [OPTION]...', 'export DB --level DIR'],
+  description: [
+    'Writes one line of {"name":…,"payload":…} per event, in the order of the store, to a file or to standard output. Without a schema payloads are base64, and marked so; hypem import reads both back.',
+    'With --level the whole store is copied into a LevelDB folder as hyperemitter 1.3.0 keeps it: the same logs, numbers and keys. Needs the package classic-level.'
+  ],
+  operands: [{ name: 'DB', value: 'DIR' }, { name: 'FILE', value: 'FILE', optional: true }],
+  options: {
+    schema: { type: 'string', value: 'FILE', help: 'the .proto file, to decode payloads' },
+    full: { type: 'boolean', help: 'with change, time, log, seq, key and links of each event' },
+    json: { type: 'boolean', help: 'ndjson is JSON already: accepted, changes nothing' },
+    level: { type: 'string', value: 'DIR', help: 'copy the store into this LevelDB folder, new or of 1.x' },
+    force: { type: 'boolean', help: 'overwrite FILE' },
+    ...SELECTION
+  },
+  examples: [
+    ['Everything', 'hypem export db events.ndjson --schema messages.proto'],
+    ['Back to 1.x', 'hypem export db --level old-db']
+  ],
+  async run (context, values, [db, file]) {
+    if (values.level !== undefined) {
+      if (file !== undefined || Object.keys(SELECTION).some((name) => values[name] !== undefined)) {
+        throw new UsageFailure('--level copies the whole store; it takes neither a FILE nor a selection')
+      }
+      return toLevel(context, db, values.level)
+    }
+    const hyper = await context.open(db, context.schema(values.schema), { mustExist: true })
+    const output = file === undefined || file === '-' ? context.output : await create(context, file, values.force)
+    await context.or(Promise.race([write(context, hyper, values, output), output.broken]))
+  }
+}
+
+async function create (context, file, force) {
+  const stream = createWriteStream(file, { flags: force ? 'w' : 'wx' })
+  const output = new Output(stream)
+  try {
+    await once(stream, 'open')
+  } catch (error) {
+    throw error.code === 'EEXIST' ? new Failure(`${file} exists; use --force to overwrite it`) : error
+  }
+  context.atEnd(async () => {
+    await output.flush()
+    stream.end()
+    await once(stream, 'close')
+  })
+  return output
+}
+
+async function write (context, hyper, values, output) {
+  const line = values.full ? toFullLine : toLine
+  const { change: total } = await hyper.stats()
+  const bar = context.progress('exporting')
+  for await (const event of select(hyper, values)) {
+    const wait = output.write(line(event))
+    if (!wait) continue
+    await wait
+    bar.update(event.change, total)
+  }
+  await output.flush()
+  bar.end()
+}
+
+async function toLevel (context, db, folder) {
+  if (kindOf(db) === 'new') throw new Failure(`there is no store at ${db}`)
+  if (kindOf(folder) === 'embedded') throw new Failure(`${folder} is neither new nor a LevelDB folder`)
+  const hyper = new context.HyperEmitter(await openLevel(folder, { create: true }), null, { dial: false })
+  context.atEnd(() => hyper.close())
+  await context.or(hyper.ready())
+  const added = await transfer(context, db, hyper)
+  context.warn(`${count(added)} new rows in ${folder}`)
+}

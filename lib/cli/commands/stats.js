@@ -1,0 +1,69 @@
+'use strict'
+
+const { count, size, table } = require('../format')
+const { kindOf } = require('../store')
+
+module.exports = {
+  name: 'stats',
+  summary: 'numbers about a store: events, logs, heads, sizes, names',
+  usage: ['stats DB [--json]'],
+  description: ['Counts the events of a store, by name and by log, and shows its heads (events that nothing follows yet), its digest, its size on disk and the peers it knows. Works on embedded stores and on LevelDB folders of 1.x.'],
+  operands: [{ name: 'DB', value: 'DIR' }],
+  options: {
+    json: { type: 'boolean', help: 'as one JSON object' }
+  },
+  examples: [['Events per name', 'hypem stats db'], ['The number of heads, for a program', 'hypem stats db --json | jq .heads']],
+  async run (context, values, [db]) {
+    const hyper = await context.open(db, null, { mustExist: true })
+    const stats = await context.or(collect(context, hyper, db))
+    await context.print(values.json ? JSON.stringify(stats, null, 2) + '\n' : text(stats))
+  }
+}
+
+async function collect (context, hyper, db) {
+  const { change, log, logs, heads, sizes, peers } = await hyper.stats()
+  const names = new Map()
+  let first
+  let last
+  const bar = context.progress('counting')
+  for await (const event of hyper.read()) {
+    names.set(event.name, (names.get(event.name) ?? 0) + 1)
+    if (event.time !== undefined) {
+      if (first === undefined || event.time < first) first = event.time
+      if (last === undefined || event.time > last) last = event.time
+    }
+    if (event.change % 1000 === 0) bar.update(event.change, change)
+  }
+  bar.end()
+  return {
+    store: kindOf(db),
+    events: change,
+    digest: await hyper.digest(),
+    first: first === undefined ? null : new Date(first).toISOString(),
+    last: last === undefined ? null : new Date(last).toISOString(),
+    ownLog: log,
+    heads,
+    sizes,
+    logs: [...logs].sort((a, b) => b.seq - a.seq),
+    names: Object.fromEntries([...names].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))),
+    peers: peers.map(({ key, state }) => ({ key, state }))
+  }
+}
+
+function text (stats) {
+  const section = (title, rows) => rows.length === 0 ? '' : `\n${title}\n${table(rows.map((row) => ['', ...row]))}`
+  return table([
+    ['store', stats.store],
+    ['events', count(stats.events)],
+    ['logs', count(stats.logs.length)],
+    ['heads', count(stats.heads)],
+    ['first', stats.first ?? '-'],
+    ['last', stats.last ?? '-'],
+    ['data', size(stats.sizes.data)],
+    ['index', size(stats.sizes.index)],
+    ['digest', stats.digest]
+  ]) +
+    section('events by name', Object.entries(stats.names)) +
+    section('events by log', stats.logs.map(({ log, seq }) => [log, seq, log === stats.ownLog ? 'own' : ''])) +
+    section('peers', stats.peers.map(({ key, state }) => [key, state]))
+}

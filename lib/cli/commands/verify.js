@@ -1,0 +1,41 @@
+'use strict'
+
+const { EXIT } = require('../exit')
+const { count } = require('../format')
+
+module.exports = {
+  name: 'verify',
+  summary: 'recompute every key, link and digest of a store',
+  usage: ['verify DB [--json]'],
+  description: ['Reads the whole store, recomputes the key of every node from its links and value, follows every link, checks that each log is gapless and that its digest is right. The place of the first damage is reported.'],
+  operands: [{ name: 'DB', value: 'DIR' }],
+  options: {
+    json: { type: 'boolean', help: 'as one JSON object: ok, nodes, duplicates, logs, digest; or ok, code, damage' }
+  },
+  exits: [['3', 'the store is damaged']],
+  examples: [['Check a backup', 'hypem verify /backup/db && echo sound']],
+  async run (context, values, [db]) {
+    let result
+    try {
+      const hyper = await context.open(db, null, { mustExist: true })
+      const bar = context.onProgress('verifying')
+      const { nodes, duplicates, logs } = await context.or(hyper.verify(bar))
+      bar.end()
+      result = { ok: true, nodes, duplicates, logs, digest: await hyper.digest() }
+    } catch (error) {
+      if (!DAMAGE.has(error.code)) throw error
+      result = { ok: false, code: error.code, damage: error.message }
+    }
+    await context.print(values.json ? JSON.stringify(result, null, 2) + '\n' : text(result))
+    return result.ok ? EXIT.OK : EXIT.FOUND
+  }
+}
+
+/** What a damaged store is refused or reported with. */
+const DAMAGE = new Set(['ERR_HYPER_DAMAGED', 'ERR_HYPER_CHECKSUM_MISMATCH', 'ERR_HYPER_FORK'])
+
+function text (result) {
+  if (!result.ok) return `damaged: ${result.damage}\n`
+  const more = result.duplicates > 0 ? `, ${count(result.duplicates)} of them known under several logs` : ''
+  return `sound: ${count(result.nodes)} events in ${count(result.logs)} logs${more}\ndigest ${result.digest}\n`
+}

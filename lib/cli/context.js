@@ -1,0 +1,140 @@
+'use strict'
+
+const { Failure, Interrupted, describe } = require('./exit')
+const { Output } = require('./output')
+const { painter } = require('./terminal')
+const { progress } = require('./progress')
+const { loadSchema } = require('./schema')
+const { storeAt } = require('./store')
+
+/** Signals that end a command cleanly. */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
+
+/** What a command has to work with: streams, the emitters it opened, the wish of somebody that it ends. */
+class Context {
+  /** @param {NodeJS.Process} proc */
+  constructor (proc) {
+    this.process = proc
+    this.env = proc.env
+    this.stdin = proc.stdin
+    this.stdout = proc.stdout
+    this.stderr = proc.stderr
+    this.output = new Output(proc.stdout)
+    this.paint = painter(proc.stdout, proc.env)
+    this._abort = new AbortController()
+    this._cleanups = []
+    this._onSignal = (name) => {
+      if (this.signal.aborted) proc.exit(new Interrupted(name).exitCode) // asked twice: at once
+      this._abort.abort(new Interrupted(name))
+    }
+    // The terminal of stderr may be gone before we are: nothing left to tell anybody.
+    proc.stderr.on('error', () => {})
+    for (const name of SIGNALS) proc.on(name, this._onSignal)
+    // An emitter that waits for events does not hold the process; a command that waits for it does.
+    this._alive = setInterval(() => {}, 0x7fffffff)
+  }
+
+  /** The public API. Loaded late, so that help and completions do without the addon. */
+  get HyperEmitter () {
+    return require('../..')
+  }
+
+  /** Aborted when a signal asks for the end; its reason is an {@link Interrupted}. */
+  get signal () {
+    return this._abort.signal
+  }
+
+  /** Rejects when a signal asks for the end. */
+  get interrupted () {
+    this._interrupted ??= new Promise((resolve, reject) => {
+      if (this.signal.aborted) reject(this.signal.reason)
+      this.signal.addEventListener('abort', () => reject(this.signal.reason))
+    })
+    this._interrupted.catch(() => {})
+    return this._interrupted
+  }
+
+  /** Waits for `promise`, unless a signal or a broken output ends it all before. */
+  or (promise) {
+    return Promise.race([promise, this.interrupted, this.output.broken])
+  }
+
+  /** Prints; to be awaited. */
+  async print (text) {
+    await this.output.write(text)
+  }
+
+  /** One line for the user, beside the output. */
+  warn (text) {
+    this.stderr.write(`${text}\n`)
+  }
+
+  /** A bar on a terminal. */
+  progress (label, format) {
+    const bar = progress({ stream: this.stderr, label, format })
+    this._cleanups.push(async () => bar.end())
+    return bar
+  }
+
+  /** What the API's `onProgress` takes, as a bar. */
+  onProgress (label) {
+    const bar = this.progress(label)
+    return { onProgress: (done, total) => bar.update(done, total), end: bar.end }
+  }
+
+  /** @param {string|undefined} file */
+  schema (file) {
+    return file === undefined ? null : loadSchema(file, this.HyperEmitter.compile)
+  }
+
+  /** Runs at the end, whatever happens; last in, first out. */
+  atEnd (cleanup) {
+    this._cleanups.push(cleanup)
+  }
+
+  /**
+   * Opens an emitter on a folder (or memory); closed at the end.
+   * @param {string|undefined} path
+   * @param {import('./schema').Schema|null} schema
+   * @param {{mustExist?: boolean, dial?: boolean}} [options] `dial`: connect to the peers that the store knows
+   */
+  async open (path, schema, { mustExist = false, dial = false } = {}) {
+    const store = await storeAt(path, { mustExist })
+    const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, dial })
+    this.atEnd(() => hyper.close())
+    hyper.status.on('error', (error) => {
+      if (!this._failed?.has(error)) this.warn(describe(error))
+    })
+    const bar = this.progress('opening')
+    hyper.status.on('progress', ({ done, total }) => bar.update(done, total))
+    try {
+      await this.or(hyper.ready())
+    } catch (error) {
+      ;(this._failed ??= new WeakSet()).add(error)
+      throw error
+    } finally {
+      bar.end()
+    }
+    return hyper
+  }
+
+  /** Gives back all that was opened. */
+  async close () {
+    for (const cleanup of this._cleanups.splice(0).reverse()) {
+      try {
+        await cleanup()
+      } catch (error) {
+        if (error.code !== 'ERR_HYPER_CLOSED') this.warn(describe(error))
+      }
+    }
+    try {
+      await this.output.flush()
+    } catch (error) {
+      if (!(error instanceof Failure)) this.warn(describe(error))
+    }
+    for (const name of SIGNALS) this.process.off(name, this._onSignal)
+    clearInterval(this._alive)
+  }
+}
+
+module.exports = { Context }

@@ -1,0 +1,60 @@
+'use strict'
+
+const { timeText } = require('./json')
+
+/** Text as it may stand between DOT's quotes: nothing in it is an escape or an end. */
+function plain (text) {
+  return text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/[\r\n]+/g, ' ')
+}
+
+/** The fill colour of the nth log: hues by the golden angle, so that any two logs differ. */
+function colour (index) {
+  return `${((0.58 + index * 0.381966) % 1).toFixed(3)} 0.28 1.000`
+}
+
+/**
+ * A piece of the DAG in the DOT language: causes to the left, effects to the right, arrows from each event to what it
+ * links to. Logs are colours, heads have a double border; a cause outside the piece is a small grey box.
+ * @param {Array<{change: number, key: string, log: string, seq: number, time?: number, links: string[], name: string}>} events
+ *   ascending by change
+ * @param {Iterable<string>} heads keys
+ * @returns {string}
+ */
+function toDot (events, heads) {
+  const isHead = new Set(heads)
+  const shown = new Set(events.map(({ key }) => key))
+  const logs = new Map()
+  const outside = new Set()
+  const nodes = []
+  const edges = []
+  for (const { change, key, log, seq, time, links, name } of events) {
+    if (!logs.has(log)) logs.set(log, colour(logs.size))
+    const tooltip = plain(`${key}  ${log}:${seq}${time === undefined ? '' : `  ${timeText(time)}`}`)
+    nodes.push(`  "${key}" [label="${plain(name)}\\n${change}", fillcolor="${logs.get(log)}", tooltip="${tooltip}"${isHead.has(key) ? ', peripheries=2, penwidth=2' : ''}]`)
+    for (const link of links) {
+      if (!shown.has(link)) outside.add(link)
+      edges.push(`  "${link}" -> "${key}"${shown.has(link) ? '' : ' [style=dashed, color=gray60]'}`)
+    }
+  }
+  for (const key of outside) {
+    nodes.push(`  "${key}" [label="${key.slice(0, 8)}", shape=box, style=dotted, color=gray60, fontcolor=gray60, fontsize=8, height=0.2, margin="0.05,0.02"]`)
+  }
+  const legend = [...logs].map(([log, fill], index) => `    "log ${index}" [label="${plain(log)}", fillcolor="${fill}", shape=box, fontsize=9, height=0.25]`)
+  return [
+    'digraph hyperemitter {',
+    '  rankdir=LR',
+    '  bgcolor=white',
+    '  node [shape=ellipse, style=filled, fontname="Helvetica", fontsize=10, height=0.4]',
+    '  edge [dir=back, arrowsize=0.7]', // laid out from cause to effect, drawn as the link points
+    ...nodes,
+    ...edges,
+    '  subgraph cluster_logs {',
+    '    label="logs"; fontname="Helvetica"; fontsize=9; color=gray80',
+    ...legend,
+    '  }',
+    '}',
+    ''
+  ].join('\n')
+}
+
+module.exports = { toDot, colour }

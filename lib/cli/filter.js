@@ -1,0 +1,73 @@
+'use strict'
+
+const { setTimeout: sleep } = require('node:timers/promises')
+const { EXIT, Failure, PipeClosed, describe } = require('./exit')
+const { Feed } = require('./feed')
+const { lineReader, toLine } = require('./json')
+const { beginInput } = require('./resume')
+const { lastChange } = require('./place')
+
+/** How often peers are asked whether they have all, in milliseconds. */
+const DRAIN_MS = 50
+
+/**
+ * A session as a filter: ndjson in, ndjson out.
+ * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
+ *   options: Record<string, any>, place: import('./place').Place, name: string}} session
+ * @returns {Promise<number>} exit code
+ */
+async function run ({ context, hyper, schema, options, place, name }) {
+  const resume = options.db === undefined ? undefined : await beginInput(hyper, name, options.resume)
+  const feed = new Feed({
+    hyper,
+    read: lineReader(schema, options.bytes),
+    refused: (number, error) => context.warn(`hypem: line ${number}: ${error.message.replace(/\s*\n\s*/g, ' ')}`),
+    resume,
+    signal: context.signal
+  })
+  const printing = print(context, hyper, place)
+  const feeding = feed.run(context.stdin)
+  for (const promise of [printing, feeding]) promise.catch(() => {}) // met below, or of no interest once the other failed
+  let inputEnded = false
+  try {
+    await Promise.race([feeding, printing, context.output.broken])
+    context.signal.throwIfAborted()
+    inputEnded = true
+    if (options.drain) await context.or(drained(hyper))
+    else if (options.port !== undefined || options['target-port'] !== undefined) await context.or(printing)
+    await context.or(Promise.race([place.reached(await lastChange(hyper)), printing]))
+    await place.end()
+  } catch (error) {
+    context.stdin.destroy()
+    if (error instanceof PipeClosed && !inputEnded && feed.counts.lines > 0) {
+      throw new Failure(`the reader of the output went away before the end of input, at line ${feed.counts.lines}`)
+    }
+    // What was emitted is waited for, so that the place and what the user was told are true.
+    if (context.signal.aborted) await Promise.allSettled([feeding])
+    await place.end().catch((failure) => {
+      if (!(failure instanceof PipeClosed)) context.warn(describe(failure))
+    })
+    throw error
+  }
+  return feed.counts.refused > 0 ? EXIT.FAILED : EXIT.OK
+}
+
+/** Prints events for ever. */
+async function print (context, hyper, place) {
+  for await (const event of hyper.read({ since: place.change, live: true })) {
+    const wait = context.output.write(toLine(event))
+    if (wait) await wait
+    place.at(event.change)
+  }
+}
+
+/** Resolves when every peer has all we have, and we all that they have announced. */
+async function drained (hyper) {
+  for (;;) {
+    const { peers } = await hyper.stats()
+    if (peers.every(({ state, behind, missing }) => state === 'live' && behind === 0 && missing === 0)) return
+    await sleep(DRAIN_MS)
+  }
+}
+
+module.exports = { run, drained }

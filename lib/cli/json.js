@@ -1,0 +1,138 @@
+'use strict'
+
+/**
+ * Events as JSON: `{"name", "payload"}` per line, as in 1.x, with bytes as base64 as in the protobuf JSON mapping.
+ *
+ * An event without a codec has nothing but bytes as its payload: it is marked `"encoding": "base64"`, because an
+ * unmarked string was text in 1.x and still is. 1.x's own form of bytes, `{"type":"Buffer","data":[…]}`, is read
+ * everywhere.
+ */
+
+/** 64-bit fixed fields are Buffers of eight bytes in 1.x's codecs, so they are read as bytes are. */
+const BYTES = new Set(['bytes', 'fixed64', 'sfixed64'])
+
+/**
+ * A decoded payload with nothing in it that JSON cannot say: bytes as base64, large integers and non-finite numbers as
+ * strings.
+ * @param {any} value
+ * @returns {any}
+ */
+function toJson (value) {
+  if (typeof value === 'bigint') return value.toString()
+  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
+  if (value === null || typeof value !== 'object') return value
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
+  if (Array.isArray(value)) return value.map(toJson)
+  if (typeof value.toJSON === 'function') return value.toJSON()
+  const result = {}
+  for (const key of Object.keys(value)) define(result, key, toJson(value[key]))
+  return result
+}
+
+/** Assignment that takes `__proto__` for a key like any other. */
+function define (object, key, value) {
+  Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
+}
+
+/**
+ * What a line says about an event's content.
+ * @param {{name: string, payload?: any, raw?: Buffer}} event as `read` gives it
+ */
+function content ({ name, payload, raw }) {
+  if (raw !== undefined) return { name, payload: raw.toString('base64'), encoding: 'base64' }
+  return { name, payload: toJson(payload) }
+}
+
+/** One line of ndjson. */
+function toLine (event) {
+  return JSON.stringify(content(event)) + '\n'
+}
+
+/** The line with the event's place in the log in front. */
+function toFullLine (event) {
+  const { change, time, log, seq, key, links } = event
+  return JSON.stringify({ change, time: timeText(time), log, seq, key, links, ...content(event) }) + '\n'
+}
+
+/** Milliseconds as ISO 8601; absent in events of 1.x. */
+function timeText (time) {
+  return time === undefined || time === null ? undefined : new Date(time).toISOString()
+}
+
+/** Standard base64 with its padding: what we print. Anything else may be somebody's text. */
+function isBase64 (text) {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
+}
+
+/**
+ * Reads lines of ndjson back into events.
+ * @param {import('./schema').Schema|null} schema says which fields hold bytes and enums; null: nothing is known
+ * @param {'auto'|'base64'|'text'} form how an unmarked string for bytes is read: base64 where it is such and text
+ *   otherwise, base64 only, or text only (as in 1.x)
+ */
+function lineReader (schema, form = 'auto') {
+  function bytes (value, path) {
+    if (typeof value === 'string') {
+      if (form === 'text') return Buffer.from(value, 'utf8')
+      if (isBase64(value)) return Buffer.from(value, 'base64')
+      if (form === 'base64') throw new TypeError(`${path} is not base64`)
+      return Buffer.from(value, 'utf8')
+    }
+    return buffers(value)
+  }
+
+  /** 1.x's form of bytes, wherever it stands. */
+  function buffers (value) {
+    if (value === null || typeof value !== 'object') return value
+    if (Array.isArray(value)) return value.map(buffers)
+    if (value.type === 'Buffer' && Array.isArray(value.data) && Object.keys(value).length === 2) return Buffer.from(value.data)
+    return value
+  }
+
+  function field (value, { type, message, enumeration, repeated, map }, path) {
+    if (value === null || value === undefined) return value
+    if (map) {
+      if (typeof value !== 'object') return value
+      const result = {}
+      for (const key of Object.keys(value)) define(result, key, field(value[key], map, `${path}.${key}`))
+      return result
+    }
+    if (repeated && Array.isArray(value)) return value.map((item, at) => one(item, { type, message, enumeration }, `${path}[${at}]`))
+    return one(value, { type, message, enumeration }, path)
+  }
+
+  function one (value, { type, message, enumeration }, path) {
+    if (message) return whole(value, message, path)
+    if (enumeration) return typeof value === 'string' && Object.hasOwn(enumeration, value) ? enumeration[value] : value
+    return BYTES.has(type) ? bytes(value, path) : value
+  }
+
+  function whole (value, message, path) {
+    if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
+    const result = {}
+    for (const key of Object.keys(value)) {
+      const known = message.field(key)
+      define(result, key, known ? field(value[key], known, `${path}.${key}`) : value[key])
+    }
+    return result
+  }
+
+  /**
+   * @param {string} text
+   * @returns {{name: any, payload: any}} to be given to `emit`, which has the last word on both
+   * @throws {Error} the line is no event
+   */
+  return function read (text) {
+    const line = JSON.parse(text)
+    if (line === null || typeof line !== 'object') throw new TypeError(`not an event: ${text.slice(0, 40)}`)
+    const { name, payload, encoding } = line
+    if (encoding === 'base64' && typeof payload === 'string') {
+      if (!isBase64(payload)) throw new TypeError('payload is not base64')
+      return { name, payload: Buffer.from(payload, 'base64') }
+    }
+    const message = schema && typeof name === 'string' ? schema.message(name) : undefined
+    return { name, payload: message ? whole(payload, message, name) : buffers(payload) }
+  }
+}
+
+module.exports = { toJson, toLine, toFullLine, timeText, lineReader }

@@ -1,0 +1,51 @@
+'use strict'
+
+const options = require('./options')
+const { UsageFailure } = require('./exit')
+
+/** Options of commands that replicate. */
+const LINKS = {
+  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port (0: any free one)' },
+  host: { type: 'string', value: 'HOST', help: 'address to listen on (localhost)' },
+  'target-port': { type: 'string', value: 'PORT', help: 'connect to a peer on this port' },
+  'target-host': { type: 'string', value: 'HOST', help: 'host of that peer (localhost)' },
+  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer; may be given several times' }
+}
+
+/** `host:port`, `[::1]:port` or `port` @returns {{host: string, port: number}} */
+function address (text) {
+  const match = /^(?:\[([^\]]+)\]:|([^:]+):)?(\d{1,5})$/.exec(text)
+  if (!match || Number(match[3]) > 65535) throw new UsageFailure(`${text}: it must be HOST:PORT`)
+  return { host: match[1] ?? match[2] ?? 'localhost', port: Number(match[3]) }
+}
+
+/** The peers to connect to. */
+function targets (values) {
+  const port = options.port(values, 'target-port')
+  return [
+    ...(port === undefined ? [] : [{ host: values['target-host'] ?? 'localhost', port }]),
+    ...(values.connect ?? []).map(address)
+  ]
+}
+
+/**
+ * Listens and connects as asked.
+ * @param {import('./context').Context} context
+ * @param {import('../..')} hyper
+ * @param {Record<string, any>} values of the options above
+ * @param {(text: string) => void} say
+ */
+async function meet (context, hyper, values, say) {
+  const port = options.port(values, 'port')
+  const peers = targets(values)
+  if (port !== undefined) {
+    const bound = await context.or(hyper.listen(port, values.host ?? 'localhost'))
+    say(`listening on ${bound.port} ${bound.address}`)
+  }
+  await context.or(Promise.all(peers.map(async ({ host, port }) => {
+    await hyper.connect(port, host)
+    say(`connected to ${host} ${port}`)
+  })))
+}
+
+module.exports = { LINKS, address, targets, meet }

@@ -1,0 +1,113 @@
+'use strict'
+
+const { parseArgs } = require('node:util')
+const { UsageFailure } = require('./exit')
+
+/**
+ * What an option of a command is: `type` and `multiple` as util.parseArgs has them, `short` likewise; `value` names
+ * its value in help (FILE, DIR, PORT complete as such in shells), `help` describes it, `choices` limits it.
+ * @typedef {{type: 'string'|'boolean', short?: string, multiple?: boolean, value?: string, help: string,
+ *   choices?: string[]}} Option
+ */
+
+const HELP = { type: 'boolean', short: 'h', help: 'this text' }
+
+/**
+ * 1.x's minimist took `--target-port` and `--targetPort` alike; so does every command here.
+ * @param {string[]} args
+ * @param {Record<string, Option>} options
+ */
+function kebab (args, options) {
+  const end = args.indexOf('--')
+  return args.map((arg, index) => {
+    if (end !== -1 && index >= end) return arg
+    const match = /^--([a-z]+(?:[A-Z][a-z]*)+)(=.*)?$/s.exec(arg)
+    if (!match) return arg
+    const name = match[1].replace(/[A-Z]/g, (letter) => '-' + letter.toLowerCase())
+    return Object.hasOwn(options, name) ? `--${name}${match[2] || ''}` : arg
+  })
+}
+
+/**
+ * Parses a subcommand's command line strictly.
+ * @param {{name: string, options: Record<string, Option>, operands: Array<{name: string, optional?: boolean,
+ *   many?: boolean}>}} command
+ * @param {string[]} args
+ * @returns {{values: Record<string, any>, operands: string[]}}
+ */
+function parse (command, args) {
+  const options = { ...command.options, help: HELP }
+  let parsed
+  try {
+    parsed = parseArgs({
+      args: kebab(args, options),
+      options: Object.fromEntries(Object.entries(options).map(([name, { type, short, multiple }]) =>
+        [name, { type, multiple: Boolean(multiple), ...(short && { short }) }])),
+      strict: true,
+      allowPositionals: true,
+      allowNegative: true
+    })
+  } catch (error) {
+    throw new UsageFailure(error.message)
+  }
+  const { values, positionals } = parsed
+  if (values.help) return { values, operands: positionals }
+  for (const [name, value] of Object.entries(values)) {
+    const { choices } = options[name]
+    if (choices && !choices.includes(value)) {
+      throw new UsageFailure(`--${name} ${value}: it must be one of ${choices.join(', ')}`)
+    }
+  }
+  const needed = command.operands.filter((operand) => !operand.optional)
+  if (positionals.length < needed.length) {
+    throw new UsageFailure(`${needed[positionals.length].name} is missing`)
+  }
+  if (positionals.length > command.operands.length && !command.operands.some((operand) => operand.many)) {
+    throw new UsageFailure(`one argument too many: ${positionals[command.operands.length]}`)
+  }
+  return { values, operands: positionals }
+}
+
+/**
+ * A number given as text.
+ * @param {Record<string, string>} values
+ * @param {string} name of the option
+ * @param {number} min
+ * @param {number} max
+ * @returns {number|undefined}
+ */
+function integer (values, name, min = 0, max = Number.MAX_SAFE_INTEGER) {
+  const text = values[name]
+  if (text === undefined) return undefined
+  const number = /^\d+$/.test(text) ? Number(text) : NaN
+  if (!(number >= min && number <= max)) {
+    throw new UsageFailure(`--${name} ${text}: it must be a whole number from ${min} to ${max}`)
+  }
+  return number
+}
+
+/** @param {Record<string, string>} values */
+function port (values, name) {
+  return integer(values, name, 0, 65535)
+}
+
+/**
+ * A point in time: an ISO date, milliseconds since 1970, or how long ago (`90s`, `15m`, `2h`, `7d`).
+ * @param {Record<string, string>} values
+ * @param {string} name of the option
+ * @param {number} now milliseconds since 1970
+ * @returns {number|undefined} milliseconds since 1970
+ */
+function time (values, name, now = Date.now()) {
+  const text = values[name]
+  if (text === undefined) return undefined
+  const ago = /^(\d+(?:\.\d+)?)(s|m|h|d)$/.exec(text)
+  if (ago) return now - Number(ago[1]) * { s: 1e3, m: 60e3, h: 3600e3, d: 86400e3 }[ago[2]]
+  const at = /^\d{10,}$/.test(text) ? Number(text) : Date.parse(text)
+  if (Number.isNaN(at)) {
+    throw new UsageFailure(`--${name} ${text}: it must be a date (2026-11-23T10:00:00Z), milliseconds, or how long ago (15m, 2h, 7d)`)
+  }
+  return at
+}
+
+module.exports = { HELP, kebab, parse, integer, port, time }

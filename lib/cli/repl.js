@@ -1,0 +1,108 @@
+'use strict'
+
+const { homedir } = require('node:os')
+const { join } = require('node:path')
+const nodeRepl = require('node:repl')
+const { setTimeout: sleep } = require('node:timers/promises')
+const { formatWithOptions } = require('node:util')
+const { EXIT, PipeClosed } = require('./exit')
+const { hasColours } = require('./terminal')
+const { completer } = require('./completer')
+const { lastChange } = require('./place')
+
+/** How often a script that has ended looks whether its emits are stored, in milliseconds. */
+const PENDING_MS = 5
+
+/**
+ * A session at a prompt, with the emitter in scope as `hyper`. As in 1.x values of expressions are not printed, errors
+ * are, and each event is printed on lines of its own before a new prompt.
+ * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
+ *   place: import('./place').Place}} session
+ * @returns {Promise<number>} exit code
+ */
+async function run ({ context, hyper, schema, place }) {
+  const colours = hasColours(context.stdout, context.env)
+  await context.output.flush()
+  const terminal = Boolean(context.stdin.isTTY && context.stdout.isTTY)
+  const server = nodeRepl.start({
+    input: context.stdin,
+    output: context.stdout,
+    terminal,
+    useColors: colours,
+    ignoreUndefined: true
+  })
+  server.context.hyper = hyper
+  silence(server)
+  complete(server, schema)
+  if (terminal) await remember(server, context.env)
+
+  const left = new Promise((resolve) => server.once('exit', resolve))
+  const printing = print({ server, context, hyper, schema, place, colours, terminal })
+  printing.catch(() => {})
+  try {
+    await context.or(Promise.race([left, printing]))
+    if (!terminal) await context.or(Promise.race([settled(hyper, schema, place), printing]))
+  } catch (error) {
+    if (terminal && context.signal.aborted) context.stdout.write('\n')
+    server.close()
+    if (error instanceof PipeClosed) return EXIT.OK
+    throw error
+  } finally {
+    await place.end().catch((error) => {
+      if (!(error instanceof PipeClosed)) throw error
+    })
+  }
+  return EXIT.OK
+}
+
+/** A script's emits are stored and printed before it ends; at a terminal, leaving means leaving. */
+async function settled (hyper, schema, place) {
+  while ((await hyper.stats()).pending > 0) await sleep(PENDING_MS)
+  await place.reached(await lastChange(hyper, printed(schema)))
+}
+
+/** What a prompt prints: events that the schema knows, and addresses of peers. */
+function printed (schema) {
+  return [...schema.names, 'EventPeer']
+}
+
+/** Values of expressions are not printed; errors are. */
+function silence (server) {
+  const evaluate = server.eval
+  server.eval = function (code, scope, file, callback) {
+    evaluate.call(this, code, scope, file, (error) => callback(error, undefined))
+  }
+}
+
+/** Names of events and fields are completed before anything else. */
+function complete (server, schema) {
+  const javascript = server.completer
+  const names = completer(schema)
+  server.completer = function (line, callback) {
+    const found = names(line)
+    if (found) callback(null, found)
+    else javascript.call(server, line, callback)
+  }
+}
+
+/** Keeps the lines typed for the next session: in ~/.hypem_history, or where HYPEM_HISTORY says (empty: nowhere). */
+function remember (server, env) {
+  const file = env.HYPEM_HISTORY ?? (env.NODE_REPL_HISTORY === '' ? '' : join(homedir(), '.hypem_history'))
+  if (file === '') return
+  return new Promise((resolve) => server.setupHistory(file, resolve))
+}
+
+/** Prints events as they are stored, for ever. */
+async function print ({ server, context, hyper, schema, place, colours, terminal }) {
+  const events = hyper.read({ since: place.change, live: true, names: printed(schema) })
+  for await (const { name, payload, raw, change } of events) {
+    // On a terminal 1.x ended the line of the prompt first; through a pipe it never got so far.
+    const text = formatWithOptions({ colors: colours }, name, payload ?? raw) + '\n'
+    await context.print((terminal ? '\n' : '') + text)
+    await context.output.flush()
+    place.at(change)
+    if (!server.closed) server.displayPrompt(true)
+  }
+}
+
+module.exports = { run }

@@ -1,0 +1,77 @@
+'use strict'
+
+const { toLine } = require('./json')
+
+/**
+ * Finds out which lines of an input an earlier run has stored already, when that run was cut off.
+ *
+ * The store keeps the change at which the input was begun. What this store's own log holds after it is compared with the
+ * lines, in order: lines are stored in order, so the first one that is neither found nor refused is where to go on.
+ * Events of other origin in between (what a listener emitted, say) are passed over.
+ */
+class Resume {
+  /**
+   * @param {import('../..')} hyper
+   * @param {number} since the change at which the input was begun
+   */
+  constructor (hyper, since) {
+    this._hyper = hyper
+    this._log = hyper._hyperlog.id
+    this._since = since
+    this._events = null
+    /** Whether the place to go on is still looked for. */
+    this.searching = true
+  }
+
+  /**
+   * Whether an event is stored, behind the one found last.
+   * @param {{name: string, payload: any}} event
+   * @returns {Promise<boolean>}
+   */
+  async has (event) {
+    const line = this._asStored(event)
+    if (line === undefined) return false
+    this._events ??= this._hyper.read({ since: this._since })
+    for (;;) {
+      const { done, value } = await this._events.next()
+      if (done) break
+      if (value.log !== this._log || toLine(value) !== line) continue
+      this._since = value.change
+      return true
+    }
+    this._events = null // to be read again from the event found last
+    return false
+  }
+
+  /** The line as it is printed once stored; undefined if the event cannot be encoded. */
+  _asStored ({ name, payload }) {
+    try {
+      const codecs = this._hyper.codecs
+      const codec = Object.hasOwn(codecs, name) ? codecs[name] : undefined
+      if (!codec) return toLine({ name, raw: Buffer.from(payload) })
+      return toLine({ name, payload: codec.decode(Buffer.from(codec.encode(payload))) })
+    } catch {
+      return undefined
+    }
+  }
+}
+
+/** Under which name the change is kept at which an input was begun. */
+function record (as) {
+  return `${as}:input`
+}
+
+/**
+ * To be called before the first line is emitted.
+ * @param {import('../..')} hyper
+ * @param {string} as name of the input
+ * @param {boolean} resume whether to go on with the input begun last; else this one is the one begun
+ * @returns {Promise<Resume|undefined>}
+ */
+async function beginInput (hyper, as, resume) {
+  const begun = resume ? await hyper.position(record(as)) : undefined
+  if (begun !== undefined) return new Resume(hyper, begun)
+  await hyper.position(record(as), (await hyper.stats()).change)
+}
+
+module.exports = { Resume, beginInput }

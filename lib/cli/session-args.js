@@ -1,0 +1,79 @@
+'use strict'
+
+const { parseArgs } = require('node:util')
+const { kebab } = require('./options')
+
+/**
+ * Options of a session: 1.x's, and ours. 1.x's help text stays as it was (usage.js), the page of `hypem help` has all.
+ * @type {Record<string, import('./options').Option>}
+ */
+const OPTIONS = {
+  schema: { type: 'string', value: 'FILE', help: 'the .proto file, if it is not the first argument' },
+  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port (0: any free one)' },
+  host: { type: 'string', value: 'HOST', help: 'address to listen on (localhost)' },
+  'target-port': { type: 'string', value: 'PORT', help: 'connect to a peer on this port' },
+  'target-host': { type: 'string', value: 'HOST', help: 'host of that peer (localhost)' },
+  db: { type: 'string', value: 'DIR', help: 'keep the events there: an embedded store, or a LevelDB folder of 1.x (memory without it)' },
+  repl: { type: 'boolean', help: 'a prompt with hyper in scope (the default); --no-repl: ndjson in and out' },
+  'from-scratch': { type: 'boolean', help: 'print all events from the first one' },
+  as: { type: 'string', value: 'NAME', help: 'the reader whose place in the store is kept (hypem)' },
+  drain: { type: 'boolean', help: 'with --no-repl: at the end of input wait until all peers have all events, then exit' },
+  resume: { type: 'boolean', help: 'with --no-repl: the input was begun before; pass over the lines that are stored' },
+  bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how strings for bytes are read: base64 if they are, else text (auto)' },
+  help: { type: 'boolean', short: 'h', help: 'usage' }
+}
+
+/**
+ * Reads a session's command line as tolerantly as 1.x did: unknown options are ignored (with the word after them,
+ * unless that is the schema), `--repl=false` means `--no-repl`, camelCase is the same as kebab-case. Other than in
+ * 1.x, `--from-scratch` in front of the schema does not swallow it.
+ * @param {string[]} args
+ * @returns {{schema?: string, options: Record<string, any>, unknown: string[], missing: string[]}} `unknown` were
+ *   ignored, `missing` lack their value
+ */
+function parseSession (args) {
+  const { tokens } = parseArgs({
+    args: kebab(args, OPTIONS),
+    options: Object.fromEntries(Object.entries(OPTIONS).map(([name, { type, short }]) => [name, { type, ...(short && { short }) }])),
+    strict: false,
+    allowPositionals: true,
+    tokens: true
+  })
+  const options = { host: 'localhost', 'target-host': 'localhost', repl: true }
+  const unknown = []
+  const missing = []
+  const positionals = []
+  let swallowed
+  tokens.forEach((token, at) => {
+    if (token.kind === 'positional') {
+      const before = tokens[at - 1]
+      const follows = before?.kind === 'option' && before.index === token.index - 1 && before.value === undefined
+      if (follows && unknown.includes(before.rawName)) swallowed ??= token.value
+      else if (follows && takesTruth(before.name, token.value)) options[positive(before.name)] = truth(before.name, token.value)
+      else positionals.push(token.value)
+    } else if (token.kind === 'option') {
+      const name = positive(token.name)
+      const option = Object.hasOwn(OPTIONS, name) && OPTIONS[name]
+      if (!option || (name !== token.name && option.type !== 'boolean')) unknown.push(token.rawName)
+      else if (option.type === 'boolean') options[name] = truth(token.name, token.value)
+      else if (token.value && (token.inlineValue || !token.value.startsWith('-'))) options[name] = token.value
+      else missing.push(token.rawName)
+    }
+  })
+  return { schema: positionals[0] ?? options.schema ?? swallowed, options, unknown, missing }
+}
+
+function positive (name) {
+  return name.startsWith('no-') ? name.slice(3) : name
+}
+
+/** `--repl false`, as minimist read it. */
+function takesTruth (name, value) {
+  return OPTIONS[positive(name)]?.type === 'boolean' && (value === 'true' || value === 'false')
+}
+
+function truth (name, value) {
+  return name.startsWith('no-') === (value === 'false')
+}
+
+module.exports = { OPTIONS, parseSession }

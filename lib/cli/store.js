@@ -1,0 +1,60 @@
+'use strict'
+
+const { readdirSync } = require('node:fs')
+const { Failure } = require('./exit')
+
+/**
+ * What is at a path: `level` (a LevelDB folder), `embedded` (some other folder: opening it will tell), or `new`
+ * (nothing, or an empty folder).
+ * @param {string} path
+ * @returns {'level'|'embedded'|'new'}
+ */
+function kindOf (path) {
+  let names
+  try {
+    names = readdirSync(path)
+  } catch (error) {
+    if (error.code === 'ENOENT') return 'new'
+    throw new Failure(`${path} is no folder that can be read: ${error.message}`)
+  }
+  if (names.length === 0) return 'new'
+  return names.includes('CURRENT') && names.some((name) => /^MANIFEST-\d+$/.test(name)) ? 'level' : 'embedded'
+}
+
+/**
+ * A LevelDB folder as a database object.
+ * @param {string} path
+ * @param {{create?: boolean}} [options]
+ * @returns {Promise<object>} open
+ */
+async function openLevel (path, { create = false } = {}) {
+  let ClassicLevel
+  try {
+    ({ ClassicLevel } = require('classic-level'))
+  } catch (error) {
+    throw new Failure(`${path} is a LevelDB folder; to open it, install the package classic-level (npm install classic-level): ${error.message.split('\n')[0]}`)
+  }
+  const db = new ClassicLevel(path, { createIfMissing: create })
+  try {
+    await db.open()
+  } catch (error) {
+    const locked = error.cause?.code === 'LEVEL_LOCKED'
+    throw new Failure(locked ? `${path} is open in another process` : `${path} cannot be opened: ${error.cause?.message ?? error.message}`)
+  }
+  return db
+}
+
+/**
+ * What to hand to an emitter for `--db PATH`: a database object for a LevelDB folder, else the path of an embedded
+ * store; undefined (memory) without a path.
+ * @param {string|undefined} path
+ * @param {{mustExist?: boolean}} [options]
+ */
+async function storeAt (path, { mustExist = false } = {}) {
+  if (path === undefined) return undefined
+  const kind = kindOf(path)
+  if (kind === 'new' && mustExist) throw new Failure(`there is no store at ${path}`)
+  return kind === 'level' ? openLevel(path) : path
+}
+
+module.exports = { kindOf, openLevel, storeAt }
