@@ -47,8 +47,10 @@ test('every option of every command is in every script', () => {
   }
 })
 
-test('zsh takes its script', { skip: there('zsh') ? false : 'zsh is not installed' }, () => {
-  const { status, stderr } = spawnSync('zsh', ['-n', '/dev/stdin'], { input: completions.zsh(), encoding: 'utf8' })
+test('zsh takes its script', { skip: there('zsh') ? false : 'zsh is not installed' }, (t) => {
+  const dir = scratch(t)
+  writeFileSync(join(dir, '_hypem'), completions.zsh())
+  const { status, stderr } = spawnSync('zsh', ['-n', '_hypem'], { cwd: dir, encoding: 'utf8' })
   assert.equal(stderr, '')
   assert.equal(status, 0)
 })

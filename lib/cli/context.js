@@ -102,9 +102,11 @@ class Context {
     const store = await storeAt(path, { mustExist })
     const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, dial })
     this.atEnd(() => hyper.close())
-    hyper.status.on('error', (error) => {
-      if (!this._failed?.has(error)) this.warn(describe(error))
-    })
+    for (const kind of ['error', 'warning']) {
+      hyper.status.on(kind, (error) => {
+        if (!this._failed?.has(error)) this.warn(describe(error))
+      })
+    }
     const bar = this.progress('opening')
     hyper.status.on('progress', ({ done, total }) => bar.update(done, total))
     try {

@@ -20,8 +20,7 @@ class Schema {
     this.text = text
     this.file = file
     this._messages = plan.messages.map((message) => this._message(message))
-    this._top = new Map(plan.top.filter(({ type }) => typeof type.message === 'number')
-      .map(({ name, type }) => [name, this._messages[type.message]]))
+    this._top = new Map(eventsOf(plan).map(({ name, type }) => [name, this._messages[type.message]]))
   }
 
   /** Names of events: messages at the top of the schema, in its order. */
@@ -74,6 +73,21 @@ class Schema {
 }
 
 /**
+ * Messages at the top of a schema. Entries of maps stand there too, as 1.x had them, but nobody emits those.
+ * @param {object} plan
+ * @returns {Array<{name: string, type: {message: number}}>}
+ */
+function eventsOf (plan) {
+  const entries = entriesOf(plan)
+  return plan.top.filter(({ type }) => type.message !== undefined && !entries.has(type.message))
+}
+
+/** Messages that are entries of maps, by their index. */
+function entriesOf (plan) {
+  return new Set(plan.messages.flatMap(({ fields }) => fields.filter(({ map }) => map).map(({ type }) => type.message)))
+}
+
+/**
  * The compiled schema as data (src/codec/plan.rs says what is in it).
  * @param {Buffer} text
  * @param {string} file for error messages, and for where imports are looked up
@@ -96,4 +110,4 @@ function loadSchema (file, compile) {
   return new Schema(planOf(text, file, compile), text, file)
 }
 
-module.exports = { Schema, planOf, loadSchema }
+module.exports = { Schema, planOf, loadSchema, eventsOf, entriesOf }

@@ -1,5 +1,7 @@
 'use strict'
 
+const { entriesOf, eventsOf } = require('./schema')
+
 /**
  * TypeScript types of a schema's messages, and the event map that `HyperEmitter<Events>` takes. `emit` needs less than
  * listeners hear: decoding fills in defaults, so each message has two types.
@@ -50,7 +52,6 @@ const KEYWORDS = new Set(['any', 'as', 'async', 'await', 'bigint', 'boolean', 'b
 function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   const names = nameTypes(plan)
   const scalars = standard ? STANDARD : SCALARS
-  const events = plan.top.filter(({ type }) => type.message !== undefined)
 
   function typeOf (type, direction) {
     if (type.message !== undefined) return names.messages[type.message] + (direction === 0 ? 'Input' : '')
@@ -81,7 +82,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   return [
     `// Made from ${source.replace(/[\r\n\u2028\u2029]/g, ' ')} by hypem types. Edit that, not this.\n`,
     "import type { Payload } from 'hyperemitter'\n",
-    `/** The events by name: new HyperEmitter<Events>(…) */\nexport interface Events {\n${events.map(({ name, type }) =>
+    `/** The events by name: new HyperEmitter<Events>(…) */\nexport interface Events {\n${eventsOf(plan).map(({ name, type }) =>
       `  ${key(name)}: Payload<${typeOf(type, 0)}, ${typeOf(type, 1)}>\n`).join('')}}\n`,
     ...plan.messages.map((each, index) => names.messages[index] === undefined
       ? ''
@@ -103,7 +104,7 @@ function key (name) {
 function nameTypes (plan) {
   const names = { messages: [], enums: [] }
   const taken = new Set(RESERVED)
-  const entries = new Set(plan.messages.flatMap(({ fields }) => fields.filter(({ map }) => map).map(({ type }) => type.message)))
+  const entries = entriesOf(plan)
 
   function claim (path) {
     const wanted = path.map((part) => part.replace(/[^\w$]/g, '_')).join('_').replace(/^(?=\d)/, '_')
