@@ -6,7 +6,7 @@ const { badArgument } = require('./errors')
 const { quiet } = require('./promised')
 const { topicName } = require('./listeners')
 const { checkOptions } = require('./options')
-const loadSchema = require('./schema')
+const { loadSchema, compileText } = require('./schema')
 const Hyperlog = require('./hyperlog')
 const Parts = require('./parts')
 const { EventStream } = require('./streams')
@@ -44,6 +44,12 @@ function HyperEmitter (db, schema, opts) {
 }
 
 Object.setPrototypeOf(HyperEmitter, EventEmitter)
+
+/** The messages of a schema, as `messages` of an emitter with it has them. */
+HyperEmitter.compile = function compile (schema, opts) {
+  return compileText(schema, opts ?? {})
+}
+
 HyperEmitter.prototype = Object.create(EventEmitter.prototype, {
   constructor: { value: HyperEmitter, writable: true, configurable: true }
 })
@@ -171,7 +177,7 @@ const methods = {
     return this[kParts].server.listen(port, host, callback)
   },
 
-  /** A Duplex of `{ name, payload }`: from now on, from a change number, or `{ from: 'beginning' }`. */
+  /** A Duplex of `{ name, payload }`: what is stored from now on, after a change `from`, or `{ from: 'beginning' }`. */
   stream (opts) {
     return new EventStream(this, this[kParts], opts)
   },
@@ -181,12 +187,12 @@ const methods = {
     return reading.read(this[kParts], opts)
   },
 
-  /** The nodes that nothing links to: `[{ change, key, log, seq }]`. */
+  /** The nodes that nothing links to. */
   heads () {
     return reading.heads(this[kParts])
   },
 
-  /** The entry with this key, as {@link read} gives it; undefined if there is none. */
+  /** The node with this key; undefined if there is none. */
   get (key) {
     return reading.get(this[kParts], key)
   },
@@ -201,7 +207,7 @@ const methods = {
     return reading.position(this[kParts], name, change)
   },
 
-  /** Checks everything stored. `onProgress(done, total)` hears how far it is. */
+  /** Checks everything stored. `onProgress({ done, total })` hears how far it is. */
   verify (opts) {
     return reading.verify(this[kParts], opts)
   },

@@ -16,7 +16,7 @@ class Hyperlog {
     this.#parts = parts
   }
 
-  /** Id of the local log; undefined before the store is open. */
+  /** Id of the local log; null before the store is open. */
   get id () {
     return this.#parts.logId
   }
@@ -34,26 +34,16 @@ class Hyperlog {
   /** The node with a key: `callback(err, node)` or a promise; a missing one is an error with `notFound`. */
   get (key, opts, callback) {
     if (typeof opts === 'function') callback = opts
-    const parts = this.#parts
-    return promised(callback, (done) => {
-      if (!reading.isKey(key)) return process.nextTick(done, missing(key))
-      parts.requests.ask((id) => parts.core.askNode(id, key, WHOLE_VALUES), (error, answer) => {
-        if (error) return done(error)
-        const rows = reading.firstRow(parts, answer)
-        if (rows === undefined) done(missing(key))
-        else done(null, rows.node())
-      })
-    })
+    return promised(callback, (done) => settle(reading.get(this.#parts, key).then((node) => {
+      if (node === undefined) throw missing(key)
+      return node
+    }), done))
   }
 
   /** Nodes that nothing links to: `callback(err, nodes)` or a promise. */
   heads (opts, callback) {
     if (typeof opts === 'function') callback = opts
-    return promised(callback, (done) => {
-      reading.heads(this.#parts)
-        .then((heads) => Promise.all(heads.map(({ key }) => this.get(key))))
-        .then((nodes) => process.nextTick(done, null, nodes), (error) => process.nextTick(done, error))
-    })
+    return promised(callback, (done) => settle(reading.heads(this.#parts), done))
   }
 
   /**
@@ -107,6 +97,11 @@ class Hyperlog {
     })
     return stream
   }
+}
+
+/** Calls back outside of the promise, where an exception of the callback's is its own. */
+function settle (promise, done) {
+  promise.then((value) => process.nextTick(done, null, value), (error) => process.nextTick(done, error))
 }
 
 function missing (key) {

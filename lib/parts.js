@@ -39,7 +39,7 @@ class Parts {
     this.core = new native.Core(settings, () => this.loop.wake(), port)
     const slab = new Slab()
     const report = (error) => this.warn(error)
-    this.requests = new Requests()
+    this.requests = new Requests(() => this.loop.refresh())
     this.growth = new Growth(this.core, this.requests)
     /** What is known of the numbers in packed rows. */
     this.tables = { names: [], logs: [] }
@@ -66,7 +66,7 @@ class Parts {
     this.identity = new Identity(this)
     this.peers = new Peers(this)
     this.server = new Server(this)
-    this.logId = undefined
+    this.logId = null
     /** The last change when the store was opened; undefined before. */
     this.openedAt = undefined
     this.opening = true

@@ -1,8 +1,11 @@
 'use strict'
 
+const native = require('./native')
+const placeOf = require('./place')
 const { badArgument } = require('./errors')
 const { quiet } = require('./promised')
 const { Cursor } = require('./cursor')
+const { WHOLE_VALUES } = require('./packed')
 const Rows = require('./rows')
 
 /**
@@ -128,28 +131,23 @@ function rejected (error) {
   return quiet(Promise.reject(error))
 }
 
+/** The node with a key, as 1.x's hyperlog gives nodes; undefined if there is none. */
 function get (parts, key) {
-  if (!isKey(key)) return rejected(badArgument(`${JSON.stringify(key)} is not a node key: 64 lowercase hex digits expected`))
-  return asked(parts, (id) => parts.core.askNode(id, key, 0), (answer) => {
-    const rows = firstRow(parts, answer)
-    return rows && entryOf(parts, rows)
+  if (typeof key !== 'string' || !/^[0-9a-f]{64}$/.test(key)) {
+    return rejected(badArgument(`${String(key)} is not a node key: 64 lowercase hex digits expected`))
+  }
+  return asked(parts, (id) => parts.core.askNode(id, key, WHOLE_VALUES), ({ rows: packed }) => {
+    if (!packed) return undefined
+    const rows = new Rows(parts.core, parts.tables, packed)
+    rows.advance()
+    return rows.node()
   })
 }
 
-function isKey (key) {
-  return typeof key === 'string' && /^[0-9a-f]{64}$/.test(key)
-}
-
-/** The row of an answer about one node; undefined if there is none. */
-function firstRow (parts, answer) {
-  if (!answer.rows) return undefined
-  const rows = new Rows(parts.core, parts.tables, answer.rows)
-  rows.advance()
-  return rows
-}
-
+/** The nodes that nothing links to. */
 function heads (parts) {
-  return asked(parts, (id) => parts.core.askHeads(id), parseText)
+  const keys = asked(parts, (id) => parts.core.askHeads(id), parseText)
+  return quiet(keys.then((heads) => Promise.all(heads.map(({ key }) => get(parts, key)))))
 }
 
 function digest (parts) {
@@ -162,6 +160,18 @@ function stats (parts) {
 
 function verify (parts, opts) {
   return asked(parts, (id) => parts.core.askVerify(id), parseText, { progress: progressOf(opts) })
+}
+
+/** Copies another store into this log: a folder of ours, or a database of the caller's that 1.x or this module wrote. */
+function importFrom (parts, source, opts) {
+  let place
+  try {
+    if (source === undefined || source === null) throw badArgument('importFrom wants a database or the path of a store')
+    place = placeOf(native, source)
+  } catch (error) {
+    return rejected(error)
+  }
+  return asked(parts, (id) => parts.core.askImport(id, place.path, place.port), (answer) => answer.number, { progress: progressOf(opts) })
 }
 
 function position (parts, name, change) {
@@ -184,7 +194,7 @@ function parseText (answer) {
 
 function progressOf (opts) {
   const { onProgress } = opts ?? {}
-  return typeof onProgress === 'function' ? ({ number, total }) => onProgress(number, total) : undefined
+  return typeof onProgress === 'function' ? ({ number, total }) => onProgress({ done: number, total }) : undefined
 }
 
-module.exports = { read, get, heads, digest, stats, verify, position, asked, rejected, firstRow, isKey, checkChange, progressOf }
+module.exports = { read, get, heads, digest, stats, verify, position, importFrom }

@@ -4,7 +4,9 @@ const { closed, failure } = require('./errors')
 
 /** Questions to the native half, each answered by one notice with its id. */
 class Requests {
-  constructor () {
+  /** @param {() => void} held called when there is one more that holds the process */
+  constructor (held) {
+    this.held = held
     this.waiting = new Map()
     this.last = 0
     /** Those that hold the process. */
@@ -25,8 +27,10 @@ class Requests {
     // Ids wrap after 2^32 questions; those of that time ago are answered.
     const id = this.last = (this.last + 1) >>> 0 || 1
     this.waiting.set(id, { callback, progress, hold })
-    if (hold) this.holding++
     ask(id)
+    if (!hold) return
+    this.holding++
+    this.held()
   }
 
   /** An answer has come. */

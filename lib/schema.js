@@ -54,4 +54,4 @@ async function readSchema (stream, options, codecs) {
   return complete(Object.assign(codecs, compileText(Buffer.concat(chunks), options)))
 }
 
-module.exports = loadSchema
+module.exports = { loadSchema, compileText }

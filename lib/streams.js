@@ -36,7 +36,7 @@ class EventStream extends Duplex {
       throw badArgument(`from must be 'beginning' or a change number, not ${from}`, RangeError)
     }
     const begin = (now) => {
-      const after = from === 'beginning' ? 0 : typeof from === 'number' ? Math.max(0, from - 1) : now
+      const after = from === 'beginning' ? 0 : typeof from === 'number' ? from : now
       this.#cursor = new Cursor(parts, { from: after, live: true })
       if (this.#fetching) this.#fetch()
     }

@@ -27,10 +27,10 @@ use self::error::{internal, thrown, Result};
 use self::names::{Interest, Texts};
 use self::notice::{JsNotice, Tables};
 use crate::emitter::{Bell, Emitter, Options, Request, Source};
-use crate::error::Error;
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Append};
 use crate::node::{Change, Key};
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
 use crate::store::{Meta, ReadLimit, Row};
 
@@ -328,13 +328,14 @@ fn needs_room(out: &[u8]) -> bool {
 fn source(options: &CoreOptions) -> Source {
     match &options.path {
         None => Source::Immediate(Arc::new(MemoryStore::new())),
-        Some(path) => {
-            let path = PathBuf::from(path);
-            Source::Opening(Box::new(move |_| {
-                Err(Error::NotAStore { path: path.display().to_string(), detail: String::new() })
-            }))
-        }
+        Some(path) => embedded(path.into()),
     }
+}
+
+fn embedded(path: PathBuf) -> Source {
+    Source::Opening(Box::new(move |progress| {
+        Ok(Arc::new(EmbeddedStore::open(&path, &EmbeddedOptions::default(), progress)?))
+    }))
 }
 
 fn settings(options: &CoreOptions) -> Options {

@@ -153,13 +153,12 @@ fn stats_json(stats: &Stats) -> String {
     let logs =
         stats.logs.iter().map(|log| json!({ "log": &*log.log, "seq": log.seq, "digest": log.digest.to_string() }));
     json!({
-        "changes": stats.change,
-        "logId": &*stats.log_id,
+        "change": stats.change,
+        "log": &*stats.log_id,
         "logs": logs.collect::<Vec<_>>(),
         "heads": stats.heads,
-        "dataBytes": stats.sizes.data,
-        "indexBytes": stats.sizes.index,
-        "pendingBytes": stats.pending,
+        "sizes": { "data": stats.sizes.data, "index": stats.sizes.index },
+        "pending": stats.pending,
         "peers": stats.peers.iter().map(peer_json).collect::<Vec<_>>(),
     })
     .to_string()

@@ -1,0 +1,3 @@
+'use strict'
+
+require('./abstract-emitter')('memory', async () => ({ db: undefined }))
