@@ -23,6 +23,14 @@ class Growth {
     return () => this.waiting.delete(waiter)
   }
 
+  /** Whether what somebody waits for is there, and only has to arrive. */
+  get behind () {
+    if (this.waiting.size === 0) return false
+    const last = this.core.changes()
+    for (const { after } of this.waiting) if (after < last) return true
+    return false
+  }
+
   ask () {
     if (this.asked || this.waiting.size === 0) return
     this.asked = true

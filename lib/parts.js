@@ -209,7 +209,7 @@ class Parts {
   /** Whether anything but acks and events holds the process. */
   isBusy () {
     return this.opening || this.closing !== this.closedAlready || this.requests.holding > 0 ||
-      this.peers.holding || this.server.holding || this.early !== undefined
+      this.growth.behind || this.peers.holding || this.server.holding || this.early !== undefined
   }
 
   // ---- closing

@@ -770,7 +770,7 @@ function suite (name, open) {
         closed = emitter.close()
       })
       for (let num = 0; num < 30; num++) emitter.emit('T', { num })
-      while (closed === undefined) await turns(1)
+      await until(() => closed !== undefined)
       await closed
       await turns(5)
       assert.deepEqual(heard, [0])

@@ -323,6 +323,12 @@ impl Emitter {
         self.delivery.lock().skip();
     }
 
+    /// The last change that anybody can know of: stored and visible, or acknowledged and about to be.
+    #[must_use]
+    pub fn last_change(&self) -> Change {
+        self.log.get().map_or(0, |log| log.end().change.max(self.delivery.lock().allowed()))
+    }
+
     /// Whether events are committed that were neither taken nor skipped.
     #[must_use]
     pub fn has_events(&self) -> bool {

@@ -14,7 +14,7 @@ pub mod ring;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ use crate::hyperlog::{Ack, Append};
 use crate::node::{Change, Key};
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::memory::MemoryStore;
-use crate::store::{Meta, ReadLimit, Row};
+use crate::store::{Meta, Progress, ReadLimit, Row, Store};
 
 /// Acks taken from the core at a time; what a buffer does not hold waits here.
 const ACKS: usize = 256;
@@ -215,11 +215,11 @@ impl Core {
             .collect()
     }
 
-    /// The last change stored; 0 before the store is open.
+    /// The last change stored or acknowledged; 0 before the store is open.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
     pub fn changes(&self) -> f64 {
-        self.emitter.log().map_or(0.0, |log| log.end().change as f64)
+        self.emitter.last_change() as f64
     }
 
     /// Asks for a node; `wants` is 1 for its whole value. Every `ask…` is answered by one `answer` notice with its id.
@@ -281,6 +281,12 @@ impl Core {
         self.emitter.request(id, Request::Verify);
     }
 
+    /// Copies another store into the log: the embedded one in a folder.
+    #[napi(catch_unwind)]
+    pub fn ask_import(&self, id: u32, path: String) {
+        self.emitter.request(id, Request::Import(Box::new(move || open_embedded(Path::new(&path), &mut |_, _| {}))));
+    }
+
     /// Accepts peers on a port of a host, or of all addresses; the answer is the address bound.
     #[napi(catch_unwind)]
     pub fn ask_listen(&self, id: u32, host: Option<String>, port: u16) {
@@ -328,14 +334,15 @@ fn needs_room(out: &[u8]) -> bool {
 fn source(options: &CoreOptions) -> Source {
     match &options.path {
         None => Source::Immediate(Arc::new(MemoryStore::new())),
-        Some(path) => embedded(path.into()),
+        Some(path) => {
+            let path = PathBuf::from(path);
+            Source::Opening(Box::new(move |progress| open_embedded(&path, progress)))
+        }
     }
 }
 
-fn embedded(path: PathBuf) -> Source {
-    Source::Opening(Box::new(move |progress| {
-        Ok(Arc::new(EmbeddedStore::open(&path, &EmbeddedOptions::default(), progress)?))
-    }))
+fn open_embedded(path: &Path, progress: Progress<'_>) -> crate::error::Result<Arc<dyn Store>> {
+    Ok(Arc::new(EmbeddedStore::open(path, &EmbeddedOptions::default(), progress)?))
 }
 
 fn settings(options: &CoreOptions) -> Options {
