@@ -1,5 +1,6 @@
-//! Replication over loopback TCP between two logs in memory, each with a runtime of its own as in an emitter:
-//! how fast an empty peer catches up, how soon a live event arrives, and how many live events pass per second.
+//! Replication over loopback TCP between two logs, each with a runtime of its own as in an emitter: how fast an
+//! empty peer catches up, how soon a live event arrives, and how many live events pass per second. In memory, and
+//! on embedded stores, whose commits wait for the disk.
 //!
 //! Plain timing instead of Criterion: each figure is one run over fresh logs.
 #![allow(
@@ -12,9 +13,14 @@
 #[path = "../tests/net_support/mod.rs"]
 mod net_support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use net_support::{options, Peer};
+use hyperemitter::hyperlog::Log;
+use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use hyperemitter::store::memory::MemoryStore;
+use net_support::{open, options, Peer};
+use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 /// Events in the log that is caught up with, and in the live stream.
@@ -27,26 +33,55 @@ struct Pair {
     b: Peer,
     at_a: Runtime,
     at_b: Runtime,
+    _folder: TempDir,
+}
+
+/// Where the logs are kept.
+#[derive(Clone, Copy)]
+enum On {
+    Memory,
+    Disk,
+}
+
+impl On {
+    fn open(self, folder: &TempDir, name: &str) -> Arc<Log> {
+        match self {
+            On::Memory => open(Arc::new(MemoryStore::default())),
+            On::Disk => {
+                let path = folder.path().join(name);
+                let store = EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {}).unwrap();
+                let log = open(Arc::new(store));
+                let writer = Arc::clone(&log);
+                std::thread::spawn(move || writer.run());
+                log
+            }
+        }
+    }
 }
 
 impl Pair {
-    fn new(history: usize) -> Pair {
+    fn new(on: On, history: usize) -> Pair {
         let runtime = || Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (at_a, at_b) = (runtime(), runtime());
-        let a = at_a.block_on(Peer::listening());
+        let folder = TempDir::new().unwrap();
+        let (from, to) = (on.open(&folder, "a"), on.open(&folder, "b"));
+        let a = at_a.block_on(async { Peer::on(from, options()).listen(0).await });
         a.emit_many(history);
-        let b = at_b.block_on(async { Peer::new(options()) });
-        Pair { a, b, at_a, at_b }
+        at_a.block_on(a.holds(history as u64));
+        let b = at_b.block_on(async { Peer::on(to, options()) });
+        Pair { a, b, at_a, at_b, _folder: folder }
     }
 
     fn close(self) {
         self.at_b.block_on(self.b.close());
         self.at_a.block_on(self.a.close());
+        self.a.log.close();
+        self.b.log.close();
     }
 }
 
-fn catch_up(events: usize) -> f64 {
-    let pair = Pair::new(events);
+fn catch_up(on: On, events: usize) -> f64 {
+    let pair = Pair::new(on, events);
     let start = Instant::now();
     pair.at_b.block_on(async {
         pair.b.dial(pair.a.port);
@@ -57,8 +92,8 @@ fn catch_up(events: usize) -> f64 {
     rate
 }
 
-fn live_stream(events: usize) -> f64 {
-    let pair = Pair::new(0);
+fn live_stream(on: On, events: usize) -> f64 {
+    let pair = Pair::new(on, 0);
     pair.at_b.block_on(async {
         pair.b.dial(pair.a.port);
         pair.b.live(1).await;
@@ -73,8 +108,8 @@ fn live_stream(events: usize) -> f64 {
     rate
 }
 
-fn latencies(pings: u64) -> Vec<Duration> {
-    let pair = Pair::new(0);
+fn latencies(on: On, pings: u64) -> Vec<Duration> {
+    let pair = Pair::new(on, 0);
     let mut latencies = pair.at_b.block_on(async {
         pair.b.dial(pair.a.port);
         pair.b.live(1).await;
@@ -101,12 +136,12 @@ fn main() {
         rates.sort_unstable_by(f64::total_cmp);
         rates[rates.len() / 2]
     };
-    println!("catch-up of {events} events: {:.0} events/s", median((0..runs).map(|_| catch_up(events)).collect()));
-    println!(
-        "live stream of {events} events: {:.0} events/s",
-        median((0..runs).map(|_| live_stream(events)).collect())
-    );
-    let latencies = latencies(pings);
-    let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-    println!("a lone live event: median {:?}, 99% {:?}, worst {:?}", at(0.5), at(0.99), at(1.0));
+    for (name, on) in [("memory", On::Memory), ("disk", On::Disk)] {
+        let rates = |run: fn(On, usize) -> f64| median((0..runs).map(|_| run(on, events)).collect());
+        println!("{name}: catch-up of {events} events: {:.0} events/s", rates(catch_up));
+        println!("{name}: live stream of {events} events: {:.0} events/s", rates(live_stream));
+        let latencies = latencies(on, pings);
+        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+        println!("{name}: a lone live event: median {:?}, 99% {:?}, worst {:?}", at(0.5), at(0.99), at(1.0));
+    }
 }

@@ -276,7 +276,7 @@ async fn closing_twice_and_using_it_afterwards_is_harmless() {
 fn a_connect_is_answered_even_when_the_runtime_is_gone() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let peer = runtime.block_on(async { Peer::new(options()) });
-    runtime.shutdown_background();
+    runtime.shutdown_timeout(net_support::PATIENCE);
     assert!(peer.net.connect("127.0.0.1".into(), 1, false));
     let events = peer.events();
     assert!(
