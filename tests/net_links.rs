@@ -5,7 +5,11 @@ mod net_support;
 
 use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
+use hyperemitter::event;
+use hyperemitter::hyperlog::{Incoming, SourceId};
 use hyperemitter::net::{NetEvent, NetOptions, Stage};
+use hyperemitter::node::Links;
 use net_support::proxy::{Mode, Proxy};
 use net_support::{options, soon, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -24,6 +28,21 @@ async fn connect(peer: &Peer) -> TcpStream {
 async fn until_closed(mut socket: TcpStream) {
     let mut rest = Vec::new();
     let _ = soon("the link is closed", socket.read_to_end(&mut rest)).await;
+}
+
+/// Connects as a 1.x peer with nothing of its own would, and asks for all of `peer`'s log.
+async fn ask_as_1_x(peer: &Peer) -> TcpStream {
+    let log = peer.log.log_id();
+    let len = u8::try_from(log.len()).unwrap();
+    let mut said = vec![5, 0, 8, 1, 32, 1]; // handshake
+    said.extend_from_slice(&[1, 4]); // sentHeads
+    said.extend_from_slice(&[len + 5, 2, 10, len]); // want
+    said.extend_from_slice(log.as_bytes());
+    said.extend_from_slice(&[16, 0]);
+    said.extend_from_slice(&[1, 5]); // sentWants
+    let mut socket = connect(peer).await;
+    socket.write_all(&said).await.unwrap();
+    socket
 }
 
 fn is_attempt(event: &NetEvent) -> bool {
@@ -207,17 +226,37 @@ async fn a_peer_that_asks_for_everything_and_takes_nothing_is_dropped() {
     for _ in 0..50 {
         a.emit_bytes(vec![1; 1_000_000].into());
     }
-    let mut socket = connect(&a).await;
-    socket.write_all(&[5, 0, 8, 1, 32, 1, 1, 4]).await.unwrap(); // 1.x's handshake; sentHeads
-    let log = a.log.log_id();
-    let mut want = vec![u8::try_from(log.len()).unwrap() + 5, 2, 10, u8::try_from(log.len()).unwrap()];
-    want.extend_from_slice(log.as_bytes());
-    want.extend_from_slice(&[16, 0]);
-    socket.write_all(&want).await.unwrap();
-    socket.write_all(&[1, 5]).await.unwrap(); // sentWants
+    let _socket = ask_as_1_x(&a).await;
     let event = a.event("its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
     let NetEvent::InboundGone { error: Some(error), .. } = event else { panic!("{event:?}") };
     assert!(error.to_string().contains("for 100 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn a_1_x_peer_gets_everything_up_to_what_would_crash_it() {
+    let a = Peer::listening().await;
+    for _ in 0..6 {
+        a.emit_bytes(vec![1; 1_000_000].into());
+    }
+    let mut value = BytesMut::new();
+    event::encode(&mut value, "constructor", b"", &[0; event::ID_LEN], 0, event::Encoding::V1);
+    let harmful = Incoming {
+        log: a.log.log_id(),
+        seq: 7,
+        links: Links::from_slice(&[a.log.heads()[0].key]),
+        value: value.freeze(),
+        signed: None,
+        claimed: None,
+    };
+    a.log.add(SourceId(u64::MAX), vec![harmful]).try_recv().unwrap().unwrap();
+    let mut socket = ask_as_1_x(&a).await;
+    let mut heard = Vec::new();
+    soon("an orderly end", socket.read_to_end(&mut heard)).await.unwrap();
+    assert!(heard.len() > 6_000_000, "{} bytes", heard.len());
+    drop(socket);
+    let event = a.event("its end", |event| matches!(event, NetEvent::InboundGone { .. })).await;
+    let NetEvent::InboundGone { error: Some(error), .. } = event else { panic!("{event:?}") };
+    assert_eq!(error.code(), "ERR_HYPER_HARMFUL");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, Instant};
+use tokio::time::{sleep_until, timeout, Instant};
 
 use super::event::{Counters, Dialect, Direction, NetEvent, Stage};
 use super::link::Link;
@@ -50,6 +50,10 @@ const SETTLED_AFTER_MS: u64 = 5_000;
 /// How long a closing network waits for a peer to take the last bytes.
 const FAREWELL: Duration = Duration::from_millis(500);
 
+/// How long a link that can go no further waits for the peer to take what comes before: some megabytes on a slow
+/// line.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// A timer that nobody waits for.
 const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -79,9 +83,19 @@ pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, 
     let end = peer.run(&socket, drops).await;
     shared.log.forget(peer.source);
     let health = peer.health();
-    if matches!(end, End::Closing) {
-        // A courtesy: no more is lost without the last bytes than by a cut.
-        let _ = tokio::time::timeout(FAREWELL, farewell(socket, peer.outbox)).await;
+    let farewell = farewell(socket, peer.outbox);
+    // Only a courtesy: whatever does not get through now comes with the next link.
+    match end {
+        End::Closing => drop(timeout(FAREWELL, farewell).await),
+        End::Failed(_) if peer.hopeless => {
+            // The peer is to have everything up to what ends the link: the next one would get no further.
+            let mut closing = shared.closing();
+            tokio::select! {
+                _ = timeout(LAST_WORDS, farewell) => {}
+                _ = closing.wait_for(|closing| *closing) => {}
+            }
+        }
+        _ => {}
     }
     Served { health, end }
 }
@@ -99,8 +113,6 @@ struct Peer<'a> {
     pending: Pending,
     /// The peer sent its last byte; what has arrived is still stored.
     ended: bool,
-    /// More than [`OUTBOX_LOW`] waited to be written since the session was last told of room.
-    crowded: bool,
     /// The session ended the link.
     closed: Option<CloseReason>,
     since_ms: u64,
@@ -130,7 +142,6 @@ impl<'a> Peer<'a> {
             wanted: None,
             pending: Pending::default(),
             ended: false,
-            crowded: false,
             closed: None,
             since_ms: shared.now_ms(),
             live: false,
@@ -188,11 +199,6 @@ impl<'a> Peer<'a> {
             }
         }
         self.flush(socket)?;
-        if self.crowded && self.outbox.is_empty() {
-            self.crowded = false;
-            self.handle(InEvent::Written);
-            self.act();
-        }
         self.publish();
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
@@ -240,7 +246,6 @@ impl<'a> Peer<'a> {
             match out {
                 OutEvent::Send(frames) => {
                     self.outbox.push(&frames);
-                    self.crowded |= !self.has_room();
                 }
                 OutEvent::Read { after, limit } => self.wanted = Some((after, limit)),
                 OutEvent::Add(nodes) => {
@@ -291,10 +296,16 @@ impl<'a> Peer<'a> {
     }
 
     fn flush(&mut self, socket: &TcpStream) -> Result<(), End> {
+        let waited = self.outbox.stalled_since().is_some();
         let flushed = self.outbox.flush(socket, self.shared.now_ms()).map_err(|error| self.lost(&error))?;
         self.moved += flushed.bytes;
         self.counters.bytes_out += flushed.bytes;
         self.counters.writes += flushed.writes;
+        if waited && flushed.bytes > 0 {
+            // The peer is slow, not dead.
+            self.handle(InEvent::Written);
+            self.act();
+        }
         Ok(())
     }
 
