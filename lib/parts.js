@@ -126,7 +126,7 @@ class Parts {
     if (decoder === undefined) return bytes.subarray(start, end)
     const pair = fast(decoder)
     if (pair === null) return decoder.decode(bytes.subarray(start, end))
-    beginBatch(end)
+    beginBatch(bytes, end)
     return pair.read(bytes, start, end)
   }
 

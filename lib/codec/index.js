@@ -7,8 +7,10 @@
 const { readFileSync } = require('fs')
 const { join } = require('path')
 const { link } = require('./plan')
-const { build, fast, beginBatch, kFast } = require('./messages')
+const { build, fast, beginBatch, codecFor } = require('./messages')
+const { jsonHelpers } = require('./json')
 const { legacyEngine } = require('./legacy/engine')
+const { standardEngine } = require('./standard/engine')
 
 /**
  * Compiles a schema.
@@ -28,9 +30,32 @@ function compile (schema, opts) {
   const text = String(schema)
   const binding = opts.binding || require('../native')
   const json = binding.compileSchema(text, JSON.stringify(sources(opts)))
+  const standard = opts.protobuf === 'standard'
+  if (!standard && opts.protobuf !== undefined && opts.protobuf !== null && opts.protobuf !== '1.x') {
+    throw new TypeError(`protobuf is 'standard' or '1.x', not ${String(opts.protobuf)}`)
+  }
+  return assemble(text, json, standard, opts.interpret)
+}
+
+/** Messages of a plan in one of the two encodings; the other is made when an event of it turns up. */
+function assemble (text, json, standard, interpret) {
   const plan = link(json)
-  const engine = legacyEngine(plan, opts.interpret || !canGenerate())
-  return build(text, json, plan, engine)
+  const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
+  return build({ text, json, plan, engine, helpers: jsonHelpers(!standard), twins: once(() => twins(json, !standard, interpret)) })
+}
+
+/** The messages of the same plan in the other encoding, by index. */
+function twins (json, standard, interpret) {
+  const found = []
+  const plan = link(json)
+  const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
+  build({ text: '', json, plan, engine, helpers: jsonHelpers(!standard), twins: () => [], built: found })
+  return found
+}
+
+function once (make) {
+  let made
+  return () => made || (made = make())
 }
 
 /** The JSON form of `Sources` in src/codec/schema.rs. */
@@ -73,4 +98,4 @@ function core (binding) {
   return coreMessages
 }
 
-module.exports = { compile, core, fast, beginBatch, kFast }
+module.exports = { compile, core, fast, beginBatch, codecFor }

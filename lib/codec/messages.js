@@ -37,17 +37,22 @@ class Messages {
 }
 
 /**
- * @param {string} text schema
- * @param {string} json plan as Rust wrote it
- * @param {object} plan linked plan
- * @param {object} engine encoders and decoders
- * @param {object} [extras] JSON helpers
+ * @param {object} parts
+ * @param {string} parts.text schema
+ * @param {string} parts.json plan as Rust wrote it
+ * @param {object} parts.plan linked plan
+ * @param {object} parts.engine encoders and decoders
+ * @param {Function} parts.helpers adds the JSON helpers to a message
+ * @param {() => object[]} parts.twins the messages in the other encoding, by index
+ * @param {object[]} [parts.built] receives the messages by index
  * @returns {Messages}
  */
-function build (text, json, plan, engine, extras) {
-  const messages = new Messages(text, json)
-  const built = plan.messages.map(() => ({}))
-  plan.messages.forEach((type) => fill(built[type.index], type, engine, built, extras))
+function build (parts) {
+  const { plan } = parts
+  const messages = new Messages(parts.text, parts.json)
+  const built = parts.built || []
+  plan.messages.forEach(() => built.push({}))
+  plan.messages.forEach((type) => fill(built[type.index], type, parts, built))
   for (const named of plan.top) {
     // 1.x finds its built-in encoding (or Object.prototype) under such a name and exports it as "undefined".
     const hidden = named.kind === 'message' && (BUILT_IN.has(named.name) || named.name === '__proto__')
@@ -61,7 +66,7 @@ function exported (named, built) {
 }
 
 /** Own keys in 1.x's order: nested messages, nested enums, then the message's own. */
-function fill (message, type, engine, built, extras) {
+function fill (message, type, { engine, helpers, twins }, built) {
   for (const named of type.nested) define(message, named.name, exported(named, built))
   const encode = encoder(type, engine)
   const decode = decoder(type, engine)
@@ -74,8 +79,8 @@ function fill (message, type, engine, built, extras) {
   message.encodingLength = function encodingLength (obj) {
     return engine.length(type, obj)
   }
-  if (extras) extras(message, type)
-  Object.defineProperty(message, kFast, { value: pair(type, engine, encode, decode) })
+  helpers(message, type)
+  Object.defineProperty(message, kFast, { value: pair(type, engine, encode, decode, () => twins()[type.index]) })
 }
 
 function encoder (type, engine) {
@@ -145,7 +150,7 @@ function asBuffer (buf) {
  */
 
 /** @returns {FastPair} */
-function pair (type, engine, encode, decode) {
+function pair (type, engine, encode, decode, twin) {
   const writer = engine.writers && engine.writers[type.index]
   const reader = engine.readers[type.index]
 
@@ -165,7 +170,7 @@ function pair (type, engine, encode, decode) {
     return end
   }
 
-  return { encoding: engine.encoding, encode, decode, write, read: reader }
+  return { encoding: engine.encoding, encode, decode, write, read: reader, twin }
 }
 
 /**
@@ -180,6 +185,18 @@ function fast (codec) {
 }
 
 /**
+ * The codec that decodes an event marked with `encoding`: `codec` itself, or the same message of the same schema in the
+ * other encoding. Users' own codecs decode everything.
+ *
+ * @param {object} codec what `messages[name]` holds
+ * @param {number} encoding the event's mark: 0 is 1.x's encoding, 1 standard protobuf
+ */
+function codecFor (codec, encoding) {
+  const pair = fast(codec)
+  return pair === null || pair.encoding === encoding ? codec : pair.twin()
+}
+
+/**
  * To be called before a run of `read`s from one buffer, whose bytes stay as they are until the run is over.
  *
  * @param {Buffer} buffer what will be read from
@@ -189,4 +206,4 @@ function beginBatch (buffer, limit) {
   restartBatch(buffer, limit)
 }
 
-module.exports = { build, fast, beginBatch, kFast }
+module.exports = { build, fast, beginBatch, codecFor }

@@ -31,8 +31,11 @@ function link (json) {
       field.oneof = field.oneof === undefined ? null : message.oneofs[field.oneof]
       if (field.oneof) field.oneof.fields.push(field)
       resolve(field, plan)
-      // Standard protobuf lets an entry leave its key out, 1.x does not.
-      if (field.map) field.type.fields[0].required = true
+      if (field.map) {
+        // Standard protobuf lets an entry leave its key out, 1.x does not.
+        field.type.entry = true
+        field.type.fields[0].required = true
+      }
     })
   })
   plan.top.forEach((named) => resolve(named, plan))

@@ -133,7 +133,8 @@ fn descriptors(
     chain.add(resolver(sources));
     let mut compiler = protox::Compiler::with_file_resolver(chain);
     compiler.include_imports(true).open_file(name)?;
-    let pool = compiler.descriptor_pool();
+    // Built a second time: whether a field is packed is settled before protox has interpreted the options.
+    let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?;
     let file = pool.get_file_by_name(name).ok_or_else(|| protox::Error::file_not_found(name))?;
     Ok((pool, file))
 }

@@ -125,6 +125,7 @@ function messageText ({ name, fields }) {
  *
  * @param {object} [options]
  * @param {number} [options.odd] how often a value is not of the field's type
+ * @param {boolean} [options.standard] values of standard encoding: 64-bit fixed fields are numbers, text is well-formed
  */
 function value (random, schema, message, options, depth) {
   depth = depth || 0
@@ -142,29 +143,30 @@ function value (random, schema, message, options, depth) {
 }
 
 function fieldValue (random, schema, field, options, depth) {
-  const one = () => field.kind === 'message' ? value(random, schema, schema.byName.get(field.type), options, depth + 1) : scalar(random, field)
+  const one = () => field.kind === 'message' ? value(random, schema, schema.byName.get(field.type), options, depth + 1) : scalar(random, field, options && options.standard)
   if (field.map) {
     const map = {}
-    for (let i = random.below(4); i > 0; i--) map[mapKey(random, field.map)] = one()
+    for (let i = random.below(4); i > 0; i--) map[mapKey(random, field.map, options && options.standard)] = one()
     return map
   }
   if (field.label === 'repeated') return Array.from({ length: depth > 2 ? 0 : random.below(5) }, one)
   return one()
 }
 
-function mapKey (random, kind) {
-  if (kind === 'string') return text(random)
+function mapKey (random, kind, standard) {
+  if (kind === 'string') return text(random, standard)
   if (kind === 'bool') return random.pick(['true', 'false'])
   return String(random.below(random.pick([10, 1000, 2 ** 31])))
 }
 
 const WORDS = ['', 'a', 'hello', 'sixteen chars ok', 'seventeen chars!!', 'größe', '€uro', '𝄞 clef', '\ud800', 'x\u0000y', '\u2028']
 
-function text (random) {
-  return random.chance(0.05) ? random.pick(WORDS).repeat(random.below(300)) : random.pick(WORDS)
+function text (random, standard) {
+  const words = standard ? WORDS.filter((word) => word !== '\ud800') : WORDS
+  return random.chance(0.05) ? random.pick(words).repeat(random.below(300)) : random.pick(words)
 }
 
-function scalar (random, field) {
+function scalar (random, field, standard) {
   const integer = (low, high) => {
     const roll = random.next()
     if (roll < 0.4) return Math.max(low, Math.floor(random.next() * 300))
@@ -177,12 +179,12 @@ function scalar (random, field) {
     case 'int32': case 'sint32': case 'sfixed32': return integer(-(2 ** 31), 2 ** 31 - 1)
     case 'uint32': case 'fixed32': return integer(0, 2 ** 32 - 1)
     case 'int64': case 'sint64': return integer(-(2 ** 52), 2 ** 52)
-    case 'uint64': return integer(0, 2 ** 53)
+    case 'uint64': return integer(0, 2 ** 53 - 1)
     case 'bool': return random.chance(0.5)
-    case 'string': return text(random)
+    case 'string': return text(random, standard)
     case 'enum': return random.pick(field.values)[1]
-    case 'fixed64': case 'sfixed64': return bytes(random, 8)
-    case 'bytes': return random.chance(0.2) ? text(random) : bytes(random, random.below(random.chance(0.05) ? 5000 : 40))
+    case 'fixed64': case 'sfixed64': return standard ? integer(field.kind === 'fixed64' ? 0 : -(2 ** 52), 2 ** 53 - 1) : bytes(random, 8)
+    case 'bytes': return random.chance(0.2) && !standard ? text(random) : bytes(random, random.below(random.chance(0.05) ? 5000 : 40))
   }
 }
 

@@ -7,6 +7,7 @@ const runtime = require('./runtime')
 const wire = require('./wire')
 const { generate } = require('./generator')
 const { define } = require('../plan')
+const { Fault, named } = require('../faults')
 
 /**
  * @param {object} plan linked plan
@@ -22,31 +23,18 @@ function legacyEngine (plan, interpret) {
     writers: generated && generated.encoders,
     /** Decoders `(buffer, start, end) -> object`, leaving the end in `cursor.position`. */
     readers: generated ? generated.decoders : plan.messages.map((type) => (buffer, start, end) => interpreter.decodeFrom(type, buffer, start, end)),
-    length: (type, object) => named(type, () => interpreter.encodingLength(type, object)),
+    length: (type, object) => named(type.name, () => interpreter.encodingLength(type, object)),
     /** Encodes the way 1.x does, whatever the values: two passes, its errors in its order. */
-    slow: (type, object) => named(type, function () {
+    slow: (type, object) => named(type.name, function () {
       const length = interpreter.encodingLength(type, object)
       // 1.x's own buffers are zero-filled, and short fixed64 values show it.
       const buffer = Buffer.alloc(length)
       const end = interpreter.encodeTo(type, object, buffer, 0)
-      if (end !== length) throw new wire.Fault()
+      if (end !== length) throw new Fault()
       return buffer
     }),
     /** Encodes into the user's buffer, without the first pass, as 1.x does. */
-    slowAt: (type, object, buffer, position) => named(type, () => interpreter.encodeTo(type, object, buffer, position))
-  }
-}
-
-/** Gives a fault the name of the field it happened in. */
-function named (type, work) {
-  try {
-    return work()
-  } catch (err) {
-    if (!(err instanceof wire.Fault)) throw err
-    const where = err.path === undefined ? type.name : type.name + '.' + err.path
-    const error = new RangeError(`${where}: ${err.reason === undefined ? 'the message changed while it was encoded' : err.reason}`)
-    error.code = 'ERR_HYPER_VALUE'
-    throw error
+    slowAt: (type, object, buffer, position) => named(type.name, () => interpreter.encodeTo(type, object, buffer, position))
   }
 }
 

@@ -7,7 +7,8 @@
  */
 
 const { define, get } = require('../plan')
-const { cursor, scalars, enumeration, defined, skip, Fault, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
+const { Fault, within, show } = require('../faults')
+const { cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
 
 /** Elements a repeated field may have; a sparse array or `{ length: Infinity }` must not hold the process for long. */
 const MAX_ELEMENTS = 2 ** 26
@@ -39,10 +40,8 @@ function nested (type) {
 
 /** A fault on its way out learns which field it was in, and what was wrong with the value. */
 function located (err, field, value) {
-  if (!(err instanceof Fault)) return err
-  err.path = err.path === undefined ? field.name : field.name + '.' + err.path
-  if (err.reason === undefined) err.reason = describe(field, value)
-  return err
+  if (err instanceof Fault && err.reason === undefined) err.reason = describe(field, value)
+  return within(err, field.name)
 }
 
 function describe (field, value) {
@@ -51,19 +50,11 @@ function describe (field, value) {
   return `${show(value)} cannot be encoded as ${kind}`
 }
 
-function show (value) {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? value.slice(0, 40) + '…' : value)
-  if (typeof value === 'object' || typeof value === 'function') return Object.prototype.toString.call(value)
-  return String(value)
-}
-
 /** What a repeated field or a map iterates over. */
 function elements (field, value) {
   if (field.map) return Object.keys(value).map((key) => ({ key, value: get(value, key) }))
   if (value.length > MAX_ELEMENTS) {
-    const fault = new Fault()
-    fault.reason = `${value.length} elements are more than the ${MAX_ELEMENTS} allowed`
-    throw fault
+    throw new Fault(`${value.length} elements are more than the ${MAX_ELEMENTS} allowed`)
   }
   return value
 }

@@ -9,6 +9,8 @@
  * leaves the position behind it in `cursor.position`.
  */
 
+const { Fault } = require('../faults')
+
 const cursor = { position: 0 }
 
 const TWO_31 = 2 ** 31
@@ -17,9 +19,6 @@ const TWO_63 = 2 ** 63
 
 /** Longest varint a length can announce; what writes more does not end (Infinity) or overruns its place. */
 const MAX_VARINT = 10
-
-/** A value that 1.x would write as corrupt bytes, or never finish writing. */
-class Fault extends Error {}
 
 function varintLength (value) {
   return value < 128
@@ -324,4 +323,4 @@ function skip (wire, buffer, position) {
 /** Tags that 1.x announces with a wrong length; it would write corrupt bytes. */
 const MAX_TAG = 2 ** 28 - 1
 
-module.exports = { cursor, scalars, enumeration, defined, skip, Fault, varintLength, writeVarint, readVarint, MAX_TAG }
+module.exports = { cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG }
