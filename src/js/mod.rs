@@ -7,6 +7,7 @@
 pub mod bell;
 pub mod codec;
 pub mod error;
+pub mod level;
 pub mod names;
 pub mod notice;
 pub mod packed;

@@ -1,6 +1,6 @@
 //! A log in a user's Level database, in hyperemitter 1.x's own layout: 1.x and 2.x take turns on the same data.
 //!
-//! What 1.x lacks is kept under a prefix of our own ([`records`]), brought up to date at open. Nothing per event is
+//! What 1.x lacks is kept under a prefix of our own (`!hyper2!`), brought up to date at open. Nothing per event is
 //! held in memory. A commit is one synced batch; a read of many rows is two crossings of the bridge.
 
 #![forbid(unsafe_code)]

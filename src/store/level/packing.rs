@@ -1,5 +1,5 @@
-//! Requests and replies as flat bytes, for a database behind a foreign-function boundary. `lib/level-port.js` is the
-//! other side.
+//! Requests and replies as flat bytes, for a database behind a foreign-function boundary. `lib/level/packing.js` is
+//! the other side.
 //!
 //! All numbers are u32, little-endian. Text is UTF-8.
 //!
@@ -25,6 +25,7 @@ pub const ABSENT: u32 = u32::MAX;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Kind {
     /// [`LevelRequest::Get`]
     Get = 0,

@@ -1,0 +1,75 @@
+'use strict'
+
+/**
+ * A caller's Level database as the core's store: takes the core's requests from src/js/level.rs, asks the database, and
+ * answers.
+ */
+
+const { adaptLevel, LevelAdapter } = require('./level/adapter')
+const { unpackGet, unpackRanges, unpackBatch, packValues, packRows, EMPTY } = require('./level/packing')
+
+/** What each kind of request does; `answer(error, reply)` is called once. */
+const HANDLERS = [
+  function get (adapter, packed, answer) {
+    const { keys, limit } = unpackGet(packed)
+    adapter.get(keys, limit, (error, values) => error ? answer(error) : answer(null, packValues(values)))
+  },
+  function ranges (adapter, packed, answer) {
+    const ranges = unpackRanges(packed)
+    const found = new Array(ranges.length)
+    let left = ranges.length
+    if (left === 0) return answer(null, packRows(found))
+    ranges.forEach((range, index) => adapter.range(range, (error, rows) => {
+      if (error) return answer(error)
+      found[index] = rows
+      if (--left === 0) answer(null, packRows(found))
+    }))
+  },
+  function batch (adapter, packed, answer) {
+    adapter.batch(unpackBatch(packed, LevelAdapter.put, LevelAdapter.del), answer)
+  },
+  function close (adapter, packed, answer) {
+    adapter.close(answer)
+  }
+]
+
+/**
+ * Performs one packed request.
+ *
+ * @param {LevelAdapter} adapter
+ * @param {number} kind
+ * @param {Buffer} packed
+ * @param {(message: string | null, reply: Buffer) => void} answer called once
+ */
+function serve (adapter, kind, packed, answer) {
+  let open = true
+  const once = (error, reply = EMPTY) => {
+    if (!open) return
+    open = false
+    if (error) answer(String(error.message || error), EMPTY)
+    else answer(null, reply)
+  }
+  try {
+    HANDLERS[kind](adapter, packed, once)
+  } catch (error) {
+    once(error)
+  }
+}
+
+/**
+ * The native end of a database, for the constructor of the core.
+ *
+ * @param {{ LevelPort: Function }} native the addon
+ * @param {object} db
+ * @returns {object} a `LevelPort`
+ * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no database that can be used
+ */
+function levelPort (native, db) {
+  const adapter = adaptLevel(db)
+  const port = new native.LevelPort((id, kind, packed) => {
+    serve(adapter, kind, packed, (message, reply) => port.answer(id, message, reply))
+  })
+  return port
+}
+
+module.exports = { adaptLevel, levelPort, serve }

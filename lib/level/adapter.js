@@ -1,0 +1,164 @@
+'use strict'
+
+const { bytes, readRange } = require('./range')
+const settle = require('./settle')
+
+/** Gets under way at once, at first and at most: the first values tell how large they are. */
+const FIRST_GETS = 16
+const MOST_GETS = 256
+
+/** How often a raw store that somebody else is opening is looked at, in ms. It has no event for it. */
+const OPENING_POLL = 2
+
+/**
+ * Encodings and forms asked for with every call and every operation: the only ones that hold in every Level store, old
+ * or new (`buffer` and `view` silently give mangled text in some). The last three are for raw stores.
+ */
+const encodings = () => ({ keyEncoding: 'utf8', valueEncoding: 'binary', keyAsBuffer: false, valueAsBuffer: true, asBuffer: true })
+
+/**
+ * One face for every kind of Level store: levelup 0 to 5, abstract-level 1 to 3, sublevels and raw stores. Versions are
+ * not sniffed; every method is looked up on the caller's object when it is called, as 1.x did.
+ */
+class LevelAdapter {
+  #db
+  #opened = false
+
+  /** @param {object} db checked by {@link adaptLevel} */
+  constructor (db) {
+    this.#db = db
+  }
+
+  /**
+   * Values of the first keys, in order; may stop early, but not before the first, once they hold more than `limit` bytes.
+   *
+   * @param {string[]} keys
+   * @param {number} limit
+   * @param {(error: Error | null, values?: (Buffer | undefined)[]) => void} done
+   */
+  get (keys, limit, done) {
+    this.#open((error) => error ? done(error) : this.#getFrom(0, FIRST_GETS, keys, limit, [], done))
+  }
+
+  #getFrom (size, width, keys, limit, values, done) {
+    const start = values.length
+    const end = Math.min(start + width, keys.length)
+    if (start === end || size > limit) return done(null, values)
+    while (values.length < end) values.push(undefined)
+    let left = end - start
+    let failure = null
+    const take = (index, error, value) => {
+      if (error && !isNotFound(error)) failure = failure || error
+      else if (!error && value !== undefined && value !== null) size += (values[index] = bytes(value)).length
+      if (--left > 0) return
+      if (failure) return done(failure)
+      // As many as fit well below the limit, judging by what has been seen.
+      const fitting = Math.floor(limit * end / (4 * size + 1))
+      this.#getFrom(size, Math.max(1, Math.min(MOST_GETS, 2 * width, fitting)), keys, limit, values, done)
+    }
+    for (let i = start; i < end; i++) {
+      settle((callback) => this.#db.get(keys[i], encodings(), callback), (error, value) => take(i, error, value))
+    }
+  }
+
+  /**
+   * Rows of a half-open range.
+   *
+   * @param {{ from: string, to: string, reverse: boolean, limit: number }} range
+   * @param {(error: Error | null, rows?: [Buffer, Buffer][]) => void} done
+   */
+  range ({ from, to, reverse, limit }, done) {
+    this.#open((error) => {
+      if (error) return done(error)
+      // Some stores never end a range whose ends are the wrong way round.
+      if (from >= to) return done(null, [])
+      readRange(this.#db, { gte: from, lt: to, reverse, limit, keys: true, values: true, ...encodings() }, done)
+    })
+  }
+
+  /**
+   * One atomic batch, synced where the store can.
+   *
+   * @param {object[]} ops made by {@link LevelAdapter.put} and {@link LevelAdapter.del}
+   * @param {(error: Error | null) => void} done
+   */
+  batch (ops, done) {
+    this.#open((error) => {
+      if (error) return done(error)
+      settle((callback) => this.#db.batch(ops, { sync: true, ...encodings() }, callback), (error) => done(error))
+    })
+  }
+
+  /** An operation that sets a key. */
+  static put (key, value) {
+    return { type: 'put', key, value, keyEncoding: 'utf8', valueEncoding: 'binary' }
+  }
+
+  /** An operation that removes a key. */
+  static del (key) {
+    return { type: 'del', key, keyEncoding: 'utf8' }
+  }
+
+  /**
+   * Closes the caller's database, with whatever `close` it has now.
+   *
+   * @param {(error: Error | null) => void} done
+   */
+  close (done) {
+    if (typeof this.#db.close !== 'function') return done(null)
+    settle((callback) => this.#db.close(callback), (error) => done(error))
+  }
+
+  /** levelup and abstract-level open themselves and keep what they are asked meanwhile; a raw store does not. */
+  #open (done) {
+    if (this.#opened) return done(null)
+    const db = this.#db
+    if (typeof db.isOpen !== 'function' && !db.supports?.deferredOpen) {
+      if (db.status === 'opening') return setTimeout(() => this.#open(done), OPENING_POLL)
+      if (db.status === 'new' && typeof db.open === 'function') {
+        return settle((callback) => db.open(callback), (error) => {
+          this.#opened = !error
+          done(error)
+        })
+      }
+    }
+    this.#opened = true
+    done(null)
+  }
+}
+
+function badArgument (message, cause) {
+  return Object.assign(new TypeError(message, { cause }), { code: 'ERR_HYPER_INVALID_ARG' })
+}
+
+/** Stores say in five ways that there is no such key. */
+function isNotFound (error) {
+  return error.notFound === true || error.code === 'LEVEL_NOT_FOUND' || error.status === 404 || /^notfound/i.test(error.message)
+}
+
+/**
+ * Takes a Level store of any kind for use by the core. Touches nothing in it yet.
+ *
+ * @param {object} db
+ * @returns {LevelAdapter}
+ * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no such store, or one that cannot hold bytes
+ */
+function adaptLevel (db) {
+  const missing = ['get', 'put', 'batch'].filter((method) => typeof db?.[method] !== 'function')
+  if (missing.length === 0 && typeof db.iterator !== 'function' && typeof db.createReadStream !== 'function') {
+    missing.push('iterator or createReadStream')
+  }
+  if (missing.length > 0) {
+    throw badArgument(`db must be a path, a levelup or abstract-level database, or nothing for memory; it has no ${missing.join(', ')}`)
+  }
+  if (typeof db.valueEncoding === 'function') {
+    try {
+      db.valueEncoding('binary')
+    } catch (error) {
+      throw badArgument("db cannot hold bytes: open it with storeEncoding 'buffer' (the default) or 'view'", error)
+    }
+  }
+  return new LevelAdapter(db)
+}
+
+module.exports = { adaptLevel, LevelAdapter }

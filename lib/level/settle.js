@@ -1,0 +1,27 @@
+'use strict'
+
+/**
+ * Calls a method of unknown vintage: one that takes a callback, one that returns a promise and ignores the callback, or
+ * one that does both. The outcome is told once.
+ *
+ * @param {(callback: Function) => any} call makes the call with the callback it is given
+ * @param {(error: Error | null, result?: any, more?: any) => void} done
+ */
+function settle (call, done) {
+  let open = true
+  const finish = (error, result, more) => {
+    if (!open) return
+    open = false
+    done(error || null, result, more)
+  }
+  let returned
+  try {
+    returned = call(finish)
+  } catch (error) {
+    return finish(error)
+  }
+  // Heard even when the callback came first, so that a rejection never goes unhandled.
+  if (typeof returned?.then === 'function') returned.then((result) => finish(null, result), (error) => finish(error || new Error('rejected')))
+}
+
+module.exports = settle

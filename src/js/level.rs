@@ -1,0 +1,160 @@
+//! The way from Rust threads to a Level database in JavaScript, and back: numbered requests out through a threadsafe
+//! function, numbered answers in through a call. lib/level.js is the other end.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{sync_channel, SyncSender};
+use std::sync::Arc;
+use std::thread::ThreadId;
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{Buffer, FnArgs, Function};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi::{Env, Status};
+use napi_derive::napi;
+use parking_lot::Mutex;
+
+use crate::error::{Error, Result};
+use crate::store::level::packing;
+use crate::store::level::{LevelBridge, LevelReply, LevelRequest};
+
+/// The number, in place of a [`packing::Kind`], that asks JavaScript to close the database.
+const CLOSE: u32 = 3;
+
+/// Id, kind and packed request.
+type Request = (u32, u32, Vec<u8>);
+
+/// Weak, so that a database at rest does not hold the process. Unbounded, because every caller waits for its answer:
+/// there are never more requests under way than threads.
+type Caller = ThreadsafeFunction<Request, (), FnArgs<(u32, u32, Buffer)>, Status, false, true, 0>;
+
+#[derive(Default)]
+struct Waiting {
+    /// Why nobody can be asked any more.
+    gone: Option<&'static str>,
+    next: u32,
+    callers: HashMap<u32, SyncSender<Result<Bytes>>>,
+}
+
+/// A Level database in the JavaScript environment that made it.
+pub struct JsBridge {
+    /// `None` once the environment or the emitter has gone. Held while calling, so that nobody calls after
+    /// [`JsBridge::abort`] has returned.
+    caller: Mutex<Option<Caller>>,
+    waiting: Mutex<Waiting>,
+    javascript: ThreadId,
+}
+
+impl JsBridge {
+    fn ask(&self, kind: u32, packed: Vec<u8>) -> Result<Bytes> {
+        if std::thread::current().id() == self.javascript {
+            // Waiting here for JavaScript would wait for ever.
+            debug_assert!(false, "a Level store was asked on the JavaScript thread");
+            return Err(Error::Internal("a Level store was asked on the JavaScript thread".into()));
+        }
+        let (sender, receiver) = sync_channel(1);
+        let id = {
+            let mut waiting = self.waiting.lock();
+            if let Some(reason) = waiting.gone {
+                return Err(Error::Closed(reason));
+            }
+            let id = waiting.next;
+            waiting.next = id.wrapping_add(1);
+            waiting.callers.insert(id, sender);
+            id
+        };
+        let status = match &*self.caller.lock() {
+            Some(caller) => caller.call((id, kind, packed), ThreadsafeFunctionCallMode::NonBlocking),
+            None => Status::Closing,
+        };
+        if status != Status::Ok {
+            self.abort("its JavaScript environment has ended");
+        }
+        // The sender is dropped unused when the bridge is given up.
+        receiver.recv().unwrap_or_else(|_| {
+            let reason = self.waiting.lock().gone.unwrap_or("its JavaScript environment has ended");
+            Err(Error::Closed(reason))
+        })
+    }
+
+    /// Answers everything that waits, and whatever is asked later, with `Closed`. Nothing reaches JavaScript once this
+    /// has returned.
+    pub fn abort(&self, reason: &'static str) {
+        let callers = {
+            let mut waiting = self.waiting.lock();
+            waiting.gone.get_or_insert(reason);
+            std::mem::take(&mut waiting.callers)
+        };
+        drop(callers);
+        drop(self.caller.lock().take());
+    }
+}
+
+impl LevelBridge for JsBridge {
+    fn call(&self, request: LevelRequest) -> Result<LevelReply> {
+        let (kind, packed) = packing::pack(&request)?;
+        let reply = self.ask(kind as u32, packed)?;
+        packing::unpack(kind, reply)
+    }
+
+    fn close(&self) -> Result<()> {
+        let closed = self.ask(CLOSE, Vec::new());
+        self.abort("its store was closed");
+        closed.map(|_| ())
+    }
+}
+
+/// JavaScript's end of a [`JsBridge`].
+#[napi]
+pub struct LevelPort {
+    bridge: Arc<JsBridge>,
+}
+
+#[napi]
+impl LevelPort {
+    /// `request(id, kind, packed)` is called for each request: 0 get, 1 ranges, 2 batch, 3 close. Every one is answered
+    /// once, in any order, through [`LevelPort::answer`].
+    #[napi(constructor, catch_unwind)]
+    pub fn new(env: Env, request: Function<'_, FnArgs<(u32, u32, Buffer)>, ()>) -> napi::Result<Self> {
+        let caller =
+            request.build_threadsafe_function::<Request>().callee_handled::<false>().weak::<true>().build_callback(
+                |context| {
+                    let (id, kind, packed) = context.value;
+                    Ok((id, kind, Buffer::from(packed)).into())
+                },
+            )?;
+        let bridge = Arc::new(JsBridge {
+            caller: Mutex::new(Some(caller)),
+            waiting: Mutex::default(),
+            javascript: std::thread::current().id(),
+        });
+        // After the threadsafe function was created, so that this runs before that is torn down.
+        env.add_env_cleanup_hook(Arc::downgrade(&bridge), |bridge| {
+            if let Some(bridge) = bridge.upgrade() {
+                bridge.abort("its JavaScript environment has ended");
+            }
+        })?;
+        Ok(LevelPort { bridge })
+    }
+
+    /// The answer to a request: an error's text, or the packed reply.
+    #[napi(catch_unwind)]
+    pub fn answer(&self, id: u32, error: Option<String>, reply: &[u8]) {
+        // Unknown ids have been given up meanwhile.
+        if let Some(caller) = self.bridge.waiting.lock().callers.remove(&id) {
+            let answer = match error {
+                Some(message) => Err(Error::ForeignStore(message)),
+                None => Ok(Bytes::copy_from_slice(reply)),
+            };
+            // The caller waits until it has this; nothing can be done if its thread is gone.
+            let _ = caller.send(answer);
+        }
+    }
+}
+
+impl LevelPort {
+    /// The Rust end.
+    #[must_use]
+    pub fn bridge(&self) -> Arc<JsBridge> {
+        Arc::clone(&self.bridge)
+    }
+}
