@@ -14,6 +14,21 @@ const at = (folder) => {
   return path.join(folder, 'db')
 }
 
+/** What sublevels live in: closing a sublevel leaves it open. */
+const parents = new WeakMap()
+
+function sub (parent, make) {
+  const sublevel = make(parent)
+  parents.set(sublevel, parent)
+  return sublevel
+}
+
+/** Lets go of what a closed store lived in, so that its folder can be opened again. */
+async function release (db) {
+  const parent = parents.get(db)
+  if (parent) await parent.close()
+}
+
 const json = { keyEncoding: 'json', valueEncoding: 'json' }
 
 /** Disk stores: opened twice on the same folder they hold the same. */
@@ -23,19 +38,19 @@ const disk = {
   'level 7': (folder) => require('level-7')(at(folder)),
   'level 7, json': (folder) => require('level-7')(at(folder), { valueEncoding: 'json' }),
   'level-rocksdb 5': (folder) => require('level-rocksdb-5')(at(folder)),
-  'subleveldown 4 in level 6': (folder) => require('subleveldown-4')(require('level-6')(at(folder)), 'events'),
-  'subleveldown 6 in level 7': (folder) => require('subleveldown-6')(require('level-7')(at(folder)), 'events'),
-  'level-sublevel 6 in level 7': (folder) => require('level-sublevel-6')(require('level-7')(at(folder))).sublevel('events'),
+  'subleveldown 4 in level 6': (folder) => sub(require('level-6')(at(folder)), (db) => require('subleveldown-4')(db, 'events')),
+  'subleveldown 6 in level 7': (folder) => sub(require('level-7')(at(folder)), (db) => require('subleveldown-6')(db, 'events')),
+  'level-sublevel 6 in level 7': (folder) => sub(require('level-7')(at(folder)), (db) => require('level-sublevel-6')(db).sublevel('events')),
   'level 8': (folder) => new (require('level-8').Level)(at(folder)),
   'classic-level 1': (folder) => new (require('classic-level-1').ClassicLevel)(at(folder)),
   'rave-level 1': (folder) => new (require('rave-level-1').RaveLevel)(at(folder)),
-  'sublevel of level 8': (folder) => new (require('level-8').Level)(at(folder)).sublevel('events'),
+  'sublevel of level 8': (folder) => sub(new (require('level-8').Level)(at(folder)), (db) => db.sublevel('events')),
   'level 9': (folder) => new (require('level-9').Level)(at(folder)),
   'level 10': (folder) => new (require('level-10').Level)(at(folder)),
   'level 10, json': (folder) => new (require('level-10').Level)(at(folder), json),
   'classic-level 2': (folder) => new (require('classic-level-2').ClassicLevel)(at(folder)),
   'classic-level 3': (folder) => new (require('classic-level-3').ClassicLevel)(at(folder)),
-  'json sublevel of level 10': (folder) => new (require('level-10').Level)(at(folder)).sublevel('events', json)
+  'json sublevel of level 10': (folder) => sub(new (require('level-10').Level)(at(folder)), (db) => db.sublevel('events', json))
 }
 
 /** Memory stores: what they hold goes with the object. */
@@ -68,4 +83,4 @@ function manyLevel () {
   return guest
 }
 
-module.exports = { disk, memory, all: { ...disk, ...memory } }
+module.exports = { disk, memory, all: { ...disk, ...memory }, release }

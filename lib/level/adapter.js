@@ -1,5 +1,6 @@
 'use strict'
 
+const { badArgument } = require('../errors')
 const { bytes, readRange } = require('./range')
 const settle = require('./settle')
 
@@ -127,10 +128,6 @@ class LevelAdapter {
   }
 }
 
-function badArgument (message, cause) {
-  return Object.assign(new TypeError(message, { cause }), { code: 'ERR_HYPER_INVALID_ARG' })
-}
-
 /** Stores say in five ways that there is no such key. */
 function isNotFound (error) {
   return error.notFound === true || error.code === 'LEVEL_NOT_FOUND' || error.status === 404 || /^notfound/i.test(error.message)
@@ -155,7 +152,9 @@ function adaptLevel (db) {
     try {
       db.valueEncoding('binary')
     } catch (error) {
-      throw badArgument("db cannot hold bytes: open it with storeEncoding 'buffer' (the default) or 'view'", error)
+      const refused = badArgument("db cannot hold bytes: open it with storeEncoding 'buffer' (the default) or 'view'")
+      refused.cause = error
+      throw refused
     }
   }
   return new LevelAdapter(db)

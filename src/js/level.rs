@@ -46,16 +46,16 @@ pub struct JsBridge {
 
 impl JsBridge {
     fn ask(&self, kind: u32, packed: Vec<u8>) -> Result<Bytes> {
-        if std::thread::current().id() == self.javascript {
-            // Waiting here for JavaScript would wait for ever.
-            debug_assert!(false, "a Level store was asked on the JavaScript thread");
-            return Err(Error::Internal("a Level store was asked on the JavaScript thread".into()));
-        }
         let (sender, receiver) = sync_channel(1);
         let id = {
             let mut waiting = self.waiting.lock();
             if let Some(reason) = waiting.gone {
                 return Err(Error::Closed(reason));
+            }
+            if std::thread::current().id() == self.javascript {
+                // Waiting here for JavaScript would wait for ever.
+                debug_assert!(false, "a Level store was asked on the JavaScript thread");
+                return Err(Error::Internal("a Level store was asked on the JavaScript thread".into()));
             }
             let id = waiting.next;
             waiting.next = id.wrapping_add(1);

@@ -25,6 +25,7 @@ use napi_derive::napi;
 
 use self::bell::Doorbell;
 use self::error::{internal, thrown, Result};
+use self::level::{JsBridge, LevelPort};
 use self::names::{Interest, Texts};
 use self::notice::{JsNotice, Tables};
 use crate::emitter::{Bell, Emitter, Options, Request, Source};
@@ -32,6 +33,7 @@ use crate::event::Encoding;
 use crate::hyperlog::{Ack, Append};
 use crate::node::{Change, Key};
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use crate::store::level::LevelStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Meta, Progress, ReadLimit, Row, Store};
 
@@ -93,15 +95,22 @@ pub struct Core {
 #[napi]
 impl Core {
     /// Opens the store in the background; a `ready` or `failed` notice follows. `bell` is called, without arguments, when
-    /// something waits to be taken.
+    /// something waits to be taken. With a `port`, the log is kept in the Level database behind it.
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, options: CoreOptions, bell: Function<'_, (), ()>) -> Result<Self> {
+    pub fn new(env: Env, options: CoreOptions, bell: Function<'_, (), ()>, port: Option<&LevelPort>) -> Result<Self> {
+        let bridge = port.map(LevelPort::bridge);
         let bell = Arc::new(Doorbell::new(&bell).map_err(|error| internal(&error))?);
         let ringer: Arc<dyn Bell> = bell.clone();
-        let emitter = Emitter::open(source(&options), settings(&options), ringer).map_err(|error| thrown(&error))?;
-        let leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell));
+        let leaving = bridge.as_ref().map(Arc::downgrade);
+        let source = source(&options, bridge);
+        let emitter = Emitter::open(source, settings(&options), ringer).map_err(|error| thrown(&error))?;
+        let leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell), leaving);
         // After the threadsafe function was created, so that this runs before that is torn down.
-        env.add_env_cleanup_hook(leaving, |(emitter, bell)| {
+        env.add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
+            // First: the writer may be waiting for JavaScript, which runs no more.
+            if let Some(bridge) = bridge.and_then(|bridge| bridge.upgrade()) {
+                bridge.abort("its JavaScript environment has ended");
+            }
             if let Some(bell) = bell.upgrade() {
                 bell.silence();
             }
@@ -332,7 +341,13 @@ fn needs_room(out: &[u8]) -> bool {
     out.get(12..16).is_some_and(|need| need != [0; 4])
 }
 
-fn source(options: &CoreOptions) -> Source {
+fn source(options: &CoreOptions, bridge: Option<Arc<JsBridge>>) -> Source {
+    if let Some(bridge) = bridge {
+        return Source::Opening(Box::new(move |progress| {
+            let store: Arc<dyn Store> = Arc::new(LevelStore::open(bridge, progress)?);
+            Ok(store)
+        }));
+    }
     match &options.path {
         None => Source::Immediate(Arc::new(MemoryStore::new())),
         Some(path) => {
