@@ -1,6 +1,7 @@
 //! A run of rows with everything needed to find them: in memory while it grows, then written to the index.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
 use super::index_keys::{self as keys, hash_of, PIECES};
 use super::layout::Place;
@@ -52,7 +53,25 @@ pub(super) struct StreamRows {
     pub(super) digests: Vec<Digest>,
 }
 
-/// Rows `number * …` onwards of the store, in order.
+/// Stream numbers are given by the store itself, one after the other: nobody can make them collide.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StreamHasher(u64);
+
+impl Hasher for StreamHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u32(u32::from(*byte)));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+/// A run of the store's rows, in order.
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) number: u32,
@@ -63,7 +82,7 @@ pub(super) struct Chunk {
     /// Open addressing over node rows: row + 1, 0 = free. A power of two, at most half full.
     slots: Vec<u32>,
     nodes: usize,
-    pub(super) streams: HashMap<u32, StreamRows>,
+    pub(super) streams: HashMap<u32, StreamRows, BuildHasherDefault<StreamHasher>>,
     /// Bytes of records covered.
     pub(super) bytes: u64,
 }
@@ -77,7 +96,7 @@ impl Chunk {
             keys: Vec::new(),
             slots: Vec::new(),
             nodes: 0,
-            streams: HashMap::new(),
+            streams: HashMap::default(),
             bytes: 0,
         }
     }

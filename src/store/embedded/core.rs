@@ -20,6 +20,10 @@ use crate::store::Position;
 /// some 20 ms for one, a disk longer to produce it.
 const MAX_WAITING: usize = 4;
 
+/// Chunks between two flushes of sled. A flush makes the file system commit, and commits of the log wait for that; what
+/// it would save after a crash is reading these chunks again, some 10 ms each.
+const FLUSH_EVERY: u32 = 4;
+
 /// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
 const CHUNK_BYTES: u64 = 64 << 20;
 
@@ -226,7 +230,9 @@ impl Core {
             pairs.extend(checkpoint_entries(&self.segments.store, &firsts, *place, *mark, state));
         }
         self.index.write(pairs)?;
-        self.index.flush()?;
+        if (chunk.number + 1).is_multiple_of(FLUSH_EVERY) {
+            self.index.flush()?;
+        }
         let mut view = self.view.write();
         view.firsts.push(chunk.before.0);
         view.waiting.pop_front();

@@ -25,6 +25,8 @@ struct StreamSpan {
 pub(super) struct Stream {
     /// The log it was made for. Digests remembered along a stream are that log's.
     home: LogId,
+    /// Where that log is among the table's states. Not stored: a removed log leaves an unused state.
+    slot: usize,
     spans: SmallVec<[StreamSpan; 1]>,
 }
 
@@ -60,10 +62,24 @@ pub(super) struct EntryAt {
 }
 
 /// Every log and stream.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     streams: Streams,
-    logs: HashMap<LogId, LogState>,
+    /// Looked up once per appended entry through its stream, so by number, not by name.
+    states: Vec<LogState>,
+    slots: HashMap<LogId, usize>,
+}
+
+/// Equal if they mean the same: slots are nobody's business.
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        let bytes = |table: &Self| {
+            let mut out = Vec::new();
+            table.encode(&mut out);
+            out
+        };
+        bytes(self) == bytes(other)
+    }
 }
 
 /// The log and seq that a row of a stream stands for.
@@ -79,17 +95,26 @@ impl Table {
     }
 
     pub(super) fn log(&self, log: &str) -> Option<&LogState> {
-        self.logs.get(log)
+        self.states.get(*self.slots.get(log)?)
+    }
+
+    /// Adds a log; its slot.
+    fn add(&mut self, log: LogId, state: LogState) -> usize {
+        let slot = self.states.len();
+        self.states.push(state);
+        self.slots.insert(log, slot);
+        slot
     }
 
     /// Last seq of a log, 0 for an unknown one.
     pub(super) fn seq(&self, log: &str) -> Seq {
-        self.logs.get(log).map_or(0, |log| log.seq)
+        self.log(log).map_or(0, |log| log.seq)
     }
 
     /// Logs with at least one entry.
     pub(super) fn logs(&self) -> impl Iterator<Item = (&LogId, &LogState)> {
-        self.logs.iter().filter(|(_, log)| log.seq > 0)
+        let logs = self.slots.iter().filter_map(|(log, slot)| Some((log, self.states.get(*slot)?)));
+        logs.filter(|(_, log)| log.seq > 0)
     }
 
     /// The number the next stream gets.
@@ -99,7 +124,7 @@ impl Table {
 
     /// Where an entry is, and whether digests remembered along its stream are its log's.
     pub(super) fn place(&self, log: &str, seq: Seq) -> Option<(EntryAt, bool)> {
-        let state = self.logs.get(log).filter(|state| (1..=state.seq).contains(&seq))?;
+        let state = self.log(log).filter(|state| (1..=state.seq).contains(&seq))?;
         let span = state.spans.iter().rev().find(|span| span.seq <= seq)?;
         let home = self.streams.get(usize::try_from(span.stream).ok()?).is_some_and(|stream| &*stream.home == log);
         Some((EntryAt { stream: span.stream, seq: span.from + (seq - span.seq) }, home))
@@ -109,20 +134,23 @@ impl Table {
     pub(super) fn define(&mut self, log: &LogId) -> u32 {
         let number = self.next_stream();
         let empty = || LogState { seq: 0, digest: Digest::default(), spans: SmallVec::new(), writing: None };
-        let state = self.logs.entry(log.clone()).or_insert_with(empty);
-        let seq = state.seq + 1;
-        state.spans.push(LogSpan { seq, stream: number, from: seq });
-        state.writing = Some(number);
+        let slot = self.slots.get(log).copied().unwrap_or_else(|| self.add(log.clone(), empty()));
+        let mut seq = 1;
+        if let Some(state) = self.states.get_mut(slot) {
+            seq = state.seq + 1;
+            state.spans.push(LogSpan { seq, stream: number, from: seq });
+            state.writing = Some(number);
+        }
         let spans = SmallVec::from_elem(StreamSpan { from: seq, log: log.clone(), seq }, 1);
-        Arc::make_mut(&mut self.streams).push(Stream { home: log.clone(), spans });
+        Arc::make_mut(&mut self.streams).push(Stream { home: log.clone(), slot, spans });
         number
     }
 
     /// Appends an entry to the log that `stream` is the writing end of; `None` if it is not its next seq.
     /// Returns the log's digest before.
     pub(super) fn append(&mut self, stream: u32, seq: Seq, digest: impl FnOnce(Digest) -> Digest) -> Option<Digest> {
-        let home = &self.streams.get(usize::try_from(stream).ok()?)?.home;
-        let state = self.logs.get_mut(home)?;
+        let slot = self.streams.get(usize::try_from(stream).ok()?)?.slot;
+        let state = self.states.get_mut(slot)?;
         if state.writing != Some(stream) || seq != state.seq + 1 {
             return None;
         }
@@ -135,10 +163,11 @@ impl Table {
     /// Gives the entries of `log` from seq `from` on to the new log `to`. `None` if there is nothing to move or `to`
     /// exists.
     pub(super) fn relabel(&mut self, log: &str, from: Seq, to: &LogId, cut: Digest, moved: Digest) -> Option<()> {
-        if self.logs.contains_key(to) {
+        if self.slots.contains_key(to) {
             return None;
         }
-        let state = self.logs.get_mut(log).filter(|state| (1..=state.seq).contains(&from))?;
+        let slot = *self.slots.get(log)?;
+        let state = self.states.get_mut(slot).filter(|state| (1..=state.seq).contains(&from))?;
         let count = state.seq - from + 1;
         let mut spans = SmallVec::new();
         let streams = Arc::make_mut(&mut self.streams);
@@ -158,9 +187,10 @@ impl Table {
         state.digest = cut;
         state.writing = None;
         if from == 1 {
-            self.logs.remove(log);
+            // Its streams keep the unused state, which takes no more entries.
+            self.slots.remove(log);
         }
-        self.logs.insert(to.clone(), LogState { seq: count, digest: moved, spans, writing: None });
+        self.add(to.clone(), LogState { seq: count, digest: moved, spans, writing: None });
         Some(())
     }
 
@@ -177,7 +207,8 @@ impl Table {
                 put_varint(out, span.seq);
             }
         }
-        let mut logs: Vec<_> = self.logs.iter().collect();
+        let mut logs: Vec<_> =
+            self.slots.iter().filter_map(|(log, slot)| Some((log, self.states.get(*slot)?))).collect();
         logs.sort_unstable_by_key(|(log, _)| *log);
         put_varint(out, logs.len() as u64);
         for (log, state) in logs {
@@ -197,7 +228,7 @@ impl Table {
     /// Reads what `encode` wrote.
     pub(super) fn decode(input: &mut Input<'_>) -> Option<Self> {
         let mut streams = Vec::new();
-        let mut logs: HashMap<LogId, LogState> = HashMap::new();
+        let mut table = Table::default();
         // One text per log, however many places name it.
         let mut names: HashMap<&str, LogId> = HashMap::new();
         for _ in 0..input.varint()? {
@@ -212,7 +243,7 @@ impl Table {
                 };
                 spans.push(StreamSpan { from, log, seq });
             }
-            streams.push(Stream { home, spans });
+            streams.push(Stream { home, slot: usize::MAX, spans });
         }
         for _ in 0..input.varint()? {
             let text = input.text()?;
@@ -223,8 +254,12 @@ impl Table {
             for _ in 0..input.varint()? {
                 spans.push(LogSpan { seq: input.varint()?, stream: input.varint32()?, from: input.varint()? });
             }
-            logs.insert(log, LogState { seq, digest, spans, writing });
+            table.add(log, LogState { seq, digest, spans, writing });
         }
-        Some(Table { streams: Arc::new(streams), logs })
+        for stream in &mut streams {
+            stream.slot = table.slots.get(&stream.home).copied().unwrap_or(usize::MAX);
+        }
+        table.streams = Arc::new(streams);
+        Some(table)
     }
 }
