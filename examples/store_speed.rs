@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::hint::black_box;
-use std::os::unix::fs::FileExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -88,8 +88,7 @@ fn side_by_side(folder: &Path, group: usize, groups: usize, rounds: usize) {
     let mut source = Source::new();
     // What the store writes per row, without the frame of the group.
     let bytes = vec![1_u8; group * (VALUE_LEN + 42)];
-    let file = File::create(folder.join(format!("plain-{group}"))).unwrap();
-    let mut end = 0;
+    let mut file = File::create(folder.join(format!("plain-{group}"))).unwrap();
     for round in 0..=rounds {
         let commits: Vec<Commit> = (0..groups).map(|_| source.commit(group)).collect();
         let start = Instant::now();
@@ -97,9 +96,8 @@ fn side_by_side(folder: &Path, group: usize, groups: usize, rounds: usize) {
         let mine = start.elapsed();
         let start = Instant::now();
         for _ in 0..groups {
-            file.write_all_at(&bytes, end).unwrap();
+            file.write_all(&bytes).unwrap();
             file.sync_data().unwrap();
-            end += bytes.len() as u64;
         }
         // The first round warms up.
         if round > 0 {

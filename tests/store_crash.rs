@@ -2,6 +2,15 @@
 //!
 //! The short form is a few of each. `HYPER_CRASH_RUNS=200` makes it 200 power cuts and 200 kills.
 
+// Helpers of tests panic by design.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
 mod store_support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,14 @@
 //! Damage, full disks, foreign folders: everything is reported with its place, nothing is skipped, and the log lives.
 
+// Helpers of tests panic by design.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation
+)]
+
 mod store_support;
 
 use std::fs;
@@ -162,7 +171,7 @@ fn a_torn_last_commit_is_cut_off_and_reported() {
     disk.spoil(&file, |bytes| bytes[end..end + 9].copy_from_slice(&[0xC7, 200, 0, 0, 0, 1, 2, 3, 4]));
     let store = open(&disk).unwrap();
     let cut = store.opening().cut.clone().unwrap();
-    assert_eq!((cut.file, cut.offset, cut.bytes), (file.clone(), end as u64, 9));
+    assert_eq!((&cut.file, cut.offset, cut.bytes), (&file, end as u64, 9));
     history.compare(&store, 20).unwrap();
     drop(store);
     assert_eq!(open(&disk).unwrap().opening().cut, None);
@@ -173,7 +182,6 @@ fn a_damaged_index_is_made_anew() {
     let real = TempDir::new().unwrap();
     let index = real.path().join("index");
     let (disk, mut history) = written(&index, 120, true);
-    let mut commits = 120;
     let spoil: [&dyn Fn(); 7] = [
         &|| fs::remove_dir_all(&index).unwrap(),
         &|| fs::write(index.join("db"), vec![0xAB; 70_000]).unwrap(),
@@ -190,12 +198,11 @@ fn a_damaged_index_is_made_anew() {
             fs::write(index.join("db"), bytes).unwrap();
         },
     ];
-    for (number, spoil) in spoil.iter().enumerate() {
+    for (number, (spoil, commits)) in spoil.iter().zip(120..).enumerate() {
         spoil();
         let store = open(&disk).unwrap_or_else(|error| panic!("variant {number}: {error}"));
         history.compare(&store, commits).unwrap_or_else(|wrong| panic!("variant {number}: {wrong}"));
         store.commit(&history.next()).unwrap();
-        commits += 1;
     }
 }
 

@@ -31,3 +31,79 @@ fn embedded_conforms() {
 fn embedded_conforms_across_segments_and_chunks() {
     conformance::run(&|| Box::new(Folder(TempDir::new().unwrap(), small())));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(6))]
+    /// Random commits, closing, and losing the index: what is stored is always what the model says.
+    #[test]
+    fn embedded_matches_the_model(seed: u64) {
+        let folder = TempDir::new().unwrap();
+        let (mut model, mut random) = (conformance::Model::new(), conformance::Random(seed));
+        for _ in 0..4 {
+            let store = EmbeddedStore::open(folder.path(), &small(), &mut |_, _| {}).unwrap();
+            for _ in 0..8 {
+                conformance::random_commit(&mut model, &mut random);
+                model.commit(&store);
+            }
+            conformance::compare(&store, &model);
+            drop(store);
+            if random.once_in(3) {
+                std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+            }
+        }
+        let store = EmbeddedStore::open(folder.path(), &small(), &mut |_, _| {}).unwrap();
+        conformance::compare(&store, &model);
+    }
+}
+
+/// What a million events lean on: rows that are only in the index are found as those in memory are.
+#[test]
+fn forty_thousand_rows_are_found_again_from_the_index() {
+    let folder = TempDir::new().unwrap();
+    let options = EmbeddedOptions { chunk_rows: 1000, segment_size: 1 << 20, ..EmbeddedOptions::default() };
+    let open = || EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap();
+    let store = open();
+    let (mut keys, mut digest, mut digests) = (Vec::<Key>::new(), Digest::default(), Vec::new());
+    let log: LogId = Arc::from("a");
+    for group in 0..40_u64 {
+        let mut commit = Commit::default();
+        for row in 0..1000 {
+            let change = group * 1000 + row + 1;
+            let value = Bytes::copy_from_slice(&change.to_le_bytes());
+            let links: crate::node::Links = keys.last().copied().into_iter().collect();
+            let key = crate::node::key_of(&links, &value);
+            digest = digest.extend(&key);
+            keys.push(key);
+            digests.push(digest);
+            let node = Node { key, change, log: log.clone(), seq: change, links, value, signed: None };
+            let (at, body) = (Position::of(change), crate::store::Body::Node(node));
+            let log = log.clone();
+            commit.rows.push(crate::store::NewRow {
+                at,
+                log,
+                seq: change,
+                key,
+                digest,
+                log_links: Default::default(),
+                body,
+            });
+        }
+        store.commit(&commit).unwrap();
+    }
+    drop(store);
+    let store = open();
+    assert_eq!(store.opening(), &Opening::default());
+    for (index, located) in store.locate(&keys).unwrap().into_iter().enumerate().step_by(37) {
+        assert_eq!(located.map(|located| located.change), Some(index as u64 + 1));
+    }
+    for index in (0..keys.len()).step_by(997) {
+        let seq = index as u64 + 1;
+        let node = store.node(&keys[index]).unwrap().unwrap();
+        assert_eq!(crate::node::key_of(&node.links, &node.value), keys[index]);
+        assert_eq!(store.entry(&log, seq).unwrap(), Some(Entry { at: Position::of(seq), key: keys[index] }));
+        assert_eq!(store.digest(&log, seq).unwrap(), Some(digests[index]));
+        let rows = store.read(Position::of(seq - 1), ReadLimit { rows: 1, bytes: 1 }).unwrap();
+        assert_eq!(rows[0].node, node);
+    }
+    store.check(&mut |_, _| {}).unwrap();
+}
