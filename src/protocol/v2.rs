@@ -204,7 +204,7 @@ impl V2 {
             InEvent::Arriving => self.heard_at = common.now,
             InEvent::Rows(Ok(rows)) => self.pending.extend(common.feeder.finish(rows)),
             InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
-            InEvent::Answered(Ok(replies)) => self.on_answered(common, replies, view),
+            InEvent::Answered(Ok(replies)) => self.on_answered(common, replies),
             InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
@@ -339,7 +339,7 @@ impl V2 {
         self.asker.ask(Query::Entry(log, seq), Purpose::Start);
     }
 
-    fn on_answered(&mut self, common: &mut Common, replies: Vec<Reply>, view: &dyn LocalLog) {
+    fn on_answered(&mut self, common: &mut Common, replies: Vec<Reply>) {
         for (purpose, reply) in self.asker.finish(replies) {
             match (purpose, reply) {
                 (Purpose::Start, reply) => {
@@ -361,8 +361,7 @@ impl V2 {
                         self.say(common, &Extension::Proof { extent, key: entry.key });
                     }
                 }
-                // The log is shorter than it was (its tail went to a new id): both sides start from new vectors.
-                (Purpose::ProbedEntry(..) | Purpose::Verify(_), _) => self.announce(common, view),
+                // The log is shorter than it was: its tail went to a new id, and a new vector is under way.
                 _ => {}
             }
         }

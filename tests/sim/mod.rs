@@ -4,6 +4,7 @@
 pub mod check;
 pub mod new;
 pub mod old;
+pub mod recordings;
 pub mod rng;
 pub mod setup;
 pub mod world;

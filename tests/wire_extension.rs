@@ -1,0 +1,174 @@
+//! Golden bytes of the extension (docs/design/wire.md). `WRITE_GOLDEN=1` writes them anew: a change of the wire, which
+//! edits that document too.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use hyperemitter::node::{key_of, Digest, Key, Links, Node, Signed};
+use hyperemitter::protocol::batch::{Reader, Writer};
+use hyperemitter::protocol::extension::{Capability, Extension, Extent};
+use hyperemitter::protocol::frame;
+use hyperemitter::protocol::message::{Handshake, Message, Mode};
+use hyperemitter::store::{Position, Row};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn capability() -> Capability {
+    Capability { version: 1, flags: 1, max_frame: 64 << 20, window: 1 << 20, log: "log-a".into() }
+}
+
+fn row(change: u64, log: &str, seq: u64, links: &[Key], value: &'static str, signed: Option<Signed>) -> Row {
+    let links: Links = links.iter().copied().collect();
+    let value = Bytes::from_static(value.as_bytes());
+    let key = key_of(&links, &value);
+    let node = Node { key, change, log: log.into(), seq, links, value, signed: signed.map(Arc::new) };
+    Row { at: Position::of(change), log: log.into(), seq, node }
+}
+
+/// Rows that use every form of a batch.
+fn rows() -> Vec<Row> {
+    let far = Key([0xfa; 32]);
+    let first = row(1, "log-a", 1, &[], "first", None);
+    let second = row(2, "log-a", 2, &[first.node.key], "second", None);
+    let other = row(3, "log-b", 7, &[], "other log", None);
+    let merge = row(4, "log-a", 3, &[second.node.key, other.node.key, far], "merge", None);
+    let signed = Signed { identity: Some(Bytes::from_static(b"me")), signature: Some(Bytes::from_static(b"sig")) };
+    let signed = row(5, "log-a", 4, &[merge.node.key], "signed", Some(signed));
+    let half = Signed { identity: None, signature: Some(Bytes::from_static(b"only")) };
+    let half = row(6, "log-b", 8, &[other.node.key], "", Some(half));
+    vec![first, second, other, merge, signed, half]
+}
+
+fn batches() -> Vec<BytesMut> {
+    let mut writer = Writer::default();
+    writer.announce(&"log-a".into());
+    let rows = rows();
+    let (early, late) = rows.split_at(4);
+    [early, late]
+        .iter()
+        .map(|part| {
+            part.iter().for_each(|row| writer.push(row));
+            writer.finish()
+        })
+        .collect()
+}
+
+fn messages() -> BTreeMap<&'static str, Vec<u8>> {
+    let extent = |log: &str, seq, fill| Extent { log: log.into(), seq, digest: Digest([fill; 32]) };
+    let mut out = BTreeMap::new();
+    let mut put = |name, extension: Extension<'_>| {
+        let mut bytes = BytesMut::new();
+        extension.encode(&mut bytes);
+        out.insert(name, bytes.to_vec());
+    };
+    put("vector-empty", Extension::Vector { first: true, last: true, extents: vec![] });
+    put(
+        "vector-first",
+        Extension::Vector { first: true, last: false, extents: vec![extent("log-a", 3, 1), extent("log-b", 300, 2)] },
+    );
+    put("vector-last", Extension::Vector { first: false, last: true, extents: vec![extent("log-c", 1, 3)] });
+    let batches = batches();
+    put("batch-1", Extension::Batch(&batches[0]));
+    put("batch-2", Extension::Batch(&batches[1]));
+    put("credit", Extension::Credit { bytes: 262_144, updates: vec![("log-b".into(), 9)] });
+    put("probe", Extension::Probe { log: "log-a".into(), seq: 150 });
+    put("proof", Extension::Proof { extent: extent("log-a", 150, 4), key: Key([5; 32]) });
+    put("fork", Extension::Fork { log: "log-a".into(), seq: 151, key: Key([6; 32]) });
+    put("alive", Extension::Alive);
+    let metadata = capability().encode();
+    let mut bytes = BytesMut::new();
+    let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
+    Message::Handshake(handshake).encode(&mut bytes);
+    out.insert("handshake", bytes.to_vec());
+    out
+}
+
+#[test]
+fn every_message_has_the_bytes_it_always_had() {
+    let path = format!("{}/tests/data/wire/extension.json", env!("CARGO_MANIFEST_DIR"));
+    let ours: BTreeMap<&str, String> = messages().into_iter().map(|(name, bytes)| (name, hex(&bytes))).collect();
+    if std::env::var("WRITE_GOLDEN").is_ok() {
+        std::fs::write(&path, serde_json::to_string_pretty(&ours).unwrap() + "\n").unwrap();
+    }
+    let golden: BTreeMap<String, String> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!(ours.len(), golden.len());
+    for (name, bytes) in ours {
+        assert_eq!(Some(&bytes), golden.get(name), "{name}");
+    }
+}
+
+#[test]
+fn every_message_reads_back() {
+    for (name, bytes) in messages() {
+        let mut input = BytesMut::from(&bytes[..]);
+        let frame = frame::split(&mut input, usize::MAX).unwrap().unwrap();
+        match Message::decode(&frame).unwrap() {
+            Message::Handshake(handshake) => {
+                assert_eq!(Capability::decode(handshake.metadata.unwrap()).unwrap(), Some(capability()));
+            }
+            Message::Extension(kind, body) => {
+                let mut again = BytesMut::new();
+                Extension::decode(kind, body).unwrap().encode(&mut again);
+                assert_eq!(again, bytes, "{name}");
+            }
+            other => panic!("{name} reads as {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn batches_bring_the_same_nodes_without_their_keys() {
+    let mut reader = Reader::default();
+    reader.announce("log-a".into()).unwrap();
+    let mut nodes = Vec::new();
+    for body in batches() {
+        let frame = body.freeze();
+        nodes.extend(reader.read(&frame, &frame).unwrap());
+    }
+    let rows = rows();
+    assert_eq!(nodes.len(), rows.len());
+    for (node, row) in nodes.iter().zip(&rows) {
+        assert_eq!((&node.log, node.seq), (&row.log, row.seq));
+        assert_eq!((&node.links, &node.value), (&row.node.links, &row.node.value));
+        assert_eq!(node.signed, row.node.signed);
+        assert_eq!(key_of(&node.links, &node.value), row.node.key);
+    }
+}
+
+#[test]
+fn a_chain_of_events_costs_two_bytes_each_beside_its_values() {
+    let mut writer = Writer::default();
+    let mut last: Vec<Key> = Vec::new();
+    let mut values = 0;
+    for seq in 1..=100 {
+        let row = row(seq, "log-a", seq, &last, "twenty bytes of text", None);
+        values += row.node.value.len();
+        last = vec![row.node.key];
+        writer.push(&row);
+    }
+    assert!(writer.finish().len() <= values + 2 * 100 + 10);
+}
+
+#[test]
+fn a_cut_or_changed_batch_is_refused_or_reads_as_other_nodes_but_never_panics() {
+    let batch = batches()[0].clone().freeze();
+    for len in 0..batch.len() {
+        let mut reader = Reader::default();
+        reader.announce("log-a".into()).unwrap();
+        let cut = batch.slice(..len);
+        let _ = reader.read(&cut, &cut);
+    }
+    for at in 0..batch.len() {
+        for bit in 0..8 {
+            let mut reader = Reader::default();
+            reader.announce("log-a".into()).unwrap();
+            let mut changed = batch.to_vec();
+            changed[at] ^= 1 << bit;
+            let changed = Bytes::from(changed);
+            let _ = reader.read(&changed, &changed);
+        }
+    }
+}
