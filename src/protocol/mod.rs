@@ -12,6 +12,8 @@ pub mod extension;
 mod feeder;
 mod fork;
 pub mod frame;
+#[cfg(test)]
+mod hostile;
 mod incoming;
 mod intake;
 pub mod message;

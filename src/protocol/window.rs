@@ -29,3 +29,24 @@ impl Window {
         self.sent.get(key).is_some_and(|(sent_log, sent_seq)| **sent_log == *log && *sent_seq == seq)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hour_of_live_events_leaves_no_growth() {
+        let mut window = Window::default();
+        let log: LogId = "log".into();
+        let key = |seq: u64| crate::node::key_of(&[], &seq.to_le_bytes());
+        for seq in 1..=200_000 {
+            window.push(key(seq), log.clone(), seq);
+            // Also what is sent a second time, after a second want.
+            window.push(key(seq), log.clone(), seq);
+        }
+        assert!(window.sent.len() <= CAPACITY && window.order.len() <= CAPACITY);
+        assert!(window.contains(&key(200_000), "log", 200_000));
+        assert!(!window.contains(&key(1), "log", 1));
+        assert!(!window.contains(&key(200_000), "other", 200_000));
+    }
+}

@@ -1,0 +1,416 @@
+//! Sessions with peers that misbehave, scripted frame by frame.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::batch::Writer;
+use super::extension::{Capability, Extension, Extent, WINDOW};
+use super::message::{Handshake, LogSeq, Message, Mode, WireNode};
+use super::session::{HANDSHAKE_MS, MAX_LOGS};
+use super::v1::{GIVE_UP_PULL_MS, PATIENCE_MS, PATIENCE_WITH_DIALLER_MS};
+use super::v2::{ALIVE_MS, SILENT_MS};
+use super::*;
+use crate::error::Error;
+use crate::event::harm_to_v1;
+use crate::node::{key_of, Digest, Key, LogId, Node};
+use crate::store::{LogHead, Position, Row};
+
+/// A log that a test writes by hand.
+#[derive(Default)]
+struct Paper(BTreeMap<String, u64>);
+
+impl LocalLog for Paper {
+    fn log_id(&self) -> LogId {
+        "own".into()
+    }
+    fn head(&self, log: &str) -> Option<LogHead> {
+        self.0.get(log).map(|seq| LogHead { log: log.into(), seq: *seq, digest: Digest([1; 32]) })
+    }
+    fn logs(&self) -> Vec<LogHead> {
+        self.0.keys().filter_map(|log| self.head(log)).collect()
+    }
+    fn end(&self) -> Position {
+        Position::of(self.0.values().sum())
+    }
+}
+
+struct Scene {
+    session: Session,
+    log: Paper,
+    now: u64,
+    out: Vec<OutEvent>,
+}
+
+impl Scene {
+    fn new(config: Config) -> Self {
+        let mut scene = Scene { session: Session::new(config), log: Paper::default(), now: 0, out: Vec::new() };
+        scene.feed(InEvent::Opened);
+        scene
+    }
+
+    /// With a 1.x peer that has shaken hands.
+    fn v1(dialled: bool) -> Self {
+        let mut scene = Self::new(Config::new(dialled, harm_to_v1));
+        scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
+        assert_eq!(scene.session.peer(), PeerKind::V1);
+        scene
+    }
+
+    /// With a 2.x peer that has shaken hands.
+    fn v2(max_frame: u64) -> Self {
+        let mut scene = Self::new(Config::new(true, harm_to_v1));
+        let capability = Capability { version: 1, flags: 0, max_frame, window: WINDOW, log: "theirs".into() };
+        let metadata = capability.encode();
+        let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
+        scene.hear(&Message::Handshake(handshake));
+        assert_eq!(scene.session.peer(), PeerKind::V2);
+        scene
+    }
+
+    fn feed(&mut self, event: InEvent) {
+        self.session.handle(event, self.now, &self.log);
+        while let Some(out) = self.session.poll() {
+            self.out.push(out);
+        }
+    }
+
+    fn hear_bytes(&mut self, mut bytes: BytesMut) {
+        while let Some(frame) = frame::split(&mut bytes, usize::MAX).unwrap() {
+            self.feed(InEvent::Frame(frame));
+        }
+    }
+
+    fn hear(&mut self, message: &Message<'_>) {
+        let mut bytes = BytesMut::new();
+        message.encode(&mut bytes);
+        self.hear_bytes(bytes);
+    }
+
+    fn hear_extension(&mut self, extension: &Extension<'_>) {
+        let mut bytes = BytesMut::new();
+        extension.encode(&mut bytes);
+        self.hear_bytes(bytes);
+    }
+
+    fn tick_at(&mut self, now: u64) {
+        self.now = now;
+        self.feed(InEvent::Tick);
+    }
+
+    fn closed(&self) -> Option<&CloseReason> {
+        self.out.iter().find_map(|out| match out {
+            OutEvent::Close(reason) => Some(reason),
+            _ => None,
+        })
+    }
+
+    fn accused(&self) -> bool {
+        matches!(self.closed(), Some(CloseReason::Peer(_)))
+    }
+
+    fn adds(&self) -> usize {
+        self.out.iter().filter(|out| matches!(out, OutEvent::Add(_))).count()
+    }
+}
+
+fn node(log: &str, seq: u64, key: Option<Key>) -> WireNode<'_> {
+    WireNode { change: seq, key, log, seq, identity: None, signature: None, value: b"value", links: Default::default() }
+}
+
+fn row(log: &str, seq: u64, value: Vec<u8>) -> Row {
+    let value = Bytes::from(value);
+    let key = key_of(&[], &value);
+    let node = Node { key, change: seq, log: log.into(), seq, links: Default::default(), value, signed: None };
+    Row { at: Position::of(seq), log: log.into(), seq, node }
+}
+
+#[test]
+fn a_peer_that_connects_and_says_nothing_is_given_up() {
+    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    assert_eq!(scene.session.wake_at(), Some(HANDSHAKE_MS));
+    scene.tick_at(HANDSHAKE_MS - 1);
+    assert!(scene.closed().is_none());
+    scene.tick_at(HANDSHAKE_MS);
+    assert!(matches!(scene.closed(), Some(CloseReason::Silent)));
+}
+
+#[test]
+fn a_1x_peer_that_never_says_sent_wants_is_given_up_sooner_if_we_dialled() {
+    for (dialled, patience) in [(true, PATIENCE_MS), (false, PATIENCE_WITH_DIALLER_MS)] {
+        let mut scene = Scene::v1(dialled);
+        scene.hear(&Message::SentHeads);
+        scene.tick_at(patience - 1);
+        assert!(scene.closed().is_none());
+        scene.tick_at(patience);
+        assert!(matches!(scene.closed(), Some(CloseReason::HalfOpen)));
+    }
+}
+
+#[test]
+fn a_level_1x_peer_may_be_silent_for_ever() {
+    let mut scene = Scene::v1(true);
+    scene.hear(&Message::SentHeads);
+    scene.hear(&Message::SentWants);
+    assert_eq!(scene.session.stage(), Stage::Live);
+    scene.tick_at(u64::MAX / 2);
+    assert!(scene.closed().is_none());
+}
+
+#[test]
+fn what_a_1x_peer_announced_and_never_sends_does_not_hold_our_sent_wants_back_for_ever() {
+    let mut scene = Scene::v1(true);
+    scene.hear(&Message::Have(LogSeq { log: "promised", seq: 3 }));
+    scene.hear(&Message::SentHeads);
+    let said = |scene: &Scene| scene.out.iter().any(|out| matches!(out, OutEvent::Send(bytes) if bytes[..] == [1, 5]));
+    assert!(!said(&scene));
+    scene.tick_at(GIVE_UP_PULL_MS);
+    assert!(said(&scene));
+    scene.hear(&Message::SentWants);
+    assert!(scene.closed().is_none());
+    scene.tick_at(GIVE_UP_PULL_MS + PATIENCE_MS);
+    assert!(matches!(scene.closed(), Some(CloseReason::HalfOpen)), "the promise is still open");
+}
+
+#[test]
+fn a_flood_of_log_names_ends_the_session() {
+    let mut scene = Scene::v1(true);
+    for number in 0..=MAX_LOGS {
+        scene.hear(&Message::Have(LogSeq { log: &number.to_string(), seq: 0 }));
+    }
+    assert!(scene.accused());
+    assert_eq!(scene.session.stage(), Stage::Closed);
+}
+
+#[test]
+fn log_names_that_cannot_be_stored_end_the_session() {
+    let long = "x".repeat(257);
+    for log in ["", "a!b", &long] {
+        let mut scene = Scene::v1(true);
+        scene.hear(&Message::Have(LogSeq { log, seq: 1 }));
+        assert!(scene.accused(), "{log:?}");
+    }
+}
+
+#[test]
+fn a_flood_of_nodes_stops_the_reading_while_the_log_is_busy() {
+    let mut scene = Scene::v1(true);
+    scene.hear(&Message::Node(node("flood", 1, None)));
+    scene.feed(InEvent::Idle);
+    assert_eq!(scene.adds(), 1);
+    let mut seq = 1;
+    while scene.session.wants_frames() {
+        seq += 1;
+        scene.hear(&Message::Node(node("flood", seq, None)));
+        assert!(seq < 10_000, "it must stop some time");
+    }
+    assert_eq!(scene.adds(), 1, "one group at a time");
+    scene.feed(InEvent::Added(Ok(vec![Outcome::Added])));
+    assert_eq!(scene.adds(), 2);
+    assert!(scene.session.wants_frames());
+}
+
+#[test]
+fn a_flood_of_wants_stops_the_reading_while_the_store_is_busy() {
+    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    scene.log.0.insert("own".into(), 9);
+    scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
+    let mut wants = 0;
+    while scene.session.wants_frames() {
+        scene.hear(&Message::Want(LogSeq { log: "own", seq: 0 }));
+        wants += 1;
+        assert!(wants < 10_000, "it must stop some time");
+    }
+    assert_eq!(scene.out.iter().filter(|out| matches!(out, OutEvent::Ask(_))).count(), 1);
+}
+
+#[test]
+fn a_flood_of_probes_stops_the_reading_while_the_store_is_busy() {
+    let mut scene = Scene::v2(1 << 20);
+    let mut probes = 0;
+    while scene.session.wants_frames() {
+        scene.hear_extension(&Extension::Probe { log: "own".into(), seq: 1 });
+        probes += 1;
+        assert!(probes < 10_000, "it must stop some time");
+    }
+    assert_eq!(scene.out.iter().filter(|out| matches!(out, OutEvent::Ask(_))).count(), 1);
+}
+
+#[test]
+fn a_node_with_a_wrong_key_ends_the_session() {
+    let mut scene = Scene::v1(true);
+    let claimed = Key([9; 32]);
+    scene.hear(&Message::Node(node("log", 1, Some(claimed))));
+    scene.feed(InEvent::Idle);
+    let actual = key_of(&[], b"value");
+    scene.feed(InEvent::Added(Ok(vec![Outcome::Refused(Error::ChecksumMismatch { claimed, actual })])));
+    assert!(scene.accused());
+}
+
+#[test]
+fn a_second_handshake_changes_nothing() {
+    let mut scene = Scene::v1(true);
+    let before = scene.out.len();
+    let metadata = Capability::ours(&Config::new(true, harm_to_v1), "x".into()).encode();
+    let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
+    scene.hear(&Message::Handshake(handshake));
+    assert_eq!((scene.session.peer(), scene.out.len()), (PeerKind::V1, before));
+}
+
+#[test]
+fn a_broken_capability_record_ends_the_session_and_a_foreign_one_is_ignored() {
+    for (metadata, accused) in [(&b"hyper2\xff"[..], true), (b"hyper2", true), (b"m", false), (b"", false)] {
+        let mut scene = Scene::new(Config::new(true, harm_to_v1));
+        let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(metadata), live: Some(true) };
+        scene.hear(&Message::Handshake(handshake));
+        assert_eq!(scene.accused(), accused, "{metadata:?}");
+        assert_eq!(scene.session.peer() == PeerKind::V1, !accused);
+    }
+}
+
+#[test]
+fn an_emitter_of_standard_protobuf_refuses_a_1x_peer_and_says_why() {
+    let mut config = Config::new(true, harm_to_v1);
+    config.standard = true;
+    let mut scene = Scene::new(config);
+    scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
+    let reported = scene.out.iter().any(|out| matches!(out, OutEvent::Report(Error::Incompatible(_))));
+    assert!(reported && matches!(scene.closed(), Some(CloseReason::Incompatible(_))));
+}
+
+#[test]
+fn a_2x_peer_that_sends_beyond_its_window_is_cut_off() {
+    let mut scene = Scene::v2(1 << 20);
+    let mut writer = Writer::default();
+    let mut sent = 0;
+    for seq in 1.. {
+        writer.push(&row("theirs", seq, vec![7; 60_000]));
+        let body = writer.finish();
+        sent += body.len() as u64;
+        scene.hear_extension(&Extension::Batch(&body));
+        scene.feed(InEvent::Idle);
+        if scene.closed().is_some() {
+            break;
+        }
+        assert!(sent < 2 * WINDOW, "it is never cut off");
+    }
+    assert!(scene.accused() && sent > WINDOW);
+}
+
+#[test]
+fn a_2x_peer_gets_credit_once_the_log_has_stored_what_it_sent() {
+    let mut scene = Scene::v2(1 << 20);
+    let mut writer = Writer::default();
+    for seq in 1..=8 {
+        writer.push(&row("theirs", seq, vec![7; 40_000]));
+    }
+    let body = writer.finish();
+    scene.hear_extension(&Extension::Batch(&body));
+    scene.feed(InEvent::Idle);
+    let credit = |scene: &Scene| {
+        scene.out.iter().find_map(|out| match out {
+            OutEvent::Send(bytes) if bytes.get(1) == Some(&8) => Some(bytes.clone()),
+            _ => None,
+        })
+    };
+    assert!(credit(&scene).is_none());
+    scene.log.0.insert("theirs".into(), 8);
+    scene.feed(InEvent::Added(Ok(vec![Outcome::Added; 8])));
+    assert!(credit(&scene).is_some());
+}
+
+#[test]
+fn without_credit_nothing_is_sent_and_nothing_is_read() {
+    let mut scene = Scene::v2(1 << 20);
+    scene.log.0.insert("own".into(), 100);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    let reads = |scene: &Scene| scene.out.iter().filter(|out| matches!(out, OutEvent::Read { .. })).count();
+    let sent = |scene: &Scene| -> usize {
+        scene.out.iter().map(|out| if let OutEvent::Send(bytes) = out { bytes.len() } else { 0 }).sum()
+    };
+    assert_eq!(reads(&scene), 1);
+    for group in 0..20_u64 {
+        let rows = (group * 5 + 1..=group * 5 + 5).map(|seq| row("own", seq, vec![7; 50_000])).collect();
+        let before = reads(&scene);
+        scene.feed(InEvent::Rows(Ok(rows)));
+        if reads(&scene) == before {
+            break;
+        }
+    }
+    let limit = usize::try_from(WINDOW).unwrap() + 200_000;
+    assert!(sent(&scene) > limit / 2 && sent(&scene) < limit, "{}", sent(&scene));
+    let (before, reads_before) = (sent(&scene), reads(&scene));
+    scene.hear_extension(&Extension::Credit { bytes: 1 << 20, updates: vec![] });
+    assert!(sent(&scene) > before || reads(&scene) > reads_before, "credit sets it going again");
+}
+
+#[test]
+fn an_event_too_large_for_a_2x_peer_is_named_and_ends_the_session() {
+    let mut scene = Scene::v2(100_000);
+    scene.log.0.insert("own".into(), 1);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    scene.feed(InEvent::Rows(Ok(vec![row("own", 1, vec![7; 200_000])])));
+    let named =
+        scene.out.iter().any(|out| matches!(out, OutEvent::Report(Error::TooLarge { name, .. }) if name == "own/1"));
+    assert!(named && matches!(scene.closed(), Some(CloseReason::Incompatible(_))));
+}
+
+#[test]
+fn a_2x_peer_gone_silent_is_noticed_and_one_that_is_alive_is_not_cut_off() {
+    let mut scene = Scene::v2(1 << 20);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    let alive = |scene: &Scene| {
+        scene.out.iter().filter(|out| matches!(out, OutEvent::Send(bytes) if bytes[..] == [1, 12])).count()
+    };
+    scene.tick_at(ALIVE_MS);
+    assert_eq!(alive(&scene), 1);
+    scene.hear_extension(&Extension::Alive);
+    scene.tick_at(SILENT_MS);
+    assert!(scene.closed().is_none());
+    scene.tick_at(ALIVE_MS + SILENT_MS);
+    assert!(matches!(scene.closed(), Some(CloseReason::Silent)));
+}
+
+#[test]
+fn a_vector_that_promises_everything_costs_a_few_vectors_and_then_the_link() {
+    let mut scene = Scene::v2(1 << 20);
+    let extents = vec![Extent { log: "vast".into(), seq: u64::MAX, digest: Digest([3; 32]) }];
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    for second in 0..200 {
+        scene.now = second * 1_000;
+        scene.hear_extension(&Extension::Alive);
+        scene.feed(InEvent::Tick);
+    }
+    assert!(matches!(scene.closed(), Some(CloseReason::HalfOpen)));
+}
+
+#[test]
+fn a_fork_that_is_none_is_not_believed() {
+    let mut scene = Scene::v2(1 << 20);
+    scene.log.0.insert("own".into(), 5);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    let key = Key([4; 32]);
+    scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key });
+    let queries = scene.out.iter().rev().find_map(|out| match out {
+        OutEvent::Ask(queries) => Some(queries.len()),
+        _ => None,
+    });
+    let entry = || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key }));
+    scene.feed(InEvent::Answered(Ok((0..queries.unwrap()).map(|_| entry()).collect())));
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. } | OutEvent::Report(_))));
+}
+
+#[test]
+fn nothing_comes_out_of_a_closed_session() {
+    let mut scene = Scene::v1(true);
+    scene.hear(&Message::Have(LogSeq { log: "", seq: 1 }));
+    let before = scene.out.len();
+    scene.hear(&Message::Have(LogSeq { log: "x", seq: 1 }));
+    scene.feed(InEvent::Forked(Ok(Arc::from("new"))));
+    scene.tick_at(1_000_000);
+    assert_eq!((scene.out.len(), scene.session.wake_at()), (before, None));
+}
