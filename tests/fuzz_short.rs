@@ -89,6 +89,25 @@ fn frames() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// The golden frames of the extension, each alone and all together, for a session past a 2.x handshake.
+fn extensions() -> Vec<Vec<u8>> {
+    let golden: std::collections::BTreeMap<String, String> =
+        serde_json::from_str(include_str!("data/wire/extension.json")).unwrap();
+    let mut seeds: Vec<Vec<u8>> = golden
+        .values()
+        .map(|hex| (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect())
+        .collect();
+    seeds.push(seeds.concat());
+    seeds.iter_mut().for_each(|seed| seed.insert(0, 8));
+    seeds
+}
+
+#[test]
+fn a_2x_peer_may_say_anything() {
+    run("frame", &extensions(), 20_000, bodies::frame);
+    run("session", &extensions(), 10_000, bodies::session);
+}
+
 #[test]
 fn the_seeds_mean_what_they_should() {
     use hyperemitter::protocol::{frame, message::Message};
