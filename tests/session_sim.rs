@@ -202,3 +202,33 @@ fn a_1x_peer_never_outgrows_its_snapshot_by_our_doing() {
     assert_eq!(grown(true), 0);
     assert!(grown(false) > 0);
 }
+
+/// Events of 100 kB: more than a window, a group or a send buffer holds.
+fn heavy(kinds: [Kind; 2], seed: u64) -> Setup {
+    let mut setup = Setup::quiet(seed, kinds.to_vec(), vec![(0, 1)]);
+    for number in 0..60 {
+        for peer in 0..2 {
+            let mut value = b"\x0a\x01e\x12\xa0\x8d\x06".to_vec();
+            value.resize(value.len() + 100_000, peer as u8);
+            value.extend_from_slice(&[0x1a, 1, number]);
+            setup.emits.push((u64::from(number % 2) * 500, peer, value));
+        }
+    }
+    setup.emits.sort_by_key(|emit| emit.0);
+    setup
+}
+
+#[test]
+fn large_events_pass_and_a_peer_that_does_not_read_costs_no_memory() {
+    for kinds in [[Kind::New, Kind::New], [Kind::Old, Kind::New], [Kind::New, Kind::Old]] {
+        let mut setup = heavy(kinds, 1);
+        // It reads nothing for longer than anybody's patience, while the other side has 6 MB for it.
+        setup.faults.push((20, Fault::Stall(0, 5_000)));
+        setup.faults.push((20, Fault::Stall(1, 5_000)));
+        let stats = run(setup).unwrap();
+        assert_eq!(stats.nodes, 120);
+        if kinds == [Kind::New, Kind::New] {
+            assert!(stats.most_queued < 2 * 1024 * 1024, "the window bounds what is under way: {}", stats.most_queued);
+        }
+    }
+}

@@ -1,6 +1,16 @@
 //! Golden bytes of the extension (docs/design/wire.md). `WRITE_GOLDEN=1` writes them anew: a change of the wire, which
 //! edits that document too.
 
+// Helpers of tests, not of the product.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value
+)]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

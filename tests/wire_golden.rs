@@ -2,7 +2,14 @@
 //! must end with what that side ended with.
 
 // Helpers of tests, not of the product.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    clippy::needless_pass_by_value
+)]
 
 mod sim;
 

@@ -47,7 +47,7 @@ impl Replay {
         let mut replay = Replay { logs: BTreeMap::new(), values: HashMap::new(), wires: BTreeMap::new() };
         for (link, dialler, listener) in script.links {
             let sessions = recording["links"][link].as_array().unwrap();
-            let sessions: Vec<Vec<Seen>> = sessions.iter().map(|session| read_session(session)).collect();
+            let sessions: Vec<Vec<Seen>> = sessions.iter().map(read_session).collect();
             for seen in sessions.iter().flatten() {
                 if let Message::Node(node) = Message::decode(&unframe(&seen.bytes)).unwrap() {
                     replay.values.insert((node.log.into(), node.seq), Bytes::copy_from_slice(node.value));
