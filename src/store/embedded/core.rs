@@ -42,6 +42,8 @@ pub(super) struct View {
     pub(super) waiting: VecDeque<Arc<Chunk>>,
     /// The growing chunk.
     pub(super) active: Chunk,
+    /// A chunk ended within the group at hand, so no checkpoint covers it yet.
+    uncovered: bool,
 }
 
 impl View {
@@ -55,6 +57,7 @@ impl View {
             firsts: checkpoint.firsts,
             waiting: VecDeque::new(),
             active,
+            uncovered: false,
         }
     }
 
@@ -125,6 +128,7 @@ impl Core {
     pub(super) fn add(&self, view: &mut View, added: &Added, place: Place, bytes: u64) {
         if view.active.rows.len() >= MAX_ROWS {
             self.seal(view, None);
+            view.uncovered = true;
         }
         view.active.push(added, place, bytes);
     }
@@ -132,7 +136,9 @@ impl Core {
     /// Ends a group: the chunk at hand is complete if it has enough rows.
     pub(super) fn end_group(&self, view: &mut View, place: Place, mark: Mark) {
         view.end = place;
-        if view.active.rows.len() >= self.chunk_rows || view.active.bytes >= CHUNK_BYTES {
+        let full = view.active.rows.len() >= self.chunk_rows || view.active.bytes >= CHUNK_BYTES;
+        if full || view.uncovered {
+            view.uncovered = false;
             let state = view.state.encode();
             self.seal(view, Some(Covered { place, mark, state }));
         }

@@ -56,19 +56,20 @@ proptest::proptest! {
     }
 }
 
-/// What a million events lean on: rows that are only in the index are found as those in memory are.
-#[test]
-fn forty_thousand_rows_are_found_again_from_the_index() {
+/// Rows that opening may have to read again.
+const MAX_TAIL: usize = 48 << 10;
+
+/// Writes `groups` commits of `rows` nodes each, and finds them again through the index.
+fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
     let folder = TempDir::new().unwrap();
-    let options = EmbeddedOptions { chunk_rows: 1000, segment_size: 1 << 20, ..EmbeddedOptions::default() };
-    let open = || EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap();
+    let open = || EmbeddedStore::open(folder.path(), options, &mut |_, _| {}).unwrap();
     let store = open();
     let (mut keys, mut digest, mut digests) = (Vec::<Key>::new(), Digest::default(), Vec::new());
     let log: LogId = Arc::from("a");
-    for group in 0..40_u64 {
+    for group in 0..groups {
         let mut commit = Commit::default();
-        for row in 0..1000 {
-            let change = group * 1000 + row + 1;
+        for row in 0..rows {
+            let change = group * rows + row + 1;
             let value = Bytes::copy_from_slice(&change.to_le_bytes());
             let links: crate::node::Links = keys.last().copied().into_iter().collect();
             let key = crate::node::key_of(&links, &value);
@@ -76,27 +77,20 @@ fn forty_thousand_rows_are_found_again_from_the_index() {
             keys.push(key);
             digests.push(digest);
             let node = Node { key, change, log: log.clone(), seq: change, links, value, signed: None };
-            let (at, body) = (Position::of(change), crate::store::Body::Node(node));
-            let log = log.clone();
-            commit.rows.push(crate::store::NewRow {
-                at,
-                log,
-                seq: change,
-                key,
-                digest,
-                log_links: Default::default(),
-                body,
-            });
+            let (at, body, log) = (Position::of(change), crate::store::Body::Node(node), log.clone());
+            let row = crate::store::NewRow { at, log, seq: change, key, digest, log_links: Default::default(), body };
+            commit.rows.push(row);
         }
         store.commit(&commit).unwrap();
     }
     drop(store);
     let store = open();
     assert_eq!(store.opening(), &Opening::default());
-    for (index, located) in store.locate(&keys).unwrap().into_iter().enumerate().step_by(37) {
+    for (index, located) in store.locate(&keys).unwrap().into_iter().enumerate() {
         assert_eq!(located.map(|located| located.change), Some(index as u64 + 1));
     }
-    for index in (0..keys.len()).step_by(997) {
+    let last = keys.len() - 1;
+    for index in (0..keys.len()).step_by(997).chain([65_534, 65_535, 65_536, 65_537].map(|at: usize| at.min(last))) {
         let seq = index as u64 + 1;
         let node = store.node(&keys[index]).unwrap().unwrap();
         assert_eq!(crate::node::key_of(&node.links, &node.value), keys[index]);
@@ -106,4 +100,18 @@ fn forty_thousand_rows_are_found_again_from_the_index() {
         assert_eq!(rows[0].node, node);
     }
     store.check(&mut |_, _| {}).unwrap();
+    assert!(store.core.view.read().active.rows.len() < MAX_TAIL, "opening reads no more than one chunk again");
+}
+
+/// What a million events lean on: rows that are only in the index are found as those in memory are.
+#[test]
+fn forty_thousand_rows_are_found_again_from_the_index() {
+    let options = EmbeddedOptions { chunk_rows: 1000, segment_size: 1 << 20, ..EmbeddedOptions::default() };
+    found_again(40, 1000, &options);
+}
+
+/// A chunk cannot hold more than 65,536 rows, so it ends within the group: without a checkpoint.
+#[test]
+fn one_commit_may_fill_more_than_a_chunk() {
+    found_again(2, 70_000, &EmbeddedOptions::default());
 }
