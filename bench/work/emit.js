@@ -17,7 +17,8 @@ let mark = null
 let checksum = 0
 
 function more () {
-  while (!stop && emitted - Math.min(acked, heard) < window) {
+  if (stop) return
+  while (emitted - Math.min(acked, heard) < window) {
     emitted++
     emitter.emit('userAdded', message, (err, node) => {
       if (err) throw err
