@@ -130,6 +130,15 @@ fn a_false_key_is_refused() {
 }
 
 #[test]
+fn a_log_id_that_1x_could_not_store_is_refused() {
+    let (log, _) = in_memory();
+    for id in ["", "a!b", &"x".repeat(1000)] {
+        assert_eq!(add(&log, vec![node(id, 1, &[], "x").0]), ["ERR_HYPER_PROTOCOL"], "{id}");
+    }
+    assert_eq!(log.end(), Position::START);
+}
+
+#[test]
 fn a_fork_is_named_with_both_keys() {
     let (log, _) = in_memory();
     let (ours, our_key) = node("peer", 1, &[], "ours");

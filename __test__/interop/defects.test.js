@@ -26,7 +26,7 @@ test('1.3.0 echoes everything: nothing is stored or heard twice, and memory stay
     memory.push(await ours.call('rss'))
   }
   const { peers: [peer] } = await ours.call('stats')
-  assert.ok(peer.known > 0, 'the echo came')
+  assert.ok(peer.nodesIn > LIVE / 2, `the echo came: ${JSON.stringify(peer)}`)
   // The test itself keeps 60 bytes a name; an echo kept would be 300 and more.
   const perEvent = (memory[5] - memory[2]) / (3 * block)
   assert.ok(LIVE < 100000 || perEvent < 150, `${perEvent} bytes stay per live event`)
@@ -70,16 +70,14 @@ for (const dialler of ['old', 'new']) {
   })
 }
 
-test('1.3.0 does not relay duplicates: a chain over deduplicated histories converges', LIMIT, async (t) => {
+test('1.3.0 does not relay duplicates: between two of them we do, and the chain converges', LIMIT, async (t) => {
   const past = { tag: 'past', count: 30 }
-  const [first, middle] = await Promise.all(['first', 'middle'].map((name) => start(t, name, { which: 'old', store: 'memdb', past })))
-  const ours = await start(t, 'new', { which: 'new', store: 'memdb', past })
+  const [first, last] = await Promise.all(['first', 'last'].map((name) => start(t, name, { which: 'old', store: 'memdb', past })))
+  const middle = await start(t, 'middle', { which: 'new', store: 'memdb', past })
   await middle.listen()
-  await ours.connect(middle)
-  await first.connect(middle)
-  await Promise.all([first, middle, ours].map((peer) => peer.emit(1, 40)))
-  const all = ['first', 'middle', 'new'].flatMap((tag) => range(tag, 40))
-  await converge([first, middle, ours], [...range('past', 30), ...all])
+  await Promise.all([first, last].map((peer) => peer.connect(middle)))
+  await Promise.all([first, middle, last].map((peer) => peer.emit(1, 40)))
+  await converge([first, middle, last], [...range('past', 30), ...['first', 'middle', 'last'].flatMap((tag) => range(tag, 40))])
 })
 
 test('a 1.3.0 peer that stops reading costs us nothing and gets everything once it goes on', LIMIT, async (t) => {

@@ -17,6 +17,9 @@ use crate::store::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, St
 /// 4 MiB on the wire, half of the default limit of an event.
 pub const MAX_LINKS: usize = 65_536;
 
+/// Bytes of a log id at the most. 1.x's are 25; ids are kept in memory and repeated in keys.
+pub const MAX_LOG_ID: usize = 256;
+
 /// What the planner asks of the store.
 pub trait Lookup {
     /// Where a node is.
@@ -132,6 +135,11 @@ impl Planner {
                 "a node with {} links, the limit is {MAX_LINKS}",
                 node.links.len()
             ))));
+        }
+        // `!` separates the parts of 1.x's keys; a log id with one could not be told from another log's entries.
+        if node.log.is_empty() || node.log.len() > MAX_LOG_ID || node.log.contains('!') {
+            let id: String = node.log.chars().take(64).collect();
+            return Ok(Verdict::Refuse(Error::Protocol(format!("{id:?} is no log id"))));
         }
         let last = self.seq(&node.log);
         // 1.x skips its check when a node comes without seq, and gives it the next one.
