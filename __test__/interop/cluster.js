@@ -8,8 +8,12 @@ const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
 
-/** Longest a cluster may take to converge: several of a 1.x peer's half-dead links, each healed after seconds of idleness. */
+/**
+ * Longest a cluster may take to converge, in ms: several of a 1.x peer's half-dead links, each healed after seconds of idleness,
+ * and what 1.x needs per event on a busy machine.
+ */
 const PATIENCE = 90 * 1000
+const PER_EVENT = 20
 
 class Peer {
   constructor (name, options, t) {
@@ -96,7 +100,7 @@ exports.converge = async function converge (peers, expected) {
   const late = Symbol('late')
   for (const peer of peers) {
     let timer
-    const patience = new Promise((resolve) => { timer = setTimeout(resolve, PATIENCE, late) })
+    const patience = new Promise((resolve) => { timer = setTimeout(resolve, PATIENCE + count * PER_EVENT, late) })
     const result = await Promise.race([peer.call('has', { count }), patience])
     clearTimeout(timer)
     if (result === late) {
