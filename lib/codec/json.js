@@ -15,12 +15,12 @@ const DURATION = 'google.protobuf.Duration'
 /** @param {boolean} raw64 fixed 64-bit fields are eight bytes, as in 1.x */
 function jsonHelpers (raw64) {
   return function (message, type) {
+    /** JSON.stringify(messages.Name) comes here too, with a key: it shows the message object, as in 1.x. */
+    function toJSON (object) {
+      return typeof object === 'object' && object !== null ? toJson(type, object) : { ...message }
+    }
     Object.defineProperties(message, {
-      toJSON: { value: function toJSON (object) {
-        // JSON.stringify(messages.Name) comes here too, with a key: it shows the message object, as in 1.x.
-        if (typeof object !== 'object' || object === null) return { type: message.type, message: true, name: message.name, buffer: true }
-        return toJson(type, object)
-      } },
+      toJSON: { value: toJSON },
       fromJSON: { value: (json) => fromJson(type, json, type.name) }
     })
   }

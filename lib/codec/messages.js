@@ -170,7 +170,24 @@ function pair (type, engine, encode, decode, twin) {
     return end
   }
 
-  return { encoding: engine.encoding, encode, decode, write, read: reader, twin }
+  /**
+   * 1.x cuts a truncated field at the end of its Buffer. Here other messages follow: whatever leaves `[start, end)`, or
+   * fails, is read again from a Buffer of its own.
+   */
+  function read (buffer, start, end) {
+    if (engine.writers) {
+      cursor.reached = 0
+      try {
+        const object = reader(buffer, start, end)
+        if (cursor.position <= end && cursor.reached <= end) return object
+      } catch (err) {
+        // The second reading throws it, if it is one.
+      }
+    }
+    return reader(Buffer.from(buffer.subarray(start, end)), 0, end - start)
+  }
+
+  return { encoding: engine.encoding, encode, decode, write, read, twin }
 }
 
 /**

@@ -95,9 +95,10 @@ function legacyDefault (field) {
   }
 }
 
+/** A default that names no value yields the first one. */
 function legacyEnumDefault (values, text) {
-  const chosen = text && values[text] ? values[text] : values[Object.keys(values)[0]]
-  return parseInt(chosen || 0, 10)
+  const chosen = Object.hasOwn(values, text) ? text : Object.keys(values)[0]
+  return parseInt(values[chosen] || 0, 10)
 }
 
 /** The string that `text` is a JSON literal of, or nothing. */

@@ -80,8 +80,11 @@ impl Builder<'_> {
             return *index;
         }
         let index = self.enums.len();
-        let standard: Vec<(String, i32)> =
-            descriptor.values().map(|value| (value.name().to_owned(), value.number())).collect();
+        let standard: Vec<(String, i32)> = {
+            // As declared; `values()` sorts by number.
+            let declared = &descriptor.enum_descriptor_proto().value;
+            declared.iter().map(|value| (value.name().to_owned(), value.number())).collect()
+        };
         let plan = match self.path(descriptor.full_name()).and_then(|path| self.facts.enums.get(path)) {
             Some(facts) => EnumPlan {
                 name: facts.name.clone(),

@@ -85,6 +85,13 @@ pub(crate) fn lower(source: &str, file: &File<'_>, naming: Naming, imports_found
         enums: HashMap::new(),
         facts: Facts::default(),
         has_imports: imports_found.contains(&true),
+        missing: file
+            .imports
+            .iter()
+            .zip(imports_found)
+            .filter(|(_, found)| !**found)
+            .map(|(import, _)| import.file)
+            .collect(),
         package: file.package.filter(|package| package.split('.').all(is_identifier)),
     };
     let top = lowering.declare(&file.scope, "", "", &mut HashSet::new());
@@ -104,6 +111,8 @@ struct Lowering<'f, 'a> {
     enums: HashMap<String, usize>,
     facts: Facts,
     has_imports: bool,
+    /// Imports that were dropped.
+    missing: Vec<&'a str>,
     package: Option<&'a str>,
 }
 
@@ -470,7 +479,9 @@ impl<'f, 'a> Lowering<'f, 'a> {
         if self.has_imports && name.strip_prefix('.').unwrap_or(name).split('.').all(is_identifier) {
             return Ok(Meaning::Imported);
         }
-        Err(Refusal::new(at, format!("Could not resolve {name}")))
+        let missing: Vec<String> = self.missing.iter().map(|file| format!("import {file:?} not found")).collect();
+        let hint = if missing.is_empty() { String::new() } else { format!(" ({})", missing.join(", ")) };
+        Err(Refusal::new(at, format!("Could not resolve {name}{hint}")))
     }
 
     /// `name` with the package, or its last parts, in front.

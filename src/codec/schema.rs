@@ -247,6 +247,16 @@ mod tests {
     }
 
     #[test]
+    fn enum_values_keep_the_order_they_are_declared_in() {
+        for label in ["", "optional "] {
+            let plan = accepted(&format!("enum E {{ A = 160; B = 1; C = 5; }} message M {{ {label}E e = 1; }}")).plan;
+            let standard: Vec<(&str, i32)> =
+                plan.enums[0].standard.iter().map(|(name, number)| (name.as_str(), *number)).collect();
+            assert_eq!(standard, [("A", 160), ("B", 1), ("C", 5)]);
+        }
+    }
+
+    #[test]
     fn keys_follow_1x_enums_messages_map_entries() {
         let plan = accepted("message M { map<string, int32> a = 1; map<string, int32> b = 2; message N { map<int32, M> c = 1; } } enum E { A = 0; }");
         assert_eq!(keys(&plan), ["E", "M", "Map_string_int32"]);

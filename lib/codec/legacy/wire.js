@@ -11,7 +11,8 @@
 
 const { Fault } = require('../faults')
 
-const cursor = { position: 0 }
+/** `reached` is the end of the longest varint whose field ends before it: int64 counts ten bytes, whatever it read. */
+const cursor = { position: 0, reached: 0 }
 
 const TWO_31 = 2 ** 31
 const TWO_32 = 2 ** 32
@@ -137,6 +138,7 @@ function writeInt64 (value, buffer, position) {
 function readInt64 (buffer, position) {
   const value = readVarint(buffer, position)
   if (!(value >= TWO_63)) return value
+  if (cursor.position > cursor.reached) cursor.reached = cursor.position
   let limit = 9
   while (buffer[position + limit - 1] === 0xff) limit--
   limit = limit || 9
