@@ -2,6 +2,3 @@ import HyperEmitter from './index.js'
 
 export default HyperEmitter
 export { HyperEmitter }
-
-/** What `messages` of an emitter with this schema would be. */
-export declare const compile: typeof HyperEmitter.compile

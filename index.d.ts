@@ -56,6 +56,12 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   rawListeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
   /** Names that have listeners. */
   eventNames (): Array<HyperEmitter.Name<E>>
+  /** Stop delivering to listeners after the current event; nothing is lost. */
+  pause (): this
+  /** Go on delivering. */
+  resume (): this
+  /** Whether `pause` is in force. */
+  isPaused (): boolean
 
   /** Encode and decode the events called `name` with `codec`. */
   registerCodec<K extends HyperEmitter.Name<E>> (name: K, codec: HyperEmitter.Codec<HyperEmitter.Input<E, K>, HyperEmitter.Output<E, K>>): this
@@ -222,10 +228,12 @@ declare namespace HyperEmitter {
   /** An event as `read` gives it. */
   type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPlace & {
     name: K
-    /** Decoded; absent where no codec knows the event or its bytes do not decode. */
+    /** Decoded; absent where no codec knows the event, or its bytes do not decode, or `raw` was asked for. */
     payload?: Output<E, K>
     /** The payload's bytes where there is no `payload`. */
     raw?: Buffer
+    /** Why the bytes do not decode. */
+    error?: Error
   } : never
 
   interface EntryPlace {
@@ -245,12 +253,16 @@ declare namespace HyperEmitter {
     until?: number
     /** Go on with what is stored later, until the loop is left or the emitter closes. */
     live?: boolean
-    /** Only events with these names. */
-    names?: readonly K[]
+    /** Only events with this name, or these. */
+    names?: K | Iterable<K>
     /** Newest first. */
     reverse?: boolean
     /** At most so many events. */
     limit?: number
+    /** Do not decode: every event comes with `raw`. */
+    raw?: boolean
+    /** Ends the reading with its reason. */
+    signal?: AbortSignal
   }
 
   interface StreamOptions {
@@ -317,8 +329,10 @@ declare namespace HyperEmitter {
     peerError: [error: HyperError | NodeJS.ErrnoException]
     /** A link dialled from here failed or ended. */
     connectionError: [error: HyperError | NodeJS.ErrnoException, link: unknown]
-    /** The store cannot be opened, an event does not decode, a log is forked. Throws when nobody listens, as any `error`. */
-    error: [error: HyperError]
+    /** The store cannot be opened, or the schema's stream cannot be read. Throws when nobody listens, as any `error`. */
+    error: [error: Error]
+    /** Something that no call of yours caused: a payload that does not decode, a forked log, a peer that broke the protocol. */
+    warning: [error: Error & { code?: string }]
   }
 
   type Status = EventEmitter<StatusEvents>

@@ -110,8 +110,10 @@ expectError(typed.stream({ from: 'start' }))
 
 // Status and errors.
 typed.status.on('ready', () => {})
-typed.status.once('error', (error) => {
-  expectType<HyperEmitter.HyperError>(error)
+typed.status.once('error', (error) => { expectType<Error>(error) })
+typed.emit('userRemoved', { id: 1 }, (error) => {
+  if (error === null) return
+  expectType<HyperEmitter.ErrorCode>(error.code)
   switch (error.code) {
     case 'ERR_HYPER_CLOSED': break
     // @ts-expect-error no such code
