@@ -2,3 +2,6 @@ import HyperEmitter from './index.js'
 
 export default HyperEmitter
 export { HyperEmitter }
+
+/** What `messages` of an emitter with this schema would be. */
+export declare const compile: typeof HyperEmitter.compile

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { AddressInfo } from 'node:net'
-import { Duplex, Readable } from 'node:stream'
+import { Duplex, Readable, Writable } from 'node:stream'
 
 /** A persistent, replicated EventEmitter. `E` maps event names to payload types; without it every name and payload is accepted. */
 interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> {
@@ -12,10 +12,10 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   readonly status: HyperEmitter.Status
   /** This emitter's id, once `getId` or `listen` has read or made it. Not the id of its log. */
   readonly id?: string
-  /** From `ready` on: the live stream of stored nodes, one per change. The same object as `changeStream`. */
-  changes?: Readable
+  /** From `ready` on: what brings events to listeners; destroying it ends that for good. The same object as `changeStream`. */
+  changes?: Writable
   /** From `ready` on: the same object as `changes`. */
-  changeStream?: Readable
+  changeStream?: Writable
   /** Links by `host:port` (outbound) or counter (inbound). `destroy` simulates a failure: an outbound link is dialled again. */
   readonly _peers: { readonly [key: string]: { destroy (): void } }
   /** Read access to the log in the terms of the hyperlog module. */
@@ -48,8 +48,8 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   off<K extends HyperEmitter.Name<E>> (name: K, listener: HyperEmitter.Listener<E, K>): this
   /** Remove all listeners, of one name or of all. */
   removeAllListeners (name?: HyperEmitter.Name<E>): this
-  /** How many listeners `name` has. */
-  listenerCount (name: HyperEmitter.Name<E>): number
+  /** How many listeners `name` has, or how often `listener` is among them. */
+  listenerCount<K extends HyperEmitter.Name<E>> (name: K, listener?: HyperEmitter.Listener<E, K>): number
   /** The listeners of `name`. */
   listeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
   /** The listeners of `name`, with the wrappers of those added by `once`. */
@@ -92,7 +92,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
   /** Nodes that nothing links to yet. */
-  heads (): Promise<HyperEmitter.Node[]>
+  heads (): Promise<HyperEmitter.Head[]>
   /** The change stored under `name` by the other form, or undefined. */
   position (name: string): Promise<number | undefined>
   /** Store a change under `name`, durably: how far a reader has come. */
@@ -225,6 +225,14 @@ declare namespace HyperEmitter {
     signature: Buffer | null
   }
 
+  /** Where a node is that nothing links to. */
+  interface Head {
+    change: number
+    key: string
+    log: string
+    seq: number
+  }
+
   /** An event as `read` gives it. */
   type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPlace & {
     name: K
@@ -287,7 +295,7 @@ declare namespace HyperEmitter {
     change: number
     /** The local log. */
     log: string
-    logs: Array<{ log: string, seq: number }>
+    logs: Array<{ log: string, seq: number, digest: string }>
     /** How many nodes nothing links to. */
     heads: number
     /** Bytes on the medium: of the log, and of what makes it searchable. */
@@ -298,26 +306,37 @@ declare namespace HyperEmitter {
   }
 
   interface Peer {
+    /** As in `_peers`. */
     key: string
     direction: 'in' | 'out'
     /** What it speaks, once known. */
     protocol: '1.x' | '2.x' | null
-    state: string
-    /** Stored changes it is not known to have. */
-    behind: number
-    /** Rows it has announced that are missing here. */
-    missing: number
+    state: 'connecting' | 'waiting' | 'handshake' | 'sync' | 'live'
+    bytesIn: number
+    bytesOut: number
+    framesIn: number
+    writes: number
+    nodesIn: number
+    nodesOut: number
+    /** What became of nodes that came in: new here, known already, or waiting for others. */
+    added: number
+    known: number
+    parked: number
   }
 
   /** The log in the terms of the hyperlog module. */
   interface Hyperlog {
-    /** The id of the local log. */
+    /** The id of the local log; null until the store is open. */
     readonly id: string | null
     /** The last change. */
     readonly changes: number
+    ready (callback: (error?: HyperError | null) => void): void
+    ready (): Promise<void>
     heads (callback: (error: HyperError | null, heads: Node[]) => void): void
+    heads (): Promise<Node[]>
     get (key: string, callback: (error: HyperError | null, node: Node) => void): void
-    createReadStream (options?: { since?: number, until?: number, live?: boolean, limit?: number }): Readable
+    get (key: string): Promise<Node>
+    createReadStream (options?: { since?: number, until?: number, live?: boolean, reverse?: boolean, limit?: number }): Readable
   }
 
   interface StatusEvents {
@@ -345,6 +364,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_CONFLICT'
     | 'ERR_HYPER_CONNECT'
     | 'ERR_HYPER_DAMAGED'
+    | 'ERR_HYPER_DECODE'
     | 'ERR_HYPER_FORK'
     | 'ERR_HYPER_HARMFUL'
     | 'ERR_HYPER_INCOMPATIBLE'
@@ -353,7 +373,9 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_LISTEN'
     | 'ERR_HYPER_LOCKED'
     | 'ERR_HYPER_NOT_A_STORE'
+    | 'ERR_HYPER_NOT_FOUND'
     | 'ERR_HYPER_NO_BINARY'
+    | 'ERR_HYPER_PEERS'
     | 'ERR_HYPER_PROTOCOL'
     | 'ERR_HYPER_RESERVED_NAME'
     | 'ERR_HYPER_SCHEMA'

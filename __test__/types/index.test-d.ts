@@ -97,7 +97,7 @@ async function read () {
   expectType<HyperEmitter.Node | undefined>(await typed.get('00'))
   const { sizes, peers } = await typed.stats()
   expectType<number>(sizes.data)
-  expectType<'1.x' | '2.x' | null>(peers[0].protocol)
+  if (peers[0]) expectType<'1.x' | '2.x' | null>(peers[0].protocol)
   await typed.importFrom('./other', { onProgress: ({ done, total }) => done / total })
   await using held = typed
   expectType<HyperEmitter<Events>>(held)
