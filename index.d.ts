@@ -382,6 +382,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_STORAGE'
     | 'ERR_HYPER_STORE'
     | 'ERR_HYPER_TOO_LARGE'
+    | 'ERR_HYPER_VALUE'
 
   interface HyperError extends Error {
     code: ErrorCode

@@ -40,6 +40,14 @@ test('examples/two-emitters.js', async () => {
   ]))
 })
 
+test('examples/crash.js', async () => {
+  const lines = (await run(path.join(EXAMPLES, 'crash.js'))).trim().split('\n')
+  const [one, two] = lines.splice(-2).map((line) => /^(?:one|two) holds 6 events, digest (\w{16})$/.exec(line)[1])
+  assert.equal(one, two)
+  const heard = (name) => lines.filter((line) => line.startsWith(`${name} heard`)).length
+  assert.equal(heard('one'), 6)
+})
+
 test('examples/typescript.ts compiles strictly and runs', async (t) => {
   const compiled = path.join(EXAMPLES, 'typescript.js')
   t.after(() => fs.rmSync(compiled, { force: true }))
@@ -50,7 +58,7 @@ test('examples/typescript.ts compiles strictly and runs', async (t) => {
 })
 
 test('no example is forgotten', () => {
-  const known = [...Object.keys(PRINTS), 'two-emitters.js', 'typescript.ts']
+  const known = [...Object.keys(PRINTS), 'two-emitters.js', 'crash.js', 'typescript.ts']
   const found = fs.readdirSync(EXAMPLES).filter((file) => /\.[jt]s$/.test(file) && file !== 'typescript.js')
   assert.deepEqual(found.sort(), known.sort())
 })
