@@ -1,7 +1,7 @@
 'use strict'
 
 const native = require('./native')
-const { fast, beginBatch } = require('./codec')
+const { fast } = require('./codec')
 const Acks = require('./acks')
 const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
@@ -126,7 +126,6 @@ class Parts {
     if (decoder === undefined) return bytes.subarray(start, end)
     const pair = fast(decoder)
     if (pair === null) return decoder.decode(bytes.subarray(start, end))
-    beginBatch(bytes, end)
     return pair.read(bytes, start, end)
   }
 

@@ -2,6 +2,7 @@
 
 const native = require('./native')
 const placeOf = require('./place')
+const { beginBatch } = require('./codec')
 const { badArgument } = require('./errors')
 const { quiet } = require('./promised')
 const { Cursor } = require('./cursor')
@@ -53,6 +54,7 @@ async function * iterate (parts, { since, until, live, names, reverse, limit, ra
       const rows = await nextRows(cursor, parts, signal)
       signal?.throwIfAborted()
       if (rows === undefined) return
+      beginBatch(rows.bytes, rows.bytes.length)
       while (rows.advance()) {
         if (reverse ? rows.change <= since : until !== undefined && rows.change > until) return
         if (names !== undefined && !names.has(rows.name)) continue

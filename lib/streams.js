@@ -2,6 +2,7 @@
 
 const { Duplex } = require('node:stream')
 
+const { beginBatch } = require('./codec')
 const { badArgument, coded } = require('./errors')
 const { Cursor } = require('./cursor')
 
@@ -122,6 +123,7 @@ class EventStream extends Duplex {
         return
       }
       this.#rows = rows
+      beginBatch(rows.bytes, rows.bytes.length)
       this.#pass()
     })
   }

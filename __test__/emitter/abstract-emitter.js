@@ -6,7 +6,8 @@
  *
  * @callback Open makes a store that is empty, and gone after the test
  * @param {import('node:test').TestContext} t
- * @returns {Promise<{ db: *, again?: () => * }>} `db` for the constructor; `again` what to pass to open the same store anew
+ * @returns {Promise<{ db: *, again?: () => *, keep?: () => void }>} `db` for the constructor; `again` what to pass to open
+ *   the same store anew; `keep` is called before the first emitter closes, if there will be a second
  */
 
 const assert = require('node:assert/strict')
@@ -791,6 +792,7 @@ function suite (name, open) {
       const id = await first.getId()
       await first.position('mine', 4)
       const digest = await first.digest()
+      store.keep?.()
       await first.close()
       const second = new HyperEmitter(store.again(), SCHEMA)
       t.after(() => second.close())
@@ -813,6 +815,7 @@ function suite (name, open) {
       for (let num = 0; num < 2000; num++) source.emit('T', { num })
       await settled(source)
       const digest = await source.digest()
+      store.keep?.()
       await source.close()
       const copy = new HyperEmitter(null, SCHEMA)
       t.after(() => copy.close())

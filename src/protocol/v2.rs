@@ -88,6 +88,8 @@ pub(crate) struct V2 {
     logs: HashMap<LogId, PeerLog>,
     vector: Vec<Extent>,
     vector_seen: bool,
+    /// Ours has been sent.
+    announced: bool,
     writer: Writer,
     reader: Reader,
     pending: VecDeque<Row>,
@@ -121,6 +123,7 @@ impl V2 {
             logs: HashMap::new(),
             vector: Vec::new(),
             vector_seen: false,
+            announced: false,
             writer: Writer::default(),
             reader: Reader::default(),
             pending: VecDeque::new(),
@@ -139,7 +142,11 @@ impl V2 {
             heard_at: common.now,
             sent_at: common.now,
         };
-        v2.announce(common, view);
+        // The dialler waits for the listener's vector. Its own then travels with its first rows, so that these reach the
+        // listener before any row of the listener's reaches the dialler: an order that 1.x has, and its examples print.
+        if !common.config.dialled {
+            v2.announce(common, view);
+        }
         v2
     }
 
@@ -161,6 +168,7 @@ impl V2 {
 
     /// Sends our vector. Indices of logs start anew with it.
     fn announce(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        self.announced = true;
         self.writer.reset_table();
         let mut heads = view.logs();
         heads.sort_by(|a, b| a.log.cmp(&b.log));
@@ -274,6 +282,9 @@ impl V2 {
             self.vector.push(extent);
         }
         if last {
+            if !self.announced {
+                self.announce(common, view);
+            }
             self.compare(common, view);
         }
         Ok(())

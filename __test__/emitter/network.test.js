@@ -1,0 +1,306 @@
+'use strict'
+
+/** Links as JavaScript sees them: `_peers`, callbacks, `status`, and the records of known peers and of our own address. */
+
+const assert = require('node:assert/strict')
+const net = require('node:net')
+const os = require('node:os')
+const path = require('node:path')
+const { createRequire } = require('node:module')
+const { describe, test } = require('node:test')
+
+const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
+const { HyperEmitter, SCHEMA, hear, settled, turns, until } = require('./helpers')
+
+const HOST = '127.0.0.1'
+
+function make (t, db, opts) {
+  const emitter = new HyperEmitter(db, SCHEMA, opts)
+  t.after(() => emitter.close())
+  return emitter
+}
+
+/** A memdb that outlives its emitters, with these records. */
+function keeping (records = {}) {
+  const db = memdb()
+  db.close = (callback) => callback()
+  return new Promise((resolve, reject) => {
+    const puts = Object.entries(records).map(([key, value]) => ({ type: 'put', key, value }))
+    db.batch(puts, (error) => error ? reject(error) : resolve(db))
+  })
+}
+
+function record (db, key) {
+  return new Promise((resolve) => db.get(key, (error, value) => resolve(error ? undefined : value)))
+}
+
+/** A port of this machine where nobody listens. */
+async function freePort () {
+  const server = net.createServer().listen(0, HOST)
+  await new Promise((resolve) => server.on('listening', resolve))
+  const { port } = server.address()
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+/** `a` listens, `b` is connected to it. */
+async function pair (t, opts) {
+  const a = make(t, undefined)
+  const b = make(t, undefined, opts)
+  const { port } = await a.listen(0, HOST)
+  await b.connect(port, HOST)
+  return { a, b, port, key: `${HOST}:${port}` }
+}
+
+describe('connect', () => {
+  test('calls back with undefined once the peer is recorded', async (t) => {
+    const db = await keeping()
+    const a = make(t)
+    const b = make(t, db)
+    let connected = 0
+    a.status.on('peerConnected', (...args) => { connected++; assert.deepEqual(args, []) })
+    const { port } = await a.listen(0, HOST)
+    const args = await new Promise((resolve) => {
+      assert.equal(b.connect(String(port), HOST, (...args) => resolve(args)), undefined)
+      assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
+    })
+    assert.deepEqual(args, [undefined])
+    assert.deepEqual(JSON.parse(await record(db, '!!PEERS!!')), [{ address: HOST, port: String(port) }])
+    await until(() => connected === 1)
+    assert.deepEqual(Object.keys(a._peers), ['0'])
+    assert.equal(typeof a._peers[0].destroy, 'function')
+  })
+
+  test('a key in use calls back at once, without arguments, and opens nothing (1.x opened a socket)', async (t) => {
+    const { a, b, port } = await pair(t)
+    let args
+    b.connect(port, HOST, (...all) => { args = all })
+    assert.deepEqual(args, [])
+    b.connect(String(port), HOST, (...all) => { args = all })
+    await b.append('T', { num: 1 })
+    assert.deepEqual(Object.keys(a._peers), ['0'])
+  })
+
+  test('localhost is the host when there is none, and another key than 127.0.0.1', async (t) => {
+    const { a, b, port } = await pair(t)
+    await new Promise((resolve) => b.connect(port, resolve))
+    assert.deepEqual(Object.keys(b._peers).sort(), [`${HOST}:${port}`, `localhost:${port}`])
+    await until(() => Object.keys(a._peers).length === 2)
+    const heard = []
+    b.on('T', (message) => heard.push(message.num))
+    await a.append('T', { num: 1 })
+    await until(() => heard.length > 0)
+    assert.deepEqual(heard, [1])
+  })
+
+  test('ten attempts in a row, then the error', async (t) => {
+    const emitter = make(t, undefined, { reconnectTimeout: 3 })
+    const port = await freePort()
+    const errors = []
+    emitter.status.on('connectionError', (error, peer) => errors.push([error.code, error.message, peer.key]))
+    const args = await new Promise((resolve) => emitter.connect(port, HOST, (...all) => resolve(all)))
+    assert.equal(args.length, 1)
+    assert.equal(args[0].code, 'ECONNREFUSED')
+    assert.deepEqual(errors, Array(10).fill(['ECONNREFUSED', `connect ECONNREFUSED ${HOST}:${port}`, `${HOST}:${port}`]))
+    assert.deepEqual(emitter._peers, {})
+  })
+
+  test('a listener that comes late is found', async (t) => {
+    const port = await freePort()
+    const a = make(t)
+    const b = make(t, undefined, { reconnectTimeout: 20 })
+    b.status.once('connectionError', () => a.listen(port, HOST))
+    await b.connect(port, HOST)
+    const heard = hear(b, 'T', 1)
+    a.emit('T', { num: 3 })
+    assert.equal((await heard)[0].num, 3)
+  })
+
+  test('destroying a peer fakes a failure: it is dialled again', async (t) => {
+    const { a, b, key } = await pair(t, { reconnectTimeout: 5 })
+    const errors = []
+    b.status.on('connectionError', (error, peer) => errors.push([error.message, peer.key]))
+    b._peers[key].destroy()
+    await until(() => errors.length === 1)
+    assert.deepEqual(errors, [['premature close', key]])
+    const heard = hear(b, 'T', 1)
+    a.emit('T', { num: 4 })
+    assert.equal((await heard)[0].num, 4)
+    assert.deepEqual(Object.keys(b._peers), [key])
+    await until(() => Object.keys(a._peers).length === 1)
+    assert.deepEqual(Object.keys(a._peers), ['1'])
+  })
+
+  test('to itself works', async (t) => {
+    const emitter = make(t)
+    const { port } = await emitter.listen(0, HOST)
+    await emitter.connect(port, HOST)
+    const heard = []
+    emitter.on('T', (message) => heard.push(message.num))
+    emitter.emit('T', { num: 1 })
+    await settled(emitter)
+    assert.deepEqual(heard, [1])
+  })
+
+  test('IPv6 peers are recorded so that they can be dialled', async (t) => {
+    const db = await keeping()
+    const a = make(t)
+    const b = make(t, db)
+    const { port, family } = await a.listen(0, '::1')
+    assert.equal(family, 'IPv6')
+    await b.connect(port, '::1')
+    assert.deepEqual(Object.keys(b._peers), [`::1:${port}`])
+    assert.deepEqual(JSON.parse(await record(db, '!!PEERS!!')), [{ address: '::1', port: String(port) }])
+  })
+
+  test('an unresolvable host is ENOTFOUND', async (t) => {
+    const emitter = make(t, undefined, { reconnectTimeout: 1 })
+    const errors = []
+    emitter.status.on('connectionError', (error) => errors.push(error.code))
+    await assert.rejects(emitter.connect(1234, 'no-such-host.invalid'))
+    assert.equal(errors.length, 10)
+    assert.ok(errors.every((code) => code === 'ENOTFOUND' || code === 'EAI_AGAIN'), errors[0])
+  })
+})
+
+describe('known peers', () => {
+  test('are dialled at the next start', async (t) => {
+    const a = make(t)
+    const { port } = await a.listen(0, HOST)
+    const b = make(t, await keeping({ '!!PEERS!!': JSON.stringify([{ address: HOST, port: String(port) }]) }))
+    const heard = hear(b, 'T', 1)
+    a.emit('T', { num: 1 })
+    await heard
+    assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
+  })
+
+  test('that 1.x wrote and dies of are passed over', async (t) => {
+    const a = make(t)
+    const { port } = await a.listen(0, HOST)
+    const poisoned = [
+      { address: '0' }, { address: '', port: '' }, { address: 'function () {}', port: '9999' }, { address: 'undefined', port: '9999' },
+      { address: HOST, port: '99999' }, { address: HOST, port: 'x' }, null, 5, { port: '1' }, { address: HOST, port: String(port) }
+    ]
+    const b = make(t, await keeping({ '!!PEERS!!': JSON.stringify(poisoned) }))
+    b.status.on('connectionError', assert.fail)
+    await until(() => Object.keys(a._peers).length === 1)
+    assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
+  })
+
+  test('inbound links are never recorded', async (t) => {
+    const db = await keeping()
+    const a = make(t)
+    const b = make(t, db)
+    const c = make(t)
+    const { port } = await a.listen(0, HOST)
+    const inbound = await b.listen(0, HOST)
+    await c.connect(inbound.port, HOST)
+    await until(() => Object.keys(b._peers).length === 1)
+    await b.connect(port, HOST)
+    assert.deepEqual(JSON.parse(await record(db, '!!PEERS!!')), [{ address: HOST, port: String(port) }])
+  })
+
+  test('a record that is not JSON is a warning', async (t) => {
+    const b = make(t, await keeping({ '!!PEERS!!': 'not json' }))
+    const error = await new Promise((resolve) => b.status.on('warning', resolve))
+    assert.equal(error.code, 'ERR_HYPER_PEERS')
+    await b.append('T', { num: 1 })
+  })
+
+  test('a record that cannot be read is an error on status', async (t) => {
+    const db = await keeping()
+    const { get } = db
+    db.get = function (key, ...rest) {
+      if (key === '!!PEERS!!') return setImmediate(rest.pop(), new Error('boom'))
+      return get.call(this, key, ...rest)
+    }
+    const b = make(t, db)
+    const error = await new Promise((resolve) => b.status.on('error', resolve))
+    assert.match(error.message, /boom/)
+  })
+})
+
+describe('listen', () => {
+  test('announces where, once per change of address, host text or id', async (t) => {
+    const db = await keeping()
+    const port = await freePort()
+    async function run (host, id) {
+      if (id !== undefined) await new Promise((resolve) => db.put('!!STOREID!!', id, resolve))
+      const emitter = new HyperEmitter(db, SCHEMA)
+      const heard = []
+      emitter.on('EventPeer', (peer) => heard.push(peer))
+      const address = await emitter.listen(port, host)
+      assert.deepEqual(address, { address: HOST, family: 'IPv4', port })
+      await settled(emitter)
+      await emitter.close()
+      return heard.map((peer) => [peer.id === emitter.id, peer.addresses])
+    }
+    assert.deepEqual(await run(HOST), [[true, [{ ip: HOST, port }]]])
+    assert.deepEqual(await run(HOST), [])
+    assert.deepEqual(await run('localhost'), [[true, [{ ip: 'localhost', port }]]])
+    assert.deepEqual(await run('localhost', 'another'), [[true, [{ ip: 'localhost', port }]]])
+    assert.deepEqual(JSON.parse(await record(db, '!!MYEVENTPEER!!')), { id: 'another', addresses: [{ ip: 'localhost', port }] })
+  })
+
+  test('without a host announces the addresses others can reach, and nothing if there are none', async (t) => {
+    const { networkInterfaces } = os
+    t.after(() => { os.networkInterfaces = networkInterfaces })
+    for (const [interfaces, expected] of [
+      [{ lo: [{ address: HOST, internal: true }] }, []],
+      [{ lo: [{ address: HOST, internal: true }], eth: [{ address: '10.1.2.3', internal: false }, { address: 'fe80::1', internal: false }] }, [['10.1.2.3', 'fe80::1']]]
+    ]) {
+      os.networkInterfaces = () => interfaces
+      const emitter = make(t)
+      const heard = []
+      emitter.on('EventPeer', (peer) => heard.push(peer.addresses.map((each) => each.ip)))
+      const { port } = await emitter.listen(0)
+      assert.ok(port > 0)
+      await settled(emitter)
+      assert.deepEqual(heard, expected)
+    }
+  })
+
+  test('an announced peer is not dialled', async (t) => {
+    const a = make(t)
+    const { port } = await a.listen(0, HOST)
+    const b = make(t)
+    await b.append('EventPeer', { id: 'somebody', addresses: [{ ip: HOST, port }] })
+    await settled(b)
+    assert.deepEqual([b._peers, a._peers], [{}, {}])
+  })
+})
+
+describe('close', () => {
+  test('ends links, tells of those dialled, answers pending connects, destroys what it finds in _peers, latest first', async (t) => {
+    const { a, b, key } = await pair(t)
+    const unreachable = await freePort()
+    const errors = []
+    b.status.on('connectionError', (error, peer) => errors.push([error.message, peer.key]))
+    const pending = new Promise((resolve) => b.connect(unreachable, HOST, resolve))
+    await until(() => errors.length === 1)
+    errors.length = 0
+    const destroyed = []
+    for (const name of ['x:1', 'y:1']) b._peers[name] = { destroy: () => destroyed.push(name) }
+    await b.close()
+    assert.equal((await pending).code, 'ERR_HYPER_CLOSED')
+    await turns(2)
+    assert.deepEqual(destroyed, ['y:1', 'x:1'])
+    assert.deepEqual(errors, [['premature close', key]])
+    await until(() => Object.keys(a._peers).length === 0)
+  })
+
+  test('while connecting, no link comes up later', async (t) => {
+    const server = net.createServer(() => assert.fail('dialled after close')).listen(0, HOST)
+    await new Promise((resolve) => server.on('listening', resolve))
+    const { port } = server.address()
+    await new Promise((resolve) => server.close(resolve))
+    const emitter = make(t, undefined, { reconnectTimeout: 5 })
+    emitter.connect(port, HOST)
+    await new Promise((resolve) => emitter.status.once('connectionError', resolve))
+    await emitter.close()
+    server.listen(port, HOST)
+    t.after(() => server.close())
+    // Ten pauses of a link that was still alive.
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  })
+})
