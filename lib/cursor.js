@@ -31,6 +31,16 @@ class Growth {
     return false
   }
 
+  /** The emitter closes: those whose rows are there shall get them at once. */
+  hurry () {
+    const last = this.core.changes()
+    for (const waiter of this.waiting) {
+      if (waiter.after >= last) continue
+      this.waiting.delete(waiter)
+      waiter.callback()
+    }
+  }
+
   ask () {
     if (this.asked || this.waiting.size === 0) return
     this.asked = true
@@ -92,7 +102,7 @@ class Cursor {
       } else {
         this.fetch(callback)
       }
-    })
+    }, { brief: true })
   }
 
   wait (callback) {

@@ -2,7 +2,7 @@
 
 const { beginBatch } = require('./codec')
 const { surface } = require('./errors')
-const { HEAD_BYTES, EVENT_BYTES, MORE_EVENTS, BEHIND } = require('./packed')
+const { HEAD_BYTES, EVENT_BYTES, MORE_EVENTS, MORE_NOTICES } = require('./packed')
 
 /**
  * Hands events to listeners: log order over all names, one window, global back-pressure.
@@ -25,6 +25,7 @@ class Dispatcher {
    * @param {object} parts.core the native half
    * @param {import('./slab')} parts.slab where packs go
    * @param {import('./listeners').Listeners} parts.listeners
+   * @param {() => void} parts.hear hears the notices that wait
    * @param {(name: string, bytes: Buffer, start: number, end: number, mark: number) => *} parts.decode throws if it cannot
    * @param {(error: Error) => void} parts.report hears of events that do not decode
    * @param {() => void} parts.wake called when delivery can go on after having waited
@@ -48,8 +49,6 @@ class Dispatcher {
     this.room = 0
     /** The last group was a lone event that was not answered at once. */
     this.lag = false
-    /** Committed events wait, and listeners for some events exist. */
-    this.behind = false
   }
 
   /** Whether nothing moves until somebody else does something: a listener, `resume()`. */
@@ -109,7 +108,8 @@ class Dispatcher {
       beginBatch(pack.bytes, slab.base + used)
       slab.advance(used)
     }
-    this.behind = (more & BEHIND) !== 0
+    // A link was up before its events came, and whoever asked for it shall know that first.
+    if ((more & MORE_NOTICES) !== 0) this.hear()
     return more
   }
 

@@ -37,7 +37,7 @@ class Identity {
         if (error) return settle(error)
         emitter.id = id
         settle(null, id)
-      })
+      }, { brief: true })
     })
   }
 }

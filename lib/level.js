@@ -61,11 +61,13 @@ function serve (adapter, kind, packed, answer) {
  *
  * @param {{ LevelPort: Function }} native the addon
  * @param {object} db
+ * @param {{ keepOpen?: boolean }} [how] `keepOpen`: the database is only read from, and stays open afterwards
  * @returns {object} a `LevelPort`
  * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no database that can be used
  */
-function levelPort (native, db) {
+function levelPort (native, db, { keepOpen = false } = {}) {
   const adapter = adaptLevel(db)
+  if (keepOpen) adapter.close = (done) => done(null)
   const port = new native.LevelPort((id, kind, packed) => {
     serve(adapter, kind, packed, (message, reply) => port.answer(id, message, reply))
   })

@@ -49,6 +49,7 @@ class Parts {
       emitter,
       core: this.core,
       slab,
+      hear: () => this.loop.hear(),
       listeners: this.listeners,
       decode: (name, bytes, start, end, mark) => this.decode(name, bytes, start, end, mark),
       report: (error, name, change) => this.warn(undecodable(error, name, change)),
@@ -234,8 +235,9 @@ class Parts {
     this.server.end()
     this.emitter.changeStream?.destroy()
     this.ring.flush()
-    this.requests.ask((id) => this.core.close(id), () => this.ended())
-    this.requests.closed = true
+    // Readers get what is there already.
+    this.growth.hurry()
+    this.requests.close(() => this.requests.finish((id) => this.core.close(id), () => this.ended()))
     this.loop.refresh()
   }
 

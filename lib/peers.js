@@ -135,9 +135,11 @@ class Peers {
     if (dial === undefined) return
     this.enter(key)
     const { core, requests } = this.parts
+    // Connected they are, whatever comes meanwhile.
+    const callbacks = dial.callbacks.splice(0)
     requests.ask((id) => core.setFact(id, 'peers', this.record()), (error) => {
-      for (const done of dial.callbacks.splice(0)) done(error ?? undefined)
-    })
+      for (const done of callbacks) done(error ?? undefined)
+    }, { brief: true })
   }
 
   /** 1.x's record of the links that were dialled and are up now; its ports are text. */
@@ -148,7 +150,8 @@ class Peers {
 
   onConnectionError (key, error) {
     const { emitter } = this.parts
-    const peer = emitter._peers[key]
+    // Between two attempts there is none, as in 1.x.
+    const peer = this.enter(key)
     delete emitter._peers[key]
     emitter.status.emit('connectionError', error, peer)
   }

@@ -7,9 +7,10 @@ const { badArgument } = require('./errors')
  *
  * @param {object} native the addon
  * @param {string | object | null | undefined} db
+ * @param {{ keepOpen?: boolean }} [how] `keepOpen`: a database of the caller's is only read from
  * @returns {{ path?: string, port?: object }}
  */
-function placeOf (native, db) {
+function placeOf (native, db, how) {
   if (db === undefined || db === null || db === ':memory:') return {}
   if (typeof db === 'string') {
     if (db === '' || db.includes('\0')) throw badArgument(`the path of a store must name a folder, not ${JSON.stringify(db)}`)
@@ -17,7 +18,7 @@ function placeOf (native, db) {
   }
   // Only those who bring a database need this.
   const { levelPort } = require('./level')
-  return { port: levelPort(native, db) }
+  return { port: levelPort(native, db, how) }
 }
 
 module.exports = placeOf

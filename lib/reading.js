@@ -168,12 +168,12 @@ function verify (parts, opts) {
 function importFrom (parts, source, opts) {
   let place
   try {
-    if (source === undefined || source === null) throw badArgument('importFrom wants a database or the path of a store')
-    place = placeOf(native, source)
+    place = placeOf(native, source, { keepOpen: true })
+    if (place.path === undefined && place.port === undefined) throw badArgument('importFrom wants a database or the path of a store')
   } catch (error) {
     return rejected(error)
   }
-  return asked(parts, (id) => parts.core.askImport(id, place.path, place.port), (answer) => answer.number, { progress: progressOf(opts) })
+  return asked(parts, (id) => parts.core.askImport(id, place.path ?? '', place.port), (answer) => answer.number, { progress: progressOf(opts) })
 }
 
 function position (parts, name, change) {
@@ -187,7 +187,7 @@ function position (parts, name, change) {
   } catch (error) {
     return rejected(error)
   }
-  return asked(parts, (id) => parts.core.setFact(id, fact, String(change)), () => undefined)
+  return asked(parts, (id) => parts.core.setFact(id, fact, String(change)), () => undefined, { brief: true })
 }
 
 function parseText (answer) {

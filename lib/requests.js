@@ -9,28 +9,41 @@ class Requests {
     this.held = held
     this.waiting = new Map()
     this.last = 0
-    /** Those that hold the process. */
+    /** Those that hold the process, and those that closing waits for. */
     this.holding = 0
+    this.brief = 0
     this.closed = false
+    this.whenBrief = undefined
   }
 
   /**
    * @param {(id: number) => void} ask
    * @param {(error: Error | null, answer?: object) => void} callback
-   * @param {{ hold?: boolean, progress?: (notice: object) => void }} how
+   * @param {object} how
+   * @param {boolean} [how.hold] holds the process
+   * @param {boolean} [how.brief] soon answered: the emitter is not closed before that
+   * @param {(notice: object) => void} [how.progress]
    */
-  ask (ask, callback, { hold = true, progress } = {}) {
+  ask (ask, callback, { hold = true, brief = false, progress } = {}) {
     if (this.closed) {
       process.nextTick(callback, closed())
       return
     }
     // Ids wrap after 2^32 questions; those of that time ago are answered.
     const id = this.last = (this.last + 1) >>> 0 || 1
-    this.waiting.set(id, { callback, progress, hold })
+    this.waiting.set(id, { callback, progress, hold, brief })
+    if (brief) this.brief++
     ask(id)
     if (!hold) return
     this.holding++
     this.held()
+  }
+
+  /** The last question, after {@link close}. */
+  finish (ask, callback) {
+    this.closed = false
+    this.ask(ask, callback)
+    this.closed = true
   }
 
   /** An answer has come. */
@@ -39,8 +52,23 @@ class Requests {
     if (request === undefined) return
     this.waiting.delete(notice.id)
     if (request.hold) this.holding--
-    if (notice.code === undefined) request.callback(null, notice)
-    else request.callback(failure(notice))
+    if (request.brief) this.brief--
+    try {
+      if (notice.code === undefined) request.callback(null, notice)
+      else request.callback(failure(notice))
+    } finally {
+      if (this.brief === 0) this.whenBrief?.()
+    }
+  }
+
+  /** Takes no more questions; calls back when the brief ones are answered. */
+  close (callback) {
+    this.closed = true
+    this.whenBrief = () => {
+      this.whenBrief = undefined
+      callback()
+    }
+    if (this.brief === 0) this.whenBrief()
   }
 
   /** Long work goes on. */

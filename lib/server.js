@@ -68,7 +68,7 @@ class Server {
       if (isDeepStrictEqual(parse(answer.text), record)) return done()
       this.parts.emit('EventPeer', record, (error) => {
         if (error) return done(error)
-        requests.ask((ask) => core.setFact(ask, 'myEventPeer', JSON.stringify(record)), done)
+        requests.ask((ask) => core.setFact(ask, 'myEventPeer', JSON.stringify(record)), done, { brief: true })
       })
     })
   }

@@ -184,6 +184,7 @@ describe('known peers', () => {
     const b = make(t, await keeping({ '!!PEERS!!': JSON.stringify(poisoned) }))
     b.status.on('connectionError', assert.fail)
     await until(() => Object.keys(a._peers).length === 1)
+    b.status.removeAllListeners()
     assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
   })
 

@@ -291,10 +291,15 @@ impl Core {
         self.emitter.request(id, Request::Verify);
     }
 
-    /// Copies another store into the log: the embedded one in a folder.
+    /// Copies another store into the log: the Level database behind `port`, or the embedded one in a folder.
     #[napi(catch_unwind)]
-    pub fn ask_import(&self, id: u32, path: String) {
-        self.emitter.request(id, Request::Import(Box::new(move || open_embedded(Path::new(&path), &mut |_, _| {}))));
+    pub fn ask_import(&self, id: u32, path: String, port: Option<&LevelPort>) {
+        let bridge = port.map(LevelPort::bridge);
+        let open = move || match bridge {
+            Some(bridge) => open_level(bridge, &mut |_, _| {}),
+            None => open_embedded(Path::new(&path), &mut |_, _| {}),
+        };
+        self.emitter.request(id, Request::Import(Box::new(open)));
     }
 
     /// Accepts peers on a port of a host, or of all addresses; the answer is the address bound.
@@ -342,19 +347,18 @@ fn needs_room(out: &[u8]) -> bool {
 }
 
 fn source(options: &CoreOptions, bridge: Option<Arc<JsBridge>>) -> Source {
-    if let Some(bridge) = bridge {
-        return Source::Opening(Box::new(move |progress| {
-            let store: Arc<dyn Store> = Arc::new(LevelStore::open(bridge, progress)?);
-            Ok(store)
-        }));
-    }
-    match &options.path {
-        None => Source::Immediate(Arc::new(MemoryStore::new())),
-        Some(path) => {
+    match (bridge, &options.path) {
+        (Some(bridge), _) => Source::Opening(Box::new(move |progress| open_level(bridge, progress))),
+        (None, Some(path)) => {
             let path = PathBuf::from(path);
             Source::Opening(Box::new(move |progress| open_embedded(&path, progress)))
         }
+        (None, None) => Source::Immediate(Arc::new(MemoryStore::new())),
     }
+}
+
+fn open_level(bridge: Arc<JsBridge>, progress: Progress<'_>) -> crate::error::Result<Arc<dyn Store>> {
+    Ok(Arc::new(LevelStore::open(bridge, progress)?))
 }
 
 fn open_embedded(path: &Path, progress: Progress<'_>) -> crate::error::Result<Arc<dyn Store>> {
