@@ -1,7 +1,7 @@
 'use strict'
 
 const native = require('./native')
-const { fast } = require('./codec')
+const { fast, codecFor } = require('./codec')
 const Acks = require('./acks')
 const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
@@ -18,6 +18,9 @@ const { Ring, checkName, PLAIN, NODE } = require('./ring')
 const { badArgument, closed, coded, failure } = require('./errors')
 const { MAX_EVENT_SIZE } = require('./options')
 const { promised, quiet } = require('./promised')
+
+/** Encodings of payloads: 0 is 1.x's, 1 standard protobuf. */
+const LAST_MARK = 1
 
 /** Emits that wait for a schema to be read from a stream. */
 const MAX_EARLY = 64 * 1024
@@ -125,8 +128,12 @@ class Parts {
   decode (name, bytes, start, end, mark) {
     const decoder = this.codec(name)
     if (decoder === undefined) return bytes.subarray(start, end)
-    const pair = fast(decoder)
+    let pair = fast(decoder)
     if (pair === null) return decoder.decode(bytes.subarray(start, end))
+    if (pair.encoding !== mark) {
+      if (mark > LAST_MARK) throw coded('ERR_HYPER_DECODE', `encoding ${mark} is not known to this version`)
+      pair = fast(codecFor(decoder, mark))
+    }
     return pair.read(bytes, start, end)
   }
 

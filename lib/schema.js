@@ -28,8 +28,8 @@ function loadSchema (schema, options) {
   return { codecs: complete(schema) }
 }
 
-function compileText (text, { protobuf, include }) {
-  return codec.compile(typeof text === 'string' ? text : Buffer.from(text).toString(), { protobuf, include, binding: native })
+function compileText (text, options) {
+  return codec.compile(typeof text === 'string' ? text : Buffer.from(text).toString(), { ...options, binding: native })
 }
 
 /** Adds the two codecs that every emitter has, in place of the caller's (1.x). */
