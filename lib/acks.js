@@ -34,6 +34,9 @@ class Acks {
     /** Emits not yet answered, and callbacks that got an error. */
     this.pending = 0
     this.refused = 0
+    /** Emits answered so far, and who waits for some of them. */
+    this.answered = 0
+    this.barriers = []
     this.logs = []
     this.lastKey = ''
     /** Change of the event whose callback runs now; 0 otherwise. */
@@ -56,6 +59,12 @@ class Acks {
     const last = this.waiting.length - 1
     if (typeof this.waiting[last] === 'number') this.waiting[last]++
     else this.waiting.push(1)
+  }
+
+  /** Calls back once every emit made so far has been answered; at once if all have. */
+  settle (callback) {
+    if (this.pending === 0) callback()
+    else this.barriers.push({ at: this.answered + this.pending, callback })
   }
 
   /**
@@ -175,6 +184,7 @@ class Acks {
       }
       this.unpacked = []
       this.next = 0
+      while (this.barriers.length > 0 && this.barriers[0].at <= this.answered) this.barriers.shift().callback()
     } finally {
       this.current = 0
     }
@@ -183,6 +193,7 @@ class Acks {
   /** Takes `count` emits off the queue: that many without a callback, or one that has it. */
   shift (count) {
     this.pending -= count
+    this.answered += count
     const first = this.waiting[this.head]
     if (typeof first === 'number') {
       if (first > count) this.waiting[this.head] = first - count

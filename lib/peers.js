@@ -68,10 +68,16 @@ class Peers {
   }
 
   dial (key, host, port, known, callbacks) {
-    this.dials.set(key, { host, port, callbacks })
+    const dial = { host, port, callbacks }
+    this.dials.set(key, dial)
     this.enter(key)
-    this.parts.core.connect(host, port, known)
-    this.parts.loop.refresh()
+    const { acks, core, loop } = this.parts
+    // What is emitted now is history when the link comes up, and history has an order: the listener hears the dialler's
+    // first, as in 1.x.
+    setImmediate(() => acks.settle(() => {
+      if (this.dials.get(key) === dial) core.connect(host, port, known)
+    }))
+    loop.refresh()
   }
 
   enter (key) {

@@ -33,6 +33,11 @@ pub const SILENT_MS: u64 = 45_000;
 /// The peer has more of a log and does not send it: tell it anew what we have, after this many milliseconds.
 pub const RESYNC_MS: u64 = 5_000;
 
+/// How long a listener that lacks something waits for the dialler's first rows to be stored before it sends its own,
+/// in milliseconds. In 1.x the listener hears the dialler's history first, and its examples print that; a commit is
+/// all that this costs.
+const YIELD_MS: u64 = 100;
+
 /// After this many vectors that changed nothing the link is closed for a new one.
 const MAX_RESYNCS: u32 = 3;
 
@@ -90,6 +95,8 @@ pub(crate) struct V2 {
     vector_seen: bool,
     /// Ours has been sent.
     announced: bool,
+    /// The dialler goes first: until then, or until something of it is stored, we send no rows.
+    yield_until: u64,
     writer: Writer,
     reader: Reader,
     pending: VecDeque<Row>,
@@ -124,6 +131,7 @@ impl V2 {
             vector: Vec::new(),
             vector_seen: false,
             announced: false,
+            yield_until: 0,
             writer: Writer::default(),
             reader: Reader::default(),
             pending: VecDeque::new(),
@@ -142,8 +150,7 @@ impl V2 {
             heard_at: common.now,
             sent_at: common.now,
         };
-        // The dialler waits for the listener's vector. Its own then travels with its first rows, so that these reach the
-        // listener before any row of the listener's reaches the dialler: an order that 1.x has, and its examples print.
+        // The dialler waits for the listener's vector, so that its own travels with its first rows.
         if !common.config.dialled {
             v2.announce(common, view);
         }
@@ -292,7 +299,7 @@ impl V2 {
 
     /// The peer's vector is complete: finds out what each side lacks.
     fn compare(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        self.vector_seen = true;
+        let first = !std::mem::replace(&mut self.vector_seen, true);
         let reported: HashMap<_, _> =
             self.logs.drain().filter_map(|(log, peer_log)| Some((log, peer_log.reported?))).collect();
         self.behind.clear();
@@ -319,6 +326,9 @@ impl V2 {
                 self.asker.ask(query, Purpose::Verify(theirs.clone()));
             }
             self.logs.insert(theirs.log, peer_log);
+        }
+        if first && !common.config.dialled && !self.behind.is_empty() {
+            self.yield_until = common.now + YIELD_MS;
         }
         let mut bisected: Vec<LogId> =
             self.logs.iter().filter(|(_, peer_log)| peer_log.bisect.is_some()).map(|(log, _)| log.clone()).collect();
@@ -506,6 +516,7 @@ impl V2 {
 
     fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
         self.stored += std::mem::take(&mut self.storing);
+        self.yield_until = 0;
         for ((log, seq), outcome) in common.intake.finish().into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Added => {}
@@ -549,9 +560,11 @@ impl V2 {
             return;
         }
         self.grant(common);
-        self.send_pending(common);
-        if self.pending.is_empty() && self.starts == 0 && self.vector_seen && self.credit > 0 {
-            common.read_on();
+        if common.now >= self.yield_until {
+            self.send_pending(common);
+            if self.pending.is_empty() && self.starts == 0 && self.vector_seen && self.credit > 0 {
+                common.read_on();
+            }
         }
         common.ask_on(&mut self.asker);
         self.catch_up_with(common, view);
@@ -672,8 +685,9 @@ impl V2 {
 
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
         let resync = (!self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
-        let due =
-            [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync].into_iter().flatten().min()?;
+        let yielded = (self.yield_until > common.now).then_some(self.yield_until);
+        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded];
+        let due = due.into_iter().flatten().min()?;
         Some(due.max(common.now + 1))
     }
 }
