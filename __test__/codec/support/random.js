@@ -21,7 +21,7 @@ function generator (seed) {
 }
 
 const SCALARS = ['double', 'float', 'int32', 'int64', 'uint32', 'uint64', 'sint32', 'sint64', 'fixed32', 'fixed64', 'sfixed32', 'sfixed64', 'bool', 'string', 'bytes']
-const NAMES = ['id', 'name', 'value', 'class', 'default', 'length', 'constructor', 'toString', 'a-b', '$x', 'größe', 'type', 'message', 'encode', 'hasOwnProperty', 'o', 'v', 'b', 'p', 'end', 'foo_bar', 'fooBar', 'x2028\u2028', "it's"]
+const NAMES = ['id', 'name', 'value', 'class', 'default', 'length', 'constructor', 'toString', 'a-b', '$x', 'größe', 'type', 'message', 'encode', 'hasOwnProperty', 'o', 'v', 'b', 'p', 'end', 'foo_bar', 'fooBar', 'x2028\u2028']
 const TAGS = [1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 100, 2047, 2048, 19500, 262143, 262144, 2 ** 28 - 1]
 
 /**
