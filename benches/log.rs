@@ -28,7 +28,7 @@ fn hashing(c: &mut Criterion) {
     }
     group.throughput(Throughput::Elements(1));
     group.bench_function("digest of one entry", |b| {
-        b.iter(|| black_box(Digest([1; 32])).extend(black_box(&Key([2; 32]))))
+        b.iter(|| black_box(Digest([1; 32])).extend(black_box(&Key([2; 32]))));
     });
     group.finish();
 }

@@ -101,7 +101,7 @@ fn a_node_under_a_second_log_becomes_a_further_entry() {
     let (log, _) = in_memory();
     let nodes = chain("first", 2);
     let again: Vec<Incoming> = nodes.iter().map(|node| Incoming { log: "second".into(), ..node.clone() }).collect();
-    assert_eq!(add(&log, nodes.clone()), ["added", "added"]);
+    assert_eq!(add(&log, nodes), ["added", "added"]);
     assert_eq!(add(&log, again.clone()), ["added", "added"]);
     assert_eq!(add(&log, again), ["known", "known"]);
     assert_eq!(payloads(&log).len(), 2);

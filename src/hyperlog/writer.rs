@@ -1,6 +1,6 @@
 //! The single writer: takes what waits, plans it, commits it as one group, announces it.
 //!
-//! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's own thread
+//! On a store that never blocks ([`Store::is_immediate`]) the caller's own thread
 //! does this under the writer lock; on others a thread of its own does ([`Log::run`]). Everything that waits while a
 //! commit is under way becomes the next commit, so one flush serves all of it.
 
