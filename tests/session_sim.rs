@@ -232,3 +232,24 @@ fn large_events_pass_and_a_peer_that_does_not_read_costs_no_memory() {
         }
     }
 }
+
+/// A full mesh of ours, with events from everybody.
+fn mesh(seed: u64, gap: u64) -> Setup {
+    let links = (0..5).flat_map(|a| (a + 1..5).map(move |b| (a, b))).collect();
+    let mut setup = Setup::quiet(seed, vec![Kind::New; 5], links);
+    for number in 0..250 {
+        setup.emits.push((1_000 + number * gap, number as usize % 5, event(&number.to_string())));
+    }
+    setup
+}
+
+#[test]
+fn in_a_mesh_an_event_takes_few_ways_in_vain() {
+    for (seed, gap) in [(0, 20), (1, 20), (2, 1), (3, 1), (4, 300)] {
+        let stats = run(mesh(seed, gap)).unwrap();
+        println!("seed {seed}, {gap} ms apart: {} in vain, level after {} ms", stats.in_vain, stats.level_at);
+        assert!(stats.level_at < 500, "holding rows back must not slow the others");
+        // 1,000 arrivals are needed; plain flooding costs up to 3,000 more.
+        assert!(stats.in_vain < 500, "{} arrivals in vain", stats.in_vain);
+    }
+}

@@ -17,6 +17,8 @@ pub(crate) struct Feeder {
     /// The cursor moved back while a read was under way: its rows are of no use.
     stale: bool,
     at_end: bool,
+    /// The log grew while a read was under way, which may have ended before.
+    grew: bool,
 }
 
 impl Feeder {
@@ -38,6 +40,7 @@ impl Feeder {
     /// The log grew.
     pub(crate) fn advanced(&mut self) {
         self.at_end = false;
+        self.grew = self.reading;
     }
 
     pub(crate) fn is_reading(&self) -> bool {
@@ -65,7 +68,7 @@ impl Feeder {
         if std::mem::take(&mut self.stale) || self.cursor.is_none() {
             return Vec::new();
         }
-        self.at_end = rows.is_empty();
+        self.at_end = rows.is_empty() && !std::mem::take(&mut self.grew);
         rows
     }
 
@@ -80,5 +83,40 @@ pub(crate) fn before(at: Position) -> Position {
     match at.duplicate.checked_sub(1) {
         Some(duplicate) => Position { change: at.change, duplicate },
         None => Position { change: at.change.saturating_sub(1), duplicate: u32::MAX },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_during_a_read_that_found_nothing_is_not_missed() {
+        let mut feeder = Feeder::default();
+        feeder.lower(Position::START);
+        assert!(feeder.start().is_some());
+        feeder.advanced();
+        assert!(feeder.finish(Vec::new()).is_empty());
+        assert!(feeder.start().is_some(), "the read may have ended before the log grew");
+        feeder.finish(Vec::new());
+        assert!(feeder.start().is_none() && feeder.is_at_end());
+    }
+
+    #[test]
+    fn rows_of_a_read_that_began_further_on_are_dropped() {
+        let mut feeder = Feeder::default();
+        feeder.lower(Position::of(10));
+        feeder.start();
+        feeder.lower(Position::of(3));
+        assert!(feeder.finish(Vec::new()).is_empty());
+        assert!(matches!(feeder.start(), Some(OutEvent::Read { after, .. }) if after == Position::of(3)));
+    }
+
+    #[test]
+    fn the_place_before_a_row_is_before_it_and_after_the_row_before() {
+        let row = Position { change: 5, duplicate: 0 };
+        let duplicate = Position { change: 5, duplicate: 1 };
+        assert!(before(row) < row && before(row) > Position { change: 4, duplicate: 1000 });
+        assert_eq!(before(duplicate), row);
     }
 }

@@ -265,6 +265,8 @@ pub struct Counters {
     pub nodes_received: u64,
     /// Of those, echoes of what was sent shortly before.
     pub echoes: u64,
+    /// Nodes received that had come over another link before.
+    pub in_vain: u64,
     /// Nodes that arrived before something they depend on.
     pub parked: u64,
     /// Bytes of node frames sent.

@@ -88,6 +88,8 @@ enum Ev {
     Fault(Fault),
     Return(usize),
     Heal,
+    /// Nothing but a moment at which to look.
+    Look,
     Nonsense(usize, u64),
 }
 
@@ -103,6 +105,7 @@ pub struct Stats {
     pub peer_faults: u64,
     pub nonsense: u64,
     pub echoes: u64,
+    pub in_vain: u64,
     pub level_at: u64,
     pub most_queued: usize,
 }
@@ -187,6 +190,7 @@ impl World {
             self.at(at, Ev::Dial(link));
         }
         self.at(HEAL_MS, Ev::Heal);
+        self.at(self.calm_at(), Ev::Look);
     }
 
     fn at(&mut self, at: u64, event: Ev) {
@@ -260,7 +264,7 @@ impl World {
                 return Err("the network never comes to rest".into());
             }
             if self.now >= next_check && self.now > calm {
-                next_check = self.now + 200;
+                next_check = self.now + 50;
                 if self.is_level() {
                     self.stats.level_at = self.now - calm;
                     self.collect_defects();
@@ -424,6 +428,7 @@ impl World {
                 }
                 self.at(self.now + HEAL_MS, Ev::Heal);
             }
+            Ev::Look => self.at(self.now + 50, Ev::Look),
             Ev::Nonsense(link, conn) => self.nonsense(link, conn),
         }
     }
@@ -557,6 +562,7 @@ impl World {
                 Some(End::Old(session, _)) => self.stats.defects.add(&session.defects),
                 Some(End::New(new)) => {
                     self.stats.echoes += new.session.counters().echoes;
+                    self.stats.in_vain += new.session.counters().in_vain;
                     if let Body::New(peer) = &self.peers[self.links[link].peers[side]].body {
                         peer.log.forget(new.source);
                     }

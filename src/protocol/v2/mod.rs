@@ -7,7 +7,10 @@
 //!    live tail is the end of the catch-up. Batches cost credit, which the receiver grants as its log stores them.
 //! 4. Entries that reach a side from elsewhere meanwhile are named with the credit, and skipped.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod compare;
+mod send;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
@@ -38,6 +41,13 @@ pub const RESYNC_MS: u64 = 5_000;
 /// all that this costs.
 const YIELD_MS: u64 = 100;
 
+/// How long a row of a log that the peer also gets from elsewhere waits for the peer's word that it has it, in
+/// milliseconds. Without word it is sent, and the log's next rows go at once again.
+pub const LAZY_MS: u64 = 30;
+
+/// Rows that may wait so at a time; then the oldest ones go.
+const MAX_HELD: usize = 256;
+
 /// After this many vectors that changed nothing the link is closed for a new one.
 const MAX_RESYNCS: u32 = 3;
 
@@ -54,6 +64,12 @@ struct PeerLog {
     reported: Option<Compared>,
     /// The entry for which the cursor last had to go back.
     reread: Seq,
+    /// The peer knows that we have entries up to here.
+    told: Seq,
+    /// The peer gets this log from elsewhere as well: our rows of it wait for its word.
+    lazy: bool,
+    /// The peer sent in vain: it is to hear how far we are, even if it could know.
+    remind: bool,
 }
 
 /// The logs agree up to `low` and differ at `high`.
@@ -107,8 +123,10 @@ pub(crate) struct V2 {
     collecting: u64,
     storing: u64,
     stored: u64,
-    /// Logs that have grown here beyond what the peer sent.
-    ahead: BTreeMap<LogId, Seq>,
+    /// Logs that we get from elsewhere as well: the peer hears how far we are, so that it need not send.
+    telling: BTreeSet<LogId>,
+    /// Rows that wait for the peer's word, and since when; each log's in order.
+    held: VecDeque<(u64, Row)>,
     /// Logs of which the peer has more, with our seq.
     behind: BTreeMap<LogId, Seq>,
     behind_since: u64,
@@ -139,7 +157,8 @@ impl V2 {
             collecting: 0,
             storing: 0,
             stored: 0,
-            ahead: BTreeMap::new(),
+            telling: BTreeSet::new(),
+            held: VecDeque::new(),
             behind: BTreeMap::new(),
             behind_since: common.now,
             resyncs: 0,
@@ -218,7 +237,7 @@ impl V2 {
             }
             InEvent::Arriving => self.heard_at = common.now,
             InEvent::Rows(Ok(rows)) => self.pending.extend(common.feeder.finish(rows)),
-            InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
+            InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes)?,
             InEvent::Answered(Ok(replies)) => self.on_answered(common, replies),
             InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
                 common.close(CloseReason::Local(error));
@@ -248,6 +267,9 @@ impl V2 {
                 self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
                 for (log, seq) in updates {
                     self.note_has(common, &log, seq, view)?;
+                    if let Some(peer_log) = self.logs.get_mut(&log) {
+                        peer_log.lazy = true;
+                    }
                 }
                 Ok(())
             }
@@ -266,92 +288,6 @@ impl V2 {
                 Ok(())
             }
             Extension::Alive | Extension::Unknown => Ok(()),
-        }
-    }
-
-    fn on_vector(
-        &mut self,
-        common: &mut Common,
-        first: bool,
-        last: bool,
-        extents: Vec<Extent>,
-        view: &dyn LocalLog,
-    ) -> Result<()> {
-        if first {
-            self.reader.reset_table();
-            self.vector.clear();
-        }
-        if self.vector.len() + extents.len() > MAX_LOGS {
-            return Err(Error::Protocol(format!("more than {MAX_LOGS} logs")));
-        }
-        for extent in extents {
-            self.reader.announce(extent.log.clone())?;
-            self.vector.push(extent);
-        }
-        if last {
-            if !self.announced {
-                self.announce(common, view);
-            }
-            self.compare(common, view);
-        }
-        Ok(())
-    }
-
-    /// The peer's vector is complete: finds out what each side lacks.
-    fn compare(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        let first = !std::mem::replace(&mut self.vector_seen, true);
-        let reported: HashMap<_, _> =
-            self.logs.drain().filter_map(|(log, peer_log)| Some((log, peer_log.reported?))).collect();
-        self.behind.clear();
-        self.behind_since = common.now;
-        self.pending.clear();
-        common.feeder.stop();
-        for theirs in std::mem::take(&mut self.vector) {
-            let ours = view.head(&theirs.log);
-            let ours_seq = ours.as_ref().map_or(0, |head| head.seq);
-            let mut peer_log =
-                PeerLog { has: theirs.seq, reported: reported.get(&theirs.log).copied(), ..PeerLog::default() };
-            if theirs.seq > ours_seq {
-                self.behind.insert(theirs.log.clone(), ours_seq);
-            } else if theirs.seq == ours_seq {
-                if ours.is_some_and(|head| head.digest != theirs.digest) {
-                    peer_log.doubted = true;
-                    if common.config.dialled {
-                        peer_log.bisect = Some(Bisect { low: 0, high: theirs.seq, theirs: None });
-                    }
-                }
-            } else if theirs.seq > 0 {
-                peer_log.doubted = true;
-                let query = Query::Digest(theirs.log.clone(), theirs.seq);
-                self.asker.ask(query, Purpose::Verify(theirs.clone()));
-            }
-            self.logs.insert(theirs.log, peer_log);
-        }
-        if first && !common.config.dialled && !self.behind.is_empty() {
-            self.yield_until = common.now + YIELD_MS;
-        }
-        let mut bisected: Vec<LogId> =
-            self.logs.iter().filter(|(_, peer_log)| peer_log.bisect.is_some()).map(|(log, _)| log.clone()).collect();
-        bisected.sort();
-        for log in bisected {
-            self.probe(common, &log);
-        }
-        self.start_where_lacking(common, view);
-    }
-
-    /// Reads from the first entry of each log that the peer does not have at all.
-    fn start_where_lacking(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        if self.logs.is_empty() {
-            common.feeder.lower(Position::START);
-            return;
-        }
-        common.feeder.lower(view.end());
-        for head in view.logs() {
-            let known = self.logs.get(&head.log);
-            let has = known.map_or(0, |peer_log| peer_log.has);
-            if head.seq > has && !known.is_some_and(|peer_log| peer_log.doubted) {
-                self.ask_start(head.log, has + 1);
-            }
         }
     }
 
@@ -394,89 +330,6 @@ impl V2 {
         common.feeder.lower(after);
     }
 
-    fn verified(&mut self, common: &mut Common, theirs: &Extent, ours: Digest) {
-        let Some(peer_log) = self.logs.get_mut(&theirs.log) else { return };
-        if !peer_log.doubted {
-            return;
-        }
-        if ours == theirs.digest {
-            peer_log.doubted = false;
-            self.ask_start(theirs.log.clone(), theirs.seq + 1);
-        } else {
-            peer_log.bisect = Some(Bisect { low: 0, high: theirs.seq, theirs: None });
-            self.probe(common, &theirs.log);
-        }
-    }
-
-    fn probe(&mut self, common: &mut Common, log: &LogId) {
-        let Some(bisect) = self.logs.get(log).and_then(|peer_log| peer_log.bisect.as_ref()) else { return };
-        let seq = if bisect.high == bisect.low + 1 { bisect.high } else { bisect.low + (bisect.high - bisect.low) / 2 };
-        self.say(common, &Extension::Probe { log: log.clone(), seq });
-    }
-
-    fn bisected(&mut self, common: &mut Common, theirs: &Extent, key: Key, ours: Digest) {
-        let Some(bisect) = self.logs.get_mut(&theirs.log).and_then(|peer_log| peer_log.bisect.as_mut()) else { return };
-        if theirs.seq <= bisect.low || theirs.seq > bisect.high {
-            return;
-        }
-        if ours == theirs.digest {
-            if theirs.seq == bisect.high {
-                // It differed before and agrees now: the peer's log was exchanged. Its new vector decides.
-                return;
-            }
-            bisect.low = theirs.seq;
-        } else {
-            bisect.high = theirs.seq;
-            bisect.theirs = Some(key);
-        }
-        match bisect.theirs {
-            Some(theirs_key) if bisect.high == bisect.low + 1 => {
-                let (log, seq) = (theirs.log.clone(), bisect.high);
-                self.asker
-                    .ask(Query::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: theirs_key, tell: true });
-            }
-            _ => self.probe(common, &theirs.log),
-        }
-    }
-
-    fn fork_found(&mut self, common: &mut Common, log: &LogId, fork: Compared, tell: bool) {
-        if fork.ours == fork.theirs || !self.logs.contains_key(log) && self.logs.len() >= MAX_LOGS {
-            return;
-        }
-        let peer_log = self.logs.entry(log.clone()).or_default();
-        if peer_log.forked.is_some() {
-            return;
-        }
-        peer_log.forked = Some(fork.seq);
-        peer_log.doubted = false;
-        peer_log.bisect = None;
-        let known = peer_log.reported.replace(fork) == Some(fork);
-        self.behind.remove(log);
-        if tell {
-            self.say(common, &Extension::Fork { log: log.clone(), seq: fork.seq, key: fork.ours });
-        }
-        if !known {
-            common.report(Error::Fork { log: log.to_string(), seq: fork.seq, ours: fork.ours, theirs: fork.theirs });
-        }
-        if *log == self.log_id && !self.forking {
-            self.forking = true;
-            common.out.push_back(OutEvent::ForkLocal { from: fork.seq });
-        }
-    }
-
-    /// Our log's tail has gone to a new id.
-    fn on_relabelled(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        let old = std::mem::replace(&mut self.log_id, view.log_id());
-        if let Some(peer_log) = self.logs.get_mut(&old) {
-            peer_log.forked = None;
-            if peer_log.has > view.seq(&old) {
-                self.behind.insert(old.clone(), view.seq(&old));
-            }
-        }
-        self.announce(common, view);
-        self.ask_start(self.log_id.clone(), 1);
-    }
-
     /// The peer has this log up to `seq`.
     fn note_has(&mut self, common: &Common, log: &LogId, seq: Seq, view: &dyn LocalLog) -> Result<()> {
         if !self.logs.contains_key(log) && self.logs.len() >= MAX_LOGS {
@@ -506,6 +359,9 @@ impl V2 {
         for node in self.reader.read(frame, rows)? {
             common.counters.nodes_received += 1;
             self.note_has(common, &node.log, node.seq, view)?;
+            if let Some(peer_log) = self.logs.get_mut(&node.log) {
+                peer_log.told = peer_log.told.max(node.seq);
+            }
             if self.logs.get(&node.log).and_then(|peer_log| peer_log.forked).is_some_and(|from| node.seq >= from) {
                 continue;
             }
@@ -514,17 +370,15 @@ impl V2 {
         Ok(())
     }
 
-    fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
+    fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>) -> Result<()> {
         self.stored += std::mem::take(&mut self.storing);
         self.yield_until = 0;
-        for ((log, seq), outcome) in common.intake.finish().into_iter().zip(outcomes) {
+        for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
             match outcome {
                 Outcome::Added => {}
                 Outcome::Known => {
-                    let ours = view.seq(&log);
-                    if ours > seq && self.ahead.len() < MAX_UPDATES {
-                        self.ahead.insert(log, ours);
-                    }
+                    common.counters.in_vain += 1;
+                    self.tell_from_now_on(log);
                 }
                 Outcome::Parked => common.counters.parked += 1,
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
@@ -533,9 +387,6 @@ impl V2 {
                 Outcome::Refused(error) => return Err(error),
             }
         }
-        // What the peer itself has sent by now is no news to it.
-        let logs = &self.logs;
-        self.ahead.retain(|log, seq| logs.get(log).is_none_or(|peer_log| peer_log.has < *seq));
         Ok(())
     }
 
@@ -559,7 +410,7 @@ impl V2 {
         if common.is_closed() {
             return;
         }
-        self.grant(common);
+        self.grant(common, view);
         if common.now >= self.yield_until {
             self.send_pending(common);
             if self.pending.is_empty() && self.starts == 0 && self.vector_seen && self.credit > 0 {
@@ -569,85 +420,6 @@ impl V2 {
         common.ask_on(&mut self.asker);
         self.catch_up_with(common, view);
         self.keep_alive(common);
-    }
-
-    fn grant(&mut self, common: &mut Common) {
-        if self.stored >= WINDOW / 4 || !self.ahead.is_empty() {
-            let bytes = std::mem::take(&mut self.stored);
-            self.received = self.received.saturating_sub(bytes);
-            let updates = std::mem::take(&mut self.ahead).into_iter().collect();
-            self.say(common, &Extension::Credit { bytes, updates });
-        }
-    }
-
-    fn send_pending(&mut self, common: &mut Common) {
-        while self.credit > 0 && self.starts == 0 {
-            let Some(row) = self.pending.pop_front() else { break };
-            match self.judge(common, &row) {
-                Judgement::Pass => {}
-                Judgement::Reread(seq) => {
-                    self.ask_start(row.log.clone(), seq);
-                    break;
-                }
-                Judgement::TooLarge(size) => {
-                    let limit = usize::try_from(self.capability.max_frame).unwrap_or(usize::MAX);
-                    let error = Error::TooLarge { name: format!("{}/{}", row.log, row.seq), size, limit };
-                    self.flush_batch(common);
-                    common.report(error.clone());
-                    return common.close(CloseReason::Incompatible(error));
-                }
-                Judgement::Send => {
-                    self.writer.push(&row);
-                    common.counters.nodes_sent += 1;
-                    if let Some(peer_log) = self.logs.get_mut(&row.log) {
-                        peer_log.has = peer_log.has.max(row.seq);
-                    }
-                }
-            }
-            common.feeder.passed(row.at);
-            if self.writer.len() >= CHUNK {
-                self.flush_batch(common);
-            }
-        }
-        self.flush_batch(common);
-    }
-
-    fn flush_batch(&mut self, common: &mut Common) {
-        if self.writer.is_empty() {
-            return;
-        }
-        let body = self.writer.finish();
-        let bytes = body.len() + 1;
-        common.counters.bytes_sent += bytes as u64;
-        self.credit -= i64::try_from(bytes).unwrap_or(i64::MAX);
-        self.say(common, &Extension::Batch(&body));
-    }
-
-    fn judge(&mut self, common: &Common, row: &Row) -> Judgement {
-        let defences = common.config.defences;
-        if row.at.duplicate > 0 && !defences.send_duplicates {
-            return Judgement::Pass;
-        }
-        if !self.logs.contains_key(&row.log) {
-            self.logs.insert(row.log.clone(), PeerLog::default());
-        }
-        let Some(peer_log) = self.logs.get_mut(&row.log) else { return Judgement::Pass };
-        if row.seq <= peer_log.has || peer_log.doubted || peer_log.forked.is_some_and(|from| row.seq >= from) {
-            return Judgement::Pass;
-        }
-        let next = peer_log.has + 1;
-        if row.seq > next && defences.no_echo {
-            if peer_log.reread == next {
-                return Judgement::Pass;
-            }
-            peer_log.reread = next;
-            return Judgement::Reread(next);
-        }
-        let size = row.node.value.len() + row.node.links.len() * 33 + FRAME_OVERHEAD;
-        if size as u64 > self.capability.max_frame {
-            return Judgement::TooLarge(size);
-        }
-        Judgement::Send
     }
 
     fn catch_up_with(&mut self, common: &mut Common, view: &dyn LocalLog) {
@@ -686,18 +458,9 @@ impl V2 {
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
         let resync = (!self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
         let yielded = (self.yield_until > common.now).then_some(self.yield_until);
-        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded];
+        let held = self.held.front().map(|(since, _)| since + LAZY_MS);
+        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded, held];
         let due = due.into_iter().flatten().min()?;
         Some(due.max(common.now + 1))
     }
-}
-
-enum Judgement {
-    /// The peer has it, or cannot use it.
-    Pass,
-    Send,
-    /// The peer lacks an earlier entry of the log: go back to this one.
-    Reread(Seq),
-    /// Larger than what the peer accepts.
-    TooLarge(usize),
 }

@@ -1,0 +1,152 @@
+//! What goes to the peer: rows it lacks, as its credit allows, and our word on what it need not send.
+
+use super::*;
+
+impl V2 {
+    /// The peer sends what we get from elsewhere: it will hear how far we are.
+    pub(super) fn tell_from_now_on(&mut self, log: LogId) {
+        if let Some(peer_log) = self.logs.get_mut(&log).filter(|_| self.telling.len() < MAX_UPDATES) {
+            peer_log.remind = true;
+            self.telling.insert(log);
+        }
+    }
+
+    /// What the peer does not know yet of how far we are.
+    fn news(&mut self, view: &dyn LocalLog) -> Vec<(LogId, Seq)> {
+        let mut news = Vec::new();
+        for log in &self.telling {
+            let ours = view.seq(log);
+            let Some(peer_log) = self.logs.get_mut(log) else { continue };
+            if ours > peer_log.told || peer_log.remind {
+                peer_log.told = ours;
+                peer_log.remind = false;
+                news.push((log.clone(), ours));
+            }
+        }
+        news
+    }
+
+    pub(super) fn grant(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        let updates = self.news(view);
+        if self.stored >= WINDOW / 4 || !updates.is_empty() {
+            let bytes = std::mem::take(&mut self.stored);
+            self.received = self.received.saturating_sub(bytes);
+            self.say(common, &Extension::Credit { bytes, updates });
+        }
+    }
+
+    pub(super) fn send_pending(&mut self, common: &mut Common) {
+        self.release(common);
+        while self.credit > 0 && self.starts == 0 {
+            let Some(row) = self.pending.pop_front() else { break };
+            common.feeder.passed(row.at);
+            if self.is_lazy(&row) {
+                self.held.push_back((common.now, row));
+                if self.held.len() > MAX_HELD {
+                    self.release(common);
+                }
+            } else {
+                self.send_row(common, &row);
+            }
+            if common.is_closed() {
+                return;
+            }
+        }
+        self.flush_batch(common);
+    }
+
+    /// Whether the peer may be getting this row from elsewhere.
+    fn is_lazy(&self, row: &Row) -> bool {
+        self.logs.get(&row.log).is_some_and(|peer_log| peer_log.lazy && row.seq > peer_log.has)
+    }
+
+    /// Sends held rows whose time is up, in order, and drops those that the peer has by now.
+    fn release(&mut self, common: &mut Common) {
+        for (since, row) in std::mem::take(&mut self.held) {
+            let waits = self.is_lazy(&row) && common.now < since + LAZY_MS && self.held.len() < MAX_HELD;
+            if waits || self.credit <= 0 {
+                self.held.push_back((since, row));
+                continue;
+            }
+            if let Some(peer_log) = self.logs.get_mut(&row.log) {
+                // No word: the other way to the peer is gone, or slower than this one.
+                peer_log.lazy &= row.seq <= peer_log.has;
+            }
+            self.send_row(common, &row);
+        }
+    }
+
+    /// Adds the row to the batch if the peer lacks it.
+    fn send_row(&mut self, common: &mut Common, row: &Row) {
+        match self.judge(common, row) {
+            Judgement::Pass => {}
+            Judgement::Reread(seq) => self.ask_start(row.log.clone(), seq),
+            Judgement::TooLarge(size) => {
+                let limit = usize::try_from(self.capability.max_frame).unwrap_or(usize::MAX);
+                let error = Error::TooLarge { name: format!("{}/{}", row.log, row.seq), size, limit };
+                self.flush_batch(common);
+                common.report(error.clone());
+                common.close(CloseReason::Incompatible(error));
+            }
+            Judgement::Send => {
+                self.writer.push(row);
+                common.counters.nodes_sent += 1;
+                if let Some(peer_log) = self.logs.get_mut(&row.log) {
+                    peer_log.has = peer_log.has.max(row.seq);
+                    peer_log.told = peer_log.told.max(row.seq);
+                }
+                if self.writer.len() >= CHUNK {
+                    self.flush_batch(common);
+                }
+            }
+        }
+    }
+
+    pub(super) fn flush_batch(&mut self, common: &mut Common) {
+        if self.writer.is_empty() {
+            return;
+        }
+        let body = self.writer.finish();
+        let bytes = body.len() + 1;
+        common.counters.bytes_sent += bytes as u64;
+        self.credit -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.say(common, &Extension::Batch(&body));
+    }
+
+    fn judge(&mut self, common: &Common, row: &Row) -> Judgement {
+        let defences = common.config.defences;
+        if row.at.duplicate > 0 && !defences.send_duplicates {
+            return Judgement::Pass;
+        }
+        if !self.logs.contains_key(&row.log) {
+            self.logs.insert(row.log.clone(), PeerLog::default());
+        }
+        let Some(peer_log) = self.logs.get_mut(&row.log) else { return Judgement::Pass };
+        if row.seq <= peer_log.has || peer_log.doubted || peer_log.forked.is_some_and(|from| row.seq >= from) {
+            return Judgement::Pass;
+        }
+        let next = peer_log.has + 1;
+        if row.seq > next && defences.no_echo {
+            if peer_log.reread == next {
+                return Judgement::Pass;
+            }
+            peer_log.reread = next;
+            return Judgement::Reread(next);
+        }
+        let size = row.node.value.len() + row.node.links.len() * 33 + FRAME_OVERHEAD;
+        if size as u64 > self.capability.max_frame {
+            return Judgement::TooLarge(size);
+        }
+        Judgement::Send
+    }
+}
+
+enum Judgement {
+    /// The peer has it, or cannot use it.
+    Pass,
+    Send,
+    /// The peer lacks an earlier entry of the log: go back to this one.
+    Reread(Seq),
+    /// Larger than what the peer accepts.
+    TooLarge(usize),
+}
