@@ -176,6 +176,8 @@ declare namespace HyperEmitter {
   interface Options extends CompileOptions {
     /** Milliseconds before a failed link is dialled again; grows with each failure. Default 1000. */
     reconnectTimeout?: number
+    /** `false`: the peers that an earlier life was connected to are not dialled. */
+    dial?: boolean
     /** Largest event accepted by `emit`, in bytes, name and framing included. Default 8 MiB. */
     maxEventSize?: number
     /** Bytes of emits that may wait for the store. Default 256 MiB. */

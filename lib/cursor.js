@@ -8,9 +8,8 @@ const BYTES = 256 * 1024
 
 /** Waiting for the log to grow: one question to the native half serves all who wait. */
 class Growth {
-  constructor (core, requests) {
-    this.core = core
-    this.requests = requests
+  constructor (parts) {
+    this.parts = parts
     this.waiting = new Set()
     this.asked = false
   }
@@ -26,14 +25,14 @@ class Growth {
   /** Whether what somebody waits for is there, and only has to arrive. */
   get behind () {
     if (this.waiting.size === 0) return false
-    const last = this.core.changes()
+    const last = this.parts.lastChange()
     for (const { after } of this.waiting) if (after < last) return true
     return false
   }
 
   /** The emitter closes: those whose rows are there shall get them at once. */
   hurry () {
-    const last = this.core.changes()
+    const last = this.parts.lastChange()
     for (const waiter of this.waiting) {
       if (waiter.after >= last) continue
       this.waiting.delete(waiter)
@@ -45,7 +44,7 @@ class Growth {
     if (this.asked || this.waiting.size === 0) return
     this.asked = true
     const after = Math.min(...Array.from(this.waiting, (waiter) => waiter.after))
-    this.requests.ask((id) => this.core.askGrowth(id, after), (error, answer) => {
+    this.parts.requests.ask((id) => this.parts.core.askGrowth(id, after), (error, answer) => {
       this.asked = false
       for (const waiter of this.waiting) {
         if (!error && waiter.after >= answer.number) continue

@@ -23,7 +23,7 @@ class Hyperlog {
 
   /** The last change stored. */
   get changes () {
-    return this.#parts.core.changes()
+    return this.#parts.lastChange()
   }
 
   /** `callback()` once the store is open. */
@@ -81,7 +81,7 @@ class Hyperlog {
       objectMode: true,
       construct (done) {
         parts.ready.then(() => {
-          const from = reverse ? Math.min(until, parts.core.changes()) + 1 : since
+          const from = reverse ? Math.min(until, parts.lastChange()) + 1 : since
           cursor = new Cursor(parts, { from, reverse, live, wants: WHOLE_VALUES })
           done()
         }, done)

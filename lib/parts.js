@@ -43,7 +43,7 @@ class Parts {
     const slab = new Slab()
     const report = (error) => this.warn(error)
     this.requests = new Requests(() => this.loop.refresh())
-    this.growth = new Growth(this.core, this.requests)
+    this.growth = new Growth(this)
     /** What is known of the numbers in packed rows. */
     this.tables = { names: [], logs: [] }
     this.acks = new Acks(this.core, slab, report)
@@ -88,7 +88,13 @@ class Parts {
 
   /** The emitter is complete: begin. */
   start () {
-    this.peers.dialKnown()
+    if (this.options.dial !== false) this.peers.dialKnown()
+  }
+
+  /** The last change stored or acknowledged; 0 before the store is open. */
+  lastChange () {
+    // `ready` is heard a moment before the native half has the log at hand.
+    return Math.max(this.core.changes(), this.openedAt ?? 0)
   }
 
   // ---- emitting

@@ -45,7 +45,7 @@ function read (parts, opts) {
 async function * iterate (parts, { since, until, live, names, reverse, limit, raw, signal }) {
   if (limit === 0 || (until !== undefined && until <= since)) return
   await parts.ready
-  const cursor = new Cursor(parts, { from: reverse ? (until ?? parts.core.changes()) + 1 : since, reverse, live })
+  const cursor = new Cursor(parts, { from: reverse ? (until ?? parts.lastChange()) + 1 : since, reverse, live })
   const abort = () => cursor.end()
   signal?.addEventListener('abort', abort, { once: true })
   try {

@@ -41,7 +41,7 @@ class EventStream extends Duplex {
       this.#cursor = new Cursor(parts, { from: after, live: true })
       if (this.#fetching) this.#fetch()
     }
-    if (parts.openedAt !== undefined) begin(parts.core.changes())
+    if (parts.openedAt !== undefined) begin(parts.lastChange())
     else parts.ready.then(() => begin(parts.openedAt), () => {})
   }
 

@@ -1,9 +1,28 @@
 'use strict'
 
+const assert = require('node:assert/strict')
 const path = require('node:path')
-const { folder } = require('./helpers')
+const { test } = require('node:test')
+
+const { HyperEmitter, SCHEMA, folder } = require('./helpers')
 
 require('./abstract-emitter')('the embedded store', async (t) => {
   const db = path.join(folder(t), 'db')
   return { db, again: () => db }
+})
+
+test('the last event can be read as soon as the store is open', async (t) => {
+  const db = path.join(folder(t), 'db')
+  const first = new HyperEmitter(db, SCHEMA)
+  await first.append('T', { num: 1 })
+  await first.append('T', { num: 2 })
+  await first.close()
+  for (let round = 0; round < 20; round++) {
+    const emitter = new HyperEmitter(db, SCHEMA)
+    await emitter.ready()
+    assert.equal(emitter._hyperlog.changes, 2)
+    const { value } = await emitter.read({ reverse: true, limit: 1 }).next()
+    assert.equal(value.payload.num, 2)
+    await emitter.close()
+  }
 })

@@ -174,6 +174,16 @@ describe('known peers', () => {
     assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
   })
 
+  test('are left alone with dial: false', async (t) => {
+    const a = make(t)
+    const { port } = await a.listen(0, HOST)
+    const db = await keeping({ '!!PEERS!!': JSON.stringify([{ address: HOST, port: String(port) }]) })
+    const b = make(t, db, { dial: false })
+    await b.append('T', { num: 1 })
+    await turns(20)
+    assert.deepEqual([a._peers, b._peers], [{}, {}])
+  })
+
   test('that 1.x wrote and dies of are passed over', async (t) => {
     const a = make(t)
     const { port } = await a.listen(0, HOST)
