@@ -167,8 +167,10 @@ declare namespace HyperEmitter {
   type Schema = string | Uint8Array | NodeJS.ReadableStream | { readonly [name: string]: Codec } | null | undefined | false
 
   interface CompileOptions {
-    /** Folder, or folders, in which imports are looked up. */
-    include?: string | string[]
+    /** Where imports are looked up: folders, or texts by import path. */
+    include?: string | string[] | { readonly [path: string]: string }
+    /** Name of the schema in error messages. */
+    file?: string
     /** `'standard'`: bytes as other protobuf programs write them, instead of those of 1.x. 1.x peers are then refused. */
     protobuf?: '1.x' | 'standard'
   }
