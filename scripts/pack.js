@@ -47,17 +47,17 @@ function tarball (folder, out) {
 /** The package and its platform packages: `{ main, platforms }`. */
 function packForRegistry (out) {
   return inTemporaryFolder((work) => {
-    const npmDir = path.join(work, 'npm')
-    run('npx', ['--no-install', 'napi', 'create-npm-dirs', '--npm-dir', npmDir], root)
-    const optionalDependencies = {}
+    const optionalDependencies = { ...manifest.optionalDependencies }
+    for (const [platform] of addons()) optionalDependencies[`${manifest.napi.packageName}-${platform}`] = manifest.version
+    stage(work, { optionalDependencies })
+    // The napi tooling works on the package that it finds where it runs, and on folders inside it only.
+    run(process.execPath, [path.join(root, 'node_modules/@napi-rs/cli/dist/cli.js'), 'create-npm-dirs'], work)
     const platforms = addons().map(([platform, name]) => {
-      const folder = path.join(npmDir, platform)
+      const folder = path.join(work, 'npm', platform)
       fs.copyFileSync(path.join(root, name), path.join(folder, name))
-      optionalDependencies[`${manifest.napi.packageName}-${platform}`] = manifest.version
       return tarball(folder, out)
     })
-    stage(path.join(work, 'main'), { optionalDependencies: { ...manifest.optionalDependencies, ...optionalDependencies } })
-    return { main: tarball(path.join(work, 'main'), out), platforms }
+    return { main: tarball(work, out), platforms }
   })
 }
 
