@@ -184,8 +184,6 @@ declare namespace HyperEmitter {
     maxEventSize?: number
     /** Bytes of emits that may wait for the store. Default 256 MiB. */
     maxPending?: number
-    /** Dial the peers remembered in the store. Default true. */
-    dial?: boolean
   }
 
   /** How one event is encoded. */
