@@ -140,7 +140,8 @@ fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
     Some(head)
 }
 
-/// Takes a container apart. Unknown fields are skipped, the last of repeated ones wins, as in 1.x.
+/// Takes a container apart. Unknown fields are skipped, the last of repeated ones wins, as in 1.x. A name or payload of
+/// another wire type is refused: 1.x would take it for the real one.
 ///
 /// # Errors
 /// `InvalidArgument` if the value is no container or lacks name or payload.
@@ -156,6 +157,8 @@ fn parse(value: &[u8]) -> Option<Event<'_>> {
         match (tag >> 3, tag & 7) {
             (4, 0) => time = Some(take_varint(&mut rest)?),
             (5, 0) => encoding = Encoding::from_mark(take_varint(&mut rest)?),
+            // 1.x ignores the wire types of fields it knows, and would read something else here.
+            (1 | 2, 0 | 1 | 5) => return None,
             (_, 0) => {
                 take_varint(&mut rest)?;
             }
@@ -220,26 +223,47 @@ pub fn harm_to_v1(value: &[u8]) -> Option<String> {
     None
 }
 
-/// Whether an `EventPeer { 1: id, 2: addresses }` payload decodes and has at least one address.
+/// Whether an `EventPeer { 1: id, 2: addresses }` payload decodes in 1.x and has at least one address.
 fn announces_an_address(payload: &[u8]) -> bool {
     let mut rest = payload;
     let (mut id, mut addresses) = (false, false);
     while !rest.is_empty() {
-        let Some(tag) = take_varint(&mut rest) else { return false };
-        let skipped = match tag & 7 {
-            0 => take_varint(&mut rest).map(|_| ()),
-            1 => take(&mut rest, 8).map(|_| ()),
-            2 => take_varint(&mut rest).and_then(|len| take(&mut rest, len)).map(|_| ()),
-            5 => take(&mut rest, 4).map(|_| ()),
-            _ => None,
-        };
-        if skipped.is_none() {
-            return false;
+        match take_field(&mut rest) {
+            Some((1, 2, _)) => id = true,
+            Some((2, 2, address)) if is_address(address) => addresses = true,
+            Some((1 | 2, ..)) | None => return false,
+            Some(_) => {}
         }
-        id |= tag == (1 << 3 | 2);
-        addresses |= tag == (2 << 3 | 2);
     }
     id && addresses
+}
+
+/// Whether a `PeerAddress { 1: ip, 2: port }` decodes; 1.x requires both.
+fn is_address(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    let (mut ip, mut port) = (false, false);
+    while !rest.is_empty() {
+        match take_field(&mut rest) {
+            Some((1, 2, _)) => ip = true,
+            Some((2, 0, _)) => port = true,
+            Some((1 | 2, ..)) | None => return false,
+            Some(_) => {}
+        }
+    }
+    ip && port
+}
+
+/// Takes a field off: its number, wire type, and content if it has a length.
+fn take_field<'a>(rest: &mut &'a [u8]) -> Option<(u64, u64, &'a [u8])> {
+    let tag = take_varint(rest)?;
+    let content = match tag & 7 {
+        0 => take_varint(rest).map(|_| &[][..]),
+        1 => take(rest, 8),
+        2 => take_varint(rest).and_then(|len| take(rest, len)),
+        5 => take(rest, 4),
+        _ => None,
+    };
+    Some((tag >> 3, tag & 7, content?))
 }
 
 #[cfg(test)]
@@ -296,6 +320,21 @@ mod tests {
     fn an_event_peer_without_addresses_is_harmful() {
         assert!(harm_to_v1(&sample("EventPeer", b"\x0a\x01i", Encoding::V1)).is_some());
         assert_eq!(harm_to_v1(&sample("EventPeer", b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", Encoding::V1)), None);
+    }
+
+    #[test]
+    fn what_only_1x_would_read_as_something_harmful_is_harmful() {
+        // Here a number and some unknown fields; 1.x ignores the wire type and takes it for the name.
+        let hidden = b"\x12\x00\x0a\x02ok\x08\x09EventPeer\x1a\x01\x00";
+        assert!(decode(hidden).is_err());
+        assert!(harm_to_v1(hidden).is_some());
+        // Addresses without ip or port, cut short, or of another wire type do not decode in 1.x.
+        for address in
+            [&b"\x12\x00"[..], b"\x12\x02\x10\x01", b"\x12\x03\x0a\x01h", b"\x12\x04\x0a\x05h\x10", b"\x10\x01"]
+        {
+            let payload = [b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", address].concat();
+            assert!(harm_to_v1(&sample("EventPeer", &payload, Encoding::V1)).is_some(), "{address:?}");
+        }
     }
 
     #[test]
