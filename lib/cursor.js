@@ -101,7 +101,7 @@ class Cursor {
       } else {
         this.fetch(callback)
       }
-    }, { brief: true })
+    })
   }
 
   wait (callback) {

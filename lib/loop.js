@@ -27,7 +27,9 @@ class Loop {
   constructor (parts) {
     Object.assign(this, parts)
     this.scheduled = false
+    /** Notices taken, heard up to `heard`: one that throws leaves some. */
     this.notices = []
+    this.heard = 0
     this.turn = () => this.run()
     this.hold = setInterval(() => {}, FOREVER)
     this.held = true
@@ -69,8 +71,11 @@ class Loop {
   }
 
   hear () {
-    this.notices.push(...this.core.takeNotices())
-    while (this.notices.length > 0) this.notice(this.notices.shift())
+    // Not spread into a call, not shifted off: there may be one for each of a hundred thousand questions.
+    this.notices = this.notices.slice(this.heard).concat(this.core.takeNotices())
+    this.heard = 0
+    while (this.heard < this.notices.length) this.notice(this.notices[this.heard++])
+    this.notices = []
   }
 
   /** Holds the process while there is work under way, and only then. */

@@ -199,10 +199,13 @@ impl Core {
             return self.waiting(desk);
         }
         let after = change(after);
-        for _ in 0..IDLE_BATCHES {
-            if packed::pack_events(desk.rows.iter(), after, out, &desk.interest) > 0 || needs_room(out) {
+        let mut batches = 0;
+        // Whatever is taken is packed before this returns: nobody comes back for it if it is the last.
+        while packed::pack_events(desk.rows.iter(), after, out, &desk.interest) == 0 && !needs_room(out) {
+            if batches == IDLE_BATCHES {
                 break;
             }
+            batches += 1;
             desk.rows = self.emitter.take_events(EVENTS.rows, EVENTS.bytes, &mut |_| true);
             if desk.rows.is_empty() {
                 break;

@@ -1,0 +1,34 @@
+'use strict'
+
+/** Large numbers of things at once. */
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+
+const { HyperEmitter, hear, turns } = require('./helpers')
+
+test('an event behind thousands that nobody listens to is delivered without anything else happening', async (t) => {
+  const emitter = new HyperEmitter(undefined, {})
+  t.after(() => emitter.close())
+  const heard = []
+  emitter.on('rare', (message) => heard.push(message.toString()))
+  // The native half looks at some thousands of events per call: the rare ones come just before, at and behind its limits.
+  for (const others of [3839, 3840, 4000, 4095, 4096, 5000]) {
+    emitter.pause()
+    for (let i = 0; i < others; i++) emitter.emit('common', 'x')
+    await emitter.append('rare', String(others))
+    emitter.resume()
+    await turns(50)
+    assert.equal(heard.pop(), String(others))
+  }
+})
+
+test('hundreds of thousands of questions asked at once are all answered', async (t) => {
+  const emitter = new HyperEmitter(undefined, {})
+  t.after(() => emitter.close())
+  const answers = await Promise.all(Array.from({ length: 150_000 }, () => emitter.digest()))
+  assert.equal(new Set(answers).size, 1)
+  const heard = hear(emitter, 'after', 1)
+  emitter.emit('after', 'y')
+  assert.equal((await heard)[0].toString(), 'y')
+})
