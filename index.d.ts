@@ -376,6 +376,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_INVALID_ARG'
     | 'ERR_HYPER_LISTEN'
     | 'ERR_HYPER_LOCKED'
+    | 'ERR_HYPER_MENDED'
     | 'ERR_HYPER_NOT_A_STORE'
     | 'ERR_HYPER_NOT_FOUND'
     | 'ERR_HYPER_NO_BINARY'

@@ -59,6 +59,9 @@ pub enum Error {
         /// What was found.
         detail: String,
     },
+    /// Something that opening a store found wrong and put right.
+    #[error("the store was mended when it was opened: {0}")]
+    Mended(String),
     /// Another process holds the store.
     #[error("{path} is in use by another process: close it there first")]
     Locked {
@@ -175,6 +178,7 @@ impl Error {
             Error::Storage { .. } => "ERR_HYPER_STORAGE",
             Error::ForeignStore(_) => "ERR_HYPER_STORE",
             Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
+            Error::Mended(_) => "ERR_HYPER_MENDED",
             Error::Locked { .. } => "ERR_HYPER_LOCKED",
             Error::NotAStore { .. } => "ERR_HYPER_NOT_A_STORE",
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",

@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::io::Write as _;
 use std::sync::mpsc::{channel, Sender};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use hyperemitter::emitter::{Bell, Emitter, Notice, Options, Reply, Request, Sour
 use hyperemitter::error::Error;
 use hyperemitter::hyperlog::{AckKind, Append};
 use hyperemitter::net::NetEvent;
+use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Meta, ReadLimit, Store};
 use parking_lot::Mutex;
@@ -30,8 +32,12 @@ struct Harness {
 }
 
 fn open(source: Source) -> Harness {
+    open_with(source, Options::default())
+}
+
+fn open_with(source: Source, options: Options) -> Harness {
     let (sender, rung) = channel();
-    let emitter = Emitter::open(source, Options::default(), Arc::new(Rung(Mutex::new(sender)))).unwrap();
+    let emitter = Emitter::open(source, options, Arc::new(Rung(Mutex::new(sender)))).unwrap();
     Harness { emitter, rung, notices: Vec::new() }
 }
 
@@ -135,6 +141,77 @@ fn a_store_that_does_not_open_answers_everything_with_its_error() {
 }
 
 #[test]
+fn what_is_too_much_before_the_store_is_open_is_refused_in_its_turn() {
+    let (go, wait) = channel::<()>();
+    let mut options = Options::default();
+    options.log.max_pending = 1000;
+    let source = Source::Opening(Box::new(move |_| {
+        wait.recv().unwrap();
+        Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>)
+    }));
+    let mut harness = open_with(source, options);
+    for payload in ["first".to_owned(), "x".repeat(2000), "third".to_owned()] {
+        harness.emitter.append(vec![event("test", &payload)]);
+    }
+    go.send(()).unwrap();
+    harness.wait(|notice| matches!(notice, Notice::Ready { .. }));
+    assert!(matches!(harness.answer(1, Request::Wait(1)), Ok(Reply::Change(2))));
+    let answers: Vec<_> =
+        harness.emitter.take_acks(10).into_iter().map(|ack| ack.result.map_err(|error| error.code())).collect();
+    assert!(matches!(&answers[..], [Ok(_), Err("ERR_HYPER_BACKLOG"), Ok(_)]), "{answers:?}");
+    assert_eq!(harness.events(), ["first", "third"]);
+}
+
+#[test]
+fn what_opening_a_folder_had_to_mend_is_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let opened = || {
+        let path = folder.path().to_owned();
+        open(Source::Opening(Box::new(move |progress| {
+            Ok(Arc::new(EmbeddedStore::open(&path, &EmbeddedOptions::default(), progress)?) as Arc<dyn Store>)
+        })))
+    };
+    let closed = |mut harness: Harness| {
+        harness.emitter.close(9);
+        assert!(matches!(harness.answered(9), Ok(Reply::Done)));
+        harness.notices.extend(harness.emitter.take_notices());
+        let reports = harness.notices.into_iter().filter_map(|notice| match notice {
+            Notice::Report(error) => Some((error.code(), error.to_string())),
+            _ => None,
+        });
+        reports.collect::<Vec<_>>()
+    };
+    let mut harness = opened();
+    harness.emitter.append(numbered(0..3));
+    harness.wait(|notice| matches!(notice, Notice::Ready { .. }));
+    assert_eq!(closed(harness), []);
+
+    let files = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let segment = files.into_iter().find(|path| path.to_string_lossy().contains("segment-")).unwrap();
+    std::fs::OpenOptions::new().append(true).open(segment).unwrap().write_all(&[0xc7; 11]).unwrap();
+    std::fs::write(folder.path().join("rebuild-index"), "").unwrap();
+    let mut harness = opened();
+    harness.wait(|notice| matches!(notice, Notice::Ready { change: 3, .. }));
+    let reports = closed(harness);
+    assert!(reports.iter().all(|(code, _)| *code == "ERR_HYPER_MENDED"), "{reports:?}");
+    assert!(reports.len() == 2 && reports[0].1.contains("11 bytes") && reports[1].1.contains("index"), "{reports:?}");
+}
+
+#[test]
+fn a_connection_asked_for_is_given_up_when_the_store_does_not_open() {
+    let (go, wait) = channel::<()>();
+    let mut harness = open(Source::Opening(Box::new(move |_| {
+        wait.recv().unwrap();
+        Err(Error::Locked { path: "./db".into() })
+    })));
+    harness.emitter.connect("127.0.0.1".into(), 9, false);
+    go.send(()).unwrap();
+    let given_up = harness.wait(|notice| matches!(notice, Notice::Net(NetEvent::GaveUp { .. })));
+    let Notice::Net(NetEvent::GaveUp { key, error }) = given_up else { unreachable!() };
+    assert_eq!((key.as_str(), error.code()), ("127.0.0.1:9", "ERR_HYPER_LOCKED"));
+}
+
+#[test]
 fn closing_answers_everything_that_is_under_way() {
     let mut harness = memory();
     harness.emitter.append(numbered(0..5));
@@ -186,6 +263,27 @@ fn reads_go_both_ways_and_say_where_they_end() {
     }
     seen.reverse();
     assert_eq!(seen, forward);
+}
+
+#[test]
+fn reads_backwards_heed_the_limit_of_bytes_too() {
+    let mut harness = memory();
+    harness.emitter.append((0..100).map(|n| event("test", &format!("{n} {}", "x".repeat(1000)))).collect());
+    let limit = ReadLimit { rows: 1000, bytes: 10_000 };
+    let (mut from, mut changes) = (u64::MAX, Vec::new());
+    loop {
+        let Ok(Reply::Rows { rows, next, done }) = harness.answer(1, Request::Read { from, reverse: true, limit })
+        else {
+            panic!()
+        };
+        assert!((1..10).contains(&rows.len()), "{}", rows.len());
+        changes.extend(rows.iter().map(|row| row.at.change));
+        from = next;
+        if done {
+            break;
+        }
+    }
+    assert_eq!(changes, (1..=100).rev().collect::<Vec<_>>());
 }
 
 #[test]

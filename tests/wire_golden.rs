@@ -56,7 +56,7 @@ impl Side {
                     OutEvent::Read { after, limit } => next.push(InEvent::Rows(self.peer.log.read(after, limit))),
                     OutEvent::Add(nodes) => next.push(InEvent::Added(Ok(self.peer.add(SourceId(1), nodes)))),
                     OutEvent::Ask(queries) => next.push(InEvent::Answered(Ok(self.peer.answer(&queries)))),
-                    OutEvent::ForkLocal { from } => panic!("a fork at {from}"),
+                    OutEvent::ForkLocal { from, .. } => panic!("a fork at {from}"),
                     OutEvent::Report(error) => panic!("{error}"),
                     OutEvent::Close(reason) => self.closed = Some(reason),
                 }

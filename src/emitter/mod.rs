@@ -7,6 +7,7 @@
 
 mod delivery;
 mod network;
+mod notices;
 mod request;
 
 use std::collections::VecDeque;
@@ -15,21 +16,19 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use self::delivery::Delivery;
 use self::network::EarlyConnect;
+use self::notices::Notices;
 pub use self::request::{Reply, Request, Stats};
 use crate::error::{Error, Result};
-use crate::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions};
+use crate::hyperlog::{append_cost, Ack, AckKind, Append, Log, LogObserver, LogOptions};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::store::{Row, Store};
-
-/// Notices kept for JavaScript. It takes them whenever its loop turns; a loop that hangs for long while peers come
-/// and go loses the oldest reports rather than memory. Answers are never dropped: each belongs to one request.
-const MAX_NOTICES: usize = 16 * 1024;
 
 /// How long a closing emitter waits for tasks that hold sockets.
 const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(2);
@@ -90,13 +89,20 @@ pub enum Notice {
 enum Opening {
     /// What was asked before the store was open, in order.
     Waiting {
-        appends: Vec<Append>,
+        appends: Vec<Early>,
         bytes: usize,
         requests: Vec<(u32, Request)>,
         connects: Vec<EarlyConnect>,
     },
     Open,
     Failed(Error),
+}
+
+/// What was emitted before the store was open.
+enum Early {
+    Append(Vec<Append>),
+    /// Refused already, but answered in its turn; without payloads.
+    Refused(Vec<Append>, Error),
 }
 
 /// Which calls have something to take.
@@ -111,7 +117,7 @@ pub struct Waiting {
 #[derive(Default)]
 struct Outbox {
     acks: VecDeque<Ack>,
-    notices: VecDeque<Notice>,
+    notices: Notices,
 }
 
 /// Settings of an emitter.
@@ -206,8 +212,16 @@ impl Emitter {
             Ok(log) => {
                 self.delivery.lock().start(log.end());
                 self.notify(Notice::Ready { log_id: log.log_id(), change: log.end().change });
+                for found in log.store().mended() {
+                    self.notify(Notice::Report(Error::Mended(found)));
+                }
                 // Under the lock: what is appended from now on must come after what waited.
-                log.append(appends);
+                for early in appends {
+                    match early {
+                        Early::Append(batch) => log.append(batch),
+                        Early::Refused(batch, error) => log.refuse_appends(&batch, error),
+                    }
+                }
                 if self.closing.load(Ordering::SeqCst) {
                     log.close();
                 }
@@ -224,9 +238,16 @@ impl Emitter {
                 }
             }
             Err(error) => {
+                // Under the lock: what is refused from now on must come after what waited.
+                for early in appends {
+                    match early {
+                        Early::Append(batch) => self.refuse_all(&batch, &error),
+                        Early::Refused(batch, own) => self.refuse_all(&batch, &own),
+                    }
+                }
                 drop(opening);
-                self.refuse_all(&appends, &error);
                 self.notify(Notice::Failed(error.clone()));
+                self.connect_early(connects);
                 for (id, _) in requests {
                     self.notify(Notice::Answer { id, result: Err(error.clone()) });
                 }
@@ -247,30 +268,34 @@ impl Emitter {
 
     fn append_early(&self, batch: Vec<Append>) {
         let mut opening = self.opening.lock();
-        let refused = match &mut *opening {
-            Opening::Waiting { .. } if self.closing.load(Ordering::SeqCst) => {
-                Error::Closed("it was closed before its store was open")
-            }
+        match &mut *opening {
             Opening::Waiting { appends, bytes, .. } => {
-                let more: usize = batch.iter().map(|append| append.name.len() + append.payload.len()).sum();
-                if *bytes + more <= self.options.log.max_pending {
-                    *bytes += more;
-                    appends.extend(batch);
+                let limit = self.options.log.max_pending;
+                let pending = *bytes + batch.iter().map(append_cost).sum::<usize>();
+                let refused = if self.closing.load(Ordering::SeqCst) {
+                    Error::Closed("it was closed before its store was open")
+                } else if pending > limit {
+                    Error::Backlog { pending, limit }
+                } else {
+                    *bytes = pending;
+                    appends.push(Early::Append(batch));
                     return;
-                }
-                Error::Backlog { pending: *bytes + more, limit: self.options.log.max_pending }
+                };
+                let batch = batch.into_iter().map(|append| Append { payload: Bytes::new(), ..append }).collect();
+                appends.push(Early::Refused(batch, refused));
             }
-            Opening::Failed(error) => error.clone(),
+            Opening::Failed(error) => {
+                let error = error.clone();
+                drop(opening);
+                self.refuse_all(&batch, &error);
+            }
             Opening::Open => {
                 drop(opening);
                 if let Some(log) = self.log.get() {
                     log.append(batch);
                 }
-                return;
             }
-        };
-        drop(opening);
-        self.refuse_all(&batch, &refused);
+        }
     }
 
     fn refuse_all(&self, batch: &[Append], error: &Error) {
@@ -356,7 +381,7 @@ impl Emitter {
 
     /// Everything else that happened, in order.
     pub fn take_notices(&self) -> Vec<Notice> {
-        self.outbox.lock().notices.drain(..).collect()
+        self.outbox.lock().notices.take()
     }
 
     /// The log, once it is open.
@@ -384,14 +409,7 @@ impl Emitter {
     }
 
     fn notify(&self, notice: Notice) {
-        let mut outbox = self.outbox.lock();
-        if outbox.notices.len() >= MAX_NOTICES && !matches!(notice, Notice::Answer { .. }) {
-            if let Some(oldest) = outbox.notices.iter().position(|kept| !matches!(kept, Notice::Answer { .. })) {
-                outbox.notices.remove(oldest);
-            }
-        }
-        outbox.notices.push_back(notice);
-        drop(outbox);
+        self.outbox.lock().notices.push(notice);
         self.ring();
     }
 
@@ -428,12 +446,19 @@ impl Emitter {
     /// # Errors
     /// The store's, on closing it.
     pub fn shut_down(&self) -> Result<()> {
-        self.closing.store(true, Ordering::SeqCst);
+        // A second call (the environment ends while a close is under way) waits for the first: the store must not be
+        // closed under the writer.
+        let mut writer = self.writer.lock();
+        {
+            // Under the lock: a store that opens right now sees this and closes its log, or its log is here already.
+            let _opening = self.opening.lock();
+            self.closing.store(true, Ordering::SeqCst);
+        }
         self.end_sessions();
         if let Some(log) = self.log.get() {
             log.close();
         }
-        if let Some(thread) = self.writer.lock().take() {
+        if let Some(thread) = writer.take() {
             // A writer that panicked has nothing left to write.
             let _ = thread.join();
             // A store that was still opening may have started to dial.

@@ -17,6 +17,10 @@ use crate::store::{Located, LogHead, Meta, Position, ReadLimit, Row, Sizes, Stor
 /// Progress is reported about this often, in units of the work, so that reports stay few.
 const PROGRESS_STEPS: u64 = 200;
 
+/// Nodes looked at first when reading backwards. Stores read forwards only, so how far back the limit reaches is found
+/// by going back twice as far each time.
+const FIRST_SPAN: u64 = 16;
+
 /// A question.
 pub enum Request {
     /// A node by its key.
@@ -259,23 +263,34 @@ fn read_forward(log: &Log, from: Change, limit: ReadLimit) -> Result<Reply> {
 }
 
 fn read_backward(log: &Log, before: Change, limit: ReadLimit) -> Result<Reply> {
-    let before = before.min(log.end().change + 1);
-    let first = before.saturating_sub(limit.rows as u64).max(1);
-    let mut rows: Vec<Row> = Vec::new();
-    let mut at = Position::of(first - 1);
-    while at.change + 1 < before {
-        let Some(last) = log
-            .read(at, limit)?
-            .into_iter()
-            .filter(|row| row.at.change < before)
-            .inspect(|row| rows.push(row.clone()))
-            .last()
-        else {
-            break;
-        };
-        at = last.at;
+    let mut before = before.min(log.end().change + 1);
+    let (mut rows, mut bytes, mut span): (Vec<Row>, usize, u64) = (Vec::new(), 0, FIRST_SPAN);
+    while before > 1 && rows.len() < limit.rows {
+        let first = before.saturating_sub(span).max(1);
+        for row in nodes_between(log, first, before, limit)?.into_iter().rev() {
+            bytes += row.node.value.len();
+            if !rows.is_empty() && (bytes > limit.bytes || rows.len() == limit.rows) {
+                return Ok(Reply::Rows { rows, next: before, done: false });
+            }
+            before = row.at.change;
+            rows.push(row);
+        }
+        before = first;
+        span *= 2;
     }
-    rows.retain(|row| row.at.duplicate == 0);
-    rows.reverse();
-    Ok(Reply::Rows { rows, next: first, done: first == 1 })
+    Ok(Reply::Rows { rows, next: before, done: before == 1 })
+}
+
+/// Nodes from change `first` to the one before `end`. Changes have no gaps.
+fn nodes_between(log: &Log, first: Change, end: Change, limit: ReadLimit) -> Result<Vec<Row>> {
+    let mut nodes = Vec::new();
+    let mut at = Position::of(first - 1);
+    while at.change + 1 < end {
+        let rows = log.read(at, limit)?;
+        // The newest may not be readable yet.
+        let Some(last) = rows.last() else { break };
+        at = last.at;
+        nodes.extend(rows.into_iter().filter(|row| row.at.duplicate == 0 && row.at.change < end));
+    }
+    Ok(nodes)
 }

@@ -12,7 +12,7 @@ use super::feed::Recent;
 use super::parking::Parking;
 use super::plan::Planner;
 use super::writer::{append_cost, state_of, take_group, Writer};
-use super::{Ack, Append, Incoming, Job, Outcome, Reply, SourceId, State};
+use super::{Ack, AckKind, Append, Incoming, Job, Outcome, Reply, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::ID_LEN;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
@@ -153,11 +153,29 @@ impl Log {
         }
     }
 
-    /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`].
-    pub fn append(&self, appends: Vec<Append>) {
-        let bytes = appends.iter().map(append_cost).sum();
-        self.pending.fetch_add(bytes, Ordering::Relaxed);
-        self.submit(Job::Append(appends));
+    /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Those for which
+    /// [`LogOptions::max_pending`] leaves no room are dropped here, and answered with `Backlog` in their turn.
+    pub fn append(&self, mut appends: Vec<Append>) {
+        let limit = self.options.max_pending;
+        let mut pending = self.pending();
+        let fitting = |append: &&Append| {
+            pending += append_cost(append);
+            pending <= limit
+        };
+        let refused = appends.split_off(appends.iter().take_while(fitting).count());
+        if !appends.is_empty() {
+            self.pending.fetch_add(appends.iter().map(append_cost).sum(), Ordering::Relaxed);
+            self.submit(Job::Append(appends));
+        }
+        self.refuse_appends(&refused, Error::Backlog { pending, limit });
+    }
+
+    /// Answers appends with an error, in their turn.
+    pub fn refuse_appends(&self, appends: &[Append], error: Error) {
+        let acks = appends.iter().filter(|append| append.ack != AckKind::None).count();
+        if acks > 0 {
+            self.submit(Job::Refused { acks, error });
+        }
     }
 
     /// Bytes of appends not yet answered.
@@ -195,10 +213,11 @@ impl Log {
     }
 
     /// Goes on under a new log id because peers hold something else under `(local log, from)`: our tail from there
-    /// moves to the new log, so that both versions exist everywhere.
-    pub fn fork_local(&self, from: Seq) -> Reply<LogId> {
+    /// moves to the new log, so that both versions exist everywhere. If `log` is no longer the local one, another
+    /// session was first, and nothing happens.
+    pub fn fork_local(&self, log: LogId, from: Seq) -> Reply<LogId> {
         let (reply, receiver) = oneshot::channel();
-        self.submit(Job::ForkLocal { from, reply });
+        self.submit(Job::ForkLocal { log, from, reply });
         receiver
     }
 

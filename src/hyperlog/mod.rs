@@ -20,7 +20,8 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 pub use self::log::{new_id, Log, LogObserver, LogOptions};
-use crate::error::Result;
+pub(crate) use self::writer::append_cost;
+use crate::error::{Error, Result};
 use crate::event::Encoding;
 use crate::node::{Change, Key, LogId, Node, Seq};
 pub use crate::protocol::{Incoming, Outcome};
@@ -72,9 +73,25 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 /// A job for the writer.
 pub(crate) enum Job {
     Append(Vec<Append>),
-    Add { source: SourceId, nodes: Vec<(Incoming, Key)>, reply: Answer<Vec<Outcome>> },
-    SetMeta { facts: Vec<(Meta, Option<Bytes>)>, reply: Answer<()> },
-    ForkLocal { from: Seq, reply: Answer<LogId> },
+    /// Appends that were refused before they got here; they are answered in their turn.
+    Refused {
+        acks: usize,
+        error: Error,
+    },
+    Add {
+        source: SourceId,
+        nodes: Vec<(Incoming, Key)>,
+        reply: Answer<Vec<Outcome>>,
+    },
+    SetMeta {
+        facts: Vec<(Meta, Option<Bytes>)>,
+        reply: Answer<()>,
+    },
+    ForkLocal {
+        log: LogId,
+        from: Seq,
+        reply: Answer<LogId>,
+    },
     Forget(SourceId),
 }
 

@@ -16,7 +16,7 @@ use super::plan::{Lookup, Planner, Verdict};
 use super::{Ack, AckKind, Answer, Append, Incoming, Job, Outcome, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
-use crate::node::{Change, Key, KeyMap, LogId, Seq};
+use crate::node::{Change, Key, KeyMap, LogId, Node, Seq};
 use crate::store::{Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
 
 /// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
@@ -47,16 +47,19 @@ impl Log {
             }
             match job {
                 Job::Append(appends) => self.plan_appends(writer, &mut group, appends),
+                Job::Refused { acks, error } => {
+                    group.acks.extend(std::iter::repeat_n(Planned::Refused(error), acks));
+                }
                 Job::Add { source, nodes, reply } => self.plan_nodes(writer, &mut group, source, nodes, reply),
                 Job::SetMeta { facts, reply } => {
                     group.commit.meta.extend(facts);
                     group.facts.push(reply);
                 }
                 Job::Forget(source) => writer.parking.forget(source),
-                Job::ForkLocal { from, reply } => {
+                Job::ForkLocal { log, from, reply } => {
                     self.commit(writer, std::mem::take(&mut group));
                     // The receiver may be gone; the fork is still right.
-                    let _ = reply.send(self.fork(writer, from));
+                    let _ = reply.send(self.fork(writer, log, from));
                 }
             }
         }
@@ -91,10 +94,6 @@ impl Log {
         let size = event::encoded_len(append.name.len(), append.payload.len());
         if size > self.options.max_event_size {
             return Err(Error::TooLarge { name: append.name.to_string(), size, limit: self.options.max_event_size });
-        }
-        let pending = self.pending.load(Ordering::Relaxed);
-        if pending > self.options.max_pending {
-            return Err(Error::Backlog { pending, limit: self.options.max_pending });
         }
         Ok(())
     }
@@ -206,7 +205,7 @@ impl Log {
             }
             Err(error) => {
                 self.reload(writer);
-                let acks = acks.iter().map(|_| Ack { change: 0, result: Err(error.clone()) }).collect::<Vec<_>>();
+                let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.failed(&error)).collect();
                 if !acks.is_empty() {
                     self.observer.acks(acks);
                 }
@@ -220,6 +219,7 @@ impl Log {
     /// Makes committed rows visible.
     fn publish(&self, writer: &Writer, rows: Vec<NewRow>) {
         let end = writer.planner.end();
+        let known = self.duplicated(&rows);
         {
             let mut state = self.state.write();
             for row in rows.chunk_by(|a, b| a.log == b.log).filter_map(<[NewRow]>::last) {
@@ -234,29 +234,42 @@ impl Log {
             state.end = end;
         }
         if !self.store.is_immediate() {
-            self.remember(rows, end);
+            self.remember(rows, known, end);
         }
         self.end.send_replace(end);
         self.observer.advanced();
     }
 
-    fn remember(&self, rows: Vec<NewRow>, end: Position) {
+    /// The nodes of the duplicates among `rows`. Holds no lock: a Level store waits for the JavaScript thread, which
+    /// reads what is recent.
+    fn duplicated(&self, rows: &[NewRow]) -> Vec<Option<Node>> {
+        if self.store.is_immediate() {
+            return Vec::new();
+        }
+        let duplicates = rows.iter().filter(|row| matches!(row.body, Body::Duplicate(_)));
+        duplicates.map(|row| self.store.node(&row.key).ok().flatten()).collect()
+    }
+
+    fn remember(&self, rows: Vec<NewRow>, known: Vec<Option<Node>>, end: Position) {
+        let mut known = known.into_iter();
         let mut recent = self.recent.write();
         for row in rows {
             let node = match row.body {
-                Body::Node(node) => Ok(Some(node)),
-                Body::Duplicate(_) => self.store.node(&row.key),
+                Body::Node(node) => Some(node),
+                Body::Duplicate(_) => known.next().flatten(),
             };
             match node {
-                Ok(Some(node)) => recent.push(Row { at: row.at, log: row.log, seq: row.seq, node }),
+                Some(node) => recent.push(Row { at: row.at, log: row.log, seq: row.seq, node }),
                 // Readers then ask the medium, and hear its error there.
-                _ => recent.reset(end),
+                None => recent.reset(end),
             }
         }
     }
 
-    fn fork(&self, writer: &mut Writer, from: Seq) -> Result<LogId> {
-        let log = writer.planner.local().clone();
+    fn fork(&self, writer: &mut Writer, log: LogId, from: Seq) -> Result<LogId> {
+        if log != *writer.planner.local() {
+            return Ok(writer.planner.local().clone());
+        }
         let to = new_id()?;
         let relabel = (from >= 1 && from <= writer.planner.seq(&log)).then(|| Relabel { log, from, to: to.clone() });
         let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(to.as_bytes())))];
@@ -289,6 +302,9 @@ impl Log {
                     .filter(|append| append.ack != AckKind::None)
                     .map(|_| Ack { change: 0, result: Err(error.clone()) });
                 self.observer.acks(acks.collect());
+            }
+            Job::Refused { acks, error } => {
+                self.observer.acks(vec![Ack { change: 0, result: Err(error) }; acks]);
             }
             Job::Add { reply, .. } => drop(reply.send(Err(error.clone()))),
             Job::SetMeta { reply, .. } => drop(reply.send(Err(error.clone()))),
@@ -325,6 +341,7 @@ struct Group {
     facts: Vec<Answer<()>>,
 }
 
+#[derive(Clone)]
 enum Planned {
     Plain(Change),
     Row(usize),
@@ -332,6 +349,15 @@ enum Planned {
 }
 
 impl Planned {
+    /// The answer if the commit fails.
+    fn failed(self, error: &Error) -> Ack {
+        let error = match self {
+            Planned::Refused(own) => own,
+            Planned::Plain(_) | Planned::Row(_) => error.clone(),
+        };
+        Ack { change: 0, result: Err(error) }
+    }
+
     fn answer(self, rows: &[NewRow]) -> Ack {
         match self {
             Planned::Plain(change) => Ack { change, result: Ok(None) },
@@ -370,7 +396,8 @@ pub(super) fn state_of(planner: &Planner, state: &crate::store::StoreState) -> S
     }
 }
 
-pub(super) fn append_cost(append: &Append) -> usize {
+/// What an append counts in [`LogOptions::max_pending`](super::LogOptions::max_pending), in bytes.
+pub(crate) fn append_cost(append: &Append) -> usize {
     event::encoded_len(append.name.len(), append.payload.len())
 }
 

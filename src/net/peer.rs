@@ -254,7 +254,7 @@ impl<'a> Peer<'a> {
                     }
                 }
                 OutEvent::Ask(queries) => self.pending.ask(self.shared, queries),
-                OutEvent::ForkLocal { from } => self.pending.fork(self.shared, from),
+                OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
                 OutEvent::Report(error) => {
                     self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
                 }

@@ -57,8 +57,8 @@ impl Pending {
             Some(shared.runtime.spawn_blocking(move || queries.iter().map(|query| reply(&log, query)).collect()));
     }
 
-    pub(super) fn fork(&mut self, shared: &Shared, from: Seq) {
-        self.fork = Some(shared.log.fork_local(from));
+    pub(super) fn fork(&mut self, shared: &Shared, log: LogId, from: Seq) {
+        self.fork = Some(shared.log.fork_local(log, from));
     }
 
     /// The next result; never, while nothing is under way. Cancellation-safe.

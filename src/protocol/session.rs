@@ -75,6 +75,8 @@ pub enum OutEvent {
     Ask(Vec<Query>),
     /// Our own log is forked: go on under a new id from this seq.
     ForkLocal {
+        /// Our own log, as the session knew it.
+        log: LogId,
         /// First seq at which the peer holds something else.
         from: Seq,
     },

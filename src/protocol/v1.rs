@@ -428,7 +428,7 @@ impl V1 {
         common.report(Error::Fork { log: log.to_string(), seq: fork.seq, ours: fork.ours, theirs: fork.theirs });
         if *log == self.log_id && !self.forking {
             self.forking = true;
-            common.out.push_back(OutEvent::ForkLocal { from: fork.seq });
+            common.out.push_back(OutEvent::ForkLocal { log: log.clone(), from: fork.seq });
         }
     }
 

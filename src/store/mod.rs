@@ -242,6 +242,11 @@ pub trait Store: Send + Sync {
     /// Releases the medium. Later calls fail with `Closed`. May be called twice.
     fn close(&self) -> Result<()>;
 
+    /// What opening found wrong and put right by itself, for the operator to read.
+    fn mended(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether every call finishes without waiting for I/O, so that it may run on any thread.
     fn is_immediate(&self) -> bool {
         false

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use bytes::{Bytes, BytesMut};
 use hyperemitter::event::harm_to_v1;
 use hyperemitter::hyperlog::SourceId;
-use hyperemitter::node::{Key, Seq};
+use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::message::{LogSeq, Message, WireNode};
 use hyperemitter::protocol::session::MAX_LOGS;
 use hyperemitter::protocol::{frame, CloseReason, Config, InEvent, Incoming, OutEvent, PeerKind, Query, Session};
@@ -74,7 +74,7 @@ enum Work {
     Read(Position, ReadLimit),
     Add(Vec<Incoming>),
     Ask(Vec<Query>),
-    Fork(Seq),
+    Fork(LogId, Seq),
 }
 
 enum Ev {
@@ -688,7 +688,7 @@ impl World {
             }
             OutEvent::Add(nodes) => self.soon(8, Ev::Answer(link, conn, side, Work::Add(nodes))),
             OutEvent::Ask(queries) => self.soon(5, Ev::Answer(link, conn, side, Work::Ask(queries))),
-            OutEvent::ForkLocal { from } => self.soon(5, Ev::Answer(link, conn, side, Work::Fork(from))),
+            OutEvent::ForkLocal { log, from } => self.soon(5, Ev::Answer(link, conn, side, Work::Fork(log, from))),
             OutEvent::Report(error) => {
                 if error.code() == "ERR_HYPER_FORK" {
                     self.stats.forks += 1;
@@ -792,8 +792,8 @@ impl World {
                 let replies = new.answer(&queries);
                 self.feed(link, conn, side, vec![InEvent::Answered(Ok(replies))]);
             }
-            Work::Fork(from) => {
-                let id = new.log.fork_local(from).try_recv().expect("a memory store answers at once");
+            Work::Fork(log, from) => {
+                let id = new.log.fork_local(log, from).try_recv().expect("a memory store answers at once");
                 self.feed(link, conn, side, vec![InEvent::Forked(id)]);
                 self.grown(peer);
             }

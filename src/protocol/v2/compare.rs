@@ -157,7 +157,7 @@ impl V2 {
         }
         if *log == self.log_id && !self.forking {
             self.forking = true;
-            common.out.push_back(OutEvent::ForkLocal { from: fork.seq });
+            common.out.push_back(OutEvent::ForkLocal { log: log.clone(), from: fork.seq });
         }
     }
 

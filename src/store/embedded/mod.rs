@@ -228,6 +228,14 @@ fn open_index(segments: &Segments, rebuild: bool, expected: bool) -> Result<Inde
 }
 
 impl Store for EmbeddedStore {
+    fn mended(&self) -> Vec<String> {
+        let cut = self.opening.cut.as_ref().map(|Cut { file, offset, bytes }| {
+            format!("{}: {bytes} bytes from offset {offset} on, which a crash left behind and nobody was told of, were cut off", file.display())
+        });
+        let rebuilt = self.opening.rebuilt.as_ref().map(|why| format!("the index was made anew from the log: {why}"));
+        cut.into_iter().chain(rebuilt).collect()
+    }
+
     fn state(&self) -> Result<StoreState> {
         Ok(self.core.view.read().open()?.state.public())
     }

@@ -1,0 +1,117 @@
+//! Notices that wait for JavaScript: bounded, and nothing is lost that somebody waits for.
+
+use std::collections::VecDeque;
+
+use super::Notice;
+use crate::net::NetEvent;
+
+/// Notices kept before some give way. JavaScript takes them whenever its loop turns; only a loop that hangs for long
+/// gets here.
+const MAX_NOTICES: usize = 16 * 1024;
+
+/// In the order in which things happened.
+///
+/// Over the bound, reports and progress give way, the oldest first, and inbound links that came and went unheard are
+/// forgotten altogether. Everything else stays: an answer, `Ready` or `GaveUp` is the last word to somebody's callback,
+/// and `Connected` and `ConnectionError` come no faster than peers are dialled.
+#[derive(Default)]
+pub(super) struct Notices {
+    waiting: VecDeque<Notice>,
+    /// How many of them may give way, so that nobody looks for one in vain.
+    spare: usize,
+}
+
+impl Notices {
+    pub(super) fn push(&mut self, notice: Notice) {
+        if self.waiting.len() >= MAX_NOTICES {
+            if let Notice::Net(NetEvent::InboundGone { key, .. }) = &notice {
+                let came = |kept: &Notice| matches!(kept, Notice::Net(NetEvent::Inbound { key: came }) if came == key);
+                if let Some(unheard) = self.waiting.iter().position(came) {
+                    self.waiting.remove(unheard);
+                    return;
+                }
+            }
+            if self.spare == 0 && gives_way(&notice) {
+                return;
+            }
+            if self.spare > 0 {
+                if let Some(oldest) = self.waiting.iter().position(gives_way) {
+                    self.waiting.remove(oldest);
+                    self.spare -= 1;
+                }
+            }
+        }
+        self.spare += usize::from(gives_way(&notice));
+        self.waiting.push_back(notice);
+    }
+
+    pub(super) fn take(&mut self) -> Vec<Notice> {
+        self.spare = 0;
+        self.waiting.drain(..).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+/// Nobody waits for this one.
+fn gives_way(notice: &Notice) -> bool {
+    matches!(notice, Notice::Report(_) | Notice::Progress { .. } | Notice::Net(NetEvent::Report { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::emitter::Reply;
+    use crate::error::Error;
+
+    fn report() -> Notice {
+        Notice::Report(Error::Closed("a report"))
+    }
+
+    fn of(key: &str) -> [Notice; 3] {
+        let (key, error) = (key.to_owned(), Error::Closed("no"));
+        [
+            Notice::Net(NetEvent::Connected { key: key.clone() }),
+            Notice::Net(NetEvent::ConnectionError { key: key.clone(), error: error.clone(), will_retry_in_ms: None }),
+            Notice::Net(NetEvent::GaveUp { key, error }),
+        ]
+    }
+
+    #[test]
+    fn reports_give_way_and_what_answers_somebody_stays() {
+        let mut notices = Notices::default();
+        notices.push(Notice::Ready { log_id: "a".into(), change: 0 });
+        of("early").into_iter().for_each(|notice| notices.push(notice));
+        for id in 0..MAX_NOTICES as u32 {
+            notices.push(report());
+            notices.push(Notice::Answer { id, result: Ok(Reply::Done) });
+        }
+        of("late").into_iter().for_each(|notice| notices.push(notice));
+        notices.push(report());
+        let kept = notices.take();
+        assert!(matches!(kept[0], Notice::Ready { .. }));
+        assert_eq!(kept.iter().filter(|notice| matches!(notice, Notice::Net(_))).count(), 6);
+        assert_eq!(kept.iter().filter(|notice| matches!(notice, Notice::Answer { .. })).count(), MAX_NOTICES);
+        assert_eq!(kept.len(), 1 + 6 + MAX_NOTICES, "no report is left");
+    }
+
+    #[test]
+    fn inbound_links_that_come_and_go_while_nobody_looks_cost_no_memory() {
+        let mut notices = Notices::default();
+        notices.push(Notice::Net(NetEvent::Inbound { key: "0".into() }));
+        let heard = notices.take();
+        (0..MAX_NOTICES).for_each(|_| notices.push(report()));
+        for key in 0..2 * MAX_NOTICES {
+            if key > 0 {
+                notices.push(Notice::Net(NetEvent::Inbound { key: key.to_string() }));
+            }
+            notices.push(Notice::Net(NetEvent::InboundGone { key: key.to_string(), error: None }));
+        }
+        let kept = notices.take();
+        assert_eq!((heard.len(), kept.len() <= MAX_NOTICES), (1, true));
+        let gone = kept.iter().filter(|notice| matches!(notice, Notice::Net(NetEvent::InboundGone { .. })));
+        assert_eq!(gone.count(), 1, "the link that JavaScript knows of");
+    }
+}
