@@ -35,13 +35,11 @@ function builtNames () {
   })
 }
 
-/** Every message down the chain of causes, first lines only, each once. */
+/** Why each candidate failed, first lines only. The loader also tries WebAssembly, which is never built. */
 function reasons (error) {
-  const found = new Set()
-  for (let e = error.cause; e; e = e.cause) {
-    for (const each of Array.isArray(e) ? e : [e]) found.add(String(each.message || each).split('\n')[0])
-  }
-  return [...found]
+  const found = []
+  for (let e = error.cause; e; e = e.cause) found.push(String(e.message).split('\n')[0])
+  return found.filter((reason) => !reason.includes('wasi')).reverse()
 }
 
 function advice (error, host) {
@@ -68,7 +66,7 @@ function explain (error) {
   const machine = `${host}${glibc ? ` (glibc ${glibc})` : ''}, Node.js ${process.versions.node}`
   const tried = reasons(error).map((reason) => `\n  - ${reason}`).join('')
   const explained = new Error(
-    `hyperemitter found no native binary that loads on ${machine}.${tried}\n${advice(error, host)}`, { cause: error })
+    `hyperemitter found no native binary that loads on ${machine}.${tried}\n${advice(error, host)}`)
   explained.code = 'ERR_HYPER_NO_BINARY'
   return explained
 }
