@@ -129,8 +129,8 @@ describe('the packed tarballs', { skip: process.platform === 'win32' && 'the bar
     const body = `
       interface Events { userAdded: { id: number, username: string } }
       const emitter = new HyperEmitter<Events>(':memory:', ${JSON.stringify(SCHEMA)})
-      emitter.on('userAdded', (user) => { const name: string = user.username; console.log(name) })
-      emitter.append('userAdded', { id: 1, username: 'a' }).then((node: HyperEmitter.Node) => emitter.close())
+      emitter.on('userAdded', (user) => { const name: string = user.username; console.log(name); emitter.close() })
+      emitter.append('userAdded', { id: 1, username: 'a' }).then((node: HyperEmitter.Node) => node.key.toUpperCase())
       // @ts-expect-error no such event
       export const wrong = () => emitter.emit('userGone', {})
     `
