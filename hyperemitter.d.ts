@@ -1,0 +1,3 @@
+import HyperEmitter = require('./index.js')
+
+export = HyperEmitter
