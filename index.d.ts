@@ -315,7 +315,10 @@ declare namespace HyperEmitter {
     direction: 'in' | 'out'
     /** What it speaks, once known. */
     protocol: '1.x' | '2.x' | null
+    /** `live`: neither side lacks what the other has announced. */
     state: 'connecting' | 'waiting' | 'handshake' | 'sync' | 'live'
+    /** Stored changes it is not known to have: to have stored, or, as 1.x acknowledges nothing, to have been sent. */
+    behind: number
     bytesIn: number
     bytesOut: number
     framesIn: number

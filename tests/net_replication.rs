@@ -277,6 +277,22 @@ async fn stats_tell_where_a_link_stands() {
     assert_eq!(a.link("0").unwrap().dialect, hyperemitter::net::Dialect::V2);
 }
 
+#[tokio::test]
+async fn a_link_at_rest_tells_that_the_peer_has_stored_everything() {
+    let (a, b) = (Peer::listening().await, Peer::listening().await);
+    let proxy = Proxy::to(a.port).await;
+    b.emit_many(300);
+    let key = b.dial(proxy.port);
+    b.when("all delivered", |peers| peers.iter().all(|peer| peer.delivered == 300)).await;
+    assert_eq!(a.len(), 300);
+    proxy.set(Mode::Stall);
+    b.emit("held up");
+    assert!(b.link(&key).unwrap().delivered < 301);
+    proxy.set(Mode::Pass);
+    b.when("the last one delivered", |peers| peers.iter().all(|peer| peer.delivered == 301)).await;
+    assert_eq!(a.len(), 301);
+}
+
 async fn several(count: usize) -> Vec<Peer> {
     let mut peers = Vec::new();
     for _ in 0..count {

@@ -31,6 +31,11 @@ test('causes outside the piece are there, and marked', async () => {
   assert.deepEqual(drawn.edges.map(({ style }) => style), ['dashed', 'dashed'])
 })
 
+test('a log has the same colour in every piece', () => {
+  const fill = (dot) => /label="Merge\\n4", fillcolor="([^"]+)"/.exec(dot)[1]
+  assert.equal(fill(toDot(events, [], ['b', 'a'])), fill(toDot(events.slice(3), [], ['a', 'b'])))
+})
+
 test('names of any kind are labels and nothing else', async () => {
   for (const name of ['a"b', 'a\\', '\\"', 'a\nb', '<b>x</b>', 'x]; evil [', '\\N', 'ünïcode 🦀', '&amp;', '']) {
     const drawn = JSON.parse(await draw(toDot([event(1, name, 'log"\\')], [])))

@@ -79,7 +79,7 @@ class Context {
   /** What the API's `onProgress` takes, as a bar. */
   onProgress (label) {
     const bar = this.progress(label)
-    return { onProgress: (done, total) => bar.update(done, total), end: bar.end }
+    return { onProgress: ({ done, total }) => bar.update(done, total), end: bar.end }
   }
 
   /** @param {string|undefined} file */

@@ -18,9 +18,11 @@ function colour (index) {
  * @param {Array<{change: number, key: string, log: string, seq: number, time?: number, links: string[], name: string}>} events
  *   ascending by change
  * @param {Iterable<string>} heads keys
+ * @param {string[]} [known] all logs of the store: a log has the same colour in every piece
  * @returns {string}
  */
-function toDot (events, heads) {
+function toDot (events, heads, known = []) {
+  const colours = new Map([...known].sort().map((log, index) => [log, colour(index)]))
   const isHead = new Set(heads)
   const shown = new Set(events.map(({ key }) => key))
   const logs = new Map()
@@ -28,7 +30,7 @@ function toDot (events, heads) {
   const nodes = []
   const edges = []
   for (const { change, key, log, seq, time, links, name } of events) {
-    if (!logs.has(log)) logs.set(log, colour(logs.size))
+    if (!logs.has(log)) logs.set(log, colours.get(log) ?? colour(colours.size + logs.size))
     const tooltip = plain(`${key}  ${log}:${seq}${time === undefined ? '' : `  ${timeText(time)}`}`)
     nodes.push(`  "${key}" [label="${plain(name)}\\n${change}", fillcolor="${logs.get(log)}", tooltip="${tooltip}"${isHead.has(key) ? ', peripheries=2, penwidth=2' : ''}]`)
     for (const link of links) {
@@ -39,7 +41,7 @@ function toDot (events, heads) {
   for (const key of outside) {
     nodes.push(`  "${key}" [label="${key.slice(0, 8)}", shape=box, style=dotted, color=gray60, fontcolor=gray60, fontsize=8, height=0.2, margin="0.05,0.02"]`)
   }
-  const legend = [...logs].map(([log, fill], index) => `    "log ${index}" [label="${plain(log)}", fillcolor="${fill}", shape=box, fontsize=9, height=0.25]`)
+  const legend = [...logs].map(([log, fill], index) => `    "log ${index}" [label="${plain(log)}", fillcolor="${fill}", shape=box, fontsize=9, height=0.25, margin="0.2,0.05"]`)
   return [
     'digraph hyperemitter {',
     '  rankdir=LR',
@@ -57,4 +59,4 @@ function toDot (events, heads) {
   ].join('\n')
 }
 
-module.exports = { toDot, colour }
+module.exports = { toDot }

@@ -61,11 +61,11 @@ async function print (context, hyper, place) {
   }
 }
 
-/** Resolves when every peer has all we have, and we all that they have announced. */
+/** Resolves when every peer has all we have (a peer of 1.x: was sent it), and we all that they have announced. */
 async function drained (hyper) {
   for (;;) {
     const { peers } = await hyper.stats()
-    if (peers.every(({ state, behind, missing }) => state === 'live' && behind === 0 && missing === 0)) return
+    if (peers.every(({ state, behind }) => state === 'live' && behind === 0)) return
     await sleep(DRAIN_MS)
   }
 }

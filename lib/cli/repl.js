@@ -29,11 +29,11 @@ async function run ({ context, hyper, schema, place }) {
     output: context.stdout,
     terminal,
     useColors: colours,
+    preview: false, // it would show the values
     ignoreUndefined: true
   })
   server.context.hyper = hyper
-  silence(server)
-  complete(server, schema)
+  tame(server, schema)
   if (terminal) await remember(server, context.env)
 
   const left = new Promise((resolve) => server.once('exit', resolve))
@@ -66,22 +66,28 @@ function printed (schema) {
   return [...schema.names, 'EventPeer']
 }
 
-/** Values of expressions are not printed; errors are. */
-function silence (server) {
+/**
+ * Values of expressions are not printed, errors are; names of events and fields are completed before anything else.
+ * The two meet: node:repl completes by evaluating, and needs the values.
+ */
+function tame (server, schema) {
   const evaluate = server.eval
-  server.eval = function (code, scope, file, callback) {
-    evaluate.call(this, code, scope, file, (error) => callback(error, undefined))
-  }
-}
-
-/** Names of events and fields are completed before anything else. */
-function complete (server, schema) {
   const javascript = server.completer
   const names = completer(schema)
+  let completing = false
+  server.eval = function (code, scope, file, callback) {
+    const silent = !completing
+    evaluate.call(this, code, scope, file, (error, value) => callback(error, silent ? undefined : value))
+  }
   server.completer = function (line, callback) {
     const found = names(line)
-    if (found) callback(null, found)
-    else javascript.call(server, line, callback)
+    if (found) return callback(null, found)
+    completing = true
+    try {
+      javascript.call(server, line, callback)
+    } finally {
+      completing = false
+    }
   }
 }
 

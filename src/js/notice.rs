@@ -11,7 +11,7 @@ use super::packed::pack_rows;
 use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
 use crate::net::{Dialect, Direction, NetEvent, PeerInfo, Stage};
-use crate::node::Node;
+use crate::node::{Change, Node};
 use crate::store::{Located, Position, Row};
 
 /// One thing that happened. `kind` says which fields are there.
@@ -159,12 +159,12 @@ fn stats_json(stats: &Stats) -> String {
         "heads": stats.heads,
         "sizes": { "data": stats.sizes.data, "index": stats.sizes.index },
         "pending": stats.pending,
-        "peers": stats.peers.iter().map(peer_json).collect::<Vec<_>>(),
+        "peers": stats.peers.iter().map(|peer| peer_json(peer, stats.change)).collect::<Vec<_>>(),
     })
     .to_string()
 }
 
-fn peer_json(peer: &PeerInfo) -> serde_json::Value {
+fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
     let counters = &peer.counters;
     json!({
         "key": peer.key,
@@ -177,6 +177,7 @@ fn peer_json(peer: &PeerInfo) -> serde_json::Value {
             Stage::Sync => "sync",
             Stage::Live => "live",
         },
+        "behind": change.saturating_sub(peer.delivered),
         "bytesIn": counters.bytes_in,
         "bytesOut": counters.bytes_out,
         "framesIn": counters.frames_in,

@@ -1,6 +1,7 @@
 //! What the network tells its owner: link events, and a snapshot of each link.
 
 use crate::error::Error;
+use crate::node::Change;
 
 /// Something happened to a link. Keys are 1.x's: `host:port` as given for links we dial, a counter (`"0"`,
 /// `"1"`, …) for links that were dialled to us.
@@ -129,4 +130,7 @@ pub struct PeerInfo {
     pub stage: Stage,
     /// What went over it.
     pub counters: Counters,
+    /// The last change up to which the peer has everything: stored by a 2.x peer, sent to a 1.x peer. It is known
+    /// whenever the link comes to rest.
+    pub delivered: Change,
 }

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::event::{Counters, Dialect, Direction, PeerInfo, Stage};
+use crate::node::Change;
 
 /// One entry of the table, shared by the task that serves the link and by whoever asks about it.
 pub(super) struct Link {
@@ -25,6 +26,7 @@ struct Status {
     stage: Stage,
     dialect: Dialect,
     counters: Counters,
+    delivered: Change,
 }
 
 impl Link {
@@ -62,13 +64,13 @@ impl Link {
     }
 
     /// Publishes where the connection stands.
-    pub(super) fn publish(&self, stage: Stage, dialect: Dialect, counters: Counters) {
-        *self.status.lock() = Status { stage, dialect, counters };
+    pub(super) fn publish(&self, stage: Stage, dialect: Dialect, counters: Counters, delivered: Change) {
+        *self.status.lock() = Status { stage, dialect, counters, delivered };
     }
 
     fn describe(&self) -> PeerInfo {
-        let Status { stage, dialect, counters } = *self.status.lock();
-        PeerInfo { key: self.key.clone(), direction: self.direction, dialect, stage, counters }
+        let Status { stage, dialect, counters, delivered } = *self.status.lock();
+        PeerInfo { key: self.key.clone(), direction: self.direction, dialect, stage, counters, delivered }
     }
 }
 

@@ -26,6 +26,7 @@ use super::Shared;
 use crate::error::{Error, Result};
 use crate::event::harm_to_v1;
 use crate::hyperlog::{Outcome, SourceId};
+use crate::node::Change;
 use crate::protocol::{self, frame, CloseReason, Config, InEvent, OutEvent, PeerKind, Session};
 use crate::store::{Position, ReadLimit};
 
@@ -121,6 +122,8 @@ struct Peer<'a> {
     /// Bytes moved since the task last let others run.
     moved: u64,
     counters: Counters,
+    /// The last change up to which the peer has everything.
+    delivered: Change,
 }
 
 impl<'a> Peer<'a> {
@@ -148,6 +151,7 @@ impl<'a> Peer<'a> {
             hopeless: false,
             moved: 0,
             counters: Counters::default(),
+            delivered: 0,
         }
     }
 
@@ -324,7 +328,10 @@ impl<'a> Peer<'a> {
         let session = self.session.counters();
         (self.counters.nodes_in, self.counters.nodes_out) = (session.nodes_received, session.nodes_sent);
         self.live |= stage == Stage::Live;
-        self.link.publish(stage, dialect, self.counters);
+        if let Some(at) = self.session.delivered().filter(|_| self.outbox.is_empty()) {
+            self.delivered = at.change;
+        }
+        self.link.publish(stage, dialect, self.counters, self.delivered);
     }
 
     /// When something happens even if nothing else does.

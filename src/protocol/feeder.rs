@@ -52,6 +52,11 @@ impl Feeder {
         self.at_end && !self.reading
     }
 
+    /// The place up to which everything has been dealt with, once that is all there is.
+    pub(crate) fn reached(&self) -> Option<Position> {
+        self.cursor.filter(|_| self.is_at_end())
+    }
+
     /// The next read, if one is due.
     pub(crate) fn start(&mut self) -> Option<OutEvent> {
         let after = self.cursor?;

@@ -444,6 +444,17 @@ impl Session {
         }
     }
 
+    /// The place up to which the peer has all that we have, once it does: stored by a 2.x peer, sent to a 1.x peer
+    /// (which acknowledges nothing). Sending is what [`OutEvent::Send`] asked for; the driver's buffer is not known here.
+    #[must_use]
+    pub fn delivered(&self) -> Option<Position> {
+        match &self.protocol {
+            Protocol::Opening => None,
+            Protocol::V1(v1) => self.common.feeder.reached().filter(|_| v1.is_live()),
+            Protocol::V2(v2) => v2.delivered(&self.common),
+        }
+    }
+
     /// What the session has done so far.
     #[must_use]
     pub fn counters(&self) -> Counters {

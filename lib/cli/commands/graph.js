@@ -42,8 +42,8 @@ module.exports = {
     if (format === 'svg' && limit > MAX_SVG) throw new UsageFailure(`--limit ${limit}: an SVG takes at most ${MAX_SVG} events; use --format dot`)
     const viz = format === 'svg' ? await loadViz() : null
     const hyper = await context.open(db, null, { mustExist: true })
-    const { events, heads } = await context.or(collect(hyper, values, limit))
-    const text = { dot: () => toDot(events, heads), svg: () => viz.renderString(toDot(events, heads), { format: 'svg' }), json: () => toJson(events, heads) }[format]()
+    const { events, heads, logs } = await context.or(collect(hyper, values, limit))
+    const text = { dot: () => toDot(events, heads, logs), svg: () => viz.renderString(toDot(events, heads, logs), { format: 'svg' }), json: () => toJson(events, heads) }[format]()
     if (values.out) await writeFile(values.out, text)
     else await context.print(text)
   }
@@ -62,7 +62,8 @@ async function collect (hyper, values, limit) {
     events.push({ change, key, log, seq, time, links, name })
   }
   const heads = (await hyper.heads()).map(({ key }) => key)
-  return { events: events.reverse(), heads }
+  const { logs } = await hyper.stats()
+  return { events: events.reverse(), heads, logs: logs.map(({ log }) => log) }
 }
 
 function toJson (events, heads) {

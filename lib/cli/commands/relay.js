@@ -18,7 +18,7 @@ module.exports = {
     quiet: { type: 'boolean', short: 'q', help: 'do not report peers that come and go' }
   },
   exits: [['0', 'ended by SIGINT or SIGTERM']],
-  examples: [['A relay between two sites', 'hypem relay --db /var/lib/relay --port 1234 --host 0.0.0.0 --connect other.example.org:1234']],
+  examples: [['A relay between two sites', 'hypem relay --db relay --port 1234 --host 0.0.0.0 --connect other.example.org:1234']],
   async run (context, values) {
     if (values.port === undefined && values['target-port'] === undefined && !values.connect) {
       throw new UsageFailure('nothing to relay: --port, --target-port or --connect is needed')

@@ -48,6 +48,10 @@ pub const LAZY_MS: u64 = 30;
 /// Rows that may wait so at a time; then the oldest ones go.
 const MAX_HELD: usize = 256;
 
+/// What was stored is acknowledged after this long, in milliseconds, even if little of the window is used up: a sender
+/// that wants to leave knows then that its peer has all. Small frames, so few that they cost nothing.
+pub const SETTLE_MS: u64 = 25;
+
 /// After this many vectors that changed nothing the link is closed for a new one.
 const MAX_RESYNCS: u32 = 3;
 
@@ -123,6 +127,8 @@ pub(crate) struct V2 {
     collecting: u64,
     storing: u64,
     stored: u64,
+    /// Since when bytes are stored without having been granted.
+    stored_since: Option<u64>,
     /// Logs that we get from elsewhere as well: the peer hears how far we are, so that it need not send.
     telling: BTreeSet<LogId>,
     /// Rows that wait for the peer's word, and since when; each log's in order.
@@ -157,6 +163,7 @@ impl V2 {
             collecting: 0,
             storing: 0,
             stored: 0,
+            stored_since: None,
             telling: BTreeSet::new(),
             held: VecDeque::new(),
             behind: BTreeMap::new(),
@@ -186,6 +193,13 @@ impl V2 {
             && self.pending.is_empty()
             && self.asker.is_idle()
             && common.feeder.is_at_end()
+    }
+
+    /// The place up to which the peer has stored everything, once that is all we have.
+    pub(crate) fn delivered(&self, common: &Common) -> Option<Position> {
+        let granted = u64::try_from(self.credit).is_ok_and(|credit| credit >= self.capability.window);
+        let sent = self.vector_seen && self.pending.is_empty() && self.held.is_empty() && self.starts == 0;
+        common.feeder.reached().filter(|_| sent && granted && self.asker.is_idle())
     }
 
     pub(crate) fn backlog(&self) -> usize {
@@ -459,7 +473,8 @@ impl V2 {
         let resync = (!self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
         let yielded = (self.yield_until > common.now).then_some(self.yield_until);
         let held = self.held.front().map(|(since, _)| since + LAZY_MS);
-        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded, held];
+        let settle = self.stored_since.map(|since| since + SETTLE_MS);
+        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded, held, settle];
         let due = due.into_iter().flatten().min()?;
         Some(due.max(common.now + 1))
     }

@@ -28,7 +28,12 @@ impl V2 {
 
     pub(super) fn grant(&mut self, common: &mut Common, view: &dyn LocalLog) {
         let updates = self.news(view);
-        if self.stored >= WINDOW / 4 || !updates.is_empty() {
+        if self.stored > 0 && self.stored_since.is_none() {
+            self.stored_since = Some(common.now);
+        }
+        let settled = self.stored_since.is_some_and(|since| common.now >= since + SETTLE_MS);
+        if self.stored >= WINDOW / 4 || settled || !updates.is_empty() {
+            self.stored_since = None;
             let bytes = std::mem::take(&mut self.stored);
             self.received = self.received.saturating_sub(bytes);
             self.say(common, &Extension::Credit { bytes, updates });

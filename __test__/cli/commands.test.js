@@ -1,0 +1,210 @@
+'use strict'
+
+const assert = require('node:assert/strict')
+const { mkdirSync, readFileSync, readdirSync, writeFileSync, existsSync } = require('node:fs')
+const net = require('node:net')
+const { once } = require('node:events')
+const { join } = require('node:path')
+const { test } = require('node:test')
+const HyperEmitter = require('../..')
+const commands = require('../../lib/cli/commands')
+const { hello, hypem, listening, scratch, start } = require('./helpers')
+
+/** A store with two logs that forked and were merged: one on each side, then one after both. */
+async function forked (t, dir) {
+  const schema = readFileSync(join(dir, 'messages.proto'))
+  const a = new HyperEmitter(join(dir, 'a'), schema)
+  const b = new HyperEmitter(join(dir, 'b'), schema)
+  t.after(() => Promise.all([a.close(), b.close()]))
+  const sync = async () => {
+    const { port } = await a.listen(0, '127.0.0.1')
+    await b.connect(port, '127.0.0.1')
+  }
+  await a.append('Hello', { from: 'a', message: 'first' })
+  await b.append('Hello', { from: 'b', message: 'other' })
+  await b.append('Integer', { value: 7 })
+  await sync()
+  for (const [hyper, other] of [[a, b], [b, a]]) {
+    while ((await hyper.digest()) !== (await other.digest())) await once(hyper.status, 'x', { signal: AbortSignal.timeout(20) }).catch(() => {})
+  }
+  await a.append('Hello', { from: 'a', message: 'merged' })
+  await Promise.all([a.close(), b.close()])
+  return join(dir, 'a')
+}
+
+test('every command has a page that fits a terminal, and says no to what it does not know', async (t) => {
+  for (const { name } of commands.all()) {
+    const { code, stdout, stderr } = await hypem(t, [name, '--help'])
+    assert.equal(code, 0, name)
+    assert.equal(stderr, '')
+    for (const title of ['NAME', 'SYNOPSIS', 'DESCRIPTION', 'OPTIONS', 'EXAMPLES']) assert.match(stdout, new RegExp(`^${title}$`, 'm'), name)
+    for (const line of stdout.split('\n')) assert.ok(line.length <= 100, `${name}: ${line}`)
+    const wrong = await hypem(t, [name, '--nosuch'])
+    assert.equal(wrong.code, 2, name)
+    assert.match(wrong.stderr, /^hypem: [^\n]*--nosuch[^\n]*\nSee: hypem /)
+  }
+  const { code, stdout } = await hypem(t, ['help'])
+  assert.equal(code, 0)
+  for (const { name } of commands.all()) assert.match(stdout, new RegExp(`^ {7}${name}$`, 'm'))
+  assert.equal((await hypem(t, ['--version'])).stdout.trim(), require('../../package.json').version)
+})
+
+test('what is not there is not made', async (t) => {
+  const dir = scratch(t)
+  for (const args of [['stats'], ['verify'], ['digest'], ['log'], ['graph'], ['export']]) {
+    const { code, stderr } = await hypem(t, [...args, join(dir, 'nosuch')])
+    assert.deepEqual([code, stderr], [1, `hypem: there is no store at ${join(dir, 'nosuch')}\n`])
+  }
+  assert.equal(existsSync(join(dir, 'nosuch')), false)
+})
+
+test('stats, log, graph and digest of a log that forked and was merged', async (t) => {
+  const dir = scratch(t)
+  const db = await forked(t, dir)
+  const schema = join(dir, 'messages.proto')
+
+  const stats = JSON.parse((await hypem(t, ['stats', db, '--json'])).stdout)
+  assert.equal(stats.events, 5)
+  assert.equal(stats.heads, 1)
+  assert.deepEqual(stats.names, { Hello: 3, EventPeer: 1, Integer: 1 })
+  assert.deepEqual(stats.logs.map(({ seq }) => seq), [3, 2])
+  assert.ok(stats.first <= stats.last)
+  const text = (await hypem(t, ['stats', db])).stdout
+  assert.match(text, /^events +5$/m)
+  assert.match(text, /^ +Hello +3$/m)
+
+  const all = (await hypem(t, ['log', db, '--json', '--schema', schema])).stdout.trim().split('\n').map((line) => JSON.parse(line))
+  assert.deepEqual(all.map(({ change }) => change), [1, 2, 3, 4, 5])
+  assert.deepEqual(Object.keys(all[0]), ['change', 'time', 'log', 'seq', 'key', 'links', 'name', 'payload'])
+  const merged = all.find(({ payload }) => payload.message === 'merged')
+  assert.equal(merged.links.length, 2)
+  const of = async (...args) => (await hypem(t, ['log', db, '--json', ...args])).stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line).change)
+  const other = all.find(({ name }) => name === 'Integer')
+  assert.deepEqual(await of('--name', 'Integer'), [other.change])
+  assert.deepEqual(await of('--name', 'Integer', '--name', 'EventPeer', '--name', 'Hello'), [1, 2, 3, 4, 5])
+  assert.deepEqual(await of('--origin', other.log), all.filter(({ log }) => log === other.log).map(({ change }) => change))
+  assert.deepEqual(await of('--since', '1', '--until', '3'), [2, 3])
+  assert.deepEqual(await of('--reverse', '--limit', '2'), [5, 4])
+  assert.deepEqual(await of('--after', merged.time), [merged.change])
+  assert.deepEqual(await of('--before', merged.time), all.filter(({ change }) => change !== merged.change).map(({ change }) => change))
+  const shown = (await hypem(t, ['log', db, '--schema', schema, '--name', 'Integer'])).stdout
+  assert.match(shown, new RegExp(`^ +${other.change}  \\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z  ${other.log}:2  ${other.key.slice(0, 8)}  Integer \\{ value: 7 \\}\n$`))
+
+  const graph = JSON.parse((await hypem(t, ['graph', db, '--json'])).stdout)
+  assert.deepEqual(graph.heads, [merged.key])
+  assert.deepEqual(graph.nodes.map(({ links }) => links), all.map(({ links }) => links))
+  const dot = (await hypem(t, ['graph', db])).stdout
+  assert.equal(dot.match(/ -> /g).length, all.flatMap(({ links }) => links).length)
+  assert.equal(dot.match(/peripheries=2/g).length, 1)
+  const svg = join(dir, 'dag.svg')
+  assert.equal((await hypem(t, ['graph', db, '--out', svg, '--limit', '3'])).code, 0)
+  assert.match(readFileSync(svg, 'utf8'), /<svg[^]*Hello[^]*<\/svg>/)
+  assert.equal((await hypem(t, ['graph', db, '--format', 'svg', '--limit', '100000'])).code, 2)
+
+  const one = (await hypem(t, ['digest', db])).stdout.trim()
+  assert.equal(one, stats.digest)
+  const two = await hypem(t, ['digest', db, join(dir, 'b')])
+  assert.ok([0, 3].includes(two.code))
+  assert.equal(new Set(two.stdout.match(/^[0-9a-f]{64}/gm)).size === 1, two.code === 0)
+})
+
+test('a sound store is found sound, a damaged one damaged, with its place', async (t) => {
+  const dir = scratch(t)
+  const db = join(dir, 'db')
+  const input = Array.from({ length: 200 }, (_, index) => hello(String(index))).join('')
+  await hypem(t, ['import', db, '--schema', join(dir, 'messages.proto')], { input })
+  const sound = await hypem(t, ['verify', db, '--json'])
+  assert.equal(sound.code, 0)
+  assert.equal(JSON.parse(sound.stdout).nodes, 200)
+  assert.match((await hypem(t, ['verify', db])).stdout, /^sound: 200 events in 1 logs\ndigest [0-9a-f]{64}\n$/)
+
+  const segment = join(db, readdirSync(db).find((name) => name.startsWith('segment')))
+  const bytes = readFileSync(segment)
+  bytes[Math.floor(bytes.length / 3)] ^= 1
+  writeFileSync(segment, bytes)
+  const damaged = await hypem(t, ['verify', db])
+  assert.equal(damaged.code, 3, damaged.stderr)
+  assert.match(damaged.stdout, /^damaged: .*segment/)
+  const { ok, code, damage } = JSON.parse((await hypem(t, ['verify', db, '--json'])).stdout)
+  assert.deepEqual([ok, code], [false, 'ERR_HYPER_DAMAGED'])
+  assert.match(damage, /segment/)
+})
+
+test('log --follow goes on with what peers send', async (t) => {
+  const dir = scratch(t)
+  const schema = join(dir, 'messages.proto')
+  const { run: server, port } = await listening(t, [schema, '--no-repl'])
+  const db = join(dir, 'db')
+  await hypem(t, ['import', db, '--schema', schema], { input: hello('own') })
+  const follow = start(t, ['log', db, '--follow', '--json', '--schema', schema, '--connect', `127.0.0.1:${port}`])
+  await follow.until('"own"')
+  server.send(hello('theirs'))
+  await follow.until('"theirs"')
+  assert.equal((await follow.kill('SIGINT')).code, 130)
+  assert.equal((await hypem(t, ['log', db, '--follow', '--reverse'])).code, 2)
+})
+
+test('a relay passes on what it does not know, keeps it, and ends cleanly', async (t) => {
+  const dir = scratch(t)
+  const schema = join(dir, 'messages.proto')
+  const relay = start(t, ['relay', '--db', join(dir, 'relay'), '--port', '0', '--host', '127.0.0.1'])
+  const [, port] = await relay.until(/listening on (\d+) 127\.0\.0\.1\n/)
+  const target = ['--target-port', port, '--target-host', '127.0.0.1']
+  const reader = start(t, [schema, '--no-repl', ...target])
+  await relay.until('a peer has connected')
+  const { code } = await hypem(t, [schema, '--no-repl', ...target, '--drain'], { input: hello('through') })
+  assert.equal(code, 0)
+  await reader.until('"through"')
+  assert.equal((await relay.kill('SIGTERM')).code, 0)
+  assert.match((await hypem(t, ['log', join(dir, 'relay'), '--schema', schema])).stdout, /message: 'through'/)
+  assert.equal((await hypem(t, ['relay'])).code, 2)
+})
+
+test('doctor tells what is there, what is not, and what a peer speaks', async (t) => {
+  const dir = scratch(t)
+  const { run, port } = await listening(t, [join(dir, 'messages.proto'), '--no-repl'])
+  await hypem(t, ['import', join(dir, 'db'), '--schema', join(dir, 'messages.proto')], { input: hello('1') })
+  const stranger = net.createServer((socket) => socket.end('220 mail\r\n')).listen(0, '127.0.0.1')
+  await once(stranger, 'listening')
+  t.after(() => stranger.close())
+  const other = stranger.address().port
+
+  const good = await hypem(t, ['doctor', '--json', '--db', join(dir, 'db'), '--deep', '--port', '0', '--host', '127.0.0.1', '--connect', `127.0.0.1:${port}`])
+  const { ok, checks } = JSON.parse(good.stdout)
+  assert.deepEqual([good.code, ok], [0, true], good.stdout)
+  const detail = (name) => checks.find((check) => check.name.startsWith(name)).detail
+  assert.match(detail('node'), /^v\d+\./)
+  assert.match(detail('store'), /^embedded, 1 events, 1 logs, 1 heads, .* every key and link is right$/)
+  assert.match(detail('peer'), /an emitter of 2\.x at 127\.0\.0\.1/)
+
+  const bad = await hypem(t, ['doctor', '--db', join(dir, 'none'), '--port', String(other), '--host', '127.0.0.1', '--connect', `127.0.0.1:${other}`])
+  assert.equal(bad.code, 3)
+  assert.match(bad.stdout, /^FAIL {2}store .*there is no store at/m)
+  assert.match(bad.stdout, /^FAIL {2}port .*EADDRINUSE/m)
+  assert.match(bad.stdout, /^FAIL {2}peer .*is no emitter/m)
+  await run.kill('SIGTERM')
+})
+
+test('bench measures what it says', async (t) => {
+  const dir = scratch(t)
+  const { code, stdout } = await hypem(t, ['bench', '--events', '2000', '--dir', dir, '--json'])
+  assert.equal(code, 0)
+  const { perSecond } = JSON.parse(stdout)
+  assert.deepEqual(Object.keys(perSecond), ['memory', 'memoryOneByOne', 'disk', 'diskOneByOne', 'catchUp', 'live'])
+  for (const rate of Object.values(perSecond)) assert.ok(rate > 0)
+  assert.deepEqual(readdirSync(dir), ['messages.proto'], 'nothing is left behind')
+})
+
+test('types prints a module, or writes it', async (t) => {
+  const dir = scratch(t)
+  const schema = join(dir, 'messages.proto')
+  const { stdout } = await hypem(t, ['types', schema])
+  assert.match(stdout, /Hello: Payload<HelloInput, Hello>/)
+  await hypem(t, ['types', schema, '--out', join(dir, 'events.ts')])
+  assert.equal(readFileSync(join(dir, 'events.ts'), 'utf8'), stdout)
+  mkdirSync(join(dir, 'sub'))
+  writeFileSync(join(dir, 'sub', 'main.proto'), 'syntax = "proto3";\nimport "other.proto";\nmessage Main { Other other = 1; }')
+  writeFileSync(join(dir, 'sub', 'other.proto'), 'syntax = "proto3";\nmessage Other { bytes body = 1; }')
+  const imported = await hypem(t, ['types', join(dir, 'sub', 'main.proto')])
+  assert.match(imported.stdout, /other: Other \| null/)
+})

@@ -1,0 +1,205 @@
+'use strict'
+
+const assert = require('node:assert/strict')
+const { once } = require('node:events')
+const { closeSync, openSync } = require('node:fs')
+const net = require('node:net')
+const { join } = require('node:path')
+const { test } = require('node:test')
+const HyperEmitter = require('../..')
+const { hello, hypem, listening, scratch, start } = require('./helpers')
+
+/** A session's arguments, and what `--db` was left with. */
+function setUp (t) {
+  const dir = scratch(t)
+  return { dir, schema: join(dir, 'messages.proto'), db: join(dir, 'db') }
+}
+
+async function stored (path) {
+  const hyper = new HyperEmitter(path, null)
+  const names = []
+  for await (const { name } of hyper.read()) names.push(name)
+  await hyper.close()
+  return names
+}
+
+test("the original's README: two shells with synced events, an export, a stream that goes on where it stopped", async (t) => {
+  const { dir, schema } = setUp(t)
+  const { run: first, port } = await listening(t, [schema, '--db', join(dir, 'db')])
+  await first.until(/EventPeer \{\n {2}id: 'c[a-z0-9]{24}',\n {2}addresses: \[ \{ ip: '127\.0\.0\.1', port: \d+ \} \]\n\}\n/)
+  first.send("hyper.emit('Hello', { from: 'Matteo' })\n")
+  await first.until("Hello { from: 'Matteo', message: '' }")
+
+  const second = start(t, [schema, '--db', join(dir, 'db2'), '--target-port', port, '--target-host', '127.0.0.1'])
+  await second.until(`connected to 127.0.0.1 ${port}\n`)
+  await second.until('EventPeer {')
+  await second.until("Hello { from: 'Matteo', message: '' }")
+  second.send("hyper.emit('Hello', { from: 'Luca' })\n")
+  await first.until("Hello { from: 'Luca', message: '' }")
+
+  const stream = [schema, '--no-repl', '--db', join(dir, 'db4'), '--target-port', port, '--target-host', '127.0.0.1']
+  const third = start(t, stream)
+  await third.until(/^\{"name":"EventPeer","payload":\{"id":"c[a-z0-9]{24}","addresses":\[\{"ip":"127\.0\.0\.1","port":\d+\}\]\}\}\n/)
+  await third.until('{"name":"Hello","payload":{"from":"Matteo","message":""}}\n')
+  await third.until('{"name":"Hello","payload":{"from":"Luca","message":""}}\n')
+  third.send(hello('from a pipe', 'Ada'))
+  await first.until("Hello { from: 'Ada', message: 'from a pipe' }")
+  await second.until("Hello { from: 'Ada', message: 'from a pipe' }")
+  await third.until('Ada')
+  await third.kill('SIGINT')
+
+  second.send("hyper.emit('Hello', { from: 'Eve' })\n")
+  await second.until('Eve')
+  const fourth = start(t, stream)
+  await fourth.until('Eve')
+  assert.equal(fourth.stdout, '{"name":"Hello","payload":{"from":"Eve","message":""}}\n', 'it starts where it stopped')
+  await fourth.kill('SIGINT')
+  const fifth = start(t, [...stream, '--from-scratch'])
+  await fifth.until('EventPeer')
+  await fifth.until('Eve')
+
+  assert.equal((await first.end('.exit\n')).code, 0)
+  assert.equal((await second.end('.exit\n')).code, 0)
+})
+
+test('each name has its own place in the store', async (t) => {
+  const { schema, db } = setUp(t)
+  const run = (...args) => hypem(t, [schema, '--no-repl', '--db', db, ...args])
+  assert.equal((await hypem(t, [schema, '--no-repl', '--db', db, '--as', 'a'], { input: hello('1') })).stdout, hello('1'))
+  assert.equal((await run('--as', 'b')).stdout, '', 'a new name starts at the end, as 1.x did')
+  assert.equal((await hypem(t, [schema, '--no-repl', '--db', db, '--as', 'a'], { input: hello('2') })).stdout, hello('2'))
+  assert.equal((await run('--as', 'b')).stdout, hello('2'))
+  assert.equal((await run('--as', 'b')).stdout, '')
+  assert.equal((await run('--as', 'b', '--from-scratch')).stdout, hello('1') + hello('2'))
+})
+
+test('a place can be read and set by programs', async (t) => {
+  const { schema, db } = setUp(t)
+  await hypem(t, [schema, '--no-repl', '--db', db], { input: hello('1') + hello('2') + hello('3') })
+  const hyper = new HyperEmitter(db, null)
+  assert.equal(await hyper.position('hypem'), 3)
+  await hyper.position('hypem', 1)
+  await hyper.close()
+  assert.equal((await hypem(t, [schema, '--no-repl', '--db', db])).stdout, hello('2') + hello('3'))
+})
+
+test('lines that are no events are told by number, all others are stored', async (t) => {
+  const { schema, db } = setUp(t)
+  const lines = [hello('1'), '{oops\n', '\n', hello('2'), '{"name":"Integer","payload":{}}\n', '{"name":"Integer","payload":{"value":1}}\n', '[]\n', '{"name":"constructor","payload":"x"}\n', hello('3')]
+  const { code, stdout, stderr } = await hypem(t, [schema, '--no-repl', '--db', db], { input: lines.join('') })
+  assert.equal(code, 1)
+  assert.equal(stdout, hello('1') + hello('2') + '{"name":"Integer","payload":{"value":1}}\n' + hello('3'))
+  assert.deepEqual(stderr.match(/line \d+:/g), ['line 2:', 'line 5:', 'line 7:', 'line 8:'])
+  assert.deepEqual(await stored(db), ['Hello', 'Hello', 'Integer', 'Hello'])
+})
+
+test('what comes out of a session goes into another and stays the same, bytes and unknown events too', async (t) => {
+  const { schema, db } = setUp(t)
+  const lines = hello('ünï 🦀 "quoted"') + '{"name":"Other","payload":"text"}\n' + '{"name":"Other","payload":{"type":"Buffer","data":[0,255]}}\n'
+  const first = await hypem(t, [schema, '--no-repl', '--db', db], { input: lines })
+  assert.match(first.stdout, /"payload":"AP8=","encoding":"base64"/)
+  const second = await hypem(t, [schema, '--no-repl'], { input: first.stdout })
+  assert.equal(second.stdout, first.stdout)
+  assert.equal(second.code, 0)
+})
+
+test('with --drain the end of input waits until the peers have all', async (t) => {
+  const { dir, schema } = setUp(t)
+  const { run: server, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'server')])
+  const lines = Array.from({ length: 500 }, (_, index) => hello(String(index))).join('')
+  const { code, stdout } = await hypem(t, [schema, '--no-repl', '--target-port', port, '--target-host', '127.0.0.1', '--drain'], { input: lines })
+  assert.equal(code, 0)
+  assert.ok(stdout.endsWith(lines))
+  await server.kill('SIGTERM')
+  assert.equal((await stored(join(dir, 'server'))).filter((name) => name === 'Hello').length, 500)
+
+  const again = await listening(t, [schema, '--no-repl', '--db', join(dir, 'server')])
+  const copy = await hypem(t, [schema, '--no-repl', '--target-port', again.port, '--target-host', '127.0.0.1', '--drain'])
+  assert.equal(copy.stdout.split('\n').filter((line) => line.includes('"Hello"')).join('\n') + '\n', lines, 'and until we have all of theirs')
+})
+
+test('a busy port and an unreachable target are one line each', async (t) => {
+  const { schema, db } = setUp(t)
+  const server = net.createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const port = String(server.address().port)
+  const busy = await hypem(t, [schema, '--no-repl', '--db', db, '--port', port, '--host', '127.0.0.1'])
+  assert.deepEqual([busy.code, busy.stderr], [1, `Error: listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`])
+  await new Promise((resolve) => server.close(resolve))
+  const gone = await hypem(t, ['relay', '--target-port', port, '--target-host', '127.0.0.1', '--quiet'])
+  assert.deepEqual([gone.code, gone.stderr], [1, `Error: connect ECONNREFUSED 127.0.0.1:${port}\n`])
+})
+
+test('a store that is open elsewhere, a file, a foreign folder: one line each', async (t) => {
+  const { dir, schema, db } = setUp(t)
+  const { run } = await listening(t, [schema, '--no-repl', '--db', db])
+  for (const path of [db, schema, dir]) {
+    const { code, stdout, stderr } = await hypem(t, [schema, '--no-repl', '--db', path])
+    assert.equal(code, 1)
+    assert.equal(stdout, '')
+    assert.match(stderr, /^[^\n]+\n$/)
+    assert.ok(stderr.includes(path), stderr)
+  }
+  await run.kill('SIGTERM')
+})
+
+for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]]) {
+  test(`${signal} ends a session cleanly: what was printed is stored, and where it stopped`, async (t) => {
+    const { schema, db } = setUp(t)
+    const run = start(t, [schema, '--no-repl', '--db', db])
+    run.send(hello('1') + hello('2'))
+    await run.until('"2"')
+    assert.equal((await run.kill(signal)).code, code)
+    assert.equal(run.stderr, '')
+    const again = await hypem(t, [schema, '--no-repl', '--db', db], { input: hello('3') })
+    assert.equal(again.stdout, hello('3'))
+    assert.equal((await stored(db)).length, 3)
+  })
+}
+
+test('a reader that has had enough ends a session without noise', async (t) => {
+  const { schema, db } = setUp(t)
+  const lines = Array.from({ length: 5000 }, (_, index) => hello(String(index))).join('')
+  await hypem(t, ['import', db, '--schema', schema], { input: lines })
+  for (const args of [['log', db, '--schema', schema], ['export', db], [schema, '--no-repl', '--db', db, '--from-scratch']]) {
+    const run = start(t, args)
+    await run.until('\n')
+    run.child.stdout.destroy()
+    run.child.stdin.end()
+    const { code, stderr } = await run.exit
+    assert.deepEqual([code, stderr], [0, ''], args[0])
+  }
+})
+
+test('a reader that goes away in the middle of the input is told', async (t) => {
+  const { schema } = setUp(t)
+  const run = start(t, [schema, '--no-repl'])
+  run.send(hello('1'))
+  await run.until('"1"')
+  run.child.stdout.destroy()
+  run.send(hello('2'))
+  const { code, stderr } = await run.exit
+  assert.equal(code, 1)
+  assert.match(stderr, /^hypem: the reader of the output went away before the end of input, at line \d\n$/)
+})
+
+test('input from a file, and from nothing', async (t) => {
+  const { dir, schema } = setUp(t)
+  const file = join(dir, 'lines')
+  require('node:fs').writeFileSync(file, hello('1') + hello('2'))
+  for (const [path, stdout] of [[file, hello('1') + hello('2')], ['/dev/null', '']]) {
+    const fd = openSync(path)
+    const run = start(t, [schema, '--no-repl'], { stdin: fd })
+    closeSync(fd)
+    assert.deepEqual(await run.exit, { code: 0, stdout, stderr: '' })
+  }
+})
+
+test('commands in the REPL through a pipe are all carried out before it ends', async (t) => {
+  const { schema, db } = setUp(t)
+  const { code, stdout } = await hypem(t, [schema, '--db', db], { input: "for (let i = 0; i < 100; i++) hyper.emit('Hello', { from: String(i) })\nawait hyper.append('Integer', { value: 5 })\n" })
+  assert.equal(code, 0)
+  assert.equal(stdout.match(/Hello \{ from: '\d+', message: '' \}/g).length, 100)
+  assert.match(stdout, /Integer \{ value: 5 \}/)
+  assert.equal((await stored(db)).length, 101)
+})
