@@ -1,5 +1,7 @@
 'use strict'
 
+const { readdirSync, statSync } = require('node:fs')
+const { join } = require('node:path')
 const { count, size, table } = require('../format')
 const { kindOf } = require('../store')
 
@@ -35,19 +37,25 @@ async function collect (context, hyper, db) {
     if (event.change % 1000 === 0) bar.update(event.change, change)
   }
   bar.end()
+  const store = kindOf(db)
   return {
-    store: kindOf(db),
+    store,
     events: change,
     digest: await hyper.digest(),
     first: first === undefined ? null : new Date(first).toISOString(),
     last: last === undefined ? null : new Date(last).toISOString(),
     ownLog: log,
     heads,
-    sizes,
+    sizes: store === 'level' ? { data: folderSize(db), index: 0 } : sizes, // LevelDB does not tell its own
     logs: [...logs].sort((a, b) => b.seq - a.seq),
     names: Object.fromEntries([...names].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))),
     peers: peers.map(({ key, state }) => ({ key, state }))
   }
+}
+
+/** Bytes of the files in a folder. */
+function folderSize (path) {
+  return readdirSync(path).reduce((sum, name) => sum + statSync(join(path, name)).size, 0)
 }
 
 function text (stats) {
