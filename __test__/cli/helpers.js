@@ -34,7 +34,8 @@ class Run {
     this.stdout = ''
     this.stderr = ''
     this._waiting = []
-    const { NO_COLOR, FORCE_COLOR, ...plain } = process.env // what the test runner was told is not for its subjects
+    // What the test runner and its machine were told is not for its subjects: Node.js finds no colours where CI is set.
+    const { NO_COLOR, FORCE_COLOR, CI, ...plain } = process.env
     this.child = spawn(command, args, { cwd, env: { ...plain, HYPEM_HISTORY: '', ...env }, stdio: [stdin, 'pipe', 'pipe'] })
     for (const name of ['stdout', 'stderr']) {
       this.child[name].setEncoding('utf8')
