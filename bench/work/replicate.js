@@ -40,8 +40,14 @@ function listen () {
     if (err) throw err
     const options = JSON.stringify({ which, store, mode, count, role: 'sink', port: address.port })
     const child = fork(__filename, [options])
+    const ended = (code, signal) => { throw new Error(`the other process ended with ${signal ?? code} before it had everything`) }
+    child.on('exit', ended)
     child.on('message', (message) => {
-      if (message.result) return done(message.result)
+      if (message.result) {
+        // It would dial us for ever.
+        child.off('exit', ended).on('exit', () => done(message.result)).kill()
+        return
+      }
       if (message.connected && mode === 'live') fill(() => {})
       if (message.connected && mode === 'latency') ping(child)
     })

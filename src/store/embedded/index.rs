@@ -7,10 +7,12 @@ use std::fs;
 use std::io;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
 
 use super::coding::{put_varint, Input};
+use super::disk::{Disk, OsDisk};
 use super::filter::{Filter, COLUMNS, SLAB_PARTS};
 use super::groups::Mark;
 use super::index_keys::{
@@ -23,6 +25,16 @@ use crate::store::Position;
 
 /// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
 const CACHE: u64 = 8 << 20;
+
+/// The file that sled locks.
+const DATABASE: &str = "db";
+
+/// How long sled's threads may hold its files after it was closed. They need milliseconds; if they never let go, the
+/// next open makes a new index.
+const RELEASE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks whether they have.
+const POLL: Duration = Duration::from_millis(1);
 
 /// What went wrong with the index.
 #[derive(Debug, Clone)]
@@ -147,7 +159,7 @@ impl Index {
         self.with(sled::Db::size_on_disk)
     }
 
-    /// Flushes and releases the files.
+    /// Flushes and releases the files: once this returns they can be opened again.
     pub(super) fn close(&self) -> Outcome<()> {
         let flushed = self.flush();
         let db = self.db.write().take();
@@ -155,7 +167,20 @@ impl Index {
             drop(db);
             Ok(())
         })?;
+        self.wait_for_release();
         flushed
+    }
+
+    /// Threads of sled's pool may hold its files, and so its lock, for a moment after the last handle has gone. Whoever
+    /// opens the index in that moment would take it for broken.
+    fn wait_for_release(&self) {
+        let patience = Instant::now() + RELEASE;
+        while let Ok(None) = OsDisk.lock(&self.path.join(DATABASE)) {
+            if Instant::now() > patience {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
     }
 
     /// Remembers where the log ended when the store was closed.
@@ -270,4 +295,32 @@ fn read_checkpoint(input: &mut Input<'_>) -> Option<Checkpoint> {
         firsts.push(Position { change: input.varint()?, duplicate: input.varint32()? });
     }
     Some(Checkpoint { firsts, place, mark, state: State::decode(input)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_waits_for_threads_that_still_hold_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        index.write(vec![seal(b"key".to_vec(), b"value".to_vec())]).unwrap();
+        let held = index.db.read().clone();
+        std::thread::scope(|scope| {
+            let (index, slow) = (&index, folder.path().join("slow"));
+            let released = slow.clone();
+            scope.spawn(move || {
+                while index.db.read().is_some() {
+                    std::thread::yield_now();
+                }
+                fs::write(released, "").unwrap();
+                drop(held);
+            });
+            index.close().unwrap();
+            assert!(slow.exists(), "closed although a thread held the files");
+        });
+        let index = Index::open(folder.path()).unwrap();
+        assert!(index.get(b"key").unwrap().is_some());
+    }
 }
