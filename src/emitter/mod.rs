@@ -46,7 +46,7 @@ pub type Opener = Box<dyn FnOnce(&mut dyn FnMut(u64, u64)) -> Result<Arc<dyn Sto
 pub enum Source {
     /// A store that never blocks, open already.
     Immediate(Arc<dyn Store>),
-    /// A store that is opened on the writer's thread.
+    /// A store that is opened by the writer's thread.
     Opening(Opener),
 }
 
@@ -177,23 +177,25 @@ impl Emitter {
             bell,
             muted: AtomicUsize::new(0),
         });
-        match source {
-            Source::Immediate(store) => emitter.start(Ok(store)),
-            Source::Opening(opener) => {
-                let opened = Arc::clone(&emitter);
-                let thread = std::thread::Builder::new()
-                    .name("hyper-writer".into())
-                    .spawn(move || {
-                        let store = opener(&mut |done, total| opened.notify(Notice::Progress { id: 0, done, total }));
-                        opened.start(store);
-                        if let Some(log) = opened.log.get() {
-                            log.run();
-                        }
-                    })
-                    .map_err(|error| Error::Internal(format!("no writer thread: {error}")))?;
-                *emitter.writer.lock() = Some(thread);
+        let opener = match source {
+            Source::Immediate(store) => {
+                emitter.start(Ok(store));
+                None
             }
-        }
+            Source::Opening(opener) => Some(opener),
+        };
+        let opened = Arc::clone(&emitter);
+        let write = move || {
+            if let Some(opener) = opener {
+                opened.start(opener(&mut |done, total| opened.notify(Notice::Progress { id: 0, done, total })));
+            }
+            if let Some(log) = opened.log.get() {
+                log.run();
+            }
+        };
+        let thread = std::thread::Builder::new().name("hyper-writer".into()).spawn(write);
+        let thread = thread.map_err(|error| Error::Internal(format!("no writer thread: {error}")))?;
+        *emitter.writer.lock() = Some(thread);
         Ok(emitter)
     }
 

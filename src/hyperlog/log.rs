@@ -50,7 +50,13 @@ pub trait LogObserver: Send + Sync {
 struct Queue {
     jobs: VecDeque<Job>,
     closed: bool,
+    /// [`Log::run`] runs, so what is left in the queue is taken care of.
+    served: bool,
 }
+
+/// Appends in one call from which on even a store that never blocks is written by the thread in [`Log::run`]: hashing
+/// fewer takes less time than waking that thread.
+const BULK: usize = 128;
 
 /// A log on a store.
 pub struct Log {
@@ -101,7 +107,7 @@ impl Log {
             recent: RwLock::new(Recent::new(state.end)),
             end: watch::Sender::new(state.end),
             writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None }),
-            queue: Mutex::new(Queue { jobs: VecDeque::new(), closed: false }),
+            queue: Mutex::new(Queue { jobs: VecDeque::new(), closed: false, served: false }),
             arrived: Condvar::new(),
             pending: AtomicUsize::new(0),
             store,
@@ -110,33 +116,41 @@ impl Log {
         }))
     }
 
-    /// Does the writing until [`Log::close`]; for stores that block, on a thread of its own.
+    /// Does the writing until [`Log::close`], on a thread of its own. A store that never blocks can do without.
     pub fn run(&self) {
+        self.queue.lock().served = true;
         loop {
-            let mut queue = self.queue.lock();
-            while queue.jobs.is_empty() && !queue.closed {
-                self.arrived.wait(&mut queue);
+            {
+                let mut queue = self.queue.lock();
+                while queue.jobs.is_empty() && !queue.closed {
+                    self.arrived.wait(&mut queue);
+                }
+                if queue.jobs.is_empty() {
+                    return;
+                }
             }
-            if queue.jobs.is_empty() {
-                return;
-            }
-            let group = take_group(&mut queue.jobs);
-            drop(queue);
-            self.write(&mut self.writer.lock(), group);
+            self.write_next(&mut self.writer.lock());
         }
     }
 
     fn submit(&self, job: Job) {
+        let bulk = matches!(&job, Job::Append(appends) if appends.len() >= BULK);
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
             self.refuse(job, &Error::Closed("it accepts nothing more"));
             return;
         }
+        let inline = self.store.is_immediate() && (!queue.served || queue.jobs.is_empty() && !bulk);
+        let served = queue.served;
         queue.jobs.push_back(job);
         drop(queue);
-        if self.store.is_immediate() {
+        if !inline {
+            self.arrived.notify_one();
+        } else if !served {
             self.drain();
+        } else if let Some(mut writer) = self.writer.try_lock() {
+            while self.write_next(&mut writer) {}
         } else {
             self.arrived.notify_one();
         }
@@ -144,13 +158,18 @@ impl Log {
 
     fn drain(&self) {
         let mut writer = self.writer.lock();
-        loop {
-            let group = take_group(&mut self.queue.lock().jobs);
-            if group.is_empty() {
-                return;
-            }
-            self.write(&mut writer, group);
+        while self.write_next(&mut writer) {}
+    }
+
+    /// Writes what waits as one group; `false` if nothing did. Jobs leave the queue under the writer's lock, so they are
+    /// written in their order whoever does it.
+    fn write_next(&self, writer: &mut Writer) -> bool {
+        let group = take_group(&mut self.queue.lock().jobs);
+        let any = !group.is_empty();
+        if any {
+            self.write(writer, group);
         }
+        any
     }
 
     /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Those for which

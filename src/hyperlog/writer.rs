@@ -1,11 +1,12 @@
 //! The single writer: takes what waits, plans it, commits it as one group, announces it.
 //!
-//! On a store that never blocks ([`Store::is_immediate`]) the caller's own thread
-//! does this under the writer lock; on others a thread of its own does ([`Log::run`]). Everything that waits while a
-//! commit is under way becomes the next commit, so one flush serves all of it.
+//! A thread of its own does this ([`Log::run`]). On a store that never blocks ([`Store::is_immediate`]) the caller's
+//! thread does small jobs itself, under the writer lock, which is quicker than waking another. Everything that waits
+//! while a commit is under way becomes the next commit, so one flush serves all of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
@@ -69,12 +70,20 @@ impl Log {
     fn plan_appends(&self, writer: &mut Writer, group: &mut Group, appends: Vec<Append>) {
         let time = now_ms();
         let mut buffer = BytesMut::with_capacity(appends.iter().map(append_cost).sum());
+        group.commit.rows.reserve(appends.len());
+        group.acks.reserve(appends.len());
+        // Events come in runs of one name.
+        let mut sound: Option<Arc<str>> = None;
         for append in appends {
             group.answered += append_cost(&append);
-            match self.check(&append) {
+            let checked = sound.as_ref().is_some_and(|name| Arc::ptr_eq(name, &append.name));
+            match self.check(&append, checked) {
                 Err(error) if append.ack != AckKind::None => group.acks.push(Planned::Refused(error)),
                 Err(_) => {}
                 Ok(()) => {
+                    if !checked {
+                        sound = Some(append.name.clone());
+                    }
                     let id = writer.next_id();
                     event::encode(&mut buffer, &append.name, &append.payload, &id, time, append.encoding);
                     let row = writer.planner.append(buffer.split().freeze());
@@ -89,8 +98,11 @@ impl Log {
         }
     }
 
-    fn check(&self, append: &Append) -> Result<()> {
-        event::check_name(&append.name)?;
+    /// Whether this event may be stored; its name has been `checked` already or is checked here.
+    fn check(&self, append: &Append, checked: bool) -> Result<()> {
+        if !checked {
+            event::check_name(&append.name)?;
+        }
         let size = event::encoded_len(append.name.len(), append.payload.len());
         if size > self.options.max_event_size {
             return Err(Error::TooLarge { name: append.name.to_string(), size, limit: self.options.max_event_size });

@@ -21,11 +21,12 @@
 //! `need` is not 0 when nothing fitted: the bytes that the first one takes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::names::{Interest, Texts, UNNUMBERED};
 use crate::event;
 use crate::hyperlog::Ack;
-use crate::node::{Change, Key, Node};
+use crate::node::{Change, Key, LogId, Node};
 use crate::store::Row;
 
 const HEAD: usize = 16;
@@ -121,6 +122,7 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
     sheet.put_u32(4, keys);
     sheet.put_u32(8, (value_at + values).next_multiple_of(8));
     sheet.put_u32(12, if items.is_empty() { need } else { 0 });
+    let mut recent: Option<(&LogId, Option<u32>)> = None;
     for (index, item) in items.iter().enumerate() {
         let at = HEAD + ACK * index;
         let (kind, change, seq, link_count, value, log) = match item {
@@ -135,7 +137,12 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
                 }
                 *last = Some(node.key);
                 let kind = if *follows { KIND_NEXT_NODE } else { KIND_NODE };
-                (kind, node.change, node.seq, node.links.len(), &node.value[..], logs.number(&node.log))
+                let number = match recent {
+                    Some((log, number)) if Arc::ptr_eq(log, &node.log) => number,
+                    _ => logs.number(&node.log),
+                };
+                recent = Some((&node.log, number));
+                (kind, node.change, node.seq, node.links.len(), &node.value[..], number)
             }
             Item::Run(count) => (KIND_RUN, 0, *count, 0, &[][..], None),
             Item::Error(text) => (KIND_ERROR, 0, 0, 0, text.as_bytes(), None),

@@ -21,9 +21,14 @@ const BLOCK: usize = 4096;
 const DIGEST_STEP: u64 = 64;
 
 /// A store that lives and ends with the process.
+///
+/// Lock order: `places`, then `inner`.
 #[derive(Default)]
 pub struct MemoryStore {
     inner: RwLock<Inner>,
+    /// Index of each node's row. Apart from the rows, because readers of rows need not wait while thousands of keys are
+    /// filed. A place without a row is of a commit that has not returned.
+    places: RwLock<KeyMap<usize>>,
 }
 
 #[derive(Default)]
@@ -31,8 +36,6 @@ struct Inner {
     closed: bool,
     end: Position,
     rows: Rows,
-    /// Index of each node's row.
-    places: KeyMap<usize>,
     heads: KeyMap<usize>,
     logs: HashMap<LogId, LogRows>,
     facts: HashMap<Meta, Bytes>,
@@ -270,7 +273,6 @@ impl Inner {
                 Body::Node(node) => {
                     self.bytes += node.value.len() as u64;
                     let index = self.rows.push(Stored::Node(node.clone()));
-                    self.places.insert(row.key, index);
                     for link in &node.links {
                         self.heads.remove(link);
                     }
@@ -313,15 +315,17 @@ impl Store for MemoryStore {
     }
 
     fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
+        let places = self.places.read();
         let inner = self.inner.read();
         inner.open()?;
-        Ok(keys.iter().map(|key| inner.located(*inner.places.get(key)?)).collect())
+        Ok(keys.iter().map(|key| inner.located(*places.get(key)?)).collect())
     }
 
     fn node(&self, key: &Key) -> Result<Option<Node>> {
+        let places = self.places.read();
         let inner = self.inner.read();
         inner.open()?;
-        Ok(inner.places.get(key).and_then(|index| inner.rows.node(*index)).cloned())
+        Ok(places.get(key).and_then(|index| inner.rows.node(*index)).cloned())
     }
 
     fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
@@ -364,9 +368,23 @@ impl Store for MemoryStore {
     }
 
     fn commit(&self, commit: &Commit) -> Result<()> {
+        let first = {
+            let inner = self.inner.read();
+            inner.open()?;
+            inner.check(commit)?;
+            inner.rows.len
+        };
+        // Commits come one at a time, so what was checked still holds.
+        let mut places = self.places.write();
+        places.reserve(commit.rows.len());
+        for (row, index) in commit.rows.iter().zip(first..) {
+            if matches!(row.body, Body::Node(_)) {
+                places.insert(row.key, index);
+            }
+        }
+        drop(places);
         let mut inner = self.inner.write();
         inner.open()?;
-        inner.check(commit)?;
         inner.apply(commit);
         Ok(())
     }
@@ -387,8 +405,8 @@ impl Store for MemoryStore {
     }
 
     fn close(&self) -> Result<()> {
-        let mut inner = self.inner.write();
-        *inner = Inner { closed: true, ..Inner::default() };
+        *self.inner.write() = Inner { closed: true, ..Inner::default() };
+        *self.places.write() = KeyMap::default();
         Ok(())
     }
 
