@@ -1,13 +1,14 @@
 //! A store that fails when told, and can pretend to need a writer thread.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyperemitter::error::{Error, Result};
 use hyperemitter::node::{Digest, Key, LogId, Node, Seq};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 #[derive(Default)]
 pub struct Flaky {
@@ -19,7 +20,8 @@ pub struct Flaky {
     /// What reading rows fails with.
     pub unreadable: Mutex<Option<Error>>,
     /// Calls of `read` that failed.
-    pub misread: AtomicUsize,
+    pub misread: Mutex<usize>,
+    pub misread_again: Condvar,
     pub waits: bool,
     /// Called when a node is looked up.
     pub on_node: Mutex<Option<Box<dyn FnMut() + Send>>>,
@@ -27,6 +29,17 @@ pub struct Flaky {
 
 pub fn out_of_order() -> Error {
     Error::ForeignStore("out of order".into())
+}
+
+impl Flaky {
+    /// Waits until so many reads have failed.
+    pub fn wait_misread(&self, times: usize) {
+        let mut misread = self.misread.lock();
+        while *misread < times {
+            let waited = self.misread_again.wait_for(&mut misread, Duration::from_secs(20));
+            assert!(!waited.timed_out(), "{misread} of {times} reads");
+        }
+    }
 }
 
 impl Store for Flaky {
@@ -54,7 +67,8 @@ impl Store for Flaky {
     }
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
         if let Some(error) = &*self.unreadable.lock() {
-            self.misread.fetch_add(1, Ordering::SeqCst);
+            *self.misread.lock() += 1;
+            self.misread_again.notify_all();
             return Err(error.clone());
         }
         self.inner.read(after, limit)
