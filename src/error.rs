@@ -99,6 +99,18 @@ pub enum Error {
         /// Key held by the peer.
         theirs: Key,
     },
+    /// Copying another store into this one went no further. Its code is the cause's.
+    #[error("the import stopped {stopped} of {end}, {added} rows were new until there: {cause}")]
+    Import {
+        /// Which row was refused, or behind which one it was cut off.
+        stopped: String,
+        /// The last change of the imported store.
+        end: u64,
+        /// Rows that the import stored; they stay.
+        added: u64,
+        /// Why.
+        cause: Box<Error>,
+    },
     /// An event that would crash 1.x peers; links to them end before it.
     #[error("{log}/{seq} cannot be sent to hyperemitter 1.x peers: {reason}; links to them stay closed until they are upgraded")]
     Harmful {
@@ -184,6 +196,7 @@ impl Error {
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",
             Error::ChecksumMismatch { .. } => "ERR_HYPER_CHECKSUM_MISMATCH",
             Error::Fork { .. } => "ERR_HYPER_FORK",
+            Error::Import { cause, .. } => cause.code(),
             Error::Harmful { .. } => "ERR_HYPER_HARMFUL",
             Error::Incompatible(_) => "ERR_HYPER_INCOMPATIBLE",
             Error::Protocol(_) => "ERR_HYPER_PROTOCOL",

@@ -5,8 +5,9 @@ mod common;
 use std::io::Write as _;
 use std::sync::mpsc::{channel, Sender};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use common::flaky::{out_of_order, Flaky};
 use common::{event, payload_of};
 use hyperemitter::emitter::{Bell, Emitter, Notice, Options, Reply, Request, Source};
 use hyperemitter::error::Error;
@@ -106,6 +107,124 @@ fn passing_over_events_goes_no_further_than_their_callbacks() {
     harness.emitter.skip_events();
     harness.emitter.take_acks(5);
     assert_eq!(harness.events(), ["5", "6", "7", "8", "9"]);
+}
+
+/// An emitter on a store whose rows cannot be read, and `count` events that its listeners have not had.
+fn unreadable(store: &Arc<Flaky>, count: u32, error: &Error) -> Harness {
+    let shared = Arc::clone(store);
+    let mut harness = match store.waits {
+        true => open(Source::Opening(Box::new(move |_| Ok(shared)))),
+        false => open(Source::Immediate(shared)),
+    };
+    harness.wait(|notice| matches!(notice, Notice::Ready { .. }));
+    *store.unreadable.lock() = Some(error.clone());
+    harness.emit_and_hear(0..count);
+    harness
+}
+
+impl Harness {
+    /// Emits events and takes their answers.
+    fn emit_and_hear(&self, numbers: std::ops::Range<u32>) {
+        let mut left = numbers.len();
+        self.emitter.append(numbered(numbers));
+        while left > 0 {
+            let acks = self.emitter.take_acks(usize::MAX).len();
+            if acks == 0 {
+                self.rung.recv_timeout(Duration::from_secs(20)).expect("the bell rings");
+            }
+            left -= acks;
+        }
+    }
+
+    /// Takes events whenever the bell rings, until there are `count`.
+    fn all_events(&mut self, count: usize) -> Vec<String> {
+        let mut heard = self.events();
+        while heard.len() < count {
+            let more = self.events();
+            if more.is_empty() {
+                self.rung.recv_timeout(Duration::from_secs(20)).expect("the bell rings");
+            }
+            heard.extend(more);
+        }
+        heard
+    }
+
+    /// Asks for events, and waits until the store has refused to be read so often. One that never blocks is asked twice
+    /// at each attempt.
+    fn refused(&self, store: &Flaky, times: usize) {
+        assert_eq!(self.events(), Vec::<String>::new());
+        store.wait_misread(times);
+        assert_eq!(self.events(), Vec::<String>::new());
+    }
+
+    fn reports(&mut self) -> Vec<&'static str> {
+        self.notices.extend(self.emitter.take_notices());
+        let reports = self.notices.iter().filter_map(|notice| match notice {
+            Notice::Report(error) => Some(error.code()),
+            _ => None,
+        });
+        reports.collect()
+    }
+}
+
+#[test]
+fn rows_that_could_not_be_read_are_delivered_once_they_can_be() {
+    // More than is kept in memory of a store that is slow.
+    for (waits, count) in [(false, 1000), (true, 40_000)] {
+        let store = Arc::new(Flaky { waits, ..Flaky::default() });
+        let mut harness = unreadable(&store, count, &out_of_order());
+        harness.refused(&store, 4);
+        harness.wait(|notice| matches!(notice, Notice::Report(error) if error.code() == "ERR_HYPER_STORE"));
+        assert!(harness.emitter.has_events(), "the process is held");
+        *store.unreadable.lock() = None;
+        let expected: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+        assert_eq!(harness.all_events(count as usize), expected);
+        assert!(harness.reports().is_empty(), "told once");
+
+        // The next time is told again.
+        *store.unreadable.lock() = Some(out_of_order());
+        harness.emit_and_hear(0..count);
+        assert_eq!(harness.events(), Vec::<String>::new());
+        harness.wait(|notice| matches!(notice, Notice::Report(_)));
+        harness.emitter.shut_down().unwrap();
+    }
+}
+
+#[test]
+fn damage_is_told_and_never_passed_over() {
+    let store = Arc::new(Flaky::default());
+    let mut harness = unreadable(&store, 10, &Error::damaged("change 1", "bad bytes"));
+    harness.refused(&store, 4);
+    assert_eq!(harness.reports(), ["ERR_HYPER_DAMAGED"]);
+    *store.unreadable.lock() = Some(out_of_order());
+    let seen = *store.misread.lock();
+    harness.refused(&store, seen + 4);
+    assert_eq!(harness.reports(), ["ERR_HYPER_DAMAGED", "ERR_HYPER_STORE"], "another error is news");
+    *store.unreadable.lock() = None;
+    assert_eq!(harness.all_events(10).first().unwrap(), "0");
+}
+
+#[test]
+fn what_nobody_listens_to_any_more_does_not_hold_back_what_comes_after() {
+    let store = Arc::new(Flaky::default());
+    let mut harness = unreadable(&store, 10, &out_of_order());
+    harness.refused(&store, 8);
+    harness.emitter.skip_events();
+    *store.unreadable.lock() = None;
+    harness.emit_and_hear(10..12);
+    assert_eq!(harness.events(), ["10", "11"], "without waiting for the next attempt");
+    assert_eq!(harness.reports(), ["ERR_HYPER_STORE"]);
+}
+
+#[test]
+fn closing_does_not_wait_for_the_next_attempt_to_read() {
+    let store = Arc::new(Flaky::default());
+    let harness = unreadable(&store, 10, &out_of_order());
+    // The pause has grown beyond what is allowed here.
+    harness.refused(&store, 10);
+    let start = Instant::now();
+    harness.emitter.shut_down().unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -2,21 +2,21 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::flaky::Flaky;
 use common::*;
-use hyperemitter::error::{Error, Result};
+use hyperemitter::error::Error;
 use hyperemitter::hyperlog::import::import;
 use hyperemitter::hyperlog::verify::verify;
 use hyperemitter::hyperlog::{Incoming, Log, LogOptions, Outcome, SourceId};
-use hyperemitter::node::{Digest, Key, LogId, Node, Seq};
+use hyperemitter::node::Key;
 use hyperemitter::store::memory::MemoryStore;
-use hyperemitter::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
-use parking_lot::Mutex;
+use hyperemitter::store::{Commit, Meta, Position, Store};
 
 const PEER: SourceId = SourceId(1);
 
@@ -248,61 +248,6 @@ fn more_than_may_wait_is_refused_and_the_rest_goes_on() {
     assert_eq!(log.pending(), 0);
 }
 
-/// A store that fails when told, and can pretend to need a writer thread.
-#[derive(Default)]
-struct Flaky {
-    inner: MemoryStore,
-    failing: AtomicBool,
-    waits: bool,
-    /// Called when a node is looked up.
-    on_node: Mutex<Option<Box<dyn FnMut() + Send>>>,
-}
-
-impl Store for Flaky {
-    fn state(&self) -> Result<StoreState> {
-        self.inner.state()
-    }
-    fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
-        self.inner.locate(keys)
-    }
-    fn node(&self, key: &Key) -> Result<Option<Node>> {
-        if let Some(on_node) = &mut *self.on_node.lock() {
-            on_node();
-        }
-        self.inner.node(key)
-    }
-    fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
-        self.inner.entry(log, seq)
-    }
-    fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
-        self.inner.digest(log, seq)
-    }
-    fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
-        self.inner.read(after, limit)
-    }
-    fn commit(&self, commit: &Commit) -> Result<()> {
-        if self.failing.load(Ordering::SeqCst) {
-            return Err(Error::ForeignStore("out of order".into()));
-        }
-        self.inner.commit(commit)
-    }
-    fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
-        self.inner.meta(key)
-    }
-    fn sizes(&self) -> Result<Sizes> {
-        self.inner.sizes()
-    }
-    fn check(&self, progress: Progress<'_>) -> Result<()> {
-        self.inner.check(progress)
-    }
-    fn close(&self) -> Result<()> {
-        self.inner.close()
-    }
-    fn is_immediate(&self) -> bool {
-        !self.waits
-    }
-}
-
 #[test]
 fn a_failed_commit_answers_everyone_and_the_log_goes_on_when_the_store_recovers() {
     let store = Arc::new(Flaky::default());
@@ -318,6 +263,26 @@ fn a_failed_commit_answers_everyone_and_the_log_goes_on_when_the_store_recovers(
     assert_eq!(heard.reports.lock().len(), 2);
     assert_eq!(add(&log, chain("peer", 2)), ["added", "added"]);
     assert_eq!(payloads(&log), ["before", "after", "peer 1", "peer 2"]);
+    audit(&log);
+}
+
+#[test]
+fn a_state_that_could_not_be_read_back_is_asked_for_again_at_the_next_job() {
+    let store = Arc::new(Flaky::default());
+    let (log, heard) = open(store.clone());
+    emit(&log, "before");
+    store.failing.store(true, Ordering::SeqCst);
+    store.stateless.store(2, Ordering::SeqCst);
+    emit(&log, "failed");
+    store.failing.store(false, Ordering::SeqCst);
+    emit(&log, "refused");
+    emit(&log, "after");
+    assert_eq!(heard.take(), [Ok(1), Err("ERR_HYPER_STORE"), Err("ERR_HYPER_STORE"), Ok(2)]);
+    assert_eq!(add(&log, chain("peer", 2)), ["added", "added"]);
+    assert_eq!(
+        (payloads(&log), log.pending()),
+        (["before", "after", "peer 1", "peer 2"].map(String::from).to_vec(), 0)
+    );
     audit(&log);
 }
 
@@ -399,4 +364,46 @@ fn an_import_keeps_logs_and_keys_and_may_be_repeated() {
     assert_eq!(import(&target, source.store().as_ref(), &mut |_, _| {}).unwrap(), 0);
     assert_eq!(target.digest(), source.digest());
     audit(&target);
+}
+
+#[test]
+fn a_refused_import_says_how_far_it_came_and_leaves_nothing_waiting() {
+    let (source, _) = in_memory();
+    add(&source, chain("early", 2000));
+    add(&source, chain("peer", 3));
+    let (target, _) = in_memory();
+    // Here the second entry of that log is another: what the source has behind its own waits for it in vain.
+    let (ours, _) = node("peer", 1, &[], "peer 1");
+    let (other, _) = node("peer", 2, &[ours.claimed.unwrap()], "not peer 2");
+    assert_eq!(add(&target, vec![ours, other]), ["added", "added"]);
+    let import = || import(&target, source.store().as_ref(), &mut |_, _| {});
+
+    let error = import().unwrap_err();
+    assert_eq!(error.code(), "ERR_HYPER_FORK");
+    let text = error.to_string();
+    assert!(text.contains("change 2002 of 2003") && text.contains("peer") && text.contains("2000 rows"), "{text}");
+
+    let again = import().unwrap_err();
+    assert_eq!(again.to_string(), text.replace("2000 rows", "0 rows"), "and may be tried again");
+
+    let theirs = rows(&source).into_iter().find(|row| row.at.change == 2002).unwrap();
+    let elsewhere = Incoming { log: "elsewhere".into(), seq: 1, ..offered(vec![theirs]).remove(0) };
+    assert_eq!(add(&target, vec![elsewhere]), ["added"]);
+    assert_eq!(target.seq("peer"), 2, "what the import left waiting is stored long after it was refused");
+    audit(&target);
+}
+
+#[test]
+fn an_import_that_the_store_refused_is_run_again() {
+    let (source, _) = in_memory();
+    add(&source, chain("peer", 3000));
+    let store = Arc::new(Flaky::default());
+    let (target, _) = open(store.clone());
+    let failing = &mut |done, _| store.failing.store(done == 1024, Ordering::SeqCst);
+    let error = import(&target, source.store().as_ref(), failing).unwrap_err();
+    assert_eq!(error.code(), "ERR_HYPER_STORE");
+    assert!(error.to_string().contains("1024 of 3000"), "{error}");
+    store.failing.store(false, Ordering::SeqCst);
+    assert_eq!(import(&target, source.store().as_ref(), &mut |_, _| {}).unwrap(), 3000 - 1024);
+    assert_eq!(target.digest(), source.digest());
 }

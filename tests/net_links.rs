@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use hyperemitter::event;
 use hyperemitter::hyperlog::{Incoming, SourceId};
-use hyperemitter::net::{NetEvent, NetOptions, Stage};
+use hyperemitter::net::{Dialect, NetEvent, NetOptions, Stage};
 use hyperemitter::node::Links;
 use net_support::proxy::{Mode, Proxy};
 use net_support::{options, soon, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 /// A port of this machine where nothing listens.
 async fn free_port() -> u16 {
@@ -264,9 +264,9 @@ async fn connections_over_the_limit_are_turned_away_and_the_others_served() {
     let a = Peer::new(NetOptions { max_inbound: 16, ..options() }).listen(0).await;
     let mut kept = Vec::new();
     for _ in 0..16 {
-        kept.push(connect(&a).await);
+        kept.push(ask_as_1_x(&a).await);
     }
-    a.when("16 links", |peers| peers.len() == 16).await;
+    a.when("16 peers", |peers| peers.iter().filter(|peer| peer.dialect == Dialect::V1).count() == 16).await;
     for _ in 0..200 {
         until_closed(connect(&a).await).await;
     }
@@ -278,6 +278,55 @@ async fn connections_over_the_limit_are_turned_away_and_the_others_served() {
     let late = Peer::listening().await;
     late.dial(a.port);
     late.live(1).await;
+}
+
+/// Silent connections from an address of this machine, all of them accepted.
+async fn flood(peer: &Peer, from: [u8; 4], count: usize) -> Vec<TcpStream> {
+    let (mut silent, mut heard) = (Vec::new(), peer.events().len());
+    for _ in 0..count {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((from, 0).into()).unwrap();
+        silent.push(socket.connect(([127, 0, 0, 1], peer.port).into()).await.unwrap());
+    }
+    for _ in 0..count {
+        heard = peer.event_after(heard, "a link", |event| matches!(event, NetEvent::Inbound { .. })).await.0 + 1;
+    }
+    silent
+}
+
+// Elsewhere loopback has one address only.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn silent_connections_keep_nobody_of_another_address_out() {
+    let a = Peer::new(NetOptions { max_inbound: 16, max_silent: 8, ..options() }).listen(0).await;
+    let mut slow = connect(&a).await;
+    a.when("the slow one", |peers| peers.len() == 1).await;
+    let silent = flood(&a, [127, 0, 0, 2], 200).await;
+    assert_eq!(a.net.peers().len(), 8);
+    let told = a.event("a report", |event| matches!(event, NetEvent::Report { key: None, .. })).await;
+    assert!(matches!(told, NetEvent::Report { error, .. } if error.to_string().contains("say nothing")));
+    // The handshake of a 1.x peer, long after the flood.
+    slow.write_all(&[5, 0, 8, 1, 32, 1]).await.unwrap();
+    a.when("a 1.x peer", |peers| peers.iter().any(|peer| peer.dialect == Dialect::V1)).await;
+    assert_eq!(a.link("0").unwrap().dialect, Dialect::V1);
+    let b = Peer::listening().await;
+    b.dial(a.port);
+    b.live(1).await;
+    drop(silent);
+}
+
+#[tokio::test]
+async fn silent_connections_keep_nobody_of_their_own_address_out() {
+    let a = Peer::new(NetOptions { max_inbound: 8, max_silent: 8, ..options() }).listen(0).await;
+    let silent = flood(&a, [127, 0, 0, 1], 200).await;
+    let b = Peer::new(options());
+    b.dial(a.port);
+    b.live(1).await;
+    let more = flood(&a, [127, 0, 0, 1], 200).await;
+    a.emit("heard");
+    b.holds(1).await;
+    assert!(!b.events().iter().any(is_attempt), "who has introduced himself is not dropped");
+    drop((silent, more));
 }
 
 #[tokio::test]

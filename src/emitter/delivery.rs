@@ -1,9 +1,12 @@
 //! The listeners' place in the log.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::Emitter;
+use super::{Emitter, Notice};
+use crate::error::{Error, Result};
 use crate::hyperlog::Log;
 use crate::node::Change;
 use crate::store::{Position, ReadLimit, Row};
@@ -14,6 +17,12 @@ const MAX_SCANNED: usize = 4096;
 /// Rows read from the medium at a time when listeners have fallen behind what is kept in memory.
 const FETCH: ReadLimit = ReadLimit { rows: 1024, bytes: 1 << 20 };
 
+/// Pause after a first read that failed: a busy database has often recovered by then. It doubles each time ...
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// ... up to this one, so that listeners go on within seconds of whatever mended the medium.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
 /// What listeners have had, and may have.
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
@@ -21,7 +30,26 @@ pub(super) struct Delivery {
     /// Callbacks up to this change have been handed over.
     allowed: Change,
     fetched: VecDeque<Row>,
-    fetching: bool,
+    /// The read of the medium under way, or waiting for its next attempt.
+    fetching: Option<Fetch>,
+    /// Reads begun so far, which tells them apart: one that was given up may still answer.
+    fetches: u64,
+}
+
+#[derive(Debug)]
+struct Fetch {
+    number: u64,
+    /// Attempts that failed in a row.
+    failures: u32,
+    /// Code of the last error that was reported.
+    told: Option<&'static str>,
+}
+
+/// What follows a read that failed.
+struct Retry {
+    pause: Duration,
+    /// Whether the error is news.
+    tell: bool,
 }
 
 impl Delivery {
@@ -46,28 +74,30 @@ impl Delivery {
 
     /// Whether [`Delivery::take`] gets on without waiting for a callback or the medium.
     pub(super) fn is_at_hand(&self) -> bool {
-        self.at.change < self.allowed && !self.fetching
+        self.at.change < self.allowed && self.fetching.is_none()
     }
 
     pub(super) fn skip(&mut self) {
         if self.at.change < self.allowed {
             self.at = Position::of(self.allowed);
             self.fetched.clear();
+            // Nobody wants what it was to bring. What comes now may well be in memory.
+            self.fetching = None;
         }
     }
 
-    /// The next rows, and from where to fetch more if they are not in memory.
+    /// The next rows, and the number of the read that is to fetch more if they are not in memory.
     pub(super) fn take(
         &mut self,
         log: &Log,
         max_rows: usize,
         max_bytes: usize,
         interested: &mut dyn FnMut(&Row) -> bool,
-    ) -> (Vec<Row>, Option<Position>) {
+    ) -> (Vec<Row>, Option<u64>) {
         let mut out = Vec::new();
         let (mut bytes, mut scanned) = (0, 0);
         while self.at.change < self.allowed && scanned < MAX_SCANNED && out.len() < max_rows && bytes < max_bytes {
-            if self.fetching {
+            if self.fetching.is_some() {
                 break;
             }
             if self.fetched.is_empty() {
@@ -75,8 +105,9 @@ impl Delivery {
                 match log.read_recent(self.at, limit) {
                     Some(rows) => self.fetched.extend(rows),
                     None => {
-                        self.fetching = true;
-                        return (out, Some(self.at));
+                        self.fetches += 1;
+                        self.fetching = Some(Fetch { number: self.fetches, failures: 0, told: None });
+                        return (out, Some(self.fetches));
                     }
                 }
             }
@@ -105,23 +136,63 @@ impl Delivery {
         (out, None)
     }
 
-    fn fetched(&mut self, rows: Vec<Row>) {
-        self.fetching = false;
-        self.fetched.extend(rows);
+    /// From where a read goes on; `None` if it has been given up.
+    fn wanted(&self, number: u64) -> Option<Position> {
+        self.fetching.as_ref().filter(|fetch| fetch.number == number).map(|_| self.at)
+    }
+
+    fn fetched(&mut self, number: u64, rows: Vec<Row>) {
+        if self.wanted(number).is_some() {
+            self.fetching = None;
+            self.fetched.extend(rows);
+        }
+    }
+
+    /// Delivery cannot go on past rows that cannot be read: it stays where it is. `None` if the read has been given up.
+    fn failed(&mut self, number: u64, error: &Error) -> Option<Retry> {
+        let fetch = self.fetching.as_mut().filter(|fetch| fetch.number == number)?;
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(fetch.failures)).min(LONGEST_PAUSE);
+        fetch.failures = fetch.failures.saturating_add(1);
+        Some(Retry { pause, tell: fetch.told.replace(error.code()) != Some(error.code()) })
     }
 }
 
 impl Emitter {
-    /// Reads rows for listeners away from the JavaScript thread, then rings.
-    pub(super) fn fetch_events(self: &Arc<Self>, log: &Arc<Log>, after: Position) {
+    /// Reads rows for listeners away from the JavaScript thread, again and again until it succeeds, then rings.
+    pub(super) fn fetch_events(self: &Arc<Self>, log: &Arc<Log>, number: u64) {
         let (emitter, log) = (Arc::clone(self), Arc::clone(log));
         self.blocking(move || {
-            match log.read(after, FETCH) {
-                Ok(rows) => emitter.delivery.lock().fetched(rows),
-                // `fetching` stays set: delivery cannot go on past rows that cannot be read, and says so once.
-                Err(error) => emitter.notify(super::Notice::Report(error)),
+            let Some(after) = emitter.delivery.lock().wanted(number) else { return };
+            let error = match rows_after(&log, after) {
+                Ok(rows) => {
+                    emitter.delivery.lock().fetched(number, rows);
+                    return emitter.ring();
+                }
+                Err(error) => error,
+            };
+            let Some(Retry { pause, tell }) = emitter.delivery.lock().failed(number, &error) else { return };
+            // A store that is being closed under a read is no news.
+            if emitter.closing.load(Ordering::SeqCst) {
+                return;
             }
-            emitter.ring();
+            if tell {
+                emitter.notify(Notice::Report(error));
+            }
+            let again = Arc::clone(&emitter);
+            // Dropped with the runtime, so that closing does not wait for it.
+            emitter.spawn(async move {
+                tokio::time::sleep(pause).await;
+                again.fetch_events(&log, number);
+            });
         });
     }
+}
+
+/// Rows are wanted because there are some: none would be asked for without end.
+fn rows_after(log: &Log, after: Position) -> Result<Vec<Row>> {
+    let rows = log.read(after, FETCH)?;
+    if rows.is_empty() {
+        return Err(Error::damaged(format!("change {}", after.change + 1), "the store ends before its own end"));
+    }
+    Ok(rows)
 }

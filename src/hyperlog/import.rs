@@ -2,6 +2,7 @@
 
 use super::{Incoming, Log, Outcome, SourceId};
 use crate::error::{Error, Result};
+use crate::node::{Change, LogId, Seq};
 use crate::store::{Position, Progress, ReadLimit, Row, Store};
 
 /// Rows read and committed at a time.
@@ -14,37 +15,80 @@ const IMPORT: SourceId = SourceId(u64::MAX);
 /// What the log has already is left alone, so an import that was cut off is simply run again.
 ///
 /// # Errors
-/// `Fork` if the two hold different nodes under one log and seq; the stores' own. Rows before it stay imported.
+/// `Import`, with how far it came and the cause: `Fork` if the two hold different nodes under one log and seq, or the
+/// stores' own. Rows before it stay imported, and nothing is left waiting for what did not come.
 pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u64> {
     let end = source.state()?.end;
-    let mut at = Position::START;
-    let mut added = 0;
-    while at < end {
-        let rows = source.read(at, CHUNK)?;
-        let Some(last) = rows.last() else {
-            return Err(Error::damaged(format!("change {}", at.change), "the imported store ends before its own end"));
+    let mut import = Import { log, source, at: Position::START, added: 0 };
+    while import.at < end {
+        if let Err((stopped, cause)) = import.chunk() {
+            // Rows behind a refused one may have been set aside for it: they would be stored by whatever brings it
+            // later, and count against the next import until then.
+            log.forget(IMPORT);
+            return Err(Error::Import { stopped, end: end.change, added: import.added, cause: Box::new(cause) });
+        }
+        progress(import.at.change, end.change);
+    }
+    Ok(import.added)
+}
+
+struct Import<'a> {
+    log: &'a Log,
+    source: &'a dyn Store,
+    /// Everything up to here is imported.
+    at: Position,
+    added: u64,
+}
+
+/// Where it stopped, and why.
+type Stopped = (String, Error);
+
+impl Import<'_> {
+    fn chunk(&mut self) -> Result<(), Stopped> {
+        let rows = self.source.read(self.at, CHUNK).map_err(|error| self.cut_off(error))?;
+        let Some(last) = rows.last().map(|row| row.at) else {
+            let at = format!("change {}", self.at.change);
+            return Err(self.cut_off(Error::damaged(at, "the imported store ends before its own end")));
         };
-        at = last.at;
+        let places: Vec<Place> = rows.iter().map(|row| (row.at.change, row.log.clone(), row.seq)).collect();
         let nodes = rows.into_iter().map(incoming).collect();
-        let outcomes =
-            log.add(IMPORT, nodes).blocking_recv().map_err(|_| Error::Closed("the import was cut off"))??;
-        for outcome in outcomes {
+        let outcomes = match self.log.add(IMPORT, nodes).blocking_recv() {
+            Ok(outcomes) => outcomes.map_err(|error| self.cut_off(error))?,
+            Err(_) => return Err(self.cut_off(Error::Closed("the import was cut off"))),
+        };
+        let mut stopped = None;
+        for (outcome, place) in outcomes.into_iter().zip(&places) {
             match outcome {
-                Outcome::Added => added += 1,
+                // Also behind a refused row: other logs go on.
+                Outcome::Added => self.added += 1,
                 Outcome::Known => {}
-                Outcome::Refused(error) => return Err(error),
-                Outcome::Parked => {
-                    log.forget(IMPORT);
-                    return Err(Error::damaged(
-                        format!("before change {}", at.change),
-                        "a node links to one that the imported store does not have",
-                    ));
-                }
+                Outcome::Refused(error) => drop(stopped.get_or_insert_with(|| refused(place, error))),
+                Outcome::Parked => drop(stopped.get_or_insert_with(|| refused(place, incomplete(place)))),
             }
         }
-        progress(at.change, end.change);
+        match stopped {
+            Some(stopped) => Err(stopped),
+            None => {
+                self.at = last;
+                Ok(())
+            }
+        }
     }
-    Ok(added)
+
+    fn cut_off(&self, error: Error) -> Stopped {
+        (format!("behind change {}", self.at.change), error)
+    }
+}
+
+/// A row's change, log and seq in the imported store.
+type Place = (Change, LogId, Seq);
+
+fn refused((change, log, seq): &Place, error: Error) -> Stopped {
+    (format!("at entry {seq} of log {log}, change {change}"), error)
+}
+
+fn incomplete((change, ..): &Place) -> Error {
+    Error::damaged(format!("change {change}"), "a node links to one that the imported store does not have")
 }
 
 fn incoming(row: Row) -> Incoming {

@@ -29,7 +29,8 @@ pub(super) struct Writer {
     pub(super) parking: Parking,
     pub(super) id: [u8; ID_LEN],
     pub(super) counter: u32,
-    /// Set when the store failed in a way that leaves its content unknown.
+    /// Why the state could not be read back after a commit that failed: the planner then knows less than the store,
+    /// and nothing can be planned.
     pub(super) failed: Option<Error>,
 }
 
@@ -40,6 +41,10 @@ fn now_ms() -> u64 {
 impl Log {
     pub(super) fn write(&self, writer: &mut Writer, jobs: Vec<Job>) {
         let mut group = Group::default();
+        if writer.failed.is_some() {
+            // Once for all that waits. A store whose reads failed for a moment is well again with the next job.
+            self.reload(writer);
+        }
         for job in jobs {
             if let Some(error) = &writer.failed {
                 let error = error.clone();
@@ -300,6 +305,7 @@ impl Log {
                 writer.planner = Planner::new(writer.planner.local().clone(), &state);
                 *self.state.write() = state_of(&writer.planner, &state);
                 self.recent.write().reset(state.end);
+                writer.failed = None;
             }
             Err(error) => writer.failed = Some(error),
         }

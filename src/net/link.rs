@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::event::{Counters, Dialect, Direction, PeerInfo, Stage};
+use super::silent::{Network, Silent};
+use super::NetOptions;
 use crate::node::Change;
 
 /// One entry of the table, shared by the task that serves the link and by whoever asks about it.
@@ -80,6 +82,17 @@ pub(super) struct Table {
     links: HashMap<String, Arc<Link>>,
     inbound: usize,
     next_inbound: u64,
+    /// Those of the inbound links that have not introduced themselves.
+    silent: Silent,
+}
+
+/// What becomes of a connection that was dialled to us.
+pub(super) enum Admission {
+    Entered(Arc<Link>),
+    /// Entered, and a silent one had to go for it.
+    Replaced(Arc<Link>),
+    /// There are as many peers as there may be, and all of them speak.
+    Refused,
 }
 
 impl Table {
@@ -96,21 +109,44 @@ impl Table {
         Some(link)
     }
 
-    /// Enters a link that was dialled to us; `None` if there are `limit` already.
-    pub(super) fn accept(&mut self, limit: usize) -> Option<Arc<Link>> {
-        if self.inbound >= limit {
-            return None;
+    /// Enters a link that was dialled to us. Where the bounds are reached a silent one gives way.
+    pub(super) fn accept(&mut self, from: Network, options: &NetOptions) -> Admission {
+        let full = self.inbound >= options.max_inbound || self.silent.len() >= options.max_silent;
+        let replaced = full && self.evict();
+        if full && !replaced {
+            return Admission::Refused;
         }
         let link = Link::new(self.next_inbound.to_string(), Direction::Inbound, false);
         self.next_inbound += 1;
         self.inbound += 1;
         self.links.insert(link.key.clone(), Arc::clone(&link));
-        Some(link)
+        self.silent.push(from, Arc::clone(&link));
+        if replaced {
+            Admission::Replaced(link)
+        } else {
+            Admission::Entered(link)
+        }
+    }
+
+    /// Its place is free at once; its task ends when it gets to it.
+    fn evict(&mut self) -> bool {
+        let Some(link) = self.silent.evict() else { return false };
+        self.remove(&link);
+        link.drop_connection();
+        true
+    }
+
+    /// The peer has introduced itself.
+    pub(super) fn greeted(&mut self, link: &Link) {
+        if link.direction == Direction::Inbound {
+            self.silent.remove(&link.key);
+        }
     }
 
     pub(super) fn remove(&mut self, link: &Link) {
         if self.links.remove(&link.key).is_some() && link.direction == Direction::Inbound {
             self.inbound -= 1;
+            self.silent.remove(&link.key);
         }
     }
 
@@ -138,25 +174,71 @@ mod tests {
         assert!(table.dial("a:1", false).is_some());
     }
 
+    /// The key of a link that is accepted, and whether another had to go for it.
+    fn accept(table: &mut Table, options: &NetOptions) -> Option<(Arc<Link>, bool)> {
+        match table.accept(Network::V4([10, 0, 0, 1]), options) {
+            Admission::Entered(link) => Some((link, false)),
+            Admission::Replaced(link) => Some((link, true)),
+            Admission::Refused => None,
+        }
+    }
+
+    fn at_most(max_inbound: usize, max_silent: usize) -> NetOptions {
+        NetOptions { max_inbound, max_silent, ..NetOptions::default() }
+    }
+
     #[test]
     fn inbound_keys_count_up_and_are_never_used_again() {
-        let mut table = Table::default();
-        let first = table.accept(2).unwrap();
-        let second = table.accept(2).unwrap();
-        assert!(table.accept(2).is_none());
+        let (mut table, options) = (Table::default(), at_most(2, 2));
+        let first = accept(&mut table, &options).unwrap().0;
+        let second = accept(&mut table, &options).unwrap().0;
         table.remove(&first);
-        let third = table.accept(2).unwrap();
+        let third = accept(&mut table, &options).unwrap().0;
         assert_eq!([&first.key, &second.key, &third.key], ["0", "1", "2"]);
     }
 
     #[test]
+    fn peers_that_speak_are_never_dropped_for_others() {
+        let (mut table, options) = (Table::default(), at_most(2, 2));
+        for _ in 0..2 {
+            let link = accept(&mut table, &options).unwrap().0;
+            table.greeted(&link);
+        }
+        assert!(accept(&mut table, &options).is_none());
+    }
+
+    #[test]
+    fn silent_links_give_way_at_either_bound_and_leave_one_place_each() {
+        for options in [at_most(3, 2), at_most(2, 3)] {
+            let mut table = Table::default();
+            let (first, _) = accept(&mut table, &options).unwrap();
+            let dropped = first.drops();
+            let (second, replaced) = accept(&mut table, &options).unwrap();
+            assert!(!replaced && !dropped.has_changed().unwrap());
+            let (_, replaced) = accept(&mut table, &options).unwrap();
+            assert!(replaced && dropped.has_changed().unwrap());
+            // As its task does when it ends.
+            table.remove(&first);
+            assert_eq!(table.describe().len(), 2);
+            table.greeted(&second);
+            assert_eq!(
+                accept(&mut table, &options).unwrap().1,
+                options.max_inbound == 2,
+                "one that speaks counts less"
+            );
+        }
+    }
+
+    #[test]
     fn removing_twice_frees_one_place() {
-        let mut table = Table::default();
-        let first = table.accept(2).unwrap();
-        let _second = table.accept(2).unwrap();
+        let (mut table, options) = (Table::default(), at_most(2, 2));
+        let (first, _) = accept(&mut table, &options).unwrap();
+        let (second, _) = accept(&mut table, &options).unwrap();
+        table.greeted(&second);
         table.remove(&first);
         table.remove(&first);
-        assert!(table.accept(2).is_some());
-        assert!(table.accept(2).is_none());
+        let (third, _) = accept(&mut table, &options).unwrap();
+        table.greeted(&third);
+        assert!(accept(&mut table, &options).is_none());
     }
 }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use super::event::NetEvent;
-use super::link::Link;
+use super::link::{Admission, Link};
+use super::silent::Network;
 use super::{peer, socket, Shared};
 use crate::error::Error;
 
@@ -26,21 +28,32 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
             _ = closing.wait_for(|closing| *closing) => return,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let link = shared.table.lock().accept(shared.options.max_inbound);
-                let Some(link) = link else {
-                    // Closing at once tells the peer to try later; left in the backlog it would wait for a
-                    // handshake that never comes.
-                    drop(stream);
-                    reports.report(&shared, || {
-                        format!(
-                            "{} peers are connected, the limit: further ones are turned away",
-                            shared.options.max_inbound
-                        )
-                    });
-                    continue;
+            Ok((stream, address)) => {
+                let admission = shared.table.lock().accept(Network::of(address), &shared.options);
+                let link = match admission {
+                    Admission::Entered(link) => link,
+                    Admission::Replaced(link) => {
+                        reports.report(&shared, || {
+                            "connections come in that say nothing: the oldest ones are dropped for new ones".to_owned()
+                        });
+                        link
+                    }
+                    Admission::Refused => {
+                        // Closing at once tells the peer to try later; left in the backlog it would wait for a
+                        // handshake that never comes.
+                        drop(stream);
+                        reports.report(&shared, || {
+                            format!(
+                                "{} peers are connected, the limit: further ones are turned away",
+                                shared.options.max_inbound
+                            )
+                        });
+                        continue;
+                    }
                 };
-                shared.spawn(serve(Arc::clone(&shared), link, stream));
+                // Here and not in the task: it may have to go before its task has begun.
+                let drops = link.drops();
+                shared.spawn(serve(Arc::clone(&shared), link, stream, drops));
             }
             Err(error) => {
                 reports.report(&shared, || format!("accepting connections fails: {error}; retrying"));
@@ -78,8 +91,7 @@ impl Drop for Ending<'_> {
     }
 }
 
-async fn serve(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream) {
-    let drops = link.drops();
+async fn serve(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream, drops: watch::Receiver<u64>) {
     shared.observe(NetEvent::Inbound { key: link.key.clone() });
     let mut ending = Ending { shared: &shared, link: &link, error: None };
     // A peer that is gone before it was served is no error.

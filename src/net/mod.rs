@@ -16,6 +16,7 @@ mod outbox;
 mod peer;
 mod pending;
 pub mod policy;
+mod silent;
 mod socket;
 
 use std::future::Future;
@@ -47,6 +48,8 @@ pub struct NetOptions {
     pub reconnect_timeout_ms: u64,
     /// Connections accepted at one time; further ones are closed at once.
     pub max_inbound: usize,
+    /// How many of them may be without a handshake; then old silent ones give way to new ones.
+    pub max_silent: usize,
     /// A peer that has not sent its handshake by then is dropped, in milliseconds.
     pub handshake_timeout_ms: u64,
     /// A peer that takes none of the bytes waiting for it for this long is dropped, in milliseconds.
@@ -61,12 +64,14 @@ pub struct NetOptions {
 }
 
 impl Default for NetOptions {
-    /// 1.x's pause; 1,024 connections (the usual limit on a process's files); a handshake takes one round trip,
+    /// 1.x's pause; 1,024 connections (the usual limit on a process's files), half of which are kept for peers that
+    /// have introduced themselves; a handshake takes one round trip,
     /// so 10 s serve the slowest line; 30 s without a byte taken mean a hung process or a dead line.
     fn default() -> Self {
         NetOptions {
             reconnect_timeout_ms: 1000,
             max_inbound: 1024,
+            max_silent: 512,
             handshake_timeout_ms: 10_000,
             stall_timeout_ms: 30_000,
             patience_ms: None,

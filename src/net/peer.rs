@@ -117,6 +117,8 @@ struct Peer<'a> {
     /// The session ended the link.
     closed: Option<CloseReason>,
     since_ms: u64,
+    /// The table knows that the peer has introduced itself.
+    greeted: bool,
     live: bool,
     hopeless: bool,
     /// Bytes moved since the task last let others run.
@@ -147,6 +149,7 @@ impl<'a> Peer<'a> {
             ended: false,
             closed: None,
             since_ms: shared.now_ms(),
+            greeted: false,
             live: false,
             hopeless: false,
             moved: 0,
@@ -325,6 +328,10 @@ impl<'a> Peer<'a> {
             protocol::Stage::Live => Stage::Live,
             protocol::Stage::Closed => return,
         };
+        if !self.greeted && dialect != Dialect::Unknown {
+            self.greeted = true;
+            self.shared.table.lock().greeted(self.link);
+        }
         let session = self.session.counters();
         (self.counters.nodes_in, self.counters.nodes_out) = (session.nodes_received, session.nodes_sent);
         self.live |= stage == Stage::Live;

@@ -1,6 +1,8 @@
 //! What the log's tests share: an observer that records, and shorthand for appends and nodes.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod flaky;
+
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
