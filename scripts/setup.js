@@ -36,6 +36,13 @@ function install (folder) {
   run('npm', ['ci', '--no-audit', '--no-fund'], folder)
 }
 
+/** Whether the packages in `folder` are for this Node.js: `"node": "<21"` in its manifest keeps them from later ones. */
+function isForUs (folder) {
+  const { engines } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'))
+  const [, limit] = /^<(\d+)$/.exec(engines?.node) ?? []
+  return limit === undefined || Number.parseInt(process.versions.node) < Number(limit)
+}
+
 /** Folders under `folder` with a lock file of their own: other people's packages that tests compare or combine us with. */
 function lockedFolders (folder) {
   return fs.readdirSync(folder, { withFileTypes: true })
@@ -61,7 +68,7 @@ function build (options) {
 const OWN = ['--debug', '--tests', '--bench', '--no-addon']
 const given = process.argv.slice(2)
 install(root)
-if (given.includes('--tests')) lockedFolders(path.join(root, '__test__')).forEach(install)
+if (given.includes('--tests')) lockedFolders(path.join(root, '__test__')).filter(isForUs).forEach(install)
 if (given.includes('--bench')) install(path.join(root, 'bench'))
 if (!given.includes('--no-addon')) {
   build([...given.includes('--debug') ? [] : ['--release'], ...given.filter((flag) => !OWN.includes(flag))])

@@ -4,6 +4,7 @@ const { spawn } = require('node:child_process')
 const { mkdtempSync, rmSync, writeFileSync } = require('node:fs')
 const { tmpdir } = require('node:os')
 const { join } = require('node:path')
+const { stripVTControlCharacters } = require('node:util')
 
 const BIN = join(__dirname, '../../bin/hypem.js')
 
@@ -53,6 +54,11 @@ class Run {
     t.after(() => this.child.kill('SIGKILL'))
   }
 
+  /** Standard output as a person at a terminal reads it. */
+  get shown () {
+    return stripVTControlCharacters(this.stdout)
+  }
+
   /** Types something. */
   send (text) {
     this.child.stdin.write(text)
@@ -71,7 +77,7 @@ class Run {
   }
 
   /**
-   * Waits until the output (stdout, or what `of` names) matches; each match is looked for behind the one before.
+   * Waits until the output (stdout, or what `of` names: stderr, shown) matches; each match is looked for behind the one before.
    * @param {RegExp|string} pattern
    * @returns {Promise<RegExpMatchArray>}
    */

@@ -214,7 +214,7 @@ describe('listen and connect', () => {
 
 describe('stores that cannot be opened', () => {
   test('a foreign folder is refused and left alone', async (t) => {
-    const place = folder(t)
+    const place = folder()
     fs.writeFileSync(path.join(place, 'mine.txt'), 'mine')
     const emitter = new HyperEmitter(place, SCHEMA)
     t.after(() => emitter.close())
@@ -228,14 +228,14 @@ describe('stores that cannot be opened', () => {
   })
 
   test('a path that cannot be written, told on status', async (t) => {
-    const emitter = new HyperEmitter(path.join(folder(t), 'x'.repeat(300)), SCHEMA)
+    const emitter = new HyperEmitter(path.join(folder(), 'x'.repeat(300)), SCHEMA)
     t.after(() => emitter.close())
     const [error] = await called((callback) => emitter.status.on('error', callback))
     assert.equal(error.code, 'ERR_HYPER_STORAGE')
   })
 
   test('a store in use by another process', async (t) => {
-    const place = path.join(folder(t), 'db')
+    const place = path.join(folder(), 'db')
     const emitter = new HyperEmitter(place, SCHEMA)
     t.after(() => emitter.close())
     await emitter.ready()
@@ -243,8 +243,8 @@ describe('stores that cannot be opened', () => {
     assert.equal(stdout, 'ERR_HYPER_LOCKED\n')
   })
 
-  test('when nobody waits and nobody listens, it is an uncaught exception', async (t) => {
-    const place = folder(t)
+  test('when nobody waits and nobody listens, it is an uncaught exception', async () => {
+    const place = folder()
     fs.writeFileSync(path.join(place, 'mine.txt'), 'mine')
     const { code, stderr } = await child(`HyperEmitter(${JSON.stringify(place)}, SCHEMA)`)
     assert.notEqual(code, 0)

@@ -6,13 +6,13 @@ const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, folder } = require('./helpers')
 
-require('./abstract-emitter')('the embedded store', async (t) => {
-  const db = path.join(folder(t), 'db')
+require('./abstract-emitter')('the embedded store', async () => {
+  const db = path.join(folder(), 'db')
   return { db, again: () => db }
 })
 
-test('the last event can be read as soon as the store is open', async (t) => {
-  const db = path.join(folder(t), 'db')
+test('the last event can be read as soon as the store is open', async () => {
+  const db = path.join(folder(), 'db')
   const first = new HyperEmitter(db, SCHEMA)
   await first.append('T', { num: 1 })
   await first.append('T', { num: 2 })

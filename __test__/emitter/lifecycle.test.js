@@ -9,23 +9,23 @@ const { describe, test } = require('node:test')
 const { child, folder } = require('./helpers')
 
 /** Stores by name: the expression for `db` in a child. */
-function stores (t) {
-  return { memory: 'undefined', embedded: JSON.stringify(path.join(folder(t), 'db')) }
+function stores () {
+  return { memory: 'undefined', embedded: JSON.stringify(path.join(folder(), 'db')) }
 }
 
 /** Runs a script over each store; it ends by itself with code 0 and these lines. */
-async function prints (t, script, expected) {
-  for (const [name, db] of Object.entries(stores(t))) {
+async function prints (script, expected) {
+  for (const [name, db] of Object.entries(stores())) {
     const { code, signal, stdout, stderr } = await child(script.replaceAll('DB', db))
     assert.deepEqual({ name, stdout, stderr, code, signal }, { name, stdout: expected, stderr: '', code: 0, signal: null })
   }
 }
 
 describe('the process ends by itself', () => {
-  test('with an idle emitter, and hears ready first', (t) => prints(t, `
+  test('with an idle emitter, and hears ready first', () => prints(`
     HyperEmitter(DB, SCHEMA).status.on('ready', () => console.log('ready'))`, 'ready\n'))
 
-  test('after 500 events without close, all heard', (t) => prints(t, `
+  test('after 500 events without close, all heard', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     let heard = 0
     let called = 0
@@ -33,41 +33,41 @@ describe('the process ends by itself', () => {
     for (let num = 0; num < 500; num++) emitter.emit('T', { num }, () => called++)
     process.on('exit', () => console.log(heard, called))`, '500 500\n'))
 
-  test('after events emitted without callbacks, all heard', (t) => prints(t, `
+  test('after events emitted without callbacks, all heard', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     let heard = 0
     emitter.on('T', () => heard++)
     for (let num = 0; num < 500; num++) emitter.emit('T', { num })
     process.on('exit', () => console.log(heard))`, '500\n'))
 
-  test('after a stream has had everything', (t) => prints(t, `
+  test('after a stream has had everything', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     let heard = 0
     emitter.stream().on('data', () => heard++)
     for (let num = 0; num < 500; num++) emitter.emit('T', { num })
     process.on('exit', () => console.log(heard))`, '500\n'))
 
-  test('with an unanswered done', (t) => prints(t, `
+  test('with an unanswered done', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     emitter.on('T', (message, done) => console.log('heard', message.num))
     emitter.emit('T', { num: 1 })
     emitter.emit('T', { num: 2 })`, 'heard 1\n'))
 
-  test('with an open stream, a live read, a paused emitter', (t) => prints(t, `
+  test('with an open stream, a live read, a paused emitter', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     emitter.stream().on('data', () => {})
     emitter.read({ live: true }).next()
     emitter.on('T', () => console.log('never'))
     emitter.pause().emit('T', { num: 1 }, () => console.log('called'))`, 'called\n'))
 
-  test('when a read in progress has ended', (t) => prints(t, `
+  test('when a read in progress has ended', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     emitter.emit('T', { num: 1 }, async () => {
       for await (const entry of emitter.read()) console.log(entry.name)
       console.log(typeof await emitter.digest(), (await emitter.stats()).change)
     })`, 'T\nstring 1\n'))
 
-  test('after closing what listened and was connected', (t) => prints(t, `
+  test('after closing what listened and was connected', () => prints(`
     const a = HyperEmitter(DB, SCHEMA)
     const b = HyperEmitter(undefined, SCHEMA)
     b.on('T', (message) => {
@@ -77,7 +77,7 @@ describe('the process ends by itself', () => {
     a.emit('T', { num: 1 })
     a.listen(0, '127.0.0.1', (error, { port }) => b.connect(port, '127.0.0.1'))`, '1\nclosed\n'))
 
-  test('after ten attempts to connect', (t) => prints(t, `
+  test('after ten attempts to connect', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA, { reconnectTimeout: 2 })
     let errors = 0
     emitter.status.on('connectionError', () => errors++)
@@ -119,7 +119,7 @@ describe('process.exit', () => {
   }
   for (const [stage, script] of Object.entries(STAGES)) {
     test(stage, async (t) => {
-      for (const [name, db] of Object.entries(stores(t))) {
+      for (const [name, db] of Object.entries(stores())) {
         const { code, signal, stderr } = await child(`const emitter = HyperEmitter(${db}, SCHEMA); ${script}`)
         assert.deepEqual({ name, code, signal, stderr }, { name, code: 7, signal: null, stderr: '' })
       }
@@ -138,7 +138,7 @@ describe('exceptions', () => {
     assert.notEqual(code, 0)
   })
 
-  test('who survives it goes on with the next listener and the next event (1.x went dead)', (t) => prints(t, `
+  test('who survives it goes on with the next listener and the next event (1.x went dead)', () => prints(`
     process.on('uncaughtException', (error) => console.log('uncaught', error.message))
     const emitter = HyperEmitter(DB, SCHEMA)
     emitter.on('T', (message) => { if (message.num % 2) throw new Error('one ' + message.num) })
@@ -157,13 +157,13 @@ describe('exceptions', () => {
     assert.deepEqual(stdout.split('\n').sort(), ['', ...['async 1', 'async 2', 'done 1', 'done 2'].map((text) => `${text} uncaughtException`)])
   })
 
-  test('a throwing callback does not stop the others', (t) => prints(t, `
+  test('a throwing callback does not stop the others', () => prints(`
     process.on('uncaughtException', (error) => console.log('uncaught', error.message))
     const emitter = HyperEmitter(DB, SCHEMA)
     for (let num = 1; num < 4; num++) emitter.emit('T', { num }, () => { if (num === 2) throw new Error('mine'); console.log(num) })`,
   '1\nuncaught mine\n3\n'))
 
-  test('ignored promises are never unhandled rejections', (t) => prints(t, `
+  test('ignored promises are never unhandled rejections', () => prints(`
     const emitter = HyperEmitter(DB, SCHEMA)
     emitter.append('T', {})
     emitter.get('x')

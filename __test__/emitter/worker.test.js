@@ -26,8 +26,8 @@ emitter.on('T', () => {
 for (let num = 0; num < 20; num++) emitter.emit('T', { num }, () => {})
 `
 
-test(`${ROUNDS} workers load, use and leave the addon`, { timeout: 180000 }, async (t) => {
-  const made = folder(t)
+test(`${ROUNDS} workers load, use and leave the addon`, { timeout: 180000 }, async () => {
+  const made = folder()
   let heard = 0
   const run = (round) => new Promise((resolve, reject) => {
     const end = ['leave', 'close', 'terminate'][round % 3]

@@ -29,6 +29,9 @@ async function release (db) {
   if (parent) await parent.close()
 }
 
+/** Whether level-rocksdb runs here: the binary of its last release crashes Node.js 22 and later when it opens a database. */
+const rocksdb = Number.parseInt(process.versions.node) < 21
+
 const json = { keyEncoding: 'json', valueEncoding: 'json' }
 
 /** Disk stores: opened twice on the same folder they hold the same. */
@@ -37,7 +40,7 @@ const disk = {
   'level 6': (folder) => require('level-6')(at(folder)),
   'level 7': (folder) => require('level-7')(at(folder)),
   'level 7, json': (folder) => require('level-7')(at(folder), { valueEncoding: 'json' }),
-  'level-rocksdb 5': (folder) => require('level-rocksdb-5')(at(folder)),
+  ...rocksdb && { 'level-rocksdb 5': (folder) => require('./rocksdb/node_modules/level-rocksdb')(at(folder)) },
   'subleveldown 4 in level 6': (folder) => sub(require('level-6')(at(folder)), (db) => require('subleveldown-4')(db, 'events')),
   'subleveldown 6 in level 7': (folder) => sub(require('level-7')(at(folder)), (db) => require('subleveldown-6')(db, 'events')),
   'level-sublevel 6 in level 7': (folder) => sub(require('level-7')(at(folder)), (db) => require('level-sublevel-6')(db).sublevel('events')),
@@ -83,4 +86,4 @@ function manyLevel () {
   return guest
 }
 
-module.exports = { disk, memory, all: { ...disk, ...memory }, release }
+module.exports = { disk, memory, all: { ...disk, ...memory }, rocksdb, release }
