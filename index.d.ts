@@ -202,9 +202,9 @@ declare namespace HyperEmitter {
     decode: ((bytes: Uint8Array, start?: number, end?: number) => Out) & { bytes: number }
     /** Length in bytes of what `encode` would write. */
     encodingLength (payload: In): number
-    /** The protobuf JSON form. */
+    /** The protobuf JSON form, without fields that hold their default and have no presence. */
     toJSON (payload: Out): any
-    /** The payload from its protobuf JSON form. */
+    /** The payload from its protobuf JSON form. Throws `ERR_HYPER_VALUE` with the path of what does not fit. */
     fromJSON (json: any): Out
   }
 

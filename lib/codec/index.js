@@ -41,7 +41,7 @@ function compile (schema, opts) {
 function assemble (text, json, standard, interpret) {
   const plan = link(json)
   const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
-  return build({ text, json, plan, engine, helpers: jsonHelpers(!standard), twins: once(() => twins(json, !standard, interpret)) })
+  return build({ text, json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), twins: once(() => twins(json, !standard, interpret)) })
 }
 
 /** The messages of the same plan in the other encoding, by index. */
@@ -49,7 +49,7 @@ function twins (json, standard, interpret) {
   const found = []
   const plan = link(json)
   const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
-  build({ text: '', json, plan, engine, helpers: jsonHelpers(!standard), twins: () => [], built: found })
+  build({ text: '', json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), twins: () => [], built: found })
   return found
 }
 

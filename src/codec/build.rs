@@ -6,7 +6,7 @@ use prost_reflect::{
     Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
 };
 
-use super::facts::{Facts, FieldFacts};
+use super::facts::{Facts, FieldFacts, MessageFacts};
 use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
 
 /// Builds the plan of `file`, with 1.x's `facts` where 1.x could read the text.
@@ -30,6 +30,7 @@ pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
     builder.add_map_entries(&declared, &mut messages);
     top.append(&mut messages);
     builder.drain();
+    builder.add_imported();
     Plan { top, messages: builder.messages.into_iter().flatten().collect(), enums: builder.enums }
 }
 
@@ -64,6 +65,18 @@ impl Builder<'_> {
         }
     }
 
+    /// Where there is an `Any`, it may hold every message of the imports, mentioned or not.
+    fn add_imported(&mut self) {
+        if !self.message_index.contains_key("google.protobuf.Any") {
+            return;
+        }
+        let (pool, own) = (self.file.parent_pool().clone(), self.file.clone());
+        for descriptor in pool.all_messages().filter(|each| each.parent_file() != own && !each.is_map_entry()) {
+            self.message_ref(&descriptor);
+        }
+        self.drain();
+    }
+
     fn message_ref(&mut self, descriptor: &MessageDescriptor) -> usize {
         if let Some(index) = self.message_index.get(descriptor.full_name()) {
             return *index;
@@ -88,6 +101,7 @@ impl Builder<'_> {
         let plan = match self.path(descriptor.full_name()).and_then(|path| self.facts.enums.get(path)) {
             Some(facts) => EnumPlan {
                 name: facts.name.clone(),
+                full: self.written(descriptor.parent_message(), descriptor.full_name(), &facts.name),
                 values: facts.values.clone(),
                 // The lowered text holds made-up names, in the same order.
                 standard: facts
@@ -99,6 +113,7 @@ impl Builder<'_> {
             },
             None => EnumPlan {
                 name: descriptor.name().to_owned(),
+                full: self.written(descriptor.parent_message(), descriptor.full_name(), descriptor.name()),
                 values: standard.iter().map(|(name, number)| (name.clone(), number.to_string())).collect(),
                 standard,
             },
@@ -111,6 +126,16 @@ impl Builder<'_> {
     /// The key of the facts about a type of this file; facts know nothing of imported ones.
     fn path<'n>(&self, full_name: &'n str) -> Option<&'n str> {
         full_name.strip_prefix(self.prefix.as_str())
+    }
+
+    /// The qualified name of a type that is written `name`, without what lowering made of it and its parents.
+    fn written(&self, parent: Option<MessageDescriptor>, full_name: &str, name: &str) -> String {
+        let scope = parent.map(|parent| {
+            let facts = self.path(parent.full_name()).and_then(|path| self.facts.messages.get(path));
+            self.written(parent.parent_message(), parent.full_name(), facts_name(facts, &parent))
+        });
+        let scope = scope.or_else(|| full_name.rsplit_once('.').map(|(package, _)| package.to_owned()));
+        scope.map_or_else(|| name.to_owned(), |scope| format!("{scope}.{name}"))
     }
 
     fn named_enum(&mut self, descriptor: &EnumDescriptor) -> Named {
@@ -215,7 +240,8 @@ impl Builder<'_> {
             plan.oneof = oneof;
             fields.push(plan);
         }
-        MessagePlan { name, full: descriptor.full_name().to_owned(), nested, oneofs, fields }
+        let full = self.written(descriptor.parent_message(), descriptor.full_name(), facts_name(facts, descriptor));
+        MessagePlan { name, full, nested, oneofs, fields }
     }
 
     fn field(&mut self, member: &Member, facts: Option<&FieldFacts>) -> FieldPlan {
@@ -346,6 +372,11 @@ impl Builder<'_> {
             Kind::Bytes => "bytes",
         })
     }
+}
+
+/// A message's simple name, as written.
+fn facts_name<'n>(facts: Option<&'n MessageFacts>, descriptor: &'n MessageDescriptor) -> &'n str {
+    facts.map_or_else(|| descriptor.name(), |facts| facts.name.as_str())
 }
 
 /// `Map_<key>_<value>` for a map that 1.x could not read.

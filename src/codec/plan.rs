@@ -43,7 +43,7 @@ pub enum TypeRef {
 pub struct MessagePlan {
     /// Simple name, as written.
     pub name: String,
-    /// Qualified name, as written where the text is strict.
+    /// Qualified name, as written.
     pub full: String,
     /// Nested types in key order: messages, map entries, enums.
     pub nested: Vec<Named>,
@@ -58,6 +58,8 @@ pub struct MessagePlan {
 pub struct EnumPlan {
     /// Simple name, as written.
     pub name: String,
+    /// Qualified name, as written.
+    pub full: String,
     /// Names and values as written: JavaScript reads the numbers, as 1.x did.
     pub values: Vec<(String, String)>,
     /// Names and values by protobuf's rules (octal numbers differ).

@@ -348,6 +348,29 @@ mod tests {
     }
 
     #[test]
+    fn an_any_brings_the_messages_of_the_imports() {
+        let imports =
+            "syntax = \"proto3\"; import \"google/protobuf/any.proto\"; import \"google/protobuf/duration.proto\";";
+        for (field, known) in [("google.protobuf.Any a", true), ("int32 a", false)] {
+            let plan = accepted(&format!("{imports} message M {{ {field} = 1; }}")).plan;
+            assert_eq!(
+                plan.messages.iter().any(|message| message.full == "google.protobuf.Duration"),
+                known,
+                "{field}"
+            );
+        }
+    }
+
+    #[test]
+    fn qualified_names_are_those_that_were_written() {
+        let plan =
+            accepted("package p; message My-Msg { message A-1 { enum E-2 { X = 0; } E-2 e = 1; } A-1 a = 1; }").plan;
+        let names: Vec<&str> = plan.messages.iter().map(|message| message.full.as_str()).collect();
+        assert_eq!(names, ["p.My-Msg", "p.My-Msg.A-1"]);
+        assert_eq!(plan.enums[0].full, "p.My-Msg.A-1.E-2");
+    }
+
+    #[test]
     fn packages_qualify_references_in_the_dialect_too() {
         let compiled = accepted(
             "package a.b; message A { int32 x = 1; } message M { a.b.A x = 1; b.A y = 2; .a.b.A z = 3; A w = 4; }",

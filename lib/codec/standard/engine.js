@@ -229,4 +229,4 @@ function decodeMessage ({ field, tag }, object, reader, depth) {
   }
 }
 
-module.exports = { standardEngine }
+module.exports = { standardEngine, MAX_DEPTH }

@@ -1,0 +1,236 @@
+'use strict'
+
+/**
+ * Messages as protobuf JSON (https://protobuf.dev/programming-guides/json/), both ways. Paths name fields in errors. `depth` is the
+ * number of levels that are left, counted as the standard decoder counts them: what is read here can be read from bytes.
+ */
+
+const { define, get } = require('../plan')
+const { restart } = require('../legacy/runtime')
+const { MAX_DEPTH } = require('../standard/engine')
+const { formOf } = require('./well-known')
+const { scalarToJson, scalarFromJson, zeroToJson, keyFromJson, enumTable, enumToJson, enumFromJson, within } = require('./scalars')
+const { mismatch, refusal } = require('./errors')
+
+/**
+ * @param {object} plan linked plan
+ * @param {object} engine its encoders and decoders
+ * @param {boolean} legacy the messages are 1.x's
+ */
+function jsonHelpers (plan, engine, legacy) {
+  let mapping
+  // Made at the first use: most emitters never need it.
+  const made = () => mapping || (mapping = new Mapping(plan, engine, legacy))
+  return function (message, type) {
+    /** JSON.stringify(messages.Name) comes here too, with a key: it shows the message object, as in 1.x. */
+    function toJSON (object) {
+      return typeof object === 'object' && object !== null ? made().messageToJson(type, object, type.name, MAX_DEPTH) : { ...message }
+    }
+    Object.defineProperties(message, {
+      toJSON: { value: toJSON },
+      fromJSON: { value: (json) => made().messageFromJson(type, json, type.name, MAX_DEPTH) }
+    })
+  }
+}
+
+class Mapping {
+  #engine
+  #forms
+  #enums
+  #names = new Map()
+
+  constructor (plan, engine, legacy) {
+    this.legacy = legacy
+    /** Messages by qualified name: what an Any may hold. */
+    this.types = new Map(plan.messages.filter((type) => !type.entry).map((type) => [type.full, type]))
+    this.#engine = engine
+    this.#forms = plan.messages.map(formOf)
+    this.#enums = plan.enums.map((type) => enumTable(type, legacy))
+  }
+
+  isSpecial (type) {
+    return this.#forms[type.index] !== undefined
+  }
+
+  encode (type, object) {
+    return this.#engine.slow(type, object)
+  }
+
+  decode (type, bytes) {
+    restart()
+    return this.#engine.readers[type.index](bytes, 0, bytes.length)
+  }
+
+  messageToJson (type, object, path, depth) {
+    if (typeof object !== 'object' || object === null) throw mismatch(path, object, 'a ' + type.name)
+    enter(path, depth)
+    const form = this.#forms[type.index]
+    if (form) return form.toJson(this, type, object, path, depth)
+    const members = new Map(type.oneofs.map((oneof) => [oneof, this.chosen(oneof, object, path)]))
+    const json = {}
+    for (const field of type.fields) {
+      const value = held(object, field)
+      if (value === undefined || (field.oneof && members.get(field.oneof) !== field)) continue
+      const item = this.#fieldToJson(field, value, `${path}.${field.name}`, depth)
+      if (item !== undefined) define(json, field.json, item)
+    }
+    return json
+  }
+
+  /** The member of a oneof that is set, if any. */
+  chosen (oneof, object, path) {
+    const { fields, name } = oneof
+    // 1.x decodes a oneof that is not set to the defaults of all members, and one that is set to a single member.
+    const unset = this.legacy && fields.length > 1 && fields.every((field) => Object.hasOwn(object, field.name) && object[field.name] === field.initial)
+    const members = unset ? [] : fields.filter((field) => held(object, field) !== undefined)
+    if (members.length > 1) throw severalSet(path, name)
+    return members[0]
+  }
+
+  /** Nothing for what JSON leaves out: empty lists and maps, and fields without presence that hold their default. */
+  #fieldToJson (field, value, path, depth) {
+    if (field.map) {
+      const json = this.mapToJson(field, value, path, depth)
+      return Object.keys(json).length > 0 ? json : undefined
+    }
+    if (field.repeated) {
+      const json = this.listToJson(field, value, path, depth)
+      return json.length > 0 ? json : undefined
+    }
+    const json = this.itemToJson(field, value, path, depth)
+    return field.implicit && field.default === undefined && json === this.#zero(field) ? undefined : json
+  }
+
+  #zero ({ kind, type }) {
+    if (kind === 'message') return undefined
+    if (kind !== 'enum') return zeroToJson(kind)
+    const table = this.#enums[type.index]
+    return enumToJson(table, table.first)
+  }
+
+  /** Missing elements are left out, as encoders do. */
+  listToJson (field, value, path, depth) {
+    if (!Array.isArray(value) && !ArrayBuffer.isView(value)) throw mismatch(path, value, 'an array')
+    return Array.from(value).filter((item) => item !== null && item !== undefined)
+      .map((item, i) => this.itemToJson(field, item, within(path, i), depth))
+  }
+
+  mapToJson (field, value, path, depth) {
+    if (typeof value !== 'object') throw mismatch(path, value, 'an object')
+    const item = field.type.fields[1]
+    const json = {}
+    for (const key of Object.keys(value)) {
+      enter(path, depth - 1)
+      const each = get(value, key) ?? this.#missing(item)
+      if (each !== undefined) define(json, key, this.itemToJson(item, each, within(path, key), depth - 1))
+    }
+    return json
+  }
+
+  /** In 1.x an entry may go without a value, which stands for the default; in standard encoding there is no such entry. */
+  #missing ({ kind }) {
+    if (!this.legacy) return undefined
+    return kind === 'message' ? {} : kind === 'bytes' || kind.endsWith('fixed64') ? Buffer.alloc(0) : undefined
+  }
+
+  itemToJson ({ kind, type }, value, path, depth) {
+    if (kind === 'message') return this.messageToJson(type, value, path, depth - 1)
+    return kind === 'enum' ? enumToJson(this.#enums[type.index], value, path) : scalarToJson(kind, value, path)
+  }
+
+  messageFromJson (type, json, path, depth) {
+    enter(path, depth)
+    const form = this.#forms[type.index]
+    if (form) return form.fromJson(this, type, json, path, depth)
+    requireObject(json, path)
+    const { names, inherited } = this.#namesOf(type)
+    const seen = new Set()
+    const object = {}
+    for (const key of Object.keys(json)) {
+      const field = names.get(key)
+      if (!field) throw mismatch(path, key, 'a field of ' + type.name)
+      const value = get(json, key)
+      if (value === undefined) continue
+      // A field may come under either of its names, once.
+      if (seen.has(field)) throw refusal(`${path}.${key}`, `${field.name} is there twice`)
+      seen.add(field)
+      if (value === null && !this.#takesNull(field)) continue
+      if (field.oneof && seen.has(field.oneof)) throw severalSet(path, field.oneof.name)
+      seen.add(field.oneof)
+      define(object, field.name, this.#fieldFromJson(field, value, `${path}.${key}`, depth))
+    }
+    // Encoders would find what Object.prototype has under such a name.
+    for (const name of inherited) if (!Object.hasOwn(object, name)) object[name] = undefined
+    return object
+  }
+
+  /** Fields by JSON name and by original name; of two that share one, the JSON name counts. */
+  #namesOf (type) {
+    let found = this.#names.get(type)
+    if (!found) {
+      const by = (key) => type.fields.map((field) => [field[key], field])
+      found = { names: new Map([...by('name'), ...by('json')]), inherited: type.fields.map(({ name }) => name).filter((name) => get({}, name) !== undefined) }
+      this.#names.set(type, found)
+    }
+    return found
+  }
+
+  /** Elsewhere null is the same as absence. */
+  #takesNull ({ kind, type, repeated }) {
+    if (repeated) return false
+    return kind === 'message' ? this.#forms[type.index]?.takesNull === true : kind === 'enum' && this.#enums[type.index].isNull
+  }
+
+  #fieldFromJson (field, json, path, depth) {
+    if (field.map) return this.mapFromJson(field, json, path, depth)
+    return field.repeated ? this.listFromJson(field, json, path, depth) : this.itemFromJson(field, json, path, depth)
+  }
+
+  listFromJson (field, json, path, depth) {
+    if (!Array.isArray(json)) throw mismatch(path, json, 'an array')
+    return Array.from(json, (item, i) => this.itemFromJson(field, item, within(path, i), depth))
+  }
+
+  mapFromJson (field, json, path, depth) {
+    requireObject(json, path)
+    const [key, item] = field.type.fields
+    const map = {}
+    for (const text of Object.keys(json)) {
+      enter(path, depth - 1)
+      const where = within(path, text)
+      define(map, this.#keyFromJson(key, text, where), this.itemFromJson(item, get(json, text), where, depth - 1))
+    }
+    return map
+  }
+
+  /** 1.x has maps keyed by enums. */
+  #keyFromJson ({ kind, type }, text, path) {
+    if (kind !== 'enum') return keyFromJson(kind, text, path, this.legacy)
+    return String(this.#enums[type.index].byName.get(text) ?? keyFromJson('int32', text, path))
+  }
+
+  itemFromJson ({ kind, type }, json, path, depth) {
+    if (kind === 'message') return this.messageFromJson(type, json, path, depth - 1)
+    return kind === 'enum' ? enumFromJson(this.#enums[type.index], json, path) : scalarFromJson(kind, json, path, this.legacy)
+  }
+}
+
+/** The value of a field, if it is there. Nothing comes from Object.prototype, whatever the field is called. */
+function held (object, field) {
+  const value = get(object, field.name)
+  return value === null || value === Object.prototype[field.name] ? undefined : value
+}
+
+function enter (path, depth) {
+  if (depth <= 0) throw refusal(path, `messages are nested deeper than ${MAX_DEPTH} levels`, RangeError)
+}
+
+function requireObject (json, path) {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) throw mismatch(path, json, 'an object')
+}
+
+function severalSet (path, name) {
+  return refusal(path, `only one of the properties defined in oneof ${name} can be set`)
+}
+
+module.exports = { jsonHelpers }
