@@ -1,6 +1,6 @@
 'use strict'
 
-const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES, BEHIND } = require('./packed')
+const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./packed')
 
 /**
  * When what is pulled from the native half: one turn hands over events whose callbacks have run, then runs the callbacks
@@ -58,7 +58,6 @@ class Loop {
       if ((more & MORE_ACKS) !== 0) again = true
       // Events of peers have no callback to wait for.
       if ((more & MORE_EVENTS) !== 0 && !this.dispatcher.waits) again = true
-      this.behind = (more & BEHIND) !== 0
       if ((more & MORE_NOTICES) !== 0 || this.notices.length > 0) this.hear()
     } catch (error) {
       // A user's function threw: everything behind it goes on in the next turn.
@@ -80,9 +79,11 @@ class Loop {
 
   /** Holds the process while there is work under way, and only then. */
   refresh () {
-    const { acks, dispatcher } = this
+    const { acks, dispatcher, core } = this
+    // Asked last and each time: an event may have been stored after this turn looked for events, and before what brought
+    // it told that it is over.
     const held = acks.pending > 0 || this.needed() ||
-      (this.behind && dispatcher.listeners.size > 0 && !dispatcher.waits)
+      (dispatcher.listeners.size > 0 && !dispatcher.waits && core.behind())
     if (held === this.held) return
     this.held = held
     if (held) this.hold.ref()

@@ -28,7 +28,5 @@ module.exports = {
   /** In the result of the calls that move data. */
   MORE_ACKS: 1,
   MORE_EVENTS: 2,
-  MORE_NOTICES: 4,
-  /** Committed events have not been taken yet; the bell rings when they can be. */
-  BEHIND: 8
+  MORE_NOTICES: 4
 }

@@ -166,7 +166,14 @@ class Peers {
     const dial = this.dials.get(key)
     this.dials.delete(key)
     delete this.parts.emitter._peers[key]
-    for (const done of dial?.callbacks ?? []) done(error)
+    if (dial === undefined) return
+    for (const done of dial.callbacks) done(error)
+    // `connect` was answered when the link came up. That there will be none any more, which may end the process, must not
+    // pass in silence. A store that did not open has been told of already.
+    if (dial.callbacks.length === 0 && this.parts.failed === undefined) {
+      const lost = coded('ERR_HYPER_CONNECT', `${key} is not dialled any more: ${error.message}`)
+      this.parts.warn(Object.assign(lost, { cause: error }))
+    }
   }
 
   /** The emitter closes: cuts all links, the latest first. */

@@ -260,6 +260,16 @@ fn a_store_that_does_not_open_answers_everything_with_its_error() {
 }
 
 #[test]
+fn a_store_that_panics_when_it_is_opened_answers_everything_too() {
+    let mut harness = open(Source::Opening(Box::new(|_| panic!("on purpose"))));
+    harness.emitter.append(numbered(0..1));
+    harness.wait(|notice| matches!(notice, Notice::Failed(error) if error.code() == "ERR_HYPER_INTERNAL"));
+    assert_eq!(harness.answer(1, Request::Heads).unwrap_err().code(), "ERR_HYPER_INTERNAL");
+    assert!(harness.emitter.take_acks(10)[0].result.is_err());
+    harness.emitter.shut_down().unwrap();
+}
+
+#[test]
 fn what_is_too_much_before_the_store_is_open_is_refused_in_its_turn() {
     let (go, wait) = channel::<()>();
     let mut options = Options::default();

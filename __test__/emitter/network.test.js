@@ -105,6 +105,21 @@ describe('connect', () => {
     assert.deepEqual(emitter._peers, {})
   })
 
+  test('that connected and is given up nevertheless, as nobody there speaks the protocol, is a warning', async (t) => {
+    const server = net.createServer((socket) => socket.on('error', () => {}).destroy()).listen(0, HOST)
+    t.after(() => server.close())
+    await new Promise((resolve) => server.on('listening', resolve))
+    const { port } = server.address()
+    const emitter = make(t, undefined, { reconnectTimeout: 3 })
+    const warned = new Promise((resolve) => emitter.status.on('warning', resolve))
+    await emitter.connect(port, HOST)
+    const error = await warned
+    assert.equal(error.code, 'ERR_HYPER_CONNECT')
+    assert.match(error.message, new RegExp(`^${HOST}:${port} is not dialled any more: `))
+    assert.ok(error.cause instanceof Error)
+    assert.deepEqual(emitter._peers, {})
+  })
+
   test('a listener that comes late is found', async (t) => {
     const port = await freePort()
     const a = make(t)

@@ -11,6 +11,7 @@ mod notices;
 mod request;
 
 use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -187,7 +188,11 @@ impl Emitter {
         let opened = Arc::clone(&emitter);
         let write = move || {
             if let Some(opener) = opener {
-                opened.start(opener(&mut |done, total| opened.notify(Notice::Progress { id: 0, done, total })));
+                let progress = &mut |done, total| opened.notify(Notice::Progress { id: 0, done, total });
+                // Everybody waits for this: whatever becomes of it must be told.
+                let store = catch_unwind(AssertUnwindSafe(|| opener(progress)))
+                    .unwrap_or_else(|_| Err(Error::Internal("opening the store panicked".into())));
+                opened.start(store);
             }
             if let Some(log) = opened.log.get() {
                 log.run();

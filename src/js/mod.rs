@@ -52,8 +52,6 @@ const MORE_ACKS: u32 = 1;
 const MORE_EVENTS: u32 = 2;
 /// Notices wait.
 const MORE_NOTICES: u32 = 4;
-/// Committed events have not been taken; the bell rings when they can be.
-const BEHIND: u32 = 8;
 
 /// Settings, checked by lib/options.js.
 #[napi(object)]
@@ -228,6 +226,12 @@ impl Core {
             .collect()
     }
 
+    /// Whether committed events have not been taken yet; the bell rings when they can be.
+    #[napi(catch_unwind)]
+    pub fn behind(&self) -> bool {
+        self.emitter.has_events()
+    }
+
     /// The last change stored or acknowledged; 0 before the store is open.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
@@ -341,7 +345,6 @@ impl Core {
         u32::from(acks) * MORE_ACKS
             + u32::from(self.emitter.has_events_at_hand()) * MORE_EVENTS
             + u32::from(waiting.notices) * MORE_NOTICES
-            + u32::from(self.emitter.has_events()) * BEHIND
     }
 }
 

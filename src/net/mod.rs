@@ -8,6 +8,7 @@
 //!
 //! Shutdown: [`Net::close`] stops the accept loop, ends every session and pause, and waits for the tasks.
 
+mod caught;
 mod dialer;
 mod event;
 mod link;

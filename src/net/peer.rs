@@ -17,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, Instant};
 
+use super::caught::caught;
 use super::event::{Counters, Dialect, Direction, NetEvent, Stage};
 use super::link::Link;
 use super::outbox::Outbox;
@@ -81,8 +82,13 @@ pub(super) enum End {
 /// Not cancellation-safe.
 pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, drops: watch::Receiver<u64>) -> Served {
     let mut peer = Peer::new(shared, link);
-    let end = peer.run(&socket, drops).await;
+    let end = caught(peer.run(&socket, drops)).await;
     shared.log.forget(peer.source);
+    let end = match end {
+        Ok(end) => end,
+        // What waits to be sent may be half a frame. The next link is likely to end at the same place.
+        Err(error) => return Served { health: Health::Hopeless, end: End::Failed(error) },
+    };
     let health = peer.health();
     let farewell = farewell(socket, peer.outbox);
     // Only a courtesy: whatever does not get through now comes with the next link.
@@ -108,6 +114,8 @@ struct Peer<'a> {
     session: Session,
     /// Bytes read, not yet whole frames.
     inbox: BytesMut,
+    /// Frames may be among them that were not wanted when it was their turn.
+    held_back: bool,
     outbox: Outbox,
     /// A read that the session asked for and that waits for room in the outbox.
     wanted: Option<(Position, ReadLimit)>,
@@ -143,6 +151,7 @@ impl<'a> Peer<'a> {
             source: shared.next_source(),
             session: Session::new(config),
             inbox: BytesMut::new(),
+            held_back: false,
             outbox: Outbox::default(),
             wanted: None,
             pending: Pending::default(),
@@ -213,7 +222,10 @@ impl<'a> Peer<'a> {
         if self.ended && !self.pending.adds() {
             return Err(End::Over);
         }
-        Ok(!self.outbox.is_empty() && self.outbox.stalled_since().is_none() || self.wanted.is_some() && self.has_room())
+        let writes = !self.outbox.is_empty() && self.outbox.stalled_since().is_none();
+        // Writing has made room for the answers: the socket may have nothing more to wake us with.
+        let frames = self.held_back && self.takes_frames();
+        Ok(writes || frames || self.wanted.is_some() && self.has_room())
     }
 
     /// Hands whole frames to the session, as long as it wants them and its answers do not pile up.
@@ -225,6 +237,7 @@ impl<'a> Peer<'a> {
             self.handle(InEvent::Frame(frame));
             self.act();
         }
+        self.held_back = !self.inbox.is_empty() && !self.takes_frames();
         if self.counters.frames_in != before {
             self.handle(InEvent::Idle);
         }
