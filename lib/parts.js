@@ -91,7 +91,7 @@ class Parts {
     if (this.options.dial !== false) this.peers.dialKnown()
   }
 
-  /** The last change stored or acknowledged; 0 before the store is open. */
+  /** The last change stored; 0 before the store is open. */
   lastChange () {
     // `ready` is heard a moment before the native half has the log at hand.
     return Math.max(this.core.changes(), this.openedAt ?? 0)

@@ -4,7 +4,7 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use common::*;
 use hyperemitter::error::{Error, Result};
 use hyperemitter::hyperlog::import::import;
 use hyperemitter::hyperlog::verify::verify;
-use hyperemitter::hyperlog::{Incoming, Log, LogOptions, Outcome, SourceId};
+use hyperemitter::hyperlog::{Ack, Incoming, Log, LogObserver, LogOptions, Outcome, SourceId};
 use hyperemitter::node::{Digest, Key, LogId, Node, Seq};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
@@ -358,6 +358,45 @@ fn recent_rows_are_read_while_the_medium_is_asked_for_a_duplicate() {
     assert_eq!(log.read_recent(Position::START, ALL).unwrap().len(), 2);
     log.close();
     writer.join().unwrap();
+}
+
+/// Looks each answered append up while it is being answered: its change, the rows from there on, the end, its log's seq.
+#[derive(Default)]
+struct Reader {
+    log: OnceLock<Weak<Log>>,
+    found: Mutex<Vec<(u64, usize, u64, u64)>>,
+}
+
+impl LogObserver for Reader {
+    fn acks(&self, acks: Vec<Ack>) {
+        let log = self.log.get().unwrap().upgrade().unwrap();
+        for Ack { change, .. } in acks {
+            let rows = log.read(Position::of(change - 1), ALL).unwrap().len();
+            self.found.lock().push((change, rows, log.end().change, log.seq(&log.log_id())));
+        }
+    }
+    fn advanced(&self) {}
+    fn log_id_changed(&self, _log: &LogId) {}
+    fn report(&self, _error: Error) {}
+}
+
+#[test]
+fn what_is_answered_can_be_read() {
+    for waits in [false, true] {
+        let reader = Arc::new(Reader::default());
+        let store = Arc::new(Flaky { waits, ..Flaky::default() });
+        let log = Log::open(store, LogOptions::default(), reader.clone()).unwrap();
+        reader.log.set(Arc::downgrade(&log)).unwrap();
+        emit(&log, "one");
+        log.append(vec![event("test", "two"), event("test", "three")]);
+        log.close();
+        log.run();
+        let found = std::mem::take(&mut *reader.found.lock());
+        assert_eq!(found.iter().map(|(change, ..)| *change).collect::<Vec<_>>(), [1, 2, 3]);
+        for (change, rows, end, seq) in found {
+            assert!(rows > 0 && end >= change && seq >= change, "{change} when {rows} rows are there, {end}, {seq}");
+        }
+    }
 }
 
 #[test]

@@ -35,13 +35,8 @@ impl Delivery {
         self.allowed = self.allowed.max(change);
     }
 
-    /// Callbacks may have been handed over before the rows they speak of are visible, so `end` alone does not tell.
     pub(super) fn is_behind(&self, end: Change) -> bool {
-        self.at.change < end.max(self.allowed)
-    }
-
-    pub(super) fn allowed(&self) -> Change {
-        self.allowed
+        self.at.change < end
     }
 
     /// Whether [`Delivery::take`] gets on without waiting for a callback or the medium.

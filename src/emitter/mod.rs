@@ -308,7 +308,7 @@ impl Emitter {
     /// run before listeners.
     pub fn take_acks(&self, max: usize) -> Vec<Ack> {
         // Read before the queue: acks up to here have been pushed, so once they are taken it may be delivered.
-        let end = self.log.get().map(|log| log.end().change);
+        let end = self.log.get().map(|log| log.announced().change);
         let mut outbox = self.outbox.lock();
         let count = outbox.acks.len().min(max);
         let acks: Vec<Ack> = outbox.acks.drain(..count).collect();
@@ -348,10 +348,10 @@ impl Emitter {
         self.delivery.lock().skip();
     }
 
-    /// The last change that anybody can know of: stored and visible, or acknowledged and about to be.
+    /// The last change stored.
     #[must_use]
     pub fn last_change(&self) -> Change {
-        self.log.get().map_or(0, |log| log.end().change.max(self.delivery.lock().allowed()))
+        self.log.get().map_or(0, |log| log.end().change)
     }
 
     /// Whether events are committed that were neither taken nor skipped.

@@ -37,9 +37,9 @@ impl Default for LogOptions {
 
 /// Hears what the log did. Called by whichever thread committed; must not block or call back into the log's writer.
 pub trait LogObserver: Send + Sync {
-    /// Answers, in append order. They are announced before the rows they speak of become visible.
+    /// Answers, in append order. The rows they speak of are visible, and not yet announced.
     fn acks(&self, acks: Vec<Ack>);
-    /// More rows are visible.
+    /// More rows are announced.
     fn advanced(&self);
     /// Appends go to another log from now on: the old one is forked.
     fn log_id_changed(&self, log: &LogId);
@@ -244,6 +244,12 @@ impl Log {
         self.state.read().end
     }
 
+    /// The last place announced: appends up to there have been answered. At most [`Log::end`].
+    #[must_use]
+    pub fn announced(&self) -> Position {
+        *self.end.borrow()
+    }
+
     /// Id of the log that appends go to.
     #[must_use]
     pub fn log_id(&self) -> LogId {
@@ -272,7 +278,7 @@ impl Log {
         Digest(*hasher.finalize().as_bytes())
     }
 
-    /// Follows the end of what is stored.
+    /// Follows the end of what is announced.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Position> {
         self.end.subscribe()

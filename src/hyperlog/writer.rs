@@ -194,11 +194,17 @@ impl Log {
             Ok(()) => {
                 writer.planner.settle();
                 let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.answer(&commit.rows)).collect();
+                let grows = !commit.rows.is_empty();
+                // Whoever is answered finds what the answer speaks of; who follows the log hears of it afterwards.
+                if grows {
+                    self.publish(writer, commit.rows);
+                }
                 if !acks.is_empty() {
                     self.observer.acks(acks);
                 }
-                if !commit.rows.is_empty() {
-                    self.publish(writer, commit.rows);
+                if grows {
+                    self.end.send_replace(writer.planner.end());
+                    self.observer.advanced();
                 }
                 nodes.into_iter().for_each(|(outcomes, reply)| drop(reply.send(Ok(outcomes))));
                 facts.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
@@ -216,7 +222,7 @@ impl Log {
         }
     }
 
-    /// Makes committed rows visible.
+    /// Makes committed rows visible, without telling anybody.
     fn publish(&self, writer: &Writer, rows: Vec<NewRow>) {
         let end = writer.planner.end();
         let known = self.duplicated(&rows);
@@ -236,8 +242,6 @@ impl Log {
         if !self.store.is_immediate() {
             self.remember(rows, known, end);
         }
-        self.end.send_replace(end);
-        self.observer.advanced();
     }
 
     /// The nodes of the duplicates among `rows`. Holds no lock: a Level store waits for the JavaScript thread, which

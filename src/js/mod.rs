@@ -228,7 +228,7 @@ impl Core {
             .collect()
     }
 
-    /// The last change stored or acknowledged; 0 before the store is open.
+    /// The last change stored; 0 before the store is open.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
     pub fn changes(&self) -> f64 {
