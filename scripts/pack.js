@@ -18,9 +18,9 @@ const root = path.join(__dirname, '..')
 const manifest = require('../package.json')
 
 function run (command, args, cwd) {
-  return execFileSync(command, args, {
-    cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], shell: process.platform === 'win32'
-  })
+  // On Windows npm is a command file, which only a shell can start.
+  const shell = process.platform === 'win32' && command === 'npm'
+  return execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], shell })
 }
 
 /** Addons in the checkout as [platform, file name]. */

@@ -88,7 +88,8 @@ function run ([command, ...args], extra) {
       cwd: root,
       env: { ...process.env, ...extra },
       stdio: ['ignore', 'pipe', 'pipe'],
-      shell: process.platform === 'win32'
+      // On Windows npx is a command file, which only a shell can start.
+      shell: process.platform === 'win32' && command === 'npx'
     })
     const limit = setTimeout(() => child.kill('SIGKILL'), STEP_LIMIT_MS)
     for (const stream of ['stdout', 'stderr']) {

@@ -5,9 +5,12 @@
 const assert = require('node:assert/strict')
 const { existsSync, readFileSync } = require('node:fs')
 const { join } = require('node:path')
-const { test } = require('node:test')
+const nodeTest = require('node:test')
 const { stripVTControlCharacters } = require('node:util')
 const { scratch, terminal } = require('./helpers')
+
+/** A test that needs script(1) of util-linux. */
+const test = (name, run) => nodeTest(name, { skip: process.platform !== 'linux' && 'script(1) is another elsewhere' }, run)
 
 /** A prompt that waits for input. */
 const PROMPT = /> (\x1b\[\d+G)?$/ // eslint-disable-line no-control-regex
