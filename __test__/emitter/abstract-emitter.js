@@ -532,6 +532,16 @@ function suite (name, open) {
 
     // ---- reading
 
+    test('what is acknowledged can be read at once', async (t) => {
+      const emitter = await make(t)
+      for (let num = 1; num <= 200; num++) {
+        const { change } = await emitter.append('T', { num })
+        const { value } = await emitter.read({ since: change - 1 }).next()
+        assert.equal(value?.payload.num, num)
+        assert.ok((await emitter.stats()).change >= change)
+      }
+    })
+
     test('read goes through what is stored, in both directions and within bounds', async (t) => {
       const emitter = await make(t)
       const before = Date.now()
