@@ -104,6 +104,24 @@ async fn the_pause_before_the_next_attempt_is_told() {
 }
 
 #[tokio::test]
+async fn a_link_that_is_cut_again_and_again_but_brings_events_each_time_is_redialled_soon() {
+    let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 5, ..options() }));
+    a.emit_many(50_000);
+    let proxy = Proxy::to(a.port).await;
+    b.dial(proxy.port);
+    let (mut end, mut from) = (b.log.watch(), 0);
+    for _ in 0..4 {
+        let had = b.len();
+        soon("progress", end.wait_for(|end| end.change > had)).await.unwrap();
+        proxy.cut();
+        let (at, event) = b.event_after(from, "the cut", is_attempt).await;
+        from = at + 1;
+        assert!(matches!(event, NetEvent::ConnectionError { will_retry_in_ms: Some(5), .. }), "{event:?}");
+    }
+    b.holds(50_000).await;
+}
+
+#[tokio::test]
 async fn a_key_in_use_is_not_dialled_twice() {
     let (a, b) = (Peer::listening().await, Peer::listening().await);
     let key = b.dial(a.port);

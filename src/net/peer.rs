@@ -394,7 +394,8 @@ impl<'a> Peer<'a> {
         match self.session.peer() {
             PeerKind::Unknown => Health::Silent,
             _ if self.hopeless => Health::Hopeless,
-            _ if self.live || lasted >= SETTLED_AFTER_MS => Health::Settled,
+            // What it brought, the next one need not: it gets further, however often it is cut.
+            _ if self.live || self.counters.added > 0 || lasted >= SETTLED_AFTER_MS => Health::Settled,
             _ => Health::Greeted,
         }
     }

@@ -18,7 +18,7 @@ pub enum Health {
     Greeted,
     /// The peer is well, but the link will end at the same place again until something changes at either side.
     Hopeless,
-    /// The link went live, or served for a while.
+    /// The link went live, brought events that were new, or served for a while.
     Settled,
 }
 
