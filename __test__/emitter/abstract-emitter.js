@@ -530,6 +530,26 @@ function suite (name, open) {
       assert.equal(again, id)
     })
 
+    test('bursts of any size are answered and heard in the order of the calls', async (t) => {
+      const emitter = await make(t)
+      // Small and large batches may be written by different threads.
+      const sizes = [1, 300, 1, 127, 128, 1, 1, 700, 2, 1024, 1]
+      const total = sizes.reduce((sum, size) => sum + size)
+      const heard = hear(emitter, 'T', total)
+      const answered = []
+      let num = 0
+      for (const size of sizes) {
+        for (let left = size; left > 0; left--) {
+          const own = ++num
+          emitter.emit('T', { num: own }, (err, { change }) => answered.push(err ?? [own, change]))
+        }
+        await Promise.resolve()
+      }
+      assert.deepEqual((await heard).map((message) => message.num), Array.from({ length: total }, (_, i) => i + 1))
+      const first = answered[0][1]
+      assert.deepEqual(answered, Array.from({ length: total }, (_, i) => [i + 1, first + i]))
+    })
+
     // ---- reading
 
     test('what is acknowledged can be read at once', async (t) => {
