@@ -9,17 +9,27 @@
 const SMALL_SLAB = 8 * 1024
 /** Slab for messages up to {@link LARGE}. */
 const LARGE_SLAB = 64 * 1024
-/** Messages up to this size share small slabs: a Buffer that is kept pins little memory. */
-const SMALL = 512
+/** Messages up to this size share small slabs: a Buffer that is kept alone pins 500 times its size at the most, as in Node's pool. */
+const SMALL = 128
 /** Larger messages get a Buffer of their own. */
 const LARGE = 16 * 1024
 
 /** The class of Node's own pooled Buffers: constructing one directly takes a third of the time of `subarray`. */
 const FastBuffer = Buffer[Symbol.species]
 
-/** A slab and how much of it is used. `memory` is its ArrayBuffer: reading that off a Buffer is slow. */
-function slabOf (size) {
-  const slab = { buffer: null, memory: null, position: 0, size }
+/**
+ * Room behind which a message starts: several times the size that messages of this slab had so far. Writing past the end
+ * is allowed, but engines make code that has done it once slower for good.
+ */
+const SMALL_ROOM = 1024
+const LARGE_ROOM = 16 * 1024
+
+/**
+ * A slab and how much of it is used; messages start up to `last`. `memory` is its ArrayBuffer: reading that off a Buffer
+ * is slow.
+ */
+function slabOf (size, room) {
+  const slab = { buffer: null, memory: null, position: 0, size, last: size - room }
   renew(slab)
   return slab
 }
@@ -30,8 +40,8 @@ function renew (slab) {
   slab.position = 0
 }
 
-const small = slabOf(SMALL_SLAB)
-const large = slabOf(LARGE_SLAB)
+const small = slabOf(SMALL_SLAB, SMALL_ROOM)
+const large = slabOf(LARGE_SLAB, LARGE_ROOM)
 
 /** A getter or valueOf of the user's may encode in the middle of an encode: the inner one must not share the slab. */
 let busy = false
@@ -49,8 +59,9 @@ function encode (write, object, guess) {
   if (busy) return null
   busy = true
   try {
-    if (guess > LARGE) return single(write, object, guess)
+    if (guess > LARGE) return single(write, object, guess + (guess >>> 3))
     const slab = guess > SMALL ? large : small
+    if (slab.position > slab.last) renew(slab)
     const start = slab.position
     const end = write(object, slab.buffer, start)
     if (end > slab.size) return retry(write, object, end - start)

@@ -32,13 +32,13 @@ function writeInteger (buffer, position, value) {
 
 /** A varint of a number from 2^31 to 2^53. */
 function writeBig (buffer, position, value) {
-  const high = Math.floor(value / 268435456)
-  const low = (value - high * 268435456) | 0
+  // The lowest bits, exactly: what `|` does with a number beyond 32 bits.
+  const low = value & 268435455
   buffer[position] = (low & 127) | 128
   buffer[position + 1] = ((low >>> 7) & 127) | 128
   buffer[position + 2] = ((low >>> 14) & 127) | 128
   buffer[position + 3] = (low >>> 21) | 128
-  return writeInteger(buffer, position + 4, high)
+  return writeInteger(buffer, position + 4, ((value - low) / 268435456) | 0)
 }
 
 /** Any value of a scalar type with the announced length checked. */
@@ -61,7 +61,19 @@ function writeString (buffer, position, value) {
   const length = value.length
   if (length > SHORT) return writeText(buffer, position, value, length)
   let at = position + 1
-  for (let i = 0; i < length; i++) {
+  let i = 0
+  for (; i + 4 <= length; i += 4, at += 4) {
+    const a = value.charCodeAt(i)
+    const b = value.charCodeAt(i + 1)
+    const c = value.charCodeAt(i + 2)
+    const d = value.charCodeAt(i + 3)
+    if ((a | b | c | d) > 127) return writeText(buffer, position, value, length)
+    buffer[at] = a
+    buffer[at + 1] = b
+    buffer[at + 2] = c
+    buffer[at + 3] = d
+  }
+  for (; i < length; i++) {
     const unit = value.charCodeAt(i)
     if (unit > 127) return writeText(buffer, position, value, length)
     buffer[at++] = unit
