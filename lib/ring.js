@@ -12,7 +12,7 @@ const { badArgument, coded } = require('./errors')
 const SIZE = 64 * 1024
 
 /** Filled to here it is flushed at once. */
-const FLUSH_AT = 32 * 1024
+const FLUSH_AT = 16 * 1024
 
 const HEAD = 8
 

@@ -55,7 +55,7 @@ fn an_append_links_to_all_heads_and_is_answered_with_its_node() {
     heads.sort();
     assert_eq!(mine.links.as_slice(), heads);
     assert_eq!((mine.change, mine.seq, &mine.log), (3, 1, &log.log_id()));
-    assert_eq!(log.heads().iter().map(|head| head.key).collect::<Vec<_>>(), [mine.key]);
+    assert_eq!(log.heads().unwrap().iter().map(|head| head.key).collect::<Vec<_>>(), [mine.key]);
     audit(&log);
 }
 

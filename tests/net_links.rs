@@ -261,7 +261,7 @@ async fn a_1_x_peer_gets_everything_up_to_what_would_crash_it() {
     let harmful = Incoming {
         log: a.log.log_id(),
         seq: 7,
-        links: Links::from_slice(&[a.log.heads()[0].key]),
+        links: Links::from_slice(&[a.log.heads().unwrap()[0].key]),
         value: value.freeze(),
         signed: None,
         claimed: None,

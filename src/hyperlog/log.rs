@@ -1,6 +1,5 @@
 //! The log's handle: what callers may ask, and the queue in front of the writer.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -11,7 +10,8 @@ use tokio::sync::{oneshot, watch};
 use super::feed::Recent;
 use super::parking::Parking;
 use super::plan::Planner;
-use super::writer::{append_cost, state_of, take_group, Writer};
+use super::turns::Queue;
+use super::writer::{append_cost, state_of, Writer};
 use super::{Ack, AckKind, Append, Incoming, Job, Outcome, Reply, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::ID_LEN;
@@ -47,26 +47,17 @@ pub trait LogObserver: Send + Sync {
     fn report(&self, error: Error);
 }
 
-struct Queue {
-    jobs: VecDeque<Job>,
-    closed: bool,
-    /// [`Log::run`] runs, so what is left in the queue is taken care of.
-    served: bool,
-}
-
-/// Appends in one call from which on even a store that never blocks is written by the thread in [`Log::run`]: hashing
-/// fewer takes less time than waking that thread.
-const BULK: usize = 128;
-
 /// A log on a store.
 pub struct Log {
     pub(super) store: Arc<dyn Store>,
     pub(super) options: LogOptions,
     pub(super) observer: Arc<dyn LogObserver>,
-    queue: Mutex<Queue>,
-    arrived: Condvar,
+    pub(super) queue: Mutex<Queue>,
+    /// Rung when the queue has changed for somebody who waits.
+    pub(super) bell: Condvar,
     pub(super) pending: AtomicUsize,
-    writer: Mutex<Writer>,
+    /// Never locked for longer than planning takes, unless the store is immediate.
+    pub(super) writer: Mutex<Writer>,
     pub(super) state: RwLock<State>,
     pub(super) recent: RwLock<Recent>,
     pub(super) end: watch::Sender<Position>,
@@ -107,69 +98,13 @@ impl Log {
             recent: RwLock::new(Recent::new(state.end)),
             end: watch::Sender::new(state.end),
             writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None }),
-            queue: Mutex::new(Queue { jobs: VecDeque::new(), closed: false, served: false }),
-            arrived: Condvar::new(),
+            queue: Mutex::new(Queue::default()),
+            bell: Condvar::new(),
             pending: AtomicUsize::new(0),
             store,
             options,
             observer,
         }))
-    }
-
-    /// Does the writing until [`Log::close`], on a thread of its own. A store that never blocks can do without.
-    pub fn run(&self) {
-        self.queue.lock().served = true;
-        loop {
-            {
-                let mut queue = self.queue.lock();
-                while queue.jobs.is_empty() && !queue.closed {
-                    self.arrived.wait(&mut queue);
-                }
-                if queue.jobs.is_empty() {
-                    return;
-                }
-            }
-            self.write_next(&mut self.writer.lock());
-        }
-    }
-
-    fn submit(&self, job: Job) {
-        let bulk = matches!(&job, Job::Append(appends) if appends.len() >= BULK);
-        let mut queue = self.queue.lock();
-        if queue.closed {
-            drop(queue);
-            self.refuse(job, &Error::Closed("it accepts nothing more"));
-            return;
-        }
-        let inline = self.store.is_immediate() && (!queue.served || queue.jobs.is_empty() && !bulk);
-        let served = queue.served;
-        queue.jobs.push_back(job);
-        drop(queue);
-        if !inline {
-            self.arrived.notify_one();
-        } else if !served {
-            self.drain();
-        } else if let Some(mut writer) = self.writer.try_lock() {
-            while self.write_next(&mut writer) {}
-        } else {
-            self.arrived.notify_one();
-        }
-    }
-
-    fn drain(&self) {
-        let mut writer = self.writer.lock();
-        while self.write_next(&mut writer) {}
-    }
-
-    /// Writes what waits as one group; `false` if nothing did. Jobs leave the queue under the writer's lock, so they are
-    /// written in their order whoever does it.
-    fn write_next(&self, writer: &mut Writer) -> bool {
-        let group = take_group(&mut self.queue.lock().jobs);
-        let any = !group.is_empty();
-        if any {
-            self.write(writer, group);
-        }
-        any
     }
 
     /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Those for which
@@ -275,10 +210,12 @@ impl Log {
         self.state.read().log_id.clone()
     }
 
-    /// Nodes that nothing links to. Waits for a commit under way.
-    #[must_use]
-    pub fn heads(&self) -> Vec<Located> {
-        self.writer.lock().planner.heads().cloned().collect()
+    /// Nodes that nothing links to, as of the last commit.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn heads(&self) -> Result<Vec<Located>> {
+        Ok(self.store.state()?.heads)
     }
 
     /// Digest over all logs: blake3 over, for each log in order of its id, the id, its seq and its digest. Equal on two
@@ -367,14 +304,5 @@ impl Log {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
-    }
-
-    /// Accepts nothing more. What waits is still written and answered: by [`Log::run`] before it returns, or here.
-    pub fn close(&self) {
-        self.queue.lock().closed = true;
-        self.arrived.notify_all();
-        if self.store.is_immediate() {
-            self.drain();
-        }
     }
 }

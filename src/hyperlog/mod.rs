@@ -1,6 +1,7 @@
 //! The log: one writer, any number of readers.
 //!
-//! [`Log`] is the handle, [`plan`] decides, `writer` commits in groups and announces, [`feed`] keeps what is recent in memory,
+//! [`Log`] is the handle, [`plan`] decides, `writer` commits in groups and announces,
+//! `turns` says which thread does that, [`feed`] keeps what is recent in memory,
 //! [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
@@ -10,6 +11,7 @@ pub mod import;
 mod log;
 pub mod parking;
 pub mod plan;
+mod turns;
 pub mod verify;
 mod view;
 mod writer;

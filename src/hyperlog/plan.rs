@@ -56,8 +56,36 @@ pub struct Planner {
     end: Position,
     heads: BTreeMap<Key, Located>,
     logs: HashMap<LogId, Head>,
-    /// Nodes planned in the group under way, which the store does not know yet.
-    fresh: KeyMap<Located>,
+    /// Nodes of the group that is planned.
+    planned: Fresh,
+    /// Nodes of the group before, which the store may not know yet.
+    flushing: Fresh,
+}
+
+/// Nodes that the store may not know yet, in order.
+#[derive(Debug, Default)]
+struct Fresh {
+    nodes: Vec<Located>,
+    /// Where they are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
+    index: KeyMap<usize>,
+}
+
+impl Fresh {
+    fn find(&mut self, key: &Key) -> Option<&Located> {
+        for (at, node) in self.nodes.iter().enumerate().skip(self.index.len()) {
+            self.index.insert(node.key, at);
+        }
+        self.nodes.get(*self.index.get(key)?)
+    }
+
+    fn entry(&self, log: &LogId, seq: Seq) -> Option<Key> {
+        self.nodes.iter().find(|node| node.seq == seq && node.log == *log).map(|node| node.key)
+    }
+
+    fn clear(&mut self) {
+        self.nodes.clear();
+        self.index.clear();
+    }
 }
 
 impl Planner {
@@ -69,7 +97,8 @@ impl Planner {
             end: state.end,
             heads: state.heads.iter().map(|head| (head.key, head.clone())).collect(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
-            fresh: KeyMap::default(),
+            planned: Fresh::default(),
+            flushing: Fresh::default(),
         }
     }
 
@@ -102,14 +131,10 @@ impl Planner {
         self.logs.get(log).map(|head| LogHead { log: log.clone(), seq: head.seq, digest: head.digest })
     }
 
-    /// Nodes that nothing links to, ascending.
-    pub fn heads(&self) -> impl Iterator<Item = &Located> {
-        self.heads.values()
-    }
-
-    /// A group has been stored: its nodes are the store's to find now.
-    pub fn settle(&mut self) {
-        self.fresh.clear();
+    /// The planned group goes to the store, which has all of the group before.
+    pub fn hand_over(&mut self) {
+        self.flushing.clear();
+        std::mem::swap(&mut self.planned, &mut self.flushing);
     }
 
     /// Plans an event of our own: links to all heads, the next seq, the next change.
@@ -189,7 +214,7 @@ impl Planner {
         }
         let located = Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq };
         self.heads.insert(node.key, located.clone());
-        self.fresh.insert(node.key, located);
+        self.planned.nodes.push(located);
         let digest = self.advance(&node.log, node.seq, &node.key);
         NewRow {
             at: self.end,
@@ -218,18 +243,19 @@ impl Planner {
         digest
     }
 
-    fn locate(&self, key: &Key, lookup: &mut dyn Lookup) -> Result<Option<Located>> {
-        match self.heads.get(key).or_else(|| self.fresh.get(key)) {
+    fn locate(&mut self, key: &Key, lookup: &mut dyn Lookup) -> Result<Option<Located>> {
+        let known = self.heads.get(key).or_else(|| self.planned.find(key)).or_else(|| self.flushing.find(key));
+        match known {
             Some(found) => Ok(Some(found.clone())),
             None => lookup.locate(key),
         }
     }
 
     fn entry_key(&self, log: &LogId, seq: Seq, lookup: &mut dyn Lookup) -> Result<Option<Key>> {
-        if let Some(fresh) = self.fresh.values().find(|node| node.seq == seq && node.log == *log) {
-            return Ok(Some(fresh.key));
+        match self.planned.entry(log, seq).or_else(|| self.flushing.entry(log, seq)) {
+            Some(key) => Ok(Some(key)),
+            None => Ok(lookup.entry(log, seq)?.map(|entry| entry.key)),
         }
-        Ok(lookup.entry(log, seq)?.map(|entry| entry.key))
     }
 }
 

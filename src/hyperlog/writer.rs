@@ -1,8 +1,7 @@
-//! The single writer: takes what waits, plans it, commits it as one group, announces it.
+//! The single writer: plans what waits as one group, commits it, announces it.
 //!
-//! A thread of its own does this ([`Log::run`]). On a store that never blocks ([`Store::is_immediate`]) the caller's
-//! thread does small jobs itself, under the writer lock, which is quicker than waking another. Everything that waits
-//! while a commit is under way becomes the next commit, so one flush serves all of it.
+//! `turns` says which thread does that when. Everything that comes while a commit is under way becomes the next
+//! commit, so one flush serves all of it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -39,8 +38,8 @@ fn now_ms() -> u64 {
 }
 
 impl Log {
-    pub(super) fn write(&self, writer: &mut Writer, jobs: Vec<Job>) {
-        let mut group = Group::default();
+    /// Plans `jobs` behind what `group` has already. What cannot be planned is answered here.
+    pub(super) fn plan(&self, writer: &mut Writer, group: &mut Group, jobs: Vec<Job>) {
         if writer.failed.is_some() {
             // Once for all that waits. A store whose reads failed for a moment is well again with the next job.
             self.reload(writer);
@@ -51,25 +50,21 @@ impl Log {
                 self.refuse(job, &error);
                 continue;
             }
+            group.bytes += job_cost(&job);
             match job {
-                Job::Append(appends) => self.plan_appends(writer, &mut group, appends),
+                Job::Append(appends) => self.plan_appends(writer, group, appends),
                 Job::Refused { acks, error } => {
                     group.acks.extend(std::iter::repeat_n(Planned::Refused(error), acks));
                 }
-                Job::Add { source, nodes, reply } => self.plan_nodes(writer, &mut group, source, nodes, reply),
+                Job::Add { source, nodes, reply } => self.plan_nodes(writer, group, source, nodes, reply),
                 Job::SetMeta { facts, reply } => {
                     group.commit.meta.extend(facts);
                     group.facts.push(reply);
                 }
                 Job::Forget(source) => writer.parking.forget(source),
-                Job::ForkLocal { log, from, reply } => {
-                    self.commit(writer, std::mem::take(&mut group));
-                    // The receiver may be gone; the fork is still right.
-                    let _ = reply.send(self.fork(writer, log, from));
-                }
+                Job::ForkLocal { log, from, reply } => group.fork = Some(Fork { log, from, reply }),
             }
         }
-        self.commit(writer, group);
     }
 
     fn plan_appends(&self, writer: &mut Writer, group: &mut Group, appends: Vec<Append>) {
@@ -203,45 +198,66 @@ impl Log {
         Ok(first.unwrap_or(Outcome::Known))
     }
 
-    fn commit(&self, writer: &mut Writer, group: Group) {
-        let Group { commit, acks, answered, nodes, facts } = group;
-        let result = if commit.is_empty() { Ok(()) } else { self.store.commit(&commit) };
+    /// Stores a planned group whose turn it is, and what must follow it at once. The planner knows of nothing else that
+    /// is not stored.
+    pub(super) fn finish(&self, writer: &mut Writer, mut group: Group) {
+        let fork = group.fork.take();
+        writer.planner.hand_over();
+        let stored = self.commit(group);
+        if stored.is_err() {
+            self.reload(writer);
+        }
+        if let Some(Fork { log, from, reply }) = fork {
+            let forked = stored.and_then(|()| self.fork(writer, log, from));
+            // The receiver may be gone; the fork is still right.
+            let _ = reply.send(forked);
+        }
+    }
+
+    /// Stores a planned group and answers for it. After an error the planner is ahead of the store: [`Log::reload`].
+    pub(super) fn commit(&self, group: Group) -> Result<()> {
+        if let Err(error) = if group.commit.is_empty() { Ok(()) } else { self.store.commit(&group.commit) } {
+            self.fail(group, &error);
+            self.observer.report(error.clone());
+            return Err(error);
+        }
+        let Group { commit, acks, answered, nodes, facts, .. } = group;
         self.pending.fetch_sub(answered, Ordering::Relaxed);
-        match result {
-            Ok(()) => {
-                writer.planner.settle();
-                let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.answer(&commit.rows)).collect();
-                let grows = !commit.rows.is_empty();
-                // Whoever is answered finds what the answer speaks of; who follows the log hears of it afterwards.
-                if grows {
-                    self.publish(writer, commit.rows);
-                }
-                if !acks.is_empty() {
-                    self.observer.acks(acks);
-                }
-                if grows {
-                    self.end.send_replace(writer.planner.end());
-                    self.observer.advanced();
-                }
-                nodes.into_iter().for_each(|(outcomes, reply)| drop(reply.send(Ok(outcomes))));
-                facts.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
-            }
-            Err(error) => {
-                self.reload(writer);
-                let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.failed(&error)).collect();
-                if !acks.is_empty() {
-                    self.observer.acks(acks);
-                }
-                nodes.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
-                facts.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
-                self.observer.report(error);
-            }
+        let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.answer(&commit.rows)).collect();
+        let end = commit.rows.last().map(|row| row.at);
+        // Whoever is answered finds what the answer speaks of; who follows the log hears of it afterwards.
+        if let Some(end) = end {
+            self.publish(commit.rows, end);
+        }
+        if !acks.is_empty() {
+            self.observer.acks(acks);
+        }
+        if let Some(end) = end {
+            self.end.send_replace(end);
+            self.observer.advanced();
+        }
+        nodes.into_iter().for_each(|(outcomes, reply)| drop(reply.send(Ok(outcomes))));
+        facts.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        Ok(())
+    }
+
+    /// Answers a planned group that will not be stored.
+    pub(super) fn fail(&self, group: Group, error: &Error) {
+        let Group { acks, answered, nodes, facts, fork, .. } = group;
+        self.pending.fetch_sub(answered, Ordering::Relaxed);
+        let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.failed(error)).collect();
+        if !acks.is_empty() {
+            self.observer.acks(acks);
+        }
+        nodes.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
+        facts.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+        if let Some(fork) = fork {
+            drop(fork.reply.send(Err(error.clone())));
         }
     }
 
     /// Makes committed rows visible, without telling anybody.
-    fn publish(&self, writer: &Writer, rows: Vec<NewRow>) {
-        let end = writer.planner.end();
+    fn publish(&self, rows: Vec<NewRow>, end: Position) {
         let known = self.duplicated(&rows);
         {
             let mut state = self.state.write();
@@ -303,7 +319,7 @@ impl Log {
     }
 
     /// Reads the state back from the store: after a commit that failed, or that moved entries.
-    fn reload(&self, writer: &mut Writer) {
+    pub(super) fn reload(&self, writer: &mut Writer) {
         match self.store.state() {
             Ok(state) => {
                 writer.planner = Planner::new(writer.planner.local().clone(), &state);
@@ -355,12 +371,37 @@ impl Writer {
 
 /// What one commit will store and whom it answers.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     commit: Commit,
     acks: Vec<Planned>,
     answered: usize,
     nodes: Vec<(Vec<Outcome>, Answer<Vec<Outcome>>)>,
     facts: Vec<Answer<()>>,
+    /// Done when the rest is stored, before anything else is planned.
+    fork: Option<Fork>,
+    /// Cost of the jobs in it.
+    bytes: usize,
+}
+
+struct Fork {
+    log: LogId,
+    from: Seq,
+    reply: Answer<LogId>,
+}
+
+impl Group {
+    /// Bytes of jobs that may still join.
+    pub(super) fn room(&self) -> usize {
+        if self.fork.is_some() {
+            return 0;
+        }
+        MAX_GROUP_BYTES.saturating_sub(self.bytes)
+    }
+
+    /// Whether nothing may be planned behind it before it is stored.
+    pub(super) fn is_last(&self) -> bool {
+        self.fork.is_some()
+    }
 }
 
 #[derive(Clone)]
@@ -431,13 +472,14 @@ fn job_cost(job: &Job) -> usize {
     }
 }
 
-pub(super) fn take_group(jobs: &mut VecDeque<Job>) -> Vec<Job> {
+/// Takes jobs for a group with this much room, in bytes; the last may go beyond it. A fork ends the group.
+pub(super) fn take_jobs(jobs: &mut VecDeque<Job>, room: usize) -> Vec<Job> {
     let mut bytes = 0;
-    let mut group = Vec::new();
-    while bytes < MAX_GROUP_BYTES {
+    let mut taken = Vec::new();
+    while bytes < room && !matches!(taken.last(), Some(Job::ForkLocal { .. })) {
         let Some(job) = jobs.pop_front() else { break };
         bytes += job_cost(&job);
-        group.push(job);
+        taken.push(job);
     }
-    group
+    taken
 }

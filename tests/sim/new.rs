@@ -68,7 +68,7 @@ impl NewPeer {
 
     /// Emits an event whose container is `value`; its key depends on nothing but the log.
     pub fn append(&self, value: Bytes) -> Key {
-        let mut links: Vec<Key> = self.log.heads().iter().map(|head| head.key).collect();
+        let mut links: Vec<Key> = self.log.heads().unwrap().iter().map(|head| head.key).collect();
         links.sort();
         let log = self.log.log_id();
         let seq = self.log.seq(&log) + 1;

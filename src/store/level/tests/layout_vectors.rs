@@ -145,7 +145,7 @@ fn written_again(rows: &[(String, String)], group: usize) -> Arc<Database> {
             }
         }
         store.commit(&commit).unwrap();
-        planner.settle();
+        planner.hand_over();
     }
     for meta in [Meta::LogId, Meta::StoreId, Meta::Peers, Meta::MyEventPeer] {
         let value = source.meta(&meta).unwrap();
@@ -186,7 +186,7 @@ fn keys_widen_as_1_x_widens_them() {
             planner.append(value.into())
         });
         store.commit(&Commit { rows: rows.collect(), ..Commit::default() }).unwrap();
-        planner.settle();
+        planner.hand_over();
     }
     assert_eq!(number, 520);
     let written = database.as_1_x();

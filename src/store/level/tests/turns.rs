@@ -123,7 +123,7 @@ fn new_turn(database: &Arc<Database>, random: &mut Random, relabels: &mut usize)
             }
         }
         store.commit(&commit).unwrap();
-        planner.settle();
+        planner.hand_over();
     }
     let state = store.state().unwrap();
     if random.once_in(4) && !state.logs.is_empty() {

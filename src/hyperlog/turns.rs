@@ -1,0 +1,188 @@
+//! Whose turn it is to plan and to commit.
+//!
+//! On a store that waits for its medium, two threads do the writing ([`Log::run`]). One plans a group, hashing its nodes,
+//! while the other waits for the flush of the group before; what comes meanwhile joins the planned group. So the medium is
+//! never idle while there is work, and a lone event takes no more than one thread. Groups are committed in the order
+//! they were planned in. When a commit fails, the group planned behind it fails with it.
+//!
+//! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's thread does
+//! small jobs itself, under the writer's lock, which is quicker than waking another.
+
+use std::collections::VecDeque;
+
+use parking_lot::MutexGuard;
+
+use super::log::Log;
+use super::writer::{take_jobs, Group, Writer};
+use super::Job;
+use crate::error::Error;
+
+/// Appends in one call from which on even a store that never blocks is written by the thread in [`Log::run`]: hashing
+/// fewer takes less time than waking that thread.
+const BULK: usize = 128;
+
+/// What the thread does that plans.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Planning {
+    /// There is none.
+    #[default]
+    Nobody,
+    /// It plans.
+    Busy,
+    /// It waits for the group before its own, and for more jobs.
+    Waiting,
+}
+
+#[derive(Default)]
+pub(super) struct Queue {
+    jobs: VecDeque<Job>,
+    closed: bool,
+    /// [`Log::run`] runs, so what is left in the queue is taken care of.
+    served: bool,
+    planning: Planning,
+    /// A thread commits a group.
+    committing: bool,
+    /// Why the last commit failed, until the planner has gone back to what is stored.
+    broken: Option<Error>,
+}
+
+impl Log {
+    /// Does the writing until [`Log::close`]. A store that never blocks can do without.
+    pub fn run(&self) {
+        self.queue.lock().served = true;
+        if self.store.is_immediate() {
+            self.run_alone();
+            return;
+        }
+        std::thread::scope(|scope| {
+            let second = std::thread::Builder::new().name("hyper-writer".into());
+            // One thread does the same, and plans nothing during a flush.
+            drop(second.spawn_scoped(scope, || while self.turn() {}));
+            while self.turn() {}
+        });
+    }
+
+    fn run_alone(&self) {
+        loop {
+            {
+                let mut queue = self.queue.lock();
+                while queue.jobs.is_empty() && !queue.closed {
+                    self.bell.wait(&mut queue);
+                }
+                if queue.jobs.is_empty() {
+                    return;
+                }
+            }
+            self.write_next(&mut self.writer.lock());
+        }
+    }
+
+    /// Plans a group and commits it; `false` once the log is closed and the other thread has what is left.
+    fn turn(&self) -> bool {
+        let mut queue = self.queue.lock();
+        while queue.planning != Planning::Nobody || queue.jobs.is_empty() {
+            if queue.closed && queue.jobs.is_empty() {
+                self.bell.notify_all();
+                return false;
+            }
+            self.bell.wait(&mut queue);
+        }
+        queue.planning = Planning::Busy;
+        let mut writer = MutexGuard::unlocked(&mut queue, || self.writer.lock());
+        let mut group = Group::default();
+        let mut planned = false;
+        loop {
+            if let Some(error) = queue.broken.take() {
+                MutexGuard::unlocked(&mut queue, || {
+                    self.fail(std::mem::take(&mut group), &error);
+                    self.reload(&mut writer);
+                });
+            }
+            if planned && !queue.committing {
+                break;
+            }
+            let jobs = take_jobs(&mut queue.jobs, group.room());
+            MutexGuard::unlocked(&mut queue, || self.plan(&mut writer, &mut group, jobs));
+            planned = true;
+            // What comes while the group before is flushed joins this one.
+            while queue.committing && (queue.jobs.is_empty() || group.room() == 0) {
+                queue.planning = Planning::Waiting;
+                self.bell.wait(&mut queue);
+            }
+            queue.planning = Planning::Busy;
+        }
+        queue.committing = true;
+        if group.is_last() {
+            MutexGuard::unlocked(&mut queue, || self.finish(&mut writer, group));
+            drop(writer);
+            queue.planning = Planning::Nobody;
+        } else {
+            writer.planner.hand_over();
+            drop(writer);
+            queue.planning = Planning::Nobody;
+            if !queue.jobs.is_empty() {
+                self.bell.notify_one();
+            }
+            queue.broken = MutexGuard::unlocked(&mut queue, || self.commit(group)).err();
+        }
+        queue.committing = false;
+        if queue.planning == Planning::Waiting {
+            self.bell.notify_one();
+        }
+        true
+    }
+
+    pub(super) fn submit(&self, job: Job) {
+        let bulk = matches!(&job, Job::Append(appends) if appends.len() >= BULK);
+        let mut queue = self.queue.lock();
+        if queue.closed {
+            drop(queue);
+            self.refuse(job, &Error::Closed("it accepts nothing more"));
+            return;
+        }
+        let inline = self.store.is_immediate() && (!queue.served || queue.jobs.is_empty() && !bulk);
+        let served = queue.served;
+        // One that plans comes back for it.
+        let heard = queue.planning == Planning::Busy;
+        queue.jobs.push_back(job);
+        drop(queue);
+        if !inline {
+            if !heard {
+                self.bell.notify_one();
+            }
+        } else if !served {
+            self.drain();
+        } else if let Some(mut writer) = self.writer.try_lock() {
+            while self.write_next(&mut writer) {}
+        } else {
+            self.bell.notify_one();
+        }
+    }
+
+    fn drain(&self) {
+        let mut writer = self.writer.lock();
+        while self.write_next(&mut writer) {}
+    }
+
+    /// Writes what waits as one group; `false` if nothing did. Jobs leave the queue under the writer's lock, so they are
+    /// written in their order whoever does it.
+    fn write_next(&self, writer: &mut Writer) -> bool {
+        let mut group = Group::default();
+        let jobs = take_jobs(&mut self.queue.lock().jobs, group.room());
+        if jobs.is_empty() {
+            return false;
+        }
+        self.plan(writer, &mut group, jobs);
+        self.finish(writer, group);
+        true
+    }
+
+    /// Accepts nothing more. What waits is still written and answered: by [`Log::run`] before it returns, or here.
+    pub fn close(&self) {
+        self.queue.lock().closed = true;
+        self.bell.notify_all();
+        if self.store.is_immediate() {
+            self.drain();
+        }
+    }
+}
