@@ -106,9 +106,10 @@ const commands = {
   }),
   report: () => ({ stored, heard, statuses }),
   stats: () => emitter.stats(),
-  rss () {
+  memory () {
     if (global.gc) global.gc()
-    return process.memoryUsage.rss()
+    const { rss, heapTotal } = process.memoryUsage()
+    return rss - heapTotal
   },
   close: () => new Promise((resolve) => emitter.close(() => resolve()))
 }
