@@ -1,7 +1,7 @@
 'use strict'
 
 // npm run bench: every row, each peer beside us in the same run, medians and ratios. Options: --quick (one round), --rounds N,
-// --only TEXT (rows whose name contains it), --long (also the hour-long rows), --json FILE, --svg FILE.
+// --only TEXT (rows whose name contains it), --long (also the rows that take minutes), --json FILE, --svg FILE.
 
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
@@ -49,7 +49,11 @@ async function pair (row) {
 
 async function figure (row) {
   const runs = []
-  for (let round = 0; round < rounds; round++) runs.push(await side(row, round))
+  for (let round = 0; round < rounds; round++) {
+    const base = row.base && await side(row.base, round)
+    const value = await side(row, round)
+    runs.push(row.base ? base / value : value)
+  }
   return { value: median(runs), runs }
 }
 
