@@ -43,7 +43,7 @@ fn planning(c: &mut Criterion) {
             for _ in 0..GROUP {
                 black_box(planner.append(value.clone()));
             }
-            planner.settle();
+            planner.hand_over();
         });
     });
     group.finish();

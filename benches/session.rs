@@ -43,7 +43,7 @@ fn log() -> Arc<Log> {
 fn full_log() -> Arc<Log> {
     let log = log();
     for seq in 1..=EVENTS {
-        let links = log.heads().iter().map(|head| head.key).collect();
+        let links = log.heads().unwrap().iter().map(|head| head.key).collect();
         let mut value = b"\x0a\x01e\x12\x5e".to_vec();
         value.resize(99, 0);
         value.extend_from_slice(&seq.to_le_bytes());
@@ -63,8 +63,8 @@ fn node_frames(rows: &[Row]) -> BytesMut {
         Message::Node(WireNode {
             change: row.node.change,
             key: Some(row.node.key),
-            log: &row.log,
-            seq: row.seq,
+            log: row.log(),
+            seq: row.seq(),
             identity: None,
             signature: None,
             value: &row.node.value,

@@ -49,7 +49,15 @@ impl Source {
             self.digest = self.digest.extend(&key);
             let (log, seq, value) = (self.log.clone(), self.change, Bytes::from(value));
             let node = Node { key, change: self.change, log: log.clone(), seq, links, value, signed: None };
-            NewRow { at, log, seq, key, digest: self.digest, log_links: Default::default(), body: Body::Node(node) }
+            NewRow {
+                at,
+                log,
+                seq,
+                key,
+                digest: self.digest,
+                log_links: Default::default(),
+                body: Body::Node(node.into()),
+            }
         });
         Commit { rows: rows.collect(), ..Commit::default() }
     }

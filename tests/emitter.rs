@@ -123,10 +123,15 @@ fn unreadable(store: &Arc<Flaky>, count: u32, error: &Error) -> Harness {
 }
 
 impl Harness {
-    /// Emits events and takes their answers.
+    /// Emits numbered events and takes their answers.
     fn emit_and_hear(&self, numbers: std::ops::Range<u32>) {
-        let mut left = numbers.len();
-        self.emitter.append(numbered(numbers));
+        self.append_and_hear(numbered(numbers));
+    }
+
+    /// Emits events and takes their answers.
+    fn append_and_hear(&self, events: Vec<Append>) {
+        let mut left = events.len();
+        self.emitter.append(events);
         while left > 0 {
             let acks = self.emitter.take_acks(usize::MAX).len();
             if acks == 0 {
@@ -397,7 +402,7 @@ fn reads_go_both_ways_and_say_where_they_end() {
 #[test]
 fn reads_backwards_heed_the_limit_of_bytes_too() {
     let mut harness = memory();
-    harness.emitter.append((0..100).map(|n| event("test", &format!("{n} {}", "x".repeat(1000)))).collect());
+    harness.append_and_hear((0..100).map(|n| event("test", &format!("{n} {}", "x".repeat(1000)))).collect());
     let limit = ReadLimit { rows: 1000, bytes: 10_000 };
     let (mut from, mut changes) = (u64::MAX, Vec::new());
     loop {

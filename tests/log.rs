@@ -3,7 +3,7 @@
 mod common;
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -392,6 +392,138 @@ fn what_waits_becomes_one_commit_and_close_finishes_it() {
     writer.join().unwrap();
     assert_eq!(heard.take(), (1..=1000).map(Ok).collect::<Vec<_>>());
     assert_eq!(payloads(&log), (0..1000).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+/// A log on a store that waits, and its writing threads.
+fn written(store: &Arc<Flaky>) -> (Arc<Log>, Arc<Recorder>, std::thread::JoinHandle<()>) {
+    let (log, heard) = open(store.clone());
+    let writer = {
+        let log = log.clone();
+        std::thread::spawn(move || log.run())
+    };
+    (log, heard, writer)
+}
+
+/// The next commit announces itself, and ends as it is told.
+fn hold_next_commit(store: &Flaky) -> (Receiver<()>, Sender<bool>) {
+    let ((begun, has_begun), (end, ends)) = (channel(), channel());
+    let next = store.commits.load(Ordering::SeqCst) + 1;
+    *store.on_commit.lock() = Some(Box::new(move |number| {
+        number != next || {
+            begun.send(()).unwrap();
+            ends.recv_timeout(Duration::from_secs(20)).unwrap()
+        }
+    }));
+    (has_begun, end)
+}
+
+/// Tells when nodes are looked up, which is the first step of planning them.
+fn watch_planning(store: &Flaky) -> Receiver<()> {
+    let (planned, is_planned) = channel();
+    *store.on_locate.lock() = Some(Box::new(move || planned.send(()).unwrap()));
+    is_planned
+}
+
+#[test]
+fn the_next_group_is_planned_while_one_is_flushed() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let (begun, end) = hold_next_commit(&store);
+    let planned = watch_planning(&store);
+    emit(&log, "first");
+    begun.recv().unwrap();
+    let added = log.add(PEER, chain("peer", 2));
+    planned.recv_timeout(Duration::from_secs(20)).expect("planning does not wait for the flush");
+    assert!(heard.take().is_empty() && payloads(&log).is_empty());
+    end.send(true).unwrap();
+    assert!(added.blocking_recv().unwrap().is_ok());
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(heard.take(), [Ok(1)]);
+    assert_eq!(payloads(&log), ["first", "peer 1", "peer 2"]);
+    audit(&log);
+}
+
+#[test]
+fn what_was_planned_behind_a_failed_commit_fails_with_it() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let (begun, end) = hold_next_commit(&store);
+    let planned = watch_planning(&store);
+    emit(&log, "first");
+    begun.recv().unwrap();
+    let added = log.add(PEER, chain("peer", 2));
+    planned.recv_timeout(Duration::from_secs(20)).unwrap();
+    end.send(false).unwrap();
+    assert_eq!(added.blocking_recv().unwrap().unwrap_err().code(), "ERR_HYPER_STORE");
+    emit(&log, "after");
+    assert_eq!(add(&log, chain("peer", 2)), ["added", "added"]);
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(heard.take(), [Err("ERR_HYPER_STORE"), Ok(1)]);
+    assert_eq!(payloads(&log), ["after", "peer 1", "peer 2"]);
+    assert_eq!(log.pending(), 0);
+    audit(&log);
+}
+
+#[test]
+fn a_fork_waits_for_the_flush_before_it_and_goes_before_what_comes_after() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let old = log.log_id();
+    let (begun, end) = hold_next_commit(&store);
+    emit(&log, "before");
+    begun.recv().unwrap();
+    emit(&log, "moved");
+    let forked = log.fork_local(old.clone(), 2);
+    emit(&log, "after");
+    end.send(true).unwrap();
+    let new = forked.blocking_recv().unwrap().unwrap();
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(heard.take(), [Ok(1), Ok(2), Ok(3)]);
+    assert_eq!(payloads(&log), ["before", "moved", "after"]);
+    assert_eq!((log.seq(&old), log.seq(&new), log.log_id()), (1, 2, new.clone()));
+    audit(&log);
+}
+
+#[test]
+fn whatever_fails_exactly_what_was_acknowledged_is_stored() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    *store.on_commit.lock() = Some(Box::new(|number| number % 5 != 0 && number % 7 != 0));
+    let (log, heard, writer) = written(&store);
+    let peer = {
+        let log = log.clone();
+        std::thread::spawn(move || {
+            // As a session does: what failed is offered again.
+            for node in chain("peer", 300) {
+                while log.add(PEER, vec![node.clone()]).blocking_recv().unwrap().is_err() {}
+            }
+        })
+    };
+    for batch in 0..2000 {
+        // So that there are many commits.
+        while log.pending() > 1000 {
+            std::thread::yield_now();
+        }
+        log.append((0..batch % 7 + 1).map(|n| event("test", &format!("{batch}.{n}"))).collect());
+    }
+    peer.join().unwrap();
+    log.close();
+    writer.join().unwrap();
+    let answers = heard.acks.lock();
+    let emitted = (0..2000).flat_map(|batch| (0..batch % 7 + 1).map(move |n| format!("{batch}.{n}")));
+    let stored: Vec<String> =
+        emitted.zip(answers.iter()).filter(|(_, ack)| ack.result.is_ok()).map(|(id, _)| id).collect();
+    assert!(answers.iter().any(|ack| ack.result.is_err()) && stored.len() > 100, "some fail, some do not");
+    let (ours, theirs): (Vec<String>, Vec<String>) = payloads(&log).into_iter().partition(|id| !id.starts_with("peer"));
+    assert_eq!(ours, stored);
+    assert_eq!(theirs, (1..=300).map(|seq| format!("peer {seq}")).collect::<Vec<_>>());
+    for ack in answers.iter().filter(|ack| ack.result.is_ok()) {
+        assert_eq!(ack.result.as_ref().unwrap().as_ref().unwrap().change, ack.change);
+    }
+    assert_eq!(log.pending(), 0);
+    audit(&log);
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn without_proof_a_fork_at_a_1x_peer_goes_unseen() {
 fn old_with(peer: &NewPeer) -> sim::old::OldLog {
     let mut log = sim::old::OldLog::new("log-1");
     for row in peer.rows() {
-        let own = std::mem::replace(&mut log.id, row.log.to_string());
+        let own = std::mem::replace(&mut log.id, row.log().to_string());
         assert_eq!(log.append(row.node.value.clone()), row.node.key);
         log.id = own;
     }

@@ -35,7 +35,7 @@ fn row(change: u64, log: &str, seq: u64, links: &[Key], value: &'static str, sig
     let value = Bytes::from_static(value.as_bytes());
     let key = key_of(&links, &value);
     let node = Node { key, change, log: log.into(), seq, links, value, signed: signed.map(Arc::new) };
-    Row { at: Position::of(change), log: log.into(), seq, node }
+    Row::new(Position::of(change), log.into(), seq, Arc::new(node))
 }
 
 /// Rows that use every form of a batch.
@@ -141,7 +141,7 @@ fn batches_bring_the_same_nodes_without_their_keys() {
     let rows = rows();
     assert_eq!(nodes.len(), rows.len());
     for (node, row) in nodes.iter().zip(&rows) {
-        assert_eq!((&node.log, node.seq), (&row.log, row.seq));
+        assert_eq!((&node.log, node.seq), (row.log(), row.seq()));
         assert_eq!((&node.links, &node.value), (&row.node.links, &row.node.value));
         assert_eq!(node.signed, row.node.signed);
         assert_eq!(key_of(&node.links, &node.value), row.node.key);

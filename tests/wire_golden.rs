@@ -224,7 +224,7 @@ fn our_session_takes_hand_made_bytes_as_1x_takes_them() {
         assert_eq!(closed, expected, "{name}: {:?}", side.closed);
         if let (Some(logs), false) = (case["logs"].as_array(), stricter.contains(&name)) {
             let ours: BTreeSet<String> =
-                side.peer.rows().iter().map(|row| format!("!logs!{}!{:02x}", row.log, row.seq)).collect();
+                side.peer.rows().iter().map(|row| format!("!logs!{}!{:02x}", row.log(), row.seq())).collect();
             let expected: BTreeSet<String> = logs.iter().map(|key| key.as_str().unwrap().into()).collect();
             assert!(ours.is_superset(&expected), "{name}: {ours:?}");
             // Where 1.x starves a node behind an echo, ours takes it in.

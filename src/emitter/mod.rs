@@ -307,7 +307,7 @@ impl Emitter {
 
     fn refuse_all(&self, batch: &[Append], error: &Error) {
         let refused = batch.iter().filter(|append| append.ack != AckKind::None);
-        let acks = refused.map(|_| Ack { change: 0, result: Err(error.clone()) }).collect();
+        let acks = refused.map(|_| Ack::failed(error.clone())).collect();
         self.push_acks(acks);
     }
 

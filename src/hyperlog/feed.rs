@@ -70,6 +70,7 @@ mod tests {
     use super::*;
     use crate::node::{key_of, Links, Node};
     use bytes::Bytes;
+    use std::sync::Arc;
 
     const ALL: ReadLimit = ReadLimit { rows: usize::MAX, bytes: usize::MAX };
 
@@ -84,7 +85,7 @@ mod tests {
             value,
             signed: None,
         };
-        Row { at: Position::of(change), log: node.log.clone(), seq: change, node }
+        Row::first(Arc::new(node))
     }
 
     #[test]

@@ -50,8 +50,8 @@ impl Import<'_> {
             let at = format!("change {}", self.at.change);
             return Err(self.cut_off(Error::damaged(at, "the imported store ends before its own end")));
         };
-        let places: Vec<Place> = rows.iter().map(|row| (row.at.change, row.log.clone(), row.seq)).collect();
-        let nodes = rows.into_iter().map(incoming).collect();
+        let places: Vec<Place> = rows.iter().map(|row| (row.at.change, row.log().clone(), row.seq())).collect();
+        let nodes = rows.into_iter().map(|row| incoming(&row)).collect();
         let outcomes = match self.log.add(IMPORT, nodes).blocking_recv() {
             Ok(outcomes) => outcomes.map_err(|error| self.cut_off(error))?,
             Err(_) => return Err(self.cut_off(Error::Closed("the import was cut off"))),
@@ -91,13 +91,13 @@ fn incomplete((change, ..): &Place) -> Error {
     Error::damaged(format!("change {change}"), "a node links to one that the imported store does not have")
 }
 
-fn incoming(row: Row) -> Incoming {
+fn incoming(row: &Row) -> Incoming {
     Incoming {
-        log: row.log,
-        seq: row.seq,
-        links: row.node.links,
-        value: row.node.value,
-        signed: row.node.signed,
+        log: row.log().clone(),
+        seq: row.seq(),
+        links: row.node.links.clone(),
+        value: row.node.value.clone(),
+        signed: row.node.signed.clone(),
         claimed: Some(row.node.key),
     }
 }

@@ -61,6 +61,8 @@ pub struct Log {
     pub(super) state: RwLock<State>,
     pub(super) recent: RwLock<Recent>,
     pub(super) end: watch::Sender<Position>,
+    /// Threads run at the same time here.
+    pub(super) parallel: bool,
 }
 
 /// A fresh id in the form of 1.x's cuids: `c` and 24 base-36 digits.
@@ -97,6 +99,7 @@ impl Log {
             state: RwLock::new(state_of(&planner, &state)),
             recent: RwLock::new(Recent::new(state.end)),
             end: watch::Sender::new(state.end),
+            parallel: std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1),
             writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None }),
             queue: Mutex::new(Queue::default()),
             bell: Condvar::new(),

@@ -62,8 +62,16 @@ pub enum AckKind {
 pub struct Ack {
     /// Its change; 0 if it was not stored.
     pub change: Change,
-    /// The node if it was asked for, once it is durable.
-    pub result: Result<Option<Node>>,
+    /// The node if it was asked for, once it is durable. Errors are rare, and boxed so that acks stay small.
+    pub result: std::result::Result<Option<Arc<Node>>, Box<Error>>,
+}
+
+impl Ack {
+    /// The answer to an append that was not stored.
+    #[must_use]
+    pub fn failed(error: Error) -> Self {
+        Ack { change: 0, result: Err(Box::new(error)) }
+    }
 }
 
 /// A question answered later.

@@ -223,7 +223,7 @@ impl Planner {
             key: node.key,
             digest,
             log_links,
-            body: Body::Node(node),
+            body: Body::Node(Arc::new(node)),
         }
     }
 

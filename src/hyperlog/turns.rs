@@ -9,17 +9,22 @@
 //! small jobs itself, under the writer's lock, which is quicker than waking another.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
 use super::log::Log;
-use super::writer::{take_jobs, Group, Writer};
+use super::writer::{append_cost, take_jobs, Group, Writer};
 use super::Job;
 use crate::error::Error;
 
-/// Appends in one call from which on even a store that never blocks is written by the thread in [`Log::run`]: hashing
-/// fewer takes less time than waking that thread.
-const BULK: usize = 128;
+/// Bytes appended in one call from which on even a store that never blocks is written by the thread in [`Log::run`]:
+/// hashing fewer takes less time than waking that thread.
+const BULK: usize = 8 * 1024;
+
+/// How long a thread that has committed a lone event looks out for the next one before it sleeps: whoever emits one at a
+/// time has often answered by then, and waking a thread takes as long.
+const LINGER: Duration = Duration::from_micros(60);
 
 /// What the thread does that plans.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -42,6 +47,10 @@ pub(super) struct Queue {
     planning: Planning,
     /// A thread commits a group.
     committing: bool,
+    /// A thread has nothing to do and looks out for jobs.
+    lingering: bool,
+    /// The last commit was of little, and nothing has come since.
+    lone: bool,
     /// Why the last commit failed, until the planner has gone back to what is stored.
     broken: Option<Error>,
 }
@@ -85,6 +94,12 @@ impl Log {
                 self.bell.notify_all();
                 return false;
             }
+            if std::mem::take(&mut queue.lone) && !queue.lingering {
+                queue.lingering = true;
+                MutexGuard::unlocked(&mut queue, || self.linger());
+                queue.lingering = false;
+                continue;
+            }
             self.bell.wait(&mut queue);
         }
         queue.planning = Planning::Busy;
@@ -112,6 +127,7 @@ impl Log {
             queue.planning = Planning::Busy;
         }
         queue.committing = true;
+        queue.lone = group.is_small();
         if group.is_last() {
             MutexGuard::unlocked(&mut queue, || self.finish(&mut writer, group));
             drop(writer);
@@ -132,8 +148,16 @@ impl Log {
         true
     }
 
+    /// Watches for appends for a moment. On a lone processor that would only keep them from coming.
+    fn linger(&self) {
+        let start = Instant::now();
+        while self.parallel && self.pending() == 0 && start.elapsed() < LINGER {
+            std::hint::spin_loop();
+        }
+    }
+
     pub(super) fn submit(&self, job: Job) {
-        let bulk = matches!(&job, Job::Append(appends) if appends.len() >= BULK);
+        let bulk = matches!(&job, Job::Append(appends) if appends.iter().map(append_cost).sum::<usize>() >= BULK);
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
@@ -142,8 +166,8 @@ impl Log {
         }
         let inline = self.store.is_immediate() && (!queue.served || queue.jobs.is_empty() && !bulk);
         let served = queue.served;
-        // One that plans comes back for it.
-        let heard = queue.planning == Planning::Busy;
+        // One that plans comes back for it, one that lingers sees it.
+        let heard = queue.planning == Planning::Busy || queue.lingering;
         queue.jobs.push_back(job);
         drop(queue);
         if !inline {

@@ -101,11 +101,11 @@ impl Check {
         if actual != row.node.key {
             return Err(damaged(row.at, format!("its key is {}, its content hashes to {actual}", row.node.key)));
         }
-        let (seq, digest) = self.logs.get(&row.log).copied().unwrap_or_default();
-        if row.seq != seq + 1 {
-            return Err(damaged(row.at, format!("it is seq {} of log {}, after seq {seq}", row.seq, row.log)));
+        let (seq, digest) = self.logs.get(row.log()).copied().unwrap_or_default();
+        if row.seq() != seq + 1 {
+            return Err(damaged(row.at, format!("it is seq {} of log {}, after seq {seq}", row.seq(), row.log())));
         }
-        self.logs.insert(row.log.clone(), (row.seq, digest.extend(&row.node.key)));
+        self.logs.insert(row.log().clone(), (row.seq(), digest.extend(&row.node.key)));
         if row.at.duplicate == 0 {
             self.found.nodes += 1;
             for link in &row.node.links {

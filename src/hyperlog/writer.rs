@@ -16,12 +16,15 @@ use super::plan::{Lookup, Planner, Verdict};
 use super::{Ack, AckKind, Answer, Append, Incoming, Job, Outcome, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
-use crate::node::{Change, Key, KeyMap, LogId, Node, Seq};
+use crate::node::{Key, KeyMap, LogId, Node, Seq};
 use crate::store::{Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
 
 /// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
 /// milliseconds.
 const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rows of a small group.
+const FEW: usize = 4;
 
 pub(super) struct Writer {
     pub(super) planner: Planner,
@@ -54,7 +57,7 @@ impl Log {
             match job {
                 Job::Append(appends) => self.plan_appends(writer, group, appends),
                 Job::Refused { acks, error } => {
-                    group.acks.extend(std::iter::repeat_n(Planned::Refused(error), acks));
+                    group.acks.extend(std::iter::repeat_n(Ack::failed(error), acks));
                 }
                 Job::Add { source, nodes, reply } => self.plan_nodes(writer, group, source, nodes, reply),
                 Job::SetMeta { facts, reply } => {
@@ -78,7 +81,7 @@ impl Log {
             group.answered += append_cost(&append);
             let checked = sound.as_ref().is_some_and(|name| Arc::ptr_eq(name, &append.name));
             match self.check(&append, checked) {
-                Err(error) if append.ack != AckKind::None => group.acks.push(Planned::Refused(error)),
+                Err(error) if append.ack != AckKind::None => group.acks.push(Ack::failed(error)),
                 Err(_) => {}
                 Ok(()) => {
                     if !checked {
@@ -87,10 +90,11 @@ impl Log {
                     let id = writer.next_id();
                     event::encode(&mut buffer, &append.name, &append.payload, &id, time, append.encoding);
                     let row = writer.planner.append(buffer.split().freeze());
+                    let change = row.at.change;
                     match append.ack {
                         AckKind::None => {}
-                        AckKind::Plain => group.acks.push(Planned::Plain(row.at.change)),
-                        AckKind::Node => group.acks.push(Planned::Row(group.commit.rows.len())),
+                        AckKind::Plain => group.acks.push(Ack { change, result: Ok(None) }),
+                        AckKind::Node => group.acks.push(Ack { change, result: Ok(row.node().cloned()) }),
                     }
                     group.commit.rows.push(row);
                 }
@@ -223,7 +227,6 @@ impl Log {
         }
         let Group { commit, acks, answered, nodes, facts, .. } = group;
         self.pending.fetch_sub(answered, Ordering::Relaxed);
-        let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.answer(&commit.rows)).collect();
         let end = commit.rows.last().map(|row| row.at);
         // Whoever is answered finds what the answer speaks of; who follows the log hears of it afterwards.
         if let Some(end) = end {
@@ -243,9 +246,9 @@ impl Log {
 
     /// Answers a planned group that will not be stored.
     pub(super) fn fail(&self, group: Group, error: &Error) {
-        let Group { acks, answered, nodes, facts, fork, .. } = group;
+        let Group { mut acks, answered, nodes, facts, fork, .. } = group;
         self.pending.fetch_sub(answered, Ordering::Relaxed);
-        let acks: Vec<Ack> = acks.into_iter().map(|planned| planned.failed(error)).collect();
+        acks.iter_mut().filter(|ack| ack.result.is_ok()).for_each(|ack| *ack = Ack::failed(error.clone()));
         if !acks.is_empty() {
             self.observer.acks(acks);
         }
@@ -279,15 +282,15 @@ impl Log {
 
     /// The nodes of the duplicates among `rows`. Holds no lock: a Level store waits for the JavaScript thread, which
     /// reads what is recent.
-    fn duplicated(&self, rows: &[NewRow]) -> Vec<Option<Node>> {
+    fn duplicated(&self, rows: &[NewRow]) -> Vec<Option<Arc<Node>>> {
         if self.store.is_immediate() {
             return Vec::new();
         }
         let duplicates = rows.iter().filter(|row| matches!(row.body, Body::Duplicate(_)));
-        duplicates.map(|row| self.store.node(&row.key).ok().flatten()).collect()
+        duplicates.map(|row| self.store.node(&row.key).ok().flatten().map(Arc::new)).collect()
     }
 
-    fn remember(&self, rows: Vec<NewRow>, known: Vec<Option<Node>>, end: Position) {
+    fn remember(&self, rows: Vec<NewRow>, known: Vec<Option<Arc<Node>>>, end: Position) {
         let mut known = known.into_iter();
         let mut recent = self.recent.write();
         for row in rows {
@@ -296,7 +299,7 @@ impl Log {
                 Body::Duplicate(_) => known.next().flatten(),
             };
             match node {
-                Some(node) => recent.push(Row { at: row.at, log: row.log, seq: row.seq, node }),
+                Some(node) => recent.push(Row::new(row.at, row.log, row.seq, node)),
                 // Readers then ask the medium, and hear its error there.
                 None => recent.reset(end),
             }
@@ -335,14 +338,12 @@ impl Log {
         match job {
             Job::Append(appends) => {
                 self.pending.fetch_sub(appends.iter().map(append_cost).sum(), Ordering::Relaxed);
-                let acks = appends
-                    .iter()
-                    .filter(|append| append.ack != AckKind::None)
-                    .map(|_| Ack { change: 0, result: Err(error.clone()) });
+                let acks =
+                    appends.iter().filter(|append| append.ack != AckKind::None).map(|_| Ack::failed(error.clone()));
                 self.observer.acks(acks.collect());
             }
             Job::Refused { acks, error } => {
-                self.observer.acks(vec![Ack { change: 0, result: Err(error) }; acks]);
+                self.observer.acks(vec![Ack::failed(error); acks]);
             }
             Job::Add { reply, .. } => drop(reply.send(Err(error.clone()))),
             Job::SetMeta { reply, .. } => drop(reply.send(Err(error.clone()))),
@@ -373,7 +374,8 @@ impl Writer {
 #[derive(Default)]
 pub(super) struct Group {
     commit: Commit,
-    acks: Vec<Planned>,
+    /// As they will be given once the group is stored.
+    acks: Vec<Ack>,
     answered: usize,
     nodes: Vec<(Vec<Outcome>, Answer<Vec<Outcome>>)>,
     facts: Vec<Answer<()>>,
@@ -398,38 +400,14 @@ impl Group {
         MAX_GROUP_BYTES.saturating_sub(self.bytes)
     }
 
+    /// Whether it holds a few events of ordinary size at the most.
+    pub(super) fn is_small(&self) -> bool {
+        self.commit.rows.len() <= FEW && self.bytes < MAX_GROUP_BYTES / 1024
+    }
+
     /// Whether nothing may be planned behind it before it is stored.
     pub(super) fn is_last(&self) -> bool {
         self.fork.is_some()
-    }
-}
-
-#[derive(Clone)]
-enum Planned {
-    Plain(Change),
-    Row(usize),
-    Refused(Error),
-}
-
-impl Planned {
-    /// The answer if the commit fails.
-    fn failed(self, error: &Error) -> Ack {
-        let error = match self {
-            Planned::Refused(own) => own,
-            Planned::Plain(_) | Planned::Row(_) => error.clone(),
-        };
-        Ack { change: 0, result: Err(error) }
-    }
-
-    fn answer(self, rows: &[NewRow]) -> Ack {
-        match self {
-            Planned::Plain(change) => Ack { change, result: Ok(None) },
-            Planned::Refused(error) => Ack { change: 0, result: Err(error) },
-            Planned::Row(index) => match rows.get(index).map(|row| &row.body) {
-                Some(Body::Node(node)) => Ack { change: node.change, result: Ok(Some(node.clone())) },
-                _ => Ack { change: 0, result: Err(Error::Internal("an append was not planned as a node".into())) },
-            },
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Notices as plain objects for JavaScript.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
@@ -12,7 +13,7 @@ use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
 use crate::net::{Dialect, Direction, NetEvent, PeerInfo, Stage};
 use crate::node::{Change, Node};
-use crate::store::{Located, Position, Row};
+use crate::store::{Located, Row};
 
 /// One thing that happened. `kind` says which fields are there.
 #[napi(object)]
@@ -139,7 +140,7 @@ fn address_json(address: SocketAddr) -> String {
 }
 
 fn row_of(node: Node) -> Row {
-    Row { at: Position::of(node.change), log: node.log.clone(), seq: node.seq, node }
+    Row::first(Arc::new(node))
 }
 
 fn heads_json(heads: &[Located]) -> String {

@@ -20,6 +20,7 @@
 //!
 //! `need` is not 0 when nothing fitted: the bytes that the first one takes.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -169,10 +170,16 @@ pub fn pack_events<'a>(
     let room = out.len();
     let mut items = Vec::new();
     let (mut payloads, mut need) = (0, 0);
+    // Events come in runs of one name.
+    let mut latest: Option<(Cow<'a, str>, Option<u32>)> = None;
     for row in rows.filter(|row| row.at.change > after) {
         // What is no event container cannot be for anybody here.
         let Ok(event) = event::decode(&row.node.value) else { continue };
-        let Some(number) = interest.number(&event.name) else { continue };
+        let number = match &latest {
+            Some((name, number)) if *name == event.name => *number,
+            _ => latest.insert((event.name.clone(), interest.number(&event.name))).1,
+        };
+        let Some(number) = number else { continue };
         let size = HEAD + EVENT * (items.len() + 1) + (payloads + event.payload.len()).next_multiple_of(8);
         if size > room {
             need = size;
@@ -225,13 +232,13 @@ pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut
             _ => &node.value[..],
         };
         sheet.put_f64(at, row.at.change);
-        sheet.put_f64(at + 8, row.seq);
+        sheet.put_f64(at + 8, row.seq());
         match time {
             Some(time) => sheet.put_f64(at + 16, time),
             None => sheet.put(at + 16, &f64::NAN.to_le_bytes()),
         }
         sheet.put_u32(at + 24, name as usize);
-        sheet.put_u32(at + 28, logs.number(&row.log).unwrap_or(UNNUMBERED) as usize);
+        sheet.put_u32(at + 28, logs.number(row.log()).unwrap_or(UNNUMBERED) as usize);
         sheet.put_u32(at + 32, if event.is_err() { NOT_AN_EVENT as usize } else { spelled.len() });
         sheet.put_u32(at + 36, body.len());
         sheet.put_u32(at + 40, usize::try_from(encoding).unwrap_or(usize::MAX));
@@ -262,7 +269,6 @@ mod tests {
     use crate::error::Error;
     use crate::event::{encode, Encoding, ID_LEN};
     use crate::node::{key_of, Links};
-    use crate::store::Position;
 
     fn row(change: u64, name: &str, payload: &[u8], links: &[Key]) -> Row {
         let mut value = BytesMut::new();
@@ -277,7 +283,7 @@ mod tests {
             value,
             signed: None,
         };
-        Row { at: Position::of(change), log: node.log.clone(), seq: change, node }
+        Row::first(Arc::new(node))
     }
 
     fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -294,7 +300,7 @@ mod tests {
             .chain([
                 Ack { change: 3, result: Ok(None) },
                 Ack { change: 4, result: Ok(None) },
-                Ack { change: 0, result: Err(Error::Closed("now")) },
+                Ack::failed(Error::Closed("now")),
             ])
             .collect();
         let (mut logs, mut last) = (Texts::default(), None);
@@ -339,8 +345,8 @@ mod tests {
 
     #[test]
     fn rows_carry_values_that_are_no_events_whole() {
-        let mut odd = row(1, "a", b"", &[]);
-        odd.node.value = Bytes::from_static(b"\xff\xff");
+        let odd = Node { value: Bytes::from_static(b"\xff\xff"), ..Node::clone(&row(1, "a", b"", &[]).node) };
+        let odd = Row::first(Arc::new(odd));
         let packed = pack_rows(&[odd], 1, true, 0, &mut Texts::default(), &mut Texts::default());
         assert_eq!((u32_at(&packed, 0), u32_at(&packed, 4), u32_at(&packed, 16 + 32)), (1, 1, NOT_AN_EVENT));
         assert_eq!(&packed[packed.len() - 2..], b"\xff\xff");

@@ -92,7 +92,7 @@ impl Writer {
 
     /// Appends a row.
     pub fn push(&mut self, row: &Row) {
-        let log = self.index(&row.log);
+        let log = self.index(row.log());
         let mut head = 0;
         let links = &row.node.links;
         head |= match links.as_slice() {
@@ -100,7 +100,7 @@ impl Writer {
             [one] if self.memory.keys.front() == Some(one) => LINK_PREVIOUS,
             _ => LINK_LIST,
         };
-        let continues = self.memory.continues(log, row.seq);
+        let continues = self.memory.continues(log, row.seq());
         if continues {
             head |= CONTINUES;
         }
@@ -111,7 +111,7 @@ impl Writer {
         out.put_u8(head);
         if !continues {
             put_varint(out, log as u64);
-            put_varint(out, row.seq);
+            put_varint(out, row.seq());
         }
         if head & LINKS == LINK_LIST {
             put_varint(out, links.len() as u64);
@@ -135,7 +135,7 @@ impl Writer {
         }
         put_varint(out, row.node.value.len() as u64);
         out.put_slice(&row.node.value);
-        self.memory.push(log, row.seq, row.node.key);
+        self.memory.push(log, row.seq(), row.node.key);
     }
 
     /// Bytes collected.

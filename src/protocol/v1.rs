@@ -438,14 +438,14 @@ impl V1 {
             match self.judge(common, &row) {
                 Judgement::Pass => {}
                 Judgement::Reread(seq) => {
-                    self.ask_start(row.log.clone(), seq);
+                    self.ask_start(row.log().clone(), seq);
                     break;
                 }
                 Judgement::Send => {
                     if common.config.defences.spare_v1 {
                         if let Some(reason) = (common.config.harm)(&row.node.value) {
                             common.send_bytes(out);
-                            let error = Error::Harmful { log: row.log.to_string(), seq: row.seq, reason };
+                            let error = Error::Harmful { log: row.log().to_string(), seq: row.seq(), reason };
                             common.report(error.clone());
                             return common.close(CloseReason::Harmful(error));
                         }
@@ -468,21 +468,21 @@ impl V1 {
         if row.at.duplicate > 0 && !defences.send_duplicates {
             return Judgement::Pass;
         }
-        if !self.logs.contains_key(&row.log) {
+        if !self.logs.contains_key(row.log()) {
             if !self.streaming {
                 return Judgement::Pass;
             }
-            self.logs.insert(row.log.clone(), PeerLog::default());
+            self.logs.insert(row.log().clone(), PeerLog::default());
         }
-        let Some(peer_log) = self.logs.get_mut(&row.log) else { return Judgement::Pass };
-        if row.seq <= peer_log.has || peer_log.forked.is_some_and(|from| row.seq >= from) {
+        let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Pass };
+        if row.seq() <= peer_log.has || peer_log.forked.is_some_and(|from| row.seq() >= from) {
             return Judgement::Pass;
         }
-        if !(self.streaming || peer_log.wanted && row.seq <= peer_log.announced) {
+        if !(self.streaming || peer_log.wanted && row.seq() <= peer_log.announced) {
             return Judgement::Pass;
         }
         let next = peer_log.has + 1;
-        if row.seq > next && defences.no_echo {
+        if row.seq() > next && defences.no_echo {
             if peer_log.reread == next {
                 return Judgement::Pass;
             }
@@ -497,8 +497,8 @@ impl V1 {
         Message::Node(WireNode {
             change: row.node.change,
             key: Some(row.node.key),
-            log: &row.log,
-            seq: row.seq,
+            log: row.log(),
+            seq: row.seq(),
             identity: signed.and_then(|signed| signed.identity.as_deref()),
             signature: signed.and_then(|signed| signed.signature.as_deref()),
             value: &row.node.value,
@@ -506,11 +506,11 @@ impl V1 {
         })
         .encode(out);
         common.counters.nodes_sent += 1;
-        self.window.push(row.node.key, row.log.clone(), row.seq);
-        if let Some(peer_log) = self.logs.get_mut(&row.log) {
-            peer_log.has = peer_log.has.max(row.seq);
+        self.window.push(row.node.key, row.log().clone(), row.seq());
+        if let Some(peer_log) = self.logs.get_mut(row.log()) {
+            peer_log.has = peer_log.has.max(row.seq());
             if peer_log.has >= peer_log.announced {
-                self.owed.remove(&row.log);
+                self.owed.remove(row.log());
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Nothing is copied: values are reference-counted slices of what the caller handed over.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -51,7 +52,7 @@ struct LogRows {
 }
 
 enum Stored {
-    Node(Node),
+    Node(Arc<Node>),
     /// A further entry for the node in row `node`.
     Duplicate {
         at: Position,
@@ -88,7 +89,7 @@ impl Rows {
         self.blocks.get_mut(index / BLOCK)?.get_mut(index % BLOCK)
     }
 
-    fn node(&self, index: usize) -> Option<&Node> {
+    fn node(&self, index: usize) -> Option<&Arc<Node>> {
         match self.get(index)? {
             Stored::Node(node) => Some(node),
             Stored::Duplicate { node, .. } => match self.get(*node)? {
@@ -235,7 +236,10 @@ impl Inner {
         for (index, row) in tail.into_iter().enumerate() {
             let seq = index as Seq + 1;
             match self.rows.get_mut(row) {
-                Some(Stored::Node(node)) => (node.log, node.seq) = (relabel.to.clone(), seq),
+                Some(Stored::Node(node)) => {
+                    let node = Arc::make_mut(node);
+                    (node.log, node.seq) = (relabel.to.clone(), seq);
+                }
                 Some(Stored::Duplicate { log, seq: at, .. }) => (*log, *at) = (relabel.to.clone(), seq),
                 None => {}
             }
@@ -325,7 +329,7 @@ impl Store for MemoryStore {
         let places = self.places.read();
         let inner = self.inner.read();
         inner.open()?;
-        Ok(places.get(key).and_then(|index| inner.rows.node(*index)).cloned())
+        Ok(places.get(key).and_then(|index| inner.rows.node(*index)).map(|node| Node::clone(node)))
     }
 
     fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
@@ -358,11 +362,11 @@ impl Store for MemoryStore {
             if !rows.is_empty() && (rows.len() >= limit.rows || bytes > limit.bytes) {
                 break;
             }
-            let (at, log, seq) = match stored {
-                Stored::Node(node) => (Position::of(node.change), node.log.clone(), node.seq),
-                Stored::Duplicate { at, log, seq, .. } => (*at, log.clone(), *seq),
+            let again = match stored {
+                Stored::Node(_) => None,
+                Stored::Duplicate { log, seq, .. } => Some((log.clone(), *seq)),
             };
-            rows.push(Row { at, log, seq, node: node.clone() });
+            rows.push(Row { at: stored.at(), node: node.clone(), again });
         }
         Ok(rows)
     }

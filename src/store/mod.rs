@@ -9,6 +9,8 @@ pub mod level;
 pub mod memory;
 mod order;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -55,17 +57,41 @@ pub struct Located {
     pub seq: Seq,
 }
 
-/// One row of the store's order: a log entry and its node.
+/// One row of the store's order: a log entry and its node. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Its place. `at.duplicate == 0` exactly when `(log, seq)` is where the node was first stored.
+    /// Its place.
     pub at: Position,
-    /// The entry's log.
-    pub log: LogId,
-    /// The entry's seq.
-    pub seq: Seq,
     /// The node, with the log and seq of its first storage.
-    pub node: Node,
+    pub node: Arc<Node>,
+    /// The entry's log and seq where the node was not first stored there: exactly when `at.duplicate > 0`.
+    pub again: Option<(LogId, Seq)>,
+}
+
+impl Row {
+    /// The row of a node where it was first stored.
+    #[must_use]
+    pub fn first(node: Arc<Node>) -> Self {
+        Row { at: Position::of(node.change), node, again: None }
+    }
+
+    /// The row at this place, whose entry is `(log, seq)`.
+    #[must_use]
+    pub fn new(at: Position, log: LogId, seq: Seq, node: Arc<Node>) -> Self {
+        Row { at, node, again: (at.duplicate > 0).then_some((log, seq)) }
+    }
+
+    /// The entry's log.
+    #[must_use]
+    pub fn log(&self) -> &LogId {
+        self.again.as_ref().map_or(&self.node.log, |(log, _)| log)
+    }
+
+    /// The entry's seq.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.again.as_ref().map_or(self.node.seq, |(_, seq)| *seq)
+    }
 }
 
 /// The entry of a log at one seq.
@@ -133,11 +159,22 @@ pub struct NewRow {
     pub body: Body,
 }
 
+impl NewRow {
+    /// The node, if the row brings one.
+    #[must_use]
+    pub fn node(&self) -> Option<&Arc<Node>> {
+        match &self.body {
+            Body::Node(node) => Some(node),
+            Body::Duplicate(_) => None,
+        }
+    }
+}
+
 /// What a new row brings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// A node that the store does not have. Its links are stored, or earlier in the same commit.
-    Node(Node),
+    Node(Arc<Node>),
     /// A further entry for the stored node with this change (possibly earlier in the same commit).
     Duplicate(Change),
 }

@@ -10,6 +10,8 @@ use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
 use parking_lot::{Condvar, Mutex};
 
+type OnCommit = Box<dyn FnMut(usize) -> bool + Send>;
+
 #[derive(Default)]
 pub struct Flaky {
     pub inner: MemoryStore,
@@ -25,6 +27,11 @@ pub struct Flaky {
     pub waits: bool,
     /// Called when a node is looked up.
     pub on_node: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// Called when nodes are located.
+    pub on_locate: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// Called by each commit with its number, from 1; it fails if this says `false`.
+    pub on_commit: Mutex<Option<OnCommit>>,
+    pub commits: AtomicUsize,
 }
 
 pub fn out_of_order() -> Error {
@@ -51,6 +58,9 @@ impl Store for Flaky {
         }
     }
     fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
+        if let Some(on_locate) = &mut *self.on_locate.lock() {
+            on_locate();
+        }
         self.inner.locate(keys)
     }
     fn node(&self, key: &Key) -> Result<Option<Node>> {
@@ -74,7 +84,9 @@ impl Store for Flaky {
         self.inner.read(after, limit)
     }
     fn commit(&self, commit: &Commit) -> Result<()> {
-        if self.failing.load(Ordering::SeqCst) {
+        let number = self.commits.fetch_add(1, Ordering::SeqCst) + 1;
+        let passes = self.on_commit.lock().as_mut().is_none_or(|on_commit| on_commit(number));
+        if self.failing.load(Ordering::SeqCst) || !passes {
             return Err(out_of_order());
         }
         self.inner.commit(commit)

@@ -107,10 +107,10 @@ pub fn payloads(log: &Log) -> Vec<String> {
 pub fn offered(rows: Vec<Row>) -> Vec<Incoming> {
     rows.into_iter()
         .map(|row| Incoming {
-            log: row.log,
-            seq: row.seq,
-            links: row.node.links,
-            value: row.node.value,
+            log: row.log().clone(),
+            seq: row.seq(),
+            links: row.node.links.clone(),
+            value: row.node.value.clone(),
             signed: None,
             claimed: Some(row.node.key),
         })

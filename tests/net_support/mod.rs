@@ -214,8 +214,8 @@ pub fn assert_causal(peer: &Peer) {
     let mut logs = std::collections::HashMap::new();
     for row in peer.rows() {
         assert!(row.node.links.iter().all(|link| stored.contains(link)), "an effect before its cause");
-        assert_eq!(row.seq, logs.get(&row.log).copied().unwrap_or(0) + 1, "a gap");
+        assert_eq!(row.seq(), logs.get(row.log()).copied().unwrap_or(0) + 1, "a gap");
         stored.insert(row.node.key);
-        logs.insert(row.log.clone(), row.seq);
+        logs.insert(row.log().clone(), row.seq());
     }
 }

@@ -112,8 +112,8 @@ impl NewPeer {
 
 pub fn incoming(row: &Row) -> Incoming {
     Incoming {
-        log: row.log.clone(),
-        seq: row.seq,
+        log: row.log().clone(),
+        seq: row.seq(),
         links: row.node.links.clone(),
         value: row.node.value.clone(),
         signed: row.node.signed.clone(),

@@ -66,7 +66,11 @@ impl History {
                 let (id, seq) = (self.logs[log].id.clone(), self.logs[log].seq + 1);
                 let value = Bytes::from(value);
                 self.last = Some(key);
-                (Position::of(change), Body::Node(Node { key, change, log: id, seq, links, value, signed: None }), key)
+                (
+                    Position::of(change),
+                    Body::Node(Node { key, change, log: id, seq, links, value, signed: None }.into()),
+                    key,
+                )
             };
             let log = &mut self.logs[log];
             log.seq += 1;
@@ -102,7 +106,7 @@ impl History {
                 if key_of(&row.node.links, &row.node.value) != row.node.key {
                     return Err(format!("the node at {:?} is not what was hashed", row.at));
                 }
-                rows.push((row.at, row.log, row.seq, row.node.key));
+                rows.push((row.at, row.log().clone(), row.seq(), row.node.key));
             }
         }
         let held = self.after.iter().rposition(|after| after.rows == rows.len());

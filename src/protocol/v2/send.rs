@@ -62,7 +62,7 @@ impl V2 {
 
     /// Whether the peer may be getting this row from elsewhere.
     fn is_lazy(&self, row: &Row) -> bool {
-        self.logs.get(&row.log).is_some_and(|peer_log| peer_log.lazy && row.seq > peer_log.has)
+        self.logs.get(row.log()).is_some_and(|peer_log| peer_log.lazy && row.seq() > peer_log.has)
     }
 
     /// Sends held rows whose time is up, in order, and drops those that the peer has by now.
@@ -73,9 +73,9 @@ impl V2 {
                 self.held.push_back((since, row));
                 continue;
             }
-            if let Some(peer_log) = self.logs.get_mut(&row.log) {
+            if let Some(peer_log) = self.logs.get_mut(row.log()) {
                 // No word: the other way to the peer is gone, or slower than this one.
-                peer_log.lazy &= row.seq <= peer_log.has;
+                peer_log.lazy &= row.seq() <= peer_log.has;
             }
             self.send_row(common, &row);
         }
@@ -85,10 +85,10 @@ impl V2 {
     fn send_row(&mut self, common: &mut Common, row: &Row) {
         match self.judge(common, row) {
             Judgement::Pass => {}
-            Judgement::Reread(seq) => self.ask_start(row.log.clone(), seq),
+            Judgement::Reread(seq) => self.ask_start(row.log().clone(), seq),
             Judgement::TooLarge(size) => {
                 let limit = usize::try_from(self.capability.max_frame).unwrap_or(usize::MAX);
-                let error = Error::TooLarge { name: format!("{}/{}", row.log, row.seq), size, limit };
+                let error = Error::TooLarge { name: format!("{}/{}", row.log(), row.seq()), size, limit };
                 self.flush_batch(common);
                 common.report(error.clone());
                 common.close(CloseReason::Incompatible(error));
@@ -96,9 +96,9 @@ impl V2 {
             Judgement::Send => {
                 self.writer.push(row);
                 common.counters.nodes_sent += 1;
-                if let Some(peer_log) = self.logs.get_mut(&row.log) {
-                    peer_log.has = peer_log.has.max(row.seq);
-                    peer_log.told = peer_log.told.max(row.seq);
+                if let Some(peer_log) = self.logs.get_mut(row.log()) {
+                    peer_log.has = peer_log.has.max(row.seq());
+                    peer_log.told = peer_log.told.max(row.seq());
                 }
                 if self.writer.len() >= CHUNK {
                     self.flush_batch(common);
@@ -123,15 +123,15 @@ impl V2 {
         if row.at.duplicate > 0 && !defences.send_duplicates {
             return Judgement::Pass;
         }
-        if !self.logs.contains_key(&row.log) {
-            self.logs.insert(row.log.clone(), PeerLog::default());
+        if !self.logs.contains_key(row.log()) {
+            self.logs.insert(row.log().clone(), PeerLog::default());
         }
-        let Some(peer_log) = self.logs.get_mut(&row.log) else { return Judgement::Pass };
-        if row.seq <= peer_log.has || peer_log.doubted || peer_log.forked.is_some_and(|from| row.seq >= from) {
+        let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Pass };
+        if row.seq() <= peer_log.has || peer_log.doubted || peer_log.forked.is_some_and(|from| row.seq() >= from) {
             return Judgement::Pass;
         }
         let next = peer_log.has + 1;
-        if row.seq > next && defences.no_echo {
+        if row.seq() > next && defences.no_echo {
             if peer_log.reread == next {
                 return Judgement::Pass;
             }

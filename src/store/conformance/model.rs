@@ -103,7 +103,7 @@ impl Model {
             value,
             signed: signed.map(Arc::new),
         };
-        let key = node.key;
+        let (key, node) = (node.key, Arc::new(node));
         self.push(at, &log, Body::Node(node.clone()), node);
         key
     }
@@ -116,12 +116,12 @@ impl Model {
         self.push(at, &Arc::from(log), Body::Duplicate(change), node);
     }
 
-    fn push(&mut self, at: Position, log: &LogId, body: Body, node: Node) {
+    fn push(&mut self, at: Position, log: &LogId, body: Body, node: Arc<Node>) {
         let seq = self.seq(log) + 1;
         let key = node.key;
         let digest = self.pending_digest(log).extend(&key);
         self.pending.rows.push(NewRow { at, log: log.clone(), seq, key, digest, log_links: Default::default(), body });
-        self.rows.push(Row { at, log: log.clone(), seq, node });
+        self.rows.push(Row::new(at, log.clone(), seq, node));
         self.entries.entry(log.clone()).or_default().push(Entry { at, key });
     }
 
@@ -143,17 +143,17 @@ impl Model {
             self.entries.remove(&log);
         }
         let mut renamed = BTreeMap::new();
-        for row in self.rows.iter_mut().filter(|row| row.log == log && row.seq >= from) {
-            row.log = to.clone();
-            row.seq -= from - 1;
-            if row.at.duplicate == 0 {
-                renamed.insert(row.node.change, row.seq);
+        for row in self.rows.iter_mut().filter(|row| *row.log() == log && row.seq() >= from) {
+            let seq = row.seq() - (from - 1);
+            match &mut row.again {
+                Some(again) => *again = (to.clone(), seq),
+                None => drop(renamed.insert(row.node.change, seq)),
             }
         }
         for row in &mut self.rows {
             if let Some(seq) = renamed.get(&row.node.change) {
-                row.node.log = to.clone();
-                row.node.seq = *seq;
+                let node = Arc::make_mut(&mut row.node);
+                (node.log, node.seq) = (to.clone(), *seq);
             }
         }
         self.entries.insert(to.clone(), moved);
@@ -193,7 +193,7 @@ impl Model {
 
     fn located(&self, key: &Key) -> Option<Located> {
         let row = self.rows.iter().find(|row| row.at.duplicate == 0 && row.node.key == *key)?;
-        Some(Located { key: *key, change: row.at.change, log: row.log.clone(), seq: row.seq })
+        Some(Located { key: *key, change: row.at.change, log: row.log().clone(), seq: row.seq() })
     }
 }
 
@@ -213,11 +213,11 @@ pub fn compare(store: &dyn Store, model: &Model) {
     let keys: Vec<Key> = nodes.iter().map(|row| row.node.key).collect();
     let located: Vec<Option<Located>> = nodes
         .iter()
-        .map(|row| Some(Located { key: row.node.key, change: row.at.change, log: row.log.clone(), seq: row.seq }))
+        .map(|row| Some(Located { key: row.node.key, change: row.at.change, log: row.log().clone(), seq: row.seq() }))
         .collect();
     assert_eq!(store.locate(&keys).unwrap(), located, "locate");
     for row in &nodes {
-        assert_eq!(store.node(&row.node.key).unwrap().as_ref(), Some(&row.node), "node at {:?}", row.at);
+        assert_eq!(store.node(&row.node.key).unwrap().as_ref(), Some(&*row.node), "node at {:?}", row.at);
     }
     let absent = key_of(&keys, b"never stored");
     assert_eq!(store.locate(&[absent]).unwrap(), vec![None]);

@@ -101,6 +101,12 @@ impl Chunk {
         }
     }
 
+    /// Makes room for this many rows at once.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.rows.reserve_exact(rows);
+        self.keys.reserve_exact(rows);
+    }
+
     pub(super) fn push(&mut self, added: &Added, place: Place, bytes: u64) {
         let row = self.rows.len();
         self.rows.push(ChunkRow { at: added.at, place, entry: added.entry });

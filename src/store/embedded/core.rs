@@ -27,6 +27,9 @@ const FLUSH_EVERY: u32 = 4;
 /// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
 const CHUNK_BYTES: u64 = 64 << 20;
 
+/// Rows by which the last group of a chunk usually goes beyond its size.
+const SPARE_ROWS: usize = 2048;
+
 /// Name of the file that asks the next open to make a new index.
 pub(super) const REBUILD: &str = "rebuild-index";
 
@@ -129,6 +132,10 @@ impl Core {
         if view.active.rows.len() >= MAX_ROWS {
             self.seal(view, None);
             view.uncovered = true;
+        }
+        if view.active.rows.is_empty() {
+            // Chunks of one size leave no holes of another. What is not used is not touched.
+            view.active.reserve((self.chunk_rows + SPARE_ROWS).min(MAX_ROWS));
         }
         view.active.push(added, place, bytes);
     }

@@ -1,5 +1,7 @@
 //! Finding things: first in the rows that are still in memory, then through the index.
 
+use std::sync::Arc;
+
 use super::chunk::Start;
 use super::core::Core;
 use super::index_keys::{hash_of, rows_of_hash, LogBlock, Places};
@@ -107,9 +109,9 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
         let node = match found.body {
             FoundBody::Duplicate(change) => match rows.iter().rev().find(|row| row.at == Position::of(change)) {
                 Some(row) => row.node.clone(),
-                None => node_at(core, change)?,
+                None => Arc::new(node_at(core, change)?),
             },
-            FoundBody::Node { .. } => node_of(&horizon, found)?,
+            FoundBody::Node { .. } => Arc::new(node_of(&horizon, found)?),
         };
         bytes = bytes.saturating_add(node.value.len());
         if !rows.is_empty() && bytes > limit.bytes {
@@ -118,11 +120,11 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
             }
             return Ok(rows);
         }
-        let (log, seq) = match at.duplicate {
-            0 => (node.log.clone(), node.seq),
-            _ => name(&horizon, entry)?,
+        let again = match at.duplicate {
+            0 => None,
+            _ => Some(name(&horizon, entry)?),
         };
-        rows.push(Row { at, log, seq, node });
+        rows.push(Row { at, node, again });
     }
     if let (Some(start), Some(last)) = (scan.resume(), rows.last()) {
         resume.put(last.at, start);

@@ -77,7 +77,7 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
             keys.push(key);
             digests.push(digest);
             let node = Node { key, change, log: log.clone(), seq: change, links, value, signed: None };
-            let (at, body, log) = (Position::of(change), crate::store::Body::Node(node), log.clone());
+            let (at, body, log) = (Position::of(change), crate::store::Body::Node(node.into()), log.clone());
             let row = crate::store::NewRow { at, log, seq: change, key, digest, log_links: Default::default(), body };
             commit.rows.push(row);
         }
@@ -97,7 +97,7 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
         assert_eq!(store.entry(&log, seq).unwrap(), Some(Entry { at: Position::of(seq), key: keys[index] }));
         assert_eq!(store.digest(&log, seq).unwrap(), Some(digests[index]));
         let rows = store.read(Position::of(seq - 1), ReadLimit { rows: 1, bytes: 1 }).unwrap();
-        assert_eq!(rows[0].node, node);
+        assert_eq!(*rows[0].node, node);
     }
     store.check(&mut |_, _| {}).unwrap();
     assert!(store.core.view.read().active.rows.len() < MAX_TAIL, "opening reads no more than one chunk again");

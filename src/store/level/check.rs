@@ -25,14 +25,14 @@ impl LevelStore {
             at = last.at;
             let mut names = Vec::with_capacity(rows.len() * 3);
             for row in &rows {
-                names.push(layout::entry_key(&row.log, row.seq)?);
+                names.push(layout::entry_key(row.log(), row.seq())?);
                 names.push(layout::change_key(row.node.change)?);
-                names.push(duplicate_key(&row.log, row.seq)?);
+                names.push(duplicate_key(row.log(), row.seq())?);
             }
             let values = self.medium()?.get(names.clone())?;
             for ((row, names), values) in rows.iter().zip(names.chunks(3)).zip(values.chunks(3)) {
                 let ([entry_name, change_name, place_name], [Some(entry), change, place]) = (names, values) else {
-                    return Err(Error::damaged(layout::entry_key(&row.log, row.seq)?, "the entry is missing"));
+                    return Err(Error::damaged(layout::entry_key(row.log(), row.seq())?, "the entry is missing"));
                 };
                 let entry = layout::decode_entry(entry_name, entry.clone())?;
                 if entry.key != row.node.key || entry.change != row.node.change {
@@ -108,7 +108,7 @@ struct Walk {
 
 impl Walk {
     fn row(&mut self, row: &Row) -> Result<()> {
-        let Node { key, links, .. } = &row.node;
+        let Node { key, links, .. } = &*row.node;
         if row.at.duplicate == 0 {
             if row.at.change != self.change + 1 || row.node.change != row.at.change {
                 return Err(Error::damaged(
@@ -122,14 +122,14 @@ impl Walk {
             }
             self.heads.insert(*key);
         }
-        let (seq, digest) = self.logs.entry(row.log.clone()).or_default();
-        if row.seq != *seq + 1 || row.at <= self.last {
+        let (seq, digest) = self.logs.entry(row.log().clone()).or_default();
+        if row.seq() != *seq + 1 || row.at <= self.last {
             return Err(Error::damaged(
-                layout::entry_key(&row.log, row.seq)?,
+                layout::entry_key(row.log(), row.seq())?,
                 format!("it follows seq {seq} at {:?}", self.last),
             ));
         }
-        (*seq, *digest) = (row.seq, digest.extend(key));
+        (*seq, *digest) = (row.seq(), digest.extend(key));
         self.last = row.at;
         Ok(())
     }

@@ -259,7 +259,7 @@ impl Store for LevelStore {
                     return Ok(rows);
                 }
                 let (log, seq) = placed.entry.unwrap_or_else(|| (node.log.clone(), node.seq));
-                rows.push(Row { at: placed.at, log, seq, node });
+                rows.push(Row::new(placed.at, log, seq, Arc::new(node)));
             }
         }
         Ok(rows)

@@ -74,7 +74,7 @@ impl Pass<'_> {
     fn rows(&mut self, store: &LevelStore, rows: Vec<Row>, draft: &mut Draft<'_>) -> Result<()> {
         let mut affected = Vec::new();
         for row in rows {
-            let moves = row.log == self.relabel.log && row.seq >= self.relabel.from;
+            let moves = *row.log() == self.relabel.log && row.seq() >= self.relabel.from;
             if moves && row.at.duplicate == 0 {
                 self.moved.insert(row.node.key);
             }
@@ -90,7 +90,7 @@ impl Pass<'_> {
         }
         for (row, moves) in affected {
             let change = row.node.change;
-            let (log, seq) = if moves { self.advance(&row, draft)? } else { (row.log, row.seq) };
+            let (log, seq) = if moves { self.advance(&row, draft)? } else { (row.log().clone(), row.seq()) };
             let mut log_links: Vec<&LogId> = Vec::new();
             for link in &row.node.links {
                 match logs.get(link) {
@@ -109,11 +109,11 @@ impl Pass<'_> {
         let seq = self.to.seq + 1;
         let digest = self.to.digest.extend(&row.node.key);
         self.to = LogState { seq, digest, key: row.node.key, place: row.at.change };
-        draft.push([Op::Delete(layout::entry_key(log, row.seq)?)]);
+        draft.push([Op::Delete(layout::entry_key(log, row.seq())?)]);
         if row.at.duplicate == 0 {
-            draft.move_node(&Node { log: to.clone(), seq, ..row.node.clone() });
+            draft.move_node(&Node { log: to.clone(), seq, ..Node::clone(&row.node) });
         } else {
-            draft.push([Op::Delete(duplicate_key(log, row.seq)?)]);
+            draft.push([Op::Delete(duplicate_key(log, row.seq())?)]);
             draft.push(duplicate_ops(row.at, &Duplicate { log: to.clone(), seq, key: row.node.key })?);
         }
         if seq.is_multiple_of(MARK_EVERY) {

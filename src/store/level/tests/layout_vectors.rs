@@ -76,15 +76,15 @@ fn every_dump_opens_with_all_its_rows() {
             let mut ends: BTreeMap<String, (Seq, Digest)> = BTreeMap::new();
             let mut arrived = Vec::new();
             for row in &read {
-                let end = ends.entry(row.log.to_string()).or_default();
+                let end = ends.entry(row.log().to_string()).or_default();
                 *end = (end.0 + 1, end.1.extend(&row.node.key));
-                assert_eq!(row.seq, end.0, "{name} {turn}: logs have no gaps");
+                assert_eq!(row.seq(), end.0, "{name} {turn}: logs have no gaps");
                 assert!(row.node.links.iter().all(|link| arrived.contains(link)), "{name} {turn}: causes first");
                 arrived.push(row.node.key);
-                assert_eq!(recorded.entries[&(row.log.to_string(), row.seq)], row.node.key);
-                assert_eq!(recorded.nodes[&row.node.key], row.node, "{name} {turn}");
-                assert_eq!(store.entry(&row.log, row.seq).unwrap().unwrap().at, row.at);
-                assert_eq!(store.digest(&row.log, row.seq).unwrap(), Some(end.1), "{name} {turn}");
+                assert_eq!(recorded.entries[&(row.log().to_string(), row.seq())], row.node.key);
+                assert_eq!(recorded.nodes[&row.node.key], *row.node, "{name} {turn}");
+                assert_eq!(store.entry(row.log(), row.seq()).unwrap().unwrap().at, row.at);
+                assert_eq!(store.digest(row.log(), row.seq()).unwrap(), Some(end.1), "{name} {turn}");
             }
             let logs = state.logs.iter().map(|log| (log.log.to_string(), (log.seq, log.digest))).collect();
             assert_eq!(ends, logs, "{name} {turn}");
@@ -132,8 +132,8 @@ fn written_again(rows: &[(String, String)], group: usize) -> Arc<Database> {
         let mut commit = Commit::default();
         for row in rows {
             let node = Incoming {
-                log: row.log.clone(),
-                seq: row.seq,
+                log: row.log().clone(),
+                seq: row.seq(),
                 links: row.node.links.clone(),
                 value: row.node.value.clone(),
                 signed: row.node.signed.clone(),

@@ -57,12 +57,12 @@ fn assert_sound(store: &LevelStore, database: &Database) {
         last = row.at;
         assert!(row.node.links.iter().all(|link| arrived.contains(link)), "causes first");
         arrived.insert(row.node.key);
-        let (seq, digest) = seqs.entry(row.log.clone()).or_default();
+        let (seq, digest) = seqs.entry(row.log().clone()).or_default();
         (*seq, *digest) = (*seq + 1, digest.extend(&row.node.key));
-        assert_eq!(row.seq, *seq, "log {} has no gaps", row.log);
-        assert_eq!(store.digest(&row.log, row.seq).unwrap(), Some(*digest));
-        assert_eq!(store.entry(&row.log, row.seq).unwrap(), Some(Entry { at: row.at, key: row.node.key }));
-        assert_eq!(wanted.remove(&(row.log.to_string(), row.seq)), Some(row.node.key));
+        assert_eq!(row.seq(), *seq, "log {} has no gaps", row.log());
+        assert_eq!(store.digest(row.log(), row.seq()).unwrap(), Some(*digest));
+        assert_eq!(store.entry(row.log(), row.seq()).unwrap(), Some(Entry { at: row.at, key: row.node.key }));
+        assert_eq!(wanted.remove(&(row.log().to_string(), row.seq())), Some(row.node.key));
     }
     assert!(wanted.is_empty(), "without a row: {wanted:?}");
     let state = store.state().unwrap();
