@@ -2,8 +2,12 @@
 //!
 //! A *slab* serves 32 chunks. It has 2^20 rows of 32 bits; bit `c` of a row belongs to chunk `c`. A key has eight rows,
 //! and the chunks whose bit is set in all of them may hold it: four to eight reads for a million and a half of keys.
-//! With 48 Ki keys per chunk one chunk in 10,000 is named in vain, with 65,536 one in 2,000. The cost is under 3 bytes
-//! per key.
+//! With 48 Ki keys per chunk one chunk in 10,000 is named in vain, with 65,536 one in 2,000.
+//!
+//! In front of each slab stands a *gate*, a Bloom filter over all its keys of which one key touches a single line of
+//! 512 bits: nearly all keys that a slab does not have cost one read of memory there, however many slabs there are.
+//!
+//! Together they cost 4 bytes per key.
 
 use super::index_keys::PART;
 
@@ -19,44 +23,107 @@ const ROW_SHIFT: u32 = 64 - 20;
 /// Parts in which a complete slab is stored.
 pub(super) const SLAB_PARTS: usize = ROWS * 4 / PART;
 
+/// Lines of a gate: 11 bits for each key of a slab with 48 Ki in each chunk; one key in 100 passes in vain.
+const LINES: usize = 1 << 15;
+
+/// Bits of its line that a key sets.
+const GATE_BITS: u32 = 6;
+
+/// Leaves the fifteen bits that number a line.
+const LINE_SHIFT: u32 = 64 - 15;
+
+/// Parts in which a complete slab's gate is stored.
+pub(super) const GATE_PARTS: usize = LINES * 64 / PART;
+
+/// 512 bits, one line of the processor's cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u64; 8]);
+
+struct Slab {
+    rows: Vec<u32>,
+    gate: Vec<Line>,
+}
+
 /// The filter of every indexed chunk.
 #[derive(Default)]
 pub(super) struct Filter {
-    slabs: Vec<Vec<u32>>,
+    slabs: Vec<Slab>,
 }
 
-/// Rows of a key, from its piece and hash: what the index can rebuild them from.
-fn rows(piece: usize, hash: u32) -> [[usize; 4]; 2] {
+/// Two independent numbers of a key, from its piece and hash: what the index can rebuild them from.
+fn mixed(piece: usize, hash: u32) -> (u64, u64) {
     let mixed = (((piece as u64) << 32) | u64::from(hash)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = mixed ^ (mixed >> 29);
-    let step = mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9) | 1;
+    (mixed, mixed.wrapping_mul(0xBF58_476D_1CE4_E5B9))
+}
+
+/// A key's line of a gate, and the bits that it sets there.
+fn line(piece: usize, hash: u32) -> (usize, Line) {
+    let (first, second) = mixed(piece, hash);
+    let mut bits = [0_u64; 8];
+    // Not the bits that number the rows of a key in the slab behind it: both would err on the same keys.
+    let mut rest = second.rotate_left(17) ^ first.wrapping_mul(0x94D0_49BB_1331_11EB);
+    let number = (rest >> LINE_SHIFT) as usize;
+    for _ in 0..GATE_BITS {
+        if let Some(word) = bits.get_mut((rest & 7) as usize) {
+            *word |= 1 << (rest >> 3 & 63);
+        }
+        rest >>= 8;
+    }
+    (number, Line(bits))
+}
+
+/// Rows of a key in a slab.
+fn rows(piece: usize, hash: u32) -> [[usize; 4]; 2] {
+    let (mixed, step) = mixed(piece, hash);
+    let step = step | 1;
     let row = |probe: u64| (mixed.wrapping_add(probe.wrapping_mul(step)) >> ROW_SHIFT) as usize;
     [[row(0), row(1), row(2), row(3)], [row(4), row(5), row(6), row(7)]]
 }
 
+impl Slab {
+    fn new() -> Self {
+        Slab { rows: vec![0; ROWS], gate: vec![Line([0; 8]); LINES] }
+    }
+
+    fn may_hold(&self, number: usize, bits: &Line) -> bool {
+        self.gate.get(number).is_some_and(|line| line.0.iter().zip(bits.0).all(|(line, bits)| line & bits == bits))
+    }
+}
+
 impl Filter {
+    fn slab(&mut self, slab: usize) -> Option<&mut Slab> {
+        while self.slabs.len() <= slab {
+            self.slabs.push(Slab::new());
+        }
+        self.slabs.get_mut(slab)
+    }
+
     /// Says that `chunk` holds this key.
     pub(super) fn insert(&mut self, chunk: u32, piece: usize, hash: u32) {
-        let slab = (chunk / COLUMNS) as usize;
-        while self.slabs.len() <= slab {
-            self.slabs.push(vec![0; ROWS]);
-        }
-        let Some(slab) = self.slabs.get_mut(slab) else { return };
+        let Some(slab) = self.slab((chunk / COLUMNS) as usize) else { return };
         for row in rows(piece, hash).into_iter().flatten() {
-            if let Some(row) = slab.get_mut(row) {
+            if let Some(row) = slab.rows.get_mut(row) {
                 *row |= 1 << (chunk % COLUMNS);
             }
+        }
+        let (number, bits) = line(piece, hash);
+        if let Some(line) = slab.gate.get_mut(number) {
+            line.0.iter_mut().zip(bits.0).for_each(|(line, bits)| *line |= bits);
         }
     }
 
     /// Chunks that may hold this key, newest first.
     pub(super) fn candidates(&self, piece: usize, hash: u32) -> impl Iterator<Item = u32> + '_ {
+        let (number, bits) = line(piece, hash);
         let [first, second] = rows(piece, hash);
         // Four reads at once, then a decision: the reads wait for memory together.
-        let all = |slab: &[u32], rows: [usize; 4]| {
-            rows.iter().fold(u32::MAX, |bits, row| bits & slab.get(*row).unwrap_or(&0))
+        let all = |slab: &Slab, rows: [usize; 4]| {
+            rows.iter().fold(u32::MAX, |bits, row| bits & slab.rows.get(*row).unwrap_or(&0))
         };
-        self.slabs.iter().enumerate().rev().flat_map(move |(number, slab)| {
+        let passed = self.slabs.iter().enumerate().rev().filter(move |(_, slab)| slab.may_hold(number, &bits));
+        passed.flat_map(move |(number, slab)| {
             let mut bits = all(slab, first);
             if bits != 0 {
                 bits &= all(slab, second);
@@ -66,21 +133,42 @@ impl Filter {
         })
     }
 
-    /// A complete slab as stored.
+    /// A part of a complete slab as stored.
     pub(super) fn part(&self, slab: usize, part: usize) -> Option<Vec<u8>> {
-        let rows = self.slabs.get(slab)?.get(part * (PART / 4)..)?.get(..PART / 4)?;
+        let rows = self.slabs.get(slab)?.rows.get(part * (PART / 4)..)?.get(..PART / 4)?;
         Some(rows.iter().flat_map(|row| row.to_le_bytes()).collect())
+    }
+
+    /// A part of a complete slab's gate as stored.
+    pub(super) fn gate_part(&self, slab: usize, part: usize) -> Option<Vec<u8>> {
+        let lines = self.slabs.get(slab)?.gate.get(part * (PART / 64)..)?.get(..PART / 64)?;
+        Some(lines.iter().flat_map(|line| line.0).flat_map(u64::to_le_bytes).collect())
     }
 
     /// Takes in a part of a slab; `false` if it has the wrong size.
     pub(super) fn load(&mut self, slab: usize, part: usize, bytes: &[u8]) -> bool {
-        while self.slabs.len() <= slab {
-            self.slabs.push(vec![0; ROWS]);
-        }
-        let rows = self.slabs.get_mut(slab).and_then(|slab| slab.get_mut(part * (PART / 4)..)?.get_mut(..PART / 4));
+        let rows = self.slab(slab).and_then(|slab| slab.rows.get_mut(part * (PART / 4)..)?.get_mut(..PART / 4));
         let Some(rows) = rows.filter(|rows| rows.len() * 4 == bytes.len()) else { return false };
-        for (row, bytes) in rows.iter_mut().zip(bytes.chunks_exact(4)) {
-            *row = bytes.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        for (row, bytes) in rows.iter_mut().zip(bytes.as_chunks().0) {
+            *row = u32::from_le_bytes(*bytes);
+        }
+        true
+    }
+
+    /// Lets every key pass to this slab.
+    pub(super) fn open_gate(&mut self, slab: usize) {
+        if let Some(slab) = self.slab(slab) {
+            slab.gate.fill(Line([u64::MAX; 8]));
+        }
+    }
+
+    /// Takes in a part of a slab's gate; `false` if it has the wrong size.
+    pub(super) fn load_gate(&mut self, slab: usize, part: usize, bytes: &[u8]) -> bool {
+        let lines = self.slab(slab).and_then(|slab| slab.gate.get_mut(part * (PART / 64)..)?.get_mut(..PART / 64));
+        let Some(lines) = lines.filter(|lines| lines.len() * 64 == bytes.len()) else { return false };
+        let words = lines.iter_mut().flat_map(|line| line.0.iter_mut());
+        for (word, bytes) in words.zip(bytes.as_chunks().0) {
+            *word = u64::from_le_bytes(*bytes);
         }
         true
     }
@@ -136,6 +224,26 @@ mod tests {
     }
 
     #[test]
+    fn the_gate_of_a_full_slab_turns_nearly_all_other_keys_away() {
+        let (mut filter, mut random) = (Filter::default(), Random(8));
+        let mut keys = Vec::new();
+        for chunk in 0..COLUMNS {
+            for _ in 0..48 << 10 {
+                let key = draw(&mut random);
+                filter.insert(chunk, key.0, key.1);
+                keys.push(key);
+            }
+        }
+        let passes = |(piece, hash)| {
+            let (number, bits) = line(piece, hash);
+            filter.slabs[0].may_hold(number, &bits)
+        };
+        assert!(keys.into_iter().all(passes));
+        let vain = (0..100_000).filter(|_| passes(draw(&mut random))).count();
+        assert!(vain < 2500, "{vain} of 100,000 pass in vain");
+    }
+
+    #[test]
     fn a_stored_slab_answers_as_before() {
         let (mut filter, mut again, mut random) = (Filter::default(), Filter::default(), Random(7));
         let keys: Vec<_> = (0..1000).map(|_| draw(&mut random)).collect();
@@ -143,7 +251,17 @@ mod tests {
         for part in 0..SLAB_PARTS {
             assert!(again.load(0, part, &filter.part(0, part).unwrap()));
         }
+        for part in 0..GATE_PARTS {
+            assert!(again.load_gate(0, part, &filter.gate_part(0, part).unwrap()));
+        }
         assert!(keys.iter().all(|(piece, hash)| again.candidates(*piece, *hash).next() == Some(9)));
-        assert!(!again.load(0, 0, &[1, 2, 3]));
+        let mut open = Filter::default();
+        for part in 0..SLAB_PARTS {
+            assert!(open.load(0, part, &filter.part(0, part).unwrap()));
+        }
+        assert_eq!(open.candidates(keys[0].0, keys[0].1).next(), None, "a gate is closed until it is loaded");
+        open.open_gate(0);
+        assert!(keys.iter().all(|(piece, hash)| open.candidates(*piece, *hash).next() == Some(9)));
+        assert!(!again.load(0, 0, &[1, 2, 3]) && !again.load_gate(0, 0, &[1, 2, 3]));
     }
 }

@@ -13,7 +13,7 @@ use parking_lot::RwLock;
 
 use super::coding::{put_varint, Input};
 use super::disk::{Disk, OsDisk};
-use super::filter::{Filter, COLUMNS, SLAB_PARTS};
+use super::filter::{Filter, COLUMNS, GATE_PARTS, SLAB_PARTS};
 use super::groups::Mark;
 use super::index_keys::{
     chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
@@ -229,6 +229,14 @@ impl Index {
                     return Err(Fault(format!("part {part} of filter {slab} is missing")));
                 }
             }
+            for part in 0..GATE_PARTS {
+                let bytes = self.get(&gate_key(slab, part))?;
+                if !bytes.is_some_and(|bytes| filter.load_gate(slab as usize, part, &bytes)) {
+                    // Gates only save time: an index without one is as right.
+                    filter.open_gate(slab as usize);
+                    break;
+                }
+            }
         }
         for chunk in complete * COLUMNS..chunks {
             for piece in 0..PIECES {
@@ -252,10 +260,16 @@ fn slab_key(slab: u32, part: usize) -> Vec<u8> {
     numbered(b'f', slab, u32::try_from(part).unwrap_or(u32::MAX))
 }
 
-/// A slab of the filter as stored, once its last chunk is in it.
+fn gate_key(slab: u32, part: usize) -> Vec<u8> {
+    numbered(b'g', slab, u32::try_from(part).unwrap_or(u32::MAX))
+}
+
+/// A slab of the filter and its gate as stored, once its last chunk is in it.
 pub(super) fn slab_entries(filter: &Filter, slab: u32) -> Vec<Pair> {
-    let parts = (0..SLAB_PARTS).filter_map(|part| Some(seal(slab_key(slab, part), filter.part(slab as usize, part)?)));
-    parts.collect()
+    let number = slab as usize;
+    let parts = (0..SLAB_PARTS).filter_map(|part| Some(seal(slab_key(slab, part), filter.part(number, part)?)));
+    let gates = (0..GATE_PARTS).filter_map(|part| Some(seal(gate_key(slab, part), filter.gate_part(number, part)?)));
+    parts.chain(gates).collect()
 }
 
 /// A checkpoint as stored. `state` is encoded already.
