@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{channel, Receiver, Sender};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
@@ -462,6 +462,147 @@ fn what_was_planned_behind_a_failed_commit_fails_with_it() {
     writer.join().unwrap();
     assert_eq!(heard.take(), [Err("ERR_HYPER_STORE"), Ok(1)]);
     assert_eq!(payloads(&log), ["after", "peer 1", "peer 2"]);
+    assert_eq!(log.pending(), 0);
+    audit(&log);
+}
+
+#[test]
+fn who_tries_again_on_hearing_of_a_failure_is_tried_again() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let again = Arc::new(Again::default());
+    let log = Log::open(store.clone(), LogOptions::default(), again.clone()).unwrap();
+    *again.log.lock() = Arc::downgrade(&log);
+    let writer = {
+        let log = log.clone();
+        std::thread::spawn(move || log.run())
+    };
+    for n in 1..=100 {
+        let next = store.commits.load(Ordering::SeqCst) + 1;
+        *store.on_commit.lock() = Some(Box::new(move |number| number != next));
+        emit(&log, &n.to_string());
+        again
+            .heard
+            .lock()
+            .as_mut()
+            .unwrap()
+            .recv_timeout(Duration::from_secs(20))
+            .expect("the second attempt is stored");
+    }
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(payloads(&log), vec!["again"; 100]);
+}
+
+/// Emits once more whenever an append has failed; tells of those that were stored.
+struct Again {
+    log: Mutex<Weak<Log>>,
+    tell: Sender<()>,
+    heard: Mutex<Option<Receiver<()>>>,
+    failed: AtomicBool,
+}
+
+impl Default for Again {
+    fn default() -> Self {
+        let (tell, heard) = channel();
+        Again { log: Mutex::default(), tell, heard: Mutex::new(Some(heard)), failed: AtomicBool::new(false) }
+    }
+}
+
+impl LogObserver for Again {
+    fn acks(&self, acks: Vec<Ack>) {
+        for ack in acks {
+            match ack.result {
+                Ok(_) => self.tell.send(()).unwrap(),
+                Err(_) => {
+                    assert!(!self.failed.swap(true, Ordering::SeqCst), "the second attempt failed");
+                    emit(&self.log.lock().upgrade().unwrap(), "again");
+                    continue;
+                }
+            }
+            self.failed.store(false, Ordering::SeqCst);
+        }
+    }
+    fn advanced(&self) {}
+    fn log_id_changed(&self, _log: &LogId) {}
+    fn report(&self, _error: Error) {}
+}
+
+#[test]
+fn what_a_failed_commit_had_released_waits_again() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, _, writer) = written(&store);
+    let nodes = chain("peer", 2);
+    assert_eq!(add_from(&log, SourceId(1), vec![nodes[1].clone()]), ["parked"]);
+    let next = store.commits.load(Ordering::SeqCst) + 1;
+    *store.on_commit.lock() = Some(Box::new(move |number| number != next));
+    assert!(log.add(SourceId(2), vec![nodes[0].clone()]).blocking_recv().unwrap().is_err());
+    assert_eq!(add_from(&log, SourceId(2), vec![nodes[0].clone()]), ["added"]);
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(payloads(&log), ["peer 1", "peer 2"]);
+    audit(&log);
+}
+
+#[test]
+fn a_fork_from_a_duplicate_entry_that_is_not_stored_yet_is_named() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, _, writer) = written(&store);
+    let first = chain("first", 1);
+    assert_eq!(add(&log, first.clone()), ["added"]);
+    let (begun, end) = hold_next_commit(&store);
+    let second = log.add(PEER, vec![Incoming { log: "second".into(), ..first[0].clone() }]);
+    begun.recv().unwrap();
+    let planned = watch_planning(&store);
+    let other = log.add(PEER, vec![node("second", 1, &[], "another").0]);
+    planned.recv_timeout(Duration::from_secs(20)).unwrap();
+    end.send(true).unwrap();
+    assert!(second.blocking_recv().unwrap().is_ok());
+    let outcomes = other.blocking_recv().unwrap().unwrap();
+    assert!(matches!(&outcomes[..], [Outcome::Refused(Error::Fork { seq: 1, .. })]), "{outcomes:?}");
+    log.close();
+    writer.join().unwrap();
+}
+
+#[test]
+fn a_store_that_panics_fails_its_group_and_the_log_can_be_closed() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let next = store.commits.load(Ordering::SeqCst) + 1;
+    *store.on_commit.lock() = Some(Box::new(move |number| number != next || panic!("the store's own defect")));
+    log.append((0..3).map(|n| event("test", &n.to_string())).collect());
+    while heard.acks.lock().len() < 3 {
+        std::thread::yield_now();
+    }
+    assert_eq!(heard.take(), [Err("ERR_HYPER_INTERNAL"); 3]);
+    assert_eq!(add(&log, chain("peer", 1)), ["added"]);
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(log.pending(), 0);
+}
+
+#[test]
+fn a_panic_while_planning_fails_its_group_and_swallows_no_answer() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let (begun, end) = hold_next_commit(&store);
+    emit(&log, "first");
+    begun.recv().unwrap();
+    let mut calls = 0;
+    *store.on_locate.lock() = Some(Box::new(move || {
+        calls += 1;
+        assert!(calls > 1, "a defect of the planner's");
+    }));
+    let refused = log.add(PEER, chain("peer", 1));
+    emit(&log, "second");
+    end.send(true).unwrap();
+    assert!(refused.blocking_recv().is_err());
+    assert_eq!(add(&log, chain("peer", 1)), ["added"]);
+    emit(&log, "third");
+    log.close();
+    writer.join().unwrap();
+    let answers = heard.take();
+    // The second emit joined the group that failed, or came after it.
+    assert!(answers.len() == 3 && answers[0] == Ok(1) && answers[2].is_ok(), "{answers:?}");
     assert_eq!(log.pending(), 0);
     audit(&log);
 }

@@ -1,6 +1,6 @@
 //! The log's handle: what callers may ask, and the queue in front of the writer.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -35,7 +35,7 @@ impl Default for LogOptions {
     }
 }
 
-/// Hears what the log did. Called by whichever thread committed; must not block or call back into the log's writer.
+/// Hears what the log did. Called by whichever thread writes, plans or asks; must not block or call back into the log's writer.
 pub trait LogObserver: Send + Sync {
     /// Answers, in append order. The rows they speak of are visible, and not yet announced.
     fn acks(&self, acks: Vec<Ack>);
@@ -56,11 +56,13 @@ pub struct Log {
     /// Rung when the queue has changed for somebody who waits.
     pub(super) bell: Condvar,
     pub(super) pending: AtomicUsize,
-    /// Never locked for longer than planning takes, unless the store is immediate.
+    /// On a store that waits, whoever plans holds it (`turns`), and nobody else asks for it.
     pub(super) writer: Mutex<Writer>,
     pub(super) state: RwLock<State>,
     pub(super) recent: RwLock<Recent>,
     pub(super) end: watch::Sender<Position>,
+    /// A thread lingers for a job. Set under the queue's lock.
+    pub(super) looking: AtomicBool,
     /// Threads run at the same time here.
     pub(super) parallel: bool,
 }
@@ -99,6 +101,7 @@ impl Log {
             state: RwLock::new(state_of(&planner, &state)),
             recent: RwLock::new(Recent::new(state.end)),
             end: watch::Sender::new(state.end),
+            looking: AtomicBool::new(false),
             parallel: std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1),
             writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None }),
             queue: Mutex::new(Queue::default()),

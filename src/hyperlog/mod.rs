@@ -1,12 +1,13 @@
 //! The log: one writer, any number of readers.
 //!
-//! [`Log`] is the handle, [`plan`] decides, `writer` commits in groups and announces,
+//! [`Log`] is the handle, [`plan`] decides, `writer` commits in groups (`group`) and announces,
 //! `turns` says which thread does that, [`feed`] keeps what is recent in memory,
 //! [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
 
 pub mod feed;
+mod group;
 pub mod import;
 mod log;
 pub mod parking;

@@ -62,13 +62,21 @@ pub struct Planner {
     flushing: Fresh,
 }
 
-/// Nodes that the store may not know yet, in order.
+/// Rows that the store may not know yet, in order.
 #[derive(Debug, Default)]
 struct Fresh {
     nodes: Vec<Located>,
-    /// Where they are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
+    /// Further entries for nodes.
+    duplicates: Vec<(LogId, Seq, Key)>,
+    /// Where keys are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
     index: KeyMap<usize>,
+    /// Keys of entries, as far as anybody has asked, and how many of `nodes` and `duplicates` that is.
+    entries: HashMap<(LogId, Seq), Key>,
+    entered: (usize, usize),
 }
+
+/// Rows for which memory is kept between groups.
+const KEEP_ROWS: usize = 64 * 1024;
 
 impl Fresh {
     fn find(&mut self, key: &Key) -> Option<&Located> {
@@ -78,13 +86,25 @@ impl Fresh {
         self.nodes.get(*self.index.get(key)?)
     }
 
-    fn entry(&self, log: &LogId, seq: Seq) -> Option<Key> {
-        self.nodes.iter().find(|node| node.seq == seq && node.log == *log).map(|node| node.key)
+    fn entry(&mut self, log: &LogId, seq: Seq) -> Option<Key> {
+        let (nodes, duplicates) = self.entered;
+        let nodes = self.nodes.iter().skip(nodes).map(|node| ((node.log.clone(), node.seq), node.key));
+        let duplicates = self.duplicates.iter().skip(duplicates).map(|(log, seq, key)| ((log.clone(), *seq), *key));
+        self.entries.extend(nodes.chain(duplicates));
+        self.entered = (self.nodes.len(), self.duplicates.len());
+        self.entries.get(&(log.clone(), seq)).copied()
     }
 
     fn clear(&mut self) {
+        if self.nodes.capacity() > KEEP_ROWS || self.duplicates.capacity() > KEEP_ROWS {
+            *self = Fresh::default();
+            return;
+        }
         self.nodes.clear();
+        self.duplicates.clear();
         self.index.clear();
+        self.entries.clear();
+        self.entered = (0, 0);
     }
 }
 
@@ -229,6 +249,7 @@ impl Planner {
 
     fn store_duplicate(&mut self, found: &Located, log: LogId, seq: Seq, log_links: LogLinks) -> NewRow {
         self.end.duplicate += 1;
+        self.planned.duplicates.push((log.clone(), seq, found.key));
         let digest = self.advance(&log, seq, &found.key);
         NewRow { at: self.end, log, seq, key: found.key, digest, log_links, body: Body::Duplicate(found.change) }
     }
@@ -251,7 +272,7 @@ impl Planner {
         }
     }
 
-    fn entry_key(&self, log: &LogId, seq: Seq, lookup: &mut dyn Lookup) -> Result<Option<Key>> {
+    fn entry_key(&mut self, log: &LogId, seq: Seq, lookup: &mut dyn Lookup) -> Result<Option<Key>> {
         match self.planned.entry(log, seq).or_else(|| self.flushing.entry(log, seq)) {
             Some(key) => Ok(Some(key)),
             None => Ok(lookup.entry(log, seq)?.map(|entry| entry.key)),

@@ -1,20 +1,22 @@
 //! Whose turn it is to plan and to commit.
 //!
 //! On a store that waits for its medium, two threads do the writing ([`Log::run`]). One plans a group, hashing its nodes,
-//! while the other waits for the flush of the group before; what comes meanwhile joins the planned group. So the medium is
-//! never idle while there is work, and a lone event takes no more than one thread. Groups are committed in the order
+//! while the other waits for the flush of the group before; what comes meanwhile joins the planned group. So hashing
+//! costs the medium no time, and a lone event takes no more than one thread. Groups are committed in the order
 //! they were planned in. When a commit fails, the group planned behind it fails with it.
 //!
 //! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's thread does
 //! small jobs itself, under the writer's lock, which is quicker than waking another.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
+use super::group::{take_jobs, Failed, Group};
 use super::log::Log;
-use super::writer::{append_cost, take_jobs, Group, Writer};
+use super::writer::{append_cost, Writer};
 use super::Job;
 use crate::error::Error;
 
@@ -49,10 +51,17 @@ pub(super) struct Queue {
     committing: bool,
     /// A thread has nothing to do and looks out for jobs.
     lingering: bool,
-    /// The last commit was of little, and nothing has come since.
+    /// The last commit was small, and nobody has lingered after it.
     lone: bool,
-    /// Why the last commit failed, until the planner has gone back to what is stored.
-    broken: Option<Error>,
+    /// The last commit failed, and the planner has not gone back to what is stored.
+    broken: Option<Box<Failed>>,
+}
+
+impl Queue {
+    /// A commit has failed and its members are being answered: nothing more may be planned on top of it.
+    fn is_breaking(&self) -> bool {
+        self.committing && self.broken.is_some()
+    }
 }
 
 impl Log {
@@ -89,13 +98,14 @@ impl Log {
     /// Plans a group and commits it; `false` once the log is closed and the other thread has what is left.
     fn turn(&self) -> bool {
         let mut queue = self.queue.lock();
-        while queue.planning != Planning::Nobody || queue.jobs.is_empty() {
+        while queue.planning != Planning::Nobody || queue.jobs.is_empty() || queue.is_breaking() {
             if queue.closed && queue.jobs.is_empty() {
                 self.bell.notify_all();
                 return false;
             }
             if std::mem::take(&mut queue.lone) && !queue.lingering {
                 queue.lingering = true;
+                self.looking.store(true, Ordering::Relaxed);
                 MutexGuard::unlocked(&mut queue, || self.linger());
                 queue.lingering = false;
                 continue;
@@ -105,22 +115,24 @@ impl Log {
         queue.planning = Planning::Busy;
         let mut writer = MutexGuard::unlocked(&mut queue, || self.writer.lock());
         let mut group = Group::default();
-        let mut planned = false;
         loop {
-            if let Some(error) = queue.broken.take() {
-                MutexGuard::unlocked(&mut queue, || {
-                    self.fail(std::mem::take(&mut group), &error);
-                    self.reload(&mut writer);
-                });
+            if !queue.committing {
+                if let Some(failed) = queue.broken.take().or_else(|| group.failed()) {
+                    MutexGuard::unlocked(&mut queue, || {
+                        self.start_anew(&mut writer, failed, std::mem::take(&mut group));
+                    });
+                } else if !group.is_empty() {
+                    break;
+                }
             }
-            if planned && !queue.committing {
-                break;
+            if queue.jobs.is_empty() && group.is_empty() {
+                queue.planning = Planning::Nobody;
+                return true;
             }
             let jobs = take_jobs(&mut queue.jobs, group.room());
             MutexGuard::unlocked(&mut queue, || self.plan(&mut writer, &mut group, jobs));
-            planned = true;
             // What comes while the group before is flushed joins this one.
-            while queue.committing && (queue.jobs.is_empty() || group.room() == 0) {
+            while queue.committing && (queue.jobs.is_empty() || group.room() == 0 || queue.is_breaking()) {
                 queue.planning = Planning::Waiting;
                 self.bell.wait(&mut queue);
             }
@@ -139,7 +151,12 @@ impl Log {
             if !queue.jobs.is_empty() {
                 self.bell.notify_one();
             }
-            queue.broken = MutexGuard::unlocked(&mut queue, || self.commit(group)).err();
+            if let Err(mut failed) = MutexGuard::unlocked(&mut queue, || self.commit(group)) {
+                // Known before anybody is answered: who tries again at once is planned anew, not refused with the rest.
+                let (untold, error) = (failed.untold.take(), failed.error.clone());
+                queue.broken = Some(failed);
+                MutexGuard::unlocked(&mut queue, || self.tell(untold, &error));
+            }
         }
         queue.committing = false;
         if queue.planning == Planning::Waiting {
@@ -148,27 +165,30 @@ impl Log {
         true
     }
 
-    /// Watches for appends for a moment. On a lone processor that would only keep them from coming.
+    /// Watches for jobs for a moment. On a lone processor that would only keep them from coming.
     fn linger(&self) {
         let start = Instant::now();
-        while self.parallel && self.pending() == 0 && start.elapsed() < LINGER {
+        while self.parallel && self.looking.load(Ordering::Relaxed) && start.elapsed() < LINGER {
             std::hint::spin_loop();
         }
     }
 
     pub(super) fn submit(&self, job: Job) {
-        let bulk = matches!(&job, Job::Append(appends) if appends.iter().map(append_cost).sum::<usize>() >= BULK);
+        let immediate = self.store.is_immediate();
+        let bulk =
+            immediate && matches!(&job, Job::Append(batch) if batch.iter().map(append_cost).sum::<usize>() >= BULK);
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);
             self.refuse(job, &Error::Closed("it accepts nothing more"));
             return;
         }
-        let inline = self.store.is_immediate() && (!queue.served || queue.jobs.is_empty() && !bulk);
+        let inline = immediate && (!queue.served || queue.jobs.is_empty() && !bulk);
         let served = queue.served;
         // One that plans comes back for it, one that lingers sees it.
         let heard = queue.planning == Planning::Busy || queue.lingering;
         queue.jobs.push_back(job);
+        self.looking.store(false, Ordering::Relaxed);
         drop(queue);
         if !inline {
             if !heard {
@@ -201,9 +221,11 @@ impl Log {
         true
     }
 
-    /// Accepts nothing more. What waits is still written and answered: by [`Log::run`] before it returns, or here.
+    /// Accepts nothing more. What waits is still written and answered: by [`Log::run`] before it returns, or on an
+    /// immediate store here.
     pub fn close(&self) {
         self.queue.lock().closed = true;
+        self.looking.store(false, Ordering::Relaxed);
         self.bell.notify_all();
         if self.store.is_immediate() {
             self.drain();

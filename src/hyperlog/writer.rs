@@ -4,12 +4,14 @@
 //! commit, so one flush serves all of it.
 
 use std::collections::VecDeque;
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 
+use super::group::{job_acks, Answers, Failed, Fork, Group};
 use super::log::{new_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
@@ -18,13 +20,6 @@ use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
 use crate::node::{Key, KeyMap, LogId, Node, Seq};
 use crate::store::{Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
-
-/// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
-/// milliseconds.
-const MAX_GROUP_BYTES: usize = 4 * 1024 * 1024;
-
-/// Rows of a small group.
-const FEW: usize = 4;
 
 pub(super) struct Writer {
     pub(super) planner: Planner,
@@ -53,35 +48,45 @@ impl Log {
                 self.refuse(job, &error);
                 continue;
             }
-            group.bytes += job_cost(&job);
-            match job {
-                Job::Append(appends) => self.plan_appends(writer, group, appends),
-                Job::Refused { acks, error } => {
-                    group.acks.extend(std::iter::repeat_n(Ack::failed(error), acks));
-                }
-                Job::Add { source, nodes, reply } => self.plan_nodes(writer, group, source, nodes, reply),
-                Job::SetMeta { facts, reply } => {
-                    group.commit.meta.extend(facts);
-                    group.facts.push(reply);
-                }
-                Job::Forget(source) => writer.parking.forget(source),
-                Job::ForkLocal { log, from, reply } => group.fork = Some(Fork { log, from, reply }),
+            group.count(&job);
+            let owed = group.answers.acks.len() + job_acks(&job);
+            // Answers are told apart by their order alone, so a defect here must not swallow any.
+            if catch_unwind(AssertUnwindSafe(|| self.plan_job(writer, group, job))).is_err() {
+                group.answers.acks.resize(owed, Ack { change: 0, result: Ok(None) });
+                group.spoil(Error::Internal("planning panicked; nothing of this group was stored".into()));
             }
+        }
+    }
+
+    fn plan_job(&self, writer: &mut Writer, group: &mut Group, job: Job) {
+        match job {
+            Job::Append(appends) => self.plan_appends(writer, group, appends),
+            Job::Refused { acks, error } => {
+                group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), acks));
+            }
+            Job::Add { source, nodes, reply } => self.plan_nodes(writer, group, source, nodes, reply),
+            Job::SetMeta { facts, reply } => {
+                group.commit.meta.extend(facts);
+                group.answers.facts.push(reply);
+            }
+            Job::Forget(source) => writer.parking.forget(source),
+            Job::ForkLocal { log, from, reply } => group.answers.fork = Some(Fork { log, from, reply }),
         }
     }
 
     fn plan_appends(&self, writer: &mut Writer, group: &mut Group, appends: Vec<Append>) {
         let time = now_ms();
-        let mut buffer = BytesMut::with_capacity(appends.iter().map(append_cost).sum());
+        let bytes = appends.iter().map(append_cost).sum();
+        group.answers.appended += bytes;
+        let mut buffer = BytesMut::with_capacity(bytes);
         group.commit.rows.reserve(appends.len());
-        group.acks.reserve(appends.len());
+        group.answers.acks.reserve(appends.len());
         // Events come in runs of one name.
         let mut sound: Option<Arc<str>> = None;
         for append in appends {
-            group.answered += append_cost(&append);
             let checked = sound.as_ref().is_some_and(|name| Arc::ptr_eq(name, &append.name));
             match self.check(&append, checked) {
-                Err(error) if append.ack != AckKind::None => group.acks.push(Ack::failed(error)),
+                Err(error) if append.ack != AckKind::None => group.answers.acks.push(Ack::failed(error)),
                 Err(_) => {}
                 Ok(()) => {
                     if !checked {
@@ -93,8 +98,8 @@ impl Log {
                     let change = row.at.change;
                     match append.ack {
                         AckKind::None => {}
-                        AckKind::Plain => group.acks.push(Ack { change, result: Ok(None) }),
-                        AckKind::Node => group.acks.push(Ack { change, result: Ok(row.node().cloned()) }),
+                        AckKind::Plain => group.answers.acks.push(Ack { change, result: Ok(None) }),
+                        AckKind::Node => group.answers.acks.push(Ack { change, result: Ok(row.node().cloned()) }),
                     }
                     group.commit.rows.push(row);
                 }
@@ -130,7 +135,7 @@ impl Log {
             Ok(outcomes)
         });
         match planned {
-            Ok(outcomes) => group.nodes.push((outcomes, reply)),
+            Ok(outcomes) => group.answers.nodes.push((outcomes, reply)),
             // A failed look-up: what was planned before it is sound and stays.
             Err(error) => drop(reply.send(Err(error))),
         }
@@ -173,8 +178,12 @@ impl Log {
         while let Some(parked) = work.pop_front() {
             let waits = match writer.planner.add(&parked.node, parked.key, lookup)? {
                 Verdict::Store(row) => {
-                    work.extend(writer.parking.release(&Waits::Node(row.key)));
-                    work.extend(writer.parking.release(&Waits::Entry(row.log.clone(), row.seq)));
+                    for waits in [Waits::Node(row.key), Waits::Entry(row.log.clone(), row.seq)] {
+                        for parked in writer.parking.release(&waits) {
+                            group.released.push((parked.clone(), waits.clone()));
+                            work.push_back(parked);
+                        }
+                    }
                     group.commit.rows.push(row);
                     first.get_or_insert(Outcome::Added);
                     continue;
@@ -205,12 +214,13 @@ impl Log {
     /// Stores a planned group whose turn it is, and what must follow it at once. The planner knows of nothing else that
     /// is not stored.
     pub(super) fn finish(&self, writer: &mut Writer, mut group: Group) {
-        let fork = group.fork.take();
+        let fork = group.answers.fork.take();
         writer.planner.hand_over();
-        let stored = self.commit(group);
-        if stored.is_err() {
-            self.reload(writer);
-        }
+        let stored = self.commit(group).map_err(|failed| {
+            let error = failed.error.clone();
+            self.start_anew(writer, failed, Group::default());
+            error
+        });
         if let Some(Fork { log, from, reply }) = fork {
             let forked = stored.and_then(|()| self.fork(writer, log, from));
             // The receiver may be gone; the fork is still right.
@@ -218,15 +228,15 @@ impl Log {
         }
     }
 
-    /// Stores a planned group and answers for it. After an error the planner is ahead of the store: [`Log::reload`].
-    pub(super) fn commit(&self, group: Group) -> Result<()> {
-        if let Err(error) = if group.commit.is_empty() { Ok(()) } else { self.store.commit(&group.commit) } {
-            self.fail(group, &error);
-            self.observer.report(error.clone());
-            return Err(error);
+    /// Stores a planned group and answers for it. If it cannot be stored nobody is answered yet, and the planner is ahead
+    /// of the store until [`Log::start_anew`].
+    pub(super) fn commit(&self, group: Group) -> std::result::Result<(), Box<Failed>> {
+        if let Err(error) = self.store_group(&group) {
+            return Err(Box::new(Failed { error, untold: Some(group.answers), released: group.released }));
         }
-        let Group { commit, acks, answered, nodes, facts, .. } = group;
-        self.pending.fetch_sub(answered, Ordering::Relaxed);
+        let Group { commit, answers, .. } = group;
+        let Answers { acks, appended, nodes, facts, .. } = answers;
+        self.pending.fetch_sub(appended, Ordering::Relaxed);
         let end = commit.rows.last().map(|row| row.at);
         // Whoever is answered finds what the answer speaks of; who follows the log hears of it afterwards.
         if let Some(end) = end {
@@ -244,10 +254,22 @@ impl Log {
         Ok(())
     }
 
-    /// Answers a planned group that will not be stored.
-    pub(super) fn fail(&self, group: Group, error: &Error) {
-        let Group { mut acks, answered, nodes, facts, fork, .. } = group;
-        self.pending.fetch_sub(answered, Ordering::Relaxed);
+    fn store_group(&self, group: &Group) -> Result<()> {
+        if let Some(error) = &group.spoilt {
+            return Err(error.clone());
+        }
+        if group.commit.is_empty() {
+            return Ok(());
+        }
+        // Everybody in the group waits for an answer.
+        catch_unwind(AssertUnwindSafe(|| self.store.commit(&group.commit)))
+            .unwrap_or_else(|_| Err(Error::Internal("the store panicked".into())))
+    }
+
+    /// Answers what will not be stored.
+    fn fail(&self, answers: Answers, error: &Error) {
+        let Answers { mut acks, appended, nodes, facts, fork } = answers;
+        self.pending.fetch_sub(appended, Ordering::Relaxed);
         acks.iter_mut().filter(|ack| ack.result.is_ok()).for_each(|ack| *ack = Ack::failed(error.clone()));
         if !acks.is_empty() {
             self.observer.acks(acks);
@@ -256,6 +278,26 @@ impl Log {
         facts.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
         if let Some(fork) = fork {
             drop(fork.reply.send(Err(error.clone())));
+        }
+    }
+
+    /// Tells of a group that failed, unless that has been done.
+    pub(super) fn tell(&self, untold: Option<Answers>, error: &Error) {
+        if let Some(answers) = untold {
+            self.fail(answers, error);
+            self.observer.report(error.clone());
+        }
+    }
+
+    /// Goes back to what is stored after a group that failed. `group` was planned behind it and fails with it. What either
+    /// took out of the parking waits again.
+    pub(super) fn start_anew(&self, writer: &mut Writer, mut failed: Box<Failed>, group: Group) {
+        self.tell(failed.untold.take(), &failed.error);
+        self.fail(group.answers, &failed.error);
+        self.reload(writer);
+        for (parked, waits) in failed.released.into_iter().chain(group.released) {
+            // Beyond the bound its session asks again, as for any node that is refused there.
+            let _ = writer.parking.park(parked, waits);
         }
     }
 
@@ -370,47 +412,6 @@ impl Writer {
     }
 }
 
-/// What one commit will store and whom it answers.
-#[derive(Default)]
-pub(super) struct Group {
-    commit: Commit,
-    /// As they will be given once the group is stored.
-    acks: Vec<Ack>,
-    answered: usize,
-    nodes: Vec<(Vec<Outcome>, Answer<Vec<Outcome>>)>,
-    facts: Vec<Answer<()>>,
-    /// Done when the rest is stored, before anything else is planned.
-    fork: Option<Fork>,
-    /// Cost of the jobs in it.
-    bytes: usize,
-}
-
-struct Fork {
-    log: LogId,
-    from: Seq,
-    reply: Answer<LogId>,
-}
-
-impl Group {
-    /// Bytes of jobs that may still join.
-    pub(super) fn room(&self) -> usize {
-        if self.fork.is_some() {
-            return 0;
-        }
-        MAX_GROUP_BYTES.saturating_sub(self.bytes)
-    }
-
-    /// Whether it holds a few events of ordinary size at the most.
-    pub(super) fn is_small(&self) -> bool {
-        self.commit.rows.len() <= FEW && self.bytes < MAX_GROUP_BYTES / 1024
-    }
-
-    /// Whether nothing may be planned behind it before it is stored.
-    pub(super) fn is_last(&self) -> bool {
-        self.fork.is_some()
-    }
-}
-
 struct StoreLookup<'a> {
     store: &'a dyn Store,
     found: KeyMap<Option<Located>>,
@@ -440,24 +441,4 @@ pub(super) fn state_of(planner: &Planner, state: &crate::store::StoreState) -> S
 /// What an append counts in [`LogOptions::max_pending`](super::LogOptions::max_pending), in bytes.
 pub(crate) fn append_cost(append: &Append) -> usize {
     event::encoded_len(append.name.len(), append.payload.len())
-}
-
-fn job_cost(job: &Job) -> usize {
-    match job {
-        Job::Append(appends) => appends.iter().map(append_cost).sum(),
-        Job::Add { nodes, .. } => nodes.iter().map(|(node, _)| node.value.len() + 64).sum(),
-        _ => 0,
-    }
-}
-
-/// Takes jobs for a group with this much room, in bytes; the last may go beyond it. A fork ends the group.
-pub(super) fn take_jobs(jobs: &mut VecDeque<Job>, room: usize) -> Vec<Job> {
-    let mut bytes = 0;
-    let mut taken = Vec::new();
-    while bytes < room && !matches!(taken.last(), Some(Job::ForkLocal { .. })) {
-        let Some(job) = jobs.pop_front() else { break };
-        bytes += job_cost(&job);
-        taken.push(job);
-    }
-    taken
 }

@@ -25,6 +25,7 @@ mod table;
 mod tests;
 mod writer;
 
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -262,7 +263,9 @@ impl Store for EmbeddedStore {
 
     /// The links of entries (`log_links`) are not stored: the linked nodes tell them.
     fn commit(&self, commit: &Commit) -> Result<()> {
-        self.writer.lock().commit(&self.core, commit)
+        let mut writer = self.writer.lock();
+        catch_unwind(AssertUnwindSafe(|| writer.commit(&self.core, commit)))
+            .unwrap_or_else(|_| Err(writer.fail(Error::Internal("a commit panicked; open the store again".into()))))
     }
 
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {

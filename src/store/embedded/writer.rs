@@ -110,7 +110,7 @@ impl Writer {
         Ok(())
     }
 
-    fn fail(&mut self, error: Error) -> Error {
+    pub(super) fn fail(&mut self, error: Error) -> Error {
         self.failed = Some(error.clone());
         error
     }
