@@ -6,12 +6,11 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
 use hyperemitter::node::{key_of, Digest, Key, Links, LogId, Node};
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::memory::MemoryStore;
-use hyperemitter::store::{Body, Commit, NewRow, Position, ReadLimit, Store};
+use hyperemitter::store::{Commit, NewRow, Position, ReadLimit, Store};
 
 /// A 38-byte payload in its container: name, unique id, time.
 const VALUE_LEN: usize = 74;
@@ -35,20 +34,12 @@ impl Source {
             let mut value = vec![7; VALUE_LEN];
             value.iter_mut().zip(self.change.to_le_bytes()).for_each(|(byte, id)| *byte = id);
             let links: Links = self.last.into_iter().collect();
-            let (key, at) = (key_of(&links, &value), Position::of(self.change));
+            let key = key_of(&links, &value);
             self.last = Some(key);
             self.digest = self.digest.extend(&key);
-            let (log, seq, value) = (self.log.clone(), self.change, Bytes::from(value));
-            let node = Node { key, change: self.change, log: log.clone(), seq, links, value, signed: None };
-            NewRow {
-                at,
-                log,
-                seq,
-                key,
-                digest: self.digest,
-                log_links: Default::default(),
-                body: Body::Node(node.into()),
-            }
+            let (log, change, value) = (self.log.clone(), self.change, value.into());
+            let node = Node { key, change, log, seq: change, links, value, signed: None };
+            NewRow::first(node.into(), self.digest, Default::default())
         });
         Commit { rows: rows.collect(), ..Commit::default() }
     }

@@ -248,23 +248,34 @@ fn a_full_disk_is_a_clear_error_and_the_log_lives_on() {
     }
 }
 
-#[test]
-fn a_failed_fdatasync_is_final_until_the_store_is_opened_again() {
+/// Breaks a commit with `set`; writes are then refused with this code until the store is opened again, and nothing that was
+/// acknowledged is lost.
+fn is_final(set: fn(&FaultDisk, bool), code: &str) {
     let real = TempDir::new().unwrap();
     let (disk, mut history) = written(&real.path().join("index"), 30, true);
     let store = open(&disk).unwrap();
-    disk.set_sync_fails(true);
+    set(&disk, true);
     let failed = history.next();
-    assert_eq!(store.commit(&failed).unwrap_err().code(), "ERR_HYPER_STORAGE");
-    disk.set_sync_fails(false);
+    assert_eq!(store.commit(&failed).unwrap_err().code(), code);
+    set(&disk, false);
     let writes = disk.writes();
-    assert_eq!(store.commit(&failed).unwrap_err().code(), "ERR_HYPER_STORAGE");
+    assert_eq!(store.commit(&failed).unwrap_err().code(), code);
     store.close().unwrap();
     assert_eq!(disk.writes(), writes, "nothing is written after a failure");
     let store = open(&disk).unwrap();
     let held = history.compare(&store, 30).unwrap();
     history.rewind(held);
     store.commit(&history.next()).unwrap();
+}
+
+#[test]
+fn a_failed_fdatasync_is_final_until_the_store_is_opened_again() {
+    is_final(FaultDisk::set_sync_fails, "ERR_HYPER_STORAGE");
+}
+
+#[test]
+fn a_panic_within_a_commit_is_final_until_the_store_is_opened_again() {
+    is_final(FaultDisk::set_sync_panics, "ERR_HYPER_INTERNAL");
 }
 
 #[test]

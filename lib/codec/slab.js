@@ -9,7 +9,7 @@
 const SMALL_SLAB = 8 * 1024
 /** Slab for messages up to {@link LARGE}. */
 const LARGE_SLAB = 64 * 1024
-/** Messages up to this size share small slabs: a Buffer that is kept alone pins 500 times its size at the most, as in Node's pool. */
+/** Messages up to this size share small slabs. One that is kept alone pins 8 KB, as in Node's pool; a larger one 64 KB, 500 times its size at the most. */
 const SMALL = 128
 /** Larger messages get a Buffer of their own. */
 const LARGE = 16 * 1024

@@ -236,15 +236,7 @@ impl Planner {
         self.heads.insert(node.key, located.clone());
         self.planned.nodes.push(located);
         let digest = self.advance(&node.log, node.seq, &node.key);
-        NewRow {
-            at: self.end,
-            log: node.log.clone(),
-            seq: node.seq,
-            key: node.key,
-            digest,
-            log_links,
-            body: Body::Node(Arc::new(node)),
-        }
+        NewRow::first(Arc::new(node), digest, log_links)
     }
 
     fn store_duplicate(&mut self, found: &Located, log: LogId, seq: Seq, log_links: LogLinks) -> NewRow {

@@ -160,6 +160,13 @@ pub struct NewRow {
 }
 
 impl NewRow {
+    /// The row of a node that is new to the store; `digest` is its log's including it.
+    #[must_use]
+    pub fn first(node: Arc<Node>, digest: Digest, log_links: LogLinks) -> Self {
+        let (at, log, seq, key) = (Position::of(node.change), node.log.clone(), node.seq, node.key);
+        NewRow { at, log, seq, key, digest, log_links, body: Body::Node(node) }
+    }
+
     /// The node, if the row brings one.
     #[must_use]
     pub fn node(&self) -> Option<&Arc<Node>> {

@@ -52,6 +52,7 @@ struct State {
     random: Option<Random>,
     free: Option<usize>,
     sync_fails: bool,
+    sync_panics: bool,
     /// Where power failed.
     cut_at: Option<Point>,
     writes: u64,
@@ -182,6 +183,10 @@ impl FaultDisk {
         self.0.state.lock().free = free;
     }
 
+    pub fn set_sync_panics(&self, panics: bool) {
+        self.0.state.lock().sync_panics = panics;
+    }
+
     pub fn set_sync_fails(&self, fails: bool) {
         self.0.state.lock().sync_fails = fails;
     }
@@ -275,6 +280,7 @@ impl File for Handle {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.0.state.lock();
         state.on()?;
+        assert!(!state.sync_panics, "a defect on the way to the disk");
         if state.sync_fails {
             return Err(io::Error::other("input/output error"));
         }

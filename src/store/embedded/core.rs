@@ -27,7 +27,7 @@ const FLUSH_EVERY: u32 = 4;
 /// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// Keys put into the filter at a time: some 0.5 ms.
+/// Keys put into the filter at a time. Look-ups wait meanwhile.
 const FILTER_STEP: usize = 1024;
 
 /// Rows by which the last group of a chunk usually goes beyond its size.

@@ -77,9 +77,7 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
             keys.push(key);
             digests.push(digest);
             let node = Node { key, change, log: log.clone(), seq: change, links, value, signed: None };
-            let (at, body, log) = (Position::of(change), crate::store::Body::Node(node.into()), log.clone());
-            let row = crate::store::NewRow { at, log, seq: change, key, digest, log_links: Default::default(), body };
-            commit.rows.push(row);
+            commit.rows.push(crate::store::NewRow::first(node.into(), digest, Default::default()));
         }
         store.commit(&commit).unwrap();
     }
