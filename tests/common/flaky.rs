@@ -25,6 +25,8 @@ pub struct Flaky {
     pub misread: Mutex<usize>,
     pub misread_again: Condvar,
     pub waits: bool,
+    /// The last change that can be counted is in use.
+    pub full: bool,
     /// Called when a node is looked up.
     pub on_node: Mutex<Option<Box<dyn FnMut() + Send>>>,
     /// Called when nodes are located.
@@ -54,6 +56,7 @@ impl Store for Flaky {
         let left = self.stateless.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         match left {
             Ok(_) => Err(out_of_order()),
+            Err(_) if self.full => Ok(StoreState { end: Position::of(u64::MAX), ..self.inner.state()? }),
             Err(_) => self.inner.state(),
         }
     }

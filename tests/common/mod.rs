@@ -4,6 +4,7 @@
 pub mod flaky;
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use hyperemitter::error::Error;
@@ -34,6 +35,15 @@ impl LogObserver for Recorder {
 }
 
 impl Recorder {
+    /// Waits until so many answers have been recorded and not taken.
+    pub fn wait_for(&self, answers: usize) {
+        let start = Instant::now();
+        while self.acks.lock().len() < answers {
+            assert!(start.elapsed() < Duration::from_secs(20), "{} of {answers} answers", self.acks.lock().len());
+            std::thread::yield_now();
+        }
+    }
+
     /// Takes the recorded answers: the node's change, or the error's code.
     pub fn take(&self) -> Vec<Result<u64, &'static str>> {
         self.acks.lock().drain(..).map(|ack| ack.result.map(|_| ack.change).map_err(|error| error.code())).collect()

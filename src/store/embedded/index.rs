@@ -337,4 +337,23 @@ mod tests {
         let index = Index::open(folder.path()).unwrap();
         assert!(index.get(b"key").unwrap().is_some());
     }
+
+    #[test]
+    fn a_complete_slab_is_loaded_with_its_gate_or_without_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let mut filter = Filter::default();
+        (0..1000).for_each(|hash| filter.insert(0, 7, hash));
+        let entries = slab_entries(&filter, 0);
+        let (gates, slabs): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.starts_with(b"g"));
+        let gate = |filter: &Filter| (0..GATE_PARTS).map(|part| filter.gate_part(0, part)).collect::<Vec<_>>();
+        index.write(slabs).unwrap();
+        let without = index.filter(COLUMNS).unwrap();
+        index.write(gates).unwrap();
+        let with = index.filter(COLUMNS).unwrap();
+        assert!(gate(&with) == gate(&filter) && gate(&without) != gate(&filter));
+        for found in [with, without] {
+            assert!((0..1000).all(|hash| found.candidates(7, hash).eq([0])));
+        }
+    }
 }
