@@ -49,9 +49,10 @@ test('1.3.0 echoes everything: nothing is stored or heard twice, and memory stay
   const alone = await start(t, 'new', { which: 'new', store: 'embedded' })
   const control = await live(alone, await start(t, 'other', { which: 'new', store: 'memory' }))
   t.diagnostic(`without echo: ${inMegabytes(control)} MB`)
-  // An echo kept would be 300 bytes and more.
+  // An echo kept would be 300 bytes and more; two runs of the same differ by up to 80.
   const stays = perEvent(memory) - perEvent(control)
-  assert.ok(stays < 60, `${stays} bytes stay per echo`)
+  t.diagnostic(`${Math.round(stays)} bytes stay per echo`)
+  assert.ok(stays < 150, `${stays} bytes stay per echo`)
 })
 
 test('history from two sources leaves 1.3.0’s link half dead: it is noticed, renewed, and everybody converges', LIMIT, async (t) => {
