@@ -5,14 +5,17 @@ const { badArgument, coded } = require('./errors')
 
 /**
  * The ring: emits are encoded into it at once, so that a throw leaves nothing behind, and reach the native half together,
- * at the end of the current microtask or when half of it is full. src/js/ring.rs has the layout.
+ * at the end of the current microtask, when there are many, or when it is nearly full. src/js/ring.rs has the layout.
  */
 
 /** Bytes of the ring. */
 const SIZE = 64 * 1024
 
-/** Filled to here it is flushed at once. */
-const FLUSH_AT = 16 * 1024
+/** Filled to here it is flushed at once: each hand-over costs a wake-up. */
+const FLUSH_AT = 48 * 1024
+
+/** So many events are flushed at once: the native half works on them while the next are encoded. */
+const FLUSH_COUNT = 256
 
 const HEAD = 8
 
@@ -36,6 +39,7 @@ class Ring {
     this.bytes = Buffer.allocUnsafeSlow(SIZE)
     this.words = new Uint32Array(this.bytes.buffer)
     this.end = 0
+    this.count = 0
     this.numbers = new Map()
     this.encoding = false
     this.scheduled = false
@@ -100,7 +104,7 @@ class Ring {
     this.words[word] = end - start - HEAD
     this.words[word + 1] = number | ack << 16 | mark << 24
     this.end = (end + 3) & ~3
-    if (this.end >= FLUSH_AT) {
+    if (++this.count >= FLUSH_COUNT || this.end >= FLUSH_AT) {
       this.flush()
     } else if (!this.scheduled) {
       this.scheduled = true
@@ -113,6 +117,7 @@ class Ring {
     const length = this.end
     if (length === 0) return
     this.end = 0
+    this.count = 0
     if (this.core.flush(this.bytes, length)) this.arrived()
   }
 
