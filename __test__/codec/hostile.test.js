@@ -54,6 +54,16 @@ both('hostile enums, oneofs and messages', (options) => {
   assert.equal(messages.N.encode({ e: 2 }).toString('hex'), '0802')
 })
 
+both('an enum of many values refuses its negative ones, which 1.x cannot write', (options) => {
+  const many = Array.from({ length: 12 }, (_, i) => `V${i} = ${i * 50};`).join(' ')
+  const { M } = compile(`enum E { ${many} BELOW = -1; } message M { optional E e = 1; repeated E list = 2; }`, options)
+  const refused = { name: 'RangeError', message: 'M.e: -1 cannot be encoded as enum E' }
+  assert.throws(() => M.encode({ e: -1 }), refused)
+  assert.throws(() => M.encode({ list: [0, -1] }), { ...refused, message: /^M\.list.*-1 cannot be encoded as enum E$/ })
+  assert.throws(() => M.encode({ e: 1 }), { message: /enum/ })
+  assert.equal(M.encode({ e: 550, list: [0, 50] }).toString('hex'), '08a604' + '1000' + '1032')
+})
+
 both('a getter may encode while it is read', (options) => {
   const { M } = compile('message M { optional string a = 1; optional string b = 2; }', options)
   let inner
