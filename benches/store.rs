@@ -74,7 +74,7 @@ fn reads(criterion: &mut Criterion) {
         let mut keys = Vec::new();
         for _ in 0..ROWS / 1000 {
             let commit = source.commit(1000);
-            keys.extend(commit.rows.first().map(|row| row.key));
+            keys.extend(commit.rows.first().map(|row| *row.key()));
             store.commit(&commit).unwrap();
         }
         let mut group = criterion.benchmark_group(name);

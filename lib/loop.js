@@ -9,7 +9,7 @@ const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./packed')
  */
 
 /** Packs of acks handled in one turn. */
-const PACKS = 4
+const PACKS = 2
 
 /** The longest interval there is: the timer only holds the process. */
 const FOREVER = 2 ** 31 - 1

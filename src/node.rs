@@ -3,9 +3,11 @@
 //! A node's key is hyperlog 4.12.1's: SHA-256 over length-framed links, then the length-framed value
 //! (docs/DESIGN.md, "Node identity").
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -52,6 +54,58 @@ pub struct Node {
     pub value: Bytes,
     /// Identity and signature as a 1.x peer sent them; kept, never checked, nearly always absent.
     pub signed: Option<Arc<Signed>>,
+}
+
+/// A stored node. Nodes that were planned together share one allocation, which lives as long as any of them is referred
+/// to: cheap to make, to clone and to drop.
+#[derive(Clone)]
+pub struct NodeRef {
+    group: Arc<Vec<Node>>,
+    index: u32,
+}
+
+impl NodeRef {
+    /// References to these nodes, in order; at most 2^32 of them.
+    pub fn all(nodes: Vec<Node>) -> impl ExactSizeIterator<Item = NodeRef> {
+        let group = Arc::new(nodes);
+        let count = u32::try_from(group.len()).unwrap_or(u32::MAX);
+        (0..count).map(move |index| NodeRef { group: Arc::clone(&group), index })
+    }
+}
+
+impl From<Node> for NodeRef {
+    fn from(node: Node) -> Self {
+        NodeRef { group: Arc::new(vec![node]), index: 0 }
+    }
+}
+
+impl Deref for NodeRef {
+    type Target = Node;
+
+    #[allow(clippy::indexing_slicing)] // Both constructors count what they refer to.
+    fn deref(&self) -> &Node {
+        &self.group[self.index as usize]
+    }
+}
+
+impl Borrow<Node> for NodeRef {
+    fn borrow(&self) -> &Node {
+        self
+    }
+}
+
+impl PartialEq for NodeRef {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for NodeRef {}
+
+impl fmt::Debug for NodeRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
 }
 
 /// hyperlog's optional identity and signature; not part of the key.

@@ -94,7 +94,9 @@ fn no_event_is_delivered_before_its_callback_was_handed_over() {
 #[test]
 fn events_without_callbacks_are_delivered_too() {
     let harness = memory();
-    harness.emitter.append(numbered(0..2).into_iter().map(|append| Append { ack: AckKind::None, ..append }).collect());
+    harness
+        .emitter
+        .append(numbered(0..2).into_iter().map(|append| Append { ack: AckKind::None, ..append }).collect::<Vec<_>>());
     assert!(harness.emitter.take_acks(10).is_empty());
     assert_eq!(harness.events(), ["0", "1"]);
 }

@@ -35,7 +35,7 @@ fn row(change: u64, log: &str, seq: u64, links: &[Key], value: &'static str, sig
     let value = Bytes::from_static(value.as_bytes());
     let key = key_of(&links, &value);
     let node = Node { key, change, log: log.into(), seq, links, value, signed: signed.map(Arc::new) };
-    Row::new(Position::of(change), log.into(), seq, Arc::new(node))
+    Row::new(Position::of(change), log.into(), seq, node.into())
 }
 
 /// Rows that use every form of a batch.

@@ -17,7 +17,6 @@ use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
@@ -26,7 +25,7 @@ use self::network::EarlyConnect;
 use self::notices::Notices;
 pub use self::request::{Reply, Request, Stats};
 use crate::error::{Error, Result};
-use crate::hyperlog::{append_cost, Ack, AckKind, Append, Log, LogObserver, LogOptions};
+use crate::hyperlog::{Ack, Batch, Log, LogObserver, LogOptions};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::store::{Row, Store};
@@ -101,9 +100,9 @@ enum Opening {
 
 /// What was emitted before the store was open.
 enum Early {
-    Append(Vec<Append>),
-    /// Refused already, but answered in its turn; without payloads.
-    Refused(Vec<Append>, Error),
+    Append(Batch),
+    /// So many were refused, and are answered in their turn.
+    Refused(usize, Error),
 }
 
 /// Which calls have something to take.
@@ -226,7 +225,7 @@ impl Emitter {
                 for early in appends {
                     match early {
                         Early::Append(batch) => log.append(batch),
-                        Early::Refused(batch, error) => log.refuse_appends(&batch, error),
+                        Early::Refused(acks, error) => log.refuse_appends(acks, error),
                     }
                 }
                 if self.closing.load(Ordering::SeqCst) {
@@ -248,8 +247,8 @@ impl Emitter {
                 // Under the lock: what is refused from now on must come after what waited.
                 for early in appends {
                     match early {
-                        Early::Append(batch) => self.refuse_all(&batch, &error),
-                        Early::Refused(batch, own) => self.refuse_all(&batch, &own),
+                        Early::Append(batch) => self.push_acks(vec![Ack::failed(error.clone()); batch.acks()]),
+                        Early::Refused(acks, own) => self.push_acks(vec![Ack::failed(own); acks]),
                     }
                 }
                 drop(opening);
@@ -263,7 +262,8 @@ impl Emitter {
     }
 
     /// Appends events in order; allowed before the store is open. Returns whether something waits to be taken.
-    pub fn append(&self, batch: Vec<Append>) -> bool {
+    pub fn append(&self, batch: impl Into<Batch>) -> bool {
+        let batch = batch.into();
         self.muted.fetch_add(1, Ordering::SeqCst);
         match self.log.get() {
             Some(log) => log.append(batch),
@@ -273,12 +273,12 @@ impl Emitter {
         self.has_output()
     }
 
-    fn append_early(&self, batch: Vec<Append>) {
+    fn append_early(&self, batch: Batch) {
         let mut opening = self.opening.lock();
         match &mut *opening {
             Opening::Waiting { appends, bytes, .. } => {
                 let limit = self.options.log.max_pending;
-                let pending = *bytes + batch.iter().map(append_cost).sum::<usize>();
+                let pending = *bytes + batch.cost();
                 let refused = if self.closing.load(Ordering::SeqCst) {
                     Error::Closed("it was closed before its store was open")
                 } else if pending > limit {
@@ -288,13 +288,12 @@ impl Emitter {
                     appends.push(Early::Append(batch));
                     return;
                 };
-                let batch = batch.into_iter().map(|append| Append { payload: Bytes::new(), ..append }).collect();
-                appends.push(Early::Refused(batch, refused));
+                appends.push(Early::Refused(batch.acks(), refused));
             }
             Opening::Failed(error) => {
-                let error = error.clone();
+                let acks = vec![Ack::failed(error.clone()); batch.acks()];
                 drop(opening);
-                self.refuse_all(&batch, &error);
+                self.push_acks(acks);
             }
             Opening::Open => {
                 drop(opening);
@@ -303,12 +302,6 @@ impl Emitter {
                 }
             }
         }
-    }
-
-    fn refuse_all(&self, batch: &[Append], error: &Error) {
-        let refused = batch.iter().filter(|append| append.ack != AckKind::None);
-        let acks = refused.map(|_| Ack::failed(error.clone())).collect();
-        self.push_acks(acks);
     }
 
     /// Answers to appends, in their order, `max` at the most. Events they speak of may be taken from now on: callbacks

@@ -70,7 +70,6 @@ mod tests {
     use super::*;
     use crate::node::{key_of, Links, Node};
     use bytes::Bytes;
-    use std::sync::Arc;
 
     const ALL: ReadLimit = ReadLimit { rows: usize::MAX, bytes: usize::MAX };
 
@@ -85,7 +84,7 @@ mod tests {
             value,
             signed: None,
         };
-        Row::first(Arc::new(node))
+        Row::first(node.into())
     }
 
     #[test]

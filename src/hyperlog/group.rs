@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use super::parking::{Parked, Waits};
-use super::writer::append_cost;
-use super::{Ack, AckKind, Answer, Job, Outcome};
+use super::{Ack, Answer, Job, Outcome};
 use crate::error::Error;
 use crate::node::{LogId, Seq};
 use crate::store::Commit;
@@ -108,7 +107,7 @@ impl Group {
 /// Acks that a job is owed.
 pub(super) fn job_acks(job: &Job) -> usize {
     match job {
-        Job::Append(appends) => appends.iter().filter(|append| append.ack != AckKind::None).count(),
+        Job::Append(batch) => batch.acks(),
         Job::Refused { acks, .. } => *acks,
         _ => 0,
     }
@@ -116,7 +115,7 @@ pub(super) fn job_acks(job: &Job) -> usize {
 
 fn job_cost(job: &Job) -> usize {
     match job {
-        Job::Append(appends) => appends.iter().map(append_cost).sum(),
+        Job::Append(batch) => batch.cost(),
         Job::Refused { acks, .. } => acks * MEMBER,
         Job::Add { nodes, .. } => {
             nodes.iter().map(|(node, _)| node.value.len() + MEMBER * (1 + node.links.len())).sum()

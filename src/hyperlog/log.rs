@@ -11,8 +11,8 @@ use super::feed::Recent;
 use super::parking::Parking;
 use super::plan::Planner;
 use super::turns::Queue;
-use super::writer::{append_cost, state_of, Writer};
-use super::{Ack, AckKind, Append, Incoming, Job, Outcome, Reply, SourceId, State};
+use super::writer::{state_of, Writer};
+use super::{Ack, Batch, Incoming, Job, Outcome, Reply, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::ID_LEN;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
@@ -115,24 +115,20 @@ impl Log {
 
     /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Those for which
     /// [`LogOptions::max_pending`] leaves no room are dropped here, and answered with `Backlog` in their turn.
-    pub fn append(&self, mut appends: Vec<Append>) {
-        let limit = self.options.max_pending;
-        let mut pending = self.pending();
-        let fitting = |append: &&Append| {
-            pending += append_cost(append);
-            pending <= limit
-        };
-        let refused = appends.split_off(appends.iter().take_while(fitting).count());
-        if !appends.is_empty() {
-            self.pending.fetch_add(appends.iter().map(append_cost).sum(), Ordering::Relaxed);
-            self.submit(Job::Append(appends));
+    pub fn append(&self, batch: impl Into<Batch>) {
+        let mut batch = batch.into();
+        let (limit, waiting) = (self.options.max_pending, self.pending());
+        let pending = waiting + batch.cost();
+        let refused = batch.cut(limit.saturating_sub(waiting));
+        if !batch.is_empty() {
+            self.pending.fetch_add(batch.cost(), Ordering::Relaxed);
+            self.submit(Job::Append(batch));
         }
-        self.refuse_appends(&refused, Error::Backlog { pending, limit });
+        self.refuse_appends(refused, Error::Backlog { pending, limit });
     }
 
-    /// Answers appends with an error, in their turn.
-    pub fn refuse_appends(&self, appends: &[Append], error: Error) {
-        let acks = appends.iter().filter(|append| append.ack != AckKind::None).count();
+    /// Answers this many appends with an error, in their turn.
+    pub fn refuse_appends(&self, acks: usize, error: Error) {
         if acks > 0 {
             self.submit(Job::Refused { acks, error });
         }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod batch;
 pub mod feed;
 mod group;
 pub mod import;
@@ -17,35 +18,19 @@ pub mod verify;
 mod view;
 mod writer;
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+pub use self::batch::{Append, Batch};
 pub use self::log::{new_id, Log, LogObserver, LogOptions};
-pub(crate) use self::writer::append_cost;
 use crate::error::{Error, Result};
-use crate::event::Encoding;
-use crate::node::{Change, Key, LogId, Node, Seq};
+use crate::node::{Change, Key, LogId, NodeRef, Seq};
 pub use crate::protocol::{Incoming, Outcome};
 use crate::store::{LogHead, Meta, Position};
 
 /// One replication session, for the quota of what it may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u64);
-
-/// An event to append.
-#[derive(Clone, Debug)]
-pub struct Append {
-    /// Event name.
-    pub name: Arc<str>,
-    /// Encoded payload.
-    pub payload: Bytes,
-    /// How it is encoded.
-    pub encoding: Encoding,
-    /// What the caller wants to hear.
-    pub ack: AckKind,
-}
 
 /// What the caller of an append wants to hear of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +49,7 @@ pub struct Ack {
     /// Its change; 0 if it was not stored.
     pub change: Change,
     /// The node if it was asked for, once it is durable. Errors are rare, and boxed so that acks stay small.
-    pub result: std::result::Result<Option<Arc<Node>>, Box<Error>>,
+    pub result: std::result::Result<Option<NodeRef>, Box<Error>>,
 }
 
 impl Ack {
@@ -83,7 +68,7 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
 
 /// A job for the writer.
 pub(crate) enum Job {
-    Append(Vec<Append>),
+    Append(Batch),
     /// Appends that were refused before they got here; they are answered in their turn.
     Refused {
         acks: usize,

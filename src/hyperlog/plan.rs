@@ -3,14 +3,15 @@
 //! The rules are hyperlog 4.12.1's (`index.js`, `lib/replicate.js`): an append links to all current heads; a log's
 //! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 
 use super::Incoming;
 use crate::error::{Error, Result};
-use crate::node::{key_of, Digest, Key, KeyMap, Links, LogId, Node, Seq};
+use crate::node::{key_of, Change, Digest, Key, KeyMap, Links, LogId, Node, Seq};
+use crate::store::heads::Heads;
+use crate::store::log_map::LogMap;
 use crate::store::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, StoreState};
 
 /// Links of one node at the most. Heads beyond it stay heads and are linked by a later append; 64 Ki links are
@@ -32,7 +33,7 @@ pub trait Lookup {
 #[derive(Debug)]
 pub enum Verdict {
     /// Stored by this row: a node, or a further entry for a known one.
-    Store(NewRow),
+    Store(NewRow<Node>),
     /// Its log entry is stored already.
     Known,
     /// It waits for a node.
@@ -54,8 +55,8 @@ struct Head {
 pub struct Planner {
     local: LogId,
     end: Position,
-    heads: BTreeMap<Key, Located>,
-    logs: HashMap<LogId, Head>,
+    heads: Heads<Located>,
+    logs: LogMap<Head>,
     /// Nodes of the group that is planned.
     planned: Fresh,
     /// Nodes of the group before, which the store may not know yet.
@@ -65,7 +66,12 @@ pub struct Planner {
 /// Rows that the store may not know yet, in order.
 #[derive(Debug, Default)]
 struct Fresh {
-    nodes: Vec<Located>,
+    /// Key and seq of each node. Changes have no gaps.
+    nodes: Vec<(Key, Seq)>,
+    /// Change of the first.
+    first: Change,
+    /// From which node on they are of which log.
+    runs: Vec<(usize, LogId)>,
     /// Further entries for nodes.
     duplicates: Vec<(LogId, Seq, Key)>,
     /// Where keys are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
@@ -79,18 +85,40 @@ struct Fresh {
 const KEEP_ROWS: usize = 64 * 1024;
 
 impl Fresh {
-    fn find(&mut self, key: &Key) -> Option<&Located> {
-        for (at, node) in self.nodes.iter().enumerate().skip(self.index.len()) {
-            self.index.insert(node.key, at);
+    fn push(&mut self, node: &Node) {
+        if self.nodes.is_empty() {
+            self.first = node.change;
         }
-        self.nodes.get(*self.index.get(key)?)
+        if self.runs.last().is_none_or(|(_, log)| *log != node.log) {
+            self.runs.push((self.nodes.len(), node.log.clone()));
+        }
+        self.nodes.push((node.key, node.seq));
+    }
+
+    fn log(&self, at: usize) -> Option<&LogId> {
+        let run = self.runs.partition_point(|(from, _)| *from <= at).checked_sub(1)?;
+        self.runs.get(run).map(|(_, log)| log)
+    }
+
+    fn find(&mut self, key: &Key) -> Option<Located> {
+        for (at, (key, _)) in self.nodes.iter().enumerate().skip(self.index.len()) {
+            self.index.insert(*key, at);
+        }
+        let at = *self.index.get(key)?;
+        let (key, seq) = *self.nodes.get(at)?;
+        Some(Located { key, change: self.first + at as Change, log: self.log(at)?.clone(), seq })
     }
 
     fn entry(&mut self, log: &LogId, seq: Seq) -> Option<Key> {
         let (nodes, duplicates) = self.entered;
-        let nodes = self.nodes.iter().skip(nodes).map(|node| ((node.log.clone(), node.seq), node.key));
-        let duplicates = self.duplicates.iter().skip(duplicates).map(|(log, seq, key)| ((log.clone(), *seq), *key));
-        self.entries.extend(nodes.chain(duplicates));
+        for at in nodes..self.nodes.len() {
+            if let (Some((key, seq)), Some(log)) = (self.nodes.get(at).copied(), self.log(at).cloned()) {
+                self.entries.insert((log, seq), key);
+            }
+        }
+        for (log, seq, key) in self.duplicates.iter().skip(duplicates) {
+            self.entries.insert((log.clone(), *seq), *key);
+        }
         self.entered = (self.nodes.len(), self.duplicates.len());
         self.entries.get(&(log.clone(), seq)).copied()
     }
@@ -101,6 +129,7 @@ impl Fresh {
             return;
         }
         self.nodes.clear();
+        self.runs.clear();
         self.duplicates.clear();
         self.index.clear();
         self.entries.clear();
@@ -158,11 +187,12 @@ impl Planner {
     }
 
     /// Plans an event of our own: links to all heads, the next seq, the next change.
-    pub fn append(&mut self, value: Bytes) -> NewRow {
-        let links: Links = self.heads.keys().take(MAX_LINKS).copied().collect();
+    pub fn append(&mut self, value: Bytes) -> NewRow<Node> {
+        let mut links = Links::new();
         let mut log_links = LogLinks::new();
-        for head in self.heads.values().take(MAX_LINKS) {
-            note_log(&mut log_links, &head.log, &self.local);
+        for (head, located) in self.heads.iter().take(MAX_LINKS) {
+            links.push(*head);
+            note_log(&mut log_links, &located.log, &self.local);
         }
         let key = key_of(&links, &value);
         let log = self.local.clone();
@@ -226,24 +256,25 @@ impl Planner {
         }))
     }
 
-    fn store_node(&mut self, mut node: Node, log_links: LogLinks) -> NewRow {
+    fn store_node(&mut self, mut node: Node, log_links: LogLinks) -> NewRow<Node> {
         self.end = Position::of(self.end.change + 1);
         node.change = self.end.change;
         for link in &node.links {
             self.heads.remove(link);
         }
         let located = Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq };
-        self.heads.insert(node.key, located.clone());
-        self.planned.nodes.push(located);
+        self.heads.insert(node.key, located);
+        self.planned.push(&node);
         let digest = self.advance(&node.log, node.seq, &node.key);
-        NewRow::first(Arc::new(node), digest, log_links)
+        NewRow::first(node, digest, log_links)
     }
 
-    fn store_duplicate(&mut self, found: &Located, log: LogId, seq: Seq, log_links: LogLinks) -> NewRow {
+    fn store_duplicate(&mut self, found: &Located, log: LogId, seq: Seq, log_links: LogLinks) -> NewRow<Node> {
         self.end.duplicate += 1;
         self.planned.duplicates.push((log.clone(), seq, found.key));
         let digest = self.advance(&log, seq, &found.key);
-        NewRow { at: self.end, log, seq, key: found.key, digest, log_links, body: Body::Duplicate(found.change) }
+        let body = Body::Duplicate { change: found.change, key: found.key, log, seq };
+        NewRow { at: self.end, digest, log_links, body }
     }
 
     fn advance(&mut self, log: &LogId, seq: Seq, key: &Key) -> Digest {
@@ -252,14 +283,14 @@ impl Planner {
             return head.digest;
         }
         let digest = Digest::default().extend(key);
-        self.logs.insert(Arc::clone(log), Head { seq, digest });
+        self.logs.insert(log.clone(), Head { seq, digest });
         digest
     }
 
     fn locate(&mut self, key: &Key, lookup: &mut dyn Lookup) -> Result<Option<Located>> {
-        let known = self.heads.get(key).or_else(|| self.planned.find(key)).or_else(|| self.flushing.find(key));
-        match known {
-            Some(found) => Ok(Some(found.clone())),
+        let head = self.heads.get(key).cloned();
+        match head.or_else(|| self.planned.find(key)).or_else(|| self.flushing.find(key)) {
+            Some(found) => Ok(Some(found)),
             None => lookup.locate(key),
         }
     }

@@ -16,7 +16,7 @@ use parking_lot::MutexGuard;
 
 use super::group::{take_jobs, Failed, Group};
 use super::log::Log;
-use super::writer::{append_cost, Writer};
+use super::writer::Writer;
 use super::Job;
 use crate::error::Error;
 
@@ -175,8 +175,7 @@ impl Log {
 
     pub(super) fn submit(&self, job: Job) {
         let immediate = self.store.is_immediate();
-        let bulk =
-            immediate && matches!(&job, Job::Append(batch) if batch.iter().map(append_cost).sum::<usize>() >= BULK);
+        let bulk = matches!(&job, Job::Append(batch) if batch.cost() >= BULK);
         let mut queue = self.queue.lock();
         if queue.closed {
             drop(queue);

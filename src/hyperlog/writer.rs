@@ -11,15 +11,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 
+use super::batch::Event;
 use super::group::{job_acks, Answers, Failed, Fork, Group};
 use super::log::{new_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
-use super::{Ack, AckKind, Answer, Append, Incoming, Job, Outcome, SourceId, State};
+use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
-use crate::node::{Key, KeyMap, LogId, Node, Seq};
-use crate::store::{Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
+use crate::node::{Key, KeyMap, LogId, Node, NodeRef, Seq};
+use crate::store::{seal, Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
 
 pub(super) struct Writer {
     pub(super) planner: Planner,
@@ -60,7 +61,7 @@ impl Log {
 
     fn plan_job(&self, writer: &mut Writer, group: &mut Group, job: Job) {
         match job {
-            Job::Append(appends) => self.plan_appends(writer, group, appends),
+            Job::Append(batch) => self.plan_appends(writer, group, &batch),
             Job::Refused { acks, error } => {
                 group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), acks));
             }
@@ -74,47 +75,64 @@ impl Log {
         }
     }
 
-    fn plan_appends(&self, writer: &mut Writer, group: &mut Group, appends: Vec<Append>) {
+    fn plan_appends(&self, writer: &mut Writer, group: &mut Group, batch: &Batch) {
         let time = now_ms();
-        let bytes = appends.iter().map(append_cost).sum();
-        group.answers.appended += bytes;
-        let mut buffer = BytesMut::with_capacity(bytes);
-        group.commit.rows.reserve(appends.len());
-        group.answers.acks.reserve(appends.len());
+        group.answers.appended += batch.cost();
+        let mut values = BytesMut::with_capacity(batch.cost());
+        let mut checked = Vec::with_capacity(batch.len());
         // Events come in runs of one name.
-        let mut sound: Option<Arc<str>> = None;
-        for append in appends {
-            let checked = sound.as_ref().is_some_and(|name| Arc::ptr_eq(name, &append.name));
-            match self.check(&append, checked) {
-                Err(error) if append.ack != AckKind::None => group.answers.acks.push(Ack::failed(error)),
-                Err(_) => {}
-                Ok(()) => {
-                    if !checked {
-                        sound = Some(append.name.clone());
+        let mut sound: Option<&Arc<str>> = None;
+        for event in batch.iter() {
+            let sound_name = sound.is_some_and(|name| Arc::ptr_eq(name, event.name));
+            let fit = self.check(&event, sound_name);
+            if fit.is_ok() {
+                sound = Some(event.name);
+                let id = writer.next_id();
+                event::encode(&mut values, event.name, event.payload, &id, time, event.encoding);
+            }
+            checked.push(fit.map(|()| values.len()));
+        }
+        let values = values.freeze();
+        let mut start = 0;
+        let mut planned = Vec::with_capacity(batch.len());
+        for end in checked.iter().flatten() {
+            planned.push(writer.planner.append(values.slice(start..*end)));
+            start = *end;
+        }
+        let first = group.commit.rows.len();
+        group.commit.rows.extend(seal(planned));
+        group.answers.acks.reserve(batch.acks());
+        let mut rows = group.commit.rows.iter().skip(first);
+        for (event, fit) in batch.iter().zip(checked) {
+            let row = match fit {
+                Ok(_) => rows.next(),
+                Err(error) => {
+                    if event.ack != AckKind::None {
+                        group.answers.acks.push(Ack::failed(error));
                     }
-                    let id = writer.next_id();
-                    event::encode(&mut buffer, &append.name, &append.payload, &id, time, append.encoding);
-                    let row = writer.planner.append(buffer.split().freeze());
-                    let change = row.at.change;
-                    match append.ack {
-                        AckKind::None => {}
-                        AckKind::Plain => group.answers.acks.push(Ack { change, result: Ok(None) }),
-                        AckKind::Node => group.answers.acks.push(Ack { change, result: Ok(row.node().cloned()) }),
-                    }
-                    group.commit.rows.push(row);
+                    continue;
+                }
+            };
+            let change = row.map_or(0, |row| row.at.change);
+            match event.ack {
+                AckKind::None => {}
+                AckKind::Plain => group.answers.acks.push(Ack { change, result: Ok(None) }),
+                AckKind::Node => {
+                    let node = row.and_then(NewRow::node).cloned();
+                    group.answers.acks.push(Ack { change, result: Ok(node) });
                 }
             }
         }
     }
 
     /// Whether this event may be stored; its name has been `checked` already or is checked here.
-    fn check(&self, append: &Append, checked: bool) -> Result<()> {
+    fn check(&self, event: &Event<'_>, checked: bool) -> Result<()> {
         if !checked {
-            event::check_name(&append.name)?;
+            event::check_name(event.name)?;
         }
-        let size = event::encoded_len(append.name.len(), append.payload.len());
+        let size = event::encoded_len(event.name.len(), event.payload.len());
         if size > self.options.max_event_size {
-            return Err(Error::TooLarge { name: append.name.to_string(), size, limit: self.options.max_event_size });
+            return Err(Error::TooLarge { name: event.name.to_string(), size, limit: self.options.max_event_size });
         }
         Ok(())
     }
@@ -127,14 +145,17 @@ impl Log {
         nodes: Vec<(Incoming, Key)>,
         reply: Answer<Vec<Outcome>>,
     ) {
-        let planned = self.lookup(&nodes).and_then(|mut lookup| {
+        let mut planned = Vec::with_capacity(nodes.len());
+        let outcomes = self.lookup(&nodes).and_then(|mut lookup| {
             let mut outcomes = Vec::with_capacity(nodes.len());
             for (node, key) in nodes {
-                outcomes.push(self.plan_node(writer, group, &mut lookup, Parked { node, key, source })?);
+                let parked = Parked { node, key, source };
+                outcomes.push(self.plan_node(writer, group, &mut planned, &mut lookup, parked)?);
             }
             Ok(outcomes)
         });
-        match planned {
+        group.commit.rows.extend(seal(planned));
+        match outcomes {
             Ok(outcomes) => group.answers.nodes.push((outcomes, reply)),
             // A failed look-up: what was planned before it is sound and stays.
             Err(error) => drop(reply.send(Err(error))),
@@ -159,6 +180,7 @@ impl Log {
         &self,
         writer: &mut Writer,
         group: &mut Group,
+        planned: &mut Vec<NewRow<Node>>,
         lookup: &mut StoreLookup<'_>,
         parked: Parked,
     ) -> Result<Outcome> {
@@ -178,13 +200,13 @@ impl Log {
         while let Some(parked) = work.pop_front() {
             let waits = match writer.planner.add(&parked.node, parked.key, lookup)? {
                 Verdict::Store(row) => {
-                    for waits in [Waits::Node(row.key), Waits::Entry(row.log.clone(), row.seq)] {
+                    for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
                         for parked in writer.parking.release(&waits) {
                             group.released.push((parked.clone(), waits.clone()));
                             work.push_back(parked);
                         }
                     }
-                    group.commit.rows.push(row);
+                    planned.push(row);
                     first.get_or_insert(Outcome::Added);
                     continue;
                 }
@@ -306,12 +328,12 @@ impl Log {
         let known = self.duplicated(&rows);
         {
             let mut state = self.state.write();
-            for row in rows.chunk_by(|a, b| a.log == b.log).filter_map(<[NewRow]>::last) {
-                match state.logs.get_mut(&row.log) {
-                    Some(head) => (head.seq, head.digest) = (row.seq, row.digest),
+            for row in rows.chunk_by(|a, b| a.log() == b.log()).filter_map(<[NewRow]>::last) {
+                match state.logs.get_mut(row.log()) {
+                    Some(head) => (head.seq, head.digest) = (row.seq(), row.digest),
                     None => {
-                        let head = LogHead { log: row.log.clone(), seq: row.seq, digest: row.digest };
-                        state.logs.insert(row.log.clone(), head);
+                        let head = LogHead { log: row.log().clone(), seq: row.seq(), digest: row.digest };
+                        state.logs.insert(row.log().clone(), head);
                     }
                 }
             }
@@ -324,26 +346,25 @@ impl Log {
 
     /// The nodes of the duplicates among `rows`. Holds no lock: a Level store waits for the JavaScript thread, which
     /// reads what is recent.
-    fn duplicated(&self, rows: &[NewRow]) -> Vec<Option<Arc<Node>>> {
+    fn duplicated(&self, rows: &[NewRow]) -> Vec<Option<NodeRef>> {
         if self.store.is_immediate() {
             return Vec::new();
         }
-        let duplicates = rows.iter().filter(|row| matches!(row.body, Body::Duplicate(_)));
-        duplicates.map(|row| self.store.node(&row.key).ok().flatten().map(Arc::new)).collect()
+        let duplicates = rows.iter().filter(|row| row.node().is_none());
+        duplicates.map(|row| self.store.node(row.key()).ok().flatten().map(NodeRef::from)).collect()
     }
 
-    fn remember(&self, rows: Vec<NewRow>, known: Vec<Option<Arc<Node>>>, end: Position) {
+    fn remember(&self, rows: Vec<NewRow>, known: Vec<Option<NodeRef>>, end: Position) {
         let mut known = known.into_iter();
         let mut recent = self.recent.write();
         for row in rows {
-            let node = match row.body {
-                Body::Node(node) => Some(node),
-                Body::Duplicate(_) => known.next().flatten(),
-            };
-            match node {
-                Some(node) => recent.push(Row::new(row.at, row.log, row.seq, node)),
-                // Readers then ask the medium, and hear its error there.
-                None => recent.reset(end),
+            match row.body {
+                Body::Node(node) => recent.push(Row::first(node)),
+                Body::Duplicate { log, seq, .. } => match known.next().flatten() {
+                    Some(node) => recent.push(Row::new(row.at, log, seq, node)),
+                    // Readers then ask the medium, and hear its error there.
+                    None => recent.reset(end),
+                },
             }
         }
     }
@@ -378,11 +399,9 @@ impl Log {
 
     pub(super) fn refuse(&self, job: Job, error: &Error) {
         match job {
-            Job::Append(appends) => {
-                self.pending.fetch_sub(appends.iter().map(append_cost).sum(), Ordering::Relaxed);
-                let acks =
-                    appends.iter().filter(|append| append.ack != AckKind::None).map(|_| Ack::failed(error.clone()));
-                self.observer.acks(acks.collect());
+            Job::Append(batch) => {
+                self.pending.fetch_sub(batch.cost(), Ordering::Relaxed);
+                self.observer.acks(vec![Ack::failed(error.clone()); batch.acks()]);
             }
             Job::Refused { acks, error } => {
                 self.observer.acks(vec![Ack::failed(error); acks]);
@@ -436,9 +455,4 @@ pub(super) fn state_of(planner: &Planner, state: &crate::store::StoreState) -> S
         log_id: planner.local().clone(),
         logs: state.logs.iter().map(|log| (log.log.clone(), log.clone())).collect(),
     }
-}
-
-/// What an append counts in [`LogOptions::max_pending`](super::LogOptions::max_pending), in bytes.
-pub(crate) fn append_cost(append: &Append) -> usize {
-    event::encoded_len(append.name.len(), append.payload.len())
 }

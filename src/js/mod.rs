@@ -30,7 +30,7 @@ use self::names::{Interest, Texts};
 use self::notice::{JsNotice, Tables};
 use crate::emitter::{Bell, Emitter, Options, Request, Source};
 use crate::event::Encoding;
-use crate::hyperlog::{Ack, Append};
+use crate::hyperlog::{Ack, Batch};
 use crate::node::{Change, Key};
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::level::LevelStore;
@@ -150,20 +150,17 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn flush(&self, ring: &[u8], length: u32) -> Result<bool> {
         let records = ring.get(..length as usize).unwrap_or(ring);
-        let appends = ring::appends(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
-        Ok(self.emitter.append(appends))
+        let batch = ring::batch(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
+        Ok(self.emitter.append(batch))
     }
 
     /// Appends one event that does not fit the ring, or whose name has no number.
     #[napi(catch_unwind)]
     pub fn append(&self, name: String, payload: &[u8], ack: u8, encoding: u8) -> Result<bool> {
-        let append = Append {
-            name: name.into(),
-            payload: Bytes::copy_from_slice(payload),
-            encoding: Encoding::from_mark(u64::from(encoding)),
-            ack: ring::ack_kind(ack).map_err(|error| thrown(&error))?,
-        };
-        Ok(self.emitter.append(vec![append]))
+        let ack = ring::ack_kind(ack).map_err(|error| thrown(&error))?;
+        let mut batch = Batch::default();
+        batch.push(&name.into(), payload, Encoding::from_mark(u64::from(encoding)), ack);
+        Ok(self.emitter.append(batch))
     }
 
     /// Packs acks into `out` from byte `base` on. Returns what else waits.

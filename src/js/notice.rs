@@ -1,7 +1,6 @@
 //! Notices as plain objects for JavaScript.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
@@ -140,7 +139,7 @@ fn address_json(address: SocketAddr) -> String {
 }
 
 fn row_of(node: Node) -> Row {
-    Row::first(Arc::new(node))
+    Row::first(node.into())
 }
 
 fn heads_json(heads: &[Located]) -> String {

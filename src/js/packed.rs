@@ -283,7 +283,7 @@ mod tests {
             value,
             signed: None,
         };
-        Row::first(Arc::new(node))
+        Row::first(node.into())
     }
 
     fn u32_at(bytes: &[u8], at: usize) -> u32 {
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn rows_carry_values_that_are_no_events_whole() {
         let odd = Node { value: Bytes::from_static(b"\xff\xff"), ..Node::clone(&row(1, "a", b"", &[]).node) };
-        let odd = Row::first(Arc::new(odd));
+        let odd = Row::first(odd.into());
         let packed = pack_rows(&[odd], 1, true, 0, &mut Texts::default(), &mut Texts::default());
         assert_eq!((u32_at(&packed, 0), u32_at(&packed, 4), u32_at(&packed, 16 + 32)), (1, 1, NOT_AN_EVENT));
         assert_eq!(&packed[packed.len() - 2..], b"\xff\xff");

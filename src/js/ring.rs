@@ -3,14 +3,15 @@
 //! A record is `[u32 payload length][u16 name number][u8 ack kind][u8 encoding]`, little-endian, then the payload, padded
 //! to a multiple of 4. Ack kinds: 0 none, 1 plain, 2 node.
 
-use bytes::Bytes;
-
 use super::names::Texts;
 use crate::error::{Error, Result};
 use crate::event::Encoding;
-use crate::hyperlog::{AckKind, Append};
+use crate::hyperlog::{AckKind, Batch};
 
 const HEAD: usize = 8;
+
+/// A small record, in bytes.
+const SMALL: usize = 32;
 
 /// The ack kind with this number.
 ///
@@ -25,25 +26,21 @@ pub fn ack_kind(number: u8) -> Result<AckKind> {
     }
 }
 
-/// Takes the records apart. Payloads share one copy of the ring.
+/// Takes the records apart.
 ///
 /// # Errors
 /// `Internal` if the two ends disagree about the layout.
-pub fn appends(ring: &[u8], names: &Texts) -> Result<Vec<Append>> {
-    let ring = Bytes::copy_from_slice(ring);
-    let mut out = Vec::with_capacity(ring.len() / 64);
+pub fn batch(ring: &[u8], names: &Texts) -> Result<Batch> {
+    let mut out = Batch::with_capacity(ring.len() / SMALL, ring.len());
     let mut at = 0;
     while at < ring.len() {
         let torn = || Error::Internal(format!("torn record at byte {at} of the ring"));
         let head = ring.get(at..at + HEAD).ok_or_else(torn)?;
         let &[l0, l1, l2, l3, n0, n1, ack, encoding] = head else { return Err(torn()) };
         let end = at + HEAD + u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        if end > ring.len() {
-            return Err(torn());
-        }
-        let name = names.text(u32::from(u16::from_le_bytes([n0, n1]))).ok_or_else(torn)?.clone();
-        let encoding = Encoding::from_mark(u64::from(encoding));
-        out.push(Append { name, payload: ring.slice(at + HEAD..end), encoding, ack: ack_kind(ack)? });
+        let payload = ring.get(at + HEAD..end).ok_or_else(torn)?;
+        let name = names.text(u32::from(u16::from_le_bytes([n0, n1]))).ok_or_else(torn)?;
+        out.push(name, payload, Encoding::from_mark(u64::from(encoding)), ack_kind(ack)?);
         at = end.next_multiple_of(4);
     }
     Ok(out)
@@ -60,15 +57,16 @@ mod tests {
         names.number("second");
         let mut ring = vec![3, 0, 0, 0, 1, 0, 2, 0, b'a', b'b', b'c', 0];
         ring.extend([0, 0, 0, 0, 0, 0, 0, 1]);
-        let appends = super::appends(&ring, &names).unwrap();
-        assert_eq!(&*appends[0].name, "second");
-        assert_eq!((&appends[0].payload[..], appends[0].ack), (&b"abc"[..], AckKind::Node));
-        assert_eq!((&*appends[1].name, appends[1].encoding), ("first", Encoding::Standard));
+        let batch = super::batch(&ring, &names).unwrap();
+        let events: Vec<_> = batch.iter().collect();
+        assert_eq!(&**events[0].name, "second");
+        assert_eq!((events[0].payload, events[0].ack), (&b"abc"[..], AckKind::Node));
+        assert_eq!((&**events[1].name, events[1].encoding), ("first", Encoding::Standard));
         for len in 1..ring.len() {
             if len != 12 {
-                assert!(super::appends(&ring[..len], &names).is_err() || len == 11, "{len}");
+                assert!(super::batch(&ring[..len], &names).is_err() || len == 11, "{len}");
             }
         }
-        assert!(super::appends(&[0, 0, 0, 0, 9, 0, 0, 0], &names).is_err());
+        assert!(super::batch(&[0, 0, 0, 0, 9, 0, 0, 0], &names).is_err());
     }
 }

@@ -123,7 +123,7 @@ fn row(log: &str, seq: u64, value: Vec<u8>) -> Row {
     let value = Bytes::from(value);
     let key = key_of(&[], &value);
     let node = Node { key, change: seq, log: log.into(), seq, links: Default::default(), value, signed: None };
-    Row::new(Position::of(seq), log.into(), seq, Arc::new(node))
+    Row::new(Position::of(seq), log.into(), seq, node.into())
 }
 
 #[test]

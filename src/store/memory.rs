@@ -3,7 +3,6 @@
 //! Nothing is copied: values are reference-counted slices of what the caller handed over.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
@@ -13,7 +12,7 @@ use super::{
     Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
 };
 use crate::error::{Error, Result};
-use crate::node::{Digest, Key, KeyMap, LogId, Node, Seq};
+use crate::node::{Digest, Key, KeyMap, LogId, Node, NodeRef, Seq};
 
 /// Rows per block of the row list: growing the list must never copy it.
 const BLOCK: usize = 4096;
@@ -52,7 +51,7 @@ struct LogRows {
 }
 
 enum Stored {
-    Node(Arc<Node>),
+    Node(NodeRef),
     /// A further entry for the node in row `node`.
     Duplicate {
         at: Position,
@@ -89,7 +88,7 @@ impl Rows {
         self.blocks.get_mut(index / BLOCK)?.get_mut(index % BLOCK)
     }
 
-    fn node(&self, index: usize) -> Option<&Arc<Node>> {
+    fn node(&self, index: usize) -> Option<&NodeRef> {
         match self.get(index)? {
             Stored::Node(node) => Some(node),
             Stored::Duplicate { node, .. } => match self.get(*node)? {
@@ -237,8 +236,7 @@ impl Inner {
             let seq = index as Seq + 1;
             match self.rows.get_mut(row) {
                 Some(Stored::Node(node)) => {
-                    let node = Arc::make_mut(node);
-                    (node.log, node.seq) = (relabel.to.clone(), seq);
+                    *node = Node { log: relabel.to.clone(), seq, ..Node::clone(node) }.into();
                 }
                 Some(Stored::Duplicate { log, seq: at, .. }) => (*log, *at) = (relabel.to.clone(), seq),
                 None => {}
@@ -280,20 +278,20 @@ impl Inner {
                     for link in &node.links {
                         self.heads.remove(link);
                     }
-                    self.heads.insert(row.key, index);
+                    self.heads.insert(node.key, index);
                     index
                 }
-                Body::Duplicate(change) => {
+                Body::Duplicate { change, log, seq, .. } => {
                     let node = self.rows.of_change(*change).unwrap_or(usize::MAX);
-                    self.rows.push(Stored::Duplicate { at: row.at, log: row.log.clone(), seq: row.seq, node })
+                    self.rows.push(Stored::Duplicate { at: row.at, log: log.clone(), seq: *seq, node })
                 }
             };
-            match self.logs.get_mut(&row.log) {
+            match self.logs.get_mut(row.log()) {
                 Some(log) => log.push(index, row.digest),
                 None => {
                     let mut log = LogRows::new();
                     log.push(index, row.digest);
-                    self.logs.insert(row.log.clone(), log);
+                    self.logs.insert(row.log().clone(), log);
                 }
             }
             self.end = row.at;
@@ -382,8 +380,8 @@ impl Store for MemoryStore {
         let mut places = self.places.write();
         places.reserve(commit.rows.len());
         for (row, index) in commit.rows.iter().zip(first..) {
-            if matches!(row.body, Body::Node(_)) {
-                places.insert(row.key, index);
+            if let Body::Node(node) = &row.body {
+                places.insert(node.key, index);
             }
         }
         drop(places);

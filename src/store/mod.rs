@@ -5,17 +5,19 @@
 
 pub mod conformance;
 pub mod embedded;
+pub(crate) mod heads;
 pub mod level;
+pub(crate) mod log_map;
 pub mod memory;
 mod order;
 
-use std::sync::Arc;
+use std::borrow::Borrow;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::error::Result;
-use crate::node::{Change, Digest, Key, LogId, Node, Seq};
+use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 
 /// A place in one store's order: nodes by change, and behind each node the duplicate entries that were
 /// stored before the next one.
@@ -63,7 +65,7 @@ pub struct Row {
     /// Its place.
     pub at: Position,
     /// The node, with the log and seq of its first storage.
-    pub node: Arc<Node>,
+    pub node: NodeRef,
     /// The entry's log and seq where the node was not first stored there: exactly when `at.duplicate > 0`.
     pub again: Option<(LogId, Seq)>,
 }
@@ -71,13 +73,13 @@ pub struct Row {
 impl Row {
     /// The row of a node where it was first stored.
     #[must_use]
-    pub fn first(node: Arc<Node>) -> Self {
+    pub fn first(node: NodeRef) -> Self {
         Row { at: Position::of(node.change), node, again: None }
     }
 
     /// The row at this place, whose entry is `(log, seq)`.
     #[must_use]
-    pub fn new(at: Position, log: LogId, seq: Seq, node: Arc<Node>) -> Self {
+    pub fn new(at: Position, log: LogId, seq: Seq, node: NodeRef) -> Self {
         Row { at, node, again: (at.duplicate > 0).then_some((log, seq)) }
     }
 
@@ -140,50 +142,111 @@ pub enum Meta {
     Position(String),
 }
 
-/// A row to be stored.
+/// A row to be stored; `N` is [`Node`] while it is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewRow {
+pub struct NewRow<N = NodeRef> {
     /// Its place: the next change, or the next duplicate behind the last one.
     pub at: Position,
-    /// The entry's log.
-    pub log: LogId,
-    /// The entry's seq: the log's last one plus 1.
-    pub seq: Seq,
-    /// The node's key.
-    pub key: Key,
     /// The log's digest including this entry.
     pub digest: Digest,
     /// 1.x's entry links.
     pub log_links: LogLinks,
-    /// The node, or where it already is.
-    pub body: Body,
+    /// The entry and its node, or where that already is.
+    pub body: Body<N>,
 }
 
-impl NewRow {
+impl<N: Borrow<Node>> NewRow<N> {
     /// The row of a node that is new to the store; `digest` is its log's including it.
     #[must_use]
-    pub fn first(node: Arc<Node>, digest: Digest, log_links: LogLinks) -> Self {
-        let (at, log, seq, key) = (Position::of(node.change), node.log.clone(), node.seq, node.key);
-        NewRow { at, log, seq, key, digest, log_links, body: Body::Node(node) }
+    pub fn first(node: N, digest: Digest, log_links: LogLinks) -> Self {
+        NewRow { at: Position::of(node.borrow().change), digest, log_links, body: Body::Node(node) }
     }
 
-    /// The node, if the row brings one.
+    /// The entry's log.
     #[must_use]
-    pub fn node(&self) -> Option<&Arc<Node>> {
+    pub fn log(&self) -> &LogId {
         match &self.body {
-            Body::Node(node) => Some(node),
-            Body::Duplicate(_) => None,
+            Body::Node(node) => &node.borrow().log,
+            Body::Duplicate { log, .. } => log,
+        }
+    }
+
+    /// The entry's seq: the log's last one plus 1.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        match &self.body {
+            Body::Node(node) => node.borrow().seq,
+            Body::Duplicate { seq, .. } => *seq,
+        }
+    }
+
+    /// The node's key.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        match &self.body {
+            Body::Node(node) => &node.borrow().key,
+            Body::Duplicate { key, .. } => key,
         }
     }
 }
 
+impl<N> NewRow<N> {
+    /// The node, if the row brings one.
+    #[must_use]
+    pub fn node(&self) -> Option<&N> {
+        match &self.body {
+            Body::Node(node) => Some(node),
+            Body::Duplicate { .. } => None,
+        }
+    }
+}
+
+impl From<NewRow<Node>> for NewRow {
+    fn from(NewRow { at, digest, log_links, body }: NewRow<Node>) -> Self {
+        let body = match body {
+            Body::Node(node) => Body::Node(node.into()),
+            Body::Duplicate { change, key, log, seq } => Body::Duplicate { change, key, log, seq },
+        };
+        NewRow { at, digest, log_links, body }
+    }
+}
+
+/// Rows whose nodes share one allocation.
+pub fn seal(planned: Vec<NewRow<Node>>) -> impl Iterator<Item = NewRow> {
+    let mut nodes = Vec::with_capacity(planned.len());
+    let mut rows = Vec::with_capacity(planned.len());
+    for NewRow { at, digest, log_links, body } in planned {
+        let again = match body {
+            Body::Node(node) => {
+                nodes.push(node);
+                None
+            }
+            Body::Duplicate { change, key, log, seq } => Some(Body::Duplicate { change, key, log, seq }),
+        };
+        rows.push((at, digest, log_links, again));
+    }
+    let mut nodes = NodeRef::all(nodes);
+    rows.into_iter().filter_map(move |(at, digest, log_links, again)| {
+        Some(NewRow { at, digest, log_links, body: again.or_else(|| nodes.next().map(Body::Node))? })
+    })
+}
+
 /// What a new row brings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
+pub enum Body<N = NodeRef> {
     /// A node that the store does not have. Its links are stored, or earlier in the same commit.
-    Node(Arc<Node>),
-    /// A further entry for the stored node with this change (possibly earlier in the same commit).
-    Duplicate(Change),
+    Node(N),
+    /// A further entry for a stored node.
+    Duplicate {
+        /// The node's change (possibly earlier in the same commit).
+        change: Change,
+        /// The node's key.
+        key: Key,
+        /// The entry's log.
+        log: LogId,
+        /// The entry's seq.
+        seq: Seq,
+    },
 }
 
 /// Hands the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.

@@ -1,7 +1,6 @@
 //! What makes a commit continue a store, decided before anything of it is written.
 
-use std::collections::HashMap;
-
+use super::log_map::LogMap;
 use super::{Body, NewRow, Position, Relabel};
 use crate::error::{Error, Result};
 use crate::node::{LogId, Seq};
@@ -9,9 +8,7 @@ use crate::node::{LogId, Seq};
 /// The last seqs of the logs while a commit's rows are checked one after the other.
 #[derive(Default)]
 pub(crate) struct Staged {
-    seqs: HashMap<LogId, Seq>,
-    /// The log of the previous row, outside the map: nearly every commit is all one log.
-    latest: Option<(LogId, Seq)>,
+    seqs: LogMap<Seq>,
 }
 
 impl Staged {
@@ -29,51 +26,35 @@ impl Staged {
     pub(crate) fn check(&mut self, row: &NewRow, end: &mut Position, stored: impl Fn(&LogId) -> Seq) -> Result<()> {
         let next = match &row.body {
             Body::Node(_) => Position::of(end.change + 1),
-            Body::Duplicate(_) => Position { change: end.change, duplicate: end.duplicate.saturating_add(1) },
+            Body::Duplicate { .. } => Position { change: end.change, duplicate: end.duplicate.saturating_add(1) },
         };
         if row.at != next {
             return Err(conflict(row, &format!("its place should be {next:?}")));
         }
         match &row.body {
-            Body::Node(node) if node.key != row.key || node.change != row.at.change => {
-                return Err(conflict(row, "its node has another key or change"));
+            Body::Node(node) if node.change != row.at.change => {
+                return Err(conflict(row, "its node has another change"));
             }
-            Body::Node(node) if node.seq != row.seq || node.log != row.log => {
-                return Err(conflict(row, "its node has another log or seq"));
-            }
-            Body::Duplicate(change) if *change == 0 || *change > end.change => {
+            Body::Duplicate { change, .. } if *change == 0 || *change > end.change => {
                 return Err(conflict(row, &format!("it repeats change {change}, which is not stored")));
             }
             _ => {}
         }
-        let last = self.last(&row.log, stored);
-        if row.seq != last + 1 {
+        let (log, seq) = (row.log(), row.seq());
+        let staged = self.seqs.get_mut(log);
+        let last = staged.as_ref().map_or_else(|| stored(log), |last| **last);
+        if seq != last + 1 {
             return Err(conflict(row, &format!("the log ends at seq {last}")));
         }
-        if row.seq == 1 && (row.log.is_empty() || row.log.len() > MAX_LOG_ID) {
+        if seq == 1 && (log.is_empty() || log.len() > MAX_LOG_ID) {
             return Err(conflict(row, &format!("a log id has 1 to {MAX_LOG_ID} bytes")));
         }
-        self.set(&row.log, row.seq);
+        match staged {
+            Some(last) => *last = seq,
+            None => self.seqs.insert(log.clone(), seq),
+        }
         *end = row.at;
         Ok(())
-    }
-
-    fn last(&self, log: &LogId, stored: impl Fn(&LogId) -> Seq) -> Seq {
-        match &self.latest {
-            Some((latest, seq)) if latest == log => *seq,
-            _ => self.seqs.get(log).copied().unwrap_or_else(|| stored(log)),
-        }
-    }
-
-    fn set(&mut self, log: &LogId, seq: Seq) {
-        match &mut self.latest {
-            Some((latest, at)) if latest == log => *at = seq,
-            latest => {
-                if let Some((log, seq)) = latest.replace((log.clone(), seq)) {
-                    self.seqs.insert(log, seq);
-                }
-            }
-        }
     }
 }
 
@@ -95,5 +76,5 @@ pub(crate) fn check_relabel(relabel: &Relabel, last: Seq, target_exists: bool) -
 }
 
 fn conflict(row: &NewRow, why: &str) -> Error {
-    Error::Conflict(format!("entry {} of log {} at {:?}: {why}", row.seq, row.log, row.at))
+    Error::Conflict(format!("entry {} of log {} at {:?}: {why}", row.seq(), row.log(), row.at))
 }

@@ -124,7 +124,7 @@ impl Peer {
             encoding: Encoding::V1,
             ack: AckKind::None,
         });
-        self.log.append(batch.collect());
+        self.log.append(batch.collect::<Vec<_>>());
     }
 
     pub fn len(&self) -> u64 {

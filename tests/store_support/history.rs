@@ -52,32 +52,29 @@ impl History {
         for _ in 0..1 + self.random.below(self.group) {
             let end = self.rows.last().map_or(Position::START, |row| row.0);
             let log = self.random.below(2);
+            let (id, seq) = (self.logs[log].id.clone(), self.logs[log].seq + 1);
             let duplicate = end.change > 0 && self.random.once_in(20);
             let (at, body, key) = if duplicate {
                 let change = 1 + self.random.draw() % end.change;
                 let key = self.rows[self.rows.partition_point(|row| row.0 < Position::of(change))].3;
-                (Position { change: end.change, duplicate: end.duplicate + 1 }, Body::Duplicate(change), key)
+                let at = Position { change: end.change, duplicate: end.duplicate + 1 };
+                (at, Body::Duplicate { change, key, log: id.clone(), seq }, key)
             } else {
                 let len = if self.random.once_in(200) { 20_000 } else { 8 + self.random.below(100) };
                 let mut value = self.random.bytes(len);
                 value[..8].copy_from_slice(&end.change.to_le_bytes());
                 let links: Links = self.last.into_iter().collect();
                 let (key, change) = (key_of(&links, &value), end.change + 1);
-                let (id, seq) = (self.logs[log].id.clone(), self.logs[log].seq + 1);
                 let value = Bytes::from(value);
                 self.last = Some(key);
-                (
-                    Position::of(change),
-                    Body::Node(Node { key, change, log: id, seq, links, value, signed: None }.into()),
-                    key,
-                )
+                let node = Node { key, change, log: id.clone(), seq, links, value, signed: None };
+                (Position::of(change), Body::Node(node.into()), key)
             };
             let log = &mut self.logs[log];
-            log.seq += 1;
+            log.seq = seq;
             log.digest = log.digest.extend(&key);
-            let (id, seq, digest) = (log.id.clone(), log.seq, log.digest);
-            self.rows.push((at, id.clone(), seq, key));
-            commit.rows.push(NewRow { at, log: id, seq, key, digest, log_links: Default::default(), body });
+            self.rows.push((at, id, seq, key));
+            commit.rows.push(NewRow { at, digest: log.digest, log_links: Default::default(), body });
         }
         let mut fact = self.after.last().unwrap().fact.clone();
         if self.random.once_in(3) {

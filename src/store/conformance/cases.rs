@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::model::{compare, Model};
 use super::random::{random_commit, Random};
 use super::{Case, Medium};
-use crate::node::{key_of, LogId, Signed};
-use crate::store::{Body, Commit, Meta, Position, ReadLimit, Relabel, Store, StoreState};
+use crate::node::{key_of, LogId, Node, Signed};
+use crate::store::{Body, Commit, Meta, NewRow, Position, ReadLimit, Relabel, Store, StoreState};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { pub(super) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };
@@ -205,15 +205,23 @@ fn a_commit_that_does_not_continue_changes_nothing(medium: &dyn Medium) {
     next.append("c", "four");
     next.duplicate("b", 2);
     let good = next.take();
-    let spoil: [&dyn Fn(&mut Commit); 8] = [
+    let replace = |row: &mut NewRow, change: &dyn Fn(&mut Node)| {
+        let mut node = Node::clone(row.node().unwrap());
+        change(&mut node);
+        row.body = Body::Node(node.into());
+    };
+    let key = model.state().heads[0].key;
+    let again = |change, seq| Body::Duplicate { change, key, log: Arc::from("b"), seq };
+    let spoil: [&dyn Fn(&mut Commit); 9] = [
         &|commit| commit.rows[0].at = Position::of(2),
         &|commit| commit.rows[1].at = Position::of(9),
         &|commit| commit.rows[2].at.duplicate = 2,
-        &|commit| commit.rows[0].seq = 2,
-        &|commit| commit.rows[2].seq = 3,
-        &|commit| commit.rows[2].body = Body::Duplicate(99),
+        &|commit| replace(&mut commit.rows[0], &|node| node.seq = 2),
+        &|commit| replace(&mut commit.rows[0], &|node| node.change = 2),
+        &|commit| replace(&mut commit.rows[0], &|node| node.log = Arc::from("d")),
+        &|commit| commit.rows[2].body = again(2, 3),
+        &|commit| commit.rows[2].body = again(99, 2),
         &|commit| drop(commit.rows.remove(0)),
-        &|commit| commit.rows[1].log = Arc::from("d"),
     ];
     for (index, spoil) in spoil.iter().enumerate() {
         let mut commit = good.clone();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::node::{key_of, Digest, Key, Links, LogId, Node, Seq, Signed};
+use crate::node::{key_of, Digest, Key, Links, LogId, Node, NodeRef, Seq, Signed};
 use crate::store::{
     Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, ReadLimit, Relabel, Row, Store, StoreState,
 };
@@ -103,7 +103,7 @@ impl Model {
             value,
             signed: signed.map(Arc::new),
         };
-        let (key, node) = (node.key, Arc::new(node));
+        let (key, node) = (node.key, NodeRef::from(node));
         self.push(at, &log, Body::Node(node.clone()), node);
         key
     }
@@ -113,21 +113,22 @@ impl Model {
         let end = self.end();
         let at = Position { change: end.change, duplicate: end.duplicate + 1 };
         let node = self.rows.iter().find(|row| row.at == Position::of(change)).unwrap().node.clone();
-        self.push(at, &Arc::from(log), Body::Duplicate(change), node);
+        let log = LogId::from(log);
+        let body = Body::Duplicate { change, key: node.key, log: log.clone(), seq: self.seq(&log) + 1 };
+        self.push(at, &log, body, node);
     }
 
-    fn push(&mut self, at: Position, log: &LogId, body: Body, node: Arc<Node>) {
-        let seq = self.seq(log) + 1;
-        let key = node.key;
+    fn push(&mut self, at: Position, log: &LogId, body: Body, node: NodeRef) {
+        let (seq, key) = (self.seq(log) + 1, node.key);
         let digest = self.pending_digest(log).extend(&key);
-        self.pending.rows.push(NewRow { at, log: log.clone(), seq, key, digest, log_links: Default::default(), body });
+        self.pending.rows.push(NewRow { at, digest, log_links: Default::default(), body });
         self.rows.push(Row::new(at, log.clone(), seq, node));
         self.entries.entry(log.clone()).or_default().push(Entry { at, key });
     }
 
     /// The log's digest so far, from the pending rows where they have it.
     fn pending_digest(&self, log: &LogId) -> Digest {
-        match self.pending.rows.iter().rev().find(|row| row.log == *log) {
+        match self.pending.rows.iter().rev().find(|row| row.log() == log) {
             Some(row) => row.digest,
             None => self.digest(log, self.seq(log)),
         }
@@ -152,8 +153,7 @@ impl Model {
         }
         for row in &mut self.rows {
             if let Some(seq) = renamed.get(&row.node.change) {
-                let node = Arc::make_mut(&mut row.node);
-                (node.log, node.seq) = (to.clone(), *seq);
+                row.node = Node { log: to.clone(), seq: *seq, ..Node::clone(&row.node) }.into();
             }
         }
         self.entries.insert(to.clone(), moved);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::index_keys::{self as keys, hash_of, PIECES};
+use super::index_keys::{self as keys, hash_of, Pair, PIECES};
 use super::layout::Place;
 use super::state::Added;
 use super::table::EntryAt;
@@ -71,6 +71,9 @@ impl Hasher for StreamHasher {
     }
 }
 
+/// Hashes and rows of a piece.
+pub(super) type Piece = Vec<(u32, u16)>;
+
 /// A run of the store's rows, in order.
 #[derive(Debug)]
 pub(super) struct Chunk {
@@ -99,6 +102,15 @@ impl Chunk {
             streams: HashMap::default(),
             bytes: 0,
         }
+    }
+
+    /// Begins another chunk in the memory of this one.
+    pub(super) fn renew(&mut self, number: u32, before: (Position, Key)) {
+        (self.number, self.before, self.nodes, self.bytes) = (number, before, 0, 0);
+        self.rows.clear();
+        self.keys.clear();
+        self.slots.fill(0);
+        self.streams.clear();
     }
 
     /// Makes room for this many rows at once.
@@ -204,19 +216,24 @@ impl Chunk {
         Some(*rows.rows.get(index)? as usize)
     }
 
-    /// What the index keeps of this chunk, as keys and values.
-    pub(super) fn encode(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
-        let mut out = vec![keys::chunk_entry(self)];
-        let mut pieces: Vec<Vec<(u32, u16)>> = vec![Vec::new(); PIECES];
+    /// Hashes of the nodes' keys and their rows, by piece, sorted.
+    pub(super) fn pieces(&self) -> Vec<Piece> {
+        let mut pieces = vec![Piece::new(); PIECES];
         for (number, (row, key)) in self.rows.iter().zip(&self.keys).enumerate() {
             let (piece, hash) = hash_of(key);
             if let (0, Some(piece)) = (row.at.duplicate, pieces.get_mut(piece)) {
                 piece.push((hash, u16::try_from(number).unwrap_or(u16::MAX)));
             }
         }
-        for (number, mut piece) in pieces.into_iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
-            piece.sort_unstable();
-            out.push(keys::hash_entry(self.number, number, &piece));
+        pieces.iter_mut().for_each(|piece| piece.sort_unstable());
+        pieces
+    }
+
+    /// What the index keeps of this chunk, as keys and values.
+    pub(super) fn encode(&self, pieces: &[Piece]) -> Vec<Pair> {
+        let mut out = vec![keys::chunk_entry(self)];
+        for (number, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
+            out.push(keys::hash_entry(self.number, number, piece));
         }
         let mut streams: Vec<_> = self.streams.iter().collect();
         streams.sort_unstable_by_key(|(stream, _)| **stream);

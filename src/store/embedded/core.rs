@@ -9,7 +9,6 @@ use super::chunk::{Chunk, MAX_ROWS};
 use super::filter::{Filter, COLUMNS};
 use super::groups::Mark;
 use super::index::{checkpoint_entries, slab_entries, Checkpoint, Fault, Index};
-use super::index_keys::hash_of;
 use super::layout::Place;
 use super::segments::Segments;
 use super::state::{Added, State};
@@ -26,9 +25,6 @@ const FLUSH_EVERY: u32 = 4;
 
 /// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
 const CHUNK_BYTES: u64 = 64 << 20;
-
-/// Keys put into the filter at a time. Look-ups wait meanwhile.
-const FILTER_STEP: usize = 1024;
 
 /// Rows by which the last group of a chunk usually goes beyond its size.
 const SPARE_ROWS: usize = 2048;
@@ -110,6 +106,8 @@ pub(super) struct Core {
     pub(super) view: RwLock<View>,
     /// Loaded when first needed.
     filter: RwLock<Option<Filter>>,
+    /// The memory of an indexed chunk, for the next one: fresh pages cost more than filling them.
+    spare: Mutex<Option<Chunk>>,
     /// Rows after which a chunk ends with the group at hand.
     chunk_rows: usize,
     queue: Mutex<Queue>,
@@ -124,6 +122,7 @@ impl Core {
             index,
             view: RwLock::new(View::new(checkpoint)),
             filter: RwLock::new(None),
+            spare: Mutex::new(None),
             chunk_rows: chunk_rows.clamp(1, MAX_ROWS),
             queue: Mutex::new(Queue::default()),
             bell: Condvar::new(),
@@ -156,8 +155,9 @@ impl Core {
 
     /// Hands the chunk at hand to the indexer and begins the next.
     fn seal(&self, view: &mut View, covered: Option<Covered>) {
-        let before = view.active.end();
-        let next = Chunk::new(view.active.number + 1, before);
+        let (number, before) = (view.active.number + 1, view.active.end());
+        let mut next = self.spare.lock().take().unwrap_or_else(|| Chunk::new(number, before));
+        next.renew(number, before);
         let chunk = Arc::new(std::mem::replace(&mut view.active, next));
         view.waiting.push_back(chunk.clone());
         self.queue.lock().jobs.push_back(Job { chunk, covered });
@@ -221,21 +221,22 @@ impl Core {
             }
             drop(queue);
             self.bell.notify_all();
+            if let Some(chunk) = Arc::into_inner(job.chunk) {
+                *self.spare.lock() = Some(chunk);
+            }
         }
     }
 
     fn index_chunk(&self, job: &Job) -> std::result::Result<(), Fault> {
         let Job { chunk, covered } = job;
-        let mut pairs = chunk.encode();
-        for (rows, keys) in chunk.rows.chunks(FILTER_STEP).zip(chunk.keys.chunks(FILTER_STEP)) {
-            // Whoever looks for a key waits for a step, not for the chunk. Its own keys are found in the chunk itself until
+        let pieces = chunk.pieces();
+        let mut pairs = chunk.encode(&pieces);
+        for (number, piece) in pieces.iter().enumerate() {
+            // Whoever looks for a key waits for a piece, not for the chunk. Its own keys are found in the chunk itself until
             // it is indexed.
             let mut filter = self.filter.write();
             let filter = filter.get_or_insert_with(Filter::default);
-            for (_, key) in rows.iter().zip(keys).filter(|(row, _)| row.at.duplicate == 0) {
-                let (piece, hash) = hash_of(key);
-                filter.insert(chunk.number, piece, hash);
-            }
+            piece.iter().for_each(|(hash, _)| filter.insert(chunk.number, number, *hash));
         }
         if (chunk.number + 1).is_multiple_of(COLUMNS) {
             self.with_filter(|filter| pairs.extend(slab_entries(filter, chunk.number / COLUMNS)))

@@ -18,10 +18,13 @@ use super::groups::Mark;
 use super::index_keys::{
     chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
-use super::layout::{Place, FORMAT};
+use super::layout::Place;
 use super::state::State;
 use super::table::EntryAt;
 use crate::store::Position;
+
+/// Version of what is written here. An index of another one is made anew.
+const VERSION: u32 = 2;
 
 /// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
 const CACHE: u64 = 8 << 20;
@@ -212,7 +215,10 @@ impl Index {
             bytes.extend_from_slice(&self.get(&numbered(b's', 0, part))?.ok_or_else(unreadable)?);
         }
         let mut input = Input(&bytes);
-        if input.u32() != Some(FORMAT) || input.take(16) != Some(store) {
+        if input.u32() != Some(VERSION) {
+            return Err(Fault("another version of this module wrote it".to_owned()));
+        }
+        if input.take(16) != Some(store) {
             return Err(Fault("it belongs to another store".to_owned()));
         }
         read_checkpoint(&mut input).map(Some).ok_or_else(unreadable)
@@ -232,9 +238,7 @@ impl Index {
             for part in 0..GATE_PARTS {
                 let bytes = self.get(&gate_key(slab, part))?;
                 if !bytes.is_some_and(|bytes| filter.load_gate(slab as usize, part, &bytes)) {
-                    // Gates only save time: an index without one is as right.
-                    filter.open_gate(slab as usize);
-                    break;
+                    return Err(Fault(format!("part {part} of gate {slab} is missing")));
                 }
             }
         }
@@ -281,7 +285,7 @@ pub(super) fn checkpoint_entries(
     state: &[u8],
 ) -> Vec<Pair> {
     let mut bytes = Vec::with_capacity(state.len() + firsts.len() * 8 + 64);
-    bytes.extend_from_slice(&FORMAT.to_le_bytes());
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(store);
     put_varint(&mut bytes, u64::from(place.segment));
     put_varint(&mut bytes, place.offset);
@@ -339,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_slab_is_loaded_with_its_gate_or_without_one() {
+    fn a_complete_slab_is_loaded_with_its_gate() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(folder.path()).unwrap();
         let mut filter = Filter::default();
@@ -348,12 +352,25 @@ mod tests {
         let (gates, slabs): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.starts_with(b"g"));
         let gate = |filter: &Filter| (0..GATE_PARTS).map(|part| filter.gate_part(0, part)).collect::<Vec<_>>();
         index.write(slabs).unwrap();
-        let without = index.filter(COLUMNS).unwrap();
+        assert!(index.filter(COLUMNS).is_err(), "a slab without its gate");
         index.write(gates).unwrap();
-        let with = index.filter(COLUMNS).unwrap();
-        assert!(gate(&with) == gate(&filter) && gate(&without) != gate(&filter));
-        for found in [with, without] {
-            assert!((0..1000).all(|hash| found.candidates(7, hash).eq([0])));
-        }
+        let found = index.filter(COLUMNS).unwrap();
+        assert!(gate(&found) == gate(&filter));
+        assert!((0..1000).all(|hash| found.candidates(7, hash).eq([0])));
+    }
+
+    #[test]
+    fn an_index_of_another_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = Index::open(folder.path()).unwrap();
+        let (store, state) = ([7; 16], State::default().encode());
+        let mut entries = checkpoint_entries(&store, &[], Place::default(), Mark::default(), &state);
+        index.write(entries.clone()).unwrap();
+        assert!(index.checkpoint(&store).unwrap().is_some());
+        let (key, value) = entries.remove(0);
+        let mut value = unseal(&key, &value).unwrap().to_vec();
+        value[4..8].copy_from_slice(&1_u32.to_le_bytes());
+        index.write(vec![seal(key, value)]).unwrap();
+        assert!(index.checkpoint(&store).unwrap_err().0.contains("version"));
     }
 }

@@ -1,7 +1,5 @@
 //! Finding things: first in the rows that are still in memory, then through the index.
 
-use std::sync::Arc;
-
 use super::chunk::Start;
 use super::core::Core;
 use super::index_keys::{hash_of, rows_of_hash, LogBlock, Places};
@@ -109,9 +107,9 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
         let node = match found.body {
             FoundBody::Duplicate(change) => match rows.iter().rev().find(|row| row.at == Position::of(change)) {
                 Some(row) => row.node.clone(),
-                None => Arc::new(node_at(core, change)?),
+                None => node_at(core, change)?.into(),
             },
-            FoundBody::Node { .. } => Arc::new(node_of(&horizon, found)?),
+            FoundBody::Node { .. } => node_of(&horizon, found)?.into(),
         };
         bytes = bytes.saturating_add(node.value.len());
         if !rows.is_empty() && bytes > limit.bytes {

@@ -8,6 +8,7 @@ use super::coding::{put_slice, put_varint, Input};
 use super::layout::{fact_of, put_fact, Linked, NodeRecord, Record};
 use super::table::{resolve, EntryAt, Table};
 use crate::node::{Change, Digest, Key, LogId, Seq};
+use crate::store::heads::Heads;
 use crate::store::{Located, LogHead, Meta, Position, StoreState};
 
 /// State after some record of the log; a pure function of the records before it.
@@ -18,7 +19,7 @@ pub(super) struct State {
     /// Key of the node with change `end.change`.
     pub(super) last: Key,
     pub(super) table: Table,
-    pub(super) heads: BTreeMap<Key, (Change, EntryAt)>,
+    pub(super) heads: Heads<(Change, EntryAt)>,
     pub(super) facts: BTreeMap<Meta, Bytes>,
 }
 
@@ -132,7 +133,7 @@ impl State {
         out.extend_from_slice(&self.last.0);
         self.table.encode(&mut out);
         put_varint(&mut out, self.heads.len() as u64);
-        for (key, (change, entry)) in &self.heads {
+        for (key, (change, entry)) in self.heads.iter() {
             out.extend_from_slice(&key.0);
             put_varint(&mut out, *change);
             put_varint(&mut out, u64::from(entry.stream));
@@ -151,7 +152,7 @@ impl State {
         let end = Position { change: input.varint()?, duplicate: input.varint32()? };
         let last = Key(input.array()?);
         let table = Table::decode(input)?;
-        let mut heads = BTreeMap::new();
+        let mut heads = Heads::default();
         for _ in 0..input.varint()? {
             let (key, change) = (Key(input.array()?), input.varint()?);
             heads.insert(key, (change, EntryAt { stream: input.varint32()?, seq: input.varint()? }));

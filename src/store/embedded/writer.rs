@@ -151,26 +151,27 @@ impl Writer {
         let mut latest: Option<(&LogId, u32)> = None;
         let mut previous = state.last;
         for row in &commit.rows {
+            let log = row.log();
             let stream = match latest {
-                Some((log, stream)) if Arc::ptr_eq(log, &row.log) || *log == row.log => stream,
-                _ => *streams.entry(&row.log).or_insert_with(|| {
-                    table.log(&row.log).and_then(|log| log.writing).unwrap_or_else(|| {
-                        out.stream(&row.log);
-                        defined.push(row.log.clone());
+                Some((latest, stream)) if latest == log => stream,
+                _ => *streams.entry(log).or_insert_with(|| {
+                    table.log(log).and_then(|log| log.writing).unwrap_or_else(|| {
+                        out.stream(log);
+                        defined.push(log.clone());
                         table.next_stream() + u32::try_from(defined.len() - 1).unwrap_or(u32::MAX)
                     })
                 }),
             };
-            latest = Some((&row.log, stream));
+            latest = Some((log, stream));
             let offset = out.offset();
             match &row.body {
                 Body::Node(node) => {
                     out.node(stream, node, &previous);
-                    previous = row.key;
+                    previous = node.key;
                 }
-                Body::Duplicate(change) => out.duplicate(stream, row.seq, *change, &row.key),
+                Body::Duplicate { change, key, seq, .. } => out.duplicate(stream, *seq, *change, key),
             }
-            rows.push(Written { entry: EntryAt { stream, seq: row.seq }, offset, len: out.offset() - offset });
+            rows.push(Written { entry: EntryAt { stream, seq: row.seq() }, offset, len: out.offset() - offset });
         }
         for (fact, value) in &commit.meta {
             out.fact(fact, value.as_ref());
@@ -218,8 +219,8 @@ impl Writer {
         }
         for (row, written) in commit.rows.iter().zip(written) {
             let added = match &row.body {
-                Body::Node(node) => view.state.add_node(written.entry, row.key, node.links.iter(), |_| row.digest),
-                Body::Duplicate(_) => view.state.add_duplicate(written.entry, row.key, |_| row.digest),
+                Body::Node(node) => view.state.add_node(written.entry, node.key, node.links.iter(), |_| row.digest),
+                Body::Duplicate { key, .. } => view.state.add_duplicate(written.entry, *key, |_| row.digest),
             };
             let place = Place { segment: self.segment.number, offset: written.offset };
             // Always there: `check` has seen that the row continues its log.

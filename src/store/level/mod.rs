@@ -259,7 +259,7 @@ impl Store for LevelStore {
                     return Ok(rows);
                 }
                 let (log, seq) = placed.entry.unwrap_or_else(|| (node.log.clone(), node.seq));
-                rows.push(Row::new(placed.at, log, seq, Arc::new(node)));
+                rows.push(Row::new(placed.at, log, seq, node.into()));
             }
         }
         Ok(rows)

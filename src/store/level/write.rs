@@ -96,24 +96,24 @@ impl<'a> Draft<'a> {
     pub fn row(&mut self, row: &NewRow) -> Result<()> {
         let state = self.state;
         self.staged.check(row, &mut self.end, |log| state.logs.get(log).map_or(0, |log| log.seq))?;
-        check_log_id(&row.log)?;
+        let (log, seq, key) = (row.log(), row.seq(), *row.key());
+        check_log_id(log)?;
         let change = match &row.body {
             Body::Node(node) => {
                 self.node(node)?;
                 node.change
             }
-            Body::Duplicate(change) => {
-                let duplicate = Duplicate { log: row.log.clone(), seq: row.seq, key: row.key };
-                self.ops.extend(duplicate_ops(row.at, &duplicate)?);
+            Body::Duplicate { change, .. } => {
+                self.ops.extend(duplicate_ops(row.at, &Duplicate { log: log.clone(), seq, key })?);
                 *change
             }
         };
-        self.ops.push(Op::Put(layout::entry_key(&row.log, row.seq)?, encode_entry(change, &row.key, &row.log_links)));
-        if row.seq.is_multiple_of(MARK_EVERY) {
-            self.ops.push(digest_mark(&row.log, row.seq, &row.digest)?);
+        self.ops.push(Op::Put(layout::entry_key(log, seq)?, encode_entry(change, &key, &row.log_links)));
+        if seq.is_multiple_of(MARK_EVERY) {
+            self.ops.push(digest_mark(log, seq, &row.digest)?);
         }
-        let state = LogState { seq: row.seq, digest: row.digest, key: row.key, place: row.at.change };
-        self.logs.insert(row.log.clone(), Some(state));
+        let state = LogState { seq, digest: row.digest, key, place: row.at.change };
+        self.logs.insert(log.clone(), Some(state));
         self.rows += 1;
         Ok(())
     }

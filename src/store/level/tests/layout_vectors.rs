@@ -140,7 +140,7 @@ fn written_again(rows: &[(String, String)], group: usize) -> Arc<Database> {
                 claimed: Some(row.node.key),
             };
             match planner.add(&node, row.node.key, &mut Found(&store)).unwrap() {
-                Verdict::Store(row) => commit.rows.push(row),
+                Verdict::Store(row) => commit.rows.push(row.into()),
                 other => panic!("{other:?}"),
             }
         }
@@ -185,7 +185,7 @@ fn keys_widen_as_1_x_widens_them() {
             number += 1;
             planner.append(value.into())
         });
-        store.commit(&Commit { rows: rows.collect(), ..Commit::default() }).unwrap();
+        store.commit(&Commit { rows: rows.map(Into::into).collect(), ..Commit::default() }).unwrap();
         planner.hand_over();
     }
     assert_eq!(number, 520);

@@ -115,11 +115,11 @@ fn new_turn(database: &Arc<Database>, random: &mut Random, relabels: &mut usize)
                     claimed: None,
                 };
                 match planner.add(&again, node.key, &mut Found(&store)).unwrap() {
-                    Verdict::Store(row) => commit.rows.push(row),
+                    Verdict::Store(row) => commit.rows.push(row.into()),
                     other => panic!("{other:?}"),
                 }
             } else {
-                commit.rows.push(planner.append(random.draw().to_le_bytes().to_vec().into()));
+                commit.rows.push(planner.append(random.draw().to_le_bytes().to_vec().into()).into());
             }
         }
         store.commit(&commit).unwrap();
@@ -182,7 +182,7 @@ proptest::proptest! {
 
 fn append(store: &LevelStore, count: usize) {
     let mut planner = Planner::new("local".into(), &store.state().unwrap());
-    let rows = (0..count).map(|index| planner.append(format!("event {index}").into())).collect();
+    let rows = (0..count).map(|index| planner.append(format!("event {index}").into()).into()).collect();
     store.commit(&Commit { rows, ..Commit::default() }).unwrap();
 }
 
@@ -262,7 +262,7 @@ fn a_failed_batch_changes_nothing_and_the_next_one_goes_through() {
     let before = (all(&store), database.as_1_x());
     database.fail_next_batch(false);
     let mut planner = Planner::new("local".into(), &store.state().unwrap());
-    let commit = Commit { rows: vec![planner.append(Bytes::from_static(b"lost"))], ..Commit::default() };
+    let commit = Commit { rows: vec![planner.append(Bytes::from_static(b"lost")).into()], ..Commit::default() };
     assert_eq!(store.commit(&commit).unwrap_err().code(), "ERR_HYPER_STORE");
     assert_eq!((all(&store), database.as_1_x()), before);
     append(&store, 2);
@@ -276,11 +276,11 @@ fn a_batch_that_failed_but_was_stored_stops_writing_until_reopened() {
     append(&store, 3);
     database.fail_next_batch(true);
     let mut planner = Planner::new("local".into(), &store.state().unwrap());
-    let commit = Commit { rows: vec![planner.append(Bytes::from_static(b"there"))], ..Commit::default() };
+    let commit = Commit { rows: vec![planner.append(Bytes::from_static(b"there")).into()], ..Commit::default() };
     assert!(store.commit(&commit).is_err());
     assert_eq!(all(&store).len(), 3, "what was not acknowledged is not shown");
     let mut other = Planner::new("local".into(), &store.state().unwrap());
-    let commit = Commit { rows: vec![other.append(Bytes::from_static(b"else"))], ..Commit::default() };
+    let commit = Commit { rows: vec![other.append(Bytes::from_static(b"else")).into()], ..Commit::default() };
     assert_eq!(store.commit(&commit).unwrap_err().code(), "ERR_HYPER_STORE");
     store.close().unwrap();
     let store = open(&database);

@@ -1,0 +1,180 @@
+//! Events to append, on their way to the writer.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::AckKind;
+use crate::event::{self, Encoding};
+
+/// An event to append.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Event name.
+    pub name: Arc<str>,
+    /// Encoded payload.
+    pub payload: Bytes,
+    /// How it is encoded.
+    pub encoding: Encoding,
+    /// What the caller wants to hear.
+    pub ack: AckKind,
+}
+
+/// Events to append, in order. All payloads lie in one buffer, and a name is kept once for a run of events, so that an
+/// event costs no reference count on its way between threads.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    payloads: Vec<u8>,
+    /// Names, and the first event of each one's run.
+    names: Vec<(usize, Arc<str>)>,
+    events: Vec<Item>,
+    cost: usize,
+    acks: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Item {
+    /// Where its payload ends; it begins where the one before ends.
+    end: usize,
+    encoding: Encoding,
+    ack: AckKind,
+}
+
+/// One event of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Event<'a> {
+    pub(crate) name: &'a Arc<str>,
+    pub(crate) payload: &'a [u8],
+    pub(crate) encoding: Encoding,
+    pub(crate) ack: AckKind,
+}
+
+impl Batch {
+    /// An empty batch with room for this many events and bytes of payload.
+    #[must_use]
+    pub fn with_capacity(events: usize, bytes: usize) -> Self {
+        Batch { payloads: Vec::with_capacity(bytes), events: Vec::with_capacity(events), ..Batch::default() }
+    }
+
+    /// Adds an event.
+    pub fn push(&mut self, name: &Arc<str>, payload: &[u8], encoding: Encoding, ack: AckKind) {
+        if self.names.last().is_none_or(|(_, last)| last != name) {
+            self.names.push((self.events.len(), Arc::clone(name)));
+        }
+        self.payloads.extend_from_slice(payload);
+        self.events.push(Item { end: self.payloads.len(), encoding, ack });
+        self.cost += event::encoded_len(name.len(), payload.len());
+        self.acks += usize::from(ack != AckKind::None);
+    }
+
+    /// What these events count in [`LogOptions::max_pending`](super::LogOptions::max_pending), in bytes.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// How many of the events are answered.
+    #[must_use]
+    pub fn acks(&self) -> usize {
+        self.acks
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// Drops the events from the first on that does not fit into `room`, as [`Batch::cost`] counts. Returns how many of
+    /// them are to be answered.
+    pub(super) fn cut(&mut self, room: usize) -> usize {
+        if self.cost <= room {
+            return 0;
+        }
+        let (mut count, mut cost, mut acks) = (0, 0, 0);
+        for event in self.iter() {
+            let size = event::encoded_len(event.name.len(), event.payload.len());
+            if cost + size > room {
+                break;
+            }
+            (count, cost, acks) = (count + 1, cost + size, acks + usize::from(event.ack != AckKind::None));
+        }
+        let refused = self.acks - acks;
+        self.events.truncate(count);
+        (self.cost, self.acks) = (cost, acks);
+        refused
+    }
+
+    /// The events in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Event<'_>> {
+        let mut names = self.names.iter().peekable();
+        let mut name = None;
+        let mut start = 0;
+        self.events.iter().enumerate().filter_map(move |(index, item)| {
+            if let Some((_, next)) = names.next_if(|(first, _)| *first == index) {
+                name = Some(next);
+            }
+            let payload = self.payloads.get(start..item.end)?;
+            start = item.end;
+            Some(Event { name: name?, payload, encoding: item.encoding, ack: item.ack })
+        })
+    }
+}
+
+impl From<Vec<Append>> for Batch {
+    fn from(appends: Vec<Append>) -> Self {
+        let mut batch = Batch::default();
+        for Append { name, payload, encoding, ack } in &appends {
+            batch.push(name, payload, *encoding, *ack);
+        }
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch() -> Batch {
+        let mut batch = Batch::default();
+        let (one, two): (Arc<str>, Arc<str>) = ("one".into(), "two".into());
+        batch.push(&one, b"1", Encoding::V1, AckKind::Node);
+        batch.push(&one, b"", Encoding::Standard, AckKind::None);
+        batch.push(&two, b"222", Encoding::V1, AckKind::Plain);
+        batch.push(&one, b"4444", Encoding::V1, AckKind::Node);
+        batch
+    }
+
+    fn told(batch: &Batch) -> Vec<(&str, &[u8], Encoding, AckKind)> {
+        batch.iter().map(|event| (&**event.name, event.payload, event.encoding, event.ack)).collect()
+    }
+
+    #[test]
+    fn events_come_back_as_they_were_added() {
+        let expected: [(&str, &[u8], Encoding, AckKind); 4] = [
+            ("one", b"1", Encoding::V1, AckKind::Node),
+            ("one", b"", Encoding::Standard, AckKind::None),
+            ("two", b"222", Encoding::V1, AckKind::Plain),
+            ("one", b"4444", Encoding::V1, AckKind::Node),
+        ];
+        assert_eq!(told(&batch()), expected);
+        assert_eq!(batch().acks(), 3);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_off_and_counted() {
+        let whole = batch();
+        for keep in 0..=4 {
+            let mut fitting = Batch::default();
+            for event in whole.iter().take(keep) {
+                fitting.push(event.name, event.payload, event.encoding, event.ack);
+            }
+            let mut cut = batch();
+            assert_eq!(cut.cut(fitting.cost()), whole.acks() - fitting.acks(), "{keep}");
+            assert_eq!((told(&cut), cut.cost(), cut.acks()), (told(&fitting), fitting.cost(), fitting.acks()));
+            assert_eq!((cut.len(), cut.is_empty()), (keep, keep == 0));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! A map from logs for work that goes along rows.
+
+use std::collections::HashMap;
+
+use crate::node::LogId;
+
+/// Values by log. The log used last stands beside the map: rows come in runs of one log, and the rest of a run is found
+/// without hashing.
+#[derive(Clone, Debug)]
+pub(crate) struct LogMap<V> {
+    latest: Option<(LogId, V)>,
+    others: HashMap<LogId, V>,
+}
+
+impl<V> Default for LogMap<V> {
+    fn default() -> Self {
+        LogMap { latest: None, others: HashMap::new() }
+    }
+}
+
+impl<V> LogMap<V> {
+    pub(crate) fn get(&self, log: &str) -> Option<&V> {
+        match &self.latest {
+            Some((latest, value)) if **latest == *log => Some(value),
+            _ => self.others.get(log),
+        }
+    }
+
+    /// The value of `log`, which is the latest from now on.
+    pub(crate) fn get_mut(&mut self, log: &LogId) -> Option<&mut V> {
+        if !self.latest.as_ref().is_some_and(|(latest, _)| latest == log) {
+            let (log, value) = self.others.remove_entry(log)?;
+            self.insert(log, value);
+        }
+        self.latest.as_mut().map(|(_, value)| value)
+    }
+
+    /// Sets the value of `log`, which is the latest from now on.
+    pub(crate) fn insert(&mut self, log: LogId, value: V) {
+        match &mut self.latest {
+            Some((latest, old)) if *latest == log => *old = value,
+            latest => {
+                self.others.remove(&log);
+                if let Some((before, value)) = latest.replace((log, value)) {
+                    self.others.insert(before, value);
+                }
+            }
+        }
+    }
+}
+
+impl<V> FromIterator<(LogId, V)> for LogMap<V> {
+    fn from_iter<T: IntoIterator<Item = (LogId, V)>>(logs: T) -> Self {
+        LogMap { latest: None, others: logs.into_iter().collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn a_log_map_is_a_map(steps: Vec<(u8, u8)>) {
+            let (mut logs, mut model) = (LogMap::default(), HashMap::new());
+            for (step, (what, number)) in steps.into_iter().enumerate() {
+                let log = LogId::from((number % 4).to_string());
+                match what % 3 {
+                    0 => {
+                        logs.insert(log.clone(), step);
+                        model.insert(log.clone(), step);
+                    }
+                    1 => proptest::prop_assert_eq!(logs.get_mut(&log), model.get_mut(&log)),
+                    _ => {}
+                }
+                proptest::prop_assert_eq!(logs.get(&log), model.get(&log));
+            }
+        }
+    }
+}
