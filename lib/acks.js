@@ -88,7 +88,7 @@ class Acks {
   }
 
   unpack () {
-    const { bytes, words, doubles, base } = this.slab
+    const { bytes, buffer, words, doubles, base } = this.slab
     const head = base >>> 2
     const count = words[head]
     if (count === 0) return
@@ -126,7 +126,7 @@ class Acks {
           key: own,
           identity: null,
           signature: null,
-          value: bytes.subarray(valueAt, valueAt + length),
+          value: Buffer.from(buffer, valueAt, length),
           links,
           seq: doubles[double + 1],
           change: doubles[double]

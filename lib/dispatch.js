@@ -101,7 +101,7 @@ class Dispatcher {
     pack.words = slab.words
     pack.doubles = slab.doubles
     pack.word = (slab.base + HEAD_BYTES) >>> 2
-    pack.payloadAt = slab.base + HEAD_BYTES + pack.left * EVENT_BYTES
+    pack.payloadAt = slab.base + slab.words[head + 1]
     if (pack.left > 0) {
       const used = slab.words[head + 2]
       // Whoever decodes something between two events costs speed, nothing else: packs are never written twice.
@@ -117,14 +117,14 @@ class Dispatcher {
     const { pack } = this
     const { word } = pack
     const change = pack.doubles[word >>> 1]
-    const topic = this.listeners.byNumber.get(pack.words[word + 2])
+    const topic = this.listeners.numbered(pack.words[word + 2])
     const from = pack.payloadAt
     const to = from + pack.words[word + 3]
     pack.word += EVENT_BYTES / 4
     pack.left--
     pack.payloadAt = to
     this.change = change
-    if (topic === undefined || topic.list.length === 0) return
+    if (topic.list.length === 0) return
     let message
     try {
       message = this.decode(topic.name, pack.bytes, from, to, pack.words[word + 4])

@@ -12,6 +12,9 @@ const { badArgument } = require('./errors')
 /** Topics without listeners that are remembered, for 1.x's TypeError on names never heard of. */
 const MAX_EMPTY = 1024
 
+/** Stands for a topic that nobody knows. */
+const NONE = { name: '', number: 0, list: [] }
+
 /**
  * @typedef {object} Entry
  * @property {Function} fn as the user gave it
@@ -32,6 +35,7 @@ class Listeners {
     /** A topic has won its first listener since this was last cleared. */
     this.grown = false
     this.cursor = { topic: null, index: 0 }
+    this.latest = NONE
   }
 
   /**
@@ -62,6 +66,13 @@ class Listeners {
     this.topics.set(name, topic)
     this.byNumber.set(topic.number, topic)
     return topic
+  }
+
+  /** The topic of a number; an empty one if it has been forgotten. */
+  numbered (number) {
+    // Events come in runs of one name. A topic that was forgotten since has no listeners, and its number never comes again.
+    if (this.latest.number !== number) this.latest = this.byNumber.get(number) ?? NONE
+    return this.latest
   }
 
   forgetEmpty () {

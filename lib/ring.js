@@ -19,6 +19,9 @@ const FLUSH_COUNT = 256
 
 const HEAD = 8
 
+/** Equal to no name. */
+const NOBODY = {}
+
 /** What a container adds to name and payload at the most, in bytes (src/event.rs). */
 const CONTAINER = 48
 
@@ -41,6 +44,8 @@ class Ring {
     this.end = 0
     this.count = 0
     this.numbers = new Map()
+    this.latestName = NOBODY
+    this.latestNumber = undefined
     this.encoding = false
     this.scheduled = false
     this.flushSoon = () => {
@@ -129,8 +134,14 @@ class Ring {
   }
 
   number (name) {
-    const known = this.numbers.get(name)
-    return known === undefined ? this.introduce(name) : known
+    // Programs emit in runs of one name.
+    if (name === this.latestName) return this.latestNumber
+    const number = this.numbers.get(name) ?? this.introduce(name)
+    if (number !== undefined) {
+      this.latestName = name
+      this.latestNumber = number
+    }
+    return number
   }
 
   introduce (name) {

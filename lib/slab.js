@@ -20,8 +20,9 @@ class Slab {
   replace (size) {
     // Not pooled: the typed arrays below must start at its first byte.
     this.bytes = Buffer.allocUnsafeSlow(size)
-    this.words = new Uint32Array(this.bytes.buffer)
-    this.doubles = new Float64Array(this.bytes.buffer)
+    this.buffer = this.bytes.buffer
+    this.words = new Uint32Array(this.buffer)
+    this.doubles = new Float64Array(this.buffer)
     this.base = 0
   }
 

@@ -78,6 +78,16 @@ pub struct Event<'a> {
     pub encoding: Encoding,
 }
 
+/// A container taken apart, without a look at what the name says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parts<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) payload: &'a [u8],
+    pub(crate) id: Option<&'a [u8]>,
+    pub(crate) time: Option<u64>,
+    pub(crate) encoding: Encoding,
+}
+
 /// Appends a container to `out`. `time` is in milliseconds since 1970.
 pub fn encode(out: &mut BytesMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
     out.reserve(name.len() + payload.len() + ID_LEN + 40);
@@ -146,10 +156,14 @@ fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
 /// # Errors
 /// `InvalidArgument` if the value is no container or lacks name or payload.
 pub fn decode(value: &[u8]) -> Result<Event<'_>> {
-    parse(value).ok_or_else(|| Error::InvalidArgument("the node's value is not an event container".into()))
+    let parts = parse(value);
+    let Parts { name, payload, id, time, encoding } =
+        parts.ok_or_else(|| Error::InvalidArgument("the node's value is not an event container".into()))?;
+    Ok(Event { name: String::from_utf8_lossy(name), payload, id, time, encoding })
 }
 
-fn parse(value: &[u8]) -> Option<Event<'_>> {
+/// [`decode`] without a look at what the name says; `None` if the value is no container or lacks name or payload.
+pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     let mut rest = value;
     let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, Encoding::V1);
     while !rest.is_empty() {
@@ -181,7 +195,7 @@ fn parse(value: &[u8]) -> Option<Event<'_>> {
             _ => return None,
         }
     }
-    Some(Event { name: String::from_utf8_lossy(name?), payload: payload?, id, time, encoding })
+    Some(Parts { name: name?, payload: payload?, id, time, encoding })
 }
 
 /// Where the payload lies in the value, for a view of it that shares the allocation.
@@ -208,7 +222,7 @@ fn is_reserved(name: &str) -> bool {
 /// Why this value must not be sent to a 1.x peer, if so: each of these crashes or misleads a 1.x process.
 #[must_use]
 pub fn harm_to_v1(value: &[u8]) -> Option<String> {
-    let Some(event) = parse(value) else {
+    let Ok(event) = decode(value) else {
         return Some("its value is not an event container".into());
     };
     if is_reserved(&event.name) {

@@ -184,7 +184,7 @@ impl Core {
         self.bell.answer();
         let desk = &mut *self.desk.borrow_mut();
         let out = out.get_mut(base as usize..).unwrap_or_default();
-        packed::pack_events(std::iter::empty(), 0, out, &desk.interest);
+        packed::pack_events(&[], 0, out, &desk.interest);
         if !desk.acks.is_empty() {
             return self.waiting(desk);
         }
@@ -196,7 +196,7 @@ impl Core {
         let after = change(after);
         let mut batches = 0;
         // Whatever is taken is packed before this returns: nobody comes back for it if it is the last.
-        while packed::pack_events(desk.rows.iter(), after, out, &desk.interest) == 0 && !needs_room(out) {
+        while packed::pack_events(&desk.rows, after, out, &desk.interest) == 0 && !needs_room(out) {
             if batches == IDLE_BATCHES {
                 break;
             }

@@ -9,8 +9,9 @@
 //! then the hex of their links, then their values. Kinds: 0 a node, 1 a node whose only link is the node acknowledged
 //! before it (no link hex), 2 a run of `seq` emits that asked for no node, 3 an error (the value is `code\0message`).
 //!
-//! Events: head `[u32 count][u32 0][u32 used][u32 need]`, then per event
-//! `[f64 change][u32 listener number][u32 payload length][u32 encoding][u32 0]` (24 bytes), then the payloads.
+//! Events: head `[u32 count][u32 payloads][u32 used][u32 need]`, then per event
+//! `[f64 change][u32 listener number][u32 payload length][u32 encoding][u32 0]` (24 bytes), then, from the offset `payloads`
+//! on, the payloads.
 //!
 //! Rows: head `[u32 count][u32 done][f64 next]`, then per row
 //! `[f64 change][f64 seq][f64 time][u32 name][u32 log][u32 name length][u32 body length][u32 encoding][u32 links]`
@@ -20,7 +21,6 @@
 //!
 //! `need` is not 0 when nothing fitted: the bytes that the first one takes.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -161,49 +161,43 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
 }
 
 /// Packs those of `rows` that come after `after` and have listeners into `out`, as many as fit. Returns their number.
-pub fn pack_events<'a>(
-    rows: impl Iterator<Item = &'a Row>,
-    after: Change,
-    out: &mut [u8],
-    interest: &Interest,
-) -> usize {
+pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Interest) -> usize {
     let room = out.len();
-    let mut items = Vec::new();
-    let (mut payloads, mut need) = (0, 0);
+    let first = rows.partition_point(|row| row.at.change <= after);
+    let rows = rows.get(first..).unwrap_or_default();
+    // Half of the room at the most: the payloads behind need some.
+    let records = rows.len().min(room / (2 * EVENT)).max(1);
+    let payloads_at = HEAD + EVENT * records;
+    let (mut count, mut used, mut need) = (0, payloads_at, 0);
+    let mut sheet = Sheet(out);
     // Events come in runs of one name.
-    let mut latest: Option<(Cow<'a, str>, Option<u32>)> = None;
-    for row in rows.filter(|row| row.at.change > after) {
+    let mut latest: Option<(&[u8], Option<u32>)> = None;
+    for row in rows {
         // What is no event container cannot be for anybody here.
-        let Ok(event) = event::decode(&row.node.value) else { continue };
-        let number = match &latest {
-            Some((name, number)) if *name == event.name => *number,
-            _ => latest.insert((event.name.clone(), interest.number(&event.name))).1,
+        let Some(event) = event::parse(&row.node.value) else { continue };
+        let number = match latest {
+            Some((name, number)) if name == event.name => number,
+            _ => latest.insert((event.name, interest.number(&String::from_utf8_lossy(event.name)))).1,
         };
         let Some(number) = number else { continue };
-        let size = HEAD + EVENT * (items.len() + 1) + (payloads + event.payload.len()).next_multiple_of(8);
-        if size > room {
-            need = size;
+        let end = used + event.payload.len();
+        if count == records || end.next_multiple_of(8) > room {
+            need = end.next_multiple_of(8);
             break;
         }
-        payloads += event.payload.len();
-        items.push((row.at.change, number, event));
-    }
-    let mut sheet = Sheet(out);
-    let mut payload_at = HEAD + EVENT * items.len();
-    sheet.put_u32(0, items.len());
-    sheet.put_u32(4, 0);
-    sheet.put_u32(8, (payload_at + payloads).next_multiple_of(8));
-    sheet.put_u32(12, if items.is_empty() { need } else { 0 });
-    for (index, (change, number, event)) in items.iter().enumerate() {
-        let at = HEAD + EVENT * index;
-        sheet.put_f64(at, *change);
-        sheet.put_u32(at + 8, *number as usize);
+        let at = HEAD + EVENT * count;
+        sheet.put_f64(at, row.at.change);
+        sheet.put_u32(at + 8, number as usize);
         sheet.put_u32(at + 12, event.payload.len());
         sheet.put_u32(at + 16, usize::try_from(event.encoding.mark()).unwrap_or(usize::MAX));
-        sheet.put(payload_at, event.payload);
-        payload_at += event.payload.len();
+        sheet.put(used, event.payload);
+        (count, used) = (count + 1, end);
     }
-    items.len()
+    sheet.put_u32(0, count);
+    sheet.put_u32(4, payloads_at);
+    sheet.put_u32(8, used.next_multiple_of(8));
+    sheet.put_u32(12, if count == 0 { need } else { 0 });
+    count
 }
 
 /// Packs rows for a reader. `wants` is 0 or [`WHOLE_VALUES`].
@@ -337,10 +331,33 @@ mod tests {
         let mut interest = Interest::default();
         interest.set("a", Some(7));
         let mut out = [0; 256];
-        assert_eq!(pack_events(rows.iter(), 0, &mut out, &interest), 2);
+        assert_eq!(pack_events(&rows, 0, &mut out, &interest), 2);
         assert_eq!((u32_at(&out, 16 + 8), u32_at(&out, 16 + 12), u32_at(&out, 40 + 12)), (7, 3, 5));
-        assert_eq!(&out[64..72], b"onethree");
-        assert_eq!(pack_events(rows.iter(), 1, &mut out, &interest), 1);
+        let payloads = u32_at(&out, 4) as usize;
+        assert_eq!(&out[payloads..payloads + 8], b"onethree");
+        assert_eq!(pack_events(&rows, 1, &mut out, &interest), 1);
+    }
+
+    #[test]
+    fn events_that_do_not_fit_wait_and_a_large_one_says_what_it_needs() {
+        let rows: Vec<Row> = (1..=9).map(|change| row(change, "a", &[7; 100], &[])).collect();
+        let mut interest = Interest::default();
+        interest.set("a", Some(1));
+        for room in [0, 16, 139] {
+            let mut out = vec![0; room];
+            assert_eq!(pack_events(&rows, 0, &mut out, &interest), 0);
+            assert!(room < 16 || u32_at(&out, 12) as usize > room);
+        }
+        let mut out = vec![0; 1024];
+        let mut after = 0;
+        while after < 9 {
+            let count = pack_events(&rows, after, &mut out, &interest);
+            let (payloads, used) = (u32_at(&out, 4) as usize, u32_at(&out, 8) as usize);
+            assert!(count > 0 && used <= out.len() && payloads >= 16 + 24 * count);
+            assert_eq!(&out[payloads..payloads + 100 * count], vec![7; 100 * count]);
+            after += count as u64;
+        }
+        assert_eq!(after, 9);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl<V> LogMap<V> {
 
     /// The value of `log`, which is the latest from now on.
     pub(crate) fn get_mut(&mut self, log: &LogId) -> Option<&mut V> {
-        if !self.latest.as_ref().is_some_and(|(latest, _)| latest == log) {
+        if self.latest.as_ref().is_none_or(|(latest, _)| latest != log) {
             let (log, value) = self.others.remove_entry(log)?;
             self.insert(log, value);
         }
@@ -49,6 +49,20 @@ impl<V> LogMap<V> {
     }
 }
 
+impl<V> LogMap<V> {
+    pub(crate) fn remove(&mut self, log: &LogId) -> Option<V> {
+        match self.latest.take_if(|(latest, _)| latest == log) {
+            Some((_, value)) => Some(value),
+            None => self.others.remove(log),
+        }
+    }
+
+    /// In no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&LogId, &V)> {
+        self.latest.iter().map(|(log, value)| (log, value)).chain(&self.others)
+    }
+}
+
 impl<V> FromIterator<(LogId, V)> for LogMap<V> {
     fn from_iter<T: IntoIterator<Item = (LogId, V)>>(logs: T) -> Self {
         LogMap { latest: None, others: logs.into_iter().collect() }
@@ -65,15 +79,18 @@ mod tests {
             let (mut logs, mut model) = (LogMap::default(), HashMap::new());
             for (step, (what, number)) in steps.into_iter().enumerate() {
                 let log = LogId::from((number % 4).to_string());
-                match what % 3 {
+                match what % 4 {
                     0 => {
                         logs.insert(log.clone(), step);
                         model.insert(log.clone(), step);
                     }
                     1 => proptest::prop_assert_eq!(logs.get_mut(&log), model.get_mut(&log)),
+                    2 => proptest::prop_assert_eq!(logs.remove(&log), model.remove(&log)),
                     _ => {}
                 }
                 proptest::prop_assert_eq!(logs.get(&log), model.get(&log));
+                let all: HashMap<_, _> = logs.iter().map(|(log, value)| (log.clone(), *value)).collect();
+                proptest::prop_assert_eq!(&all, &model);
             }
         }
     }

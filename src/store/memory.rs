@@ -7,12 +7,15 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
+use super::heads::Heads;
+use super::log_map::LogMap;
 use super::order::{check_relabel, Staged};
+use super::slots::Slots;
 use super::{
     Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
 };
 use crate::error::{Error, Result};
-use crate::node::{Digest, Key, KeyMap, LogId, Node, NodeRef, Seq};
+use crate::node::{Digest, Key, LogId, Node, NodeRef, Seq};
 
 /// Rows per block of the row list: growing the list must never copy it.
 const BLOCK: usize = 4096;
@@ -28,7 +31,7 @@ pub struct MemoryStore {
     inner: RwLock<Inner>,
     /// Index of each node's row. Apart from the rows, because readers of rows need not wait while thousands of keys are
     /// filed. A place without a row is of a commit that has not returned.
-    places: RwLock<KeyMap<usize>>,
+    places: RwLock<Slots>,
 }
 
 #[derive(Default)]
@@ -36,8 +39,8 @@ struct Inner {
     closed: bool,
     end: Position,
     rows: Rows,
-    heads: KeyMap<usize>,
-    logs: HashMap<LogId, LogRows>,
+    heads: Heads<usize>,
+    logs: LogMap<LogRows>,
     facts: HashMap<Meta, Bytes>,
     bytes: u64,
 }
@@ -214,7 +217,7 @@ impl Inner {
     fn check(&self, commit: &Commit) -> Result<()> {
         let relabel = commit.relabel.as_ref().map(|relabel| (relabel, self.last(&relabel.log)));
         if let Some((relabel, last)) = relabel {
-            check_relabel(relabel, last, self.logs.contains_key(&relabel.to))?;
+            check_relabel(relabel, last, self.logs.get(&relabel.to).is_some())?;
         }
         let mut staged = Staged::new(relabel);
         let mut end = self.end;
@@ -309,8 +312,7 @@ impl Store for MemoryStore {
     fn state(&self) -> Result<StoreState> {
         let inner = self.inner.read();
         inner.open()?;
-        let mut heads: Vec<Located> = inner.heads.values().filter_map(|index| inner.located(*index)).collect();
-        heads.sort_unstable_by_key(|head| head.key);
+        let heads = inner.heads.iter().filter_map(|(_, index)| inner.located(*index)).collect();
         let logs = inner.logs.iter();
         let logs = logs.map(|(log, rows)| LogHead { log: log.clone(), seq: rows.seq(), digest: rows.digest }).collect();
         Ok(StoreState { end: inner.end, heads, logs })
@@ -320,14 +322,15 @@ impl Store for MemoryStore {
         let places = self.places.read();
         let inner = self.inner.read();
         inner.open()?;
-        Ok(keys.iter().map(|key| inner.located(*places.get(key)?)).collect())
+        Ok(keys.iter().map(|key| inner.located(places.find(key, |row| inner.key(row))?)).collect())
     }
 
     fn node(&self, key: &Key) -> Result<Option<Node>> {
         let places = self.places.read();
         let inner = self.inner.read();
         inner.open()?;
-        Ok(places.get(key).and_then(|index| inner.rows.node(*index)).map(|node| Node::clone(node)))
+        let found = places.find(key, |row| inner.key(row));
+        Ok(found.and_then(|row| inner.rows.node(row)).map(|node| Node::clone(node)))
     }
 
     fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
@@ -377,14 +380,13 @@ impl Store for MemoryStore {
             inner.rows.len
         };
         // Commits come one at a time, so what was checked still holds.
-        let mut places = self.places.write();
-        places.reserve(commit.rows.len());
-        for (row, index) in commit.rows.iter().zip(first..) {
-            if let Body::Node(node) = &row.body {
-                places.insert(node.key, index);
-            }
+        let nodes = commit.rows.iter().zip(first..).filter_map(|(row, index)| Some((index, &row.node()?.key)));
+        let nodes: Vec<_> = nodes.collect();
+        {
+            let mut places = self.places.write();
+            let inner = self.inner.read();
+            places.insert(nodes.into_iter(), |row| inner.key(row));
         }
-        drop(places);
         let mut inner = self.inner.write();
         inner.open()?;
         inner.apply(commit);
@@ -408,7 +410,7 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Result<()> {
         *self.inner.write() = Inner { closed: true, ..Inner::default() };
-        *self.places.write() = KeyMap::default();
+        *self.places.write() = Slots::default();
         Ok(())
     }
 

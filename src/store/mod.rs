@@ -10,6 +10,7 @@ pub mod level;
 pub(crate) mod log_map;
 pub mod memory;
 mod order;
+mod slots;
 
 use std::borrow::Borrow;
 

@@ -8,6 +8,7 @@ use super::layout::Place;
 use super::state::Added;
 use super::table::EntryAt;
 use crate::node::{Change, Digest, Key, Seq};
+use crate::store::slots::Slots;
 use crate::store::Position;
 
 /// Rows of a chunk at the most: a row's number in its chunk takes two bytes in the index.
@@ -82,9 +83,9 @@ pub(super) struct Chunk {
     pub(super) before: (Position, Key),
     pub(super) rows: Vec<ChunkRow>,
     pub(super) keys: Vec<Key>,
-    /// Open addressing over node rows: row + 1, 0 = free. A power of two, at most half full.
-    slots: Vec<u32>,
-    nodes: usize,
+    /// Rows of nodes by key, and how many of all rows have been filed.
+    slots: Slots,
+    filed: usize,
     pub(super) streams: HashMap<u32, StreamRows, BuildHasherDefault<StreamHasher>>,
     /// Bytes of records covered.
     pub(super) bytes: u64,
@@ -97,8 +98,8 @@ impl Chunk {
             before,
             rows: Vec::new(),
             keys: Vec::new(),
-            slots: Vec::new(),
-            nodes: 0,
+            slots: Slots::default(),
+            filed: 0,
             streams: HashMap::default(),
             bytes: 0,
         }
@@ -106,10 +107,10 @@ impl Chunk {
 
     /// Begins another chunk in the memory of this one.
     pub(super) fn renew(&mut self, number: u32, before: (Position, Key)) {
-        (self.number, self.before, self.nodes, self.bytes) = (number, before, 0, 0);
+        (self.number, self.before, self.filed, self.bytes) = (number, before, 0, 0);
         self.rows.clear();
         self.keys.clear();
-        self.slots.fill(0);
+        self.slots.clear();
         self.streams.clear();
     }
 
@@ -119,12 +120,12 @@ impl Chunk {
         self.keys.reserve_exact(rows);
     }
 
+    /// Adds a row; [`Chunk::file`] follows.
     pub(super) fn push(&mut self, added: &Added, place: Place, bytes: u64) {
         let row = self.rows.len();
         self.rows.push(ChunkRow { at: added.at, place, entry: added.entry });
         self.keys.push(added.key);
         self.bytes += bytes;
-        let row = u32::try_from(row).unwrap_or(u32::MAX);
         let stream = self.streams.entry(added.entry.stream).or_default();
         if stream.rows.is_empty() {
             stream.first = added.entry.seq;
@@ -132,50 +133,21 @@ impl Chunk {
         if stream.rows.len().is_multiple_of(DIGEST_STEP) {
             stream.digests.push(added.before);
         }
-        stream.rows.push(row);
-        if added.at.duplicate == 0 {
-            if self.nodes * 2 >= self.slots.len() {
-                self.grow();
-            }
-            self.insert(row, &added.key);
-            self.nodes += 1;
-        }
+        stream.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
     }
 
-    fn grow(&mut self) {
-        self.slots = vec![0; (self.slots.len() * 2).max(64)];
-        for row in 0..self.rows.len() {
-            let node = self.rows.get(row).is_some_and(|row| row.at.duplicate == 0);
-            // The row being pushed is inserted by `push`.
-            if let (true, Some(key)) = (node && row + 1 < self.rows.len(), self.keys.get(row).copied()) {
-                self.insert(u32::try_from(row).unwrap_or(u32::MAX), &key);
-            }
-        }
-    }
-
-    fn insert(&mut self, row: u32, key: &Key) {
-        let mask = self.slots.len() - 1;
-        let mut at = slot_of(key) & mask;
-        while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = row + 1;
-                return;
-            }
-            at = (at + 1) & mask;
-        }
+    /// Makes all rows so far known to [`Chunk::find`].
+    pub(super) fn file(&mut self) {
+        let rows = self.rows.iter().zip(&self.keys).enumerate().skip(self.filed);
+        let nodes: Vec<_> =
+            rows.filter(|(_, (row, _))| row.at.duplicate == 0).map(|(row, (_, key))| (row, key)).collect();
+        self.slots.insert(nodes.into_iter(), |row| self.keys.get(row).copied());
+        self.filed = self.rows.len();
     }
 
     /// Row of the node with this key.
     pub(super) fn find(&self, key: &Key) -> Option<usize> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let mut at = slot_of(key) & mask;
-        loop {
-            let row = self.slots.get(at)?.checked_sub(1)? as usize;
-            if self.keys.get(row) == Some(key) {
-                return Some(row);
-            }
-            at = (at + 1) & mask;
-        }
+        self.slots.find(key, |row| self.keys.get(row).copied())
     }
 
     /// Number of the first row behind `after`.
@@ -245,9 +217,4 @@ impl Chunk {
         }
         out
     }
-}
-
-/// Keys are SHA-256: four of their bytes are hash enough for at most 65,536 rows.
-fn slot_of(key: &Key) -> usize {
-    key.0.first_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize)
 }

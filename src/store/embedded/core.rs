@@ -145,6 +145,7 @@ impl Core {
     /// Ends a group: the chunk at hand is complete if it has enough rows.
     pub(super) fn end_group(&self, view: &mut View, place: Place, mark: Mark) {
         view.end = place;
+        view.active.file();
         let full = view.active.rows.len() >= self.chunk_rows || view.active.bytes >= CHUNK_BYTES;
         if full || view.uncovered {
             view.uncovered = false;
@@ -158,6 +159,7 @@ impl Core {
         let (number, before) = (view.active.number + 1, view.active.end());
         let mut next = self.spare.lock().take().unwrap_or_else(|| Chunk::new(number, before));
         next.renew(number, before);
+        view.active.file();
         let chunk = Arc::new(std::mem::replace(&mut view.active, next));
         view.waiting.push_back(chunk.clone());
         self.queue.lock().jobs.push_back(Job { chunk, covered });

@@ -1,0 +1,117 @@
+//! Finding rows by key in memory.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::node::Key;
+
+/// Where rows of nodes are, by key: eight to sixteen bytes per row. It knows only their numbers; whoever asks brings the keys.
+///
+/// Open addressing, at most half full. Where a key belongs depends on a secret, so that nobody can make keys collide.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    /// Row + 1; 0 = free. A power of two of them, or none.
+    slots: Vec<u32>,
+    used: usize,
+    secret: u64,
+}
+
+/// Slots of the smallest table.
+const LEAST: usize = 64;
+
+impl Default for Slots {
+    fn default() -> Self {
+        Slots { slots: Vec::new(), used: 0, secret: RandomState::new().hash_one(0) | 1 }
+    }
+}
+
+impl Slots {
+    /// Forgets all rows and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.slots.fill(0);
+        self.used = 0;
+    }
+
+    /// Adds rows, up to 2^32 - 1 in all, that are not in it. `key` gives the key of any row in it: a table that becomes too
+    /// small is made anew.
+    pub(crate) fn insert<'a>(
+        &mut self,
+        rows: impl ExactSizeIterator<Item = (usize, &'a Key)>,
+        key: impl Fn(usize) -> Option<Key>,
+    ) {
+        let used = self.used + rows.len();
+        if used * 2 > self.slots.len() {
+            let size = (used * 2).next_power_of_two().max(LEAST);
+            let old = std::mem::replace(&mut self.slots, vec![0; size]);
+            for row in old.into_iter().filter_map(|slot| slot.checked_sub(1)) {
+                if let Some(key) = key(row as usize) {
+                    self.file(row as usize, &key);
+                }
+            }
+        }
+        // Nothing else in this loop: the reads of many slots wait for memory together.
+        for (row, key) in rows {
+            self.file(row, key);
+        }
+        self.used = used;
+    }
+
+    fn file(&mut self, row: usize, key: &Key) {
+        let Some(mask) = self.slots.len().checked_sub(1) else { return };
+        let mut at = self.first(key);
+        while let Some(slot) = self.slots.get_mut(at) {
+            if *slot == 0 {
+                *slot = u32::try_from(row + 1).unwrap_or(0);
+                return;
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// The row of this key. `key` gives the key of a row, none for one that is not to be found yet.
+    pub(crate) fn find<K: PartialEq<Key>>(&self, wanted: &Key, key: impl Fn(usize) -> Option<K>) -> Option<usize> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = self.first(wanted);
+        loop {
+            let row = self.slots.get(at)?.checked_sub(1)? as usize;
+            if key(row).is_some_and(|key| key == *wanted) {
+                return Some(row);
+            }
+            at = (at + 1) & mask;
+        }
+    }
+
+    /// The first slot of a key: the upper bits of a product, which all bits of both factors reach.
+    fn first(&self, key: &Key) -> usize {
+        let bits = key.0.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+        let shift = u64::BITS - self.slots.len().trailing_zeros();
+        usize::try_from(bits.wrapping_mul(self.secret) >> shift).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::key_of;
+
+    #[test]
+    fn rows_are_found_while_the_table_grows_and_others_are_not() {
+        let keys: Vec<Key> = (0..5000_u32).map(|n| key_of(&[], &n.to_le_bytes())).collect();
+        let mut slots = Slots::default();
+        let key = |row: usize| keys.get(row).copied();
+        assert_eq!(slots.find(&keys[0], key), None);
+        for (group, from) in (0..4000).step_by(100).enumerate() {
+            // Row 3 of each group has no key of its own.
+            let rows: Vec<_> = (from..from + 100).filter(|row| row % 100 != 3).map(|row| (row, &keys[row])).collect();
+            slots.insert(rows.into_iter(), key);
+            for (row, wanted) in keys.iter().enumerate() {
+                let expected = (row < (group + 1) * 100 && row % 100 != 3).then_some(row);
+                assert_eq!(slots.find(wanted, key), expected);
+            }
+        }
+        assert_eq!(slots.find(&keys[7], |row| key(row).filter(|_| row != 7)), None, "a row that has no key yet");
+        slots.clear();
+        assert!(keys.iter().all(|wanted| slots.find(wanted, key).is_none()));
+        slots.insert([(9, &keys[9])].into_iter(), key);
+        assert_eq!(slots.find(&keys[9], key), Some(9));
+    }
+}
