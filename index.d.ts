@@ -304,6 +304,8 @@ declare namespace HyperEmitter {
     heads: number
     /** Bytes on the medium: of the log, and of what makes it searchable. */
     sizes: { data: number, index: number }
+    /** Commits since the store was opened. Each is one flush for all events in it. */
+    commits: number
     /** Bytes of emits that wait for the store. */
     pending: number
     peers: Peer[]

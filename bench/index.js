@@ -26,10 +26,11 @@ const rounds = args.quick ? 1 : Number(args.rounds)
 // One run of `disk` yields many rows.
 const kept = new Map()
 
-async function side (row, round) {
-  const key = JSON.stringify([row.work, row.options, row.work === 'disk' ? round : Math.random()])
-  if (!kept.has(key)) kept.set(key, measure(row.work, row.options))
-  return row.pick(await kept.get(key))
+async function side ({ work, options }, round, ours) {
+  if (typeof options === 'function') options = options(ours)
+  const key = JSON.stringify([work, options, work === 'disk' ? round : Math.random()])
+  if (!kept.has(key)) kept.set(key, measure(work, options))
+  return kept.get(key)
 }
 
 function missing (row) {
@@ -39,8 +40,9 @@ function missing (row) {
 async function pair (row) {
   const runs = []
   for (let round = 0; round < rounds; round++) {
-    const ours = await side(row.ours, round)
-    const theirs = await side(row.theirs, round)
+    const result = await side(row.ours, round)
+    const ours = row.ours.pick(result)
+    const theirs = row.theirs.pick(await side(row.theirs, round, result))
     runs.push({ ours, theirs, ratio: ours / theirs })
   }
   const of = (name) => median(runs.map((run) => run[name]))
@@ -50,8 +52,8 @@ async function pair (row) {
 async function figure (row) {
   const runs = []
   for (let round = 0; round < rounds; round++) {
-    const base = row.base && await side(row.base, round)
-    const value = await side(row, round)
+    const base = row.base && row.base.pick(await side(row.base, round))
+    const value = row.pick(await side(row, round))
     runs.push(row.base ? base / value : value)
   }
   return { value: median(runs), runs }

@@ -634,6 +634,10 @@ function suite (name, open) {
       const steps = []
       assert.deepEqual(await emitter.verify({ onProgress: (step) => steps.push(step) }), { nodes: 1, duplicates: 0, logs: 1 })
       assert.ok(steps.every(({ done, total }) => done <= total))
+      await Promise.all(Array.from({ length: 50 }, (_, num) => emitter.append('T', { num })))
+      const { commits } = await emitter.stats()
+      // What is emitted together is committed together.
+      assert.ok(commits > stats.commits && commits < stats.commits + 10, `${stats.commits} commits, then ${commits}`)
     })
 
     test('_hyperlog reads as 1.x did', async (t) => {

@@ -38,10 +38,13 @@ emitter.on('userAdded', (msg) => {
 emitter.status.on('ready', () => {
   more()
   setTimeout(() => { mark = { at: now(), count: Math.min(acked, heard) } }, ms / 3)
-  setTimeout(() => {
+  setTimeout(async () => {
     const count = Math.min(acked, heard) - mark.count
     const seconds = (now() - mark.at) / 1000
     stop = true
-    done({ rate: count / seconds, count, checksum: checksum > 0 })
+    // How many events share a flush, and what each takes on disk: over the whole run.
+    const stats = store === 'path' ? await emitter.stats() : undefined
+    const grouping = stats && { window: Math.round(stats.change / stats.commits), bytes: Math.round(stats.sizes.data / stats.change) }
+    done({ rate: count / seconds, count, checksum: checksum > 0, grouping })
   }, ms)
 })

@@ -1,6 +1,6 @@
 'use strict'
 
-// The limit: records appended to a plain file. While one write + fdatasync is under way, further records form the next group.
+// The limit: records appended to a plain file, `window` of them with one write and one fdatasync, nothing done for any of them.
 // With `window` 1: write and fdatasync on the calling thread, nothing in between.
 
 const fs = require('node:fs')

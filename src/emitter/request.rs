@@ -106,6 +106,8 @@ pub struct Stats {
     pub heads: u64,
     /// Bytes on the medium.
     pub sizes: Sizes,
+    /// Commits since the log was opened.
+    pub commits: u64,
     /// Bytes of appends not yet answered.
     pub pending: u64,
     /// Every link.
@@ -188,6 +190,7 @@ impl Emitter {
                 logs: log.logs(),
                 heads: log.heads()?.len() as u64,
                 sizes: log.sizes()?,
+                commits: log.commits(),
                 pending: log.pending() as u64,
                 peers: self.peers(),
             })),

@@ -1,6 +1,6 @@
 //! The log's handle: what callers may ask, and the queue in front of the writer.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -56,6 +56,7 @@ pub struct Log {
     /// Rung when the queue has changed for somebody who waits.
     pub(super) bell: Condvar,
     pub(super) pending: AtomicUsize,
+    pub(super) commits: AtomicU64,
     /// On a store that waits, whoever plans holds it (`turns`), and nobody else asks for it.
     pub(super) writer: Mutex<Writer>,
     pub(super) state: RwLock<State>,
@@ -107,6 +108,7 @@ impl Log {
             queue: Mutex::new(Queue::default()),
             bell: Condvar::new(),
             pending: AtomicUsize::new(0),
+            commits: AtomicU64::new(0),
             store,
             options,
             observer,
@@ -138,6 +140,12 @@ impl Log {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.pending.load(Ordering::Relaxed)
+    }
+
+    /// Commits of the writer's since the log was opened: on a medium that waits, one flush each.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
     }
 
     /// Offers nodes from a peer, in the peer's order. The answer has one outcome per node and comes when the added

@@ -285,7 +285,9 @@ impl Log {
         }
         // Everybody in the group waits for an answer.
         catch_unwind(AssertUnwindSafe(|| self.store.commit(&group.commit)))
-            .unwrap_or_else(|_| Err(Error::Internal("the store panicked".into())))
+            .unwrap_or_else(|_| Err(Error::Internal("the store panicked".into())))?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Answers what will not be stored.

@@ -158,6 +158,7 @@ fn stats_json(stats: &Stats) -> String {
         "logs": logs.collect::<Vec<_>>(),
         "heads": stats.heads,
         "sizes": { "data": stats.sizes.data, "index": stats.sizes.index },
+        "commits": stats.commits,
         "pending": stats.pending,
         "peers": stats.peers.iter().map(|peer| peer_json(peer, stats.change)).collect::<Vec<_>>(),
     })
