@@ -8,7 +8,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use super::chunk::{Chunk, MAX_ROWS};
 use super::filter::{Filter, COLUMNS};
 use super::groups::Mark;
-use super::index::{checkpoint_entries, slab_entries, Checkpoint, Fault, Index};
+use super::index::{checkpoint_entries, slab_entries, Checkpoint, Fault, Index, SLAB_ENTRIES};
 use super::layout::Place;
 use super::segments::Segments;
 use super::state::{Added, State};
@@ -22,6 +22,9 @@ const MAX_WAITING: usize = 4;
 /// Chunks between two flushes of sled. A flush makes the file system commit, and commits of the log wait for that; what
 /// it would save after a crash is reading these chunks again, some 10 ms each.
 const FLUSH_EVERY: u32 = 4;
+
+/// Parts of a slab that are written at a time.
+const SLAB_STEP: usize = 16;
 
 /// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
 const CHUNK_BYTES: u64 = 64 << 20;
@@ -241,8 +244,12 @@ impl Core {
             piece.iter().for_each(|(hash, _)| filter.insert(chunk.number, number, *hash));
         }
         if (chunk.number + 1).is_multiple_of(COLUMNS) {
-            self.with_filter(|filter| pairs.extend(slab_entries(filter, chunk.number / COLUMNS)))
-                .map_err(|error| Fault(error.to_string()))?;
+            // Nobody reads them before the checkpoint that follows counts this chunk. All at once they would take 20 MB.
+            for first in (0..SLAB_ENTRIES).step_by(SLAB_STEP) {
+                let (slab, parts) = (chunk.number / COLUMNS, first..(first + SLAB_STEP).min(SLAB_ENTRIES));
+                let parts = self.with_filter(|filter| slab_entries(filter, slab, parts));
+                self.index.write(parts.map_err(|error| Fault(error.to_string()))?)?;
+            }
         }
         if let Some(Covered { place, mark, state }) = covered {
             let mut firsts = self.view.read().firsts.clone();

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -27,7 +28,7 @@ use crate::store::Position;
 const VERSION: u32 = 2;
 
 /// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
-const CACHE: u64 = 8 << 20;
+const CACHE: u64 = 2 << 20;
 
 /// The file that sled locks.
 const DATABASE: &str = "db";
@@ -135,10 +136,14 @@ impl Index {
     /// Writes everything at once: after a crash all of it is there or none.
     pub(super) fn write(&self, pairs: Vec<Pair>) -> Outcome<()> {
         let mut batch = sled::Batch::default();
+        let mut keys = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
+            keys.push(key.clone());
             batch.insert(key, value);
         }
-        self.with(|db| db.apply_batch(batch))
+        self.with(|db| db.apply_batch(batch))?;
+        // sled counts a page towards its cache, and so gives its memory back, only once it has been read.
+        self.with(|db| keys.iter().try_for_each(|key| db.get(key).map(drop)))
     }
 
     /// Puts what was written on the medium. sled's own flush stops short of that on Linux (sync_file_range), so
@@ -268,12 +273,17 @@ fn gate_key(slab: u32, part: usize) -> Vec<u8> {
     numbered(b'g', slab, u32::try_from(part).unwrap_or(u32::MAX))
 }
 
-/// A slab of the filter and its gate as stored, once its last chunk is in it.
-pub(super) fn slab_entries(filter: &Filter, slab: u32) -> Vec<Pair> {
+/// Parts of a slab and its gate.
+pub(super) const SLAB_ENTRIES: usize = SLAB_PARTS + GATE_PARTS;
+
+/// Some parts of a slab of the filter and its gate as stored, once its last chunk is in it.
+pub(super) fn slab_entries(filter: &Filter, slab: u32, parts: Range<usize>) -> Vec<Pair> {
     let number = slab as usize;
-    let parts = (0..SLAB_PARTS).filter_map(|part| Some(seal(slab_key(slab, part), filter.part(number, part)?)));
-    let gates = (0..GATE_PARTS).filter_map(|part| Some(seal(gate_key(slab, part), filter.gate_part(number, part)?)));
-    parts.chain(gates).collect()
+    let entry = |part: usize| match part.checked_sub(SLAB_PARTS) {
+        None => Some(seal(slab_key(slab, part), filter.part(number, part)?)),
+        Some(part) => Some(seal(gate_key(slab, part), filter.gate_part(number, part)?)),
+    };
+    parts.filter_map(entry).collect()
 }
 
 /// A checkpoint as stored. `state` is encoded already.
@@ -348,7 +358,7 @@ mod tests {
         let index = Index::open(folder.path()).unwrap();
         let mut filter = Filter::default();
         (0..1000).for_each(|hash| filter.insert(0, 7, hash));
-        let entries = slab_entries(&filter, 0);
+        let entries = slab_entries(&filter, 0, 0..SLAB_ENTRIES);
         let (gates, slabs): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.starts_with(b"g"));
         let gate = |filter: &Filter| (0..GATE_PARTS).map(|part| filter.gate_part(0, part)).collect::<Vec<_>>();
         index.write(slabs).unwrap();
