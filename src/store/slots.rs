@@ -4,15 +4,23 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::node::Key;
 
-/// Where rows of nodes are, by key: eight to sixteen bytes per row. It knows only their numbers; whoever asks brings the keys.
+/// Where rows of nodes are, by key: 16 to 32 bytes per row. It knows only their numbers; whoever asks brings the keys.
 ///
 /// Open addressing, at most half full. Where a key belongs depends on a secret, so that nobody can make keys collide.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    /// Row + 1; 0 = free. A power of two of them, or none.
-    slots: Vec<u32>,
+    /// A power of two of them, or none.
+    slots: Vec<Slot>,
     used: usize,
     secret: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Slot {
+    /// Row + 1; 0 = free.
+    row: u32,
+    /// Bits of the key, so that a look at another's slot ends here.
+    tag: u32,
 }
 
 /// Slots of the smallest table.
@@ -27,7 +35,7 @@ impl Default for Slots {
 impl Slots {
     /// Forgets all rows and keeps the memory.
     pub(crate) fn clear(&mut self) {
-        self.slots.fill(0);
+        self.slots.fill(Slot::default());
         self.used = 0;
     }
 
@@ -41,8 +49,8 @@ impl Slots {
         let used = self.used + rows.len();
         if used * 2 > self.slots.len() {
             let size = (used * 2).next_power_of_two().max(LEAST);
-            let old = std::mem::replace(&mut self.slots, vec![0; size]);
-            for row in old.into_iter().filter_map(|slot| slot.checked_sub(1)) {
+            let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+            for row in old.into_iter().filter_map(|slot| slot.row.checked_sub(1)) {
                 if let Some(key) = key(row as usize) {
                     self.file(row as usize, &key);
                 }
@@ -59,8 +67,8 @@ impl Slots {
         let Some(mask) = self.slots.len().checked_sub(1) else { return };
         let mut at = self.first(key);
         while let Some(slot) = self.slots.get_mut(at) {
-            if *slot == 0 {
-                *slot = u32::try_from(row + 1).unwrap_or(0);
+            if slot.row == 0 {
+                *slot = Slot { row: u32::try_from(row + 1).unwrap_or(0), tag: tag(key) };
                 return;
             }
             at = (at + 1) & mask;
@@ -72,8 +80,9 @@ impl Slots {
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = self.first(wanted);
         loop {
-            let row = self.slots.get(at)?.checked_sub(1)? as usize;
-            if key(row).is_some_and(|key| key == *wanted) {
+            let slot = self.slots.get(at)?;
+            let row = slot.row.checked_sub(1)? as usize;
+            if slot.tag == tag(wanted) && key(row).is_some_and(|key| key == *wanted) {
                 return Some(row);
             }
             at = (at + 1) & mask;
@@ -86,6 +95,11 @@ impl Slots {
         let shift = u64::BITS - self.slots.len().trailing_zeros();
         usize::try_from(bits.wrapping_mul(self.secret) >> shift).unwrap_or(0)
     }
+}
+
+/// Other bits than those that choose the slot.
+fn tag(key: &Key) -> u32 {
+    key.0.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes))
 }
 
 #[cfg(test)]
