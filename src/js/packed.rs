@@ -21,6 +21,7 @@
 //!
 //! `need` is not 0 when nothing fitted: the bytes that the first one takes.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -209,20 +210,35 @@ pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut
     sheet.put_u32(0, rows.len());
     sheet.put_u32(4, usize::from(done));
     sheet.put_f64(8, next);
+    // Rows come in runs of one name and one log.
+    let mut latest_name: Option<(&[u8], Option<u32>)> = None;
+    let mut latest_log: Option<(&LogId, Option<u32>)> = None;
     for (index, row) in rows.iter().enumerate() {
         let at = HEAD + ROW * index;
         let node = &row.node;
-        let event = event::decode(&node.value);
-        let (name, spelled, time, encoding) = match &event {
-            Ok(event) => {
-                let number = names.number(&event.name);
-                let spelled = if number.is_none() { event.name.as_bytes() } else { &[] };
-                (number.unwrap_or(UNNUMBERED), spelled, event.time, event.encoding.mark())
+        let event = event::parse(&node.value);
+        // Without a number the name is spelled out.
+        let mut spelled = Cow::Borrowed("");
+        let (name, time, encoding) = match &event {
+            Some(event) => {
+                let number = match latest_name {
+                    Some((name, number)) if name == event.name => number,
+                    _ => latest_name.insert((event.name, names.number(&String::from_utf8_lossy(event.name)))).1,
+                };
+                if number.is_none() {
+                    spelled = String::from_utf8_lossy(event.name);
+                }
+                (number.unwrap_or(UNNUMBERED), event.time, event.encoding.mark())
             }
-            Err(_) => (UNNUMBERED, &[][..], None, 0),
+            None => (UNNUMBERED, None, 0),
         };
+        let log = match latest_log {
+            Some((log, number)) if log == row.log() => number,
+            _ => latest_log.insert((row.log(), logs.number(row.log()))).1,
+        };
+        let spelled = spelled.as_bytes();
         let body = match &event {
-            Ok(event) if wants & WHOLE_VALUES == 0 => event.payload,
+            Some(event) if wants & WHOLE_VALUES == 0 => event.payload,
             _ => &node.value[..],
         };
         sheet.put_f64(at, row.at.change);
@@ -232,8 +248,8 @@ pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut
             None => sheet.put(at + 16, &f64::NAN.to_le_bytes()),
         }
         sheet.put_u32(at + 24, name as usize);
-        sheet.put_u32(at + 28, logs.number(row.log()).unwrap_or(UNNUMBERED) as usize);
-        sheet.put_u32(at + 32, if event.is_err() { NOT_AN_EVENT as usize } else { spelled.len() });
+        sheet.put_u32(at + 28, log.unwrap_or(UNNUMBERED) as usize);
+        sheet.put_u32(at + 32, if event.is_none() { NOT_AN_EVENT as usize } else { spelled.len() });
         sheet.put_u32(at + 36, body.len());
         sheet.put_u32(at + 40, usize::try_from(encoding).unwrap_or(usize::MAX));
         sheet.put_u32(at + 44, node.links.len());

@@ -7,7 +7,7 @@ use super::layout::Place;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
 use super::table::{resolve, EntryAt, Streams};
 use crate::error::{Error, Result};
-use crate::node::{Change, Digest, Key, LogId, Node, Seq};
+use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 use crate::store::{Entry, Located, Position, ReadLimit, Row};
 
 /// The read ends here: what was durable when it began.
@@ -92,42 +92,78 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
     // A row of a small event is about 128 bytes on disk.
     let ahead = limit.bytes.min(limit.rows.saturating_mul(128)).clamp(SMALL_READ, LARGE_READ);
     let mut scan = Scan::new(&core.segments, start, horizon.end, ahead)?;
-    let mut rows: Vec<Row> = Vec::with_capacity(limit.rows.min(LARGE_READ / 128));
+    let mut rows = Rows::with_capacity(limit.rows.min(LARGE_READ / 128));
     let mut bytes = 0_usize;
-    loop {
-        if rows.len() >= limit.rows.max(1) {
-            break;
-        }
+    while rows.places.len() < limit.rows.max(1) {
         let behind = scan.resume();
         let Some(found) = scan.next_row()? else { break };
         if found.at <= after {
             continue;
         }
         let (at, entry) = (found.at, found.entry);
-        let node = match found.body {
-            FoundBody::Duplicate(change) => match rows.iter().rev().find(|row| row.at == Position::of(change)) {
-                Some(row) => row.node.clone(),
-                None => node_at(core, change)?.into(),
-            },
-            FoundBody::Node { .. } => node_of(&horizon, found)?.into(),
+        let known = match found.body {
+            FoundBody::Duplicate(change) => rows.row(Position::of(change)),
+            FoundBody::Node { .. } => None,
         };
-        bytes = bytes.saturating_add(node.value.len());
-        if !rows.is_empty() && bytes > limit.bytes {
-            if let (Some(start), Some(last)) = (behind, rows.last()) {
-                resume.put(last.at, start);
-            }
-            return Ok(rows);
+        let node = match (known, &found.body) {
+            (Some(_), _) => None,
+            (None, FoundBody::Duplicate(change)) => Some(node_at(core, *change)?),
+            (None, FoundBody::Node { .. }) => Some(node_of(&horizon, found)?),
+        };
+        bytes = bytes.saturating_add(node.as_ref().or_else(|| rows.node(known?)).map_or(0, |node| node.value.len()));
+        if !rows.places.is_empty() && bytes > limit.bytes {
+            rows.remember(resume, behind);
+            return Ok(rows.finish());
         }
         let again = match at.duplicate {
             0 => None,
             _ => Some(name(&horizon, entry)?),
         };
-        rows.push(Row { at, node, again });
+        rows.push(at, again, known, node);
     }
-    if let (Some(start), Some(last)) = (scan.resume(), rows.last()) {
-        resume.put(last.at, start);
+    rows.remember(resume, scan.resume());
+    Ok(rows.finish())
+}
+
+/// Rows that are being read; their nodes will share one allocation.
+struct Rows {
+    nodes: Vec<Node>,
+    /// Place, entry where it is another than the node's, and which of the nodes it is.
+    places: Vec<(Position, Option<(LogId, Seq)>, usize)>,
+}
+
+impl Rows {
+    fn with_capacity(rows: usize) -> Self {
+        Rows { nodes: Vec::with_capacity(rows), places: Vec::with_capacity(rows) }
     }
-    Ok(rows)
+
+    /// Which of the nodes stands at this place.
+    fn row(&self, at: Position) -> Option<usize> {
+        self.places.iter().rev().find(|(place, ..)| *place == at).map(|(_, _, node)| *node)
+    }
+
+    fn node(&self, index: usize) -> Option<&Node> {
+        self.nodes.get(index)
+    }
+
+    /// Adds a row of one of the nodes, or of another.
+    fn push(&mut self, at: Position, again: Option<(LogId, Seq)>, known: Option<usize>, node: Option<Node>) {
+        self.places.push((at, again, known.unwrap_or(self.nodes.len())));
+        self.nodes.extend(node);
+    }
+
+    /// Lets the next read go on at `start` behind the last of these rows.
+    fn remember(&self, resume: &super::Cursors, start: Option<Start>) {
+        if let (Some(start), Some((last, ..))) = (start, self.places.last()) {
+            resume.put(*last, start);
+        }
+    }
+
+    fn finish(self) -> Vec<Row> {
+        let nodes: Vec<NodeRef> = NodeRef::all(self.nodes).collect();
+        let row = |(at, again, node): (Position, _, usize)| Some(Row { at, node: nodes.get(node)?.clone(), again });
+        self.places.into_iter().filter_map(row).collect()
+    }
 }
 
 /// The node with this change.
