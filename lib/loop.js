@@ -8,7 +8,7 @@ const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./packed')
  * get theirs. What a callback has scheduled thus runs before listeners hear its event, as in 1.x.
  */
 
-/** Packs of acks handled in one turn. */
+/** Packs of acks handled in one turn: with more of them, their events and the emits that these bring come later. */
 const PACKS = 2
 
 /** The longest interval there is: the timer only holds the process. */
