@@ -304,7 +304,7 @@ declare namespace HyperEmitter {
     heads: number
     /** Bytes on the medium: of the log, and of what makes it searchable. */
     sizes: { data: number, index: number }
-    /** Commits since the store was opened. Each is one flush for all events in it. */
+    /** Commits since the store was opened: of emits, peers' events and facts. On an embedded store each is one flush for all that is in it. */
     commits: number
     /** Bytes of emits that wait for the store. */
     pending: number

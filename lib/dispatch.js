@@ -101,7 +101,7 @@ class Dispatcher {
     pack.words = slab.words
     pack.doubles = slab.doubles
     pack.word = (slab.base + HEAD_BYTES) >>> 2
-    pack.payloadAt = slab.base + slab.words[head + 1]
+    pack.payloadAt = slab.base + HEAD_BYTES + pack.left * EVENT_BYTES
     if (pack.left > 0) {
       const used = slab.words[head + 2]
       // Whoever decodes something between two events costs speed, nothing else: packs are never written twice.

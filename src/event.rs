@@ -2,7 +2,7 @@
 //!
 //! `Event { 1: name, 2: payload }` is hyperemitter 1.x's own (`codecs.proto`). Fields 3 to 5 are ours; protobuf
 //! decoders of 1.x skip them. They are part of the node's value and so of its key: two peers that emit the same
-//! payload from the same heads keep both events (docs/DESIGN.md, "Event container").
+//! payload from the same heads keep both events (docs/design/log.md, "Event container").
 
 use std::borrow::Cow;
 
@@ -90,7 +90,7 @@ pub(crate) struct Parts<'a> {
 
 /// Appends a container to `out`. `time` is in milliseconds since 1970.
 pub fn encode(out: &mut BytesMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
-    out.reserve(name.len() + payload.len() + ID_LEN + 40);
+    out.reserve(encoded_len(name.len(), payload.len()));
     put_bytes(out, 1, name.as_bytes());
     put_bytes(out, 2, payload);
     put_bytes(out, 3, id);

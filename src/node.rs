@@ -1,7 +1,7 @@
 //! DAG nodes and their identity: keys, links, logs, positions, digests.
 //!
 //! A node's key is hyperlog 4.12.1's: SHA-256 over length-framed links, then the length-framed value
-//! (docs/DESIGN.md, "Node identity").
+//! (docs/design/log.md, "Node identity").
 
 use std::borrow::Borrow;
 use std::collections::HashMap;

@@ -32,3 +32,24 @@ test('hundreds of thousands of questions asked at once are all answered', async 
   emitter.emit('after', 'y')
   assert.equal((await heard)[0].toString(), 'y')
 })
+
+test('an event larger than what is left of a pack, and many small ones behind it, are all delivered', async (t) => {
+  const emitter = new HyperEmitter(':memory:', 'message T { required bytes data = 1; }')
+  t.after(() => emitter.close())
+  let heard = 0
+  let sent = 0
+  let arrived = () => {}
+  emitter.on('T', () => { if (++heard === sent) arrived() })
+  const emit = (...sizes) => {
+    const all = new Promise((resolve) => { arrived = resolve })
+    sent += sizes.length
+    for (const size of sizes) emitter.emit('T', { data: Buffer.alloc(size) })
+    return all
+  }
+  // Wherever in its memory the pack before has ended.
+  for (let size = 0; size < 60; size++) {
+    await emit(200 + size * 97 % 3000)
+    await emit(9500, ...Array(255).fill(1))
+  }
+  assert.equal(heard, sent)
+})

@@ -103,6 +103,8 @@ impl Batch {
         }
         let refused = self.acks - acks;
         self.events.truncate(count);
+        self.names.retain(|(first, _)| *first < count);
+        self.payloads.truncate(self.events.last().map_or(0, |event| event.end));
         (self.cost, self.acks) = (cost, acks);
         refused
     }
@@ -175,6 +177,10 @@ mod tests {
             assert_eq!(cut.cut(fitting.cost()), whole.acks() - fitting.acks(), "{keep}");
             assert_eq!((told(&cut), cut.cost(), cut.acks()), (told(&fitting), fitting.cost(), fitting.acks()));
             assert_eq!((cut.len(), cut.is_empty()), (keep, keep == 0));
+            let last: Arc<str> = "last".into();
+            cut.push(&last, b"5", Encoding::V1, AckKind::Node);
+            fitting.push(&last, b"5", Encoding::V1, AckKind::Node);
+            assert_eq!(told(&cut), told(&fitting));
         }
     }
 }

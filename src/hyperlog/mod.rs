@@ -1,6 +1,6 @@
 //! The log: one writer, any number of readers.
 //!
-//! [`Log`] is the handle, [`plan`] decides, `writer` commits in groups (`group`) and announces,
+//! [`Log`] is the handle, [`Batch`] brings appends, [`plan`] decides, `writer` commits in groups (`group`) and announces,
 //! `turns` says which thread does that, [`feed`] keeps what is recent in memory,
 //! [`parking`] holds nodes that came too early.
 

@@ -308,3 +308,71 @@ fn note_log(links: &mut LogLinks, log: &LogId, own: &LogId) {
         links.push(log.clone());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A store that has nothing, and must not be asked for what is being planned.
+    struct Empty;
+
+    impl Lookup for Empty {
+        fn locate(&mut self, _: &Key) -> Result<Option<Located>> {
+            Ok(None)
+        }
+
+        fn entry(&mut self, _: &LogId, _: Seq) -> Result<Option<Entry>> {
+            Ok(None)
+        }
+    }
+
+    fn incoming(log: &str, seq: Seq, links: &[Key], value: &str) -> (Incoming, Key) {
+        let (links, value) = (Links::from_slice(links), Bytes::copy_from_slice(value.as_bytes()));
+        let key = key_of(&links, &value);
+        (Incoming { log: log.into(), seq, links, value, signed: None, claimed: None }, key)
+    }
+
+    fn stored(planner: &mut Planner, (node, key): &(Incoming, Key)) -> NewRow<Node> {
+        match planner.add(node, *key, &mut Empty).unwrap() {
+            Verdict::Store(row) => row,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn nodes_that_are_not_stored_yet_are_found_with_their_change_and_log() {
+        for groups in [1, 2] {
+            let mut planner = Planner::new("local".into(), &StoreState::default());
+            let a1 = incoming("a", 1, &[], "a1");
+            let b1 = incoming("b", 1, &[a1.1], "b1");
+            let a2 = incoming("a", 2, &[b1.1], "a2");
+            let b2 = incoming("b", 2, &[a2.1], "b2");
+            let a3 = incoming("a", 3, &[b2.1], "a3");
+            let nodes = [&a1, &b1, &a2, &b2, &a3];
+            for node in nodes {
+                stored(&mut planner, node);
+            }
+            if groups == 2 {
+                planner.hand_over();
+            }
+            // None of these is a head, and each run of a log has one node.
+            for (seq, (change, node)) in (1..).zip(nodes.iter().enumerate().take(4)) {
+                let again = (Incoming { log: "c".into(), seq, ..node.0.clone() }, node.1);
+                let row = stored(&mut planner, &again);
+                let expected = Body::Duplicate { change: change as u64 + 1, key: node.1, log: "c".into(), seq };
+                assert_eq!(row.body, expected);
+            }
+            let links = |planner: &mut Planner, key: Key, value: &str| {
+                let row = stored(planner, &incoming("d", planner.seq("d") + 1, &[key], value));
+                row.log_links.iter().map(ToString::to_string).collect::<Vec<_>>()
+            };
+            assert_eq!(links(&mut planner, a1.1, "1"), ["a"]);
+            assert_eq!(links(&mut planner, b1.1, "2"), ["b"]);
+            assert_eq!(links(&mut planner, a2.1, "3"), ["a"]);
+            assert_eq!(links(&mut planner, b2.1, "4"), ["b"]);
+            let fork = incoming("a", 2, &[], "another");
+            let verdict = planner.add(&fork.0, fork.1, &mut Empty).unwrap();
+            assert!(matches!(verdict, Verdict::Refuse(Error::Fork { ours, .. }) if ours == a2.1), "{verdict:?}");
+        }
+    }
+}

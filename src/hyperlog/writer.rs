@@ -20,7 +20,7 @@ use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, SourceId, State
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
 use crate::node::{Key, KeyMap, LogId, Node, NodeRef, Seq};
-use crate::store::{seal, Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
+use crate::store::{share_nodes, Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
 
 pub(super) struct Writer {
     pub(super) planner: Planner,
@@ -100,7 +100,7 @@ impl Log {
             start = *end;
         }
         let first = group.commit.rows.len();
-        group.commit.rows.extend(seal(planned));
+        group.commit.rows.extend(share_nodes(planned));
         group.answers.acks.reserve(batch.acks());
         let mut rows = group.commit.rows.iter().skip(first);
         for (event, fit) in batch.iter().zip(checked) {
@@ -154,7 +154,7 @@ impl Log {
             }
             Ok(outcomes)
         });
-        group.commit.rows.extend(seal(planned));
+        group.commit.rows.extend(share_nodes(planned));
         match outcomes {
             Ok(outcomes) => group.answers.nodes.push((outcomes, reply)),
             // A failed look-up: what was planned before it is sound and stays.

@@ -9,9 +9,8 @@
 //! then the hex of their links, then their values. Kinds: 0 a node, 1 a node whose only link is the node acknowledged
 //! before it (no link hex), 2 a run of `seq` emits that asked for no node, 3 an error (the value is `code\0message`).
 //!
-//! Events: head `[u32 count][u32 payloads][u32 used][u32 need]`, then per event
-//! `[f64 change][u32 listener number][u32 payload length][u32 encoding][u32 0]` (24 bytes), then, from the offset `payloads`
-//! on, the payloads.
+//! Events: head `[u32 count][u32 0][u32 used][u32 need]`, then per event
+//! `[f64 change][u32 listener number][u32 payload length][u32 encoding][u32 0]` (24 bytes), then the payloads.
 //!
 //! Rows: head `[u32 count][u32 done][f64 next]`, then per row
 //! `[f64 change][f64 seq][f64 time][u32 name][u32 log][u32 name length][u32 body length][u32 encoding][u32 links]`
@@ -183,7 +182,8 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         let Some(number) = number else { continue };
         let end = used + event.payload.len();
         if count == records || end.next_multiple_of(8) > room {
-            need = end.next_multiple_of(8);
+            // Enough however many records there will be room for.
+            need = (HEAD + EVENT * rows.len() + event.payload.len()).next_multiple_of(8);
             break;
         }
         let at = HEAD + EVENT * count;
@@ -194,8 +194,14 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         sheet.put(used, event.payload);
         (count, used) = (count + 1, end);
     }
+    // Users keep views of the payloads: what few events do not need is left to the next pack.
+    let end = HEAD + EVENT * count;
+    if end < payloads_at && used <= room {
+        sheet.0.copy_within(payloads_at..used, end);
+        used -= payloads_at - end;
+    }
     sheet.put_u32(0, count);
-    sheet.put_u32(4, payloads_at);
+    sheet.put_u32(4, 0);
     sheet.put_u32(8, used.next_multiple_of(8));
     sheet.put_u32(12, if count == 0 { need } else { 0 });
     count
@@ -349,31 +355,46 @@ mod tests {
         let mut out = [0; 256];
         assert_eq!(pack_events(&rows, 0, &mut out, &interest), 2);
         assert_eq!((u32_at(&out, 16 + 8), u32_at(&out, 16 + 12), u32_at(&out, 40 + 12)), (7, 3, 5));
-        let payloads = u32_at(&out, 4) as usize;
-        assert_eq!(&out[payloads..payloads + 8], b"onethree");
+        assert_eq!(&out[64..72], b"onethree");
         assert_eq!(pack_events(&rows, 1, &mut out, &interest), 1);
     }
 
     #[test]
-    fn events_that_do_not_fit_wait_and_a_large_one_says_what_it_needs() {
+    fn events_that_do_not_fit_wait_for_the_next_pack() {
         let rows: Vec<Row> = (1..=9).map(|change| row(change, "a", &[7; 100], &[])).collect();
         let mut interest = Interest::default();
         interest.set("a", Some(1));
-        for room in [0, 16, 139] {
-            let mut out = vec![0; room];
-            assert_eq!(pack_events(&rows, 0, &mut out, &interest), 0);
-            assert!(room < 16 || u32_at(&out, 12) as usize > room);
-        }
         let mut out = vec![0; 1024];
         let mut after = 0;
         while after < 9 {
             let count = pack_events(&rows, after, &mut out, &interest);
-            let (payloads, used) = (u32_at(&out, 4) as usize, u32_at(&out, 8) as usize);
-            assert!(count > 0 && used <= out.len() && payloads >= 16 + 24 * count);
+            let payloads = 16 + 24 * count;
+            assert!(count > 0 && u32_at(&out, 8) as usize == (payloads + 100 * count).next_multiple_of(8));
             assert_eq!(&out[payloads..payloads + 100 * count], vec![7; 100 * count]);
             after += count as u64;
         }
         assert_eq!(after, 9);
+    }
+
+    #[test]
+    fn an_event_that_does_not_fit_at_all_fits_into_what_it_says_it_needs() {
+        let mut interest = Interest::default();
+        interest.set("a", Some(1));
+        for (large, small, room) in
+            [(10_000, 255, 8192), (9000, 255, 8192), (7000, 255, 8192), (100, 0, 139), (1, 0, 16), (1, 3, 0)]
+        {
+            let sizes = std::iter::once(large).chain(std::iter::repeat_n(1, small));
+            let rows: Vec<Row> = (1..).zip(sizes).map(|(change, size)| row(change, "a", &vec![7; size], &[])).collect();
+            let mut out = vec![0; room];
+            if pack_events(&rows, 0, &mut out, &interest) > 0 {
+                continue;
+            }
+            let need = if room < 16 { 4096 } else { u32_at(&out, 12) as usize };
+            assert!(need > room);
+            let mut out = vec![0; need];
+            assert!(pack_events(&rows, 0, &mut out, &interest) > 0, "{large} and {small} of 1 in {need}");
+            assert_eq!(u32_at(&out, 12), 0);
+        }
     }
 
     #[test]

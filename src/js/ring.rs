@@ -10,8 +10,9 @@ use crate::hyperlog::{AckKind, Batch};
 
 const HEAD: usize = 8;
 
-/// A small record, in bytes.
+/// A small record, in bytes; and lib/ring.js hands over no more records at a time.
 const SMALL: usize = 32;
+const MOST: usize = 256;
 
 /// The ack kind with this number.
 ///
@@ -31,7 +32,7 @@ pub fn ack_kind(number: u8) -> Result<AckKind> {
 /// # Errors
 /// `Internal` if the two ends disagree about the layout.
 pub fn batch(ring: &[u8], names: &Texts) -> Result<Batch> {
-    let mut out = Batch::with_capacity(ring.len() / SMALL, ring.len());
+    let mut out = Batch::with_capacity((ring.len() / SMALL).min(MOST), ring.len());
     let mut at = 0;
     while at < ring.len() {
         let torn = || Error::Internal(format!("torn record at byte {at} of the ring"));

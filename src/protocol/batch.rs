@@ -1,4 +1,4 @@
-//! Compact batches of nodes between 2.x peers (docs/DESIGN.md, "Wire").
+//! Compact batches of nodes between 2.x peers (docs/design/wire.md).
 //!
 //! Keys are not sent: the receiver recomputes them anyway. A link to one of the last [`RECENT`] nodes on the link
 //! costs a byte instead of a key, a log id costs its index in the sender's table, and a node that continues its

@@ -1,5 +1,5 @@
 //! What 2.x peers say to each other beyond hyperlog's protocol: the capability record in the handshake's
-//! `metadata`, and message types from 6 on. docs/DESIGN.md, "Wire", has the bytes.
+//! `metadata`, and message types from 6 on. docs/design/wire.md has the bytes.
 
 use bytes::{BufMut, BytesMut};
 

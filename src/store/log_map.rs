@@ -29,27 +29,26 @@ impl<V> LogMap<V> {
     /// The value of `log`, which is the latest from now on.
     pub(crate) fn get_mut(&mut self, log: &LogId) -> Option<&mut V> {
         if self.latest.as_ref().is_none_or(|(latest, _)| latest != log) {
-            let (log, value) = self.others.remove_entry(log)?;
-            self.insert(log, value);
+            let found = self.others.remove_entry(log)?;
+            self.make_latest(found);
         }
         self.latest.as_mut().map(|(_, value)| value)
     }
 
     /// Sets the value of `log`, which is the latest from now on.
     pub(crate) fn insert(&mut self, log: LogId, value: V) {
-        match &mut self.latest {
-            Some((latest, old)) if *latest == log => *old = value,
-            latest => {
-                self.others.remove(&log);
-                if let Some((before, value)) = latest.replace((log, value)) {
-                    self.others.insert(before, value);
-                }
-            }
+        match self.get_mut(&log) {
+            Some(old) => *old = value,
+            None => self.make_latest((log, value)),
         }
     }
-}
 
-impl<V> LogMap<V> {
+    fn make_latest(&mut self, entry: (LogId, V)) {
+        if let Some((before, value)) = self.latest.replace(entry) {
+            self.others.insert(before, value);
+        }
+    }
+
     pub(crate) fn remove(&mut self, log: &LogId) -> Option<V> {
         match self.latest.take_if(|(latest, _)| latest == log) {
             Some((_, value)) => Some(value),

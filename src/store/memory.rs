@@ -382,11 +382,7 @@ impl Store for MemoryStore {
         // Commits come one at a time, so what was checked still holds.
         let nodes = commit.rows.iter().zip(first..).filter_map(|(row, index)| Some((index, &row.node()?.key)));
         let nodes: Vec<_> = nodes.collect();
-        {
-            let mut places = self.places.write();
-            let inner = self.inner.read();
-            places.insert(nodes.into_iter(), |row| inner.key(row));
-        }
+        self.places.write().insert(nodes.into_iter());
         let mut inner = self.inner.write();
         inner.open()?;
         inner.apply(commit);

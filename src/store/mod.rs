@@ -213,7 +213,7 @@ impl From<NewRow<Node>> for NewRow {
 }
 
 /// Rows whose nodes share one allocation.
-pub fn seal(planned: Vec<NewRow<Node>>) -> impl Iterator<Item = NewRow> {
+pub(crate) fn share_nodes(planned: Vec<NewRow<Node>>) -> impl Iterator<Item = NewRow> {
     let mut nodes = Vec::with_capacity(planned.len());
     let mut rows = Vec::with_capacity(planned.len());
     for NewRow { at, digest, log_links, body } in planned {
@@ -226,6 +226,7 @@ pub fn seal(planned: Vec<NewRow<Node>>) -> impl Iterator<Item = NewRow> {
         };
         rows.push((at, digest, log_links, again));
     }
+    nodes.shrink_to_fit();
     let mut nodes = NodeRef::all(nodes);
     rows.into_iter().filter_map(move |(at, digest, log_links, again)| {
         Some(NewRow { at, digest, log_links, body: again.or_else(|| nodes.next().map(Body::Node))? })

@@ -19,8 +19,8 @@ pub(crate) struct Slots {
 struct Slot {
     /// Row + 1; 0 = free.
     row: u32,
-    /// Bits of the key, so that a look at another's slot ends here.
-    tag: u32,
+    /// Hash of its key. The upper bits of it say where the key belongs; all of it ends a look at another's slot.
+    hash: u32,
 }
 
 /// Slots of the smallest table.
@@ -39,36 +39,27 @@ impl Slots {
         self.used = 0;
     }
 
-    /// Adds rows, up to 2^32 - 1 in all, that are not in it. `key` gives the key of any row in it: a table that becomes too
-    /// small is made anew.
-    pub(crate) fn insert<'a>(
-        &mut self,
-        rows: impl ExactSizeIterator<Item = (usize, &'a Key)>,
-        key: impl Fn(usize) -> Option<Key>,
-    ) {
+    /// Adds rows, up to 2^31 in all, that are not in it.
+    pub(crate) fn insert<'a>(&mut self, rows: impl ExactSizeIterator<Item = (usize, &'a Key)>) {
         let used = self.used + rows.len();
         if used * 2 > self.slots.len() {
             let size = (used * 2).next_power_of_two().max(LEAST);
             let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
-            for row in old.into_iter().filter_map(|slot| slot.row.checked_sub(1)) {
-                if let Some(key) = key(row as usize) {
-                    self.file(row as usize, &key);
-                }
-            }
+            old.into_iter().filter(|slot| slot.row > 0).for_each(|slot| self.file(slot));
         }
         // Nothing else in this loop: the reads of many slots wait for memory together.
         for (row, key) in rows {
-            self.file(row, key);
+            self.file(Slot { row: u32::try_from(row + 1).unwrap_or(0), hash: self.hash(key) });
         }
         self.used = used;
     }
 
-    fn file(&mut self, row: usize, key: &Key) {
+    fn file(&mut self, new: Slot) {
         let Some(mask) = self.slots.len().checked_sub(1) else { return };
-        let mut at = self.first(key);
+        let mut at = self.first(new.hash);
         while let Some(slot) = self.slots.get_mut(at) {
             if slot.row == 0 {
-                *slot = Slot { row: u32::try_from(row + 1).unwrap_or(0), tag: tag(key) };
+                *slot = new;
                 return;
             }
             at = (at + 1) & mask;
@@ -78,28 +69,27 @@ impl Slots {
     /// The row of this key. `key` gives the key of a row, none for one that is not to be found yet.
     pub(crate) fn find<K: PartialEq<Key>>(&self, wanted: &Key, key: impl Fn(usize) -> Option<K>) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
-        let mut at = self.first(wanted);
+        let hash = self.hash(wanted);
+        let mut at = self.first(hash);
         loop {
             let slot = self.slots.get(at)?;
             let row = slot.row.checked_sub(1)? as usize;
-            if slot.tag == tag(wanted) && key(row).is_some_and(|key| key == *wanted) {
+            if slot.hash == hash && key(row).is_some_and(|key| key == *wanted) {
                 return Some(row);
             }
             at = (at + 1) & mask;
         }
     }
 
-    /// The first slot of a key: the upper bits of a product, which all bits of both factors reach.
-    fn first(&self, key: &Key) -> usize {
+    /// The upper bits of a product, which all bits of both factors reach.
+    fn hash(&self, key: &Key) -> u32 {
         let bits = key.0.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-        let shift = u64::BITS - self.slots.len().trailing_zeros();
-        usize::try_from(bits.wrapping_mul(self.secret) >> shift).unwrap_or(0)
+        u32::try_from(bits.wrapping_mul(self.secret) >> 32).unwrap_or(0)
     }
-}
 
-/// Other bits than those that choose the slot.
-fn tag(key: &Key) -> u32 {
-    key.0.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    fn first(&self, hash: u32) -> usize {
+        (u64::from(hash) >> (u64::from(u32::BITS) - u64::from(self.slots.len().trailing_zeros()))) as usize
+    }
 }
 
 #[cfg(test)]
@@ -116,16 +106,18 @@ mod tests {
         for (group, from) in (0..4000).step_by(100).enumerate() {
             // Row 3 of each group has no key of its own.
             let rows: Vec<_> = (from..from + 100).filter(|row| row % 100 != 3).map(|row| (row, &keys[row])).collect();
-            slots.insert(rows.into_iter(), key);
+            slots.insert(rows.into_iter());
             for (row, wanted) in keys.iter().enumerate() {
                 let expected = (row < (group + 1) * 100 && row % 100 != 3).then_some(row);
                 assert_eq!(slots.find(wanted, key), expected);
             }
         }
         assert_eq!(slots.find(&keys[7], |row| key(row).filter(|_| row != 7)), None, "a row that has no key yet");
+        let size = slots.slots.len();
         slots.clear();
         assert!(keys.iter().all(|wanted| slots.find(wanted, key).is_none()));
-        slots.insert([(9, &keys[9])].into_iter(), key);
+        slots.insert([(9, &keys[9])].into_iter());
         assert_eq!(slots.find(&keys[9], key), Some(9));
+        assert_eq!((slots.used, slots.slots.len()), (1, size), "cleared tables begin anew in the same memory");
     }
 }

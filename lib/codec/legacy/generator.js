@@ -78,7 +78,7 @@ function memberTest (type, value) {
   // Negative numbers are the interpreter's: 1.x cannot write them.
   const numbers = [...type.numbers].filter((number) => number >= 0)
   if (numbers.length === 0) return 'false'
-  if (numbers.length > FEW) return `${value} >= 0 && N${type.index}.has(${value})`
+  if (numbers.length > FEW) return `N${type.index}.has(${value}) && ${value} >= 0`
   return numbers.map((number) => `${value} === ${number}`).join(' || ')
 }
 

@@ -79,7 +79,7 @@ fn remaining(core: &Core, at: Place, end: Place) -> Result<u64> {
 }
 
 fn compare(core: &Core, chunk: &Chunk) -> Result<()> {
-    for (key, value) in chunk.encode(&chunk.pieces()) {
+    for (key, value) in chunk.encode(&chunk.pieces(&core.segments.store)) {
         if !core.index.holds(&key, &value).map_err(|fault| core.faulty(&fault))? {
             return Err(core.faulty(&Fault(format!("key {key:02x?} differs from the log"))));
         }

@@ -105,9 +105,9 @@ impl Chunk {
         }
     }
 
-    /// Begins another chunk in the memory of this one.
-    pub(super) fn renew(&mut self, number: u32, before: (Position, Key)) {
-        (self.number, self.before, self.filed, self.bytes) = (number, before, 0, 0);
+    /// Makes an empty chunk of this one, which keeps its memory.
+    pub(super) fn clear(&mut self) {
+        (self.filed, self.bytes) = (0, 0);
         self.rows.clear();
         self.keys.clear();
         self.slots.clear();
@@ -141,7 +141,7 @@ impl Chunk {
         let rows = self.rows.iter().zip(&self.keys).enumerate().skip(self.filed);
         let nodes: Vec<_> =
             rows.filter(|(_, (row, _))| row.at.duplicate == 0).map(|(row, (_, key))| (row, key)).collect();
-        self.slots.insert(nodes.into_iter(), |row| self.keys.get(row).copied());
+        self.slots.insert(nodes.into_iter());
         self.filed = self.rows.len();
     }
 
@@ -189,10 +189,10 @@ impl Chunk {
     }
 
     /// Hashes of the nodes' keys and their rows, by piece, sorted.
-    pub(super) fn pieces(&self) -> Vec<Piece> {
+    pub(super) fn pieces(&self, store: &[u8; 16]) -> Vec<Piece> {
         let mut pieces = vec![Piece::new(); PIECES];
         for (number, (row, key)) in self.rows.iter().zip(&self.keys).enumerate() {
-            let (piece, hash) = hash_of(key);
+            let (piece, hash) = hash_of(store, key);
             if let (0, Some(piece)) = (row.at.duplicate, pieces.get_mut(piece)) {
                 piece.push((hash, u16::try_from(number).unwrap_or(u16::MAX)));
             }

@@ -15,7 +15,7 @@ use super::state::{Added, State};
 use crate::error::{Error, Result};
 use crate::store::Position;
 
-/// Chunks that wait for the index before commits wait for it too. Each is at most 5 MB of memory; the index takes
+/// Chunks that wait for the index before commits wait for it too. Each is 5 to 7 MB of memory; the index takes
 /// some 20 ms for one, a disk longer to produce it.
 const MAX_WAITING: usize = 4;
 
@@ -161,7 +161,7 @@ impl Core {
     fn seal(&self, view: &mut View, covered: Option<Covered>) {
         let (number, before) = (view.active.number + 1, view.active.end());
         let mut next = self.spare.lock().take().unwrap_or_else(|| Chunk::new(number, before));
-        next.renew(number, before);
+        (next.number, next.before) = (number, before);
         view.active.file();
         let chunk = Arc::new(std::mem::replace(&mut view.active, next));
         view.waiting.push_back(chunk.clone());
@@ -225,16 +225,17 @@ impl Core {
                 Err(fault) => queue.failed = Some(fault),
             }
             drop(queue);
-            self.bell.notify_all();
-            if let Some(chunk) = Arc::into_inner(job.chunk) {
-                *self.spare.lock() = Some(chunk);
+            if let Some(mut chunk) = Arc::into_inner(job.chunk) {
+                chunk.clear();
+                drop(self.spare.lock().replace(chunk));
             }
+            self.bell.notify_all();
         }
     }
 
     fn index_chunk(&self, job: &Job) -> std::result::Result<(), Fault> {
         let Job { chunk, covered } = job;
-        let pieces = chunk.pieces();
+        let pieces = chunk.pieces(&self.segments.store);
         let mut pairs = chunk.encode(&pieces);
         for (number, piece) in pieces.iter().enumerate() {
             // Whoever looks for a key waits for a piece, not for the chunk. Its own keys are found in the chunk itself until

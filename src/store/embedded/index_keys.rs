@@ -22,12 +22,14 @@ pub(super) type Pair = (Vec<u8>, Vec<u8>);
 /// The end of the log when the store was last closed.
 pub(super) const END: &[u8] = b"e";
 
-/// The piece of a chunk's hashes a key belongs to, and its bits within it.
-pub(super) fn hash_of(key: &Key) -> (usize, u32) {
-    match key.0.first_chunk::<5>() {
-        Some([first, a, b, c, d]) => (usize::from(first >> 2), u32::from_be_bytes([*a, *b, *c, *d])),
-        None => (0, 0),
-    }
+/// The piece of a chunk's hashes a key belongs to, and its bits within it. Both depend on the id of the store, which never
+/// leaves it: nobody can send many keys of one piece, or of one hash.
+pub(super) fn hash_of(store: &[u8; 16], key: &Key) -> (usize, u32) {
+    let half = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    // The upper bits of a product: all bits of both factors reach them.
+    let mixed = half(&key.0).wrapping_mul(half(store) | 1);
+    let hash = mixed << PIECES.ilog2() >> 32;
+    ((mixed >> (u64::BITS - PIECES.ilog2())) as usize, u32::try_from(hash).unwrap_or(0))
 }
 
 /// Appends the checksum.

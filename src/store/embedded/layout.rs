@@ -1,4 +1,4 @@
-//! The bytes of segment files, both ways. docs/DESIGN.md, "Embedded store", draws them.
+//! The bytes of segment files, both ways. docs/design/store.md draws them.
 
 use bytes::Bytes;
 

@@ -2,7 +2,7 @@
 //!
 //! A commit is one group of records: one write, one fdatasync. sled is written behind, a chunk of rows at a time, and
 //! never waited for; rows it does not cover yet are found in memory. Whatever happens to it, it is made again from the
-//! segments. docs/DESIGN.md, "Embedded store", has the bytes and the crash argument.
+//! segments. docs/design/store.md has the bytes and the crash argument.
 
 mod check;
 mod chunk;
@@ -36,7 +36,7 @@ use parking_lot::Mutex;
 use self::chunk::Start;
 use self::core::{Core, REBUILD};
 use self::disk::{Disk, Guard, OsDisk};
-use self::index::{Checkpoint, Index};
+use self::index::{Checkpoint, Contents, Index};
 use self::layout::{Place, HEADER_LEN};
 use self::segments::{read_header, Segments};
 use self::state::State;
@@ -204,15 +204,26 @@ fn open_index(segments: &Segments, rebuild: bool, expected: bool) -> Result<Inde
             return Err("a part of it could not be read".to_owned());
         }
         let index = Index::open(&dir).map_err(|fault| fault.0)?;
-        let found = index.checkpoint(&segments.store).and_then(|checkpoint| Ok((checkpoint, index.end()?)));
-        let (checkpoint, end) = found.map_err(|fault| fault.0)?;
-        known = end.unwrap_or_default().max(checkpoint.as_ref().map_or(known, |checkpoint| checkpoint.place));
-        match checkpoint {
-            Some(checkpoint) if !recovery::fits(segments, &checkpoint) => {
-                let _ = index.close();
-                Err("it does not fit the log".to_owned())
+        let found = index.contents(&segments.store).and_then(|contents| Ok((contents, index.end()?)));
+        let checkpoint = found.map_err(|fault| fault.0).and_then(|(contents, end)| {
+            known = end.unwrap_or_default();
+            match contents {
+                Contents::Nothing => Ok(None),
+                Contents::OfAnotherVersion => Err("another version of this module wrote it".to_owned()),
+                Contents::UpTo(checkpoint) => {
+                    known = known.max(checkpoint.place);
+                    let fits = recovery::fits(segments, &checkpoint);
+                    fits.then_some(Some(*checkpoint)).ok_or_else(|| "it does not fit the log".to_owned())
+                }
             }
-            checkpoint => Ok((index, checkpoint)),
+        });
+        match checkpoint {
+            Ok(checkpoint) => Ok((index, checkpoint)),
+            Err(why) => {
+                // sled's threads may hold its files for a moment, and what follows removes them.
+                let _ = index.close();
+                Err(why)
+            }
         }
     };
     match attempt() {

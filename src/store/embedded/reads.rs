@@ -212,7 +212,7 @@ fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
         }
         horizon
     };
-    let (piece, hash) = hash_of(key);
+    let (piece, hash) = hash_of(&core.segments.store, key);
     let chunks: Vec<u32> = core.with_filter(|filter| filter.candidates(piece, hash).collect())?;
     for chunk in chunks {
         let hashes = core.index.hashes(chunk, piece).map_err(|fault| core.faulty(&fault))?;

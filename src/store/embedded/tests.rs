@@ -80,13 +80,13 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
             commit.rows.push(crate::store::NewRow::first(node.into(), digest, Default::default()));
         }
         store.commit(&commit).unwrap();
+        // At once, while the index does not have them.
+        located(&store, &keys, (group * rows) as usize);
     }
     drop(store);
     let store = open();
     assert_eq!(store.opening(), &Opening::default());
-    for (index, located) in store.locate(&keys).unwrap().into_iter().enumerate() {
-        assert_eq!(located.map(|located| located.change), Some(index as u64 + 1));
-    }
+    located(&store, &keys, 0);
     let last = keys.len() - 1;
     for index in (0..keys.len()).step_by(997).chain([65_534, 65_535, 65_536, 65_537].map(|at: usize| at.min(last))) {
         let seq = index as u64 + 1;
@@ -99,6 +99,31 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
     }
     store.check(&mut |_, _| {}).unwrap();
     assert!(store.core.view.read().active.rows.len() < MAX_TAIL, "opening reads no more than one chunk again");
+}
+
+fn located(store: &EmbeddedStore, keys: &[Key], first: usize) {
+    for (index, located) in (first..).zip(store.locate(&keys[first..]).unwrap()) {
+        assert_eq!(located.map(|located| located.change), Some(index as u64 + 1));
+    }
+}
+
+#[test]
+fn an_index_of_another_version_is_made_anew() {
+    let folder = TempDir::new().unwrap();
+    let open = || EmbeddedStore::open(folder.path(), &small(), &mut |_, _| {}).unwrap();
+    let store = open();
+    let mut model = conformance::Model::new();
+    for number in 0..100 {
+        model.append("a", format!("{number}"));
+        model.commit(&store);
+    }
+    store.close().unwrap();
+    let index = index::Index::open(&OsDisk.index_dir(folder.path())).unwrap();
+    index.write(vec![index_keys::seal(index_keys::numbered(b's', 0, 0), index.of_version(1))]).unwrap();
+    index.close().unwrap();
+    let store = open();
+    assert!(store.opening().rebuilt.as_ref().is_some_and(|why| why.contains("version")), "{:?}", store.opening());
+    conformance::compare(&store, &model);
 }
 
 /// What a million events lean on: rows that are only in the index are found as those in memory are.

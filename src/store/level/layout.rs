@@ -1,4 +1,4 @@
-//! hyperemitter 1.x's keys and values, byte for byte (docs/DESIGN.md, "LevelDB layout"). Pure.
+//! hyperemitter 1.x's keys and values, byte for byte (docs/design/level.md). Pure.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
