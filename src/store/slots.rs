@@ -88,7 +88,8 @@ impl Slots {
     }
 
     fn first(&self, hash: u32) -> usize {
-        (u64::from(hash) >> (u64::from(u32::BITS) - u64::from(self.slots.len().trailing_zeros()))) as usize
+        let shift = u32::BITS.saturating_sub(self.slots.len().trailing_zeros());
+        usize::try_from(u64::from(hash) >> shift).unwrap_or(0)
     }
 }
 

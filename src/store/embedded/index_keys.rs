@@ -29,7 +29,8 @@ pub(super) fn hash_of(store: &[u8; 16], key: &Key) -> (usize, u32) {
     // The upper bits of a product: all bits of both factors reach them.
     let mixed = half(&key.0).wrapping_mul(half(store) | 1);
     let hash = mixed << PIECES.ilog2() >> 32;
-    ((mixed >> (u64::BITS - PIECES.ilog2())) as usize, u32::try_from(hash).unwrap_or(0))
+    let piece = mixed >> (u64::BITS - PIECES.ilog2());
+    (usize::try_from(piece).unwrap_or(0), u32::try_from(hash).unwrap_or(0))
 }
 
 /// Appends the checksum.

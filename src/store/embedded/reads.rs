@@ -125,11 +125,13 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
     Ok(rows.finish())
 }
 
+/// Place, entry where it is another than the node's, and which of the nodes it is.
+type RowPlace = (Position, Option<(LogId, Seq)>, usize);
+
 /// Rows that are being read; their nodes will share one allocation.
 struct Rows {
     nodes: Vec<Node>,
-    /// Place, entry where it is another than the node's, and which of the nodes it is.
-    places: Vec<(Position, Option<(LogId, Seq)>, usize)>,
+    places: Vec<RowPlace>,
 }
 
 impl Rows {
@@ -161,7 +163,7 @@ impl Rows {
 
     fn finish(self) -> Vec<Row> {
         let nodes: Vec<NodeRef> = NodeRef::all(self.nodes).collect();
-        let row = |(at, again, node): (Position, _, usize)| Some(Row { at, node: nodes.get(node)?.clone(), again });
+        let row = |(at, again, node): RowPlace| Some(Row { at, node: nodes.get(node)?.clone(), again });
         self.places.into_iter().filter_map(row).collect()
     }
 }
