@@ -18,7 +18,7 @@
 //! number), body, identity, signature. `time` is NaN where the event has none. A body is the payload, or the whole value
 //! when that was asked for or the value is no event container (`name length` is then [`NOT_AN_EVENT`]).
 //!
-//! `need` is not 0 when nothing fitted: the bytes that the first one takes.
+//! `need` is not 0 when nothing fitted: bytes that are enough for the first one.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;

@@ -227,7 +227,8 @@ impl Core {
             drop(queue);
             if let Some(mut chunk) = Arc::into_inner(job.chunk) {
                 chunk.clear();
-                drop(self.spare.lock().replace(chunk));
+                let old = self.spare.lock().replace(chunk);
+                drop(old);
             }
             self.bell.notify_all();
         }

@@ -25,7 +25,7 @@ use super::table::EntryAt;
 use crate::store::Position;
 
 /// Version of what is written here. An index of another one is made anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
 const CACHE: u64 = 2 << 20;

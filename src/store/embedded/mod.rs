@@ -200,14 +200,12 @@ fn open_index(segments: &Segments, rebuild: bool, expected: bool) -> Result<Inde
     let dir = segments.disk.index_dir(&segments.dir);
     let mut known = Place::default();
     let mut attempt = || -> std::result::Result<(Index, Option<Checkpoint>), String> {
-        if rebuild {
-            return Err("a part of it could not be read".to_owned());
-        }
         let index = Index::open(&dir).map_err(|fault| fault.0)?;
         let found = index.contents(&segments.store).and_then(|contents| Ok((contents, index.end()?)));
         let checkpoint = found.map_err(|fault| fault.0).and_then(|(contents, end)| {
             known = end.unwrap_or_default();
             match contents {
+                _ if rebuild => Err("a part of it could not be read".to_owned()),
                 Contents::Nothing => Ok(None),
                 Contents::OfAnotherVersion => Err("another version of this module wrote it".to_owned()),
                 Contents::UpTo(checkpoint) => {
@@ -234,6 +232,10 @@ fn open_index(segments: &Segments, rebuild: bool, expected: bool) -> Result<Inde
                 Error::storage(format!("create the index in {}", dir.display()), std::io::Error::other(fault.0))
             };
             let index = Index::open(&dir).map_err(failed)?;
+            if known > Place::default() {
+                // A log that ends before this is damaged, also for those who open it the next time.
+                index.set_end(known).and_then(|()| index.flush()).map_err(failed)?;
+            }
             Ok(Indexed { index, checkpoint: None, known, rebuilt: expected.then_some(why) })
         }
     }

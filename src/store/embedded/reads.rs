@@ -161,7 +161,9 @@ impl Rows {
         }
     }
 
-    fn finish(self) -> Vec<Row> {
+    fn finish(mut self) -> Vec<Row> {
+        // Whoever keeps one of the rows keeps all of this.
+        self.nodes.shrink_to_fit();
         let nodes: Vec<NodeRef> = NodeRef::all(self.nodes).collect();
         let row = |(at, again, node): RowPlace| Some(Row { at, node: nodes.get(node)?.clone(), again });
         self.places.into_iter().filter_map(row).collect()

@@ -126,6 +126,42 @@ fn an_index_of_another_version_is_made_anew() {
     conformance::compare(&store, &model);
 }
 
+/// What the index knew of the log outlives the index itself.
+#[test]
+fn an_old_backup_is_reported_at_every_open_until_the_index_is_removed() {
+    let folder = TempDir::new().unwrap();
+    let open = || EmbeddedStore::open(folder.path(), &small(), &mut |_, _| {});
+    let files = |folder: &std::path::Path| {
+        let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.is_file()).collect::<Vec<_>>()
+    };
+    let write = |model: &mut conformance::Model, rows: u32| {
+        let store = open().unwrap();
+        for number in 0..rows {
+            model.append("a", format!("{number}"));
+            model.commit(&store);
+        }
+        store.close().unwrap();
+    };
+    let mut model = conformance::Model::new();
+    write(&mut model, 10);
+    let backup = TempDir::new().unwrap();
+    for file in files(folder.path()) {
+        std::fs::copy(&file, backup.path().join(file.file_name().unwrap())).unwrap();
+    }
+    write(&mut model.clone(), 100);
+    files(folder.path()).iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    for file in files(backup.path()) {
+        std::fs::copy(&file, folder.path().join(file.file_name().unwrap())).unwrap();
+    }
+    for _ in 0..3 {
+        let error = open().map(drop).unwrap_err();
+        assert_eq!(error.code(), "ERR_HYPER_DAMAGED", "{error}");
+    }
+    std::fs::remove_dir_all(OsDisk.index_dir(folder.path())).unwrap();
+    conformance::compare(&open().unwrap(), &model);
+}
+
 /// What a million events lean on: rows that are only in the index are found as those in memory are.
 #[test]
 fn forty_thousand_rows_are_found_again_from_the_index() {
