@@ -229,3 +229,29 @@ impl LogBlock {
         Some(LogBlock { first, chunk, digest, rows })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn nobody_who_does_not_know_the_store_can_choose_the_piece_of_a_key() {
+        let store = |seed: u64| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
+            id
+        };
+        // Made to be of one piece in a store whose id is 0.
+        let chosen = (0..200_u64).map(|number| {
+            let mut key = Key::default();
+            key.0[..8].copy_from_slice(&(42 << 58 | number.wrapping_mul(0xD1B5_4A32_D192_ED03) >> 6).to_le_bytes());
+            key
+        });
+        let chosen: Vec<Key> = chosen.collect();
+        let pieces = |id: &[u8; 16]| chosen.iter().map(|key| hash_of(id, key).0).collect::<HashSet<_>>().len();
+        assert_eq!(pieces(&[0; 16]), 1);
+        assert!((1..20).all(|seed| pieces(&store(seed)) > PIECES / 2));
+    }
+}
