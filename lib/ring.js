@@ -9,10 +9,14 @@ const { badArgument, coded } = require('./errors')
  */
 
 /** Bytes of the ring. */
-const SIZE = 64 * 1024
+const SIZE = 256 * 1024
 
-/** Filled to here it is flushed at once: each hand-over costs a wake-up. */
-const FLUSH_AT = 48 * 1024
+/**
+ * Filled to here it is flushed at once, for the first time before the current microtask ends, and the last. Each time to
+ * twice as much: the native half has something to do early, and then much at a time.
+ */
+const FIRST_FLUSH = 48 * 1024
+const LAST_FLUSH = 192 * 1024
 
 /** So many events are flushed at once: the native half works on them while the next are encoded. */
 const FLUSH_COUNT = 256
@@ -43,6 +47,7 @@ class Ring {
     this.words = new Uint32Array(this.bytes.buffer)
     this.end = 0
     this.count = 0
+    this.flushAt = FIRST_FLUSH
     this.numbers = new Map()
     this.latestName = NOBODY
     this.latestNumber = undefined
@@ -51,6 +56,7 @@ class Ring {
     this.flushSoon = () => {
       this.scheduled = false
       this.flush()
+      this.flushAt = FIRST_FLUSH
     }
   }
 
@@ -109,7 +115,10 @@ class Ring {
     this.words[word] = end - start - HEAD
     this.words[word + 1] = number | ack << 16 | mark << 24
     this.end = (end + 3) & ~3
-    if (++this.count >= FLUSH_COUNT || this.end >= FLUSH_AT) {
+    if (this.end >= this.flushAt) {
+      this.flushAt = Math.min(2 * this.flushAt, LAST_FLUSH)
+      this.flush()
+    } else if (++this.count >= FLUSH_COUNT) {
       this.flush()
     } else if (!this.scheduled) {
       this.scheduled = true

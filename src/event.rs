@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 
 use crate::error::{Error, Result};
 
@@ -89,8 +89,10 @@ pub(crate) struct Parts<'a> {
 }
 
 /// Appends a container to `out`. `time` is in milliseconds since 1970.
-pub fn encode(out: &mut BytesMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
-    out.reserve(encoded_len(name.len(), payload.len()));
+///
+/// # Panics
+/// If `out` cannot grow and has less room than [`encoded_len`] bytes.
+pub fn encode(out: &mut impl BufMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
     put_bytes(out, 1, name.as_bytes());
     put_bytes(out, 2, payload);
     put_bytes(out, 3, id);
@@ -108,7 +110,7 @@ pub fn encoded_len(name: usize, payload: usize) -> usize {
     2 + varint_len(name as u64) + name + varint_len(payload as u64) + payload + 2 + ID_LEN + 1 + 10 + 2
 }
 
-fn put_bytes(out: &mut BytesMut, field: u8, bytes: &[u8]) {
+fn put_bytes(out: &mut impl BufMut, field: u8, bytes: &[u8]) {
     out.put_u8(field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.put_slice(bytes);
@@ -282,6 +284,8 @@ fn take_field<'a>(rest: &mut &'a [u8]) -> Option<(u64, u64, &'a [u8])> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BytesMut;
+
     use super::*;
 
     fn sample(name: &str, payload: &[u8], encoding: Encoding) -> BytesMut {

@@ -157,7 +157,7 @@ function suite (name, open) {
 
     test('large events go past the ring', async (t) => {
       const emitter = await make(t)
-      const sizes = [10, 30000, 65520, 65536, 65537, 200000, 1000000, 5]
+      const sizes = [10, 30000, 65520, 65537, 200000, 262130, 262136, 262137, 262144, 262145, 1000000, 5]
       const heard = hear(emitter, 'big', sizes.length)
       const nodes = await Promise.all(sizes.map((size, i) => emitter.append('big', Buffer.alloc(size, i + 1))))
       for (const [i, payload] of (await heard).entries()) {

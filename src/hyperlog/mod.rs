@@ -13,6 +13,7 @@ pub mod import;
 mod log;
 pub mod parking;
 pub mod plan;
+mod room;
 mod turns;
 pub mod verify;
 mod view;

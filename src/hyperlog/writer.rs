@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::batch::Event;
 use super::group::{job_acks, Answers, Failed, Fork, Group};
 use super::log::{new_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
+use super::room::Room;
 use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
@@ -78,7 +79,8 @@ impl Log {
     fn plan_appends(&self, writer: &mut Writer, group: &mut Group, batch: &Batch) {
         let time = now_ms();
         group.answers.appended += batch.cost();
-        let mut values = BytesMut::with_capacity(batch.cost());
+        let room = if self.store.is_immediate() { Room::to_keep } else { Room::to_pass_on };
+        let mut values = room(batch.cost());
         let mut checked = Vec::with_capacity(batch.len());
         // Events come in runs of one name.
         let mut sound: Option<&Arc<str>> = None;
@@ -87,8 +89,7 @@ impl Log {
             let fit = self.check(&event, sound_name);
             if fit.is_ok() {
                 sound = Some(event.name);
-                let id = writer.next_id();
-                event::encode(&mut values, event.name, event.payload, &id, time, event.encoding);
+                values.push(&event, &writer.next_id(), time);
             }
             checked.push(fit.map(|()| values.len()));
         }

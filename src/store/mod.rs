@@ -356,7 +356,8 @@ pub trait Store: Send + Sync {
         Vec::new()
     }
 
-    /// Whether every call finishes without waiting for I/O, so that it may run on any thread.
+    /// Whether every call finishes without waiting for I/O, so that it may run on any thread. Such a store keeps the very
+    /// values it is given.
     fn is_immediate(&self) -> bool {
         false
     }

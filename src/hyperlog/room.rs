@@ -1,0 +1,112 @@
+//! Memory for the values of a batch.
+
+use bytes::{Bytes, BytesMut};
+
+use super::batch::Event;
+use crate::event::{self, ID_LEN};
+
+/// Values of a batch, encoded one behind another and then shared without copying.
+pub(super) enum Room {
+    /// From the allocator.
+    Heap(BytesMut),
+    /// Pages that the kernel has handed over at once, and how many of their bytes are written. Touching fresh pages one
+    /// after another takes longer than hashing what is written to them.
+    #[cfg(target_os = "linux")]
+    Pages(memmap2::MmapMut, usize),
+}
+
+impl Room {
+    /// Bytes from which on pages are worth a system call.
+    #[cfg(target_os = "linux")]
+    const PAGES_FROM: usize = 32 * 1024;
+
+    /// Room for this many bytes, which a store in memory keeps for as long as it lives.
+    #[cfg(target_os = "linux")]
+    pub(super) fn to_keep(len: usize) -> Self {
+        let pages = (len >= Self::PAGES_FROM).then(|| memmap2::MmapOptions::new().len(len).populate().map_anon());
+        match pages {
+            Some(Ok(pages)) => Room::Pages(pages, 0),
+            // Without pages the allocator may still have some.
+            Some(Err(_)) | None => Room::to_pass_on(len),
+        }
+    }
+
+    /// Room for this many bytes, which a store in memory keeps for as long as it lives.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn to_keep(len: usize) -> Self {
+        Room::to_pass_on(len)
+    }
+
+    /// Room for this many bytes, which are dropped once they are on disk: the allocator has pages that are in use already.
+    pub(super) fn to_pass_on(len: usize) -> Self {
+        Room::Heap(BytesMut::with_capacity(len))
+    }
+
+    /// Appends the container of an event.
+    ///
+    /// # Panics
+    /// If it does not fit, and the room is in pages.
+    pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8; ID_LEN], time: u64) {
+        match self {
+            Room::Heap(bytes) => event::encode(bytes, event.name, event.payload, id, time, event.encoding),
+            #[cfg(target_os = "linux")]
+            Room::Pages(pages, len) => {
+                let mut rest = pages.get_mut(*len..).unwrap_or_default();
+                let before = rest.len();
+                event::encode(&mut rest, event.name, event.payload, id, time, event.encoding);
+                *len += before - rest.len();
+            }
+        }
+    }
+
+    /// Bytes written.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Room::Heap(bytes) => bytes.len(),
+            #[cfg(target_os = "linux")]
+            Room::Pages(_, len) => *len,
+        }
+    }
+
+    /// What was written, to be shared.
+    pub(super) fn freeze(self) -> Bytes {
+        match self {
+            Room::Heap(bytes) => bytes.freeze(),
+            #[cfg(target_os = "linux")]
+            Room::Pages(pages, len) => Bytes::from_owner(pages).slice(..len),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::event::Encoding;
+    use crate::hyperlog::AckKind;
+
+    #[test]
+    fn what_is_written_is_the_same_in_all_kinds_of_room() {
+        let name: Arc<str> = "name".into();
+        for len in [0, 100, 4096, 200_000] {
+            let payload = vec![7; len];
+            let event = Event { name: &name, payload: &payload, encoding: Encoding::Standard, ack: AckKind::None };
+            let most = event::encoded_len(name.len(), len);
+            let [mut kept, mut passed] = [Room::to_keep(3 * most), Room::to_pass_on(3 * most)];
+            let times = [1, u64::MAX, 1_790_000_000_000];
+            let ends = times.map(|time| {
+                kept.push(&event, &[9; ID_LEN], time);
+                passed.push(&event, &[9; ID_LEN], time);
+                assert_eq!(kept.len(), passed.len());
+                kept.len()
+            });
+            let values = kept.freeze();
+            assert_eq!(values, passed.freeze());
+            for ((start, end), time) in std::iter::once(0).chain(ends).zip(ends).zip(times) {
+                let read = event::decode(&values[start..end]).unwrap();
+                assert_eq!((read.payload, read.time), (&payload[..], Some(time)), "{len}");
+            }
+        }
+    }
+}
