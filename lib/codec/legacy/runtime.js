@@ -195,10 +195,13 @@ function writeLength (buffer, start, end) {
  * How strings and bytes fields are read. Within a batch, strings are cut from a text of which one latin1 slice serves
  * many, and bytes fields are copied, for the buffer will be used again.
  */
-const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0 }
+const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0, size: 4096, served: 0 }
 
-/** Bytes per text: a string that is kept may pin its text. */
+/** Bytes of the longest text: a string that is kept may pin its text. */
 const TEXT = 4096
+/** A text that served fewer strings was too long, one that served more too short: slicing costs about as much as three short slices. */
+const FEW = 3
+const MANY = 5
 /** Strings longer than this are read by themselves: scanning them byte by byte is slower than a call into C++. */
 const LONG = 64
 
@@ -239,10 +242,14 @@ function readFromText (buffer, start, end) {
     if (buffer[i] > 127) return buffer.utf8Slice(start, end)
   }
   if (end > batch.end || start < batch.start) {
+    if (batch.served < FEW) batch.size = Math.max(LONG, batch.size >> 1)
+    else if (batch.served > MANY) batch.size = Math.min(TEXT, batch.size << 1)
+    batch.served = 0
     batch.start = start
-    batch.end = Math.min(batch.limit, start + TEXT)
+    batch.end = Math.min(batch.limit, start + batch.size)
     batch.text = buffer.latin1Slice(start, batch.end)
   }
+  batch.served++
   return batch.text.substring(start - batch.start, end - batch.start)
 }
 
