@@ -26,7 +26,7 @@ const HANDLERS = [
     }))
   },
   function batch (adapter, packed, answer) {
-    adapter.batch(unpackBatch(packed, LevelAdapter.put, LevelAdapter.del), answer)
+    adapter.batch(unpackBatch(packed, LevelAdapter), answer)
   },
   function close (adapter, packed, answer) {
     adapter.close(answer)

@@ -10,7 +10,7 @@ const { test } = require('node:test')
 const { promisify } = require('node:util')
 
 const { adaptLevel } = require('../../lib/level')
-const { LevelAdapter: { put, del } } = require('../../lib/level/adapter')
+const { LevelAdapter: { put, putText, del } } = require('../../lib/level/adapter')
 const { all, rocksdb } = require('./shapes')
 
 const BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i))
@@ -39,10 +39,12 @@ for (const [name, open] of Object.entries(all)) {
 
     assert.deepEqual(await store.get(['!!id', 'b'], Infinity), [undefined, undefined], 'nothing there')
     assert.deepEqual(await store.range({ from: '!', to: '~', reverse: false, limit: 9 }), [])
-    await store.batch([put('!!id', Buffer.from('log')), put('!nodes!1', BYTES), put('é', BYTES), put('gone', BYTES)])
+    await store.batch([put('!!id', Buffer.from('log')), put('!nodes!1', BYTES), put('é', BYTES), put('gone', BYTES), putText('text', 'tëxt')])
     await store.batch([del('gone'), del('never there'), put('!!id', Buffer.from('log-a'))])
 
     assert.deepEqual(await store.get(['!nodes!1', 'gone', '!!id', '!nodes!1'], Infinity), [BYTES, undefined, Buffer.from('log-a'), BYTES])
+    const text = Buffer.from('tëxt')
+    assert.deepEqual([await store.get(['text'], 9), await store.range({ from: 'text', to: 'texu', reverse: false, limit: 9 })], [[text], [[Buffer.from('text'), text]]])
     const many = Array.from({ length: 2500 }, (_, i) => `!changes!${String(i).padStart(5, '0')}`)
     await store.batch(many.map((key) => put(key, BYTES.subarray(0, 64))))
     assert.deepEqual(keysOf(await store.range({ from: '!changes!', to: '!changes"', reverse: false, limit: 4096 })), many)

@@ -95,6 +95,11 @@ class LevelAdapter {
     return { type: 'put', key, value, keyEncoding: 'utf8', valueEncoding: 'binary' }
   }
 
+  /** An operation that sets a key to text. */
+  static putText (key, value) {
+    return { type: 'put', key, value, keyEncoding: 'utf8', valueEncoding: 'utf8' }
+  }
+
   /** An operation that removes a key. */
   static del (key) {
     return { type: 'del', key, keyEncoding: 'utf8' }

@@ -10,6 +10,9 @@ const { isAscii } = require('node:buffer')
 /** Stands for "no value" where a length is expected. */
 const ABSENT = 0xffffffff
 
+/** Marks the length of a value that is text. */
+const TEXT = 0x80000000
+
 const EMPTY = Buffer.alloc(0)
 
 /** Reads what follows in `packed` as text. Names are nearly always ASCII, which is several times faster to read. */
@@ -62,11 +65,13 @@ function unpackRanges (packed) {
 
 /**
  * @param {Buffer} packed
- * @param {(key: string, value: Buffer) => object} put makes an operation that sets a key; the value is a view of `packed`
- * @param {(key: string) => object} del makes an operation that removes a key
+ * @param {object} make
+ * @param {(key: string, value: Buffer) => object} make.put makes an operation that sets a key; the value is a view of `packed`
+ * @param {(key: string, value: string) => object} make.putText makes one that sets a key to text
+ * @param {(key: string) => object} make.del makes one that removes a key
  * @returns {object[]}
  */
-function unpackBatch (packed, put, del) {
+function unpackBatch (packed, make) {
   const count = packed.readUInt32LE(0)
   const ops = new Array(count)
   const keys = 4 + 8 * count
@@ -80,10 +85,14 @@ function unpackBatch (packed, put, del) {
     at = end
     const length = packed.readUInt32LE(8 + 8 * i)
     if (length === ABSENT) {
-      ops[i] = del(key)
-    } else {
-      ops[i] = put(key, packed.subarray(values, values + length))
+      ops[i] = make.del(key)
+    } else if (length < TEXT) {
+      ops[i] = make.put(key, packed.subarray(values, values + length))
       values += length
+    } else {
+      const end = values + length - TEXT
+      ops[i] = make.putText(key, packed.utf8Slice(values, end))
+      values = end
     }
   }
   return ops

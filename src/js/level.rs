@@ -2,7 +2,7 @@
 //! function, numbered answers in through a call. lib/level.js is the other end.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{sync_channel, SyncSender};
+use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
 use std::sync::Arc;
 use std::thread::ThreadId;
 
@@ -45,7 +45,8 @@ pub struct JsBridge {
 }
 
 impl JsBridge {
-    fn ask(&self, kind: u32, packed: Vec<u8>) -> Result<Bytes> {
+    /// Sends a request. [`JsBridge::answer_of`] waits for its answer.
+    fn ask(&self, kind: u32, packed: Vec<u8>) -> Result<Receiver<Result<Bytes>>> {
         let (sender, receiver) = sync_channel(1);
         let id = {
             let mut waiting = self.waiting.lock();
@@ -69,8 +70,12 @@ impl JsBridge {
         if status != Status::Ok {
             self.abort("its JavaScript environment has ended");
         }
+        Ok(receiver)
+    }
+
+    fn answer_of(&self, asked: &Receiver<Result<Bytes>>) -> Result<Bytes> {
         // The sender is dropped unused when the bridge is given up.
-        receiver.recv().unwrap_or_else(|_| {
+        asked.recv().unwrap_or_else(|_| {
             let reason = self.waiting.lock().gone.unwrap_or("its JavaScript environment has ended");
             Err(Error::Closed(reason))
         })
@@ -92,12 +97,14 @@ impl JsBridge {
 impl LevelBridge for JsBridge {
     fn call(&self, request: LevelRequest) -> Result<LevelReply> {
         let (kind, packed) = packing::pack(&request)?;
-        let reply = self.ask(kind as u32, packed)?;
-        packing::unpack(kind, reply)
+        let asked = self.ask(kind as u32, packed)?;
+        // Thousands of operations take a while to drop, and JavaScript is busy now.
+        drop(request);
+        packing::unpack(kind, self.answer_of(&asked)?)
     }
 
     fn close(&self) -> Result<()> {
-        let closed = self.ask(CLOSE, Vec::new());
+        let closed = self.ask(CLOSE, Vec::new()).and_then(|asked| self.answer_of(&asked));
         self.abort("its store was closed");
         closed.map(|_| ())
     }

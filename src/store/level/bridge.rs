@@ -57,6 +57,8 @@ pub struct Range {
 pub enum Op {
     /// Sets a key.
     Put(String, Bytes),
+    /// Sets a key to text. A database reads it back as it does its bytes; in memory it may take less room than these.
+    PutText(String, String),
     /// Removes a key, which need not exist.
     Delete(String),
 }
@@ -66,7 +68,7 @@ impl Op {
     #[must_use]
     pub fn key(&self) -> &str {
         match self {
-            Op::Put(key, _) | Op::Delete(key) => key,
+            Op::Put(key, _) | Op::PutText(key, _) | Op::Delete(key) => key,
         }
     }
 }

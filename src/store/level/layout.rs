@@ -163,8 +163,8 @@ pub fn split_log_seq(text: &[u8]) -> Option<(&str, Seq)> {
 
 /// The key text of a change or head record.
 #[must_use]
-pub fn key_value(key: &Key) -> Bytes {
-    Bytes::copy_from_slice(&key.to_hex())
+pub fn key_value(key: &Key) -> String {
+    with_hex("", key)
 }
 
 /// A log entry as stored.

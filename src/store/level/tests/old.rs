@@ -83,9 +83,9 @@ impl Old {
                 for link in links {
                     self.0.remove(&head_key(link));
                 }
-                self.0.put(&change_key(change).unwrap(), key_value(&key));
+                self.0.put(&change_key(change).unwrap(), Bytes::from(key_value(&key)));
                 self.0.put(&node_key(&key), encode_node(&node));
-                self.0.put(&head_key(&key), key_value(&key));
+                self.0.put(&head_key(&key), Bytes::from(key_value(&key)));
                 change
             }
         };
