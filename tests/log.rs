@@ -583,6 +583,47 @@ fn a_store_that_panics_fails_its_group_and_the_log_can_be_closed() {
     assert_eq!(log.pending(), 0);
 }
 
+/// Panics on the first acks, and tells what it hears afterwards.
+struct Clumsy {
+    clumsy: AtomicBool,
+    acks: Sender<usize>,
+    reports: Sender<Error>,
+}
+
+impl LogObserver for Clumsy {
+    fn acks(&self, acks: Vec<Ack>) {
+        assert!(!self.clumsy.swap(false, Ordering::SeqCst), "a defect of the observer's");
+        self.acks.send(acks.len()).unwrap();
+    }
+    fn advanced(&self) {}
+    fn log_id_changed(&self, _log: &LogId) {}
+    fn report(&self, error: Error) {
+        self.reports.send(error).unwrap();
+    }
+}
+
+#[test]
+fn a_panic_while_answering_is_reported_and_the_log_goes_on() {
+    for waits in [true, false] {
+        let ((acks, acked), (reports, reported)) = (channel(), channel());
+        let store = Arc::new(Flaky { waits, ..Flaky::default() });
+        let observer = Arc::new(Clumsy { clumsy: AtomicBool::new(true), acks, reports });
+        let log = Log::open(store, LogOptions::default(), observer).unwrap();
+        let writer = {
+            let log = log.clone();
+            std::thread::spawn(move || log.run())
+        };
+        emit(&log, "unanswered");
+        assert_eq!(reported.recv_timeout(Duration::from_secs(20)).unwrap().code(), "ERR_HYPER_INTERNAL");
+        emit(&log, "answered");
+        assert_eq!(acked.recv_timeout(Duration::from_secs(20)), Ok(1));
+        log.close();
+        writer.join().unwrap();
+        assert_eq!(payloads(&log), ["unanswered", "answered"]);
+        assert_eq!(log.pending(), 0);
+    }
+}
+
 #[test]
 fn a_panic_while_planning_fails_its_group_and_nothing_else() {
     let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
@@ -653,9 +694,29 @@ fn a_fork_waits_for_the_flush_before_it_and_goes_before_what_comes_after() {
 }
 
 #[test]
+fn a_store_that_panics_in_a_fork_fails_it_and_the_log_goes_on() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    emit(&log, "before");
+    heard.wait_for(1);
+    let next = store.commits.load(Ordering::SeqCst) + 1;
+    *store.on_commit.lock() = Some(Box::new(move |number| number != next || panic!("the store's own defect")));
+    let forked = log.fork_local(log.log_id(), 1).blocking_recv().unwrap();
+    assert_eq!(forked.unwrap_err().code(), "ERR_HYPER_INTERNAL");
+    emit(&log, "after");
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(payloads(&log), ["before", "after"]);
+    audit(&log);
+}
+
+#[test]
 fn whatever_fails_exactly_what_was_acknowledged_is_stored() {
     let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
-    *store.on_commit.lock() = Some(Box::new(|number| number % 5 != 0 && number % 7 != 0));
+    *store.on_commit.lock() = Some(Box::new(|number| {
+        assert_ne!(number % 11, 0, "the store's own defect");
+        number % 5 != 0 && number % 7 != 0
+    }));
     let (log, heard, writer) = written(&store);
     let peer = {
         let log = log.clone();
@@ -663,6 +724,11 @@ fn whatever_fails_exactly_what_was_acknowledged_is_stored() {
             // As a session does: what failed is offered again.
             for node in chain("peer", 300) {
                 while log.add(PEER, vec![node.clone()]).blocking_recv().unwrap().is_err() {}
+                if node.seq % 20 == 0 {
+                    let own = log.log_id();
+                    // Fails as often as any commit.
+                    let _ = log.fork_local(own.clone(), log.seq(&own).max(1)).blocking_recv().unwrap();
+                }
             }
         })
     };

@@ -98,6 +98,11 @@ impl Group {
         (1..=FEW_ROWS).contains(&self.commit.rows.len()) && self.bytes < FEW_BYTES
     }
 
+    /// Whether it can be committed as it is, without the planner.
+    pub(super) fn may_be_committed(&self) -> bool {
+        !self.is_empty() && self.spoilt.is_none() && !self.is_last()
+    }
+
     /// Whether nothing may be planned behind it before it is stored.
     pub(super) fn is_last(&self) -> bool {
         self.answers.fork.is_some()

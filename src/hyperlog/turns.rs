@@ -2,8 +2,9 @@
 //!
 //! On a store that waits for its medium, two threads do the writing ([`Log::run`]). One plans a group, hashing its nodes,
 //! while the other waits for the flush of the group before; what comes meanwhile joins the planned group. So hashing
-//! costs the medium no time, and a lone event takes no more than one thread. Groups are committed in the order
-//! they were planned in. When a commit fails, the group planned behind it fails with it.
+//! costs the medium no time, and a lone event takes no more than one thread. Whoever is done with a flush commits the group
+//! that waits for it, and leaves the planning to the other. Groups are committed in the order they were planned in. When a
+//! commit fails, the group planned behind it fails with it.
 //!
 //! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's thread does
 //! small jobs itself, under the writer's lock, which is quicker than waking another.
@@ -36,7 +37,7 @@ enum Planning {
     Nobody,
     /// It plans.
     Busy,
-    /// It waits for the group before its own, and for more jobs.
+    /// It waits for the group before its own, and for more jobs. Its own is in [`Queue::planned`].
     Waiting,
 }
 
@@ -47,6 +48,9 @@ pub(super) struct Queue {
     /// [`Log::run`] runs, so what is left in the queue is taken care of.
     served: bool,
     planning: Planning,
+    /// A group planned while the one before is committed: whoever is done with that commits this, too, which is quicker
+    /// than waking the thread that planned it.
+    planned: Option<Group>,
     /// A thread commits a group.
     committing: bool,
     /// A thread has nothing to do and looks out for jobs.
@@ -132,15 +136,26 @@ impl Log {
             let jobs = take_jobs(&mut queue.jobs, group.room());
             MutexGuard::unlocked(&mut queue, || self.plan(&mut writer, &mut group, jobs));
             // What comes while the group before is flushed joins this one.
-            while queue.committing && (queue.jobs.is_empty() || group.room() == 0 || queue.is_breaking()) {
+            while queue.is_breaking()
+                || queue.committing && !group.is_empty() && (queue.jobs.is_empty() || group.room() == 0)
+            {
                 queue.planning = Planning::Waiting;
+                let offered = group.may_be_committed();
+                if offered {
+                    queue.planned = Some(std::mem::take(&mut group));
+                }
                 self.bell.wait(&mut queue);
+                match queue.planned.take() {
+                    Some(own) => group = own,
+                    None if offered => writer.planner.hand_over(),
+                    None => {}
+                }
             }
             queue.planning = Planning::Busy;
         }
         queue.committing = true;
-        queue.lone = group.is_small();
         if group.is_last() {
+            queue.lone = false;
             MutexGuard::unlocked(&mut queue, || self.finish(&mut writer, group));
             drop(writer);
             queue.planning = Planning::Nobody;
@@ -151,18 +166,29 @@ impl Log {
             if !queue.jobs.is_empty() {
                 self.bell.notify_one();
             }
-            if let Err(mut failed) = MutexGuard::unlocked(&mut queue, || self.commit(group)) {
-                // Known before anybody is answered: who tries again at once is planned anew, not refused with the rest.
-                let (untold, error) = (failed.untold.take(), failed.error.clone());
-                queue.broken = Some(failed);
-                MutexGuard::unlocked(&mut queue, || self.tell(untold, &error));
-            }
+            self.commit_in_turn(&mut queue, group);
         }
         queue.committing = false;
         if queue.planning == Planning::Waiting {
             self.bell.notify_one();
         }
         true
+    }
+
+    /// Commits a group, and what is planned by the time that is done.
+    fn commit_in_turn(&self, queue: &mut MutexGuard<'_, Queue>, group: Group) {
+        let mut next = Some(group);
+        while let Some(group) = next {
+            queue.lone = group.is_small();
+            if let Err(mut failed) = MutexGuard::unlocked(queue, || self.commit(group)) {
+                // Known before anybody is answered: who tries again at once is planned anew, not refused with the rest.
+                let (untold, error) = (failed.untold.take(), failed.error.clone());
+                queue.broken = Some(failed);
+                MutexGuard::unlocked(queue, || self.tell(untold, &error));
+                return;
+            }
+            next = queue.planned.take();
+        }
     }
 
     /// Watches for jobs for a moment. On a lone processor that would only keep them from coming.

@@ -37,6 +37,11 @@ fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// What `call` returns, or `Internal` if it panics: the writer's threads must go on, others wait for them.
+fn caught<T>(what: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(Error::Internal(format!("{what} panicked"))))
+}
+
 impl Log {
     /// Plans `jobs` behind what `group` has already. What cannot be planned is answered here.
     pub(super) fn plan(&self, writer: &mut Writer, group: &mut Group, jobs: Vec<Job>) {
@@ -245,7 +250,11 @@ impl Log {
             error
         });
         if let Some(Fork { log, from, reply }) = fork {
-            let forked = stored.and_then(|()| self.fork(writer, log, from));
+            let forked = stored.and_then(|()| {
+                let forked = caught("moving the end of the log", || self.fork(writer, log, from));
+                // Nobody knows how far it came.
+                forked.inspect_err(|_| self.reload(writer))
+            });
             // The receiver may be gone; the fork is still right.
             let _ = reply.send(forked);
         }
@@ -257,6 +266,19 @@ impl Log {
         if let Err(error) = self.store_group(&group) {
             return Err(Box::new(Failed { error, untold: Some(group.answers), released: group.released }));
         }
+        // It is stored, whatever becomes of the answers; and there are more groups to come.
+        let announced = caught("answering for stored events", || {
+            self.announce(group);
+            Ok(())
+        });
+        if let Err(error) = announced {
+            self.observer.report(error);
+        }
+        Ok(())
+    }
+
+    /// Makes a stored group visible and answers for it.
+    fn announce(&self, group: Group) {
         let Group { commit, answers, .. } = group;
         let Answers { acks, appended, nodes, facts, .. } = answers;
         self.pending.fetch_sub(appended, Ordering::Relaxed);
@@ -274,7 +296,6 @@ impl Log {
         }
         nodes.into_iter().for_each(|(outcomes, reply)| drop(reply.send(Ok(outcomes))));
         facts.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
-        Ok(())
     }
 
     fn store_group(&self, group: &Group) -> Result<()> {
@@ -285,8 +306,7 @@ impl Log {
             return Ok(());
         }
         // Everybody in the group waits for an answer.
-        catch_unwind(AssertUnwindSafe(|| self.store.commit(&group.commit)))
-            .unwrap_or_else(|_| Err(Error::Internal("the store panicked".into())))?;
+        caught("the store", || self.store.commit(&group.commit))?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
