@@ -52,6 +52,7 @@ class Ring {
     this.latestName = NOBODY
     this.latestNumber = undefined
     this.encoding = false
+    /** The end of the current microtask is awaited. */
     this.scheduled = false
     this.flushSoon = () => {
       this.scheduled = false
@@ -115,14 +116,15 @@ class Ring {
     this.words[word] = end - start - HEAD
     this.words[word + 1] = number | ack << 16 | mark << 24
     this.end = (end + 3) & ~3
+    if (!this.scheduled) {
+      this.scheduled = true
+      queueMicrotask(this.flushSoon)
+    }
     if (this.end >= this.flushAt) {
       this.flushAt = Math.min(2 * this.flushAt, LAST_FLUSH)
       this.flush()
     } else if (++this.count >= FLUSH_COUNT) {
       this.flush()
-    } else if (!this.scheduled) {
-      this.scheduled = true
-      queueMicrotask(this.flushSoon)
     }
   }
 

@@ -17,7 +17,7 @@ use hyperemitter::hyperlog::verify::verify;
 use hyperemitter::hyperlog::{Ack, AckKind, Append, Incoming, Log, LogObserver, LogOptions, Outcome, SourceId};
 use hyperemitter::node::{Key, LogId};
 use hyperemitter::store::memory::MemoryStore;
-use hyperemitter::store::{Commit, Meta, Position, Store};
+use hyperemitter::store::{Commit, Meta, Position, ReadLimit, Store};
 use parking_lot::Mutex;
 
 const PEER: SourceId = SourceId(1);
@@ -604,9 +604,11 @@ impl LogObserver for Clumsy {
 
 #[test]
 fn a_panic_while_answering_is_reported_and_the_log_goes_on() {
-    for waits in [true, false] {
+    for (waits, stored) in [(true, true), (false, true), (true, false), (false, false)] {
         let ((acks, acked), (reports, reported)) = (channel(), channel());
         let store = Arc::new(Flaky { waits, ..Flaky::default() });
+        let next = store.commits.load(Ordering::SeqCst) + 2;
+        *store.on_commit.lock() = Some(Box::new(move |number| stored || number != next));
         let observer = Arc::new(Clumsy { clumsy: AtomicBool::new(true), acks, reports });
         let log = Log::open(store, LogOptions::default(), observer).unwrap();
         let writer = {
@@ -619,9 +621,38 @@ fn a_panic_while_answering_is_reported_and_the_log_goes_on() {
         assert_eq!(acked.recv_timeout(Duration::from_secs(20)), Ok(1));
         log.close();
         writer.join().unwrap();
-        assert_eq!(payloads(&log), ["unanswered", "answered"]);
+        assert_eq!(payloads(&log), if stored { &["unanswered", "answered"][..] } else { &["answered"] });
         assert_eq!(log.pending(), 0);
     }
+}
+
+#[test]
+fn a_store_that_panics_when_asked_for_a_duplicate_loses_no_answer_and_no_row() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let node = Incoming { log: "first".into(), ..chain("peer", 1).remove(0) };
+    assert_eq!(add(&log, vec![node.clone()]), ["added"]);
+    *store.on_node.lock() = Some(Box::new(|| panic!("the store's own defect")));
+    assert_eq!(add(&log, vec![Incoming { log: "second".into(), ..node }]), ["added"]);
+    *store.on_node.lock() = None;
+    emit(&log, "after");
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(heard.take(), [Ok(2)]);
+    let shown = log.read_recent(Position::START, ReadLimit { rows: 9, bytes: usize::MAX });
+    assert!(shown.is_none(), "what is not in memory is read from the store");
+    assert_eq!((log.seq("second"), rows(&log).len()), (1, 3));
+    audit(&log);
+}
+
+#[test]
+fn quiet_appends_that_are_refused_wait_no_longer() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, _, writer) = written(&store);
+    log.append(vec![Append { ack: AckKind::None, ..event("__proto__", "refused") }]);
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(log.pending(), 0);
 }
 
 #[test]

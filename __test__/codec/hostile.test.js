@@ -117,6 +117,32 @@ both('decoded bytes are views, copies in a batch', (options) => {
   assert.equal(copy.toString(), 'abc')
 })
 
+both('a batch gives the strings that single messages give, wherever they lie', (options) => {
+  const { M } = compile('message M { optional string a = 1; optional string b = 2; }', options)
+  const { beginBatch } = require('../../lib/codec')
+  // Dense, sparse and dense again, with text that is not ASCII between, in batches of many sizes.
+  const strings = [20, 60, 64, 13, 4085, 4, 700, 30].map((length) => 'abcdefghij'.repeat(410).slice(0, length))
+  const messages = Array.from({ length: 3000 }, (_, i) => ({
+    a: i + strings[(i >> 5) % 8],
+    b: i % 97 === 0 ? 'größe'.repeat(i % 30) : strings[(i >> 7) % 8] + i
+  }))
+  for (const size of [1, 2, 3, 7, 50, 1000]) {
+    for (let from = 0; from < messages.length; from += size) {
+      const chosen = messages.slice(from, from + size)
+      const encoded = chosen.map((message) => M.encode(message))
+      const bytes = Buffer.concat(encoded)
+      beginBatch(bytes, bytes.length)
+      let at = 0
+      for (const [i, message] of chosen.entries()) {
+        const end = at + encoded[i].length
+        const { a, b } = fast(M).read(bytes, at, end)
+        assert.deepEqual([a, b], [message.a, message.b])
+        at = end
+      }
+    }
+  }
+})
+
 both('functions that were replaced are respected', (options) => {
   const { M } = compile('message M { optional int32 a = 1; }', options)
   assert.equal(fast(M).encoding, 0)

@@ -80,7 +80,7 @@ class LevelAdapter {
   /**
    * One atomic batch, synced where the store can.
    *
-   * @param {object[]} ops made by {@link LevelAdapter.put} and {@link LevelAdapter.del}
+   * @param {object[]} ops made by {@link LevelAdapter.put}, {@link LevelAdapter.putText} and {@link LevelAdapter.del}
    * @param {(error: Error | null) => void} done
    */
   batch (ops, done) {

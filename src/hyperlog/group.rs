@@ -88,8 +88,8 @@ impl Group {
 
     /// Whether there is nothing to store, nobody to answer and nothing to mend.
     pub(super) fn is_empty(&self) -> bool {
-        let Answers { acks, nodes, facts, fork, .. } = &self.answers;
-        let answers = !acks.is_empty() || !nodes.is_empty() || !facts.is_empty() || fork.is_some();
+        let Answers { acks, appended, nodes, facts, fork } = &self.answers;
+        let answers = !acks.is_empty() || *appended > 0 || !nodes.is_empty() || !facts.is_empty() || fork.is_some();
         self.commit.is_empty() && !answers && self.spoilt.is_none()
     }
 

@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
 use super::feed::Recent;
+use super::guard::Guarded;
 use super::parking::Parking;
 use super::plan::Planner;
 use super::turns::Queue;
@@ -51,7 +52,7 @@ pub trait LogObserver: Send + Sync {
 pub struct Log {
     pub(super) store: Arc<dyn Store>,
     pub(super) options: LogOptions,
-    pub(super) observer: Arc<dyn LogObserver>,
+    pub(super) observer: Guarded,
     pub(super) queue: Mutex<Queue>,
     /// Rung when the queue has changed for somebody who waits.
     pub(super) bell: Condvar,
@@ -79,6 +80,11 @@ pub fn new_id() -> Result<LogId> {
     Ok(std::iter::once('c').chain(digits).collect::<String>().into())
 }
 
+/// The id of the local log that the store names.
+pub(super) fn stored_id(store: &dyn Store) -> Result<Option<LogId>> {
+    Ok(store.meta(&Meta::LogId)?.map(|id| String::from_utf8_lossy(&id).into()))
+}
+
 impl Log {
     /// Opens the log on an open store; gives it a log id if it has none. Blocks.
     ///
@@ -86,8 +92,8 @@ impl Log {
     /// The store's.
     pub fn open(store: Arc<dyn Store>, options: LogOptions, observer: Arc<dyn LogObserver>) -> Result<Arc<Self>> {
         let state = store.state()?;
-        let local: LogId = match store.meta(&Meta::LogId)? {
-            Some(id) => String::from_utf8_lossy(&id).into(),
+        let local = match stored_id(store.as_ref())? {
+            Some(id) => id,
             None => {
                 let id = new_id()?;
                 let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
@@ -111,7 +117,7 @@ impl Log {
             commits: AtomicU64::new(0),
             store,
             options,
-            observer,
+            observer: Guarded(observer),
         }))
     }
 

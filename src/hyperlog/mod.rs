@@ -1,14 +1,15 @@
 //! The log: one writer, any number of readers.
 //!
 //! [`Log`] is the handle, [`Batch`] brings appends, [`plan`] decides, `writer` commits in groups (`group`) and announces,
-//! `turns` says which thread does that, [`feed`] keeps what is recent in memory,
-//! [`parking`] holds nodes that came too early.
+//! `turns` says which thread does that when, `room` is the memory of new values, `guard` makes errors of other people's
+//! panics, [`feed`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 pub mod feed;
 mod group;
+mod guard;
 pub mod import;
 mod log;
 pub mod parking;

@@ -16,14 +16,15 @@ pub(super) enum Room {
 }
 
 impl Room {
-    /// Bytes from which on pages are worth a system call.
+    /// Pages from which on they are worth a system call, and what is left free in the last one does not matter.
     #[cfg(target_os = "linux")]
-    const PAGES_FROM: usize = 32 * 1024;
+    const PAGES_FROM: usize = 8;
 
     /// Room for this many bytes, which a store in memory keeps for as long as it lives.
     #[cfg(target_os = "linux")]
     pub(super) fn to_keep(len: usize) -> Self {
-        let pages = (len >= Self::PAGES_FROM).then(|| memmap2::MmapOptions::new().len(len).populate().map_anon());
+        let pages = (len >= Self::PAGES_FROM * rustix::param::page_size())
+            .then(|| memmap2::MmapOptions::new().len(len).populate().map_anon());
         match pages {
             Some(Ok(pages)) => Room::Pages(pages, 0),
             // Without pages the allocator may still have some.

@@ -37,7 +37,8 @@ enum Planning {
     Nobody,
     /// It plans.
     Busy,
-    /// It waits for the group before its own, and for more jobs. Its own is in [`Queue::planned`].
+    /// It waits for the group before its own, and for more jobs. Its own is in [`Queue::planned`] if it may be committed
+    /// as it is.
     Waiting,
 }
 
@@ -99,7 +100,7 @@ impl Log {
         }
     }
 
-    /// Plans a group and commits it; `false` once the log is closed and the other thread has what is left.
+    /// Plans a group and commits it, unless the other thread does that; `false` once the log is closed and the other thread has what is left.
     fn turn(&self) -> bool {
         let mut queue = self.queue.lock();
         while queue.planning != Planning::Nobody || queue.jobs.is_empty() || queue.is_breaking() {
@@ -188,6 +189,10 @@ impl Log {
                 return;
             }
             next = queue.planned.take();
+            if next.is_some() && !queue.jobs.is_empty() {
+                // Who planned it had no room for more, and has now.
+                self.bell.notify_one();
+            }
         }
     }
 

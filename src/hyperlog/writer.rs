@@ -13,7 +13,8 @@ use bytes::Bytes;
 
 use super::batch::Event;
 use super::group::{job_acks, Answers, Failed, Fork, Group};
-use super::log::{new_id, Log};
+use super::guard::caught;
+use super::log::{new_id, stored_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
 use super::room::Room;
@@ -35,11 +36,6 @@ pub(super) struct Writer {
 
 fn now_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// What `call` returns, or `Internal` if it panics: the writer's threads must go on, others wait for them.
-fn caught<T>(what: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(Error::Internal(format!("{what} panicked"))))
 }
 
 impl Log {
@@ -250,11 +246,7 @@ impl Log {
             error
         });
         if let Some(Fork { log, from, reply }) = fork {
-            let forked = stored.and_then(|()| {
-                let forked = caught("moving the end of the log", || self.fork(writer, log, from));
-                // Nobody knows how far it came.
-                forked.inspect_err(|_| self.reload(writer))
-            });
+            let forked = stored.and_then(|()| self.fork(writer, log, from));
             // The receiver may be gone; the fork is still right.
             let _ = reply.send(forked);
         }
@@ -266,19 +258,6 @@ impl Log {
         if let Err(error) = self.store_group(&group) {
             return Err(Box::new(Failed { error, untold: Some(group.answers), released: group.released }));
         }
-        // It is stored, whatever becomes of the answers; and there are more groups to come.
-        let announced = caught("answering for stored events", || {
-            self.announce(group);
-            Ok(())
-        });
-        if let Err(error) = announced {
-            self.observer.report(error);
-        }
-        Ok(())
-    }
-
-    /// Makes a stored group visible and answers for it.
-    fn announce(&self, group: Group) {
         let Group { commit, answers, .. } = group;
         let Answers { acks, appended, nodes, facts, .. } = answers;
         self.pending.fetch_sub(appended, Ordering::Relaxed);
@@ -296,6 +275,7 @@ impl Log {
         }
         nodes.into_iter().for_each(|(outcomes, reply)| drop(reply.send(Ok(outcomes))));
         facts.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        Ok(())
     }
 
     fn store_group(&self, group: &Group) -> Result<()> {
@@ -374,7 +354,8 @@ impl Log {
             return Vec::new();
         }
         let duplicates = rows.iter().filter(|row| row.node().is_none());
-        duplicates.map(|row| self.store.node(row.key()).ok().flatten().map(NodeRef::from)).collect()
+        let node = |key: &Key| caught("the store", || self.store.node(key));
+        duplicates.map(|row| node(row.key()).ok().flatten().map(NodeRef::from)).collect()
     }
 
     fn remember(&self, rows: Vec<NewRow>, known: Vec<Option<NodeRef>>, end: Position) {
@@ -399,9 +380,16 @@ impl Log {
         let to = new_id()?;
         let relabel = (from >= 1 && from <= writer.planner.seq(&log)).then(|| Relabel { log, from, to: to.clone() });
         let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(to.as_bytes())))];
-        self.store.commit(&Commit { relabel, meta, ..Commit::default() })?;
-        writer.planner.set_local(to.clone());
+        let commit = Commit { relabel, meta, ..Commit::default() };
+        let stored = caught("the store", || self.store.commit(&commit));
+        if stored.is_ok() {
+            writer.planner.set_local(to.clone());
+        } else if let Ok(Some(id)) = caught("the store", || stored_id(self.store.as_ref())) {
+            // It may be stored nevertheless.
+            writer.planner.set_local(id);
+        }
         self.reload(writer);
+        stored?;
         self.end.send_replace(writer.planner.end());
         self.observer.log_id_changed(&to);
         Ok(to)
@@ -409,7 +397,7 @@ impl Log {
 
     /// Reads the state back from the store: after a commit that failed, or that moved entries.
     pub(super) fn reload(&self, writer: &mut Writer) {
-        match self.store.state() {
+        match caught("the store", || self.store.state()) {
             Ok(state) => {
                 writer.planner = Planner::new(writer.planner.local().clone(), &state);
                 *self.state.write() = state_of(&writer.planner, &state);

@@ -191,19 +191,19 @@ function writeLength (buffer, start, end) {
   return end + extra
 }
 
-/**
- * How strings and bytes fields are read. Within a batch, strings are cut from a text of which one latin1 slice serves
- * many, and bytes fields are copied, for the buffer will be used again.
- */
-const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0, size: 4096, served: 0 }
-
 /** Bytes of the longest text: a string that is kept may pin its text. */
 const TEXT = 4096
-/** A text that served fewer strings was too long, one that served more too short: slicing costs about as much as three short slices. */
-const FEW = 3
-const MANY = 5
+/** A string that begins so far behind a text would have been in a longer one. */
+const NEAR = 512
 /** Strings longer than this are read by themselves: scanning them byte by byte is slower than a call into C++. */
 const LONG = 64
+
+/**
+ * How strings and bytes fields are read. Within a batch, strings are cut from a text of which one latin1 slice serves
+ * many, and bytes fields are copied, for the buffer will be used again. `size` is how long the next text will be, `served`
+ * where the last string cut from this one ends.
+ */
+const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0, size: TEXT, served: 0 }
 
 /** A single message follows. */
 function restart () {
@@ -242,15 +242,25 @@ function readFromText (buffer, start, end) {
     if (buffer[i] > 127) return buffer.utf8Slice(start, end)
   }
   if (end > batch.end || start < batch.start) {
-    if (batch.served < FEW) batch.size = Math.max(LONG, batch.size >> 1)
-    else if (batch.served > MANY) batch.size = Math.min(TEXT, batch.size << 1)
-    batch.served = 0
+    // The first text of a batch follows nothing.
+    if (batch.end > 0) resize(start)
     batch.start = start
     batch.end = Math.min(batch.limit, start + batch.size)
     batch.text = buffer.latin1Slice(start, batch.end)
   }
-  batch.served++
+  batch.served = end
   return batch.text.substring(start - batch.start, end - batch.start)
+}
+
+/**
+ * Fits the size of texts to how strings lie. Too short was a text of which half was of use and that the next string is close
+ * behind, or a quarter and that cuts the next string off; else too long was one of which half was for nothing.
+ */
+function resize (next) {
+  const { start, end, served, size } = batch
+  const used = (served - start) / (end - start)
+  if (next < end ? used >= 1 / 4 : next < end + NEAR && used >= 1 / 2) batch.size = Math.min(TEXT, size << 1)
+  else if (used < 1 / 2) batch.size = Math.max(LONG, size >> 1)
 }
 
 /** The bytes `[start, start + length)`, fewer at the end of the buffer. */
