@@ -12,8 +12,8 @@ const { badArgument, coded } = require('./errors')
 const SIZE = 256 * 1024
 
 /**
- * Filled to here it is flushed at once, for the first time before the current microtask ends, and the last. Each time to
- * twice as much: the native half has something to do early, and then much at a time.
+ * Filled to here it is flushed at once. Within one microtask the mark doubles with each such flush, from the first to the
+ * last of these: the native half has something to do early, and then much at a time.
  */
 const FIRST_FLUSH = 48 * 1024
 const LAST_FLUSH = 192 * 1024

@@ -725,6 +725,23 @@ fn a_fork_waits_for_the_flush_before_it_and_goes_before_what_comes_after() {
 }
 
 #[test]
+fn a_fork_that_is_stored_although_it_fails_is_kept_to() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let (log, heard, writer) = written(&store);
+    let old = log.log_id();
+    emit(&log, "moved");
+    heard.wait_for(1);
+    store.lost_answer.store(store.commits.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
+    assert!(log.fork_local(old.clone(), 1).blocking_recv().unwrap().is_err());
+    emit(&log, "after");
+    log.close();
+    writer.join().unwrap();
+    let new = log.log_id();
+    assert_eq!((log.seq(&old), log.seq(&new), new == old), (0, 2, false));
+    audit(&log);
+}
+
+#[test]
 fn a_store_that_panics_in_a_fork_fails_it_and_the_log_goes_on() {
     let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
     let (log, heard, writer) = written(&store);

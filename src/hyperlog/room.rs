@@ -10,7 +10,7 @@ pub(super) enum Room {
     /// From the allocator.
     Heap(BytesMut),
     /// Pages that the kernel has handed over at once, and how many of their bytes are written. Touching fresh pages one
-    /// after another takes longer than hashing what is written to them.
+    /// after another takes about as long as hashing what is written to them.
     #[cfg(target_os = "linux")]
     Pages(memmap2::MmapMut, usize),
 }

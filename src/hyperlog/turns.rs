@@ -100,7 +100,8 @@ impl Log {
         }
     }
 
-    /// Plans a group and commits it, unless the other thread does that; `false` once the log is closed and the other thread has what is left.
+    /// Plans a group and commits it, unless the other thread does that; `false` once the log is closed and the other thread
+    /// has what is left.
     fn turn(&self) -> bool {
         let mut queue = self.queue.lock();
         while queue.planning != Planning::Nobody || queue.jobs.is_empty() || queue.is_breaking() {

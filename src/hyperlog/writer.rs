@@ -4,7 +4,6 @@
 //! commit, so one flush serves all of it.
 
 use std::collections::VecDeque;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -54,9 +53,13 @@ impl Log {
             group.count(&job);
             let owed = group.answers.acks.len() + job_acks(&job);
             // Answers are told apart by their order alone, so a defect here must not swallow any.
-            if catch_unwind(AssertUnwindSafe(|| self.plan_job(writer, group, job))).is_err() {
+            let planned = caught("planning", || {
+                self.plan_job(writer, group, job);
+                Ok(())
+            });
+            if let Err(error) = planned {
                 group.answers.acks.resize(owed, Ack { change: 0, result: Ok(None) });
-                group.spoil(Error::Internal("planning panicked; nothing of this group was stored".into()));
+                group.spoil(error);
             }
         }
     }

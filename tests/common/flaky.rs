@@ -31,6 +31,8 @@ pub struct Flaky {
     pub on_node: Mutex<Option<Box<dyn FnMut() + Send>>>,
     /// Called when nodes are located.
     pub on_locate: Mutex<Option<Box<dyn FnMut() + Send>>>,
+    /// The commit with this number is stored, and fails all the same.
+    pub lost_answer: AtomicUsize,
     /// Called by each commit with its number, from 1; it fails if this says `false`.
     pub on_commit: Mutex<Option<OnCommit>>,
     pub commits: AtomicUsize,
@@ -92,7 +94,11 @@ impl Store for Flaky {
         if self.failing.load(Ordering::SeqCst) || !passes {
             return Err(out_of_order());
         }
-        self.inner.commit(commit)
+        self.inner.commit(commit)?;
+        if self.lost_answer.load(Ordering::SeqCst) == number {
+            return Err(out_of_order());
+        }
+        Ok(())
     }
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
         self.inner.meta(key)
