@@ -4,8 +4,7 @@
  * Schemas and codecs: `.proto` text is compiled in Rust (src/codec), encoders and decoders are generated from its plan.
  */
 
-const { readFileSync } = require('fs')
-const { join } = require('path')
+const coreText = require('./core')
 const { link } = require('./plan')
 const { build, fast, beginBatch, codecFor } = require('./messages')
 const { jsonHelpers } = require('./json')
@@ -92,8 +91,7 @@ let coreMessages
  */
 function core (binding) {
   if (!coreMessages) {
-    const file = join(__dirname, '../../proto/codecs.proto')
-    coreMessages = compile(readFileSync(file), { binding, file: 'codecs.proto' })
+    coreMessages = compile(coreText, { binding, file: 'codecs.proto' })
   }
   return coreMessages
 }
