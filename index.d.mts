@@ -5,3 +5,7 @@ export { HyperEmitter }
 
 /** What `messages` of an emitter with this schema would be. */
 export declare const compile: typeof HyperEmitter.compile
+
+/** The class of everything with a code of this module. */
+export declare const HyperError: typeof HyperEmitter.HyperError
+export type HyperError = HyperEmitter.HyperError

@@ -125,6 +125,13 @@ interface HyperEmitterConstructor {
 
   /** What `messages` of an emitter with this schema would be. */
   compile<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> (schema: string | Uint8Array, options?: HyperEmitter.CompileOptions): HyperEmitter.Messages<E>
+  /** The class of everything with a code of this module: `if (error instanceof HyperError)` narrows to its `code`. */
+  readonly HyperError: HyperErrorConstructor
+}
+
+interface HyperErrorConstructor {
+  new (code: HyperEmitter.ErrorCode, message: string, options?: { cause?: unknown }): HyperEmitter.HyperError
+  readonly prototype: HyperEmitter.HyperError
 }
 
 declare const HyperEmitter: HyperEmitterConstructor
@@ -254,7 +261,7 @@ declare namespace HyperEmitter {
     log: string
     seq: number
     links: string[]
-    /** When it was emitted, in milliseconds since 1970 by the emitter's clock. Absent in events of 1.x. */
+    /** When it was emitted, in milliseconds since 1970 by the emitter's clock: any number, also one that no Date can hold. Absent in events of 1.x. */
     time?: number
   }
 
@@ -394,6 +401,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_TOO_LARGE'
     | 'ERR_HYPER_VALUE'
 
+  /** Everything with a code of this module. Those for wrong arguments are a TypeError or RangeError at the same time. */
   interface HyperError extends Error {
     code: ErrorCode
   }

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
-const { badArgument } = require('./errors')
+const { HyperError, badArgument } = require('./errors')
 const { quiet } = require('./promised')
 const { topicName } = require('./listeners')
 const { checkOptions } = require('./options')
@@ -50,6 +50,8 @@ Object.setPrototypeOf(HyperEmitter, EventEmitter)
 HyperEmitter.compile = function compile (schema, opts) {
   return compileText(schema, opts ?? {})
 }
+
+HyperEmitter.HyperError = HyperError
 
 HyperEmitter.prototype = Object.create(EventEmitter.prototype, {
   constructor: { value: HyperEmitter, writable: true, configurable: true }

@@ -1,15 +1,52 @@
 'use strict'
 
+const { inspect } = require('node:util')
+const { isNativeError } = require('node:util/types')
+
 /**
  * Errors with stable codes. A wrong argument is a TypeError or RangeError thrown at once; what goes wrong later is an
  * Error given to a callback, a promise or `status`.
  */
 
-/** An error with a code, of the class given. */
-function coded (code, message, Class = Error) {
-  const error = new Class(message)
+const OURS = /^ERR_HYPER_/
+
+/**
+ * The class of everything with a code of this module. A wrong argument, a TypeError or RangeError too, is an instance by its
+ * code; so is an error that the native half threw, or another copy of this module.
+ */
+class HyperError extends Error {
+  /**
+   * @param {string} code one of index.d.ts's `ErrorCode`
+   * @param {string} message
+   * @param {{ cause?: unknown }} [options]
+   */
+  constructor (code, message, options) {
+    super(message, options)
+    this.code = code
+  }
+
+  static [Symbol.hasInstance] (value) {
+    if (this !== HyperError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return isNativeError(value) && typeof value.code === 'string' && OURS.test(value.code)
+  }
+}
+
+/** An error with a code: of the class given, else ours, or, if the code is the system's, Node's. */
+function coded (code, message, Class = undefined) {
+  if (Class === undefined && OURS.test(code)) return new HyperError(code, message)
+  const error = new (Class ?? Error)(message)
   error.code = code
   return error
+}
+
+/** What somebody threw, in words: users' functions may throw anything. */
+function reasonOf (thrown) {
+  if (isNativeError(thrown)) return String(thrown.message)
+  try {
+    return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 0, breakLength: Infinity })
+  } catch {
+    return 'something that cannot be printed'
+  }
 }
 
 /** A wrong argument. */
@@ -36,4 +73,4 @@ function raise (error) {
   throw error
 }
 
-module.exports = { coded, badArgument, closed, failure, surface }
+module.exports = { HyperError, coded, badArgument, closed, failure, reasonOf, surface }

@@ -120,6 +120,14 @@ typed.emit('userRemoved', { id: 1 }, (error) => {
     case 'ERR_HYPER_NOPE': break
   }
 })
+const { HyperError } = HyperEmitter
+try {
+  await typed.append('userRemoved', { id: 1 })
+} catch (error) {
+  if (error instanceof HyperError) expectType<HyperEmitter.ErrorCode>(error.code)
+}
+expectType<HyperEmitter.HyperError>(new HyperError('ERR_HYPER_CLOSED', 'mine', { cause: 1 }))
+expectError(new HyperError('ERR_HYPER_NOPE', 'mine'))
 expectError(typed.status.on('connectionError', (error: number) => {}))
 expectAssignable<HyperEmitter.ErrorCode>('ERR_HYPER_LOCKED')
 expectNotAssignable<HyperEmitter.ErrorCode>('ERR_HYPER_NOPE')
