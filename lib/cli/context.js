@@ -1,6 +1,6 @@
 'use strict'
 
-const { Failure, Interrupted, describe } = require('./exit')
+const { Failure, Interrupted, describe, oneLine } = require('./exit')
 const { Output } = require('./output')
 const { painter } = require('./terminal')
 const { progress } = require('./progress')
@@ -64,9 +64,14 @@ class Context {
     await this.output.write(text)
   }
 
-  /** One line for the user, beside the output. */
-  warn (text) {
-    this.stderr.write(`${text}\n`)
+  /**
+   * One line for the user, beside the output.
+   * @param {string} text whatever is in it, it stays one line
+   * @param {string} [format] see util.styleText
+   */
+  warn (text, format) {
+    const line = oneLine(text)
+    this.stderr.write(`${format ? painter(this.stderr, this.env)(format, line) : line}\n`)
   }
 
   /** A bar on a terminal. */

@@ -1,11 +1,7 @@
 'use strict'
 
-const { timeText } = require('./json')
-
-/** Text as it may stand between DOT's quotes: nothing in it is an escape or an end. */
-function plain (text) {
-  return text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/[\r\n]+/g, ' ')
-}
+const { isoTime } = require('../time')
+const { forDot } = require('./escape')
 
 /** The fill colour of the nth log: hues by the golden angle, so that any two logs differ. */
 function colour (index) {
@@ -31,8 +27,8 @@ function toDot (events, heads, known = []) {
   const edges = []
   for (const { change, key, log, seq, time, links, name } of events) {
     if (!logs.has(log)) logs.set(log, colours.get(log) ?? colour(colours.size + logs.size))
-    const tooltip = plain(`${key}  ${log}:${seq}${time === undefined ? '' : `  ${timeText(time)}`}`)
-    nodes.push(`  "${key}" [label="${plain(name)}\\n${change}", fillcolor="${logs.get(log)}", tooltip="${tooltip}"${isHead.has(key) ? ', peripheries=2, penwidth=2' : ''}]`)
+    const tooltip = forDot([key, `${log}:${seq}`, isoTime(time)].filter(Boolean).join('  '))
+    nodes.push(`  "${key}" [label="${forDot(name)}\\n${change}", fillcolor="${logs.get(log)}", tooltip="${tooltip}"${isHead.has(key) ? ', peripheries=2, penwidth=2' : ''}]`)
     for (const link of links) {
       if (!shown.has(link)) outside.add(link)
       edges.push(`  "${link}" -> "${key}"${shown.has(link) ? '' : ' [style=dashed, color=gray60]'}`)
@@ -41,7 +37,7 @@ function toDot (events, heads, known = []) {
   for (const key of outside) {
     nodes.push(`  "${key}" [label="${key.slice(0, 8)}", shape=box, style=dotted, color=gray60, fontcolor=gray60, fontsize=8, height=0.2, margin="0.05,0.02"]`)
   }
-  const legend = [...logs].map(([log, fill], index) => `    "log ${index}" [label="${plain(log)}", fillcolor="${fill}", shape=box, fontsize=9, height=0.25, margin="0.2,0.05"]`)
+  const legend = [...logs].map(([log, fill], index) => `    "log ${index}" [label="${forDot(log)}", fillcolor="${fill}", shape=box, fontsize=9, height=0.25, margin="0.2,0.05"]`)
   return [
     'digraph hyperemitter {',
     '  rankdir=LR',

@@ -1,5 +1,7 @@
 'use strict'
 
+const { forTerminal } = require('./escape')
+
 /**
  * Exit codes of hypem, for scripts. docs/CLI.md has the same table.
  * @enum {number}
@@ -57,17 +59,23 @@ class Interrupted extends Failure {
 }
 
 /**
- * One line about an error, as Node.js heads its stack with it (and as 1.x, which let them crash it, printed it).
+ * One line about an error, as Node.js heads its stack with it (and as 1.x, which let them crash it, printed it). Messages
+ * repeat what others have written: the line is escaped.
  * @param {unknown} error
  * @returns {string}
  */
 function describe (error) {
-  if (!(error instanceof Error)) return `Error: ${String(error)}`
-  const message = error.message.replace(/\s*\r?\n\s*/g, ' ')
+  if (!(error instanceof Error)) return `Error: ${oneLine(error)}`
+  const message = oneLine(error.message)
   if (error instanceof Failure) return `hypem: ${message}`
   // Node.js shows the codes of its own errors in the name; system errors carry theirs in the message.
   const code = typeof error.code === 'string' && /^ERR_/.test(error.code) ? ` [${error.code}]` : ''
   return `${error.name || 'Error'}${code}: ${message}`
 }
 
-module.exports = { EXIT, Failure, UsageFailure, PipeClosed, Interrupted, describe }
+/** Text of any origin as one line of a terminal. */
+function oneLine (text) {
+  return forTerminal(String(text).replace(/\s*\r?\n\s*/g, ' '))
+}
+
+module.exports = { EXIT, Failure, UsageFailure, PipeClosed, Interrupted, describe, oneLine }

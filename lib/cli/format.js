@@ -1,5 +1,7 @@
 'use strict'
 
+const { forTerminal } = require('./escape')
+
 /** 1234567 → 1,234,567 @param {number} number */
 function count (number) {
   return Math.round(number).toLocaleString('en-US')
@@ -32,14 +34,14 @@ function duration (seconds) {
 }
 
 /**
- * A table: the first column to the left, numbers to the right.
+ * A table: the first column to the left, numbers to the right. Cells may hold what others have written.
  * @param {Array<Array<string|number>>} rows
  * @returns {string}
  */
 function table (rows) {
   const widths = []
   const cells = rows.map((row) => row.map((cell, column) => {
-    const text = typeof cell === 'number' ? count(cell) : String(cell)
+    const text = typeof cell === 'number' ? count(cell) : forTerminal(cell)
     widths[column] = Math.max(widths[column] || 0, text.length)
     return { text, right: typeof cell === 'number' }
   }))

@@ -2,7 +2,6 @@
 
 const { EXIT, PipeClosed, UsageFailure, describe } = require('./exit')
 const { Context } = require('./context')
-const { painter } = require('./terminal')
 const { page } = require('./usage')
 const commands = require('./commands')
 const options = require('./options')
@@ -42,8 +41,7 @@ async function main (args, proc) {
     code = error.exitCode ?? EXIT.FAILED
     const quiet = error instanceof PipeClosed || context.signal.aborted
     if (!quiet) {
-      const paint = painter(proc.stderr, proc.env)
-      context.warn(paint('red', describe(error)))
+      context.warn(describe(error), 'red')
       if (error instanceof UsageFailure) context.warn(`See: hypem ${commands.NAMES.includes(args[0]) ? `${args[0]} ` : ''}--help`)
     }
     if (context.signal.aborted) code = context.signal.reason.exitCode

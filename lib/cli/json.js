@@ -1,5 +1,8 @@
 'use strict'
 
+const { isoTime } = require('../time')
+const { forJson } = require('./escape')
+
 /**
  * Events as JSON: `{"name", "payload"}` per line, as in 1.x, with bytes as base64 as in the protobuf JSON mapping.
  *
@@ -45,18 +48,13 @@ function content ({ name, payload, raw }) {
 
 /** One line of ndjson. */
 function toLine (event) {
-  return JSON.stringify(content(event)) + '\n'
+  return forJson(content(event)) + '\n'
 }
 
 /** The line with the event's place in the log in front. */
 function toFullLine (event) {
   const { change, time, log, seq, key, links } = event
-  return JSON.stringify({ change, time: timeText(time), log, seq, key, links, ...content(event) }) + '\n'
-}
-
-/** Milliseconds as ISO 8601; absent in events of 1.x. */
-function timeText (time) {
-  return time === undefined || time === null ? undefined : new Date(time).toISOString()
+  return forJson({ change, time: isoTime(time), log, seq, key, links, ...content(event) }) + '\n'
 }
 
 /** Standard base64 with its padding: what we print. Anything else may be somebody's text. */
@@ -135,4 +133,4 @@ function lineReader (schema, form = 'auto') {
   }
 }
 
-module.exports = { toJson, toLine, toFullLine, timeText, lineReader }
+module.exports = { toJson, toLine, toFullLine, lineReader }

@@ -4,8 +4,8 @@ const { homedir } = require('node:os')
 const { join } = require('node:path')
 const nodeRepl = require('node:repl')
 const { setTimeout: sleep } = require('node:timers/promises')
-const { formatWithOptions } = require('node:util')
 const { EXIT, PipeClosed } = require('./exit')
+const { forTerminal, shown } = require('./escape')
 const { hasColours } = require('./terminal')
 const { completer } = require('./completer')
 const { lastChange } = require('./place')
@@ -103,7 +103,7 @@ async function print ({ server, context, hyper, schema, place, colours, terminal
   const events = hyper.read({ since: place.change, live: true, names: printed(schema) })
   for await (const { name, payload, raw, change } of events) {
     // On a terminal 1.x ended the line of the prompt first; through a pipe it never got so far.
-    const text = formatWithOptions({ colors: colours }, name, payload ?? raw) + '\n'
+    const text = `${forTerminal(name)} ${shown(payload ?? raw, { colors: colours })}` + '\n'
     await context.print((terminal ? '\n' : '') + text)
     await context.output.flush()
     place.at(change)

@@ -1,5 +1,6 @@
 'use strict'
 
+const { forJson } = require('./escape')
 const { entriesOf, eventsOf } = require('./schema')
 
 /**
@@ -94,7 +95,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
 
 /** A property's name: as it is where it may stand so. */
 function key (name) {
-  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name)
+  return /^[A-Za-z_$][\w$]*$/.test(name) ? name : forJson(name)
 }
 
 /**

@@ -1,5 +1,6 @@
 'use strict'
 
+const { forJson, forTerminal } = require('../escape')
 const { EXIT } = require('../exit')
 
 module.exports = {
@@ -21,9 +22,9 @@ module.exports = {
       await hyper.close()
     }
     const equal = stores.every(({ digest }) => digest === stores[0].digest)
-    if (values.json) await context.print(JSON.stringify({ equal, stores }, null, 2) + '\n')
+    if (values.json) await context.print(forJson({ equal, stores }, 2) + '\n')
     else if (stores.length === 1) await context.print(`${stores[0].digest}\n`)
-    else await context.print(stores.map(({ path, digest }) => `${digest}  ${path}\n`).join(''))
+    else await context.print(stores.map(({ path, digest }) => `${digest}  ${forTerminal(path)}\n`).join(''))
     return equal ? EXIT.OK : EXIT.FOUND
   }
 }

@@ -2,6 +2,7 @@
 
 const net = require('node:net')
 const { statfsSync } = require('node:fs')
+const { forJson, forTerminal } = require('../escape')
 const { EXIT, describe } = require('../exit')
 const { count, size } = require('../format')
 const { LINKS, targets } = require('../links')
@@ -53,13 +54,13 @@ module.exports = {
     if (port !== undefined) await check(`port ${port}`, () => canListen(port, values.host ?? 'localhost'))
     for (const { host, port } of peers) await check(`peer ${host}:${port}`, () => peer(host, port))
     const ok = checks.every((each) => each.ok)
-    if (values.json) await context.print(JSON.stringify({ ok, checks }, null, 2) + '\n')
+    if (values.json) await context.print(forJson({ ok, checks }, 2) + '\n')
     return ok ? EXIT.OK : EXIT.FOUND
   }
 }
 
 function line ({ paint }, { name, ok, detail }) {
-  return `${paint(ok ? 'green' : 'red', ok ? 'ok  ' : 'FAIL')}  ${name.padEnd(14)} ${detail}\n`
+  return `${paint(ok ? 'green' : 'red', ok ? 'ok  ' : 'FAIL')}  ${forTerminal(name).padEnd(14)} ${forTerminal(detail)}\n`
 }
 
 function node () {

@@ -3,8 +3,9 @@
 const { writeFile } = require('node:fs/promises')
 const { extname } = require('node:path')
 const { Failure, UsageFailure } = require('../exit')
-const { timeText } = require('../json')
+const { isoTime } = require('../../time')
 const { toDot } = require('../dot')
+const { forJson } = require('../escape')
 const options = require('../options')
 const { SELECTION, select } = require('../select')
 
@@ -67,7 +68,7 @@ async function collect (hyper, values, limit) {
 }
 
 function toJson (events, heads) {
-  return JSON.stringify({ heads, nodes: events.map((event) => ({ ...event, time: timeText(event.time) })) }, null, 2) + '\n'
+  return forJson({ heads, nodes: events.map((event) => ({ ...event, time: isoTime(event.time) })) }, 2) + '\n'
 }
 
 async function loadViz () {

@@ -1,8 +1,9 @@
 'use strict'
 
-const { formatWithOptions } = require('node:util')
 const { UsageFailure } = require('../exit')
-const { toFullLine, timeText } = require('../json')
+const { isoTime } = require('../../time')
+const { forTerminal, shown } = require('../escape')
+const { toFullLine } = require('../json')
 const options = require('../options')
 const { SELECTION, select } = require('../select')
 const { LINKS, meet } = require('../links')
@@ -50,8 +51,8 @@ module.exports = {
 function lineFor ({ paint, stdout, env }) {
   const colours = hasColours(stdout, env)
   return ({ change, time, log, seq, key, name, payload, raw }) => {
-    const place = `${String(change).padStart(6)}  ${timeText(time) ?? '-'.padEnd(24)}  ${log}:${seq}  ${key.slice(0, 8)}`
-    const content = formatWithOptions({ colors: colours, breakLength: Infinity, compact: true }, payload === undefined ? raw : payload)
-    return `${paint('dim', place)}  ${paint('bold', name)} ${content}\n`
+    const place = `${String(change).padStart(6)}  ${isoTime(time) ?? '-'.padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
+    const content = shown(payload === undefined ? raw : payload, { colors: colours, breakLength: Infinity, compact: true })
+    return `${paint('dim', place)}  ${paint('bold', forTerminal(name))} ${content}\n`
   }
 }

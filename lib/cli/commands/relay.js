@@ -1,5 +1,6 @@
 'use strict'
 
+const { forTerminal } = require('../escape')
 const { EXIT, Interrupted, UsageFailure, describe } = require('../exit')
 const { LINKS, meet } = require('../links')
 
@@ -23,7 +24,7 @@ module.exports = {
     if (values.port === undefined && values['target-port'] === undefined && !values.connect) {
       throw new UsageFailure('nothing to relay: --port, --target-port or --connect is needed')
     }
-    const say = (text) => context.print(`${text}\n`)
+    const say = (text) => context.print(`${forTerminal(text)}\n`)
     const hyper = await context.open(values.db, null, { dial: true })
     if (!values.quiet) report(hyper, say)
     try {

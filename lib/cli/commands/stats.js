@@ -2,6 +2,8 @@
 
 const { readdirSync, statSync } = require('node:fs')
 const { join } = require('node:path')
+const { isoTime } = require('../../time')
+const { forJson } = require('../escape')
 const { count, size, table } = require('../format')
 const { kindOf } = require('../store')
 
@@ -18,7 +20,7 @@ module.exports = {
   async run (context, values, [db]) {
     const hyper = await context.open(db, null, { mustExist: true })
     const stats = await context.or(collect(context, hyper, db))
-    await context.print(values.json ? JSON.stringify(stats, null, 2) + '\n' : text(stats))
+    await context.print(values.json ? forJson(stats, 2) + '\n' : text(stats))
   }
 }
 
@@ -30,7 +32,7 @@ async function collect (context, hyper, db) {
   const bar = context.progress('counting')
   for await (const event of hyper.read()) {
     names.set(event.name, (names.get(event.name) ?? 0) + 1)
-    if (event.time !== undefined) {
+    if (isoTime(event.time) !== undefined) {
       if (first === undefined || event.time < first) first = event.time
       if (last === undefined || event.time > last) last = event.time
     }
@@ -42,8 +44,8 @@ async function collect (context, hyper, db) {
     store,
     events: change,
     digest: await hyper.digest(),
-    first: first === undefined ? null : new Date(first).toISOString(),
-    last: last === undefined ? null : new Date(last).toISOString(),
+    first: isoTime(first) ?? null,
+    last: isoTime(last) ?? null,
     ownLog: log,
     heads,
     sizes: store === 'level' ? { data: folderSize(db), index: 0 } : sizes, // LevelDB does not tell its own

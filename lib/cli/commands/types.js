@@ -2,6 +2,7 @@
 
 const { readFileSync } = require('node:fs')
 const { writeFile } = require('node:fs/promises')
+const { forJson } = require('../escape')
 const { planOf } = require('../schema')
 const { toTypeScript } = require('../typescript')
 
@@ -20,7 +21,7 @@ module.exports = {
   async run (context, values, [file]) {
     const text = readFileSync(file)
     const plan = planOf(text, file, context.HyperEmitter.compile)
-    const result = values.json ? JSON.stringify(plan, null, 2) + '\n' : toTypeScript(plan, { source: file, standard: values.protobuf === 'standard' })
+    const result = values.json ? forJson(plan, 2) + '\n' : toTypeScript(plan, { source: file, standard: values.protobuf === 'standard' })
     if (values.out) await writeFile(values.out, result)
     else await context.print(result)
   }

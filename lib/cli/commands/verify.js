@@ -1,5 +1,6 @@
 'use strict'
 
+const { forJson, forTerminal } = require('../escape')
 const { EXIT } = require('../exit')
 const { count } = require('../format')
 
@@ -26,7 +27,7 @@ module.exports = {
       if (!DAMAGE.has(error.code)) throw error
       result = { ok: false, code: error.code, damage: error.message }
     }
-    await context.print(values.json ? JSON.stringify(result, null, 2) + '\n' : text(result))
+    await context.print(values.json ? forJson(result, 2) + '\n' : text(result))
     return result.ok ? EXIT.OK : EXIT.FOUND
   }
 }
@@ -35,7 +36,7 @@ module.exports = {
 const DAMAGE = new Set(['ERR_HYPER_DAMAGED', 'ERR_HYPER_CHECKSUM_MISMATCH', 'ERR_HYPER_FORK'])
 
 function text (result) {
-  if (!result.ok) return `damaged: ${result.damage}\n`
+  if (!result.ok) return `damaged: ${forTerminal(result.damage)}\n`
   const more = result.duplicates > 0 ? `, ${count(result.duplicates)} of them known under several logs` : ''
   return `sound: ${count(result.nodes)} events in ${count(result.logs)} logs${more}\ndigest ${result.digest}\n`
 }

@@ -1,0 +1,74 @@
+'use strict'
+
+/**
+ * Text that others have written, made fit for where it is printed. Names of events, ids of logs, payloads, addresses and
+ * messages of errors may come from any peer: printed as they are they could move the cursor, rename the window, hide or
+ * reverse what stands beside them, or pass for lines of our own.
+ */
+
+const { inspect } = require('node:util')
+
+/**
+ * What is no visible character: controls (C0, C1, DEL), marks of direction and other invisible formatting, separators of
+ * lines and paragraphs, lone surrogates, code points that are no characters. The two joiners are let through: emoji and
+ * several scripts are written with them, and they change nothing beside themselves.
+ */
+const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/gu // eslint-disable-line no-misleading-character-class
+
+/** How a terminal is told colours: what util.inspect and util.styleText write. */
+const COLOUR = /^\x1b\[\d{1,2}m/ // eslint-disable-line no-control-regex
+
+/** Most text is plain ASCII, which this finds out in a fraction of the time. */
+const NOT_ASCII = /[^\x20-\x7e]/
+
+const SHORT = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
+
+/** A character in the form that JSON, JavaScript and people know: `\u001b`, in two halves beyond U+FFFF. */
+function escape (character) {
+  return character.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
+}
+
+/**
+ * One line of text for a terminal.
+ * @param {string} text
+ * @returns {string}
+ */
+function forTerminal (text) {
+  return String(text).replace(INVISIBLE, (character) => SHORT[character] ?? escape(character))
+}
+
+/**
+ * A value for a terminal, as util.inspect shows it; with its lines and colours.
+ * @param {any} value
+ * @param {import('node:util').InspectOptions} [options]
+ * @returns {string}
+ */
+function shown (value, options) {
+  return inspect(value, options).replace(INVISIBLE, (character, at, text) =>
+    character === '\n' || (character === '\x1b' && COLOUR.test(text.slice(at, at + 6))) ? character : escape(character))
+}
+
+/**
+ * Text between the quotes of DOT: nothing in it ends them, is an escape, or is an entity (Graphviz would decode it, and
+ * write what it stands for into the SVG).
+ * @param {string} text
+ * @returns {string}
+ */
+function forDot (text) {
+  return forTerminal(text).replace(/["\\]/g, '\\$&').replace(/&/g, '&amp;')
+}
+
+/**
+ * JSON in which everything invisible is an escape: the same value for programs, harmless on a terminal.
+ * @param {any} value
+ * @param {number} [indent]
+ * @returns {string}
+ */
+function forJson (value, indent) {
+  const text = JSON.stringify(value, null, indent)
+  if (!NOT_ASCII.test(text)) return text
+  // Line breaks of the indentation are the only controls that are not in a string.
+  return text.replace(INVISIBLE, (character) => character === '\n' ? character : escape(character))
+}
+
+module.exports = { forTerminal, shown, forDot, forJson }
