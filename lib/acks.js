@@ -28,7 +28,7 @@ class Acks {
     this.core = core
     this.slab = slab
     this.report = report
-    /** In emit order: a callback, or the number of emits in a row that have none. */
+    /** In emit order: who gets the answer (lib/context.js), or the number of emits in a row that ask for none. */
     this.waiting = []
     this.head = 0
     /** Emits not yet answered, and callbacks that got an error. */
@@ -49,11 +49,11 @@ class Acks {
     this.next = 0
   }
 
-  /** One more emit has gone out; `callback` may be undefined. */
-  expect (callback) {
+  /** One more emit has gone out; `receiver.answer(error, node)` is called once, if there is a receiver. */
+  expect (receiver) {
     this.pending++
-    if (callback !== undefined) {
-      this.waiting.push(callback)
+    if (receiver !== undefined) {
+      this.waiting.push(receiver)
       return
     }
     const last = this.waiting.length - 1
@@ -169,17 +169,17 @@ class Acks {
           this.shift(answer)
           continue
         }
-        const callback = this.shift(1)
+        const receiver = this.shift(1)
         if (answer instanceof Error) {
-          if (callback === undefined) {
+          if (receiver === undefined) {
             this.report(answer)
           } else {
             this.refused++
-            callback(answer)
+            receiver.answer(answer)
           }
         } else {
           this.current = answer.change
-          callback(null, answer)
+          receiver.answer(null, answer)
         }
       }
       this.unpacked = []
@@ -190,7 +190,7 @@ class Acks {
     }
   }
 
-  /** Takes `count` emits off the queue: that many without a callback, or one that has it. */
+  /** Takes `count` emits off the queue: that many without a receiver, or one that has it. */
   shift (count) {
     this.pending -= count
     this.answered += count

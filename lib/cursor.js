@@ -1,5 +1,6 @@
 'use strict'
 
+const { inContext } = require('./context')
 const Rows = require('./rows')
 
 /** Rows, and bytes of their values, fetched at a time. */
@@ -16,7 +17,7 @@ class Growth {
 
   /** Calls back once the log ends after `after`; `callback(error)` when the emitter closes. Returns how to give up. */
   wait (after, callback) {
-    const waiter = { after, callback }
+    const waiter = { after, callback: inContext(callback) }
     this.waiting.add(waiter)
     this.ask()
     return () => this.waiting.delete(waiter)

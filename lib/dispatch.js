@@ -22,6 +22,7 @@ class Dispatcher {
   /**
    * @param {object} parts
    * @param {object} parts.emitter the receiver of listeners that take `done`
+   * @param {import('./context').Context} parts.context where delivery runs before any listener has been called
    * @param {object} parts.core the native half
    * @param {import('./slab')} parts.slab where packs go
    * @param {import('./listeners').Listeners} parts.listeners
@@ -49,6 +50,9 @@ class Dispatcher {
     this.room = 0
     /** The last group was a lone event that was not answered at once. */
     this.lag = false
+    /** The context that delivery runs in, and that of the listener called last: most likely that of the next one. */
+    this.within = undefined
+    this.latest = this.context
   }
 
   /** Whether nothing moves until somebody else does something: a listener, `resume()`. */
@@ -62,6 +66,16 @@ class Dispatcher {
    * @returns {boolean} whether to call again at once
    */
   pump () {
+    // Entering a context costs as much as a call of a listener: a run of calls of one listener enters it once.
+    this.within = this.latest
+    try {
+      return this.within.runInAsyncScope(this.handOver, this)
+    } finally {
+      this.within = undefined
+    }
+  }
+
+  handOver () {
     if (this.current !== null) this.deliver(this.current)
     for (let budget = BUDGET; budget > 0; budget--) {
       if (this.stopped || this.paused || this.blocked || !this.mayStart()) return false
@@ -160,9 +174,17 @@ class Dispatcher {
 
   call (entry, event) {
     if (entry.once) this.listeners.drop(event.topic, entry)
-    const { fn } = entry
+    if (entry.context === this.within) {
+      this.invoke(entry, event)
+    } else {
+      this.latest = entry.context
+      entry.context.runInAsyncScope(this.invoke, this, entry, event)
+    }
+  }
+
+  invoke ({ fn, wantsDone }, event) {
     let result
-    if (entry.wantsDone) {
+    if (wantsDone) {
       const done = this.expect(event)
       try {
         result = fn.call(this.emitter, event.message, done)

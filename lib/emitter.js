@@ -2,6 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
+const { EmitCallback, EmitPromise } = require('./context')
 const { HyperError, badArgument } = require('./errors')
 const { quiet } = require('./promised')
 const { topicName } = require('./listeners')
@@ -63,14 +64,14 @@ const methods = {
    * before any listener hears it.
    */
   emit (name, payload, callback) {
-    this[kParts].emit(name, payload, typeof callback === 'function' ? callback : undefined)
+    this[kParts].emit(name, payload, typeof callback === 'function' ? new EmitCallback(callback) : undefined)
     return this
   },
 
   /** {@link emit} with a promise of the node, every fault included. */
   append (name, payload) {
     return quiet(new Promise((resolve, reject) => {
-      this[kParts].emit(name, payload, (error, node) => error ? reject(error) : resolve(node))
+      this[kParts].emit(name, payload, new EmitPromise(resolve, reject))
     }))
   },
 

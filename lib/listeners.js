@@ -1,5 +1,6 @@
 'use strict'
 
+const { Context } = require('./context')
 const { badArgument } = require('./errors')
 
 /**
@@ -21,6 +22,7 @@ const NONE = { name: '', number: 0, list: [] }
  * @property {boolean} once
  * @property {boolean} wantsDone it takes `(message, done)`
  * @property {number} since changes before this are not for it
+ * @property {Context} context in which it was registered, and runs
  */
 
 class Listeners {
@@ -46,7 +48,7 @@ class Listeners {
   add (name, fn, { once = false, first = false, since = 0 } = {}) {
     if (typeof fn !== 'function') throw badArgument(`a listener must be a function, not ${fn === null ? 'null' : typeof fn}`)
     const topic = this.topics.get(name) ?? this.create(name)
-    const entry = { fn, once, wantsDone: fn.length >= 2, since }
+    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context() }
     if (first) {
       topic.list.unshift(entry)
       if (this.cursor.topic === topic) this.cursor.index++

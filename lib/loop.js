@@ -21,6 +21,7 @@ class Loop {
    * @param {import('./acks')} parts.acks
    * @param {import('./dispatch')} parts.dispatcher
    * @param {(notice: object) => void} parts.notice hears notices
+   * @param {import('./context').Context} parts.context where notices, which belong to nobody's request, are heard
    * @param {() => boolean} parts.isOpening
    * @param {() => boolean} parts.needed whether the process must go on for other reasons
    */
@@ -70,6 +71,10 @@ class Loop {
   }
 
   hear () {
+    this.context.runInAsyncScope(this.hearAll, this)
+  }
+
+  hearAll () {
     // Not spread into a call, not shifted off: there may be one for each of a hundred thousand questions.
     this.notices = this.notices.slice(this.heard).concat(this.core.takeNotices())
     this.heard = 0

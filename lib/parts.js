@@ -3,6 +3,7 @@
 const native = require('./native')
 const { fast, codecFor } = require('./codec')
 const Acks = require('./acks')
+const { Context } = require('./context')
 const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
 const Loop = require('./loop')
@@ -36,6 +37,8 @@ class Parts {
   constructor (emitter, db, options, later) {
     this.emitter = emitter
     this.options = options
+    /** What belongs to nobody's request is told where the emitter was made. */
+    this.context = new Context()
     const { path, port } = placeOf(native, db)
     const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
     const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard: protobuf === 'standard' }
@@ -50,6 +53,7 @@ class Parts {
     this.listeners = new Listeners((name, number) => this.core.setInterest(name, number))
     this.dispatcher = new Dispatcher({
       emitter,
+      context: this.context,
       core: this.core,
       slab,
       hear: () => this.loop.hear(),
@@ -62,6 +66,7 @@ class Parts {
       core: this.core,
       acks: this.acks,
       dispatcher: this.dispatcher,
+      context: this.context,
       notice: (notice) => this.hear(notice),
       isOpening: () => this.opening,
       needed: () => this.isBusy()
@@ -99,20 +104,21 @@ class Parts {
 
   // ---- emitting
 
-  emit (name, payload, callback) {
+  /** `receiver.answer(error, node)` is called once the event is stored, or refused; there may be none. */
+  emit (name, payload, receiver) {
     if (this.early !== undefined) {
-      this.emitEarly(name, payload, callback)
+      this.emitEarly(name, payload, receiver)
       return
     }
     const encoder = this.codec(name)
     if (name === 'EventPeer') checkEventPeer(payload)
     if (this.closing) {
-      this.refuse(name, encoder, payload, callback, closed())
+      this.refuse(name, encoder, payload, receiver, closed())
       return
     }
-    if (encoder === undefined) this.ring.appendEncoded(name, payload, callback === undefined ? PLAIN : NODE, 0)
-    else this.ring.append(name, encoder, payload, callback === undefined ? PLAIN : NODE)
-    this.acks.expect(callback)
+    if (encoder === undefined) this.ring.appendEncoded(name, payload, receiver === undefined ? PLAIN : NODE, 0)
+    else this.ring.append(name, encoder, payload, receiver === undefined ? PLAIN : NODE)
+    this.acks.expect(receiver)
     if (!this.loop.held) this.loop.refresh()
   }
 
@@ -124,11 +130,11 @@ class Parts {
   }
 
   /** Throws what an emit would throw; otherwise answers `error` later. */
-  refuse (name, encoder, payload, callback, error) {
+  refuse (name, encoder, payload, receiver, error) {
     checkName(name)
     const encoded = encoder === undefined ? payload : encoder.encode(payload)
     this.ring.checkSize(name, Ring.byteLength(encoded))
-    if (callback !== undefined) process.nextTick(callback, error)
+    if (receiver !== undefined) process.nextTick(() => receiver.answer(error))
   }
 
   decode (name, bytes, start, end, mark) {
@@ -151,24 +157,24 @@ class Parts {
     later.then(() => this.emitWaiting(), (error) => this.emitWaiting(error))
   }
 
-  emitEarly (name, payload, callback) {
+  emitEarly (name, payload, receiver) {
     if (this.early.length >= MAX_EARLY) {
       throw coded('ERR_HYPER_BACKLOG', `${MAX_EARLY} emits wait for the schema to be read: wait for ready() before emitting more`)
     }
-    this.early.push({ name, payload, callback })
+    this.early.push({ name, payload, receiver })
   }
 
   emitWaiting (fault) {
     const { early } = this
     this.early = undefined
     this.dispatcher.blocked = false
-    for (const { name, payload, callback } of early) {
+    for (const { name, payload, receiver } of early) {
       try {
         if (fault !== undefined) throw fault
-        this.emit(name, payload, callback)
+        this.emit(name, payload, receiver)
       } catch (error) {
         // Too late to throw it out of `emit`.
-        if (callback !== undefined) process.nextTick(callback, error)
+        if (receiver !== undefined) process.nextTick(() => receiver.answer(error))
         else if (error !== fault) this.warn(error)
       }
     }
@@ -194,7 +200,7 @@ class Parts {
 
   /** Something went wrong that belongs to no call; nobody has to listen. */
   warn (error) {
-    this.emitter.status.emit('warning', error)
+    this.context.runInAsyncScope(this.emitter.status.emit, this.emitter.status, 'warning', error)
   }
 
   onReady ({ text, number }) {

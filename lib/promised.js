@@ -1,5 +1,7 @@
 'use strict'
 
+const { inContext } = require('./context')
+
 /**
  * Callback last, or a promise when there is none.
  *
@@ -16,7 +18,7 @@
  */
 function promised (callback, start) {
   if (typeof callback === 'function') {
-    start(callback)
+    start(inContext(callback))
     return undefined
   }
   return quiet(new Promise((resolve, reject) => {

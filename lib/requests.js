@@ -1,5 +1,6 @@
 'use strict'
 
+const { inContext } = require('./context')
 const { closed, failure } = require('./errors')
 
 /** Questions to the native half, each answered by one notice with its id. */
@@ -31,7 +32,7 @@ class Requests {
     }
     // Ids wrap after 2^32 questions; those of that time ago are answered.
     const id = this.last = (this.last + 1) >>> 0 || 1
-    this.waiting.set(id, { callback, progress, hold, brief })
+    this.waiting.set(id, { callback: inContext(callback), progress: progress && inContext(progress), hold, brief })
     if (brief) this.brief++
     ask(id)
     if (!hold) return

@@ -66,10 +66,11 @@ class Server {
     requests.ask((ask) => core.askFact(ask, 'myEventPeer'), (error, answer) => {
       if (error) return done(error)
       if (isDeepStrictEqual(parse(answer.text), record)) return done()
-      this.parts.emit('EventPeer', record, (error) => {
+      const announced = (error) => {
         if (error) return done(error)
         requests.ask((ask) => core.setFact(ask, 'myEventPeer', JSON.stringify(record)), done, { brief: true })
-      })
+      }
+      this.parts.emit('EventPeer', record, { answer: announced })
     })
   }
 

@@ -5,12 +5,14 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 
+const { Context } = require('../../lib/context')
 const Loop = require('../../lib/loop')
 
 test('events committed while notices are heard hold the process, when the last thing that held it is over', (t) => {
   let busy = true
   let committed = false
   const loop = new Loop({
+    context: new Context(),
     acks: { pending: 0, take: () => 4 },
     dispatcher: { pump: () => false, waits: false, listeners: { size: 1 } },
     // A link stores an event and is given up: both after this turn has looked for events.
