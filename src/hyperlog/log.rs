@@ -17,7 +17,11 @@ use super::{Ack, Batch, Incoming, Job, Outcome, Reply, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::ID_LEN;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
+use crate::store::log_set::{hash_head, LogSet, Prefix};
 use crate::store::{Commit, Entry, Located, LogHead, Meta, Position, ReadLimit, Row, Sizes, Store};
+
+/// Logs that are taken into the set's digests while the lock on the state is held: about a millisecond of hashing.
+const SETTLE_AT_ONCE: usize = 4096;
 
 /// Settings of a log.
 #[derive(Clone, Copy, Debug)]
@@ -205,7 +209,23 @@ impl Log {
     /// Heads of all logs.
     #[must_use]
     pub fn logs(&self) -> Vec<LogHead> {
-        self.state.read().logs.values().cloned().collect()
+        self.state.read().logs.iter().collect()
+    }
+
+    /// Runs `ask` over the set of all logs as of the last commit. It holds a lock: no blocking inside.
+    pub fn with_set<T>(&self, ask: impl FnOnce(&mut LogSet) -> T) -> T {
+        let many = self.state.read().logs.unsettled() > SETTLE_AT_ONCE;
+        if many {
+            // After opening. The writer must not wait until all logs are hashed.
+            while self.state.read().logs.unsettled() > 0 {
+                self.state.write().logs.settle(SETTLE_AT_ONCE);
+            }
+            for place in 0..=u8::MAX {
+                let prefix = Prefix::of(u64::from(place) << 56, 2);
+                self.state.write().logs.bucket(prefix);
+            }
+        }
+        ask(&mut self.state.write().logs)
     }
 
     /// The last place stored.
@@ -242,10 +262,7 @@ impl Log {
         logs.sort_by(|a, b| a.log.cmp(&b.log));
         let mut hasher = blake3::Hasher::new();
         for log in &logs {
-            hasher.update(&(log.log.len() as u64).to_le_bytes());
-            hasher.update(log.log.as_bytes());
-            hasher.update(&log.seq.to_le_bytes());
-            hasher.update(&log.digest.0);
+            hash_head(&mut hasher, &log.log, log.seq, &log.digest);
         }
         Digest(*hasher.finalize().as_bytes())
     }

@@ -28,7 +28,8 @@ pub use self::log::{new_id, Log, LogObserver, LogOptions};
 use crate::error::{Error, Result};
 use crate::node::{Change, Key, LogId, NodeRef, Seq};
 pub use crate::protocol::{Incoming, Outcome};
-use crate::store::{LogHead, Meta, Position};
+use crate::store::log_set::LogSet;
+use crate::store::{Meta, Position};
 
 /// One replication session, for the quota of what it may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,13 +102,13 @@ pub struct State {
     /// Id of the local log.
     pub log_id: LogId,
     /// Head of every log.
-    pub logs: std::collections::HashMap<LogId, LogHead>,
+    pub logs: LogSet,
 }
 
 impl State {
     /// Last seq of a log, 0 if it is unknown.
     #[must_use]
     pub fn seq(&self, log: &str) -> Seq {
-        self.logs.get(log).map_or(0, |head| head.seq)
+        self.logs.get(log).map_or(0, |(seq, _)| seq)
     }
 }

@@ -44,7 +44,7 @@ pub struct Parked {
 
 impl Parked {
     fn cost(&self) -> usize {
-        self.node.value.len() + self.node.links.len() * 32 + OVERHEAD
+        self.node.cost() + OVERHEAD
     }
 }
 
@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn the_total_is_bounded_over_all_sources() {
         let mut parking = Parking::default();
-        let size = MAX_SOURCE_BYTES - OVERHEAD;
+        let size = MAX_SOURCE_BYTES - parked(0, 2, 0).cost();
         let kept = (0..10).filter(|source| parking.park(parked(*source, 2, size), entry(1))).count();
         assert_eq!(kept, MAX_TOTAL_BYTES / MAX_SOURCE_BYTES);
     }

@@ -3,6 +3,7 @@
 use super::Log;
 use crate::node::{LogId, Seq};
 use crate::protocol::LocalLog;
+use crate::store::log_set::{Bucket, Prefix, PARTS};
 use crate::store::{LogHead, Position};
 
 impl LocalLog for Log {
@@ -11,7 +12,7 @@ impl LocalLog for Log {
     }
 
     fn head(&self, log: &str) -> Option<LogHead> {
-        self.with_state(|state| state.logs.get(log).cloned())
+        self.with_state(|state| state.logs.head(log))
     }
 
     fn seq(&self, log: &str) -> Seq {
@@ -20,6 +21,18 @@ impl LocalLog for Log {
 
     fn logs(&self) -> Vec<LogHead> {
         Log::logs(self)
+    }
+
+    fn bucket(&self, prefix: Prefix) -> Bucket {
+        self.with_set(|set| set.bucket(prefix))
+    }
+
+    fn parts(&self, prefix: Prefix) -> [Bucket; PARTS] {
+        self.with_set(|set| set.parts(prefix))
+    }
+
+    fn logs_in(&self, prefix: Prefix) -> Vec<LogHead> {
+        self.with_set(|set| set.logs_in(prefix))
     }
 
     fn end(&self) -> Position {

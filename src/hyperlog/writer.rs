@@ -21,7 +21,7 @@ use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, SourceId, State
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
 use crate::node::{Key, KeyMap, LogId, Node, NodeRef, Seq};
-use crate::store::{share_nodes, Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, Relabel, Row, Store};
+use crate::store::{share_nodes, Body, Commit, Entry, Located, Meta, NewRow, Position, Relabel, Row, Store};
 
 pub(super) struct Writer {
     pub(super) planner: Planner,
@@ -335,13 +335,7 @@ impl Log {
         {
             let mut state = self.state.write();
             for row in rows.chunk_by(|a, b| a.log() == b.log()).filter_map(<[NewRow]>::last) {
-                match state.logs.get_mut(row.log()) {
-                    Some(head) => (head.seq, head.digest) = (row.seq(), row.digest),
-                    None => {
-                        let head = LogHead { log: row.log().clone(), seq: row.seq(), digest: row.digest };
-                        state.logs.insert(row.log().clone(), head);
-                    }
-                }
+                state.logs.set(row.log(), row.seq(), row.digest);
             }
             state.end = end;
         }
@@ -464,9 +458,5 @@ impl Lookup for StoreLookup<'_> {
 }
 
 pub(super) fn state_of(planner: &Planner, state: &crate::store::StoreState) -> State {
-    State {
-        end: state.end,
-        log_id: planner.local().clone(),
-        logs: state.logs.iter().map(|log| (log.log.clone(), log.clone())).collect(),
-    }
+    State { end: state.end, log_id: planner.local().clone(), logs: state.logs.iter().cloned().collect() }
 }

@@ -24,6 +24,20 @@ pub struct Incoming {
     pub claimed: Option<Key>,
 }
 
+/// What keeping one node costs beside its parts: the struct, its places in a queue and in an index.
+const BOOKKEEPING: usize = 256;
+
+impl Incoming {
+    /// What it takes in memory, in bytes: everything that grows with what a peer sent, counted in full.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        let signed = self.signed.as_ref().map_or(0, |signed| {
+            [&signed.identity, &signed.signature].into_iter().flatten().map(Bytes::len).sum::<usize>()
+        });
+        BOOKKEEPING + self.log.len() + self.value.len() + self.links.len() * size_of::<Key>() + signed
+    }
+}
+
 /// What became of an incoming node.
 #[derive(Clone, Debug)]
 pub enum Outcome {

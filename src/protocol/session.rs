@@ -18,6 +18,7 @@ use super::v1::V1;
 use super::v2::V2;
 use crate::error::{Error, Result};
 use crate::node::{Digest, LogId, Seq};
+use crate::store::log_set::{Bucket, LogSet, Prefix, PARTS};
 use crate::store::{Entry, LogHead, Position, ReadLimit, Row};
 
 /// How long a peer may take to send its handshake, in milliseconds. 1.x sends it with the first bytes.
@@ -135,6 +136,18 @@ pub trait LocalLog {
     }
     /// Head of every log.
     fn logs(&self) -> Vec<LogHead>;
+    /// How many logs there are in `prefix`, and their digest. Costs what has changed there since it was last asked.
+    fn bucket(&self, prefix: Prefix) -> Bucket {
+        self.logs().into_iter().collect::<LogSet>().bucket(prefix)
+    }
+    /// The sixteen parts of `prefix`.
+    fn parts(&self, prefix: Prefix) -> [Bucket; PARTS] {
+        self.logs().into_iter().collect::<LogSet>().parts(prefix)
+    }
+    /// Heads of the logs in `prefix`, in order of their places.
+    fn logs_in(&self, prefix: Prefix) -> Vec<LogHead> {
+        self.logs().into_iter().collect::<LogSet>().logs_in(prefix)
+    }
     /// The last place stored.
     fn end(&self) -> Position;
 }

@@ -8,6 +8,7 @@ pub mod embedded;
 pub(crate) mod heads;
 pub mod level;
 pub(crate) mod log_map;
+pub mod log_set;
 pub mod memory;
 mod order;
 mod slots;

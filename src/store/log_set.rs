@@ -1,0 +1,505 @@
+//! Every log's head, and digests over sets of logs: two stores with many logs find out with few bytes which differ.
+//!
+//! Logs are ordered by their *place*, the first eight bytes of blake3 over the id. The set of all logs whose places begin
+//! with the same hexadecimal digits, a [`Prefix`], is a *bucket*, and has a digest that depends on nothing but the logs in
+//! it (docs/design/log.md, "Comparing many logs").
+
+use std::collections::HashMap;
+
+use crate::node::{Digest, LogId, Seq};
+use crate::store::LogHead;
+
+/// Logs of the largest bucket whose digest runs over the logs themselves; that of a larger one runs over its sixteen
+/// parts. Few enough that one changed log costs some microseconds of hashing, enough that the tree takes a tenth of the
+/// memory of the logs. Part of the format.
+pub const LEAF_LOGS: usize = 64;
+
+/// Digits of a place.
+const DIGITS: u8 = 16;
+
+/// Parts of a bucket.
+pub const PARTS: usize = 16;
+
+/// The first digits of places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Prefix {
+    /// The digits, in the highest bits; the others are 0.
+    bits: u64,
+    digits: u8,
+}
+
+impl Prefix {
+    /// Of all places.
+    pub const ROOT: Prefix = Prefix { bits: 0, digits: 0 };
+
+    /// The first `digits` digits of `place`; all sixteen if there are no more.
+    #[must_use]
+    pub fn of(place: u64, digits: u8) -> Self {
+        let digits = digits.min(DIGITS);
+        let mask = u64::MAX.checked_shl(u32::from(DIGITS - digits) * 4).unwrap_or(0);
+        Prefix { bits: place & mask, digits }
+    }
+
+    /// This and one digit more, if there is one more.
+    #[must_use]
+    pub fn part(self, digit: u8) -> Option<Self> {
+        let rest = DIGITS.checked_sub(self.digits + 1)?;
+        Some(Prefix { bits: self.bits | u64::from(digit & 15) << (4 * rest), digits: self.digits + 1 })
+    }
+
+    /// The digits, in the highest bits.
+    #[must_use]
+    pub fn bits(self) -> u64 {
+        self.bits
+    }
+
+    /// How many digits.
+    #[must_use]
+    pub fn digits(self) -> u8 {
+        self.digits
+    }
+
+    /// Whether a place begins with these digits.
+    #[must_use]
+    pub fn holds(self, place: u64) -> bool {
+        Prefix::of(place, self.digits) == self
+    }
+}
+
+/// What is known of a set of logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// How many.
+    pub logs: u64,
+    /// Their digest; the zero digest if there are none.
+    pub digest: Digest,
+}
+
+/// Where a log is among all logs. Nobody can choose it, but with 2^4n hashes anybody can find an id with n given digits.
+#[must_use]
+pub fn place_of(log: &str) -> u64 {
+    blake3::hash(log.as_bytes()).as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
+}
+
+/// The heads of all logs.
+///
+/// A log that changes is only noted. Digests are computed when they are asked for, and only those of buckets in which
+/// something has changed since.
+#[derive(Debug, Default)]
+pub struct LogSet {
+    heads: HashMap<LogId, Head>,
+    /// Logs not yet in the tree, or changed since; each once.
+    unsettled: Vec<LogId>,
+    tree: Tree,
+    #[cfg(test)]
+    hashed: usize,
+}
+
+#[derive(Debug)]
+struct Head {
+    seq: Seq,
+    digest: Digest,
+    /// It is in the tree.
+    filed: bool,
+    /// It is in `unsettled`.
+    noted: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tree {
+    logs: u32,
+    /// `None` if something has changed.
+    digest: Option<Digest>,
+    parts: Parts,
+}
+
+#[derive(Debug)]
+enum Parts {
+    /// At most [`LEAF_LOGS`], or the places are the same to the last digit.
+    Logs(Vec<(u64, LogId)>),
+    Buckets(Box<[Tree; PARTS]>),
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Parts::Logs(Vec::new())
+    }
+}
+
+impl LogSet {
+    /// How many logs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty()
+    }
+
+    /// Last seq of a log and the digest up to there, if it has entries.
+    #[must_use]
+    pub fn get(&self, log: &str) -> Option<(Seq, Digest)> {
+        self.heads.get(log).map(|head| (head.seq, head.digest))
+    }
+
+    /// Head of a log, if it has entries.
+    #[must_use]
+    pub fn head(&self, log: &str) -> Option<LogHead> {
+        self.heads.get_key_value(log).map(|(log, head)| head.of(log))
+    }
+
+    /// All heads, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = LogHead> + '_ {
+        self.heads.iter().map(|(log, head)| head.of(log))
+    }
+
+    /// The log has grown, or is new.
+    pub fn set(&mut self, log: &LogId, seq: Seq, digest: Digest) {
+        if let Some(head) = self.heads.get_mut(log) {
+            (head.seq, head.digest) = (seq, digest);
+            if !std::mem::replace(&mut head.noted, true) {
+                self.unsettled.push(log.clone());
+            }
+            return;
+        }
+        self.heads.insert(log.clone(), Head { seq, digest, filed: false, noted: true });
+        self.unsettled.push(log.clone());
+    }
+
+    /// Logs that the next digest has to take notice of.
+    #[must_use]
+    pub fn unsettled(&self) -> usize {
+        self.unsettled.len()
+    }
+
+    /// Takes notice of some of the logs that have changed, at most `most`.
+    pub fn settle(&mut self, most: usize) {
+        let rest = self.unsettled.len().saturating_sub(most);
+        for log in self.unsettled.drain(rest..) {
+            let Some(head) = self.heads.get_mut(&log) else { continue };
+            head.noted = false;
+            let place = place_of(&log);
+            if std::mem::replace(&mut head.filed, true) {
+                self.tree.touch(place);
+            } else {
+                self.tree.insert(place, log, 0);
+            }
+        }
+        if self.unsettled.is_empty() {
+            // At the start these are all logs.
+            self.unsettled.shrink_to(LEAF_LOGS);
+        }
+    }
+
+    /// The logs in `prefix`.
+    pub fn bucket(&mut self, prefix: Prefix) -> Bucket {
+        self.settle(usize::MAX);
+        let mut hasher = Hasher { heads: &self.heads, hashed: 0 };
+        let bucket = self.tree.find(prefix, &mut hasher);
+        #[cfg(test)]
+        {
+            self.hashed += hasher.hashed;
+        }
+        bucket
+    }
+
+    /// The sixteen parts of `prefix`; empty ones if it has no more digits.
+    pub fn parts(&mut self, prefix: Prefix) -> [Bucket; PARTS] {
+        let mut parts = [Bucket::default(); PARTS];
+        for (digit, part) in (0..).zip(&mut parts) {
+            if let Some(prefix) = prefix.part(digit) {
+                *part = self.bucket(prefix);
+            }
+        }
+        parts
+    }
+
+    /// Heads of the logs in `prefix`, in order of their places.
+    pub fn logs_in(&mut self, prefix: Prefix) -> Vec<LogHead> {
+        self.settle(usize::MAX);
+        let mut found = Vec::new();
+        self.tree.collect(prefix, &mut found);
+        found.sort_unstable();
+        found.into_iter().filter_map(|(_, log)| self.head(&log)).collect()
+    }
+}
+
+impl Head {
+    fn of(&self, log: &LogId) -> LogHead {
+        LogHead { log: log.clone(), seq: self.seq, digest: self.digest }
+    }
+}
+
+impl FromIterator<LogHead> for LogSet {
+    fn from_iter<T: IntoIterator<Item = LogHead>>(heads: T) -> Self {
+        let mut set = LogSet::default();
+        for LogHead { log, seq, digest } in heads {
+            set.set(&log, seq, digest);
+        }
+        set
+    }
+}
+
+/// Computes digests, and counts what they take.
+struct Hasher<'a> {
+    heads: &'a HashMap<LogId, Head>,
+    /// Logs and parts that went into digests.
+    hashed: usize,
+}
+
+impl Hasher<'_> {
+    fn logs<'a>(&mut self, logs: impl Iterator<Item = &'a LogId>) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"L");
+        for log in logs {
+            let Some(head) = self.heads.get(log) else { continue };
+            hash_head(&mut hasher, log, head.seq, &head.digest);
+            self.hashed += 1;
+        }
+        Digest(*hasher.finalize().as_bytes())
+    }
+
+    fn parts(&mut self, digests: impl Iterator<Item = Digest>) -> Digest {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"P");
+        for digest in digests {
+            hasher.update(&digest.0);
+            self.hashed += 1;
+        }
+        Digest(*hasher.finalize().as_bytes())
+    }
+}
+
+/// One log in a digest over several.
+pub(crate) fn hash_head(hasher: &mut blake3::Hasher, log: &str, seq: Seq, digest: &Digest) {
+    hasher.update(&(log.len() as u64).to_le_bytes());
+    hasher.update(log.as_bytes());
+    hasher.update(&seq.to_le_bytes());
+    hasher.update(&digest.0);
+}
+
+/// Digit `depth` of a place.
+fn digit(place: u64, depth: u8) -> usize {
+    let shift = 4 * u32::from(DIGITS.saturating_sub(depth + 1));
+    ((place >> shift) & 15) as usize
+}
+
+impl Tree {
+    fn touch(&mut self, place: u64) {
+        let (mut at, mut depth) = (self, 0);
+        loop {
+            at.digest = None;
+            let Parts::Buckets(parts) = &mut at.parts else { return };
+            let Some(next) = parts.get_mut(digit(place, depth)) else { return };
+            (at, depth) = (next, depth + 1);
+        }
+    }
+
+    fn insert(&mut self, place: u64, log: LogId, depth: u8) {
+        self.digest = None;
+        self.logs = self.logs.saturating_add(1);
+        match &mut self.parts {
+            Parts::Logs(logs) if logs.len() < LEAF_LOGS || depth == DIGITS => logs.push((place, log)),
+            Parts::Logs(logs) => {
+                let mut parts = Box::<[Tree; PARTS]>::default();
+                let logs = std::mem::take(logs).into_iter().chain(std::iter::once((place, log)));
+                for (place, log) in logs {
+                    if let Some(part) = parts.get_mut(digit(place, depth)) {
+                        part.insert(place, log, depth + 1);
+                    }
+                }
+                self.parts = Parts::Buckets(parts);
+            }
+            Parts::Buckets(parts) => {
+                if let Some(part) = parts.get_mut(digit(place, depth)) {
+                    part.insert(place, log, depth + 1);
+                }
+            }
+        }
+    }
+
+    /// The bucket of `prefix`, which begins with the way to here.
+    fn find(&mut self, prefix: Prefix, hasher: &mut Hasher<'_>) -> Bucket {
+        let (mut at, mut depth) = (self, 0);
+        while depth < prefix.digits {
+            match &mut at.parts {
+                Parts::Buckets(parts) => {
+                    let Some(next) = parts.get_mut(digit(prefix.bits, depth)) else { return Bucket::default() };
+                    (at, depth) = (next, depth + 1);
+                }
+                Parts::Logs(logs) => {
+                    logs.sort();
+                    let within = logs.iter().filter(|(place, _)| prefix.holds(*place));
+                    let logs = within.clone().count() as u64;
+                    let digest = if logs == 0 { Digest::default() } else { hasher.logs(within.map(|(_, log)| log)) };
+                    return Bucket { logs, digest };
+                }
+            }
+        }
+        Bucket { logs: at.logs.into(), digest: at.digest(hasher) }
+    }
+
+    fn digest(&mut self, hasher: &mut Hasher<'_>) -> Digest {
+        if self.logs == 0 {
+            return Digest::default();
+        }
+        if let Some(digest) = self.digest {
+            return digest;
+        }
+        let digest = match &mut self.parts {
+            Parts::Logs(logs) => {
+                logs.sort();
+                hasher.logs(logs.iter().map(|(_, log)| log))
+            }
+            Parts::Buckets(parts) => {
+                let digests: Vec<Digest> = parts.iter_mut().map(|part| part.digest(hasher)).collect();
+                hasher.parts(digests.into_iter())
+            }
+        };
+        self.digest = Some(digest);
+        digest
+    }
+
+    fn collect(&self, prefix: Prefix, found: &mut Vec<(u64, LogId)>) {
+        let (mut at, mut depth) = (self, 0);
+        while let (Parts::Buckets(parts), true) = (&at.parts, depth < prefix.digits) {
+            let Some(next) = parts.get(digit(prefix.bits, depth)) else { return };
+            (at, depth) = (next, depth + 1);
+        }
+        let mut rest = vec![at];
+        while let Some(tree) = rest.pop() {
+            match &tree.parts {
+                Parts::Logs(logs) => found.extend(logs.iter().filter(|(place, _)| prefix.holds(*place)).cloned()),
+                Parts::Buckets(parts) => rest.extend(parts.iter()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(number: usize, seq: Seq) -> LogHead {
+        let log = LogId::from(format!("log {number}"));
+        LogHead { digest: Digest([u8::try_from(seq % 256).unwrap(); 32]), log, seq }
+    }
+
+    fn set(logs: usize) -> LogSet {
+        (0..logs).map(|number| head(number, 1)).collect()
+    }
+
+    /// Buckets asked for until the differing logs are listed, as two peers would.
+    fn differing(a: &mut LogSet, b: &mut LogSet) -> (Vec<LogHead>, usize) {
+        let (mut found, mut asked) = (Vec::new(), 1);
+        let mut todo = vec![Prefix::ROOT];
+        while let Some(prefix) = todo.pop() {
+            let (ours, theirs) = (a.bucket(prefix), b.bucket(prefix));
+            if ours == theirs {
+                continue;
+            }
+            if ours.logs.max(theirs.logs) <= 4 {
+                let theirs = b.logs_in(prefix);
+                found.extend(a.logs_in(prefix).into_iter().filter(|head| !theirs.contains(head)));
+                continue;
+            }
+            asked += PARTS;
+            todo.extend((0..16).filter_map(|digit| prefix.part(digit)));
+        }
+        (found, asked)
+    }
+
+    #[test]
+    fn a_digest_depends_on_nothing_but_the_logs() {
+        for logs in [0, 1, LEAF_LOGS, LEAF_LOGS + 1, 3000] {
+            let mut forwards = set(logs);
+            let mut backwards = LogSet::default();
+            for number in (0..logs).rev() {
+                backwards.set(&head(number, 1).log, 7, Digest([9; 32]));
+                // Digests between the changes must not be kept for too long.
+                if number % 100 == 0 {
+                    backwards.bucket(Prefix::ROOT);
+                }
+                let LogHead { log, seq, digest } = head(number, 1);
+                backwards.set(&log, seq, digest);
+            }
+            assert_eq!(forwards.bucket(Prefix::ROOT), backwards.bucket(Prefix::ROOT));
+            assert_eq!(forwards.bucket(Prefix::ROOT).logs, logs as u64);
+            for digit in 0..16 {
+                let prefix = Prefix::ROOT.part(digit).unwrap();
+                assert_eq!(forwards.parts(prefix), backwards.parts(prefix));
+                assert_eq!(forwards.logs_in(prefix), backwards.logs_in(prefix));
+            }
+        }
+    }
+
+    #[test]
+    fn a_bucket_is_the_logs_whose_places_begin_so() {
+        let mut all = set(3000);
+        let mut todo = vec![Prefix::ROOT];
+        while let Some(prefix) = todo.pop() {
+            let logs = all.logs_in(prefix);
+            assert!(logs.iter().all(|head| prefix.holds(place_of(&head.log))));
+            let mut alone: LogSet = logs.iter().cloned().collect();
+            let bucket = all.bucket(prefix);
+            assert_eq!((bucket, bucket.logs), (alone.bucket(prefix), logs.len() as u64));
+            let parts = all.parts(prefix);
+            assert_eq!(
+                parts.iter().map(|part| part.logs).sum::<u64>(),
+                if prefix.digits == 16 { 0 } else { bucket.logs }
+            );
+            if bucket.logs > 1 {
+                todo.extend((0..16).filter_map(|digit| prefix.part(digit)));
+            }
+        }
+    }
+
+    #[test]
+    fn ten_changed_logs_are_found_with_few_questions_and_little_hashing() {
+        for logs in [1_000, 10_000, 100_000] {
+            let (mut ours, mut theirs) = (set(logs), set(logs));
+            assert_eq!(differing(&mut ours, &mut theirs), (vec![], 1));
+            let mut changed: Vec<_> = (0..10).map(|number| head(number * logs / 10, 2)).collect();
+            for LogHead { log, seq, digest } in &changed {
+                ours.set(log, *seq, *digest);
+            }
+            let before = ours.hashed;
+            ours.bucket(Prefix::ROOT);
+            // Each on its way up: its leaf, and the sixteen parts of each bucket above.
+            assert!(ours.hashed - before <= 10 * (LEAF_LOGS + 5 * PARTS), "{} at {logs}", ours.hashed - before);
+            let (mut found, asked) = differing(&mut ours, &mut theirs);
+            found.sort_by(|a, b| a.log.cmp(&b.log));
+            changed.sort_by(|a, b| a.log.cmp(&b.log));
+            assert_eq!(found, changed);
+            assert!(asked <= 10 * 6 * PARTS, "{asked} at {logs}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_grows_is_noted_once_until_a_digest_is_asked_for() {
+        let mut set = set(100);
+        set.bucket(Prefix::ROOT);
+        let hashed = set.hashed;
+        for seq in 2..1000 {
+            set.set(&"log 7".into(), seq, Digest([3; 32]));
+        }
+        assert_eq!((set.unsettled(), set.hashed), (1, hashed));
+    }
+
+    #[test]
+    fn a_prefix_has_at_most_sixteen_digits() {
+        let place = place_of("a log");
+        let mut prefix = Prefix::ROOT;
+        for digits in 1..=16 {
+            assert!(prefix.holds(place));
+            prefix = prefix.part(u8::try_from(digit(place, prefix.digits())).unwrap()).unwrap();
+            assert_eq!((prefix, prefix.digits()), (Prefix::of(place, digits), digits));
+        }
+        assert_eq!((prefix.bits(), prefix.part(0)), (place, None));
+        assert!(!prefix.holds(place ^ 1));
+        assert_eq!(Prefix::of(place, 200), prefix);
+    }
+}
