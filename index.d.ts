@@ -52,10 +52,13 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   listenerCount<K extends HyperEmitter.Name<E>> (name: K, listener?: HyperEmitter.Listener<E, K>): number
   /** The listeners of `name`. */
   listeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
-  /** The listeners of `name`, with the wrappers of those added by `once`. */
+  /** As `listeners`, with a wrapper in place of each one added by `once`: it removes and calls the listener, which it has as `listener`. */
   rawListeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
   /** Names that have listeners. */
   eventNames (): Array<HyperEmitter.Name<E>>
+  /** Kept, for code that calls it. There is no warning about many listeners. */
+  setMaxListeners (count: number): this
+  getMaxListeners (): number
   /** Stop delivering to listeners after the current event; nothing is lost. */
   pause (): this
   /** Go on delivering. */
@@ -91,11 +94,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): AsyncIterableIterator<HyperEmitter.Entry<E, K>>
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
-  /** Nodes that nothing links to yet. */
+  /** The places of the nodes that nothing links to yet. */
   heads (): Promise<HyperEmitter.Head[]>
   /** The change stored under `name` by the other form, or undefined. */
   position (name: string): Promise<number | undefined>
-  /** Store a change under `name`, durably: how far a reader has come. */
+  /** Store a change under `name`, durably: how far a reader has come. One behind the end of the log is refused. */
   position (name: string, change: number): Promise<void>
   /** Equal on two emitters exactly when they hold the same logs. Lowercase hexadecimal. */
   digest (): Promise<string>
@@ -108,7 +111,10 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
 
   /** Resolves when the store is open; rejects when it cannot be opened. */
   ready (): Promise<void>
-  /** Stop accepting peers, answer pending emits, release the store. May be called twice. Other calls then fail with `ERR_HYPER_CLOSED`. */
+  /**
+   * Stop accepting peers, answer pending emits, release the store. May be called twice. Other calls then fail with `ERR_HYPER_CLOSED`.
+   * A store that fails to close rejects the promise; the callback leaves it to `warning` on `status`.
+   */
   close (callback: (this: this) => void): void
   close (): Promise<void>
   [Symbol.asyncDispose] (): Promise<void>
@@ -191,6 +197,8 @@ declare namespace HyperEmitter {
     maxEventSize?: number
     /** Bytes of emits that may wait for the store. Default 256 MiB. */
     maxPending?: number
+    /** Rejections of listeners go to the method `Symbol.for('nodejs.rejection')`, else to `error` on `status`. Default: `EventEmitter.captureRejections`. */
+    captureRejections?: boolean
   }
 
   /** How one event is encoded. */
@@ -251,8 +259,8 @@ declare namespace HyperEmitter {
     payload?: Output<E, K>
     /** The payload's bytes where there is no `payload`. */
     raw?: Buffer
-    /** Why the bytes do not decode. */
-    error?: Error
+    /** Why the bytes do not decode: `ERR_HYPER_DECODE`, with what the codec threw as `cause`. */
+    error?: HyperError
   } : never
 
   interface EntryPlace {
@@ -266,7 +274,7 @@ declare namespace HyperEmitter {
   }
 
   interface ReadOptions<K = string> {
-    /** Start after this change. Default 0: the beginning. */
+    /** Start after this change; the log must reach that far, or `live` wait for it. Default 0: the beginning. */
     since?: number
     /** End with this change. */
     until?: number
@@ -358,6 +366,8 @@ declare namespace HyperEmitter {
   interface StatusEvents {
     /** The store is open. */
     ready: []
+    /** Opening the store takes a while: bytes of the log read. */
+    progress: [progress: { done: number, total: number }]
     /** Somebody connected here. */
     peerConnected: []
     /** A link that somebody else dialled ended with an error. */

@@ -1,7 +1,6 @@
 'use strict'
 
 const { beginBatch } = require('./codec')
-const { surface } = require('./errors')
 const { HEAD_BYTES, EVENT_BYTES, MORE_EVENTS, MORE_NOTICES } = require('./packed')
 
 /**
@@ -29,6 +28,7 @@ class Dispatcher {
    * @param {() => void} parts.hear hears the notices that wait
    * @param {(name: string, bytes: Buffer, start: number, end: number, mark: number) => *} parts.decode throws if it cannot
    * @param {(error: Error) => void} parts.report hears of events that do not decode
+   * @param {(reason: *, event: object) => void} parts.rejected hears of promises of listeners that reject
    * @param {() => void} parts.wake called when delivery can go on after having waited
    */
   constructor (parts) {
@@ -196,7 +196,7 @@ class Dispatcher {
       result = fn(event.message)
     }
     if (typeof result === 'object' && result !== null && typeof result.then === 'function') {
-      result.then(undefined, surface)
+      result.then(undefined, (reason) => this.rejected(reason, event))
     }
   }
 

@@ -115,8 +115,9 @@ const methods = {
     return this[kParts].listeners.of(topicName(name))
   },
 
+  /** As {@link listeners}, but those added by `once` as functions that remove themselves when called, with `listener`. */
   rawListeners (name) {
-    return this.listeners(name)
+    return this[kParts].listeners.rawOf(topicName(name))
   },
 
   listenerCount (name, fn) {
@@ -127,6 +128,10 @@ const methods = {
   eventNames () {
     return this[kParts].listeners.names()
   },
+
+  /** Kept for those who ask; there is no warning about many listeners. */
+  setMaxListeners: EventEmitter.prototype.setMaxListeners,
+  getMaxListeners: EventEmitter.prototype.getMaxListeners,
 
   /** Stops delivery to listeners, after the current event, until {@link resume}. Events stay in the log meanwhile. */
   pause () {
@@ -191,7 +196,7 @@ const methods = {
     return reading.read(this[kParts], opts)
   },
 
-  /** The nodes that nothing links to. */
+  /** The places of the nodes that nothing links to. */
   heads () {
     return reading.heads(this[kParts])
   },
@@ -208,7 +213,9 @@ const methods = {
 
   /** Where a named consumer is: `position(name)` reads the change, `position(name, change)` sets it, durably. */
   position (name, change) {
-    return reading.position(this[kParts], name, change)
+    // A change that somebody failed to find must not turn storing into reading.
+    if (arguments.length < 2) return reading.position(this[kParts], name)
+    return quiet(reading.setPosition(this[kParts], name, change))
   },
 
   /** Checks everything stored. `onProgress({ done, total })` hears how far it is. */

@@ -54,6 +54,11 @@ function badArgument (message, Class = TypeError) {
   return coded('ERR_HYPER_INVALID_ARG', message, Class)
 }
 
+/** A place in the log behind its end: of another store, or of this one before it was lost or restored. */
+function beyond (name, change, last) {
+  return badArgument(`${name} is ${change}, but the log ends with change ${last}: is this the store that the number is from?`, RangeError)
+}
+
 /** What everything asked of a closed emitter comes to. */
 function closed () {
   return coded('ERR_HYPER_CLOSED', 'the emitter is closed: create a new HyperEmitter on the same store to go on')
@@ -62,6 +67,21 @@ function closed () {
 /** The failure described by a notice of the native half. */
 function failure ({ code, message }) {
   return coded(code, message)
+}
+
+/**
+ * What somebody threw, as an error: itself if it is one. Where an error is told from success, undefined and null must not pass
+ * for the latter.
+ */
+function asError (thrown) {
+  if (isNativeError(thrown) || thrown instanceof Error) return thrown
+  return Object.assign(new Error(reasonOf(thrown)), { cause: thrown })
+}
+
+/** A stored event that its codec does not decode. */
+function undecodable (cause, name, change) {
+  const error = coded('ERR_HYPER_DECODE', `event '${name}' of change ${change} does not decode: ${reasonOf(cause)}`)
+  return Object.assign(error, { cause, event: name, change })
 }
 
 /** Throws `error` where nobody catches it, outside of whatever runs now. */
@@ -73,4 +93,4 @@ function raise (error) {
   throw error
 }
 
-module.exports = { HyperError, coded, badArgument, closed, failure, reasonOf, surface }
+module.exports = { HyperError, coded, badArgument, beyond, closed, failure, reasonOf, asError, undecodable, surface }

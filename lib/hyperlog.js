@@ -8,6 +8,9 @@ const { Cursor } = require('./cursor')
 const { WHOLE_VALUES } = require('./packed')
 const reading = require('./reading')
 
+/** Nodes asked for at a time: enough to keep the store busy, however many heads strangers have made. */
+const AT_ONCE = 64
+
 /** `emitter._hyperlog`: the log as 1.x's code reads it, nodes with their whole values. */
 class Hyperlog {
   #parts
@@ -43,7 +46,16 @@ class Hyperlog {
   /** Nodes that nothing links to: `callback(err, nodes)` or a promise. */
   heads (opts, callback) {
     if (typeof opts === 'function') callback = opts
-    return promised(callback, (done) => settle(reading.heads(this.#parts), done))
+    return promised(callback, (done) => settle(this.#headNodes(), done))
+  }
+
+  async #headNodes () {
+    const nodes = []
+    const heads = await reading.heads(this.#parts)
+    for (let at = 0; at < heads.length; at += AT_ONCE) {
+      nodes.push(...await Promise.all(heads.slice(at, at + AT_ONCE).map(({ key }) => reading.get(this.#parts, key))))
+    }
+    return nodes
   }
 
   /**

@@ -20,6 +20,7 @@ const NONE = { name: '', number: 0, list: [] }
  * @typedef {object} Entry
  * @property {Function} fn as the user gave it
  * @property {boolean} once
+ * @property {Function} [wrapper] how `rawListeners` shows one that hears one event only
  * @property {boolean} wantsDone it takes `(message, done)`
  * @property {number} since changes before this are not for it
  * @property {Context} context in which it was registered, and runs
@@ -48,7 +49,7 @@ class Listeners {
   add (name, fn, { once = false, first = false, since = 0 } = {}) {
     if (typeof fn !== 'function') throw badArgument(`a listener must be a function, not ${fn === null ? 'null' : typeof fn}`)
     const topic = this.topics.get(name) ?? this.create(name)
-    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context() }
+    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context(), wrapper: undefined }
     if (first) {
       topic.list.unshift(entry)
       if (this.cursor.topic === topic) this.cursor.index++
@@ -90,7 +91,7 @@ class Listeners {
     if (fn === undefined || fn === null) throw badArgument(`a listener must be a function, not ${fn}`)
     const topic = this.topics.get(name)
     if (topic === undefined) throw badArgument(`nobody has ever listened to '${name}': there is no listener to remove`)
-    const index = topic.list.findIndex((entry) => entry.fn === fn)
+    const index = topic.list.findIndex((entry) => entry.fn === fn || entry.wrapper === fn)
     if (index >= 0) this.removeAt(topic, index)
   }
 
@@ -120,6 +121,20 @@ class Listeners {
   /** The functions listening to a name, in order. */
   of (name) {
     return (this.topics.get(name)?.list ?? []).map((entry) => entry.fn)
+  }
+
+  /** As {@link of}, with a wrapper in place of each that hears one event only, as Node's `once` makes it. */
+  rawOf (name) {
+    const topic = this.topics.get(name)
+    return (topic?.list ?? []).map((entry) => entry.once ? (entry.wrapper ??= this.wrapperOf(topic, entry)) : entry.fn)
+  }
+
+  wrapperOf (topic, entry) {
+    const wrapper = (...args) => {
+      this.drop(topic, entry)
+      return entry.fn(...args)
+    }
+    return Object.assign(wrapper, { listener: entry.fn })
   }
 
   /** Names with listeners. */

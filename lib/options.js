@@ -2,7 +2,7 @@
 
 const { badArgument } = require('./errors')
 
-/** 1.x's defaults; ours come from the native half (src/hyperlog/writer.rs). */
+/** 1.x's defaults; ours come from the native half (src/hyperlog/log.rs). */
 const DEFAULTS = { reconnectTimeout: 1000 }
 
 /** The container of the largest event, in bytes, unless `maxEventSize` says otherwise. */
@@ -24,6 +24,10 @@ function checkOptions (given) {
     if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) {
       throw badArgument(`${name} must be a number from 0, not ${typeof value === 'number' ? value : typeof value}`, RangeError)
     }
+  }
+  const { captureRejections } = options
+  if (captureRejections !== undefined && typeof captureRejections !== 'boolean') {
+    throw badArgument(`captureRejections must be true or false, not ${captureRejections === null ? 'null' : typeof captureRejections}`)
   }
   return options
 }

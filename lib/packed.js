@@ -1,8 +1,7 @@
 'use strict'
 
 /**
- * Layouts of what the native half packs into buffers; src/js/packed.rs is the other end and says more. Offsets are in
- * 4-byte words (`W_`), 8-byte words (`D_`) or bytes, from the start of the pack or of one record.
+ * Layouts of what the native half packs into buffers; src/js/packed.rs is the other end and says more. Sizes are in bytes.
  */
 module.exports = {
   HEAD_BYTES: 16,

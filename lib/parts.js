@@ -1,5 +1,7 @@
 'use strict'
 
+const { EventEmitter } = require('node:events')
+
 const native = require('./native')
 const { fast, codecFor } = require('./codec')
 const Acks = require('./acks')
@@ -16,12 +18,15 @@ const changeStream = require('./change-stream')
 const { Growth } = require('./cursor')
 const { Listeners } = require('./listeners')
 const { Ring, checkName, PLAIN, NODE } = require('./ring')
-const { badArgument, closed, coded, failure } = require('./errors')
+const { asError, badArgument, closed, coded, failure, surface, undecodable } = require('./errors')
 const { MAX_EVENT_SIZE } = require('./options')
 const { promised, quiet } = require('./promised')
 
 /** Encodings of payloads: 0 is 1.x's, 1 standard protobuf. */
 const LAST_MARK = 1
+
+/** The id in notices of progress that belong to the opening of the store and to no request. */
+const OPENING = 0
 
 /** Emits that wait for a schema to be read from a stream. */
 const MAX_EARLY = 64 * 1024
@@ -60,6 +65,7 @@ class Parts {
       listeners: this.listeners,
       decode: (name, bytes, start, end, mark) => this.decode(name, bytes, start, end, mark),
       report: (error, name, change) => this.warn(undecodable(error, name, change)),
+      rejected: (reason, { topic, message }) => this.onRejected(reason, topic.name, message),
       wake: () => this.loop.wake()
     })
     this.loop = new Loop({
@@ -84,6 +90,8 @@ class Parts {
     this.closedAlready = false
     this.failed = undefined
     this.readyAsked = false
+    // As Node's own emitters, which read their class when they are made.
+    this.capturesRejections = options.captureRejections ?? EventEmitter.captureRejections
     this.early = undefined
     this.ready = quiet(new Promise((resolve, reject) => {
       this.settleReady = (error) => error ? reject(error) : resolve()
@@ -154,7 +162,7 @@ class Parts {
   waitForSchema (later) {
     this.early = []
     this.dispatcher.blocked = true
-    later.then(() => this.emitWaiting(), (error) => this.emitWaiting(error))
+    later.then(() => this.emitWaiting(), (thrown) => this.emitWaiting(asError(thrown)))
   }
 
   emitEarly (name, payload, receiver) {
@@ -172,8 +180,9 @@ class Parts {
       try {
         if (fault !== undefined) throw fault
         this.emit(name, payload, receiver)
-      } catch (error) {
+      } catch (thrown) {
         // Too late to throw it out of `emit`.
+        const error = asError(thrown)
         if (receiver !== undefined) process.nextTick(() => receiver.answer(error))
         else if (error !== fault) this.warn(error)
       }
@@ -189,7 +198,7 @@ class Parts {
       case 'ready': return this.onReady(notice)
       case 'failed': return this.onFailed(failure(notice))
       case 'answer': return this.requests.answer(notice)
-      case 'progress': return this.requests.progress(notice)
+      case 'progress': return notice.id === OPENING ? this.onProgress(notice) : this.requests.progress(notice)
       case 'logId':
         this.logId = notice.text
         return undefined
@@ -203,6 +212,18 @@ class Parts {
     this.context.runInAsyncScope(this.emitter.status.emit, this.emitter.status, 'warning', error)
   }
 
+  /** The promise of a listener has been rejected: an exception of its, unless `captureRejections` asks for it. */
+  onRejected (reason, name, payload) {
+    const { emitter } = this
+    if (!this.capturesRejections) return surface(reason)
+    // Outside of the promise, where what these throw is an exception and no further rejection.
+    process.nextTick(() => {
+      const handler = emitter[EventEmitter.captureRejectionSymbol]
+      if (typeof handler === 'function') handler.call(emitter, reason, name, payload)
+      else emitter.status.emit('error', reason)
+    })
+  }
+
   onReady ({ text, number }) {
     this.opening = false
     this.logId = text
@@ -211,6 +232,11 @@ class Parts {
     this.emitter.changeStream = this.emitter.changes = changeStream(this)
     this.settleReady()
     this.emitter.status.emit('ready')
+  }
+
+  /** Opening takes a while. */
+  onProgress ({ number, total }) {
+    this.emitter.status.emit('progress', { done: number, total })
   }
 
   onFailed (error) {
@@ -235,7 +261,12 @@ class Parts {
 
   close (callback) {
     const { emitter } = this
-    return promised(typeof callback === 'function' ? () => callback.call(emitter) : undefined, (done) => {
+    // As in 1.x the callback gets no arguments, whatever happened: a failure goes to `status`, or rejects the promise.
+    const tell = (error) => {
+      if (error) this.warn(error)
+      callback.call(emitter)
+    }
+    return promised(typeof callback === 'function' ? tell : undefined, (done) => {
       if (this.closedAlready) {
         process.nextTick(done)
         return
@@ -256,22 +287,22 @@ class Parts {
     this.ring.flush()
     // Readers get what is there already.
     this.growth.hurry()
-    this.requests.close(() => this.requests.finish((id) => this.core.close(id), () => this.ended()))
+    this.requests.close(() => this.requests.finish((id) => this.core.close(id), (error) => this.ended(error)))
     this.loop.refresh()
   }
 
-  /** The store is closed. What waits in the native half is heard first: nothing is dropped. */
-  ended () {
+  /** The store is closed, or failed to close. What waits in the native half is heard first: nothing is dropped. */
+  ended (error) {
     if (this.acks.pending > 0) {
       this.loop.wake()
-      setImmediate(() => this.ended())
+      setImmediate(() => this.ended(error))
       return
     }
     this.closedAlready = true
     this.settleReady(closed())
     this.core.silence()
     this.loop.stop()
-    for (const done of this.closedCallbacks.splice(0)) process.nextTick(done)
+    for (const done of this.closedCallbacks.splice(0)) process.nextTick(done, error)
   }
 }
 
@@ -280,11 +311,6 @@ function checkEventPeer (payload) {
   if (payload && typeof payload === 'object' && !(payload.addresses?.length > 0)) {
     throw badArgument('an EventPeer must have addresses: without them it would crash hyperemitter 1.x peers', Error)
   }
-}
-
-function undecodable (cause, name, change) {
-  const error = coded('ERR_HYPER_DECODE', `event '${name}' of change ${change} does not decode: ${cause.message}`)
-  return Object.assign(error, { cause, event: name, change })
 }
 
 module.exports = Parts

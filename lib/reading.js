@@ -3,7 +3,7 @@
 const native = require('./native')
 const placeOf = require('./place')
 const { beginBatch } = require('./codec')
-const { badArgument } = require('./errors')
+const { badArgument, beyond, undecodable } = require('./errors')
 const { quiet } = require('./promised')
 const { Cursor } = require('./cursor')
 const { WHOLE_VALUES } = require('./packed')
@@ -44,40 +44,61 @@ function read (parts, opts) {
 
 async function * iterate (parts, { since, until, live, names, reverse, limit, raw, signal }) {
   if (limit === 0 || (until !== undefined && until <= since)) return
-  await parts.ready
-  const cursor = new Cursor(parts, { from: reverse ? (until ?? parts.lastChange()) + 1 : since, reverse, live })
-  const abort = () => cursor.end()
+  let cursor
+  let interrupt
+  // One listener however long this goes on: a signal may live as long as the process.
+  const abort = () => {
+    cursor?.end()
+    interrupt?.()
+  }
+  const orAborted = async (start) => {
+    signal?.throwIfAborted()
+    const value = await new Promise((resolve, reject) => {
+      interrupt = resolve
+      start(resolve, reject)
+    })
+    signal?.throwIfAborted()
+    return value
+  }
   signal?.addEventListener('abort', abort, { once: true })
   try {
+    await orAborted((resolve, reject) => parts.ready.then(resolve, reject))
+    checkStart(parts, since, live)
+    cursor = new Cursor(parts, { from: reverse ? (until ?? parts.lastChange()) + 1 : since, reverse, live })
     for (;;) {
-      signal?.throwIfAborted()
-      const rows = await nextRows(cursor, parts, signal)
-      signal?.throwIfAborted()
+      const rows = await orAborted((resolve, reject) => nextRows(cursor, parts, resolve, reject))
       if (rows === undefined) return
       beginBatch(rows.bytes, rows.bytes.length)
       while (rows.advance()) {
         if (reverse ? rows.change <= since : until !== undefined && rows.change > until) return
         if (names !== undefined && !names.has(rows.name)) continue
         yield entryOf(parts, rows, raw)
+        signal?.throwIfAborted()
         if (--limit === 0) return
       }
       if (!reverse && until !== undefined && cursor.from >= until) return
     }
   } finally {
-    cursor.end()
+    cursor?.end()
     signal?.removeEventListener('abort', abort)
   }
 }
 
-function nextRows (cursor, parts, signal) {
-  return new Promise((resolve, reject) => {
-    signal?.addEventListener('abort', () => resolve(undefined), { once: true })
-    cursor.fetch((error, rows) => {
-      // A live reader has heard everything when the emitter closes.
-      if (error && !(cursor.live && parts.closing)) reject(error)
-      else resolve(rows)
-    })
+function nextRows (cursor, parts, resolve, reject) {
+  cursor.fetch((error, rows) => {
+    // A live reader has heard everything when the emitter closes.
+    if (error && !(cursor.live && parts.closing)) reject(error)
+    else resolve(rows)
   })
+}
+
+/** Whoever reads from behind the end would miss what comes until there, and not know it. */
+function checkStart (parts, since, live) {
+  const last = parts.lastChange()
+  if (since <= last) return
+  const error = beyond('since', since, last)
+  if (!live) throw error
+  parts.warn(error)
 }
 
 /** @returns {Entry} */
@@ -99,7 +120,7 @@ function entryOf (parts, rows, raw = false) {
     entry.payload = parts.decode(entry.name, rows.bytes, rows.start, rows.end, rows.encoding)
   } catch (error) {
     entry.raw = rows.body
-    entry.error = error
+    entry.error = undecodable(error, entry.name, entry.change)
   }
   return entry
 }
@@ -111,6 +132,7 @@ function checkQuery (opts) {
   if (until !== undefined) checkChange('until', until)
   if (limit !== Infinity) checkChange('limit', limit)
   if (live && reverse) throw badArgument('read cannot be live and reverse')
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') throw badArgument('signal must be an AbortSignal')
   return {
     since, until, live, reverse, limit, raw, signal, names: names === undefined ? undefined : new Set(typeof names === 'string' ? [names] : names)
   }
@@ -146,10 +168,9 @@ function get (parts, key) {
   })
 }
 
-/** The nodes that nothing links to. */
+/** The places of the nodes that nothing links to. */
 function heads (parts) {
-  const keys = asked(parts, (id) => parts.core.askHeads(id), parseText)
-  return quiet(keys.then((heads) => Promise.all(heads.map(({ key }) => get(parts, key)))))
+  return asked(parts, (id) => parts.core.askHeads(id), parseText)
 }
 
 function digest (parts) {
@@ -176,18 +197,32 @@ function importFrom (parts, source, opts) {
   return asked(parts, (id) => parts.core.askImport(id, place.path ?? '', place.port), (answer) => answer.number, { progress: progressOf(opts) })
 }
 
-function position (parts, name, change) {
-  if (typeof name !== 'string' || name === '') return rejected(badArgument('a position needs a name'))
-  const fact = `position:${name}`
-  if (change === undefined) {
-    return asked(parts, (id) => parts.core.askFact(id, fact), ({ text }) => text == null ? undefined : Number(text))
-  }
-  try {
-    checkChange('position', change)
-  } catch (error) {
-    return rejected(error)
-  }
-  return asked(parts, (id) => parts.core.setFact(id, fact, String(change)), () => undefined, { brief: true })
+/** The change stored under a name; undefined if there is none. */
+function position (parts, name) {
+  if (!isName(name)) return rejected(nameless())
+  return asked(parts, (id) => parts.core.askFact(id, factOf(name)), ({ text }) => text == null ? undefined : Number(text))
+}
+
+/** Stores a change under a name. */
+async function setPosition (parts, name, change) {
+  if (!isName(name)) throw nameless()
+  checkChange('position', change)
+  // What a log ends with is known only once it is open.
+  if (change > parts.lastChange()) await parts.ready
+  if (change > parts.lastChange()) throw beyond('position', change, parts.lastChange())
+  return asked(parts, (id) => parts.core.setFact(id, factOf(name), String(change)), () => undefined, { brief: true })
+}
+
+function isName (name) {
+  return typeof name === 'string' && name !== ''
+}
+
+function nameless () {
+  return badArgument('a position needs a name')
+}
+
+function factOf (name) {
+  return `position:${name}`
 }
 
 function parseText (answer) {
@@ -199,4 +234,4 @@ function progressOf (opts) {
   return typeof onProgress === 'function' ? ({ number, total }) => onProgress({ done: number, total }) : undefined
 }
 
-module.exports = { read, get, heads, digest, stats, verify, position, importFrom }
+module.exports = { read, get, heads, digest, stats, verify, position, setPosition, importFrom }

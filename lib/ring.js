@@ -1,5 +1,7 @@
 'use strict'
 
+const { isUint8Array } = require('node:util/types')
+
 const { fast } = require('./codec')
 const { badArgument, coded } = require('./errors')
 
@@ -176,9 +178,9 @@ function checkName (name) {
   }
 }
 
-/** Bytes of an encoded payload; throws as 1.x's bytes encoder does. */
+/** Bytes of an encoded payload, bytes of any realm or text; throws as 1.x's bytes encoder does. */
 function byteLength (payload) {
-  if (Buffer.isBuffer(payload)) return payload.length
+  if (isUint8Array(payload)) return payload.length
   // eslint-disable-next-line no-self-compare -- NaN.
   if (payload === undefined || payload === null || payload !== payload) throw badArgument('payload is required', Error)
   // Node itself words the refusal of everything that is neither text nor bytes.

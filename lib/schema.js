@@ -1,5 +1,7 @@
 'use strict'
 
+const { isUint8Array } = require('node:util/types')
+
 const { badArgument } = require('./errors')
 const codec = require('./codec')
 const native = require('./native')
@@ -17,7 +19,7 @@ const MAX_TEXT = 16 * 1024 * 1024
  */
 function loadSchema (schema, options) {
   if (!schema) return { codecs: complete([]) }
-  if (typeof schema === 'string' || schema instanceof Uint8Array) return { codecs: complete(compileText(schema, options)) }
+  if (typeof schema === 'string' || isUint8Array(schema)) return { codecs: complete(compileText(schema, options)) }
   if (typeof schema !== 'object' && typeof schema !== 'function') {
     throw badArgument(`schema must be text, a stream of text or an object of codecs, not ${typeof schema}`)
   }

@@ -3,7 +3,7 @@
 const { Duplex } = require('node:stream')
 
 const { beginBatch } = require('./codec')
-const { badArgument, coded } = require('./errors')
+const { asError, badArgument, beyond, undecodable } = require('./errors')
 const { Cursor } = require('./cursor')
 
 /** As in 1.x, on both sides. */
@@ -37,6 +37,7 @@ class EventStream extends Duplex {
       throw badArgument(`from must be 'beginning' or a change number, not ${from}`, RangeError)
     }
     const begin = (now) => {
+      if (from > now) parts.warn(beyond('from', from, now))
       const after = from === 'beginning' ? 0 : typeof from === 'number' ? from : now
       this.#cursor = new Cursor(parts, { from: after, live: true })
       if (this.#fetching) this.#fetch()
@@ -73,15 +74,15 @@ class EventStream extends Duplex {
     const fault = this.#fault
     if (fault === undefined) return
     this.#fault = undefined
-    throw fault
+    throw fault.thrown
   }
 
   _write (event, _encoding, next) {
     try {
       this.#emitter.emit(event.name, event.payload, (error) => this.#written(error))
-    } catch (error) {
-      if (!this.#inWrite) return next(error)
-      this.#fault = error
+    } catch (thrown) {
+      if (!this.#inWrite) return next(asError(thrown))
+      this.#fault = { thrown }
       return next()
     }
     if (++this.#writes < MAX_WRITES) next()
@@ -144,8 +145,7 @@ class EventStream extends Duplex {
     try {
       return { name, payload: this.#parts.decode(name, rows.bytes, rows.start, rows.end, rows.encoding) }
     } catch (cause) {
-      const error = coded('ERR_HYPER_DECODE', `event '${name}' of change ${rows.change} does not decode: ${cause.message}`)
-      this.#parts.warn(Object.assign(error, { cause, event: name, change: rows.change }))
+      this.#parts.warn(undecodable(cause, name, rows.change))
       return undefined
     }
   }

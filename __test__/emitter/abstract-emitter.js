@@ -582,6 +582,7 @@ function suite (name, open) {
       assert.deepEqual(await changes({ since: 20 }), [])
       assert.deepEqual(await changes({ since: 99, until: 3 }), [])
       assert.deepEqual(await changes({ limit: 0 }), [])
+      await assert.rejects(changes({ since: 21 }), { code: 'ERR_HYPER_INVALID_ARG', name: 'RangeError' })
       for await (const entry of emitter.read({ since: 6, limit: 1 })) {
         const { time, ...rest } = entry
         assert.ok(time >= before - 1 && time <= Date.now() + 1)
@@ -622,7 +623,7 @@ function suite (name, open) {
       assert.deepEqual(await emitter.heads(), [])
       const empty = await emitter.digest()
       const node = await emitter.append('T', { num: 1 })
-      assert.deepEqual(await emitter.heads(), [node])
+      assert.deepEqual(await emitter.heads(), [{ change: 1, key: node.key, log: node.log, seq: 1 }])
       assert.deepEqual(await emitter.get(node.key), node)
       assert.equal(await emitter.get('0'.repeat(64)), undefined)
       await assert.rejects(emitter.get('short'), { code: 'ERR_HYPER_INVALID_ARG' })
@@ -667,12 +668,17 @@ function suite (name, open) {
     test('position is kept, and undefined at first', async (t) => {
       const emitter = await make(t)
       assert.equal(await emitter.position('mine'), undefined)
+      for (let num = 1; num <= 12; num++) emitter.emit('T', { num })
+      await settled(emitter)
       await emitter.position('mine', 12)
       await emitter.position('other', 3)
       assert.equal(await emitter.position('mine'), 12)
       await assert.rejects(emitter.position(''), { code: 'ERR_HYPER_INVALID_ARG' })
       await assert.rejects(emitter.position('mine', -1), { code: 'ERR_HYPER_INVALID_ARG' })
       await assert.rejects(emitter.position('mine', 1.5), { code: 'ERR_HYPER_INVALID_ARG' })
+      await assert.rejects(emitter.position('mine', undefined), { code: 'ERR_HYPER_INVALID_ARG' })
+      await assert.rejects(emitter.position('mine', 14), { code: 'ERR_HYPER_INVALID_ARG', name: 'RangeError' })
+      assert.equal(await emitter.position('mine'), 12)
     })
 
     // ---- stream

@@ -97,7 +97,7 @@ describe('emit', () => {
     [undefined, { message: 'payload is required' }], [null, { message: 'payload is required' }], [NaN, { message: 'payload is required' }],
     [5, invalid('type number (5)')], [0, invalid('type number (0)')], [true, invalid('type boolean (true)')],
     [{ a: 1 }, invalid('an instance of Object')], [[1], invalid('an instance of Array')], [new Date(0), invalid('an instance of Date')],
-    [new Uint8Array([1]), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: 'argument must be a string' }],
+    [new Uint16Array([1]), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: 'argument must be a string' }],
     [new ArrayBuffer(2), { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', message: 'argument must be a string' }]
   ]
   const NAMES = [

@@ -1,6 +1,7 @@
 'use strict'
 
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
 const path = require('node:path')
 const { test } = require('node:test')
 
@@ -25,4 +26,19 @@ test('the last event can be read as soon as the store is open', async () => {
     assert.equal(value.payload.num, 2)
     await emitter.close()
   }
+})
+
+test('status tells how far a long opening has come', async (t) => {
+  const db = path.join(folder(), 'db')
+  const first = new HyperEmitter(db)
+  for (let i = 0; i < 3; i++) await first.append('big', Buffer.alloc(3e6))
+  await first.close()
+  fs.rmSync(path.join(db, 'index'), { recursive: true })
+  const emitter = new HyperEmitter(db)
+  t.after(() => emitter.close())
+  const heard = []
+  emitter.status.on('progress', (progress) => heard.push(progress))
+  await emitter.ready()
+  assert.ok(heard.length > 0)
+  for (const { done, total } of heard) assert.ok(done > 0 && done <= total && total > 9e6)
 })
