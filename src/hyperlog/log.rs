@@ -13,7 +13,7 @@ use super::parking::Parking;
 use super::plan::Planner;
 use super::turns::Queue;
 use super::writer::{state_of, Writer};
-use super::{Ack, Batch, Incoming, Job, Outcome, Reply, SourceId, State};
+use super::{Ack, Batch, Incoming, Job, Outcome, Reply, Source, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::ID_LEN;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
@@ -89,6 +89,14 @@ pub(super) fn stored_id(store: &dyn Store) -> Result<Option<LogId>> {
     Ok(store.meta(&Meta::LogId)?.map(|id| String::from_utf8_lossy(&id).into()))
 }
 
+/// The local log's last node.
+pub(super) fn last_key(store: &dyn Store, planner: &Planner) -> Result<Option<Key>> {
+    match planner.seq(planner.local()) {
+        0 => Ok(None),
+        seq => Ok(store.entry(planner.local(), seq)?.map(|entry| entry.key)),
+    }
+}
+
 impl Log {
     /// Opens the log on an open store; gives it a log id if it has none. Blocks.
     ///
@@ -107,7 +115,8 @@ impl Log {
         };
         let mut id = [0_u8; ID_LEN];
         getrandom::fill(&mut id).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
-        let planner = Planner::new(local, &state);
+        let mut planner = Planner::new(local, &state);
+        planner.set_own_last(last_key(store.as_ref(), &planner)?);
         Ok(Arc::new(Log {
             state: RwLock::new(state_of(&planner, &state)),
             recent: RwLock::new(Recent::new(state.end)),
@@ -160,7 +169,7 @@ impl Log {
 
     /// Offers nodes from a peer, in the peer's order. The answer has one outcome per node and comes when the added
     /// ones are durable. A session has one group under way at a time, which bounds the queue.
-    pub fn add(&self, source: SourceId, nodes: Vec<Incoming>) -> Reply<Vec<Outcome>> {
+    pub fn add(&self, source: impl Into<Source>, nodes: Vec<Incoming>) -> Reply<Vec<Outcome>> {
         // Hashing is most of the work and needs no lock.
         let nodes = nodes
             .into_iter()
@@ -169,6 +178,7 @@ impl Log {
                 (node, key)
             })
             .collect();
+        let source = source.into();
         let (reply, receiver) = oneshot::channel();
         self.submit(Job::Add { source, nodes, reply });
         receiver

@@ -35,6 +35,30 @@ use crate::store::{Meta, Position};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u64);
 
+/// Where a session comes from, as far as sessions share what they may have parked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// Nobody else comes from there.
+    Alone(SourceId),
+    /// All sessions with this number count as one: those from one prefix of addresses, say.
+    Shared(u64),
+}
+
+/// A session and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Source {
+    /// The session.
+    pub session: SourceId,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl From<SourceId> for Source {
+    fn from(session: SourceId) -> Self {
+        Source { session, origin: Origin::Alone(session) }
+    }
+}
+
 /// What the caller of an append wants to hear of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckKind {
@@ -78,7 +102,7 @@ pub(crate) enum Job {
         error: Error,
     },
     Add {
-        source: SourceId,
+        source: Source,
         nodes: Vec<(Incoming, Key)>,
         reply: Answer<Vec<Outcome>>,
     },

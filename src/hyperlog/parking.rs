@@ -1,12 +1,14 @@
 //! Nodes that arrived before something they depend on.
 //!
 //! Indexed by what each one waits for, so that a flood of hopeless nodes (a 1.x peer's echo, a hostile peer) neither
-//! delays nor starves the others. Bounded per source and in total; a node over the bound is refused, and the session
-//! that brought it ends: reconnecting asks for what is missing anew.
+//! delays nor starves the others. Bounded per session and in total. A node over the session's bound is refused, and the
+//! session that brought it ends: reconnecting asks for what is missing anew. When the total is reached, whoever has most
+//! makes room: the origin with most, and of its sessions the one with most. So a session always finds room for its share
+//! of the total, and nobody's nodes give way to those of somebody who has more.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Incoming, SourceId};
+use super::{Incoming, Origin, Source, SourceId};
 use crate::node::{Key, LogId, Seq};
 
 /// Bytes one session may have parked. A 1.x peer that merges logs by its own change order can run ahead by what
@@ -19,7 +21,7 @@ pub const MAX_SOURCE_NODES: usize = 16 * 1024;
 /// Bytes parked by all sessions together.
 pub const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
-/// Bookkeeping of one parked node, counted beside its value.
+/// What a parked node's places in the indexes below take, beside what [`Incoming::cost`] counts.
 const OVERHEAD: usize = 256;
 
 /// What a parked node waits for.
@@ -39,53 +41,75 @@ pub struct Parked {
     /// The hash of its content.
     pub key: Key,
     /// Who brought it.
-    pub source: SourceId,
+    pub source: Source,
 }
 
 impl Parked {
     fn cost(&self) -> usize {
         self.node.cost() + OVERHEAD
     }
+
+    fn identity(&self) -> Identity {
+        (self.source.session, self.key, self.node.log.clone(), self.node.seq)
+    }
 }
 
-#[derive(Debug, Default)]
+/// What makes a parked node the same as another.
+type Identity = (SourceId, Key, LogId, Seq);
+
+/// What a session has parked.
+#[derive(Debug)]
 struct Usage {
-    nodes: usize,
+    origin: Origin,
     bytes: usize,
+    /// Something of it gave way to others: its peer must be asked anew.
+    evicted: bool,
+    /// In the order in which they came, by what they wait for.
+    nodes: BTreeMap<u64, Waits>,
+}
+
+/// What all sessions of one origin have parked.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    /// Its sessions by bytes.
+    sessions: BTreeSet<(usize, SourceId)>,
 }
 
 /// All parked nodes of one log.
 #[derive(Debug, Default)]
 pub struct Parking {
-    waiting: HashMap<Waits, Vec<Parked>>,
+    waiting: HashMap<Waits, BTreeMap<u64, Parked>>,
+    known: HashSet<Identity>,
     sources: HashMap<SourceId, Usage>,
+    shares: HashMap<Origin, Share>,
+    /// Origins by bytes.
+    largest: BTreeSet<(usize, Origin)>,
     bytes: usize,
+    next: u64,
 }
 
 impl Parking {
-    /// Sets a node aside until `waits` is stored. `false` if the bound is reached; a node that the same source
-    /// already has waiting there is not kept twice.
+    /// Sets a node aside until `waits` is stored. `false` if a bound is reached, or if something of its session has given
+    /// way to others; a node that the same session has parked already is not kept twice.
     #[must_use]
     pub fn park(&mut self, parked: Parked, waits: Waits) -> bool {
-        let cost = parked.cost();
-        let usage = self.sources.entry(parked.source).or_default();
-        if usage.nodes >= MAX_SOURCE_NODES
-            || usage.bytes + cost > MAX_SOURCE_BYTES
-            || self.bytes + cost > MAX_TOTAL_BYTES
-        {
-            return false;
-        }
-        let list = self.waiting.entry(waits).or_default();
-        if list
-            .iter()
-            .any(|other| other.source == parked.source && other.key == parked.key && other.node.seq == parked.node.seq)
-        {
+        if self.known.contains(&parked.identity()) {
             return true;
         }
-        usage.nodes += 1;
-        usage.bytes += cost;
-        self.bytes += cost;
-        list.push(parked);
+        let (source, cost) = (parked.source, parked.cost());
+        let usage = self.sources.get(&source.session);
+        let (nodes, bytes) = usage.map_or((0, 0), |usage| (usage.nodes.len(), usage.bytes));
+        let evicted = usage.is_some_and(|usage| usage.evicted);
+        if evicted || nodes >= MAX_SOURCE_NODES || bytes + cost > MAX_SOURCE_BYTES || !self.make_room(source, cost) {
+            return false;
+        }
+        self.next += 1;
+        self.known.insert(parked.identity());
+        let new = Usage { origin: source.origin, bytes: 0, evicted: false, nodes: BTreeMap::new() };
+        self.sources.entry(source.session).or_insert(new).nodes.insert(self.next, waits.clone());
+        self.waiting.entry(waits).or_default().insert(self.next, parked);
+        self.recount(source.session, |bytes| bytes + cost);
         true
     }
 
@@ -95,44 +119,96 @@ impl Parking {
             return Vec::new();
         }
         let released = self.waiting.remove(waits).unwrap_or_default();
-        for parked in &released {
-            self.uncount(parked.source, parked.cost());
+        for (id, parked) in &released {
+            self.known.remove(&parked.identity());
+            if let Some(usage) = self.sources.get_mut(&parked.source.session) {
+                usage.nodes.remove(id);
+            }
+            self.recount(parked.source.session, |bytes| bytes.saturating_sub(parked.cost()));
         }
-        released
+        released.into_values().collect()
     }
 
     /// Drops what a session has parked.
-    pub fn forget(&mut self, source: SourceId) {
-        let Some(usage) = self.sources.remove(&source) else { return };
-        self.bytes -= usage.bytes;
-        if usage.nodes > 0 {
-            self.waiting.retain(|_, list| {
-                list.retain(|parked| parked.source != source);
-                !list.is_empty()
-            });
+    pub fn forget(&mut self, session: SourceId) {
+        self.recount(session, |_| 0);
+        for (id, waits) in self.sources.remove(&session).map(|usage| usage.nodes).unwrap_or_default() {
+            self.take_out(id, &waits);
         }
     }
 
     /// Nodes parked now.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sources.values().map(|usage| usage.nodes).sum()
+        self.known.len()
     }
 
     /// Whether nothing is parked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.known.is_empty()
     }
 
-    fn uncount(&mut self, source: SourceId, cost: usize) {
-        self.bytes -= cost;
-        if let Some(usage) = self.sources.get_mut(&source) {
-            usage.nodes -= 1;
-            usage.bytes -= cost;
-            if usage.nodes == 0 {
-                self.sources.remove(&source);
+    /// Makes room for `cost` bytes more of `source`, from whoever has more than it would have then.
+    fn make_room(&mut self, source: Source, cost: usize) -> bool {
+        while self.bytes + cost > MAX_TOTAL_BYTES {
+            let own = self.shares.get(&source.origin).map_or(0, |share| share.bytes);
+            let Some((most, origin)) = self.largest.last().copied() else { return false };
+            let session = self.shares.get(&origin).and_then(|share| share.sessions.last()).copied();
+            let Some((bytes, session)) = session else { return false };
+            let more = if origin == source.origin {
+                let own = self.sources.get(&source.session).map_or(0, |usage| usage.bytes);
+                bytes > own + cost
+            } else {
+                most > own + cost
+            };
+            if !more || !self.evict(session) {
+                return false;
             }
+        }
+        true
+    }
+
+    /// Drops what a session has parked last: it depends on what came before.
+    fn evict(&mut self, session: SourceId) -> bool {
+        let Some(usage) = self.sources.get_mut(&session) else { return false };
+        usage.evicted = true;
+        let Some((id, waits)) = usage.nodes.pop_last() else { return false };
+        let Some(parked) = self.take_out(id, &waits) else { return false };
+        self.recount(session, |bytes| bytes.saturating_sub(parked.cost()));
+        true
+    }
+
+    fn take_out(&mut self, id: u64, waits: &Waits) -> Option<Parked> {
+        let waiting = self.waiting.get_mut(waits)?;
+        let parked = waiting.remove(&id)?;
+        if waiting.is_empty() {
+            self.waiting.remove(waits);
+        }
+        self.known.remove(&parked.identity());
+        Some(parked)
+    }
+
+    /// A session's bytes have changed.
+    fn recount(&mut self, session: SourceId, count: impl FnOnce(usize) -> usize) {
+        let Some(usage) = self.sources.get_mut(&session) else { return };
+        let (before, after, origin) = (usage.bytes, count(usage.bytes), usage.origin);
+        usage.bytes = after;
+        if usage.nodes.is_empty() && !usage.evicted {
+            self.sources.remove(&session);
+        }
+        let share = self.shares.entry(origin).or_default();
+        self.largest.remove(&(share.bytes, origin));
+        share.sessions.remove(&(before, session));
+        share.bytes = share.bytes - before + after;
+        self.bytes = self.bytes - before + after;
+        if after > 0 {
+            share.sessions.insert((after, session));
+        }
+        if share.sessions.is_empty() {
+            self.shares.remove(&origin);
+        } else {
+            self.largest.insert((share.bytes, origin));
         }
     }
 }
@@ -156,8 +232,14 @@ mod tests {
                 claimed: None,
             },
             key,
-            source: SourceId(source),
+            source: SourceId(source).into(),
         }
+    }
+
+    /// From a session of an origin that others share.
+    fn of_origin(origin: u64, session: u64, seq: Seq, size: usize) -> Parked {
+        let source = Source { session: SourceId(session), origin: Origin::Shared(origin) };
+        Parked { source, ..parked(session, seq, size) }
     }
 
     fn entry(seq: Seq) -> Waits {
@@ -190,12 +272,87 @@ mod tests {
         assert_eq!(parking.len(), 1);
     }
 
+    /// Parks nodes of `size` bytes for a session as long as it may; returns how many.
+    fn fill(parking: &mut Parking, make: impl Fn(Seq) -> Parked) -> usize {
+        (2..).take_while(|seq| parking.park(make(*seq), entry(seq - 1))).count()
+    }
+
+    fn bytes_of(parking: &Parking, session: u64) -> usize {
+        parking.sources.get(&SourceId(session)).map_or(0, |usage| usage.bytes)
+    }
+
     #[test]
-    fn the_total_is_bounded_over_all_sources() {
+    fn the_total_is_bounded_and_each_session_finds_its_share() {
         let mut parking = Parking::default();
-        let size = MAX_SOURCE_BYTES - parked(0, 2, 0).cost();
-        let kept = (0..10).filter(|source| parking.park(parked(*source, 2, size), entry(1))).count();
-        assert_eq!(kept, MAX_TOTAL_BYTES / MAX_SOURCE_BYTES);
+        for session in 0..4 {
+            fill(&mut parking, |seq| parked(session, seq, 1 << 20));
+        }
+        assert!(parking.bytes > MAX_TOTAL_BYTES - (5 << 20));
+        // The fifth gets a fifth of the total, although four had taken all of it.
+        let kept = fill(&mut parking, |seq| parked(4, seq, 1 << 20));
+        assert!(parking.bytes <= MAX_TOTAL_BYTES);
+        assert!((12..=13).contains(&kept), "{kept}");
+        assert!((0..4).all(|session| bytes_of(&parking, session) >= 12 << 20), "nobody lost more than that took");
+    }
+
+    #[test]
+    fn one_address_with_many_sessions_takes_no_more_room_than_one_with_one() {
+        let mut parking = Parking::default();
+        for session in 0..100 {
+            fill(&mut parking, |seq| of_origin(1, session, seq, 1 << 20));
+        }
+        let kept = fill(&mut parking, |seq| of_origin(2, 100, seq, 1 << 20));
+        assert_eq!(kept, 15, "all that one session may have");
+        // What has given way is not told by half: its session ends with the next node.
+        let evicted =
+            (0..100).find(|session| parking.sources.get(&SourceId(*session)).is_some_and(|usage| usage.evicted));
+        assert!(!parking.park(of_origin(1, evicted.unwrap(), 1000, 0), entry(999)));
+    }
+
+    #[test]
+    fn nodes_never_give_way_to_those_of_a_larger_source() {
+        let mut parking = Parking::default();
+        assert!(parking.park(parked(9, 2, 1000), entry(1)));
+        for session in 0..8 {
+            fill(&mut parking, |seq| parked(session, seq, 1 << 20));
+        }
+        assert_eq!(bytes_of(&parking, 9), parked(9, 2, 1000).cost());
+    }
+
+    #[test]
+    fn everything_a_peer_sent_counts() {
+        use crate::node::Signed;
+        use std::sync::Arc;
+        let signed = Signed { identity: Some(vec![0; 1 << 20].into()), signature: Some(vec![0; 1 << 20].into()) };
+        let signed = Some(Arc::new(signed));
+        let mut parking = Parking::default();
+        let kept = fill(&mut parking, |seq| {
+            let mut parked = parked(1, seq, 0);
+            parked.node.signed = signed.clone();
+            parked
+        });
+        assert_eq!(kept, 7);
+        let mut parking = Parking::default();
+        let kept = fill(&mut parking, |seq| {
+            let mut parked = parked(1, seq, 0);
+            parked.node.links = std::iter::repeat_n(Key::default(), 65_536).collect();
+            parked
+        });
+        assert_eq!(kept, 7);
+    }
+
+    #[test]
+    fn what_a_session_leaves_is_taken_out_without_a_look_at_the_others() {
+        let mut parking = Parking::default();
+        let all = 3 * MAX_SOURCE_NODES;
+        for session in 0..3 {
+            // All wait for the same.
+            (2..).take_while(|seq| parking.park(parked(session, *seq, 0), entry(1))).count();
+        }
+        assert_eq!(parking.len(), all);
+        parking.forget(SourceId(1));
+        assert_eq!((parking.len(), parking.release(&entry(1)).len()), (2 * MAX_SOURCE_NODES, 2 * MAX_SOURCE_NODES));
+        assert_eq!((parking.bytes, parking.shares.len(), parking.largest.len(), parking.sources.len()), (0, 0, 0, 0));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Decides what an append or an incoming node does to the log. Pure: documents in, rows out.
 //!
-//! The rules are hyperlog 4.12.1's (`index.js`, `lib/replicate.js`): an append links to all current heads; a log's
-//! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate.
+//! The rules are hyperlog 4.12.1's (`index.js`, `lib/replicate.js`): an append links to the current heads; a log's
+//! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate. Unlike there, an append
+//! links to a few heads at the most, and nobody else writes in the local log while it is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
@@ -14,9 +15,14 @@ use crate::store::heads::Heads;
 use crate::store::log_map::LogMap;
 use crate::store::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, StoreState};
 
-/// Links of one node at the most. Heads beyond it stay heads and are linked by a later append; 64 Ki links are
-/// 4 MiB on the wire, half of the default limit of an event.
+/// Links of one node at the most. 1.x links to all heads: 64 Ki links are 4 MiB on its wire, half of the default limit of
+/// an event.
 pub const MAX_LINKS: usize = 65_536;
+
+/// Links of one append at the most. Heads beyond it are linked by later ones. Two suffice for the number of heads to
+/// fall; with sixteen, an emitter that hears a hundred others links to all that came between two events of its own, and
+/// a node has 512 bytes of links at the most.
+pub const MAX_APPEND_LINKS: usize = 16;
 
 /// Bytes of a log id at the most. 1.x's are 25; ids are kept in memory and repeated in keys.
 pub const MAX_LOG_ID: usize = 256;
@@ -56,6 +62,10 @@ pub struct Planner {
     local: LogId,
     end: Position,
     heads: Heads<Located>,
+    /// The last node of the local log.
+    own_last: Option<Key>,
+    /// The head taken up last when there were too many for one append.
+    taken_up: Key,
     logs: LogMap<Head>,
     /// Nodes of the group that is planned.
     planned: Fresh,
@@ -145,6 +155,8 @@ impl Planner {
             local,
             end: state.end,
             heads: state.heads.iter().map(|head| (head.key, head.clone())).collect(),
+            own_last: None,
+            taken_up: Key::default(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
             planned: Fresh::default(),
             flushing: Fresh::default(),
@@ -160,6 +172,11 @@ impl Planner {
     /// Appends go to this log from now on.
     pub fn set_local(&mut self, log: LogId) {
         self.local = log;
+    }
+
+    /// The local log's last node, if it has one: what the store knows of it beside its [`StoreState`].
+    pub fn set_own_last(&mut self, key: Option<Key>) {
+        self.own_last = key;
     }
 
     /// The last place planned.
@@ -186,18 +203,38 @@ impl Planner {
         std::mem::swap(&mut self.planned, &mut self.flushing);
     }
 
-    /// Plans an event of our own: links to all heads, the next seq, the next change.
+    /// Plans an event of our own: links to the heads, the next seq, the next change.
     pub fn append(&mut self, value: Bytes) -> NewRow<Node> {
-        let mut links = Links::new();
-        let mut log_links = LogLinks::new();
-        for (head, located) in self.heads.iter().take(MAX_LINKS) {
-            links.push(*head);
-            note_log(&mut log_links, &located.log, &self.local);
-        }
+        let (links, log_links) = self.append_links();
         let key = key_of(&links, &value);
         let log = self.local.clone();
         let seq = self.seq(&log) + 1;
+        self.own_last = Some(key);
         self.store_node(Node { key, change: 0, log, seq, links, value, signed: None }, log_links)
+    }
+
+    /// All heads, ascending by key, as in 1.x. If they are too many: our own last node, so that our events follow each
+    /// other whoever linked to it, and as many heads as fit, each append going on where the one before stopped.
+    fn append_links(&mut self) -> (Links, LogLinks) {
+        let mut links = Links::new();
+        let mut log_links = Logs::new(&self.local);
+        if self.heads.len() <= MAX_APPEND_LINKS {
+            for (head, located) in self.heads.iter() {
+                links.push(*head);
+                log_links.note(&located.log);
+            }
+            return (links, log_links.noted);
+        }
+        let own = self.own_last;
+        links.extend(own);
+        let turn = self.heads.iter_from(&self.taken_up).filter(|(head, _)| own != Some(**head));
+        for (head, located) in turn.take(MAX_APPEND_LINKS - links.len()) {
+            links.push(*head);
+            log_links.note(&located.log);
+        }
+        self.taken_up = links.last().copied().unwrap_or_default();
+        links.sort_unstable();
+        (links, log_links.noted)
     }
 
     /// Decides about a node that a peer sent. `key` is the hash of its content.
@@ -232,12 +269,16 @@ impl Planner {
                 }),
             };
         }
-        let mut log_links = LogLinks::new();
+        let mut log_links = Logs::new(&node.log);
         for link in &node.links {
             match self.locate(link, lookup)? {
-                Some(found) => note_log(&mut log_links, &found.log, &node.log),
+                Some(found) => log_links.note(&found.log),
                 None => return Ok(Verdict::NeedsNode(*link)),
             }
+        }
+        let log_links = log_links.noted;
+        if node.log == self.local {
+            self.own_last = Some(key);
         }
         Ok(Verdict::Store(match stored {
             Some(found) => self.store_duplicate(&found, node.log.clone(), seq, log_links),
@@ -303,9 +344,50 @@ impl Planner {
     }
 }
 
-fn note_log(links: &mut LogLinks, log: &LogId, own: &LogId) {
-    if log != own && !links.contains(log) {
-        links.push(log.clone());
+/// Other logs, each once, in the order in which they are noted.
+struct Logs<'a> {
+    own: &'a LogId,
+    noted: LogLinks,
+    /// The same, once they are too many to look through.
+    seen: HashSet<LogId>,
+    /// Comparisons of ids, to see that they do not grow with the square of the links.
+    #[cfg(test)]
+    compared: usize,
+}
+
+/// As many ids are compared one by one; with more a set is faster.
+const FEW_LOGS: usize = 16;
+
+impl<'a> Logs<'a> {
+    fn new(own: &'a LogId) -> Self {
+        Logs {
+            own,
+            noted: LogLinks::new(),
+            seen: HashSet::new(),
+            #[cfg(test)]
+            compared: 0,
+        }
+    }
+
+    fn note(&mut self, log: &LogId) {
+        if log == self.own {
+            return;
+        }
+        #[cfg(test)]
+        {
+            self.compared += self.noted.len().min(FEW_LOGS);
+        }
+        let new = if self.noted.len() < FEW_LOGS {
+            !self.noted.contains(log)
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.noted.iter().cloned());
+            }
+            self.seen.insert(log.clone())
+        };
+        if new {
+            self.noted.push(log.clone());
+        }
     }
 }
 
@@ -373,6 +455,79 @@ mod tests {
             let fork = incoming("a", 2, &[], "another");
             let verdict = planner.add(&fork.0, fork.1, &mut Empty).unwrap();
             assert!(matches!(verdict, Verdict::Refuse(Error::Fork { ours, .. }) if ours == a2.1), "{verdict:?}");
+        }
+    }
+
+    /// A planner behind `heads` nodes without links, each in a log of its own.
+    fn with_heads(heads: usize) -> Planner {
+        let mut planner = Planner::new("local".into(), &StoreState::default());
+        for number in 0..heads {
+            stored(&mut planner, &incoming(&format!("log {number}"), 1, &[], &format!("head {number}")));
+        }
+        planner
+    }
+
+    #[test]
+    fn an_append_links_to_all_heads_while_they_are_few_and_to_sixteen_of_many() {
+        for heads in [0, 1, 2, MAX_APPEND_LINKS] {
+            let mut planner = with_heads(heads);
+            let expected: Vec<Key> = planner.heads.iter().map(|(key, _)| *key).collect();
+            let row = planner.append(Bytes::from_static(b"event"));
+            assert_eq!(row.node().unwrap().links.to_vec(), expected);
+            assert_eq!(planner.heads.len(), 1);
+        }
+        let mut planner = with_heads(65_000);
+        let row = planner.append(Bytes::from_static(b"event"));
+        assert_eq!((row.node().unwrap().links.len(), row.log_links.len()), (MAX_APPEND_LINKS, MAX_APPEND_LINKS));
+    }
+
+    #[test]
+    fn many_heads_are_taken_up_in_turn_until_few_are_left() {
+        let mut planner = with_heads(1_000);
+        let first: HashSet<Key> = planner.heads.iter().map(|(key, _)| *key).collect();
+        let mut linked = HashSet::new();
+        let mut own: Option<Key> = None;
+        let mut appends = 0;
+        while !first.is_subset(&linked) {
+            let before = planner.heads.len();
+            // New heads that sort before the old ones must not keep these from their turn.
+            for number in 0..5 {
+                let name = format!("{appends} {number}");
+                stored(&mut planner, &incoming(&format!("late {number}"), appends + 1, &[], &name));
+            }
+            let row = planner.append(Bytes::from(format!("event {appends}")));
+            let node = row.node().unwrap();
+            assert!(node.links.is_sorted() && node.links.len() <= MAX_APPEND_LINKS);
+            assert!(own.is_none_or(|own| node.links.contains(&own)), "our own events follow each other");
+            assert!(planner.heads.len() < before + 5);
+            own = Some(node.key);
+            linked.extend(node.links.iter().copied());
+            appends += 1;
+        }
+        // Fifteen a time, of which five make up for the new ones.
+        assert!(appends <= 1_000 / 9, "{appends}");
+    }
+
+    #[test]
+    fn our_own_events_follow_each_other_although_somebody_linked_to_the_last_one() {
+        let mut planner = with_heads(100);
+        let own = *planner.append(Bytes::from_static(b"1")).key();
+        stored(&mut planner, &incoming("other", 1, &[own], "other"));
+        let row = planner.append(Bytes::from_static(b"2"));
+        assert!(row.node().unwrap().links.contains(&own));
+    }
+
+    #[test]
+    fn noting_logs_takes_few_comparisons_however_many_there_are() {
+        for logs in [1_000, 10_000, 100_000] {
+            let own = LogId::from("own");
+            let mut noted = Logs::new(&own);
+            let ids: Vec<LogId> = (0..logs).map(|number| number.to_string().into()).collect();
+            for id in ids.iter().chain(&ids).chain([&own]) {
+                noted.note(id);
+            }
+            assert!(noted.noted.iter().eq(&ids), "each once, in order");
+            assert!(noted.compared <= 2 * logs * FEW_LOGS);
         }
     }
 }

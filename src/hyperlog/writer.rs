@@ -13,11 +13,11 @@ use bytes::Bytes;
 use super::batch::Event;
 use super::group::{job_acks, Answers, Failed, Fork, Group};
 use super::guard::caught;
-use super::log::{new_id, stored_id, Log};
+use super::log::{last_key, new_id, stored_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
 use super::room::Room;
-use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, SourceId, State};
+use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, Source, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
 use crate::node::{Key, KeyMap, LogId, Node, NodeRef, Seq};
@@ -146,7 +146,7 @@ impl Log {
         &self,
         writer: &mut Writer,
         group: &mut Group,
-        source: SourceId,
+        source: Source,
         nodes: Vec<(Incoming, Key)>,
         reply: Answer<Vec<Outcome>>,
     ) {
@@ -394,9 +394,15 @@ impl Log {
 
     /// Reads the state back from the store: after a commit that failed, or that moved entries.
     pub(super) fn reload(&self, writer: &mut Writer) {
-        match caught("the store", || self.store.state()) {
-            Ok(state) => {
-                writer.planner = Planner::new(writer.planner.local().clone(), &state);
+        let read = caught("the store", || {
+            let state = self.store.state()?;
+            let mut planner = Planner::new(writer.planner.local().clone(), &state);
+            planner.set_own_last(last_key(self.store.as_ref(), &planner)?);
+            Ok((state, planner))
+        });
+        match read {
+            Ok((state, planner)) => {
+                writer.planner = planner;
                 *self.state.write() = state_of(&writer.planner, &state);
                 self.recent.write().reset(state.end);
                 writer.failed = None;
