@@ -1,6 +1,6 @@
 'use strict'
 
-const { isoTime } = require('../time')
+const { timeText } = require('../stored-time')
 const { forDot } = require('./escape')
 
 /** The fill colour of the nth log: hues by the golden angle, so that any two logs differ. */
@@ -27,7 +27,7 @@ function toDot (events, heads, known = []) {
   const edges = []
   for (const { change, key, log, seq, time, links, name } of events) {
     if (!logs.has(log)) logs.set(log, colours.get(log) ?? colour(colours.size + logs.size))
-    const tooltip = forDot([key, `${log}:${seq}`, isoTime(time)].filter(Boolean).join('  '))
+    const tooltip = forDot([key, `${log}:${seq}`, timeText(time)].filter(Boolean).join('  '))
     nodes.push(`  "${key}" [label="${forDot(name)}\\n${change}", fillcolor="${logs.get(log)}", tooltip="${tooltip}"${isHead.has(key) ? ', peripheries=2, penwidth=2' : ''}]`)
     for (const link of links) {
       if (!shown.has(link)) outside.add(link)

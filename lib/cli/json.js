@@ -1,6 +1,6 @@
 'use strict'
 
-const { isoTime } = require('../time')
+const { timeText } = require('../stored-time')
 const { forJson } = require('./escape')
 
 /**
@@ -54,7 +54,7 @@ function toLine (event) {
 /** The line with the event's place in the log in front. */
 function toFullLine (event) {
   const { change, time, log, seq, key, links } = event
-  return forJson({ change, time: isoTime(time), log, seq, key, links, ...content(event) }) + '\n'
+  return forJson({ change, time: timeText(time), log, seq, key, links, ...content(event) }) + '\n'
 }
 
 /** Standard base64 with its padding: what we print. Anything else may be somebody's text. */

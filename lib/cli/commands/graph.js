@@ -3,7 +3,7 @@
 const { writeFile } = require('node:fs/promises')
 const { extname } = require('node:path')
 const { Failure, UsageFailure } = require('../exit')
-const { isoTime } = require('../../time')
+const { timeText } = require('../../stored-time')
 const { toDot } = require('../dot')
 const { forJson } = require('../escape')
 const options = require('../options')
@@ -68,7 +68,7 @@ async function collect (hyper, values, limit) {
 }
 
 function toJson (events, heads) {
-  return forJson({ heads, nodes: events.map((event) => ({ ...event, time: isoTime(event.time) })) }, 2) + '\n'
+  return forJson({ heads, nodes: events.map((event) => ({ ...event, time: timeText(event.time) })) }, 2) + '\n'
 }
 
 async function loadViz () {

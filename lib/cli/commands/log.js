@@ -1,7 +1,7 @@
 'use strict'
 
 const { UsageFailure } = require('../exit')
-const { isoTime } = require('../../time')
+const { timeText } = require('../../stored-time')
 const { forTerminal, shown } = require('../escape')
 const { toFullLine } = require('../json')
 const options = require('../options')
@@ -51,7 +51,7 @@ module.exports = {
 function lineFor ({ paint, stdout, env }) {
   const colours = hasColours(stdout, env)
   return ({ change, time, log, seq, key, name, payload, raw }) => {
-    const place = `${String(change).padStart(6)}  ${isoTime(time) ?? '-'.padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
+    const place = `${String(change).padStart(6)}  ${(timeText(time) ?? '-').padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
     const content = shown(payload === undefined ? raw : payload, { colors: colours, breakLength: Infinity, compact: true })
     return `${paint('dim', place)}  ${paint('bold', forTerminal(name))} ${content}\n`
   }

@@ -2,7 +2,7 @@
 
 const { readdirSync, statSync } = require('node:fs')
 const { join } = require('node:path')
-const { isoTime } = require('../../time')
+const { timeText } = require('../../stored-time')
 const { forJson } = require('../escape')
 const { count, size, table } = require('../format')
 const { kindOf } = require('../store')
@@ -32,7 +32,7 @@ async function collect (context, hyper, db) {
   const bar = context.progress('counting')
   for await (const event of hyper.read()) {
     names.set(event.name, (names.get(event.name) ?? 0) + 1)
-    if (isoTime(event.time) !== undefined) {
+    if (event.time !== undefined) {
       if (first === undefined || event.time < first) first = event.time
       if (last === undefined || event.time > last) last = event.time
     }
@@ -44,8 +44,8 @@ async function collect (context, hyper, db) {
     store,
     events: change,
     digest: await hyper.digest(),
-    first: isoTime(first) ?? null,
-    last: isoTime(last) ?? null,
+    first: timeText(first) ?? null,
+    last: timeText(last) ?? null,
     ownLog: log,
     heads,
     sizes: store === 'level' ? { data: folderSize(db), index: 0 } : sizes, // LevelDB does not tell its own
