@@ -324,6 +324,8 @@ declare namespace HyperEmitter {
     /** Bytes of emits that wait for the store. */
     pending: number
     peers: Peer[]
+    /** Peers that the store remembers: those that were connected to, which are dialled again at the next start. */
+    known: Array<{ host: string, port: number }>
   }
 
   interface Peer {

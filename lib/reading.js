@@ -2,6 +2,7 @@
 
 const native = require('./native')
 const placeOf = require('./place')
+const { knownPeers } = require('./address')
 const { beginBatch } = require('./codec')
 const { badArgument, beyond, undecodable } = require('./errors')
 const { quiet } = require('./promised')
@@ -178,7 +179,18 @@ function digest (parts) {
 }
 
 function stats (parts) {
-  return asked(parts, (id) => parts.core.askStats(id), parseText)
+  const numbers = asked(parts, (id) => parts.core.askStats(id), parseText)
+  const known = asked(parts, (id) => parts.core.askFact(id, 'peers'), remembered)
+  return quiet(Promise.all([numbers, known]).then(([numbers, known]) => ({ ...numbers, known })))
+}
+
+/** The peers in the store's record; none if it is unreadable, which whoever dials is told. */
+function remembered ({ text }) {
+  try {
+    return text == null ? [] : knownPeers(text)
+  } catch {
+    return []
+  }
 }
 
 function verify (parts, opts) {

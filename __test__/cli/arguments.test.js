@@ -56,12 +56,15 @@ const command = {
 }
 
 test('a subcommand is strict about its command line', () => {
-  assert.deepEqual(options.parse(command, ['db', '--targetPort', '7', '--force']), { values: { __proto__: null, 'target-port': '7', force: true }, operands: ['db'] })
+  assert.deepEqual(options.parse(command, ['db', '--targetPort', '7', '--force']), { values: { 'target-port': '7', force: true }, operands: ['db'] })
   for (const [args, message] of [
     [[], /DB is missing/],
     [['a', 'b', 'c'], /one argument too many: c/],
-    [['a', '--what'], /Unknown option '--what'/],
-    [['a', '--limit'], /--limit/],
+    [['a', '--what'], /there is no option --what$/],
+    [['a', '--limt', '3'], /there is no option --limt; did you mean --limit\?/],
+    [['a', '--limit'], /--limit needs a value/],
+    [['a', '--limit', '--force'], /--limit needs a value/],
+    [['a', '--force=x'], /--force takes no value/],
     [['a', '--kind', 'c'], /--kind c: it must be one of a, b/]
   ]) assert.throws(() => options.parse(command, args), { exitCode: 2, message })
 })

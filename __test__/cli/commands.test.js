@@ -84,7 +84,19 @@ test('stats, log, graph and digest of a log that forked and was merged', async (
   assert.deepEqual(await of('--name', 'Integer', '--name', 'EventPeer', '--name', 'Hello'), [1, 2, 3, 4, 5])
   assert.deepEqual(await of('--origin', other.log), all.filter(({ log }) => log === other.log).map(({ change }) => change))
   assert.deepEqual(await of('--since', '1', '--until', '3'), [2, 3])
+  for (const name of ['--tail', '--limit', '-n']) assert.deepEqual(await of(name, '2'), [4, 5], 'the newest, the newest last')
+  assert.deepEqual(await of('--head', '2'), [1, 2])
   assert.deepEqual(await of('--reverse', '--limit', '2'), [5, 4])
+  assert.deepEqual(await of('--reverse', '--head', '2'), [2, 1])
+  assert.deepEqual(await of('--until', '4', '--tail', '2'), [3, 4])
+  assert.deepEqual(await of('--name', 'Hello', '--tail', '2'), all.filter(({ name }) => name === 'Hello').slice(-2).map(({ change }) => change))
+  assert.deepEqual(await of('--tail', '0'), [])
+  assert.deepEqual(await of('--tail', '99'), [1, 2, 3, 4, 5])
+  assert.equal((await hypem(t, ['log', db, '--tail', '1', '--head', '1'])).code, 2)
+  const ambiguous = await hypem(t, ['log', db, '--origin', 'c'])
+  assert.deepEqual([ambiguous.code, ambiguous.stdout], [1, ''])
+  assert.match(ambiguous.stderr, /^hypem: --origin c may mean any of 2 logs \(c\w{24}, c\w{24}\): give more of the id\n$/)
+  assert.match((await hypem(t, ['log', db, '--origin', 'nosuch'])).stderr, /^hypem: --origin nosuch: no log in this store has an id that begins so/)
   assert.deepEqual(await of('--after', merged.time), [merged.change])
   assert.deepEqual(await of('--before', merged.time), all.filter(({ change }) => change !== merged.change).map(({ change }) => change))
   const shown = (await hypem(t, ['log', db, '--schema', schema, '--name', 'Integer'])).stdout
@@ -92,6 +104,9 @@ test('stats, log, graph and digest of a log that forked and was merged', async (
 
   const graph = JSON.parse((await hypem(t, ['graph', db, '--json'])).stdout)
   assert.deepEqual(graph.heads, [merged.key])
+  for (const [args, changes] of [[['--limit', '2'], [4, 5]], [['--tail', '2'], [4, 5]], [['--head', '2'], [1, 2]]]) {
+    assert.deepEqual(JSON.parse((await hypem(t, ['graph', db, '--json', ...args])).stdout).nodes.map(({ change }) => change), changes)
+  }
   assert.deepEqual(graph.nodes.map(({ links }) => links), all.map(({ links }) => links))
   const dot = (await hypem(t, ['graph', db])).stdout
   assert.equal(dot.match(/ -> /g).length, all.flatMap(({ links }) => links).length)
@@ -142,6 +157,58 @@ test('log --follow goes on with what peers send', async (t) => {
   await follow.until('"theirs"')
   assert.equal((await follow.kill('SIGINT')).code, 130)
   assert.equal((await hypem(t, ['log', db, '--follow', '--reverse'])).code, 2)
+})
+
+test('log --follow says what it waits for, makes a store that is not there, and does without one', async (t) => {
+  const dir = scratch(t)
+  const schema = join(dir, 'messages.proto')
+  const { run: server, port } = await listening(t, [schema, '--no-repl'])
+  server.send(hello('old'))
+  await server.until('"old"')
+  for (const db of [[join(dir, 'new')], []]) {
+    const follow = start(t, ['log', ...db, '--follow', '--json', '--schema', schema, '--name', 'Hello', '--connect', `127.0.0.1:${port}`])
+    await follow.until(`waiting for events from 127.0.0.1:${port}; Ctrl-C ends\n`, 'stderr')
+    await follow.until('"old"')
+    assert.equal((await follow.kill('SIGINT')).code, 130)
+  }
+  const stats = JSON.parse((await hypem(t, ['stats', join(dir, 'new'), '--json'])).stdout)
+  assert.deepEqual(stats.peers, [`127.0.0.1:${port}`], 'a store remembers whom it was connected to')
+  assert.match((await hypem(t, ['stats', join(dir, 'new')])).stdout, new RegExp(`^peers to connect to at the next start\\n +127\\.0\\.0\\.1:${port}$`, 'm'))
+
+  await hypem(t, ['import', join(dir, 'db'), '--schema', schema], { input: hello('1') + hello('2') + hello('3') })
+  const alone = start(t, ['log', join(dir, 'db'), '--follow', '--json', '--tail', '2'])
+  await alone.until(/^nothing can come: this store remembers no peers, and none is given \(--connect HOST:PORT\); Ctrl-C ends\n$/, 'stderr')
+  await alone.until('"change":3')
+  assert.deepEqual(alone.stdout.match(/"change":\d/g), ['"change":2', '"change":3'])
+  await alone.kill('SIGINT')
+  for (const args of [['log'], ['log', '--follow'], ['log', join(dir, 'db'), '--connect', `127.0.0.1:${port}`]]) assert.equal((await hypem(t, args)).code, 2)
+})
+
+test("log --json has protobuf's JSON mapping, which import reads back", async (t) => {
+  const dir = scratch(t)
+  const schema = join(dir, 'order.proto')
+  writeFileSync(schema, 'enum Kind { NEW = 0; OLD = 7; }\nmessage order { optional Kind order_kind = 1; optional int64 order_number = 2; optional bytes raw_data = 3; map<string, Kind> all_kinds = 4; }')
+  const hyper = new HyperEmitter(join(dir, 'db'), readFileSync(schema))
+  await hyper.append('order', { order_kind: 7, order_number: 12345678901, raw_data: Buffer.from([0, 255]), all_kinds: { x: 7 } })
+  const mapped = hyper.messages.order.toJSON((await hyper.read().next()).value.payload)
+  await hyper.close()
+  const { stdout } = await hypem(t, ['log', join(dir, 'db'), '--json', '--schema', schema])
+  assert.deepEqual(JSON.parse(stdout).payload, mapped)
+  assert.deepEqual(mapped, { orderKind: 'OLD', orderNumber: '12345678901', rawData: 'AP8=', allKinds: { x: 'OLD' } })
+  assert.equal((await hypem(t, ['import', join(dir, 'copy'), '--schema', schema], { input: stdout })).code, 0)
+  const exported = async (db) => (await hypem(t, ['export', join(dir, db), '--schema', schema])).stdout
+  assert.equal(await exported('copy'), await exported('db'))
+})
+
+test('what does not decode is shown as bytes, with the reason', async (t) => {
+  const dir = scratch(t)
+  const hyper = new HyperEmitter(join(dir, 'db'), null)
+  await hyper.append('Integer', Buffer.from([0xff, 0xff]))
+  await hyper.close()
+  const args = ['log', join(dir, 'db'), '--schema', join(dir, 'messages.proto')]
+  assert.match((await hypem(t, args)).stdout, /Integer <Buffer ff ff> {2}\(does not decode: .+\)\n$/)
+  const { payload, encoding, error } = JSON.parse((await hypem(t, [...args, '--json'])).stdout)
+  assert.deepEqual([payload, encoding, typeof error], ['//8=', 'base64', 'string'])
 })
 
 test('a relay passes on what it does not know, keeps it, and ends cleanly', async (t) => {

@@ -34,7 +34,7 @@ test('bash completes commands, options, words, files and folders', (t) => {
   assert.deepEqual(inBash(dir, 'stats', 's'), ['store'])
   assert.deepEqual(inBash(dir, 'graph', 'store', '--format', ''), ['dot', 'svg', 'json'])
   assert.deepEqual(inBash(dir, 'log', 'store', '--schema', 'm'), ['messages.proto'])
-  assert.deepEqual(inBash(dir, 'help', 'ver'), ['verify'])
+  assert.deepEqual(inBash(dir, 'help', 'veri'), ['verify'])
   assert.deepEqual(inBash(dir, 'export', 'store', '--lev'), ['--level'])
 })
 

@@ -129,10 +129,10 @@ test('a busy port and an unreachable target are one line each', async (t) => {
   await once(server, 'listening')
   const port = String(server.address().port)
   const busy = await hypem(t, [schema, '--no-repl', '--db', db, '--port', port, '--host', '127.0.0.1'])
-  assert.deepEqual([busy.code, busy.stderr], [1, `Error: listen EADDRINUSE: address already in use 127.0.0.1:${port}\n`])
+  assert.deepEqual([busy.code, busy.stderr], [1, `hypem: cannot listen on 127.0.0.1:${port}: address already in use (EADDRINUSE)\n`])
   await new Promise((resolve) => server.close(resolve))
   const gone = await hypem(t, ['relay', '--target-port', port, '--target-host', '127.0.0.1', '--quiet'])
-  assert.deepEqual([gone.code, gone.stderr], [1, `Error: connect ECONNREFUSED 127.0.0.1:${port}\n`])
+  assert.deepEqual([gone.code, gone.stderr], [1, `hypem: cannot connect to 127.0.0.1:${port}: connection refused (ECONNREFUSED)\n`])
 })
 
 test('a store that is open elsewhere, a file, a foreign folder: one line each', async (t) => {

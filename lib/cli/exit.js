@@ -1,5 +1,6 @@
 'use strict'
 
+const { getSystemErrorMap } = require('node:util')
 const { forTerminal } = require('./escape')
 
 /**
@@ -9,7 +10,7 @@ const { forTerminal } = require('./escape')
 const EXIT = Object.freeze({
   /** All was done. */
   OK: 0,
-  /** Something failed, or lines of input were refused. Also the usage text of a session, as in 1.x. */
+  /** Something failed, or lines of input were refused. Also `hypem` without arguments, as in 1.x. */
   FAILED: 1,
   /** A subcommand's command line is wrong. */
   USAGE: 2,
@@ -58,19 +59,42 @@ class Interrupted extends Failure {
   }
 }
 
+/** What was tried, by the system call that failed. */
+const TRIED = {
+  access: 'cannot reach', connect: 'cannot connect to', getaddrinfo: 'cannot find the host', listen: 'cannot listen on', bind: 'cannot listen on', mkdir: 'cannot make the folder', mkdtemp: 'cannot make a folder at', open: 'cannot open', read: 'cannot read', scandir: 'cannot read the folder', stat: 'cannot find', write: 'cannot write'
+}
+
+/** What to do about an error, beyond what its message says; by its code. */
+const ADVICE = {
+  ERR_HYPER_LOCKED: '; or, if that process listens, read its events over the network: hypem log --follow --connect HOST:PORT'
+}
+
 /**
- * One line about an error, as Node.js heads its stack with it (and as 1.x, which let them crash it, printed it). Messages
- * repeat what others have written: the line is escaped.
+ * An error in one line: what was wrong, what to do, its code. Messages repeat what others have written: the line is escaped.
  * @param {unknown} error
  * @returns {string}
  */
+function explain (error) {
+  if (!(error instanceof Error)) return oneLine(error)
+  if (error instanceof Failure) return oneLine(error.message)
+  const text = inWords(error) ?? (/^(Hyper)?Error$/.test(error.name) || error.code ? error.message : `${error.name}: ${error.message}`)
+  const code = typeof error.code === 'string' && !text.includes(error.code) ? ` (${error.code})` : ''
+  return `${oneLine(text)}${ADVICE[error.code] ?? ''}${code}`
+}
+
+/** The same as a line of its own. */
 function describe (error) {
-  if (!(error instanceof Error)) return `Error: ${oneLine(error)}`
-  const message = oneLine(error.message)
-  if (error instanceof Failure) return `hypem: ${message}`
-  // Node.js shows the codes of its own errors in the name; system errors carry theirs in the message.
-  const code = typeof error.code === 'string' && /^ERR_/.test(error.code) ? ` [${error.code}]` : ''
-  return `${error.name || 'Error'}${code}: ${message}`
+  return `hypem: ${explain(error)}`
+}
+
+/** An error of the system without the words of Node.js: `cannot open x.proto: no such file or directory`. */
+function inWords ({ syscall, code, message, path, address, port, hostname }) {
+  const words = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
+  if (words === undefined) return undefined
+  const network = /^(connect|listen|getaddrinfo) E[A-Z_]+:? (?:.* )?(\S+)$/.exec(message)
+  const call = syscall ?? network?.[1]
+  const subject = path ?? hostname ?? (address === undefined ? network?.[2] : `${address}:${port}`)
+  return call === undefined ? undefined : `${TRIED[call] ?? `${call} failed`}${subject === undefined ? '' : ` ${subject}`}: ${words}`
 }
 
 /** Text of any origin as one line of a terminal. */
@@ -78,4 +102,4 @@ function oneLine (text) {
   return forTerminal(String(text).replace(/\s*\r?\n\s*/g, ' '))
 }
 
-module.exports = { EXIT, Failure, UsageFailure, PipeClosed, Interrupted, describe, oneLine }
+module.exports = { EXIT, Failure, UsageFailure, PipeClosed, Interrupted, describe, explain, oneLine }

@@ -13,11 +13,8 @@ const options = require('./options')
  * @returns {Promise<number>} exit code
  */
 async function run (args, context) {
-  if (args[0] === '--version') {
-    await context.print(`${require('../../package.json').version}\n`)
-    return EXIT.OK
-  }
-  const command = commands.find(args[0])
+  const name = ALIASES[args[0]] ?? args[0]
+  const command = commands.find(name)
   if (!command) return require('./session').run(context, args)
   const { values, operands } = options.parse(command, args.slice(1))
   if (values.help) {
@@ -26,6 +23,9 @@ async function run (args, context) {
   }
   return await command.run(context, values, operands) ?? EXIT.OK
 }
+
+/** Options that are commands: as a first argument they stand for those. */
+const ALIASES = { '--help': 'help', '-h': 'help', '--version': 'version', '-V': 'version' }
 
 /**
  * The whole program: runs, reports, gives everything back, exits.

@@ -57,6 +57,24 @@ function toFullLine (event) {
   return forJson({ change, time: timeText(time), log, seq, key, links, ...content(event) }) + '\n'
 }
 
+/**
+ * An event for `hypem log --json`: its payload in protobuf's JSON mapping, as `messages[name].toJSON` gives it.
+ * @param {object} messages of the emitter
+ * @returns {(event: object) => string}
+ */
+function logLine (messages) {
+  return (event) => {
+    const { change, time, log, seq, key, links, name, payload, raw, error } = event
+    const place = { change, time: timeText(time), log, seq, key, links }
+    if (raw !== undefined) return forJson({ ...place, ...content(event), ...(error && { error: error.message }) }) + '\n'
+    try {
+      return forJson({ ...place, name, payload: messages[name].toJSON(payload) }) + '\n'
+    } catch (failure) { // what the mapping cannot say, a time beyond the year 9999, say
+      return forJson({ ...place, ...content(event), error: failure.message }) + '\n'
+    }
+  }
+}
+
 /** Standard base64 with its padding: what we print. Anything else may be somebody's text. */
 function isBase64 (text) {
   return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
@@ -110,7 +128,7 @@ function lineReader (schema, form = 'auto') {
     const result = {}
     for (const key of Object.keys(value)) {
       const known = message.field(key)
-      define(result, key, known ? field(value[key], known, `${path}.${key}`) : value[key])
+      define(result, known?.name ?? key, known ? field(value[key], known, `${path}.${key}`) : value[key])
     }
     return result
   }
@@ -133,4 +151,4 @@ function lineReader (schema, form = 'auto') {
   }
 }
 
-module.exports = { toJson, toLine, toFullLine, lineReader }
+module.exports = { toJson, toLine, toFullLine, logLine, lineReader }

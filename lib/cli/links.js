@@ -15,7 +15,7 @@ const LINKS = {
 /** `host:port`, `[::1]:port` or `port` @returns {{host: string, port: number}} */
 function address (text) {
   const match = /^(?:\[([^\]]+)\]:|([^:]+):)?(\d{1,5})$/.exec(text)
-  if (!match || Number(match[3]) > 65535) throw new UsageFailure(`${text}: it must be HOST:PORT`)
+  if (!match || Number(match[3]) > 65535) throw new UsageFailure(`--connect ${text}: it must be HOST:PORT`)
   return { host: match[1] ?? match[2] ?? 'localhost', port: Number(match[3]) }
 }
 
@@ -26,6 +26,11 @@ function targets (values) {
     ...(port === undefined ? [] : [{ host: values['target-host'] ?? 'localhost', port }]),
     ...(values.connect ?? []).map(address)
   ]
+}
+
+/** Whether any peer is asked for. */
+function hasLinks (values) {
+  return ['port', 'target-port', 'connect'].some((name) => values[name] !== undefined)
 }
 
 /**
@@ -48,4 +53,4 @@ async function meet (context, hyper, values, say) {
   })))
 }
 
-module.exports = { LINKS, address, targets, meet }
+module.exports = { LINKS, address, targets, hasLinks, meet }

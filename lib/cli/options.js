@@ -1,6 +1,7 @@
 'use strict'
 
 const { parseArgs } = require('node:util')
+const { nearest } = require('../nearest')
 const { UsageFailure } = require('./exit')
 
 /**
@@ -37,21 +38,24 @@ function kebab (args, options) {
  */
 function parse (command, args) {
   const options = { ...command.options, help: HELP }
-  let parsed
-  try {
-    parsed = parseArgs({
-      args: kebab(args, options),
-      options: Object.fromEntries(Object.entries(options).map(([name, { type, short, multiple }]) =>
-        [name, { type, multiple: Boolean(multiple), ...(short && { short }) }])),
-      strict: true,
-      allowPositionals: true,
-      allowNegative: true
-    })
-  } catch (error) {
-    throw new UsageFailure(error.message)
+  const { tokens } = parseArgs({
+    args: kebab(args, options),
+    options: Object.fromEntries(Object.entries(options).map(([name, { type, short }]) => [name, { type, ...(short && { short }) }])),
+    strict: false, // its own messages speak to programmers
+    allowPositionals: true,
+    tokens: true
+  })
+  const positionals = tokens.filter(({ kind }) => kind === 'positional').map(({ value }) => value)
+  const values = {}
+  if (tokens.some(({ kind, name }) => kind === 'option' && name === 'help')) return { values: { help: true }, operands: positionals }
+  for (const token of tokens) {
+    if (token.kind !== 'option') continue
+    const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined
+    if (!option) throw new UsageFailure(unknown(token.rawName, Object.keys(options)))
+    const value = valueOf(token, option)
+    if (option.multiple) (values[token.name] ??= []).push(value)
+    else values[token.name] = value
   }
-  const { values, positionals } = parsed
-  if (values.help) return { values, operands: positionals }
   for (const [name, value] of Object.entries(values)) {
     const { choices } = options[name]
     if (choices && !choices.includes(value)) {
@@ -66,6 +70,24 @@ function parse (command, args) {
     throw new UsageFailure(`one argument too many: ${positionals[command.operands.length]}`)
   }
   return { values, operands: positionals }
+}
+
+/** What to say about an option that there is not. */
+function unknown (rawName, names) {
+  const meant = nearest(rawName.replace(/^-+/, ''), names)
+  return `there is no option ${rawName}${meant ? `; did you mean --${meant}?` : ''}`
+}
+
+/** The value that an option was given. */
+function valueOf ({ rawName, value, inlineValue }, { type, value: placeholder, choices }) {
+  if (type === 'boolean') {
+    if (inlineValue) throw new UsageFailure(`${rawName} takes no value`)
+    return true
+  }
+  if (value === undefined || (!inlineValue && value.startsWith('-') && value !== '-')) {
+    throw new UsageFailure(`${rawName} needs a value: ${rawName} ${choices ? choices.join('|') : placeholder}`)
+  }
+  return value
 }
 
 /**
@@ -110,4 +132,4 @@ function time (values, name, now = Date.now()) {
   return at
 }
 
-module.exports = { HELP, kebab, parse, integer, port, time }
+module.exports = { HELP, kebab, parse, unknown, integer, port, time }

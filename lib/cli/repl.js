@@ -3,6 +3,7 @@
 const { homedir } = require('node:os')
 const { join } = require('node:path')
 const nodeRepl = require('node:repl')
+const { inspect } = require('node:util')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { EXIT, PipeClosed } = require('./exit')
 const { forTerminal, shown } = require('./escape')
@@ -13,9 +14,21 @@ const { lastChange } = require('./place')
 /** How often a script that has ended looks whether its emits are stored, in milliseconds. */
 const PENDING_MS = 5
 
+/** What `help` prints at the prompt. */
+const HELP = `hyper is the emitter:
+  hyper.emit('Name', { field: 'value' })     append an event
+  await hyper.append('Name', { … })          the same; gives the stored node
+  hyper.on('Name', (payload) => { … })       hear events of this name
+  await hyper.connect(1234, 'host')          replicate with a peer
+  await hyper.stats()                        numbers about the store
+  hyper.messages                             the messages of the schema
+Events are printed as they come, and so are the values of expressions. The tab key
+completes names of events and fields. Ctrl-D or .exit ends; .help lists what else
+the prompt knows. All members of hyper: docs/API.md in the package.`
+
 /**
- * A session at a prompt, with the emitter in scope as `hyper`. As in 1.x values of expressions are not printed, errors
- * are, and each event is printed on lines of its own before a new prompt.
+ * A session at a prompt, with the emitter in scope as `hyper`. Values of expressions and errors are printed, and each
+ * event is printed on lines of its own before a new prompt.
  * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
  *   place: import('./place').Place}} session
  * @returns {Promise<number>} exit code
@@ -29,11 +42,13 @@ async function run ({ context, hyper, schema, place }) {
     output: context.stdout,
     terminal,
     useColors: colours,
-    preview: false, // it would show the values
-    ignoreUndefined: true
+    preview: false, // it would redraw the line at every key
+    ignoreUndefined: true,
+    writer: (value) => shown(value, { colors: colours, ...(value === hyper && { depth: 0 }) }) // its insides are pages long
   })
   server.context.hyper = hyper
-  tame(server, schema)
+  server.context.help = Object.assign(() => server.context.help, { [inspect.custom]: () => HELP })
+  tame(server, hyper, schema)
   if (terminal) await remember(server, context.env)
 
   const left = new Promise((resolve) => server.once('exit', resolve))
@@ -67,22 +82,24 @@ function printed (schema) {
 }
 
 /**
- * Values of expressions are not printed, errors are; names of events and fields are completed before anything else.
- * The two meet: node:repl completes by evaluating, and needs the values.
+ * What node:repl does otherwise: an emitter that a call gives back for chaining is no news, and names of events and fields
+ * are completed before anything else.
  */
-function tame (server, schema) {
+function tame (server, hyper, schema) {
   const evaluate = server.eval
   const javascript = server.completer
   const names = completer(schema)
   let completing = false
   server.eval = function (code, scope, file, callback) {
-    const silent = !completing
-    evaluate.call(this, code, scope, file, (error, value) => callback(error, silent ? undefined : value))
+    evaluate.call(this, code, scope, file, (error, value) => {
+      const chained = value === hyper && /\(/.test(code) && !completing
+      callback(error, chained ? undefined : value)
+    })
   }
   server.completer = function (line, callback) {
     const found = names(line)
     if (found) return callback(null, found)
-    completing = true
+    completing = true // by evaluating what stands before the cursor
     try {
       javascript.call(server, line, callback)
     } finally {

@@ -1,12 +1,13 @@
 'use strict'
 
-const { readFileSync } = require('node:fs')
+const { readFileSync, statSync } = require('node:fs')
 const { basename, dirname } = require('node:path')
+const { Failure } = require('./exit')
 
 /**
  * A schema file, and what is known about its messages (from the plan that encoders are made of).
  * @typedef {{repeated: boolean, type?: string, message?: Message, enumeration?: Record<string, number>,
- *   map?: Field, name: string, required: boolean, oneof?: string}} Field
+ *   map?: Field, name: string, json: string, required: boolean, oneof?: string}} Field
  * @typedef {{name: string, fields: Field[], field: (name: string) => Field|undefined}} Message
  */
 class Schema {
@@ -49,20 +50,23 @@ class Schema {
         return fields
       },
       field (name) {
-        if (byName.size === 0) for (const field of this.fields) byName.set(field.name, field)
+        if (byName.size === 0) {
+          for (const field of this.fields) byName.set(field.json, field)
+          for (const field of this.fields) byName.set(field.name, field)
+        }
         return byName.get(name)
       }
     }
   }
 
   _field (field, owner) {
-    const { name, required, repeated } = field
+    const { name, json, required, repeated } = field
     const oneof = field.oneof === undefined ? undefined : owner.oneofs[field.oneof]
     if (field.map) {
       const entry = this._messages[field.type.message]
-      return { name, required, repeated, oneof, map: entry.field('value') }
+      return { name, json, required, repeated, oneof, map: entry.field('value') }
     }
-    return { name, required, repeated, oneof, ...this._type(field.type) }
+    return { name, json, required, repeated, oneof, ...this._type(field.type) }
   }
 
   _type (type) {
@@ -106,6 +110,7 @@ function planOf (text, file, compile) {
  * @throws {Error} the file cannot be read, or is no schema
  */
 function loadSchema (file, compile) {
+  if (statSync(file).isDirectory()) throw new Failure(`${file} is a folder, not a schema file`)
   const text = readFileSync(file)
   return new Schema(planOf(text, file, compile), text, file)
 }

@@ -1,9 +1,13 @@
 'use strict'
 
+const { existsSync } = require('node:fs')
 const { formatWithOptions } = require('node:util')
 const { EXIT, Failure } = require('./exit')
 const { OPTIONS, parseSession } = require('./session-args')
-const { USAGE } = require('./usage')
+const { USAGE, page } = require('./usage')
+const commands = require('./commands')
+const { nearest } = require('../nearest')
+const { port, unknown: unknownOption } = require('./options')
 const { hasColours } = require('./terminal')
 const { Place, lastChange } = require('./place')
 
@@ -19,20 +23,24 @@ const DEFAULT_NAME = 'hypem'
 async function run (context, args) {
   const { schema: file, options, unknown, missing } = parseSession(args)
   if (options.help) {
-    await context.print(USAGE)
-    context.warn('All there is: hypem help')
-    return EXIT.FAILED
+    await context.print(page(require('./commands/help').session(), context.paint))
+    return EXIT.OK
   }
   if (missing.length > 0) throw new Failure(`${missing[0]} needs a value`)
   if (file === undefined) {
     context.warn('Missing schema')
     await context.print('\n' + USAGE)
+    context.warn('All options and commands: hypem --help')
     return EXIT.FAILED
   }
   if (options.bytes && !OPTIONS.bytes.choices.includes(options.bytes)) {
     throw new Failure(`--bytes ${options.bytes}: it must be one of ${OPTIONS.bytes.choices.join(', ')}`)
   }
-  for (const name of unknown) context.warn(`hypem: ${name} is unknown and ignored`)
+  for (const name of ['port', 'target-port']) {
+    if (options[name] !== undefined) options[name] = asIn1x(() => port(options, name))
+  }
+  for (const rawName of unknown) context.warn(`hypem: ${unknownOption(rawName, Object.keys(OPTIONS))} It is ignored.`)
+  if (!existsSync(file)) throw new Failure(noSchema(file))
 
   const schema = context.schema(file)
   const hyper = await context.open(options.db, schema, { dial: true })
@@ -46,6 +54,22 @@ async function run (context, args) {
   return options.repl ? require('./repl').run(session) : require('./filter').run(session)
 }
 
+/** A wrong command line of a session ends it with 1.x's exit code. */
+function asIn1x (read) {
+  try {
+    return read()
+  } catch (error) {
+    throw new Failure(error.message)
+  }
+}
+
+/** A first argument that is neither a command nor a file. */
+function noSchema (file) {
+  if (/[./\\]/.test(file)) return `there is no schema file ${file}`
+  const meant = nearest(file, commands.NAMES)
+  return `${file} is neither a command nor a schema file${meant ? `; did you mean hypem ${meant}?` : '; hypem --help lists the commands'}`
+}
+
 /** Listens and connects as asked; a prompt says so. */
 async function meet (context, hyper, options) {
   const say = async (...words) => {
@@ -55,11 +79,11 @@ async function meet (context, hyper, options) {
     const address = await context.or(hyper.listen(options.port, options.host))
     await say('listening on', address.port, address.address)
     // Nobody can know a free port that the system chose; a filter's output is data.
-    if (!options.repl && Number(options.port) === 0) context.warn(`listening on ${address.port} ${address.address}`)
+    if (!options.repl && options.port === 0) context.warn(`listening on ${address.port} ${address.address}`)
   }
   if (options['target-port'] !== undefined) {
     await context.or(hyper.connect(options['target-port'], options['target-host']))
-    await say('connected to', options['target-host'], Number(options['target-port']))
+    await say('connected to', options['target-host'], options['target-port'])
   }
 }
 

@@ -1,7 +1,9 @@
 'use strict'
 
 const { readdirSync } = require('node:fs')
+const { coded } = require('../errors')
 const { Failure } = require('./exit')
+const { load } = require('./packages')
 
 /**
  * What is at a path: `level` (a LevelDB folder), `embedded` (some other folder: opening it will tell), or `new`
@@ -15,7 +17,7 @@ function kindOf (path) {
     names = readdirSync(path)
   } catch (error) {
     if (error.code === 'ENOENT') return 'new'
-    throw new Failure(`${path} is no folder that can be read: ${error.message}`)
+    throw error.code === 'ENOTDIR' ? new Failure(`${path} is a file, not the folder of a store`) : error
   }
   if (names.length === 0) return 'new'
   return names.includes('CURRENT') && names.some((name) => /^MANIFEST-\d+$/.test(name)) ? 'level' : 'embedded'
@@ -28,18 +30,14 @@ function kindOf (path) {
  * @returns {Promise<object>} open
  */
 async function openLevel (path, { create = false } = {}) {
-  let ClassicLevel
-  try {
-    ({ ClassicLevel } = require('classic-level'))
-  } catch (error) {
-    throw new Failure(`${path} is a LevelDB folder; to open it, install the package classic-level (npm install classic-level): ${error.message.split('\n')[0]}`)
-  }
+  const { ClassicLevel } = await load('classic-level', `${path} is a LevelDB folder of hyperemitter 1.x, and opening it`)
   const db = new ClassicLevel(path, { createIfMissing: create })
   try {
     await db.open()
   } catch (error) {
     const locked = error.cause?.code === 'LEVEL_LOCKED'
-    throw new Failure(locked ? `${path} is open in another process` : `${path} cannot be opened: ${error.cause?.message ?? error.message}`)
+    if (locked) throw coded('ERR_HYPER_LOCKED', `${path} is in use by another process: close it there first`)
+    throw new Failure(`${path} cannot be opened: ${error.cause?.message ?? error.message}`)
   }
   return db
 }

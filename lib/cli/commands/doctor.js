@@ -3,7 +3,7 @@
 const net = require('node:net')
 const { statfsSync } = require('node:fs')
 const { forJson, forTerminal } = require('../escape')
-const { EXIT, describe } = require('../exit')
+const { EXIT, explain } = require('../exit')
 const { count, size } = require('../format')
 const { LINKS, targets } = require('../links')
 const options = require('../options')
@@ -39,7 +39,7 @@ module.exports = {
         result = { ok: true, detail: await context.or(body()) }
       } catch (error) {
         if (context.signal.aborted) throw error
-        result = { ok: false, detail: describe(error) }
+        result = { ok: false, detail: explain(error) }
       }
       checks.push({ name, ...result })
       if (!values.json) await context.print(line(context, checks[checks.length - 1]))

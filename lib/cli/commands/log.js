@@ -1,44 +1,51 @@
 'use strict'
 
-const { UsageFailure } = require('../exit')
 const { timeText } = require('../../stored-time')
 const { forTerminal, shown } = require('../escape')
-const { toFullLine } = require('../json')
-const options = require('../options')
-const { SELECTION, select } = require('../select')
-const { LINKS, meet } = require('../links')
+const { UsageFailure } = require('../exit')
+const { logLine } = require('../json')
+const { SELECTION, SLICE, select, slice } = require('../select')
+const { LINKS, hasLinks, meet } = require('../links')
 const { hasColours } = require('../terminal')
 
 module.exports = {
   name: 'log',
   summary: 'show the events of a store',
-  usage: ['log DB [--schema FILE] [OPTION]...'],
+  usage: ['log DB [--schema FILE] [--tail N] [OPTION]...', 'log [DB] --follow --connect HOST:PORT [OPTION]...'],
   description: [
-    'Prints events with their change (their number in this store), the time at which they were emitted, log and number in it, the beginning of their key, name and payload. Without a schema payloads are shown as bytes.',
-    'With --follow it goes on with what peers send: a store is open in one process at a time, so new events come over --port and --target-port.'
+    'Prints one event per line, the newest last: its change (the number of the event in this store), when it was emitted, its log and its number there, the beginning of its key, its name, its payload. Without a schema the payload is shown as bytes.',
+    'With --follow it then waits for further events and prints them as they come. Only one process at a time can open a store, so they can only come over the network: from peers given by --connect, --target-port or --port, and from those that the store remembers. A DB that does not exist is made, to keep what comes; without DB the events are kept in memory.'
   ],
-  operands: [{ name: 'DB', value: 'DIR' }],
+  operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to decode payloads' },
     ...SELECTION,
-    reverse: { type: 'boolean', help: 'newest first' },
-    limit: { type: 'string', value: 'N', help: 'at most so many events' },
-    follow: { type: 'boolean', short: 'f', help: 'go on with what is stored later, until Ctrl-C' },
+    ...SLICE,
+    reverse: { type: 'boolean', help: 'the newest first' },
+    follow: { type: 'boolean', short: 'f', help: 'then wait for more, until Ctrl-C' },
     ...LINKS,
-    json: { type: 'boolean', help: 'one JSON object per line: change, time, log, seq, key, links, name, payload' }
+    json: { type: 'boolean', help: 'one JSON object per line: change, time, log, seq, key, links, name, payload (in protobuf\'s JSON mapping; with "encoding":"base64" the bytes), error if it does not decode' }
   },
   examples: [
-    ['The last ten events', 'hypem log db --reverse --limit 10'],
-    ['What one log said today, for a program', 'hypem log db --schema messages.proto --origin cjx5 --after 24h --json']
+    ['The last ten events', 'hypem log db --tail 10'],
+    ['What one log said today, for a program', 'hypem log db --schema messages.proto --origin cjx5 --after 24h --json'],
+    ['What a running emitter hears from now on', 'hypem log --follow --tail 0 --schema messages.proto --connect localhost:1234']
   ],
   async run (context, values, [db]) {
-    const limit = options.integer(values, 'limit')
-    if (values.follow && values.reverse) throw new UsageFailure('--follow and --reverse exclude each other')
-    const hyper = await context.open(db, context.schema(values.schema), { mustExist: true, dial: values.follow })
-    if (values.follow) await meet(context, hyper, values, (text) => context.warn(text))
-    const line = values.json ? toFullLine : lineFor(context)
+    const { follow = false, reverse = false } = values
+    const wanted = slice(values)
+    const linked = hasLinks(values)
+    if (follow && reverse) throw new UsageFailure('--follow and --reverse exclude each other')
+    if (linked && !follow) throw new UsageFailure('--connect, --target-port and --port need --follow')
+    if (db === undefined && !linked) throw new UsageFailure('DB is missing')
+    const hyper = await context.open(db, context.schema(values.schema), { mustExist: !linked, dial: follow })
+    const line = values.json ? logLine(hyper.messages) : lineFor(context)
+    if (follow) {
+      await meet(context, hyper, values, (text) => context.warn(text))
+      context.warn(await waitsFor(hyper, values))
+    }
     const printing = async () => {
-      for await (const event of select(hyper, values, { reverse: values.reverse, live: values.follow, limit })) {
+      for await (const event of select(hyper, values, { ...wanted, reverse, live: follow })) {
         const wait = context.output.write(line(event))
         if (wait) await wait
       }
@@ -47,12 +54,22 @@ module.exports = {
   }
 }
 
+/** What --follow waits for: silence would not tell an idle peer from one that nobody named. */
+async function waitsFor (hyper, { port }) {
+  const { known, peers } = await hyper.stats()
+  const names = new Set([...known.map(({ host, port }) => `${host}:${port}`), ...peers.map(({ key }) => key)])
+  const sources = [...names, ...(port === undefined ? [] : ['whoever connects'])]
+  if (sources.length > 0) return `waiting for events from ${sources.join(', ')}; Ctrl-C ends`
+  return 'nothing can come: this store remembers no peers, and none is given (--connect HOST:PORT); Ctrl-C ends'
+}
+
 /** A line for people. */
 function lineFor ({ paint, stdout, env }) {
   const colours = hasColours(stdout, env)
-  return ({ change, time, log, seq, key, name, payload, raw }) => {
+  return ({ change, time, log, seq, key, name, payload, raw, error }) => {
     const place = `${String(change).padStart(6)}  ${(timeText(time) ?? '-').padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
     const content = shown(payload === undefined ? raw : payload, { colors: colours, breakLength: Infinity, compact: true })
-    return `${paint('dim', place)}  ${paint('bold', forTerminal(name))} ${content}\n`
+    const fault = error ? `  ${paint('red', `(does not decode: ${forTerminal(error.message)})`)}` : ''
+    return `${paint('dim', place)}  ${paint('bold', forTerminal(name ?? '-'))} ${content}${fault}\n`
   }
 }

@@ -1,8 +1,8 @@
 'use strict'
 
 const { forTerminal } = require('../escape')
-const { EXIT, Interrupted, UsageFailure, describe } = require('../exit')
-const { LINKS, meet } = require('../links')
+const { EXIT, Interrupted, UsageFailure, explain } = require('../exit')
+const { LINKS, hasLinks, meet } = require('../links')
 
 module.exports = {
   name: 'relay',
@@ -21,7 +21,7 @@ module.exports = {
   exits: [['0', 'ended by SIGINT or SIGTERM']],
   examples: [['A relay between two sites', 'hypem relay --db relay --port 1234 --host 0.0.0.0 --connect other.example.org:1234']],
   async run (context, values) {
-    if (values.port === undefined && values['target-port'] === undefined && !values.connect) {
+    if (!hasLinks(values)) {
       throw new UsageFailure('nothing to relay: --port, --target-port or --connect is needed')
     }
     const say = (text) => context.print(`${forTerminal(text)}\n`)
@@ -39,6 +39,6 @@ module.exports = {
 
 function report (hyper, say) {
   hyper.status.on('peerConnected', () => say('a peer has connected'))
-  hyper.status.on('peerError', (error) => say(`a peer is gone: ${describe(error)}`))
-  hyper.status.on('connectionError', (error) => say(`a link has ended: ${describe(error)}`))
+  hyper.status.on('peerError', (error) => say(`a peer is gone: ${explain(error)}`))
+  hyper.status.on('connectionError', (error) => say(`a link has ended: ${explain(error)}`))
 }

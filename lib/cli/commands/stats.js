@@ -11,7 +11,7 @@ module.exports = {
   name: 'stats',
   summary: 'numbers about a store: events, logs, heads, sizes, names',
   usage: ['stats DB [--json]'],
-  description: ['Counts the events of a store, by name and by log, and shows its heads (events that nothing follows yet), its digest, its size on disk and the peers it knows. Works on embedded stores and on LevelDB folders of 1.x.'],
+  description: ['Counts the events of a store, by name and by log, and shows its heads (events that nothing follows yet), its digest, its size on disk, and the peers it remembers: those that an emitter on this store was connected to, and will connect to again. Works on embedded stores and on LevelDB folders of 1.x.'],
   operands: [{ name: 'DB', value: 'DIR' }],
   options: {
     json: { type: 'boolean', help: 'as one JSON object' }
@@ -25,7 +25,7 @@ module.exports = {
 }
 
 async function collect (context, hyper, db) {
-  const { change, log, logs, heads, sizes, peers } = await hyper.stats()
+  const { change, log, logs, heads, sizes, known } = await hyper.stats()
   const names = new Map()
   let first
   let last
@@ -51,7 +51,7 @@ async function collect (context, hyper, db) {
     sizes: store === 'level' ? { data: folderSize(db), index: 0 } : sizes, // LevelDB does not tell its own
     logs: [...logs].sort((a, b) => b.seq - a.seq),
     names: Object.fromEntries([...names].sort(([a, x], [b, y]) => y - x || (a < b ? -1 : 1))),
-    peers: peers.map(({ key, state }) => ({ key, state }))
+    peers: known.map(({ host, port }) => `${host}:${port}`)
   }
 }
 
@@ -75,5 +75,5 @@ function text (stats) {
   ]) +
     section('events by name', Object.entries(stats.names)) +
     section('events by log', stats.logs.map(({ log, seq }) => [log, seq, log === stats.ownLog ? 'own' : ''])) +
-    section('peers', stats.peers.map(({ key, state }) => [key, state]))
+    section('peers to connect to at the next start', stats.peers.map((peer) => [peer]))
 }

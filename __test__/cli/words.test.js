@@ -1,0 +1,126 @@
+'use strict'
+
+/** What hypem says when it is asked for help, or asked wrongly: one line that says what to do, and an exit code. */
+
+const assert = require('node:assert/strict')
+const { mkdirSync, writeFileSync } = require('node:fs')
+const { join } = require('node:path')
+const { test } = require('node:test')
+const { explain } = require('../../lib/cli/exit')
+const { installCommand } = require('../../lib/cli/packages')
+const commands = require('../../lib/cli/commands')
+const { OPTIONS } = require('../../lib/cli/session-args')
+const { nearest } = require('../../lib/nearest')
+const { hello, hypem, listening, scratch } = require('./helpers')
+
+test('--help shows every option and every command, and succeeds', async (t) => {
+  const pages = []
+  for (const args of [['--help'], ['-h'], ['help'], ['any.proto', '--help']]) {
+    const { code, stdout, stderr } = await hypem(t, args)
+    assert.deepEqual([code, stderr], [0, ''], args.join(' '))
+    pages.push(stdout)
+  }
+  assert.equal(new Set(pages).size, 1)
+  for (const name of Object.keys(OPTIONS)) assert.match(pages[0], new RegExp(`--(no-)?${name}\\b`))
+  for (const name of commands.NAMES) assert.match(pages[0], new RegExp(`^ +${name}$`, 'm'))
+  const own = await hypem(t, ['log', '--help'])
+  assert.deepEqual(own, await hypem(t, ['help', 'log']))
+  assert.equal(own.code, 0)
+})
+
+test('the version, by command and by option', async (t) => {
+  for (const args of [['version'], ['--version'], ['-V']]) {
+    assert.deepEqual(await hypem(t, args), { code: 0, stdout: `${require('../../package.json').version}\n`, stderr: '' })
+  }
+})
+
+test('without arguments: the usage text of 1.x, its exit code, and where the rest is', async (t) => {
+  const { code, stdout, stderr } = await hypem(t, [])
+  assert.equal(code, 1)
+  assert.match(stdout, /^\nUsage: hypem <SCHEMA>/)
+  assert.equal(stderr, 'Missing schema\nAll options and commands: hypem --help\n')
+})
+
+test('what is misspelt is named, with what was probably meant', async (t) => {
+  const dir = scratch(t)
+  const cases = [
+    [['stast', 'db'], 1, /^hypem: stast is neither a command nor a schema file; did you mean hypem stats\?\n$/],
+    [['frobnicate'], 1, /^hypem: frobnicate is neither a command nor a schema file; hypem --help lists the commands\n$/],
+    [['help', 'lgo'], 2, /^hypem: there is no command lgo; did you mean log\?\n/],
+    [['log', 'db', '--flolow'], 2, /^hypem: there is no option --flolow; did you mean --follow\?\n/],
+    [['log', 'db', '--orign=x'], 2, /did you mean --origin\?\n/],
+    [['messages.proto', '--no-repl', '--fromscratch'], 0, /^hypem: there is no option --fromscratch; did you mean --from-scratch\? It is ignored\.\n$/]
+  ]
+  for (const [args, exit, message] of cases) {
+    const { code, stderr } = await hypem(t, args, { cwd: dir })
+    assert.equal(code, exit, args.join(' '))
+    assert.match(stderr, message)
+  }
+})
+
+test('a word is near another by few slips, and only then', () => {
+  const names = commands.NAMES
+  for (const [word, meant] of [['stast', 'stats'], ['lgo', 'log'], ['Verify', 'verify'], ['expotr', 'export'], ['completion', 'completions']]) assert.equal(nearest(word, names), meant)
+  for (const word of ['database', 'x', '', 'q'.repeat(1e6)]) assert.equal(nearest(word, names), undefined)
+})
+
+test('files, folders, ports and addresses that are wrong: one line without words of Node.js', async (t) => {
+  const dir = scratch(t)
+  mkdirSync(join(dir, 'folder'))
+  writeFileSync(join(dir, 'lines'), hello('1'))
+  await hypem(t, ['import', 'db', 'lines'], { cwd: dir })
+  const cases = [
+    [['nope.proto'], 1, 'there is no schema file nope.proto'],
+    [['folder', '--no-repl'], 1, 'folder is a folder, not a schema file'],
+    [['messages.proto', '--no-repl', '--port', 'abc'], 1, '--port abc: it must be a whole number from 0 to 65535'],
+    [['messages.proto', '--no-repl', '--target-port', '70000'], 1, '--target-port 70000: it must be a whole number from 0 to 65535'],
+    [['import', 'db', 'nofile'], 1, 'cannot find nofile: no such file or directory (ENOENT)'],
+    [['log', 'db', '--schema', 'nofile'], 1, 'cannot find nofile: no such file or directory (ENOENT)'],
+    [['types', 'nofile'], 1, 'cannot open nofile: no such file or directory (ENOENT)'],
+    [['graph', 'db', '--out', 'no/such/file'], 1, 'cannot open no/such/file: no such file or directory (ENOENT)'],
+    [['export', 'db', 'no/such/file'], 1, /^cannot open .*no\/such\/file: no such file or directory \(ENOENT\)$/],
+    [['stats', 'lines'], 1, 'lines is a file, not the folder of a store'],
+    [['relay', '--connect', 'nowhere'], 2, '--connect nowhere: it must be HOST:PORT'],
+    [['bench', '--dir', 'nodir', '--events', '1'], 1, /^cannot make a folder at nodir\S+: no such file or directory \(ENOENT\)$/]
+  ]
+  for (const [args, exit, message] of cases) {
+    const { code, stderr } = await hypem(t, args, { cwd: dir })
+    const [first, ...rest] = stderr.trimEnd().split('\n')
+    assert.match(first, /^hypem: /)
+    if (typeof message === 'string') assert.equal(first.slice(7), message)
+    else assert.match(first.slice(7), message)
+    assert.equal(code, exit, args.join(' '))
+    assert.ok(rest.every((line) => exit === 2 && line.startsWith('See: hypem ')), stderr)
+  }
+})
+
+test('a store that a running program holds: what to do', async (t) => {
+  const dir = scratch(t)
+  await listening(t, ['messages.proto', '--no-repl', '--db', 'db'], { cwd: dir })
+  for (const args of [['stats', 'db'], ['log', 'db'], ['verify', 'db']]) {
+    const { code, stderr } = await hypem(t, args, { cwd: dir })
+    assert.equal(code, 1)
+    assert.match(stderr, /^hypem: \S*db is in use by another process[^\n]*hypem log --follow --connect HOST:PORT \(ERR_HYPER_LOCKED\)\n$/)
+  }
+})
+
+test('errors of other kinds keep their name or code', () => {
+  assert.equal(explain(new RangeError('too far')), 'RangeError: too far')
+  assert.equal(explain(Object.assign(new Error('x\ny'), { code: 'ERR_HYPER_VALUE' })), 'x y (ERR_HYPER_VALUE)')
+  assert.equal(explain('thrown'), 'thrown')
+  assert.equal(explain(undefined), 'undefined')
+})
+
+test('a missing package is installed where this hypem finds it', (t) => {
+  const dir = scratch(t)
+  const at = (...path) => {
+    mkdirSync(join(dir, ...path), { recursive: true })
+    return join(dir, ...path)
+  }
+  writeFileSync(join(at('project'), 'package.json'), '{}')
+  assert.equal(installCommand('classic-level', at('project', 'node_modules', 'hyperemitter')), 'npm install classic-level')
+  assert.equal(installCommand('classic-level', at('usr', 'lib', 'node_modules', 'hyperemitter')), 'npm install --global classic-level')
+  assert.equal(installCommand('classic-level', at('source')), 'npm install classic-level')
+  assert.equal(installCommand('x', at('project', 'node_modules', '.pnpm', 'h@2', 'node_modules', 'hyperemitter')), 'pnpm add x')
+  assert.equal(installCommand('x', at('pnpm', 'global', '5', '.pnpm', 'h@2', 'node_modules', 'hyperemitter')), 'pnpm add --global x')
+})

@@ -1,0 +1,45 @@
+'use strict'
+
+/**
+ * How many single-letter edits (one left out, put in, replaced, or two neighbours exchanged) lead from one word to the other.
+ * @param {string} a
+ * @param {string} b
+ * @returns {number}
+ */
+function edits (a, b) {
+  let before = []
+  let last = Array.from({ length: b.length + 1 }, (_, index) => index)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      row[j] = Math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1))
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) row[j] = Math.min(row[j], before[j - 2] + 1)
+    }
+    before = last
+    last = row
+  }
+  return last[b.length]
+}
+
+/** Longer words are no slips of a few letters, and comparing takes the product of both lengths. */
+const MAX_LENGTH = 60
+
+/**
+ * The word that was probably meant.
+ * @param {string} word as it was written
+ * @param {Iterable<string>} candidates
+ * @returns {string|undefined} undefined if nothing is near: more than a third of the letters would have to change
+ */
+function nearest (word, candidates) {
+  if (word.length > MAX_LENGTH) return undefined
+  let best
+  let least = Math.max(1, Math.floor(word.length / 3)) + 1
+  for (const candidate of candidates) {
+    if (candidate.length > MAX_LENGTH || Math.abs(candidate.length - word.length) >= least) continue
+    const distance = edits(word.toLowerCase(), candidate.toLowerCase())
+    if (distance < least) [best, least] = [candidate, distance]
+  }
+  return best
+}
+
+module.exports = { nearest }
