@@ -3,7 +3,7 @@
 const { EventEmitter } = require('node:events')
 
 const native = require('./native')
-const { fast, codecFor } = require('./codec')
+const { fast, codecFor, marks } = require('./codec')
 const Acks = require('./acks')
 const { Context } = require('./context')
 const Dispatcher = require('./dispatch')
@@ -21,9 +21,6 @@ const { Ring, checkName, PLAIN, NODE } = require('./ring')
 const { asError, badArgument, closed, coded, failure, surface, undecodable } = require('./errors')
 const { MAX_EVENT_SIZE } = require('./options')
 const { promised, quiet } = require('./promised')
-
-/** Encodings of payloads: 0 is 1.x's, 1 standard protobuf. */
-const LAST_MARK = 1
 
 /** The id in notices of progress that belong to the opening of the store and to no request. */
 const OPENING = 0
@@ -150,8 +147,8 @@ class Parts {
     if (decoder === undefined) return bytes.subarray(start, end)
     let pair = fast(decoder)
     if (pair === null) return decoder.decode(bytes.subarray(start, end))
-    if (pair.encoding !== mark) {
-      if (mark > LAST_MARK) throw coded('ERR_HYPER_DECODE', `encoding ${mark} is not known to this version`)
+    if (pair.encoding !== mark && pair.alias !== mark) {
+      if (mark > marks.LAST) throw coded('ERR_HYPER_DECODE', `encoding ${mark} is not known to this version`)
       pair = fast(codecFor(decoder, mark))
     }
     return pair.read(bytes, start, end)

@@ -76,7 +76,7 @@ class Ring {
     if (pair === null) return this.appendEncoded(name, encoder.encode(payload), ack, 0)
     const number = this.number(name)
     // A getter of the payload may emit; the ring has room for one writer only.
-    if (this.encoding || number === undefined) return this.appendEncoded(name, encoder.encode(payload), ack, pair.encoding)
+    if (this.encoding || number === undefined) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding)
     const start = this.end
     let end
     this.encoding = true
@@ -85,7 +85,7 @@ class Ring {
     } finally {
       this.encoding = false
     }
-    if (end < 0) return this.appendEncoded(name, encoder.encode(payload), ack, pair.encoding)
+    if (end < 0) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding)
     if (this.end !== start) {
       // Something was emitted while this was encoded, and went first; this lies intact behind the flushed part.
       return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + HEAD, end)), ack, pair.encoding)

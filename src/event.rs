@@ -32,11 +32,15 @@ const RESERVED: [&str; 12] = [
 /// How a payload is encoded; container field 5.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Encoding {
-    /// As protocol-buffers 3.2.1 writes it, or a custom codec's own bytes. Field absent.
+    /// As protocol-buffers 3.2.1 writes it, but every message with its length; or a custom codec's own bytes. Field
+    /// absent, on an event with an id.
     #[default]
     V1,
     /// Standard protobuf. Field = 1.
     Standard,
+    /// As protocol-buffers 3.2.1 writes it, byte for byte. Field = 2, or absent on an event of 1.x, which has no id. It
+    /// differs from [`Encoding::V1`] in few messages (`codec/bare.rs`), which 2.0 once wrote otherwise.
+    V1Exact,
     /// A mark of a later version; its payload cannot be decoded here.
     Unknown(u64),
 }
@@ -48,6 +52,7 @@ impl Encoding {
         match self {
             Encoding::V1 => 0,
             Encoding::Standard => 1,
+            Encoding::V1Exact => 2,
             Encoding::Unknown(mark) => mark,
         }
     }
@@ -58,6 +63,7 @@ impl Encoding {
         match mark {
             0 => Encoding::V1,
             1 => Encoding::Standard,
+            2 => Encoding::V1Exact,
             other => Encoding::Unknown(other),
         }
     }
@@ -167,12 +173,12 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>> {
 /// [`decode`] without a look at what the name says; `None` if the value is no container or lacks name or payload.
 pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     let mut rest = value;
-    let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, Encoding::V1);
+    let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, None);
     while !rest.is_empty() {
         let tag = take_varint(&mut rest)?;
         match (tag >> 3, tag & 7) {
             (4, 0) => time = Some(take_varint(&mut rest)?),
-            (5, 0) => encoding = Encoding::from_mark(take_varint(&mut rest)?),
+            (5, 0) => encoding = Some(Encoding::from_mark(take_varint(&mut rest)?)),
             // 1.x ignores the wire types of fields it knows, and would read something else here.
             (1 | 2, 0 | 1 | 5) => return None,
             (_, 0) => {
@@ -197,6 +203,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
             _ => return None,
         }
     }
+    let encoding = encoding.unwrap_or(if id.is_some() { Encoding::V1 } else { Encoding::V1Exact });
     Some(Parts { name: name?, payload: payload?, id, time, encoding })
 }
 
@@ -230,7 +237,7 @@ pub fn harm_to_v1(value: &[u8]) -> Option<String> {
     if is_reserved(&event.name) {
         return Some(format!("its name {:?} is a member of Object.prototype", event.name));
     }
-    if event.encoding != Encoding::V1 {
+    if !matches!(event.encoding, Encoding::V1 | Encoding::V1Exact) {
         return Some(format!("event {:?} is in standard protobuf, which 1.x misreads", event.name));
     }
     if event.name == "EventPeer" && !announces_an_address(event.payload) {
@@ -309,7 +316,18 @@ mod tests {
     #[test]
     fn a_container_of_1x_has_neither_id_nor_time() {
         let event = decode(b"\x0a\x01a\x12\x02hi").unwrap();
-        assert_eq!((event.id, event.time, event.encoding), (None, None, Encoding::V1));
+        assert_eq!((event.id, event.time, event.encoding), (None, None, Encoding::V1Exact));
+    }
+
+    #[test]
+    fn the_mark_of_1x_bytes_is_written_and_does_1x_no_harm() {
+        for encoding in [Encoding::V1, Encoding::V1Exact] {
+            let value = sample("tree", b"x", encoding);
+            assert_eq!(decode(&value).unwrap().encoding, encoding);
+            assert_eq!(harm_to_v1(&value), None);
+        }
+        assert!(sample("tree", b"x", Encoding::V1Exact).ends_with(b"\x28\x02"));
+        assert!(harm_to_v1(&sample("tree", b"x", Encoding::Standard)).is_some());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 const coreText = require('./core')
 const { link } = require('./plan')
 const { build, fast, beginBatch, codecFor } = require('./messages')
+const marks = require('./marks')
 const { jsonHelpers } = require('./json')
 const { legacyEngine } = require('./legacy/engine')
 const { standardEngine } = require('./standard/engine')
@@ -33,28 +34,28 @@ function compile (schema, opts) {
   if (!standard && opts.protobuf !== undefined && opts.protobuf !== null && opts.protobuf !== '1.x') {
     throw new TypeError(`protobuf is 'standard' or '1.x', not ${String(opts.protobuf)}`)
   }
-  return assemble(text, json, standard, opts.interpret)
+  const make = (mark, parts) => assemble(mark, json, opts.interpret, parts)
+  const twins = new Map()
+  return make(standard ? marks.STANDARD : marks.EXACT, { text, twin: (mark, index) => twinsOf(twins, mark, make)[index] })
 }
 
-/** Messages of a plan in one of the two encodings; the other is made when an event of it turns up. */
-function assemble (text, json, standard, interpret) {
-  const plan = link(json)
+/** Messages of a plan in the encoding of a mark. */
+function assemble (mark, json, interpret, parts) {
+  const standard = mark === marks.STANDARD
+  const plan = link(json, mark === marks.EXACT)
   const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
-  return build({ text, json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), twins: once(() => twins(json, !standard, interpret)) })
+  return build({ json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), ...parts })
 }
 
-/** The messages of the same plan in the other encoding, by index. */
-function twins (json, standard, interpret) {
-  const found = []
-  const plan = link(json)
-  const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
-  build({ text: '', json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), twins: () => [], built: found })
-  return found
-}
-
-function once (make) {
-  let made
-  return () => made || (made = make())
+/** The messages of the same plan in another encoding, by index: made when an event of it turns up. */
+function twinsOf (twins, mark, make) {
+  let built = twins.get(mark)
+  if (built === undefined) {
+    built = []
+    make(mark, { text: '', twin: () => undefined, built })
+    twins.set(mark, built)
+  }
+  return built
 }
 
 /** The JSON form of `Sources` in src/codec/schema.rs. */
@@ -96,4 +97,4 @@ function core (binding) {
   return coreMessages
 }
 
-module.exports = { compile, core, fast, beginBatch, codecFor }
+module.exports = { compile, core, fast, beginBatch, codecFor, marks }

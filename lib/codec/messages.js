@@ -6,6 +6,7 @@ const slab = require('./slab')
 const { restart, restartBatch } = require('./legacy/runtime')
 const { cursor } = require('./legacy/wire')
 const { define, BUILT_IN } = require('./plan')
+const { PLAIN, STANDARD, EXACT } = require('./marks')
 
 /**
  * Under this symbol a message holds its fast pair (see {@link fast}). Not enumerable: the shape stays 1.x's.
@@ -43,7 +44,7 @@ class Messages {
  * @param {object} parts.plan linked plan
  * @param {object} parts.engine encoders and decoders
  * @param {Function} parts.helpers adds the JSON helpers to a message
- * @param {() => object[]} parts.twins the messages in the other encoding, by index
+ * @param {(mark: number, index: number) => object} parts.twin a message in another encoding
  * @param {object[]} [parts.built] receives the messages by index
  * @returns {Messages}
  */
@@ -66,7 +67,7 @@ function exported (named, built) {
 }
 
 /** Own keys in 1.x's order: nested messages, nested enums, then the message's own. */
-function fill (message, type, { engine, helpers, twins }, built) {
+function fill (message, type, { engine, helpers, twin }, built) {
   for (const named of type.nested) define(message, named.name, exported(named, built))
   const encode = encoder(type, engine)
   const decode = decoder(type, engine)
@@ -80,7 +81,7 @@ function fill (message, type, { engine, helpers, twins }, built) {
     return engine.length(type, obj)
   }
   helpers(message, type)
-  Object.defineProperty(message, kFast, { value: pair(type, engine, encode, decode, () => twins()[type.index]) })
+  Object.defineProperty(message, kFast, { value: pair(type, engine, encode, decode, (mark) => twin(mark, type.index)) })
 }
 
 function encoder (type, engine) {
@@ -127,6 +128,12 @@ function decoder (type, engine) {
   return decode
 }
 
+function refused (message, cause) {
+  const error = new Error(message, { cause })
+  error.code = 'ERR_HYPER_VALUE'
+  return error
+}
+
 /** A Buffer over the same bytes. */
 function asBuffer (buf) {
   if (Buffer.isBuffer(buf)) return buf
@@ -140,9 +147,11 @@ function asBuffer (buf) {
  * The emit path's view of a message: no result Buffers, no views.
  *
  * @typedef {object} FastPair
- * @property {number} encoding the event's mark: 0 is 1.x's encoding, 1 standard protobuf
+ * @property {number} encoding the mark of events that this encodes
+ * @property {number} alias another mark of events that this decodes
  * @property {Function} encode the message's own `encode`; when `codec.encode` is another, the pair must not be used
  * @property {Function} decode likewise
+ * @property {(object: object) => Buffer} encoded encodes for an event, when `write` cannot be used
  * @property {(object: object, buffer: Buffer, offset: number) => number} write encodes at `offset`; returns the end, or
  *   -1 when the message does not fit (bytes from `offset` on may have changed). Throws as `encode` does.
  * @property {(buffer: Buffer, start: number, end: number) => object} read decodes `[start, end)`, copying bytes
@@ -154,8 +163,23 @@ function pair (type, engine, encode, decode, twin) {
   const writer = engine.writers && engine.writers[type.index]
   const reader = engine.readers[type.index]
 
+  /**
+   * 1.x can write messages with bare fields that it cannot read again: its own listeners, and those of all its peers,
+   * would end their processes.
+   */
+  function encoded (object) {
+    const bytes = encode(object)
+    if (!type.bare) return bytes
+    try {
+      reader(bytes, 0, bytes.length)
+    } catch (err) {
+      throw refused(`${type.name}: in 1.x's encoding of this recursive schema the message would not decode and end 1.x processes: leave fields behind the nested message out, or use protobuf: 'standard'`, err)
+    }
+    return bytes
+  }
+
   function write (object, buffer, offset) {
-    if (writer) {
+    if (writer && !type.bare) {
       try {
         const end = writer(object, buffer, offset)
         return end <= buffer.length ? end : -1
@@ -163,7 +187,7 @@ function pair (type, engine, encode, decode, twin) {
         // As in encode: the slow way knows.
       }
     }
-    const bytes = engine.slow(type, object)
+    const bytes = type.bare ? encoded(object) : engine.slow(type, object)
     const end = offset + bytes.length
     if (end > buffer.length) return -1
     bytes.copy(buffer, offset)
@@ -175,7 +199,8 @@ function pair (type, engine, encode, decode, twin) {
    * fails, is read again from a Buffer of its own.
    */
   function read (buffer, start, end) {
-    if (engine.writers) {
+    // A bare field reaches to the end of its Buffer.
+    if (engine.writers && !type.bare) {
       cursor.reached = 0
       try {
         const object = reader(buffer, start, end)
@@ -187,7 +212,9 @@ function pair (type, engine, encode, decode, twin) {
     return reader(Buffer.from(buffer.subarray(start, end)), 0, end - start)
   }
 
-  return { encoding: engine.encoding, encode, decode, write, read, twin }
+  const encoding = engine.encoding === STANDARD ? STANDARD : type.bare ? EXACT : PLAIN
+  const alias = encoding === STANDARD ? STANDARD : EXACT
+  return { encoding, alias, encode, decode, encoded, write, read, twin }
 }
 
 /**
@@ -202,15 +229,15 @@ function fast (codec) {
 }
 
 /**
- * The codec that decodes an event marked with `encoding`: `codec` itself, or the same message of the same schema in the
- * other encoding. Users' own codecs decode everything.
+ * The codec that decodes an event with this mark: `codec` itself, or the same message of the same schema in another
+ * encoding. Users' own codecs decode everything.
  *
  * @param {object} codec what `messages[name]` holds
- * @param {number} encoding the event's mark: 0 is 1.x's encoding, 1 standard protobuf
+ * @param {number} mark the event's
  */
-function codecFor (codec, encoding) {
+function codecFor (codec, mark) {
   const pair = fast(codec)
-  return pair === null || pair.encoding === encoding ? codec : pair.twin()
+  return pair === null || pair.encoding === mark || pair.alias === mark ? codec : pair.twin(mark)
 }
 
 /**

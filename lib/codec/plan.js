@@ -14,9 +14,10 @@ const WIRE = { double: 1, float: 5, int32: 0, int64: 0, uint32: 0, uint64: 0, si
 
 /**
  * @param {string} json the plan as Rust wrote it
+ * @param {boolean} [bare] whether fields are bare that 1.x writes so; else every message has its length
  * @returns {{ top: object[], messages: object[], enums: object[] }} linked plan
  */
-function link (json) {
+function link (json, bare) {
   const plan = JSON.parse(json)
   plan.enums.forEach(function (type, index) {
     type.index = index
@@ -31,6 +32,8 @@ function link (json) {
       field.oneof = field.oneof === undefined ? null : message.oneofs[field.oneof]
       if (field.oneof) field.oneof.fields.push(field)
       resolve(field, plan)
+      field.bare = bare === true && field.bare === true
+      if (field.bare) field.wire = 0
       if (field.map) {
         // Standard protobuf lets an entry leave its key out, 1.x does not.
         field.type.entry = true
@@ -42,7 +45,30 @@ function link (json) {
   for (const message of plan.messages) {
     for (const field of message.fields) field.initial = legacyDefault(field)
   }
+  markBare(plan)
   return plan
+}
+
+/** Marks the messages in which a bare field can be, however deep: `type.bare`. */
+function markBare (plan) {
+  const users = new Map()
+  const found = []
+  for (const type of plan.messages) {
+    type.bare = type.fields.some((field) => field.bare)
+    if (type.bare) found.push(type)
+    for (const field of type.fields) {
+      if (field.kind !== 'message') continue
+      const list = users.get(field.type)
+      if (list) list.push(type)
+      else users.set(field.type, [type])
+    }
+  }
+  while (found.length > 0) {
+    for (const user of users.get(found.pop()) ?? []) {
+      if (!user.bare) found.push(user)
+      user.bare = true
+    }
+  }
 }
 
 /** Replaces the type reference of a field or an export by `kind` ('message', 'enum' or a scalar) and `type`. */

@@ -6,6 +6,7 @@ use prost_reflect::{
     Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
 };
 
+use super::bare;
 use super::facts::{Facts, FieldFacts, MessageFacts};
 use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
 
@@ -30,8 +31,14 @@ pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
     builder.add_map_entries(&declared, &mut messages);
     top.append(&mut messages);
     builder.drain();
+    // 1.x resolves nothing that is imported.
+    let known_to_v1 = !facts.messages.is_empty() && !builder.mentions_imported();
     builder.add_imported();
-    Plan { top, messages: builder.messages.into_iter().flatten().collect(), enums: builder.enums }
+    let mut plan = Plan { top, messages: builder.messages.into_iter().flatten().collect(), enums: builder.enums };
+    if known_to_v1 {
+        bare::mark(&mut plan);
+    }
+    plan
 }
 
 /// A declared field or a top-level extension of the message.
@@ -63,6 +70,13 @@ impl Builder<'_> {
                 *slot = Some(plan);
             }
         }
+    }
+
+    fn mentions_imported(&self) -> bool {
+        let own = |parent: FileDescriptor| parent == self.file;
+        let pool = self.file.parent_pool();
+        !self.message_index.keys().all(|name| pool.get_message_by_name(name).is_some_and(|m| own(m.parent_file())))
+            || !self.enum_index.keys().all(|name| pool.get_enum_by_name(name).is_some_and(|e| own(e.parent_file())))
     }
 
     /// Where there is an `Any`, it may hold every message of the imports, mentioned or not.
@@ -299,6 +313,7 @@ impl Builder<'_> {
                 facts.implicit && !repeated && !matches!(kind, TypeRef::Message(_))
             }),
             oneof: None,
+            bare: false,
             // 1.x never read the text: its rules are applied to what the descriptor says.
             default: match facts {
                 Some(facts) => facts.default.clone(),

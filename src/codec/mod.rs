@@ -5,6 +5,7 @@
 //! themselves are generated JavaScript (`lib/codec`), made from the same [`Plan`].
 #![forbid(unsafe_code)]
 
+mod bare;
 mod build;
 mod dialect;
 mod facts;

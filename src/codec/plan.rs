@@ -99,6 +99,9 @@ pub struct FieldPlan {
     /// Index into [`MessagePlan::oneofs`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oneof: Option<usize>,
+    /// A message that 1.x writes as wire type 0 and without its length, by an accident of recursive schemas.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub bare: bool,
     /// Default as written, which 1.x evaluates in its own way.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default: Option<String>,

@@ -67,6 +67,7 @@ function writeValue (field) {
     case 'enum':
       return `if (!(${memberTest(field.type, 'v')})) throw R.ODD; if (v < 128) b[p++] = v; else p = R.writeScalar(W.uint64, b, p, v)`
     case 'message':
+      if (field.bare) return `p = e${field.type.index}(v, b, p)`
       return `p = R.writeLength(b, p, e${field.type.index}(v, b, p + 1))`
   }
 }
@@ -99,7 +100,7 @@ function encoder (type) {
 
 function writeField (field) {
   // Nested messages may declare packed messages and strings, which nobody means: the interpreter knows how.
-  if (field.tag > MAX_TAG || (field.packed && (field.wire === 2))) return 'throw R.ODD;'
+  if (field.tag > MAX_TAG || (field.packed && (field.wire === 2 || field.bare))) return 'throw R.ODD;'
   if (field.map) return writeMap(field)
   if (!field.repeated) return `${writeHeader(field.tag * 8 + field.wire)} ${writeValue(field)};`
   const loop = (each) => `for (let i = 0, l = v; i < l.length; i++) { const v = l[i]; if (!(${DEFINED})) continue; ${each} ${writeValue(field)}; }`
@@ -159,6 +160,7 @@ function readValue (field, target) {
     case 'enum':
       return `${readVarint(target)} if (!(${memberTest(field.type, target)})) throw new Error('Invalid enum value: ' + ${target});`
     case 'message':
+      if (field.bare) return `if (p > b.length) throw I.invalid(); ${target} = d${field.type.index}(b, p, b.length); p = C.position;`
       return `${readVarint('n')} if (!(p + n <= b.length)) throw I.invalid(); ${target} = d${field.type.index}(b, p, p + n); p = C.position;`
   }
 }

@@ -19,18 +19,19 @@ function prepare (plan) {
     message.byTag = new Map()
     for (const field of message.fields) {
       if (field.tag <= MAX_TAG) message.byTag.set(field.tag, field)
-      field.codec = field.kind === 'enum' ? enumeration(field.type) : field.kind === 'message' ? nested(field.type) : scalars[field.kind]
+      field.codec = field.kind === 'enum' ? enumeration(field.type) : field.kind === 'message' ? nested(field) : scalars[field.kind]
       field.header = (field.tag << 3 | field.wire) >>> 0
       field.headerLength = varintLength(field.header)
     }
   }
 }
 
-function nested (type) {
+function nested ({ type, bare }) {
   return {
     length: (value) => encodingLength(type, value),
     write: (value, buffer, position) => encodeTo(type, value, buffer, position),
     read (buffer, position) {
+      if (bare) return decodeFrom(type, buffer, position, buffer.length)
       const length = readVarint(buffer, position)
       const start = cursor.position
       return decodeFrom(type, buffer, start, start + length)
@@ -105,7 +106,12 @@ function fieldLength (field, value) {
 
 function itemLength (field, item) {
   const length = field.codec.length(item)
-  return field.kind === 'message' ? length + varintLength(length) : length
+  return hasLength(field) ? length + varintLength(length) : length
+}
+
+/** Whether its own length goes in front of a message. */
+function hasLength (field) {
+  return field.kind === 'message' && !field.bare
 }
 
 /** Writes `object` at `position`; returns the position behind it. */
@@ -151,7 +157,7 @@ function writePackedLength (field, list, buffer, position) {
 function writeItem (field, item, buffer, position) {
   try {
     const length = field.codec.length(item)
-    if (field.kind === 'message') position = writeVarint(length, buffer, position)
+    if (hasLength(field)) position = writeVarint(length, buffer, position)
     const end = field.codec.write(item, buffer, position)
     if (end - position !== length) throw new Fault()
     return end
