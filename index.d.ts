@@ -59,11 +59,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** Kept, for code that calls it. There is no warning about many listeners. */
   setMaxListeners (count: number): this
   getMaxListeners (): number
-  /** Stop delivering to listeners after the current event; nothing is lost. */
+  /** Stop delivering to listeners after the current event; called by a listener while it hears one, to that listener alone. Nothing is lost. */
   pause (): this
-  /** Go on delivering. */
+  /** Go on delivering, also to listeners that have paused alone. */
   resume (): this
-  /** Whether `pause` is in force. */
+  /** Whether `pause` is in force, for all or for a listener. */
   isPaused (): boolean
 
   /** Encode and decode the events called `name` with `codec`. */

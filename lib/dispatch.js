@@ -29,6 +29,7 @@ class Dispatcher {
    * @param {(name: string, bytes: Buffer, start: number, end: number, mark: number) => *} parts.decode throws if it cannot
    * @param {(error: Error) => void} parts.report hears of events that do not decode
    * @param {(reason: *, event: object) => void} parts.rejected hears of promises of listeners that reject
+   * @param {(entry: object) => import('./lag')} parts.lagOf makes the lag of a listener that pauses alone
    * @param {() => void} parts.wake called when delivery can go on after having waited
    */
   constructor (parts) {
@@ -50,6 +51,11 @@ class Dispatcher {
     this.room = 0
     /** The last group was a lone event that was not answered at once. */
     this.lag = false
+    /** The listener being called. */
+    this.calling = null
+    /** Listeners that have paused, or catch up, each alone; and how many resumes have come since they paused. */
+    this.lagging = new Set()
+    this.resumes = 0
     /** The context that delivery runs in, and that of the listener called last: most likely that of the next one. */
     this.within = undefined
     this.latest = this.context
@@ -174,12 +180,67 @@ class Dispatcher {
 
   call (entry, event) {
     if (entry.once) this.listeners.drop(event.topic, entry)
-    if (entry.context === this.within) {
-      this.invoke(entry, event)
-    } else {
-      this.latest = entry.context
-      entry.context.runInAsyncScope(this.invoke, this, entry, event)
+    this.calling = entry
+    try {
+      if (entry.context === this.within) {
+        this.invoke(entry, event)
+      } else {
+        this.latest = entry.context
+        entry.context.runInAsyncScope(this.invoke, this, entry, event)
+      }
+    } finally {
+      this.calling = null
     }
+  }
+
+  /** Calls one listener with a stored event that the others have heard. */
+  deliverTo (entry, rows) {
+    const { topic } = entry
+    const { change } = rows
+    let message
+    try {
+      message = this.decode(topic.name, rows.bytes, rows.start, rows.end, rows.encoding)
+    } catch {
+      // It has been told of when the others heard it.
+      return
+    }
+    this.call(entry, { topic, message, change, unanswered: 1, late: false })
+  }
+
+  /**
+   * Stops delivery: to the listener that asks for it while it is called, as `events.on` does with a high-water mark, else to
+   * all. One that takes `done` holds all others back anyway.
+   */
+  pause () {
+    const entry = this.calling
+    if (entry === null || entry.wantsDone || entry.once) this.paused = true
+    else if (entry.lag === undefined) this.lagging.add(this.lagOf(entry))
+    else entry.lag.paused = true
+  }
+
+  /**
+   * Ends the pause of all. Whose resume this is cannot be told, so listeners that have paused alone go on when each of
+   * them has resumed.
+   */
+  resume () {
+    this.paused = false
+    this.resumes++
+    this.release()
+    this.wake()
+  }
+
+  /** Lets those go on who have paused alone, if as many resumes have come. */
+  release () {
+    const paused = [...this.lagging].filter((lag) => lag.paused)
+    if (this.resumes < paused.length) return
+    this.resumes = 0
+    // Those that catch up, too: the pause of all held them.
+    for (const lag of this.lagging) lag.resume()
+  }
+
+  /** Whether delivery is paused, to all or to one. */
+  get isPaused () {
+    return this.paused || [...this.lagging].some((lag) => lag.paused)
   }
 
   invoke ({ fn, wantsDone }, event) {

@@ -133,20 +133,22 @@ const methods = {
   setMaxListeners: EventEmitter.prototype.setMaxListeners,
   getMaxListeners: EventEmitter.prototype.getMaxListeners,
 
-  /** Stops delivery to listeners, after the current event, until {@link resume}. Events stay in the log meanwhile. */
+  /**
+   * Stops delivery to listeners, after the current event, until {@link resume}; inside of a listener, to that one only.
+   * Events stay in the log meanwhile.
+   */
   pause () {
-    this[kParts].dispatcher.paused = true
+    this[kParts].dispatcher.pause()
     return this
   },
 
   resume () {
-    this[kParts].dispatcher.paused = false
-    this[kParts].loop.wake()
+    this[kParts].dispatcher.resume()
     return this
   },
 
   isPaused () {
-    return this[kParts].dispatcher.paused
+    return this[kParts].dispatcher.isPaused
   },
 
   /** Sets the codec of a name, or several: `(name, codec)`, an array of `{ name, codec }`, or an object of codecs. */

@@ -23,6 +23,8 @@ const NONE = { name: '', number: 0, list: [] }
  * @property {Function} [wrapper] how `rawListeners` shows one that hears one event only
  * @property {boolean} wantsDone it takes `(message, done)`
  * @property {number} since changes before this are not for it
+ * @property {object} topic whose event it hears
+ * @property {import('./lag')} [lag] it has paused alone, or catches up
  * @property {Context} context in which it was registered, and runs
  */
 
@@ -49,7 +51,7 @@ class Listeners {
   add (name, fn, { once = false, first = false, since = 0 } = {}) {
     if (typeof fn !== 'function') throw badArgument(`a listener must be a function, not ${fn === null ? 'null' : typeof fn}`)
     const topic = this.topics.get(name) ?? this.create(name)
-    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context(), wrapper: undefined }
+    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context(), wrapper: undefined, lag: undefined, topic }
     if (first) {
       topic.list.unshift(entry)
       if (this.cursor.topic === topic) this.cursor.index++
@@ -102,7 +104,8 @@ class Listeners {
   }
 
   removeAt (topic, index) {
-    topic.list.splice(index, 1)
+    const [{ lag }] = topic.list.splice(index, 1)
+    lag?.leave()
     if (this.cursor.topic === topic && index < this.cursor.index) this.cursor.index--
     if (topic.list.length === 0) {
       this.size--

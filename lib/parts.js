@@ -8,6 +8,7 @@ const Acks = require('./acks')
 const { Context } = require('./context')
 const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
+const Lag = require('./lag')
 const Loop = require('./loop')
 const Peers = require('./peers')
 const Requests = require('./requests')
@@ -63,6 +64,7 @@ class Parts {
       decode: (name, bytes, start, end, mark) => this.decode(name, bytes, start, end, mark),
       report: (error, name, change) => this.warn(undecodable(error, name, change)),
       rejected: (reason, { topic, message }) => this.onRejected(reason, topic.name, message),
+      lagOf: (entry) => new Lag(this, entry, this.dispatcher.change),
       wake: () => this.loop.wake()
     })
     this.loop = new Loop({

@@ -3,12 +3,12 @@
 /** Listeners beside Node's own EventEmitter, and values from other realms. */
 
 const assert = require('node:assert/strict')
-const { EventEmitter, once } = require('node:events')
+const { EventEmitter, on, once } = require('node:events')
 const { Readable } = require('node:stream')
 const vm = require('node:vm')
 const { describe, test } = require('node:test')
 
-const { HyperEmitter, SCHEMA, child, settled, until } = require('./helpers')
+const { HyperEmitter, SCHEMA, child, settled, turns, until } = require('./helpers')
 
 function make (t, opts = undefined, schema = SCHEMA) {
   const emitter = new HyperEmitter(undefined, schema, opts)
@@ -150,4 +150,112 @@ test('bytes of another realm are bytes', async (t) => {
   const streamed = make(t, undefined, Readable.from([schema]))
   await streamed.append('M', { a: 1 })
   assert.ok(streamed.messages.M)
+})
+
+describe('a listener that pauses', () => {
+  const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
+
+  test('pauses alone: others hear on, and it misses nothing', async (t) => {
+    const emitter = make(t)
+    const slow = []
+    const quick = []
+    emitter.on('T', ({ num }) => {
+      slow.push(num)
+      if (num % 40 === 0) emitter.pause()
+    })
+    emitter.on('T', ({ num }) => quick.push(num))
+    for (let num = 1; num <= 100; num++) emitter.emit('T', { num }).emit('U', { id: num })
+    await settled(emitter)
+    assert.deepEqual([slow, quick], [range(1, 40), range(1, 100)])
+    assert.ok(emitter.isPaused())
+    emitter.resume()
+    await until(() => slow.length === 80)
+    emitter.emit('T', { num: 101 })
+    await settled(emitter)
+    assert.deepEqual([slow, quick], [range(1, 80), range(1, 101)])
+    emitter.resume()
+    await until(() => slow.length === 101)
+    assert.ok(!emitter.isPaused())
+    emitter.emit('T', { num: 102 })
+    await settled(emitter)
+    assert.deepEqual([slow, quick], [range(1, 102), range(1, 102)])
+  })
+
+  test('is forgotten when it is removed', async (t) => {
+    const emitter = make(t)
+    const pausing = () => emitter.pause()
+    emitter.on('T', pausing)
+    await emitter.append('T', { num: 1 })
+    await settled(emitter)
+    assert.ok(emitter.isPaused())
+    emitter.removeListener('T', pausing)
+    assert.ok(!emitter.isPaused())
+  })
+
+  test('throws on, and goes on, while it catches up', async () => {
+    const { stdout } = await child(`
+      process.on('uncaughtException', ({ message }) => console.log('uncaught', message))
+      const emitter = HyperEmitter(undefined, SCHEMA)
+      let paused = false
+      emitter.on('T', ({ num }) => {
+        if (!paused) { paused = true; emitter.pause() }
+        if (num === 2) throw new Error('two')
+        console.log(num)
+      })
+      for (let num = 1; num <= 4; num++) emitter.emit('T', { num })
+      emitter.once('done', () => emitter.resume())
+      emitter.emit('done', '')`)
+    assert.equal(stdout, '1\nuncaught two\n3\n4\n')
+  })
+
+  test('leaves a pause of all in force', async (t) => {
+    const emitter = make(t)
+    const heard = []
+    emitter.on('T', ({ num }) => heard.push(num))
+    emitter.pause()
+    emitter.emit('T', { num: 1 })
+    await emitter.append('T', { num: 2 })
+    await turns(5)
+    assert.deepEqual(heard, [])
+    emitter.resume()
+    await settled(emitter)
+    assert.deepEqual(heard, [1, 2])
+  })
+})
+
+describe('events.on with a high-water mark', () => {
+  test('holds back nobody else, and its end is the end of it', async (t) => {
+    const emitter = make(t)
+    let others = 0
+    emitter.on('U', () => others++)
+    for (let num = 0; num < 100; num++) emitter.emit('T', { num })
+    for await (const [{ num }] of on(emitter, 'T', { highWaterMark: 10 })) {
+      // Unread behind a mark of 10, while everything else is heard.
+      if (num === 0) await emitter.append('U', { id: 1 })
+      await settled(emitter)
+      assert.equal(others, 1)
+      if (num === 3) break
+    }
+    assert.ok(!emitter.isPaused())
+    await emitter.append('U', { id: 2 })
+    await settled(emitter)
+    assert.equal(others, 2)
+  })
+
+  test('two loops at their own pace hear everything, and keep no more than their marks', async (t) => {
+    const emitter = make(t)
+    const loop = async (mark, every) => {
+      const heard = []
+      for await (const [{ num }] of on(emitter, 'T', { highWaterMark: mark, lowWaterMark: 2 })) {
+        heard.push(num)
+        if (num % every === 0) await turns(3)
+        if (num === 499) return heard
+      }
+    }
+    const both = [loop(4, 1), loop(30, 50)]
+    for (let num = 0; num < 500; num++) emitter.emit('T', { num })
+    for (const heard of await Promise.all(both)) assert.deepEqual(heard, [...Array(500).keys()])
+    assert.ok(!emitter.isPaused())
+    assert.deepEqual(emitter.eventNames(), [])
+  })
 })
