@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::node::Key;
+use crate::os_error::Cause;
 
 /// What went wrong, by what the caller can do about it.
 ///
@@ -40,8 +41,9 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The medium failed (disk full, permission, I/O). The store refuses writes until reopened.
-    #[error("{action}: {source}")]
+    /// The medium failed (disk full, permission, I/O). What passes refuses this commit only (see [`Cause`]); anything else
+    /// refuses all commits until the store is opened again.
+    #[error("{action}: {source}{}", Cause::of(source).advice())]
     Storage {
         /// What was being done, with the path.
         action: String,
@@ -187,7 +189,7 @@ impl Error {
             Error::TooLarge { .. } => "ERR_HYPER_TOO_LARGE",
             Error::ReservedName(_) => "ERR_HYPER_RESERVED_NAME",
             Error::Backlog { .. } => "ERR_HYPER_BACKLOG",
-            Error::Storage { .. } => "ERR_HYPER_STORAGE",
+            Error::Storage { source, .. } => Cause::of(source).code(),
             Error::ForeignStore(_) => "ERR_HYPER_STORE",
             Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
             Error::Mended(_) => "ERR_HYPER_MENDED",
@@ -209,6 +211,12 @@ impl Error {
     /// An I/O failure while doing `action` (say the path).
     pub fn storage(action: impl Into<String>, source: std::io::Error) -> Self {
         Error::Storage { action: action.into(), source: Arc::new(source) }
+    }
+
+    /// Whether the same may succeed later, without anything being opened again.
+    #[must_use]
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Error::Storage { source, .. } if Cause::of(source).is_transient())
     }
 
     /// Damage at `place`.

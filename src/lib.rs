@@ -1,6 +1,6 @@
 //! hyperemitter's core: a persistent, replicated event log on a Merkle DAG.
 //!
-//! Dependency rule, inwards only: `error` ← `node`, `event` ← `store`, `protocol`, `codec` ← `hyperlog` ← `net` ←
+//! Dependency rule, inwards only: `os_error` ← `error` ← `node`, `event` ← `store`, `protocol`, `codec` ← `hyperlog` ← `net` ←
 //! `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -14,5 +14,6 @@ pub mod hyperlog;
 pub mod js;
 pub mod net;
 pub mod node;
+pub mod os_error;
 pub mod protocol;
 pub mod store;

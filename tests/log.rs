@@ -262,7 +262,12 @@ fn a_failed_commit_answers_everyone_and_the_log_goes_on_when_the_store_recovers(
     store.failing.store(false, Ordering::SeqCst);
     emit(&log, "after");
     assert_eq!(heard.take(), [Ok(1), Err("ERR_HYPER_STORE"), Ok(2)]);
-    assert_eq!(heard.reports.lock().len(), 2);
+    assert_eq!(heard.reports.lock().len(), 1, "one cause is told once");
+    store.failing.store(true, Ordering::SeqCst);
+    emit(&log, "failed again");
+    store.failing.store(false, Ordering::SeqCst);
+    assert_eq!(heard.take(), [Err("ERR_HYPER_STORE")]);
+    assert_eq!(heard.reports.lock().len(), 2, "after something was stored it is told again");
     assert_eq!(add(&log, chain("peer", 2)), ["added", "added"]);
     assert_eq!(payloads(&log), ["before", "after", "peer 1", "peer 2"]);
     audit(&log);

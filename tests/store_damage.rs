@@ -12,15 +12,18 @@
 mod store_support;
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use hyperemitter::error::Error;
 use hyperemitter::store::conformance::Random;
-use hyperemitter::store::embedded::disk::Disk;
+use hyperemitter::store::embedded::disk::{Disk, File, Guard, OsDisk};
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::{Commit, Position, ReadLimit, Store};
-use store_support::disk::FaultDisk;
+use rustix::io::Errno;
+use store_support::disk::{Call, FaultDisk};
 use store_support::history::History;
 use tempfile::TempDir;
 
@@ -34,6 +37,64 @@ fn options(disk: impl Disk + 'static) -> EmbeddedOptions {
 
 fn open(disk: &FaultDisk) -> Result<EmbeddedStore, Error> {
     EmbeddedStore::open(&folder(), &options(disk.clone()), &mut |_, _| {})
+}
+
+/// The system's files, with a count of the bytes that were read.
+#[derive(Clone, Debug, Default)]
+struct Counted {
+    read: Arc<AtomicU64>,
+}
+
+struct CountedFile(Arc<dyn File>, Arc<AtomicU64>);
+
+impl File for CountedFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let read = self.0.read_at(buffer, offset)?;
+        self.1.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_at(bytes, offset)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
+        self.0.data_from(offset)
+    }
+}
+
+impl Disk for Counted {
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        OsDisk.create_dir(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        OsDisk.list(path)
+    }
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(CountedFile(OsDisk.open(path)?, self.read.clone())))
+    }
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(CountedFile(OsDisk.create(path)?, self.read.clone())))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        OsDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        OsDisk.remove(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        OsDisk.sync_dir(path)
+    }
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Guard>>> {
+        OsDisk.lock(path)
+    }
 }
 
 /// A store of several segments, closed or not, and its history.
@@ -229,7 +290,7 @@ fn the_index_of_another_store_is_not_used() {
 }
 
 #[test]
-fn a_full_disk_is_a_clear_error_and_the_log_lives_on() {
+fn a_full_disk_refuses_commits_until_there_is_room() {
     for free in [0, 10, 300, 3000] {
         let real = TempDir::new().unwrap();
         let index = real.path().join("index");
@@ -237,24 +298,316 @@ fn a_full_disk_is_a_clear_error_and_the_log_lives_on() {
         let store = open(&disk).unwrap();
         disk.set_free(Some(free));
         let mut commits = 30;
-        let error = loop {
-            match store.commit(&history.next()) {
+        let (refused, error) = loop {
+            let commit = history.next();
+            match store.commit(&commit) {
                 Ok(()) => commits += 1,
-                Err(error) => break error,
+                Err(error) => break (commit, error),
             }
         };
-        assert_eq!(error.code(), "ERR_HYPER_STORAGE");
+        assert_eq!(error.code(), "ERR_HYPER_NO_SPACE");
         assert!(error.to_string().contains("segment-"), "{error}");
-        disk.set_free(None);
-        assert_eq!(store.commit(&Commit::default()).unwrap_err().code(), "ERR_HYPER_STORAGE", "final until reopened");
         assert_eq!(store.read(Position::START, ReadLimit { rows: 1, bytes: 1 }).unwrap().len(), 1, "reading goes on");
+        assert_eq!(store.commit(&refused).unwrap_err().code(), "ERR_HYPER_NO_SPACE");
+        disk.set_free(None);
+        store.commit(&refused).unwrap();
+        history.compare(&store, commits + 1).unwrap();
         drop(store);
-        let store = open(&disk).unwrap();
-        let held = history.compare(&store, commits).unwrap();
-        history.rewind(held);
-        store.commit(&history.next()).unwrap();
-        history.compare(&store, held + 1).unwrap();
+        history.compare(&open(&disk).unwrap(), commits + 1).unwrap();
     }
+}
+
+/// Errors that pass, and the codes they come with.
+const PASSING: [(Errno, &str); 7] = [
+    (Errno::NOSPC, "ERR_HYPER_NO_SPACE"),
+    (Errno::DQUOT, "ERR_HYPER_NO_SPACE"),
+    (Errno::MFILE, "ERR_HYPER_NO_DESCRIPTORS"),
+    (Errno::NFILE, "ERR_HYPER_NO_DESCRIPTORS"),
+    (Errno::NOMEM, "ERR_HYPER_NO_MEMORY"),
+    (Errno::INTR, "ERR_HYPER_STORAGE"),
+    (Errno::AGAIN, "ERR_HYPER_STORAGE"),
+];
+
+/// Commits until the refusal strikes: the commit that met it, its error, and how many were stored.
+fn until_refused(store: &EmbeddedStore, history: &mut History, mut stored: usize) -> (Commit, Error, usize) {
+    for _ in 0..1000 {
+        let commit = history.next();
+        match store.commit(&commit) {
+            Ok(()) => stored += 1,
+            Err(error) => return (commit, error, stored),
+        }
+    }
+    panic!("nothing was refused");
+}
+
+#[test]
+fn what_passes_refuses_only_the_commits_it_meets() {
+    for (errno, code) in PASSING {
+        // The calls of a new segment are all within one commit.
+        for call in [Call::Write, Call::Create, Call::Rename, Call::SyncDir, Call::Look] {
+            let real = TempDir::new().unwrap();
+            let (disk, mut history) = written(&real.path().join("index"), 30, true);
+            let store = open(&disk).unwrap();
+            disk.refuse(call, 1, errno.raw_os_error());
+            let (refused, error, stored) = until_refused(&store, &mut history, 30);
+            let what = format!("{errno:?} at {call:?}");
+            assert_eq!(error.code(), code, "{what}");
+            assert!(error.is_transient(), "{what}");
+            assert_eq!(store.commit(&refused).unwrap_err().code(), code, "{what}: as long as it lasts");
+            disk.allow();
+            store.commit(&refused).unwrap_or_else(|error| panic!("{what} has passed: {error}"));
+            history.compare(&store, stored + 1).unwrap();
+            drop(store);
+            let store = open(&disk).unwrap();
+            assert_eq!(store.opening().cut, None, "{what}");
+            history.compare(&store, stored + 1).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_was_refused_is_not_there_afterwards() {
+    for (nth, call) in [(0, Call::Write), (3, Call::Write), (0, Call::Sync), (2, Call::Sync)] {
+        for seed in 0..20 {
+            let real = TempDir::new().unwrap();
+            let index = real.path().join("index");
+            let (disk, mut history) = written(&index, 30, true);
+            let store = open(&disk).unwrap();
+            disk.refuse(call, nth, Errno::NOSPC.raw_os_error());
+            let (_, _, stored) = until_refused(&store, &mut history, 30);
+            if call == Call::Write {
+                // The refusal was durable before it was told.
+                disk.cut(store_support::disk::Point::Write);
+            }
+            disk.allow();
+            drop(store);
+            let disk = if call == Call::Write { disk.after_power_cut(&index, &mut Random(seed)) } else { disk };
+            let held = history.compare(&open(&disk).unwrap(), stored).unwrap();
+            assert_eq!(held, stored, "{call:?}, seed {seed}: the refused commit is there");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_taken_back_is_final() {
+    let real = TempDir::new().unwrap();
+    let (disk, mut history) = written(&real.path().join("index"), 30, true);
+    let store = open(&disk).unwrap();
+    disk.set_free(Some(0));
+    disk.refuse(Call::SetLen, 0, Errno::IO.raw_os_error());
+    let refused = history.next();
+    assert_eq!(store.commit(&refused).unwrap_err().code(), "ERR_HYPER_STORAGE");
+    disk.set_free(None);
+    disk.allow();
+    assert_eq!(store.commit(&refused).unwrap_err().code(), "ERR_HYPER_STORAGE");
+}
+
+#[test]
+fn a_medium_that_is_gone_is_final() {
+    for errno in [Errno::IO, Errno::NODEV, Errno::ROFS] {
+        let real = TempDir::new().unwrap();
+        let (disk, mut history) = written(&real.path().join("index"), 30, true);
+        let store = open(&disk).unwrap();
+        disk.refuse(Call::Write, 0, errno.raw_os_error());
+        let (refused, error, _) = until_refused(&store, &mut history, 30);
+        assert_eq!(error.code(), "ERR_HYPER_STORAGE");
+        disk.allow();
+        assert_eq!(store.commit(&refused).unwrap_err().code(), "ERR_HYPER_STORAGE", "{errno:?}");
+    }
+}
+
+/// Set for the process that runs out of descriptors: the store's folder.
+const CHILD: &str = "HYPER_DESCRIPTORS_CHILD";
+
+/// Not a test of its own: it commits while no descriptor is left, and again when there are some.
+#[test]
+fn child_without_descriptors() {
+    let Ok(path) = std::env::var(CHILD) else { return };
+    let options = EmbeddedOptions { chunk_rows: 50, ..EmbeddedOptions::default() };
+    let open = || EmbeddedStore::open(Path::new(&path), &options, &mut |_, _| {});
+    let take = || std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect::<Vec<_>>();
+    let store = open().unwrap();
+    let mut history = History::new(5, 12);
+    store.commit(&history.next()).unwrap();
+    let held = take();
+    let (refused, error, stored) = until_refused(&store, &mut history, 1);
+    assert_eq!(error.code(), "ERR_HYPER_NO_DESCRIPTORS", "{error}");
+    assert_eq!(store.commit(&refused).unwrap_err().code(), "ERR_HYPER_NO_DESCRIPTORS");
+    drop(held);
+    store.commit(&refused).unwrap();
+    history.compare(&store, stored + 1).unwrap();
+    store.close().unwrap();
+    let held = take();
+    assert_eq!(open().map(drop).unwrap_err().code(), "ERR_HYPER_NO_DESCRIPTORS");
+    drop(held);
+    let store = open().unwrap();
+    assert!(store.opening().rebuilt.is_none(), "{:?}", store.opening());
+    history.compare(&store, stored + 1).unwrap();
+}
+
+#[test]
+fn a_lack_of_descriptors_refuses_only_what_it_meets() {
+    let real = TempDir::new().unwrap();
+    let binary = std::env::current_exe().unwrap();
+    let script = format!("ulimit -n 40; exec {binary:?} child_without_descriptors --exact --nocapture");
+    let child = std::process::Command::new("sh").args(["-c", &script]).env(CHILD, real.path().join("store")).output();
+    let child = child.unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
+}
+
+#[test]
+fn nothing_is_acknowledged_once_the_files_have_been_taken_away() {
+    let take: [&dyn Fn(&Path); 4] = [
+        &|path| fs::remove_dir_all(path).unwrap(),
+        &|path| fs::rename(path, path.with_extension("moved")).unwrap(),
+        &|path| fs::remove_file(path.join("hyperemitter.lock")).unwrap(),
+        &|path| fs::remove_file(path.join("segment-0000000001")).unwrap(),
+    ];
+    for (number, take) in take.iter().enumerate() {
+        let real = TempDir::new().unwrap();
+        let path = real.path().join("store");
+        let open = || EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {});
+        let store = open().unwrap();
+        let mut history = History::new(5, 12);
+        store.commit(&history.next()).unwrap();
+        take(&path);
+        let refused = history.next();
+        for _ in 0..2 {
+            let error = store.commit(&refused).unwrap_err();
+            assert_eq!(error.code(), "ERR_HYPER_STORAGE", "case {number}: {error}");
+            assert!(error.to_string().contains("removed or replaced"), "{error}");
+        }
+        if number == 2 {
+            // This process still has the folder open, whatever became of the lock.
+            assert_eq!(open().map(drop).unwrap_err().code(), "ERR_HYPER_LOCKED");
+            assert!(path.join("index/db").exists(), "the live index is left alone");
+        }
+        store.close().unwrap();
+        if number < 3 {
+            open().unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_index_of_a_store_that_is_open_elsewhere_is_left_alone() {
+    let real = TempDir::new().unwrap();
+    let path = real.path().join("store");
+    let open = || EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {});
+    open().unwrap().close().unwrap();
+    // Another process holds the index, and its lock file was removed.
+    let db = fs::File::open(path.join("index/db")).unwrap();
+    rustix::fs::flock(&db, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    assert_eq!(open().map(drop).unwrap_err().code(), "ERR_HYPER_LOCKED");
+    drop(db);
+    assert!(open().unwrap().opening().rebuilt.is_none());
+}
+
+/// Opens in a thread of its own: what never ends fails here.
+fn opens(path: &Path) -> Result<Option<String>, Error> {
+    let (tell, told) = std::sync::mpsc::channel();
+    let path = path.to_owned();
+    std::thread::spawn(move || {
+        let opened = EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {});
+        let _ = tell.send(opened.map(|store| store.opening().rebuilt.clone()));
+    });
+    told.recv_timeout(std::time::Duration::from_secs(60)).expect("opening ends")
+}
+
+#[test]
+fn pipes_and_links_in_the_folder_end_opening_with_a_word() {
+    let real = TempDir::new().unwrap();
+    let outside = real.path().join("outside");
+    let pipe = |path: &Path| assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    let link = |path: &Path| std::os::unix::fs::symlink(&outside, path).unwrap();
+    let names = ["hyperemitter.lock", "segment-0000000001", "index/conf", "index/db", "index", "rebuild-index"];
+    for name in names {
+        for make in [&pipe as &dyn Fn(&Path), &link] {
+            let path = real.path().join("store");
+            EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {}).unwrap().close().unwrap();
+            let place = path.join(name);
+            if place.is_dir() {
+                fs::remove_dir_all(&place).unwrap();
+            } else {
+                let _ = fs::remove_file(&place);
+            }
+            make(&place);
+            match opens(&path) {
+                // The index is made anew.
+                Ok(rebuilt) => assert!(name.contains("index") && rebuilt.is_some(), "{name}: {rebuilt:?}"),
+                Err(error) => assert!(error.to_string().contains("no regular file"), "{name}: {error}"),
+            }
+            assert!(!outside.exists(), "{name}: nothing is made outside of the folder");
+            fs::remove_dir_all(&path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn holes_cost_no_reading() {
+    for name in ["segment-0000000001", "index/db"] {
+        let real = TempDir::new().unwrap();
+        let path = real.path().join("store");
+        let store = EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {}).unwrap();
+        let mut history = History::new(5, 12);
+        store.commit(&history.next()).unwrap();
+        store.close().unwrap();
+        // 1 TiB, all of it a hole.
+        fs::OpenOptions::new().write(true).open(path.join(name)).unwrap().set_len(1 << 40).unwrap();
+        opens(&path).unwrap();
+        let store = EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {}).unwrap();
+        history.compare(&store, 1).unwrap();
+    }
+}
+
+/// Bytes like those of a group that was written long after what stands before it was safe, one behind the other.
+#[test]
+fn bytes_that_look_like_groups_cost_no_more_than_others() {
+    let real = TempDir::new().unwrap();
+    let path = real.path().join("store");
+    let store = EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {}).unwrap();
+    let mut history = History::new(5, 12);
+    store.commit(&history.next()).unwrap();
+    store.close().unwrap();
+    let segment = path.join("segment-0000000001");
+    let mut bytes = fs::read(&segment).unwrap();
+    let (good, size) = (bytes.len(), 256 << 10);
+    while bytes.len() < good + size {
+        let rest = u32::try_from(good + size - bytes.len()).unwrap_or(0);
+        bytes.push(0xC7);
+        bytes.extend_from_slice(&(rest.saturating_sub(64).max(1)).to_le_bytes());
+        // Checksum, 1 byte not synced, a change far away.
+        bytes.extend_from_slice(&[1, 2, 3, 4, 1, 0xFF, 0xFF, 0x7F, 0]);
+    }
+    fs::write(&segment, &bytes).unwrap();
+    let disk = Counted::default();
+    let options = EmbeddedOptions { disk: Arc::new(disk.clone()), ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(&path, &options, &mut |_, _| {}).unwrap();
+    assert_eq!(store.opening().cut.as_ref().map(|cut| cut.offset), Some(good as u64));
+    history.compare(&store, 1).unwrap();
+    let read = disk.read.load(Ordering::Relaxed) as usize;
+    // Two blocks for each of 18,724 that look like one, and a few times all.
+    assert!(read < size / 14 * 1024 + 10 * size, "{read} bytes were read for {size}");
+}
+
+#[test]
+fn a_closed_store_keeps_no_descriptor() {
+    let real = TempDir::new().unwrap();
+    let path = fs::canonicalize(real.path()).unwrap().join("store");
+    let open = EmbeddedOptions { segment_size: 4096, chunk_rows: 50, ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(&path, &open, &mut |_, _| {}).unwrap();
+    let mut history = History::new(5, 12);
+    (0..40).for_each(|_| store.commit(&history.next()).unwrap());
+    history.compare(&store, 40).unwrap();
+    let descriptors = || {
+        let links = fs::read_dir("/proc/self/fd").unwrap().flatten();
+        links.filter(|link| fs::read_link(link.path()).is_ok_and(|to| to.starts_with(&path))).count()
+    };
+    assert!(descriptors() > 0);
+    store.close().unwrap();
+    assert_eq!(descriptors(), 0);
+    assert_eq!(store.commit(&history.next()).unwrap_err().code(), "ERR_HYPER_CLOSED");
+    assert_eq!(store.read(Position::START, ReadLimit { rows: 1, bytes: 1 }).unwrap_err().code(), "ERR_HYPER_CLOSED");
 }
 
 /// Breaks a commit with `set`; writes are then refused with this code until the store is opened again, and nothing that was

@@ -9,7 +9,7 @@ const IN_FLIGHT = 1024
 const IN_FLIGHT_TEXT = 8 * 1024 * 1024
 
 /** With these codes the store takes nothing more; any other refusal concerns one event. */
-const FATAL = new Set(['ERR_HYPER_CLOSED', 'ERR_HYPER_STORAGE', 'ERR_HYPER_STORE', 'ERR_HYPER_DAMAGED', 'ERR_HYPER_INTERNAL', 'ERR_HYPER_LOCKED', 'ERR_HYPER_NOT_A_STORE'])
+const FATAL = new Set(['ERR_HYPER_CLOSED', 'ERR_HYPER_STORAGE', 'ERR_HYPER_NO_SPACE', 'ERR_HYPER_NO_DESCRIPTORS', 'ERR_HYPER_NO_MEMORY', 'ERR_HYPER_STORE', 'ERR_HYPER_DAMAGED', 'ERR_HYPER_INTERNAL', 'ERR_HYPER_LOCKED', 'ERR_HYPER_NOT_A_STORE'])
 
 /**
  * Emits lines of ndjson in their order, no faster than the store takes them. Blank lines are passed over.

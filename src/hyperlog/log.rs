@@ -62,6 +62,8 @@ pub struct Log {
     pub(super) bell: Condvar,
     pub(super) pending: AtomicUsize,
     pub(super) commits: AtomicU64,
+    /// What was last told of a group that failed; nothing once one is stored.
+    pub(super) told: Mutex<Option<String>>,
     /// On a store that waits, whoever plans holds it (`turns`), and nobody else asks for it.
     pub(super) writer: Mutex<Writer>,
     pub(super) state: RwLock<State>,
@@ -128,6 +130,7 @@ impl Log {
             bell: Condvar::new(),
             pending: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
+            told: Mutex::new(None),
             store,
             options,
             observer: Guarded(observer),

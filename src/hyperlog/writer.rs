@@ -291,6 +291,7 @@ impl Log {
         // Everybody in the group waits for an answer.
         caught("the store", || self.store.commit(&group.commit))?;
         self.commits.fetch_add(1, Ordering::Relaxed);
+        *self.told.lock() = None;
         Ok(())
     }
 
@@ -309,10 +310,13 @@ impl Log {
         }
     }
 
-    /// Tells of a group that failed, unless that has been done.
+    /// Tells of a group that failed, unless that has been done. The operator hears of a cause once, until something is
+    /// stored or the cause is another: each of the groups that a full disk refuses has an answer of its own.
     pub(super) fn tell(&self, untold: Option<Answers>, error: &Error) {
-        if let Some(answers) = untold {
-            self.fail(answers, error);
+        let Some(answers) = untold else { return };
+        self.fail(answers, error);
+        let what = error.to_string();
+        if self.told.lock().replace(what.clone()) != Some(what) {
             self.observer.report(error.clone());
         }
     }

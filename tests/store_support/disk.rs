@@ -32,6 +32,20 @@ pub enum Point {
     Index,
 }
 
+/// Calls that the system can refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// A write; a part of it is done before.
+    Write,
+    Sync,
+    SetLen,
+    Create,
+    Rename,
+    SyncDir,
+    /// The look at the lock file before a commit.
+    Look,
+}
+
 #[derive(Default)]
 struct Content {
     live: Vec<u8>,
@@ -53,6 +67,9 @@ struct State {
     free: Option<usize>,
     sync_fails: bool,
     sync_panics: bool,
+    /// Refused with this error from now on, each after so many more that succeed.
+    refused: Option<(Call, u32, i32)>,
+    removed: bool,
     /// Where power failed.
     cut_at: Option<Point>,
     writes: u64,
@@ -87,6 +104,18 @@ impl State {
             Err(off())
         } else {
             Ok(())
+        }
+    }
+
+    /// The system's refusal, if this call meets one.
+    fn refusal(&mut self, call: Call) -> io::Result<()> {
+        match &mut self.refused {
+            Some((refused, 0, code)) if *refused == call => Err(io::Error::from_raw_os_error(*code)),
+            Some((refused, left, _)) if *refused == call => {
+                *left -= 1;
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -183,6 +212,21 @@ impl FaultDisk {
         self.0.state.lock().free = free;
     }
 
+    /// Refuses this kind of call with the system's error `code`, after `nth` that succeed, until told otherwise.
+    pub fn refuse(&self, call: Call, nth: u32, code: i32) {
+        self.0.state.lock().refused = Some((call, nth, code));
+    }
+
+    /// Refuses nothing any more.
+    pub fn allow(&self) {
+        self.0.state.lock().refused = None;
+    }
+
+    /// Takes the lock file's name away, or gives it back.
+    pub fn set_removed(&self, removed: bool) {
+        self.0.state.lock().removed = removed;
+    }
+
     pub fn set_sync_panics(&self, panics: bool) {
         self.0.state.lock().sync_panics = panics;
     }
@@ -267,6 +311,10 @@ impl File for Handle {
             state.files[self.1].write(&bytes[..torn], offset as usize);
             return Err(off());
         }
+        if let Err(error) = state.refusal(Call::Write) {
+            state.files[self.1].write(&bytes[..bytes.len() - 1], offset as usize);
+            return Err(error);
+        }
         if let Some(free) = state.free {
             let fits = free.min(bytes.len());
             state.files[self.1].write(&bytes[..fits], offset as usize);
@@ -281,6 +329,7 @@ impl File for Handle {
         let mut state = self.0.state.lock();
         state.on()?;
         assert!(!state.sync_panics, "a defect on the way to the disk");
+        state.refusal(Call::Sync)?;
         if state.sync_fails {
             return Err(io::Error::other("input/output error"));
         }
@@ -299,6 +348,7 @@ impl File for Handle {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut state = self.0.state.lock();
         state.on()?;
+        state.refusal(Call::SetLen)?;
         let content = &mut state.files[self.1];
         content.live.resize(len as usize, 0);
         Ok(())
@@ -313,7 +363,13 @@ impl File for Handle {
 
 struct Lock(Arc<Shared>);
 
-impl Guard for Lock {}
+impl Guard for Lock {
+    fn holds(&self) -> io::Result<bool> {
+        let mut state = self.0.state.lock();
+        state.refusal(Call::Look)?;
+        Ok(!state.removed)
+    }
+}
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -347,6 +403,7 @@ impl Disk for FaultDisk {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let mut state = self.0.state.lock();
         state.on()?;
+        state.refusal(Call::Create)?;
         if state.strikes(Point::Segment) {
             return Err(off());
         }
@@ -359,6 +416,7 @@ impl Disk for FaultDisk {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
         state.on()?;
+        state.refusal(Call::Rename)?;
         let before = state.strikes(Point::Rename);
         if before && state.random.as_mut().is_some_and(|random| random.once_in(2)) {
             return Err(off());
@@ -382,6 +440,7 @@ impl Disk for FaultDisk {
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
         state.on()?;
+        state.refusal(Call::SyncDir)?;
         if state.strikes(Point::Rename) {
             return Err(off());
         }

@@ -2,8 +2,8 @@
 
 use super::chunk::Chunk;
 use super::core::Core;
+use super::fault::Fault;
 use super::groups::{Groups, Step};
-use super::index::Fault;
 use super::layout::{Place, HEADER_LEN};
 use super::state::State;
 use crate::error::Result;
@@ -63,7 +63,7 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
         }
     }
     if state != expected {
-        return Err(core.faulty(&Fault("its checkpoint differs from the log".to_owned())));
+        return Err(core.faulty(&Fault::content("its checkpoint differs from the log")));
     }
     Ok(())
 }
@@ -81,7 +81,7 @@ fn remaining(core: &Core, at: Place, end: Place) -> Result<u64> {
 fn compare(core: &Core, chunk: &Chunk) -> Result<()> {
     for (key, value) in chunk.encode(&chunk.pieces(&core.segments.store)) {
         if !core.index.holds(&key, &value).map_err(|fault| core.faulty(&fault))? {
-            return Err(core.faulty(&Fault(format!("key {key:02x?} differs from the log"))));
+            return Err(core.faulty(&Fault::content(format!("key {key:02x?} differs from the log"))));
         }
     }
     Ok(())

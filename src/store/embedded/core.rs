@@ -1,18 +1,21 @@
 //! What readers, the writer and the indexer share.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
 use super::chunk::{Chunk, MAX_ROWS};
+use super::fault::Fault;
 use super::filter::{Filter, COLUMNS};
 use super::groups::Mark;
-use super::index::{checkpoint_entries, slab_entries, Checkpoint, Fault, Index, SLAB_ENTRIES};
+use super::index::{checkpoint_entries, slab_entries, Checkpoint, Index, SLAB_ENTRIES};
 use super::layout::Place;
 use super::segments::Segments;
 use super::state::{Added, State};
 use crate::error::{Error, Result};
+use crate::node::Key;
 use crate::store::Position;
 
 /// Chunks that wait for the index before commits wait for it too. Each is 5 to 7 MB of memory; the index takes
@@ -114,6 +117,7 @@ pub(super) struct Core {
     /// Rows after which a chunk ends with the group at hand.
     chunk_rows: usize,
     queue: Mutex<Queue>,
+    broken: AtomicBool,
     /// Rung when a job comes, a job is done, or the indexer should stop.
     bell: Condvar,
 }
@@ -128,6 +132,7 @@ impl Core {
             spare: Mutex::new(None),
             chunk_rows: chunk_rows.clamp(1, MAX_ROWS),
             queue: Mutex::new(Queue::default()),
+            broken: AtomicBool::new(false),
             bell: Condvar::new(),
         }
     }
@@ -182,11 +187,26 @@ impl Core {
     }
 
     /// Waits until the index has everything it should.
-    pub(super) fn settle(&self) {
+    pub(super) fn settle(&self) -> Result<()> {
         let mut queue = self.queue.lock();
         while !queue.jobs.is_empty() && queue.failed.is_none() && !queue.stop {
             self.bell.wait(&mut queue);
         }
+        queue.failed.as_ref().map_or(Ok(()), |fault| Err(self.faulty(fault)))
+    }
+
+    /// Gives back memory and descriptors of a store that is closed.
+    pub(super) fn release(&self) {
+        {
+            let mut view = self.view.write();
+            view.state = State::default();
+            (view.firsts, view.waiting) = (Vec::new(), VecDeque::new());
+            view.active = Chunk::new(u32::MAX, (Position::START, Key::default()));
+        }
+        self.segments.release();
+        *self.filter.write() = None;
+        *self.spare.lock() = None;
+        self.queue.lock().jobs.clear();
     }
 
     /// Tells the indexer to finish what waits and end.
@@ -198,9 +218,10 @@ impl Core {
     /// The indexer's thread.
     pub(super) fn run_indexer(&self) {
         // Before anybody asks for an old key.
-        let loaded = self.with_filter(|_| ());
-        if let Err(error) = loaded {
-            self.queue.lock().failed.get_or_insert(Fault(error.to_string()));
+        let loaded = self.load_filter(|_| ());
+        if let Err(fault) = loaded {
+            self.queue.lock().failed.get_or_insert(fault);
+            self.broken.store(true, Ordering::Release);
         }
         loop {
             let job = {
@@ -222,7 +243,10 @@ impl Core {
             match done {
                 Ok(()) => drop(queue.jobs.pop_front()),
                 // The chunk stays in memory, so reading goes on; commits are refused.
-                Err(fault) => queue.failed = Some(fault),
+                Err(fault) => {
+                    queue.failed = Some(fault);
+                    self.broken.store(true, Ordering::Release);
+                }
             }
             drop(queue);
             if let Some(mut chunk) = Arc::into_inner(job.chunk) {
@@ -249,8 +273,7 @@ impl Core {
             // Nobody reads them before the checkpoint that follows counts this chunk. All at once they would take 20 MB.
             for first in (0..SLAB_ENTRIES).step_by(SLAB_STEP) {
                 let (slab, parts) = (chunk.number / COLUMNS, first..(first + SLAB_STEP).min(SLAB_ENTRIES));
-                let parts = self.with_filter(|filter| slab_entries(filter, slab, parts));
-                self.index.write(parts.map_err(|error| Fault(error.to_string()))?)?;
+                self.index.write(self.load_filter(|filter| slab_entries(filter, slab, parts))?)?;
             }
         }
         if let Some(Covered { place, mark, state }) = covered {
@@ -270,26 +293,44 @@ impl Core {
 
     /// Calls `call` with the filter of all indexed chunks.
     pub(super) fn with_filter<T>(&self, call: impl FnOnce(&Filter) -> T) -> Result<T> {
+        self.load_filter(call).map_err(|fault| self.faulty(&fault))
+    }
+
+    fn load_filter<T>(&self, call: impl FnOnce(&Filter) -> T) -> std::result::Result<T, Fault> {
         if let Some(filter) = self.filter.read().as_ref() {
             return Ok(call(filter));
         }
         let mut filter = self.filter.write();
         if filter.is_none() {
             let chunks = u32::try_from(self.view.read().firsts.len()).unwrap_or(u32::MAX);
-            *filter = Some(self.index.filter(chunks).map_err(|fault| self.faulty(&fault))?);
+            *filter = Some(self.index.filter(chunks)?);
         }
         Ok(call(filter.get_or_insert_with(Filter::default)))
     }
 
-    /// Turns a fault of the index into an error, and has the next open make a new one.
+    /// Turns a fault of the index into an error. The index is opened anew before it is used again, and made anew if its
+    /// content is wrong.
     pub(super) fn faulty(&self, fault: &Fault) -> Error {
-        let path = self.segments.dir.join(REBUILD);
-        // If even that fails, the index is tried again as it is.
-        let _ = self.segments.disk.create(&path);
+        self.broken.store(true, Ordering::Release);
         let place = self.segments.disk.index_dir(&self.segments.dir).display().to_string();
-        Error::Damaged {
-            place,
-            detail: format!("{} (the log is whole: its index is made anew at the next open)", fault.0),
+        match fault {
+            Fault::Closed => Error::Closed("its store was closed"),
+            Fault::System(error) => {
+                Error::Storage { action: format!("use the index in {place}"), source: error.clone() }
+            }
+            Fault::Content(detail) => {
+                // If even that fails, the index is tried again as it is.
+                let _ = self.segments.disk.create(&self.segments.dir.join(REBUILD));
+                Error::Damaged {
+                    place,
+                    detail: format!("{detail} (the log is whole: its index is made anew when it is used next)"),
+                }
+            }
         }
+    }
+
+    /// Whether the index has failed, so that nothing more comes of this core.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 }

@@ -18,10 +18,23 @@ pub trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
+    /// Where the next bytes that are not a hole begin, at `offset` or behind it; `None` if there are none.
+    fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
+        Ok((offset < self.size()?).then_some(offset))
+    }
+    /// Whether the file still has a name.
+    fn is_named(&self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Held while a store is open; dropping it lets the next process in.
-pub trait Guard: Send + Sync {}
+pub trait Guard: Send + Sync {
+    /// Whether the lock still keeps others out: its file stands where it was made.
+    fn holds(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+}
 
 /// A file system.
 pub trait Disk: Send + Sync + Debug {
@@ -53,9 +66,21 @@ pub struct OsDisk;
 
 struct OsFile(fs::File);
 
-struct OsGuard(#[allow(dead_code)] fs::File); // held for its lock, never read
+/// What is said of a name that belongs to something else than a file.
+fn irregular() -> io::Error {
+    io::Error::other("it is no regular file but a link, a pipe, a folder or a device")
+}
 
-impl Guard for OsGuard {}
+/// Opens a file, and nothing else: a pipe would be waited for, and a link may lead out of the folder.
+fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
+    platform::refuse_links(options);
+    let file = options.open(path).map_err(|error| if platform::is_irregular(&error) { irregular() } else { error })?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(irregular())
+    }
+}
 
 impl File for OsFile {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -86,6 +111,14 @@ impl File for OsFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
+
+    fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
+        platform::data_from(&self.0, offset)
+    }
+
+    fn is_named(&self) -> io::Result<bool> {
+        platform::is_named(&self.0)
+    }
 }
 
 impl Disk for OsDisk {
@@ -107,11 +140,13 @@ impl Disk for OsDisk {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).open(path)?)))
+        Ok(Arc::new(OsFile(open_regular(OpenOptions::new().read(true).write(true), path)?)))
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(OsFile(OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?)))
+        let file = open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
+        file.set_len(0)?;
+        Ok(Arc::new(OsFile(file)))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -127,18 +162,31 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Guard>>> {
-        Ok(platform::lock(path)?.map(|file| Box::new(OsGuard(file)) as Box<dyn Guard>))
+        Ok(platform::lock(path)?.map(|guard| Box::new(guard) as Box<dyn Guard>))
     }
 }
 
 #[cfg(unix)]
 mod platform {
-    use std::fs::{File, OpenOptions};
+    use std::collections::HashSet;
+    use std::fs::{self, File, OpenOptions};
     use std::io;
-    use std::os::unix::fs::FileExt;
-    use std::path::Path;
+    use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+    use std::path::{Path, PathBuf};
 
-    use rustix::fs::{flock, FlockOperation};
+    use parking_lot::Mutex;
+    use rustix::fs::{flock, FlockOperation, OFlags, SeekFrom};
+    use rustix::io::Errno;
+
+    /// Device and inode: what a file is, whatever it is called.
+    type Identity = (u64, u64);
+
+    /// Folders that this process has open. A lock file that was removed and made again would not keep the process itself out.
+    static OPEN: Mutex<Option<HashSet<Identity>>> = Mutex::new(None);
+
+    fn identity(metadata: &fs::Metadata) -> Identity {
+        (metadata.dev(), metadata.ino())
+    }
 
     pub(super) fn read(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         file.read_at(buffer, offset)
@@ -148,18 +196,83 @@ mod platform {
         file.write_all_at(bytes, offset)
     }
 
+    pub(super) fn refuse_links(options: &mut OpenOptions) {
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.custom_flags(i32::try_from(flags.bits()).unwrap_or(0));
+    }
+
+    pub(super) fn is_irregular(error: &io::Error) -> bool {
+        let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
+        is(Errno::LOOP) || is(Errno::NXIO) || is(Errno::ISDIR)
+    }
+
+    pub(super) fn data_from(file: &File, offset: u64) -> io::Result<Option<u64>> {
+        match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+            Ok(at) => Ok(Some(at)),
+            Err(Errno::NXIO) => Ok(None),
+            // A file system that does not know its holes: everything is data.
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok((offset < file.metadata()?.len()).then_some(offset)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(super) fn is_named(file: &File) -> io::Result<bool> {
+        Ok(file.metadata()?.nlink() > 0)
+    }
+
     pub(super) fn sync_dir(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
 
-    /// Released by the system when the process ends, however it ends.
-    pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
+    /// A lock file that is locked, and its folder.
+    pub(super) struct OsGuard {
+        file: File,
+        path: PathBuf,
+        lock: Identity,
+        folder: Identity,
+        /// Held so that the folder's inode is not given to another one meanwhile.
+        _dir: File,
+    }
+
+    impl super::Guard for OsGuard {
+        fn holds(&self) -> io::Result<bool> {
+            match fs::symlink_metadata(&self.path) {
+                Ok(found) => Ok(identity(&found) == self.lock),
+                Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            }
         }
+    }
+
+    impl Drop for OsGuard {
+        fn drop(&mut self) {
+            // First: whoever finds the folder free in this process finds the file free as well.
+            let _ = flock(&self.file, FlockOperation::Unlock);
+            OPEN.lock().get_or_insert_with(HashSet::new).remove(&self.folder);
+        }
+    }
+
+    /// Released by the system when the process ends, however it ends.
+    pub(super) fn lock(path: &Path) -> io::Result<Option<OsGuard>> {
+        let options = &mut OpenOptions::new();
+        let file = super::open_regular(options.read(true).write(true).create(true).truncate(false), path)?;
+        let dir = File::open(path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new(".")))?;
+        let (lock, folder) = (identity(&file.metadata()?), identity(&dir.metadata()?));
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        let free = OPEN.lock().get_or_insert_with(HashSet::new).insert(folder);
+        Ok(free.then(|| OsGuard { file, path: path.to_owned(), lock, folder, _dir: dir }))
+    }
+
+    /// Whether somebody holds the lock of this file.
+    pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+        let file = super::open_regular(OpenOptions::new().read(true).write(true), path)?;
+        Ok(flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
     }
 }
 
@@ -186,16 +299,50 @@ mod platform {
         Ok(())
     }
 
+    /// Making links takes a privilege here, and pipes have names of their own.
+    pub(super) fn refuse_links(_: &mut OpenOptions) {}
+
+    pub(super) fn is_irregular(_: &io::Error) -> bool {
+        false
+    }
+
+    pub(super) fn data_from(file: &File, offset: u64) -> io::Result<Option<u64>> {
+        Ok((offset < file.metadata()?.len()).then_some(offset))
+    }
+
+    /// A file that is open cannot be removed here.
+    pub(super) fn is_named(_: &File) -> io::Result<bool> {
+        Ok(true)
+    }
+
     /// NTFS journals names by itself, and a folder cannot be flushed.
     pub(super) fn sync_dir(_: &Path) -> io::Result<()> {
         Ok(())
     }
 
-    pub(super) fn lock(path: &Path) -> io::Result<Option<File>> {
+    /// Held for its lock; nobody can remove the file meanwhile.
+    pub(super) struct OsGuard(#[allow(dead_code)] File);
+
+    impl super::Guard for OsGuard {}
+
+    pub(super) fn lock(path: &Path) -> io::Result<Option<OsGuard>> {
         match OpenOptions::new().read(true).write(true).create(true).truncate(false).share_mode(0).open(path) {
-            Ok(file) => Ok(Some(file)),
+            Ok(file) => Ok(Some(OsGuard(file))),
             Err(error) if error.raw_os_error() == Some(IN_USE) => Ok(None),
             Err(error) => Err(error),
         }
     }
+
+    pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+        match OpenOptions::new().read(true).write(true).share_mode(0).open(path) {
+            Ok(_) => Ok(false),
+            Err(error) if error.raw_os_error() == Some(IN_USE) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Whether somebody holds the lock of a file that exists.
+pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
+    platform::is_locked(path)
 }

@@ -2,12 +2,9 @@
 
 use std::sync::Arc;
 
-use super::layout::{
-    group_frame, group_header, group_passes, Frame, GroupHeader, Place, Record, GROUP, GROUP_HEADER_LEN, MAX_GROUP_LEN,
-};
+use super::layout::{group_frame, group_header, group_passes, Frame, GroupHeader, Place, Record, GROUP_HEADER_LEN};
 use super::segments::Segment;
 use crate::error::Result;
-use crate::store::Position;
 
 /// Bytes read at a time.
 const READ: usize = 1 << 20;
@@ -109,46 +106,5 @@ impl Groups {
             return Ok(Step::Bad("the group's header makes no sense"));
         };
         Ok(Step::Group(Group { offset: at, crc, header, end, records, body: body.to_vec() }))
-    }
-
-    /// Looks behind `bad` for a group that was written when the bytes at `bad` were on the medium already: then
-    /// these are damaged, not merely unacknowledged. Returns its offset.
-    pub(super) fn witness(&mut self, bad: u64, last: Position) -> Result<Option<u64>> {
-        let mut at = bad + 1;
-        while at < self.end {
-            let window = self.bytes(at, READ)?;
-            let Some(found) = window.iter().position(|byte| *byte == GROUP) else {
-                at += window.len().max(1) as u64;
-                continue;
-            };
-            at += found as u64;
-            // Words first: they rule out nearly all bytes that only look like a group, without a checksum.
-            let end = self.end;
-            let words = self.bytes(at, GROUP_HEADER_LEN + 25)?;
-            let plausible = group_frame(words)
-                .filter(|(len, _)| *len <= MAX_GROUP_LEN && at + (GROUP_HEADER_LEN + len) as u64 <= end)
-                .and_then(|_| group_header(words.get(GROUP_HEADER_LEN..)?, at))
-                .is_some_and(|(header, _)| header.synced > bad && header.base >= last);
-            if plausible {
-                if let Step::Group(_) = self.at(at)? {
-                    return Ok(Some(at));
-                }
-            }
-            at += 1;
-        }
-        Ok(None)
-    }
-
-    /// Offset behind the last byte that is not zero, `from` if there is none.
-    pub(super) fn last_nonzero(&mut self, from: u64) -> Result<u64> {
-        let (mut at, mut last) = (from, from);
-        while at < self.end {
-            let window = self.bytes(at, READ)?;
-            if let Some(found) = window.iter().rposition(|byte| *byte != 0) {
-                last = at + found as u64 + 1;
-            }
-            at += window.len().max(1) as u64;
-        }
-        Ok(last)
     }
 }

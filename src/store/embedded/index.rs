@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use parking_lot::RwLock;
 
 use super::coding::{put_varint, Input};
-use super::disk::{Disk, OsDisk};
+use super::disk::is_locked;
+use super::fault::Fault;
 use super::filter::{Filter, COLUMNS, GATE_PARTS, SLAB_PARTS};
 use super::groups::Mark;
 use super::index_keys::{
@@ -40,9 +41,10 @@ const RELEASE: Duration = Duration::from_secs(10);
 /// Pause between two looks whether they have.
 const POLL: Duration = Duration::from_millis(1);
 
-/// What went wrong with the index.
-#[derive(Debug, Clone)]
-pub(super) struct Fault(pub(super) String);
+/// How many times longer than its blocks a file of sled's may be, and how much more. File systems that compress make files
+/// shorter on the medium; what is refused here is a file of holes.
+const HOLES: u64 = 64;
+const SPARSE: u64 = 256 << 20;
 
 type Outcome<T> = std::result::Result<T, Fault>;
 
@@ -75,14 +77,15 @@ pub(super) struct Index {
 fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Outcome<T> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Fault(error.to_string())),
-        Err(_) => Err(Fault("sled panicked".to_owned())),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Fault::content("sled panicked")),
     }
 }
 
 impl Index {
     /// Opens or creates the index in this folder.
     pub(super) fn open(path: &Path) -> Outcome<Self> {
+        inspect(path)?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
         let db = caught(|| config.mode(sled::Mode::HighThroughput).open())?;
         Ok(Index { path: path.to_owned(), db: RwLock::new(Some(db)) })
@@ -90,16 +93,28 @@ impl Index {
 
     /// Removes an index that cannot be used.
     pub(super) fn discard(path: &Path) -> io::Result<()> {
-        let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+        let removed = fs::symlink_metadata(path).and_then(|found| {
+            // A link is removed, not what it leads to.
+            if found.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            }
+        });
         match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
     }
 
+    /// Whether somebody has the index in this folder open.
+    pub(super) fn in_use(path: &Path) -> bool {
+        is_locked(&path.join(DATABASE)).unwrap_or(false)
+    }
+
     fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Outcome<T> {
         let db = self.db.read();
-        let db = db.as_ref().ok_or_else(|| Fault("it is closed".to_owned()))?;
+        let db = db.as_ref().ok_or(Fault::Closed)?;
         caught(|| call(db))
     }
 
@@ -118,7 +133,7 @@ impl Index {
 
     /// Where the rows of a chunk are.
     pub(super) fn places(&self, chunk: u32) -> Outcome<sled::IVec> {
-        self.get(&chunk_key(chunk))?.ok_or_else(|| Fault(format!("chunk {chunk} is missing")))
+        self.get(&chunk_key(chunk))?.ok_or_else(|| Fault::content(format!("chunk {chunk} is missing")))
     }
 
     /// A piece of a chunk's hashes; empty if it has none.
@@ -128,7 +143,7 @@ impl Index {
 
     /// The block of entries of a stream that holds this one.
     pub(super) fn block(&self, entry: EntryAt) -> Outcome<LogBlock> {
-        let missing = || Fault(format!("entry {} of stream {} is missing", entry.seq, entry.stream));
+        let missing = || Fault::content(format!("entry {} of stream {} is missing", entry.seq, entry.stream));
         let (first, last) = (log_key(EntryAt { seq: 0, ..entry }), log_key(entry));
         let found = self.with(|db| db.range(first..=last).next_back().transpose())?;
         let (key, value) = found.ok_or_else(missing)?;
@@ -168,7 +183,7 @@ impl Index {
             }
             Ok(())
         };
-        sync().map_err(|error| Fault(error.to_string()))
+        sync().map_err(Fault::from)
     }
 
     /// Bytes on disk.
@@ -179,20 +194,25 @@ impl Index {
     /// Flushes and releases the files: once this returns they can be opened again.
     pub(super) fn close(&self) -> Outcome<()> {
         let flushed = self.flush();
+        self.abandon()?;
+        self.wait_for_release();
+        flushed
+    }
+
+    /// Lets go of the files, whatever others have made of their names meanwhile.
+    pub(super) fn abandon(&self) -> Outcome<()> {
         let db = self.db.write().take();
         caught(|| {
             drop(db);
             Ok(())
-        })?;
-        self.wait_for_release();
-        flushed
+        })
     }
 
     /// Threads of sled's pool may hold its files, and so its lock, for a moment after the last handle has gone. Whoever
     /// opens the index in that moment would take it for broken.
     fn wait_for_release(&self) {
         let patience = Instant::now() + RELEASE;
-        while let Ok(None) = OsDisk.lock(&self.path.join(DATABASE)) {
+        while Index::in_use(&self.path) {
             if Instant::now() > patience {
                 return;
             }
@@ -213,13 +233,13 @@ impl Index {
         let Some(value) = self.get(END)? else { return Ok(None) };
         let mut input = Input(&value);
         let place = (|| Some(Place { segment: input.varint32()?, offset: input.varint()? }))();
-        place.map(Some).ok_or_else(|| Fault("the end of the log is unreadable".to_owned()))
+        place.map(Some).ok_or_else(|| Fault::content("the end of the log is unreadable"))
     }
 
     /// What is in it for the store with this id.
     pub(super) fn contents(&self, store: &[u8; 16]) -> Outcome<Contents> {
         let Some(first) = self.get(&numbered(b's', 0, 0))? else { return Ok(Contents::Nothing) };
-        let unreadable = || Fault("its checkpoint is unreadable".to_owned());
+        let unreadable = || Fault::content("its checkpoint is unreadable");
         let len = Input(&first).u32().ok_or_else(unreadable)? as usize;
         let mut bytes = first.get(4..).ok_or_else(unreadable)?.to_vec();
         for part in 1.. {
@@ -231,7 +251,7 @@ impl Index {
         let mut input = Input(&bytes);
         let version = input.u32();
         if input.take(16) != Some(store) {
-            return Err(Fault("it belongs to another store".to_owned()));
+            return Err(Fault::content("it belongs to another store"));
         }
         if version != Some(VERSION) {
             return Ok(Contents::OfAnotherVersion);
@@ -247,13 +267,13 @@ impl Index {
             for part in 0..SLAB_PARTS {
                 let bytes = self.get(&slab_key(slab, part))?;
                 if !bytes.is_some_and(|bytes| filter.load(slab as usize, part, &bytes)) {
-                    return Err(Fault(format!("part {part} of filter {slab} is missing")));
+                    return Err(Fault::content(format!("part {part} of filter {slab} is missing")));
                 }
             }
             for part in 0..GATE_PARTS {
                 let bytes = self.get(&gate_key(slab, part))?;
                 if !bytes.is_some_and(|bytes| filter.load_gate(slab as usize, part, &bytes)) {
-                    return Err(Fault(format!("part {part} of gate {slab} is missing")));
+                    return Err(Fault::content(format!("part {part} of gate {slab} is missing")));
                 }
             }
         }
@@ -268,10 +288,45 @@ impl Index {
     }
 }
 
+/// Refuses a folder that sled would wait in, or be led out of: nothing but files and folders belongs there. Refuses holes,
+/// too: sled reads whatever its file is long, and writes all of it.
+fn inspect(path: &Path) -> Outcome<()> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !found.is_dir() {
+        return Err(Fault::content("it is no folder"));
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if !found.is_file() && !found.is_dir() {
+            return Err(Fault::content(format!("{:?} in it is neither a file nor a folder", entry.file_name())));
+        }
+        if found.len() > holes_from(&found) {
+            return Err(Fault::content(format!("{:?} in it is {} bytes of holes", entry.file_name(), found.len())));
+        }
+    }
+    Ok(())
+}
+
+/// The length from which a file has more holes than sled leaves: it makes a file as long as a segment at once.
+#[cfg(unix)]
+fn holes_from(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    found.blocks().saturating_mul(512).saturating_mul(HOLES).saturating_add(SPARSE)
+}
+
+#[cfg(not(unix))]
+fn holes_from(_: &fs::Metadata) -> u64 {
+    u64::MAX
+}
+
 fn checked(key: &[u8], value: &sled::IVec) -> Outcome<sled::IVec> {
     match unseal(key, value) {
         Some(inner) => Ok(value.subslice(0, inner.len())),
-        None => Err(Fault(format!("the value of key {key:02x?} has a wrong checksum"))),
+        None => Err(Fault::content(format!("the value of key {key:02x?} has a wrong checksum"))),
     }
 }
 

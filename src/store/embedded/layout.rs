@@ -135,6 +135,13 @@ fn group_crc(salt: Salt, offset: u64, len: u32, body: &[u8]) -> u32 {
     crc32c::crc32c_append(salt.crc(offset, &len.to_le_bytes()), body)
 }
 
+impl Salt {
+    /// What the checksum of a group goes on from.
+    pub(super) fn group_seed(self, offset: u64, len: usize) -> u32 {
+        self.crc(offset, &u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes())
+    }
+}
+
 /// Length of the body of the group that begins `bytes`, and its checksum.
 pub(super) fn group_frame(bytes: &[u8]) -> Option<(usize, u32)> {
     let mut input = Input(bytes);

@@ -9,6 +9,7 @@ mod chunk;
 mod coding;
 mod core;
 pub mod disk;
+mod fault;
 mod filter;
 mod folder;
 mod groups;
@@ -19,10 +20,12 @@ mod reads;
 mod recovery;
 mod scan;
 mod segments;
+mod start;
 mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod witness;
 mod writer;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -31,15 +34,14 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use self::chunk::Start;
 use self::core::{Core, REBUILD};
 use self::disk::{Disk, Guard, OsDisk};
-use self::index::{Checkpoint, Contents, Index};
-use self::layout::{Place, HEADER_LEN};
+use self::layout::HEADER_LEN;
 use self::segments::{read_header, Segments};
-use self::state::State;
+use self::start::{How, Running};
 use self::writer::Writer;
 use super::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
 use crate::error::{Error, Result};
@@ -108,23 +110,18 @@ impl Cursors {
 
 /// A log in a folder.
 pub struct EmbeddedStore {
-    core: Arc<Core>,
-    writer: Mutex<Writer>,
+    path: PathBuf,
+    options: EmbeddedOptions,
+    /// Replaced when the index had to be opened anew.
+    core: RwLock<Arc<Core>>,
+    /// `None` once closed: its segment is a descriptor.
+    writer: Mutex<Option<Writer>>,
     cursors: Cursors,
     opening: Opening,
-    /// Taken by the first close.
-    rest: Mutex<Option<Rest>>,
-}
-
-/// What closing gives back: the indexer's thread, then the lock.
-type Rest = (JoinHandle<()>, Box<dyn Guard>);
-
-/// An index that fits the segments, and how far it reaches.
-struct Indexed {
-    index: Index,
-    checkpoint: Option<Checkpoint>,
-    known: Place,
-    rebuilt: Option<String>,
+    /// The thread that writes the index; nobody's while there is none.
+    indexer: Mutex<Option<JoinHandle<()>>>,
+    /// Keeps others out until the store is closed.
+    guard: Mutex<Option<Box<dyn Guard>>>,
 }
 
 impl EmbeddedStore {
@@ -135,46 +132,27 @@ impl EmbeddedStore {
     /// `Locked` if another process has it open; `NotAStore` if the folder holds something else; `Damaged` if data
     /// that were acknowledged are not what was written; `Storage` if the medium fails.
     pub fn open(path: &Path, options: &EmbeddedOptions, progress: Progress<'_>) -> Result<Self> {
-        let disk = options.disk.clone();
-        let folder = folder::prepare(disk.as_ref(), path)?;
-        let (segments, last) = match folder.segments {
-            0 => (create(&disk, path)?, 1),
-            last => {
-                let (_, header) = read_header(disk.as_ref(), &path.join(segments::name_of(1)))?;
-                (Segments::new(disk.clone(), path, header.store), last)
+        let folder = folder::prepare(options.disk.as_ref(), path)?;
+        let segments = match folder.segments {
+            0 => start::create(&options.disk, path)?,
+            _ => {
+                let (_, header) = read_header(options.disk.as_ref(), &path.join(segments::name_of(1)))?;
+                Segments::new(options.disk.clone(), path, header.store)
             }
         };
-        let Indexed { index, checkpoint, known, rebuilt } = open_index(&segments, folder.rebuild, folder.segments > 0)?;
-        let start = Place { segment: 1, offset: HEADER_LEN };
-        let fresh =
-            || Checkpoint { firsts: Vec::new(), place: start, mark: Default::default(), state: State::default() };
-        let core = Arc::new(Core::new(segments, index, checkpoint.unwrap_or_else(fresh), options.chunk_rows));
-        let indexer = {
-            let core = core.clone();
-            let thread = std::thread::Builder::new().name("hyper-index".to_owned()).spawn(move || core.run_indexer());
-            thread.map_err(|error| Error::storage("start the index's thread", error))?
-        };
-        let recovered = recovery::recover(&core, last, known, progress).inspect_err(|_| core.stop());
-        let recovered = match recovered {
-            Ok(recovered) => recovered,
-            Err(error) => {
-                let _ = indexer.join();
-                let _ = core.index.close();
-                return Err(error);
-            }
-        };
-        if folder.rebuild {
-            core.settle();
-            let removed = disk.remove(&path.join(REBUILD));
-            removed.map_err(|error| Error::storage(format!("remove {}", path.join(REBUILD).display()), error))?;
-        }
+        let how = How { rebuild: folder.rebuild, is_new: folder.segments == 0, alone: false };
+        let Running { core, indexer, recovered, rebuilt } =
+            start::run(segments, folder.segments.max(1), how, options, progress)?;
         let writer = Writer::new(recovered.segment, recovered.end, options.segment_size.max(HEADER_LEN));
         Ok(EmbeddedStore {
-            core,
-            writer: Mutex::new(writer),
+            path: path.to_owned(),
+            options: options.clone(),
+            core: RwLock::new(core),
+            writer: Mutex::new(Some(writer)),
             cursors: Cursors::default(),
             opening: Opening { cut: recovered.cut, rebuilt },
-            rest: Mutex::new(Some((indexer, folder.guard))),
+            indexer: Mutex::new(Some(indexer)),
+            guard: Mutex::new(Some(folder.guard)),
         })
     }
 
@@ -183,61 +161,47 @@ impl EmbeddedStore {
     pub fn opening(&self) -> &Opening {
         &self.opening
     }
-}
 
-/// Makes the first segment of a new store.
-fn create(disk: &Arc<dyn Disk>, path: &Path) -> Result<Segments> {
-    let mut store = [0; 16];
-    getrandom::fill(&mut store)
-        .map_err(|error| Error::storage("draw a random store id", std::io::Error::other(error.to_string())))?;
-    let segments = Segments::new(disk.clone(), path, store);
-    segments.create(1, Position::START, 0, &State::default().encode())?;
-    Ok(segments)
-}
+    fn core(&self) -> Arc<Core> {
+        self.core.read().clone()
+    }
 
-/// Opens the index; one that will not open, is about another log, or should be made anew is replaced by an empty one.
-fn open_index(segments: &Segments, rebuild: bool, expected: bool) -> Result<Indexed> {
-    let dir = segments.disk.index_dir(&segments.dir);
-    let mut known = Place::default();
-    let mut attempt = || -> std::result::Result<(Index, Option<Checkpoint>), String> {
-        let index = Index::open(&dir).map_err(|fault| fault.0)?;
-        let found = index.contents(&segments.store).and_then(|contents| Ok((contents, index.end()?)));
-        let checkpoint = found.map_err(|fault| fault.0).and_then(|(contents, end)| {
-            known = end.unwrap_or_default();
-            match contents {
-                _ if rebuild => Err("a part of it could not be read".to_owned()),
-                Contents::Nothing => Ok(None),
-                Contents::OfAnotherVersion => Err("another version of this module wrote it".to_owned()),
-                Contents::UpTo(checkpoint) => {
-                    known = known.max(checkpoint.place);
-                    let fits = recovery::fits(segments, &checkpoint);
-                    fits.then_some(Some(*checkpoint)).ok_or_else(|| "it does not fit the log".to_owned())
+    /// Calls `call`, a second time if the index failed meanwhile and could be opened anew.
+    fn reading<T>(&self, call: impl Fn(&Core) -> Result<T>) -> Result<T> {
+        let core = self.core();
+        match call(&core) {
+            Err(_) if core.is_broken() => {
+                if let Some(writer) = self.writer.lock().as_mut() {
+                    self.renew(writer)?;
                 }
+                call(&self.core())
             }
-        });
-        match checkpoint {
-            Ok(checkpoint) => Ok((index, checkpoint)),
-            Err(why) => {
-                // sled's threads may hold its files for a moment, and what follows removes them.
-                let _ = index.close();
-                Err(why)
-            }
+            answer => answer,
         }
-    };
-    match attempt() {
-        Ok((index, checkpoint)) => Ok(Indexed { index, checkpoint, known, rebuilt: None }),
-        Err(why) => {
-            Index::discard(&dir).map_err(|error| Error::storage(format!("remove {}", dir.display()), error))?;
-            let failed = |fault: index::Fault| {
-                Error::storage(format!("create the index in {}", dir.display()), std::io::Error::other(fault.0))
-            };
-            let index = Index::open(&dir).map_err(failed)?;
-            if known > Place::default() {
-                // A log that ends before this is damaged, also for those who open it the next time.
-                index.set_end(known).and_then(|()| index.flush()).map_err(failed)?;
-            }
-            Ok(Indexed { index, checkpoint: None, known, rebuilt: expected.then_some(why) })
+    }
+
+    /// Opens the index anew if it has failed. What failed may have passed; and an index that is wrong is made again.
+    fn renew(&self, writer: &mut Writer) -> Result<()> {
+        let old = self.core();
+        if !old.is_broken() {
+            return Ok(());
         }
+        old.stop();
+        if let Some(indexer) = self.indexer.lock().take() {
+            let _ = indexer.join();
+        }
+        let _ = old.index.close();
+        let disk = &self.options.disk;
+        let names = disk.list(&self.path);
+        let names = names.map_err(|error| Error::storage(format!("open the folder {}", self.path.display()), error))?;
+        let how = How { rebuild: names.iter().any(|name| name == REBUILD), is_new: false, alone: true };
+        let segments = Segments::new(disk.clone(), &self.path, old.segments.store);
+        let Running { core, indexer, recovered, .. } =
+            start::run(segments, writer.segment_number(), how, &self.options, &mut |_, _| {})?;
+        *self.indexer.lock() = Some(indexer);
+        *self.core.write() = core;
+        writer.resume(recovered.segment, recovered.end);
+        Ok(())
     }
 }
 
@@ -251,69 +215,85 @@ impl Store for EmbeddedStore {
     }
 
     fn state(&self) -> Result<StoreState> {
-        Ok(self.core.view.read().open()?.state.public())
+        Ok(self.core().view.read().open()?.state.public())
     }
 
     fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
-        reads::locate(&self.core, keys)
+        self.reading(|core| reads::locate(core, keys))
     }
 
     fn node(&self, key: &Key) -> Result<Option<Node>> {
-        reads::node(&self.core, key)
+        self.reading(|core| reads::node(core, key))
     }
 
     fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
-        reads::entry(&self.core, log, seq)
+        self.reading(|core| reads::entry(core, log, seq))
     }
 
     fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
-        reads::digest(&self.core, log, seq)
+        self.reading(|core| reads::digest(core, log, seq))
     }
 
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
-        reads::read(&self.core, &self.cursors, after, limit)
+        self.reading(|core| reads::read(core, &self.cursors, after, limit))
     }
 
     /// The links of entries (`log_links`) are not stored: the linked nodes tell them.
     fn commit(&self, commit: &Commit) -> Result<()> {
         let mut writer = self.writer.lock();
-        catch_unwind(AssertUnwindSafe(|| writer.commit(&self.core, commit)))
-            .unwrap_or_else(|_| Err(writer.fail(Error::Internal("a commit panicked; open the store again".into()))))
+        let writer = writer.as_mut().ok_or(Error::Closed("its store was closed"))?;
+        writer.inspect(&self.path, self.guard.lock().as_deref())?;
+        self.renew(writer)?;
+        let core = self.core();
+        catch_unwind(AssertUnwindSafe(|| writer.commit(&core, commit)))
+            .unwrap_or_else(|_| Err(writer.give_up(Error::Internal("a commit panicked; open the store again".into()))))
     }
 
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
-        Ok(self.core.view.read().open()?.state.facts.get(key).cloned())
+        Ok(self.core().view.read().open()?.state.facts.get(key).cloned())
     }
 
     fn sizes(&self) -> Result<Sizes> {
-        let end = self.core.view.read().open()?.end;
-        let mut data = end.offset;
-        for number in 1..end.segment {
-            data += self.core.segments.sealed_end(&*self.core.segments.get(number)?)?;
-        }
-        Ok(Sizes { data, index: self.core.index.size().map_err(|fault| self.core.faulty(&fault))? })
+        self.reading(|core| {
+            let end = core.view.read().open()?.end;
+            let mut data = end.offset;
+            for number in 1..end.segment {
+                data += core.segments.sealed_end(&*core.segments.get(number)?)?;
+            }
+            Ok(Sizes { data, index: core.index.size().map_err(|fault| core.faulty(&fault))? })
+        })
     }
 
     fn check(&self, progress: Progress<'_>) -> Result<()> {
-        check::check(&self.core, progress)
+        check::check(&self.core(), progress)
     }
 
     fn close(&self) -> Result<()> {
         let mut writer = self.writer.lock();
-        let Some((indexer, guard)) = self.rest.lock().take() else { return Ok(()) };
-        let marked = writer.close(&self.core);
+        let (Some(mut writer), Some(guard)) = (writer.take(), self.guard.lock().take()) else { return Ok(()) };
+        // Whoever took the folder's names away may have put other files there.
+        let ours = guard.holds().unwrap_or(false);
+        let core = self.core();
+        let marked = if ours { writer.close(&core) } else { Ok(()) };
         let end = {
-            let mut view = self.core.view.write();
+            let mut view = core.view.write();
             view.closed = true;
             view.end
         };
-        self.core.stop();
-        let _ = indexer.join();
-        // The index is not worth an error: at worst it is made anew.
-        if marked.is_ok() {
-            let _ = self.core.index.set_end(end);
+        core.stop();
+        if let Some(indexer) = self.indexer.lock().take() {
+            let _ = indexer.join();
         }
-        let _ = self.core.index.close();
+        // The index is not worth an error: at worst it is made anew.
+        if ours {
+            if marked.is_ok() && !core.is_broken() {
+                let _ = core.index.set_end(end);
+            }
+            let _ = core.index.close();
+        } else {
+            let _ = core.index.abandon();
+        }
+        core.release();
         drop(guard);
         marked
     }

@@ -2,6 +2,7 @@
 
 use super::chunk::Start;
 use super::core::Core;
+use super::fault::Fault;
 use super::index_keys::{hash_of, rows_of_hash, LogBlock, Places};
 use super::layout::Place;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
@@ -21,7 +22,7 @@ struct Horizon {
 type Ahead = (Start, usize);
 
 fn unreadable(core: &Core, what: &str) -> Error {
-    core.faulty(&super::index::Fault(format!("{what} is unreadable")))
+    core.faulty(&Fault::content(format!("{what} is unreadable")))
 }
 
 /// Where a scan for the rows behind `after` begins; `None` if there are none.

@@ -7,6 +7,7 @@ use super::groups::{Group, Groups, Step};
 use super::index::Checkpoint;
 use super::layout::{Place, HEADER_LEN};
 use super::segments::{Segment, Segments};
+use super::witness::Behind;
 use super::Cut;
 use crate::error::{Error, Result};
 use crate::store::Progress;
@@ -132,14 +133,14 @@ fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
 /// Decides what bytes at the end of the log that are no group mean: damage, or a commit that was never
 /// acknowledged. `None` if they are only zeros written ahead.
 fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Place) -> Result<Option<Cut>> {
-    let mut groups = Groups::new(segment.clone(), len);
+    let mut behind = Behind::new(segment.clone(), end, len);
     let last = core.view.read().state.end;
-    if let Some(witness) = groups.witness(end, last)? {
+    if let Some(witness) = behind.witness(last)? {
         let detail = format!("{why}, yet the group at byte {witness} was written after it was safe");
         return Err(segment.damaged(end, detail));
     }
     missing(segment, Place { segment: segment.number, offset: end }, known)?;
-    let bytes = groups.last_nonzero(end)? - end;
+    let bytes = behind.last_nonzero()? - end;
     Ok((bytes > 0).then(|| Cut { file: segment.path.clone(), offset: end, bytes }))
 }
 

@@ -98,6 +98,11 @@ impl Segments {
         Ok(segment)
     }
 
+    /// Closes the files that nobody reads at the moment.
+    pub(super) fn release(&self) {
+        self.open.lock().clear();
+    }
+
     fn keep(&self, segment: Arc<Segment>) {
         let mut open = self.open.lock();
         open.retain(|other| other.number != segment.number);
@@ -156,7 +161,11 @@ impl Segments {
             self.disk.sync_dir(&self.dir)?;
             Ok(file)
         };
-        let file = write().map_err(|error| Error::storage(format!("create {}", path.display()), error))?;
+        let file = write().map_err(|error| {
+            // What is left of it takes room that may be what is missing. At the latest it is removed at the next open.
+            let _ = self.disk.remove(&temporary);
+            Error::storage(format!("create {}", path.display()), error)
+        })?;
         let segment = Arc::new(Segment { number, path, file, salt, header, sealed_end: OnceCell::new() });
         self.keep(segment.clone());
         Ok((segment, bytes.len() as u64))

@@ -98,7 +98,7 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
         assert_eq!(*rows[0].node, node);
     }
     store.check(&mut |_, _| {}).unwrap();
-    assert!(store.core.view.read().active.rows.len() < MAX_TAIL, "opening reads no more than one chunk again");
+    assert!(store.core().view.read().active.rows.len() < MAX_TAIL, "opening reads no more than one chunk again");
 }
 
 fn located(store: &EmbeddedStore, keys: &[Key], first: usize) {

@@ -1,9 +1,12 @@
 //! Commits: one group of records, one write, one fdatasync.
 
 use std::collections::HashMap;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::core::{Core, View};
+use super::disk::Guard;
 use super::groups::Mark;
 use super::layout::{begin_group, end_group, group_frame, GroupHeader, Place, RecordWriter, MAX_GROUP_LEN};
 use super::reads;
@@ -53,10 +56,35 @@ impl Writer {
         Writer { segment, end, zeroed: end, segment_size, buffer: Vec::new(), failed: None, dirty: false }
     }
 
-    pub(super) fn commit(&mut self, core: &Core, commit: &Commit) -> Result<()> {
+    pub(super) fn segment_number(&self) -> u32 {
+        self.segment.number
+    }
+
+    /// Goes on at the end of the log as it was read again.
+    pub(super) fn resume(&mut self, segment: Arc<Segment>, end: u64) {
+        (self.segment, self.end, self.zeroed) = (segment, end, end);
+    }
+
+    /// Fails if what is written now would go nowhere: the folder or its files have been taken away. Two looks at names
+    /// cost some microseconds; without them everything up to the next segment would be acknowledged into nothing.
+    pub(super) fn inspect(&mut self, path: &Path, guard: Option<&dyn Guard>) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
+        let held = guard.map_or(Ok(true), Guard::holds);
+        let stands = held.and_then(|held| Ok(held && self.segment.file.is_named()?));
+        match stands {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let gone =
+                    io::Error::other("the folder or its files were removed or replaced while the store was open");
+                Err(self.fail(Error::storage(format!("write to {}", path.display()), gone)))
+            }
+            Err(error) => Err(self.refuse(Error::storage(format!("look at {}", path.display()), error))),
+        }
+    }
+
+    pub(super) fn commit(&mut self, core: &Core, commit: &Commit) -> Result<()> {
         // Only this thread changes the view's state, so what is checked here still holds when it is applied.
         check(&core.view.read(), commit)?;
         if commit.is_empty() {
@@ -95,7 +123,7 @@ impl Writer {
             (view.state.end, view.state.encode())
         };
         let created = self.trim().and_then(|()| core.segments.create(self.segment.number + 1, base, self.end, &state));
-        let (segment, end) = created.map_err(|error| self.fail(error))?;
+        let (segment, end) = created.map_err(|error| self.refuse(error))?;
         core.view.write().end = Place { segment: segment.number, offset: end };
         (self.segment, self.end, self.zeroed) = (segment, end, end);
         Ok(())
@@ -110,9 +138,26 @@ impl Writer {
         Ok(())
     }
 
-    pub(super) fn fail(&mut self, error: Error) -> Error {
+    /// Refuses everything from now on.
+    fn fail(&mut self, error: Error) -> Error {
         self.failed = Some(error.clone());
         error
+    }
+
+    /// Refuses this commit, and everything from now on if the cause does not pass.
+    fn refuse(&mut self, error: Error) -> Error {
+        if error.is_transient() {
+            error
+        } else {
+            self.fail(error)
+        }
+    }
+
+    /// Refuses everything from now on, and takes back what may have been written: whoever was refused should not find it
+    /// when the store is opened again. Nobody can promise that any more.
+    pub(super) fn give_up(&mut self, error: Error) -> Error {
+        let _ = self.segment.file.set_len(self.end);
+        self.fail(error)
     }
 
     /// The table after a relabel, with the digests of both logs.
@@ -180,24 +225,41 @@ impl Writer {
         (rows, defined)
     }
 
-    /// Puts the buffer on the medium. A failure is final: the kernel may have dropped the pages it could not write,
-    /// and would report success the next time.
+    /// Puts the buffer on the medium. A failed sync is final: the kernel may have dropped the pages it could not write,
+    /// and would report success the next time. A failed write is taken back, durably, before anybody hears of it.
     fn write(&mut self) -> Result<()> {
         let end = self.end + self.buffer.len() as u64;
-        let group = self.buffer.len();
-        if end > self.zeroed && group <= SMALL_GROUP {
-            let ahead = (end / AHEAD_PART).clamp(AHEAD_MIN, AHEAD_MAX);
-            self.buffer.resize(group + usize::try_from(ahead).unwrap_or(0), 0);
-        }
         self.dirty = true;
-        let segment = &self.segment;
-        let written = segment.file.write_at(&self.buffer, self.end).map_err(|error| segment.failed("write to", error));
-        let synced = written.and_then(|()| segment.file.sync().map_err(|error| segment.failed("sync", error)));
-        synced.map_err(|error| self.fail(error))?;
-        self.zeroed = self.zeroed.max(self.end + self.buffer.len() as u64);
+        let segment = self.segment.clone();
+        if let Err(error) = segment.file.write_at(&self.buffer, self.end) {
+            let back = segment.file.set_len(self.end).and_then(|()| segment.file.sync());
+            self.zeroed = self.end;
+            return Err(match back {
+                Ok(()) => self.refuse(segment.failed("write to", error)),
+                Err(error) => self.fail(segment.failed("take back a failed write to", error)),
+            });
+        }
+        if end > self.zeroed {
+            self.zeroed = end;
+            if self.buffer.len() <= SMALL_GROUP {
+                self.write_ahead(end);
+            }
+        }
+        segment.file.sync().map_err(|error| self.give_up(segment.failed("sync", error)))?;
         self.end = end;
-        self.buffer.truncate(group);
         Ok(())
+    }
+
+    /// Writes zeros behind `end`. They only save time, so whether they find room is no matter.
+    fn write_ahead(&mut self, end: u64) {
+        let ahead = usize::try_from((end / AHEAD_PART).clamp(AHEAD_MIN, AHEAD_MAX)).unwrap_or(0);
+        let group = self.buffer.len();
+        self.buffer.resize(group + ahead, 0);
+        let zeros = self.buffer.get(group..).unwrap_or(&[]);
+        if self.segment.file.write_at(zeros, end).is_ok() {
+            self.zeroed = end + ahead as u64;
+        }
+        self.buffer.truncate(group);
     }
 
     /// Makes what is durable visible.

@@ -1,0 +1,98 @@
+//! What an error of the operating system means for a store: whether it passes by itself, and what it is called.
+
+use std::io::{self, ErrorKind};
+
+/// Why the system refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The medium or the quota is full.
+    NoSpace,
+    /// The process or the system has no descriptor left.
+    NoDescriptors,
+    /// The system has no memory left.
+    NoMemory,
+    /// Interrupted, or not possible at this moment.
+    Busy,
+    /// Anything else: the medium has failed or is gone.
+    Lasting,
+}
+
+#[cfg(unix)]
+const NO_DESCRIPTORS: [i32; 2] = [rustix::io::Errno::MFILE.raw_os_error(), rustix::io::Errno::NFILE.raw_os_error()];
+
+/// `ERROR_TOO_MANY_OPEN_FILES`, twice.
+#[cfg(windows)]
+const NO_DESCRIPTORS: [i32; 2] = [4, 4];
+
+impl Cause {
+    /// The one place where errors of the system are sorted.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Cause::NoSpace,
+            ErrorKind::OutOfMemory => Cause::NoMemory,
+            ErrorKind::Interrupted | ErrorKind::WouldBlock => Cause::Busy,
+            _ if error.raw_os_error().is_some_and(|code| NO_DESCRIPTORS.contains(&code)) => Cause::NoDescriptors,
+            _ => Cause::Lasting,
+        }
+    }
+
+    /// Whether the same may succeed once the cause has gone.
+    #[must_use]
+    pub fn is_transient(self) -> bool {
+        self != Cause::Lasting
+    }
+
+    /// The code that reaches JavaScript.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Cause::NoSpace => "ERR_HYPER_NO_SPACE",
+            Cause::NoDescriptors => "ERR_HYPER_NO_DESCRIPTORS",
+            Cause::NoMemory => "ERR_HYPER_NO_MEMORY",
+            Cause::Busy | Cause::Lasting => "ERR_HYPER_STORAGE",
+        }
+    }
+
+    /// What to do about it, as the end of a message.
+    #[must_use]
+    pub fn advice(self) -> &'static str {
+        match self {
+            Cause::NoSpace => "; nothing of this was stored: free some space, and go on",
+            Cause::NoDescriptors => {
+                "; nothing of this was stored: close some files or raise the limit (ulimit -n), and go on"
+            }
+            Cause::NoMemory => "; nothing of this was stored: free some memory, and go on",
+            Cause::Busy => "; nothing of this was stored: try again",
+            Cause::Lasting => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_that_pass_are_told_from_those_that_last() {
+        use rustix::io::Errno;
+
+        let cases = [
+            (Errno::NOSPC, "ERR_HYPER_NO_SPACE", true),
+            (Errno::DQUOT, "ERR_HYPER_NO_SPACE", true),
+            (Errno::MFILE, "ERR_HYPER_NO_DESCRIPTORS", true),
+            (Errno::NFILE, "ERR_HYPER_NO_DESCRIPTORS", true),
+            (Errno::NOMEM, "ERR_HYPER_NO_MEMORY", true),
+            (Errno::INTR, "ERR_HYPER_STORAGE", true),
+            (Errno::AGAIN, "ERR_HYPER_STORAGE", true),
+            (Errno::IO, "ERR_HYPER_STORAGE", false),
+            (Errno::NOENT, "ERR_HYPER_STORAGE", false),
+            (Errno::ROFS, "ERR_HYPER_STORAGE", false),
+        ];
+        for (errno, code, transient) in cases {
+            let cause = Cause::of(&errno.into());
+            assert_eq!((cause.code(), cause.is_transient()), (code, transient), "{errno}");
+        }
+    }
+}

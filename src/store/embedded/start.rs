@@ -1,0 +1,150 @@
+//! Putting an open store together: its index, the rows the index does not cover yet, the thread that writes it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::core::{Core, REBUILD};
+use super::disk::Disk;
+use super::fault::Fault;
+use super::index::{Checkpoint, Contents, Index};
+use super::layout::{Place, HEADER_LEN};
+use super::recovery::{self, Recovered};
+use super::segments::Segments;
+use super::state::State;
+use super::EmbeddedOptions;
+use crate::error::{Error, Result};
+use crate::store::{Position, Progress};
+
+/// In which situation a store is put together.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    /// The index is to be made anew.
+    pub(super) rebuild: bool,
+    /// There is nothing in the store yet.
+    pub(super) is_new: bool,
+    /// Whoever still holds the index's files is a thread that this store has left behind.
+    pub(super) alone: bool,
+}
+
+/// A store that runs.
+pub(super) struct Running {
+    pub(super) core: Arc<Core>,
+    pub(super) indexer: JoinHandle<()>,
+    pub(super) recovered: Recovered,
+    /// Why the index was made anew.
+    pub(super) rebuilt: Option<String>,
+}
+
+/// An index that fits the segments, and how far it reaches.
+struct Indexed {
+    index: Index,
+    checkpoint: Option<Checkpoint>,
+    known: Place,
+    rebuilt: Option<String>,
+}
+
+/// Makes the first segment of a new store.
+pub(super) fn create(disk: &Arc<dyn Disk>, path: &Path) -> Result<Segments> {
+    let mut store = [0; 16];
+    getrandom::fill(&mut store)
+        .map_err(|error| Error::storage("draw a random store id", io::Error::other(error.to_string())))?;
+    let segments = Segments::new(disk.clone(), path, store);
+    segments.create(1, Position::START, 0, &State::default().encode())?;
+    Ok(segments)
+}
+
+/// Opens the index and reads what it does not cover, up to the end of segment `last`.
+pub(super) fn run(
+    segments: Segments,
+    last: u32,
+    how: How,
+    options: &EmbeddedOptions,
+    progress: Progress<'_>,
+) -> Result<Running> {
+    let Indexed { index, checkpoint, known, rebuilt } = open_index(&segments, how)?;
+    let start = Place { segment: 1, offset: HEADER_LEN };
+    let fresh = || Checkpoint { firsts: Vec::new(), place: start, mark: Default::default(), state: State::default() };
+    let core = Arc::new(Core::new(segments, index, checkpoint.unwrap_or_else(fresh), options.chunk_rows));
+    let indexer = {
+        let core = core.clone();
+        let thread = std::thread::Builder::new().name("hyper-index".to_owned()).spawn(move || core.run_indexer());
+        thread.map_err(|error| Error::storage("start the index's thread", error))?
+    };
+    let recovered = recovery::recover(&core, last, known, progress).and_then(|recovered| {
+        if how.rebuild {
+            core.settle()?;
+            let path = core.segments.dir.join(REBUILD);
+            let removed = options.disk.remove(&path);
+            removed.map_err(|error| Error::storage(format!("remove {}", path.display()), error))?;
+        }
+        Ok(recovered)
+    });
+    match recovered {
+        Ok(recovered) => Ok(Running { core, indexer, recovered, rebuilt }),
+        Err(error) => {
+            core.stop();
+            let _ = indexer.join();
+            let _ = core.index.close();
+            Err(error)
+        }
+    }
+}
+
+/// Opens the index; one that will not open, is about another log, or should be made anew is replaced by an empty one.
+fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
+    let dir = segments.disk.index_dir(&segments.dir);
+    let mut known = Place::default();
+    let mut attempt = || -> std::result::Result<(Index, Option<Checkpoint>), Fault> {
+        let index = Index::open(&dir)?;
+        let found = index.contents(&segments.store).and_then(|contents| Ok((contents, index.end()?)));
+        let checkpoint = found.and_then(|(contents, end)| {
+            known = end.unwrap_or_default();
+            match contents {
+                _ if how.rebuild => Err(Fault::content("a part of it could not be read")),
+                Contents::Nothing => Ok(None),
+                Contents::OfAnotherVersion => Err(Fault::content("another version of this module wrote it")),
+                Contents::UpTo(checkpoint) => {
+                    known = known.max(checkpoint.place);
+                    let fits = recovery::fits(segments, &checkpoint);
+                    fits.then_some(Some(*checkpoint)).ok_or_else(|| Fault::content("it does not fit the log"))
+                }
+            }
+        });
+        match checkpoint {
+            Ok(checkpoint) => Ok((index, checkpoint)),
+            Err(fault) => {
+                // sled's threads may hold its files for a moment, and what follows removes them.
+                let _ = index.close();
+                Err(fault)
+            }
+        }
+    };
+    let fault = match attempt() {
+        Ok((index, checkpoint)) => return Ok(Indexed { index, checkpoint, known, rebuilt: None }),
+        Err(fault) => fault,
+    };
+    let failed = |fault: Fault| {
+        let source = match fault {
+            Fault::System(source) => source,
+            fault => Arc::new(io::Error::other(fault.to_string())),
+        };
+        Error::Storage { action: format!("open the index in {}", dir.display()), source }
+    };
+    if !how.alone && Index::in_use(&dir) {
+        return Err(Error::Locked { path: segments.dir.display().to_string() });
+    }
+    // What passes says nothing about the index.
+    let error = failed(fault.clone());
+    if error.is_transient() {
+        return Err(error);
+    }
+    Index::discard(&dir).map_err(|error| Error::storage(format!("remove {}", dir.display()), error))?;
+    let index = Index::open(&dir).map_err(failed)?;
+    if known > Place::default() {
+        // A log that ends before this is damaged, also for those who open it the next time.
+        index.set_end(known).and_then(|()| index.flush()).map_err(failed)?;
+    }
+    Ok(Indexed { index, checkpoint: None, known, rebuilt: (!how.is_new).then(|| fault.to_string()) })
+}
