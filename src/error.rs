@@ -129,13 +129,15 @@ pub enum Error {
     /// A peer broke the protocol; only its session ends.
     #[error("protocol violation by peer: {0}")]
     Protocol(String),
-    /// A peer could not be reached.
+    /// A peer could not be reached, or the connection to it broke.
     #[error("cannot connect to {target}: {reason}")]
     Connect {
         /// `host:port`.
         target: String,
         /// The last failure.
         reason: String,
+        /// The system's name for it (`ECONNREFUSED`), where there is one.
+        system: Option<&'static str>,
     },
     /// The address cannot be bound.
     #[error("cannot listen on {address}: {reason}")]
@@ -144,7 +146,21 @@ pub enum Error {
         address: String,
         /// Why.
         reason: String,
+        /// The system's name for it (`EADDRINUSE`), where there is one.
+        system: Option<&'static str>,
     },
+    /// A peer, or what lies between, gave no sign of life for too long.
+    #[error("the link fell silent: {0}")]
+    Silent(String),
+    /// The other side of a link ended it in an orderly way, or this side did without anybody's fault.
+    #[error("premature close")]
+    Ended,
+    /// The peer that was dialled is this emitter.
+    #[error("{0} is this emitter itself: it is not dialled, it has its own events already")]
+    Itself(String),
+    /// A peer asked for more than its share.
+    #[error("the peer is over its share: {0}")]
+    Limit(String),
     /// A defect of this module; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
@@ -204,7 +220,20 @@ impl Error {
             Error::Protocol(_) => "ERR_HYPER_PROTOCOL",
             Error::Connect { .. } => "ERR_HYPER_CONNECT",
             Error::Listen { .. } => "ERR_HYPER_LISTEN",
+            Error::Silent(_) => "ERR_HYPER_SILENT",
+            Error::Ended => "ERR_HYPER_ENDED",
+            Error::Itself(_) => "ERR_HYPER_SELF",
+            Error::Limit(_) => "ERR_HYPER_LIMIT",
             Error::Internal(_) => "ERR_HYPER_INTERNAL",
+        }
+    }
+
+    /// The operating system's name for what happened to a socket (`ECONNREFUSED`), where there is one.
+    #[must_use]
+    pub fn system(&self) -> Option<&'static str> {
+        match self {
+            Error::Connect { system, .. } | Error::Listen { system, .. } => *system,
+            _ => None,
         }
     }
 

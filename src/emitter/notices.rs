@@ -26,8 +26,8 @@ impl Notices {
         if self.waiting.len() >= MAX_NOTICES {
             if let Notice::Net(NetEvent::InboundGone { key, .. }) = &notice {
                 let came = |kept: &Notice| matches!(kept, Notice::Net(NetEvent::Inbound { key: came }) if came == key);
-                if let Some(unheard) = self.waiting.iter().position(came) {
-                    self.waiting.remove(unheard);
+                if self.waiting.iter().any(came) {
+                    self.waiting.retain(|kept| !is_of_inbound(kept, key));
                     return;
                 }
             }
@@ -55,6 +55,19 @@ impl Notices {
     }
 }
 
+/// Whether a notice is about the inbound link of this key.
+fn is_of_inbound(notice: &Notice, link: &str) -> bool {
+    match notice {
+        Notice::Net(
+            NetEvent::Inbound { key }
+            | NetEvent::Connected { key, .. }
+            | NetEvent::Synced { key, .. }
+            | NetEvent::Disconnected { key, .. },
+        ) => key == link,
+        _ => false,
+    }
+}
+
 /// Nobody waits for this one.
 fn gives_way(notice: &Notice) -> bool {
     matches!(notice, Notice::Report(_) | Notice::Progress { .. } | Notice::Net(NetEvent::Report { .. }))
@@ -63,17 +76,26 @@ fn gives_way(notice: &Notice) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
     use crate::emitter::Reply;
     use crate::error::Error;
+    use crate::net::{Dialect, Direction, Who};
 
     fn report() -> Notice {
         Notice::Report(Error::Closed("a report"))
     }
 
+    const PEER: Who = Who {
+        direction: Direction::Inbound,
+        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
+        dialect: Dialect::V2,
+    };
+
     fn of(key: &str) -> [Notice; 3] {
         let (key, error) = (key.to_owned(), Error::Closed("no"));
         [
-            Notice::Net(NetEvent::Connected { key: key.clone() }),
+            Notice::Net(NetEvent::Connected { key: key.clone(), peer: PEER }),
             Notice::Net(NetEvent::ConnectionError { key: key.clone(), error: error.clone(), will_retry_in_ms: None }),
             Notice::Net(NetEvent::GaveUp { key, error }),
         ]
@@ -106,6 +128,7 @@ mod tests {
         for key in 0..2 * MAX_NOTICES {
             if key > 0 {
                 notices.push(Notice::Net(NetEvent::Inbound { key: key.to_string() }));
+                notices.push(Notice::Net(NetEvent::Connected { key: key.to_string(), peer: PEER }));
             }
             notices.push(Notice::Net(NetEvent::InboundGone { key: key.to_string(), error: None }));
         }

@@ -10,7 +10,7 @@ use super::names::Texts;
 use super::packed::pack_rows;
 use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
-use crate::net::{Dialect, Direction, NetEvent, PeerInfo, Stage};
+use crate::net::{Dialect, Direction, End, NetEvent, PeerInfo, Stage, Who};
 use crate::node::{Change, Node};
 use crate::store::{Located, Row};
 
@@ -26,6 +26,10 @@ pub struct JsNotice {
     pub code: Option<String>,
     /// The failure in words.
     pub message: Option<String>,
+    /// The system's name for it (`ECONNREFUSED`), where there is one.
+    pub system: Option<String>,
+    /// JSON: the peer that a network notice is about.
+    pub peer: Option<String>,
     /// A text: log id, fact, JSON, peer key.
     pub text: Option<String>,
     /// A number: change, units done, milliseconds.
@@ -50,7 +54,12 @@ impl JsNotice {
     }
 
     fn failing(self, error: &Error) -> Self {
-        JsNotice { code: Some(error.code().to_owned()), message: Some(error.to_string()), ..self }
+        let system = error.system().map(ToOwned::to_owned);
+        JsNotice { code: Some(error.code().to_owned()), message: Some(error.to_string()), system, ..self }
+    }
+
+    fn with_peer(self, peer: &serde_json::Value) -> Self {
+        JsNotice { peer: Some(peer.to_string()), ..self }
     }
 
     fn with_text(self, text: impl Into<String>) -> Self {
@@ -96,7 +105,14 @@ impl JsNotice {
                 let gone = JsNotice::of("inboundGone").with_text(key);
                 error.iter().fold(gone, |gone, error| gone.failing(error))
             }
-            NetEvent::Connected { key } => JsNotice::of("connected").with_text(key),
+            NetEvent::Connected { key, peer } => JsNotice::of("connected").with_peer(&who_json(&key, peer)).with_text(key),
+            NetEvent::Synced { key, peer } => JsNotice::of("synced").with_peer(&who_json(&key, peer)).with_text(key),
+            NetEvent::Disconnected { key, peer, end } => {
+                let mut told = who_json(&key, peer);
+                told["reason"] = end.reason.name().into();
+                told["told"] = end.told.into();
+                JsNotice::of("disconnected").with_peer(&told).with_text(key).failing(&end.error)
+            }
             NetEvent::ConnectionError { key, error, will_retry_in_ms } => {
                 let failed = JsNotice::of("connectionError").with_text(key).failing(&error);
                 will_retry_in_ms.into_iter().fold(failed, JsNotice::with_number)
@@ -165,12 +181,50 @@ fn stats_json(stats: &Stats) -> String {
     .to_string()
 }
 
+fn direction_name(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => "in",
+        Direction::Outbound => "out",
+    }
+}
+
+fn protocol_name(dialect: Dialect) -> Option<&'static str> {
+    match dialect {
+        Dialect::Unknown => None,
+        Dialect::V1 => Some("1.x"),
+        Dialect::V2 => Some("2.x"),
+    }
+}
+
+/// A peer as `status` tells of it.
+fn who_json(key: &str, peer: Who) -> serde_json::Value {
+    json!({
+        "key": key,
+        "direction": direction_name(peer.direction),
+        "address": peer.address.ip().to_canonical().to_string(),
+        "port": peer.address.port(),
+        "protocol": protocol_name(peer.dialect),
+    })
+}
+
+fn end_json(end: &End) -> serde_json::Value {
+    json!({
+        "reason": end.reason.name(),
+        "told": end.told,
+        "code": end.error.code(),
+        "message": end.error.to_string(),
+        "at": end.at_ms,
+    })
+}
+
 fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
     let counters = &peer.counters;
     json!({
         "key": peer.key,
-        "direction": match peer.direction { Direction::Inbound => "in", Direction::Outbound => "out" },
-        "protocol": match peer.dialect { Dialect::Unknown => None, Dialect::V1 => Some("1.x"), Dialect::V2 => Some("2.x") },
+        "direction": direction_name(peer.direction),
+        "protocol": protocol_name(peer.dialect),
+        "address": peer.address.map(|address| address.ip().to_canonical().to_string()),
+        "port": peer.address.map(|address| address.port()),
         "state": match peer.stage {
             Stage::Connecting => "connecting",
             Stage::Waiting => "waiting",
@@ -178,6 +232,8 @@ fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
             Stage::Sync => "sync",
             Stage::Live => "live",
         },
+        "since": peer.since_ms,
+        "lastEnd": peer.last_end.as_ref().map(end_json),
         "behind": change.saturating_sub(peer.delivered),
         "bytesIn": counters.bytes_in,
         "bytesOut": counters.bytes_out,

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::event::{NetEvent, Stage};
+use super::event::{End, NetEvent, Reason, Stage};
 use super::link::Link;
 use super::policy::{DialPolicy, Health, Next};
 use super::{peer, Shared};
 use crate::error::Error;
+
+/// What an attempt fails with when this machine lacks something, for as long as it does.
+const LACKS: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
 /// Where to dial.
 pub(super) struct Target {
@@ -47,9 +50,16 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
     };
     loop {
         link.restart(Stage::Connecting);
-        let (health, error) = attempt(&shared, &link, &target, &mut closing).await;
+        let (health, end) = attempt(&shared, &link, &target, &mut closing).await;
+        let (reason, error) = (end.reason, end.error.clone());
+        link.ended(end);
         if shared.is_closing() {
             return failed(error, None);
+        }
+        if reason == Reason::Itself {
+            // It will be ourselves at the next attempt, too.
+            ending.error = error;
+            return;
         }
         if link.is_known() {
             policy.keep();
@@ -77,29 +87,21 @@ async fn attempt(
     link: &Arc<Link>,
     target: &Target,
     closing: &mut watch::Receiver<bool>,
-) -> (Health, Error) {
+) -> (Health, End) {
     let mut drops = link.drops();
     let stream = tokio::select! {
         dialled = shared.resolver.dial(&target.host, target.port) => match dialled {
             Ok(stream) => stream,
-            Err(error) => return (Health::Silent, error),
+            Err(error) => {
+                let lacks = error.system().is_some_and(|name| LACKS.contains(&name));
+                return (if lacks { Health::Lacking } else { Health::Silent }, End::here(error));
+            }
         },
-        _ = drops.changed() => return (Health::Silent, premature(link)),
-        _ = closing.wait_for(|closing| *closing) => return (Health::Silent, closed()),
+        _ = drops.changed() => return (Health::Silent, End::here(Error::Ended).because(Reason::Dropped)),
+        _ = closing.wait_for(|closing| *closing) => return (Health::Silent, End::here(closed())),
     };
-    shared.observe(NetEvent::Connected { key: link.key.clone() });
     let served = peer::serve(shared, link, stream, drops).await;
-    let error = match served.end {
-        peer::End::Over | peer::End::Dropped => premature(link),
-        peer::End::Closing => closed(),
-        peer::End::Failed(error) => error,
-    };
-    (served.health, error)
-}
-
-/// 1.x's words for any end of a link that is nobody's fault.
-fn premature(link: &Link) -> Error {
-    Error::Connect { target: link.key.clone(), reason: "premature close".to_owned() }
+    (served.health, served.end)
 }
 
 fn closed() -> Error {

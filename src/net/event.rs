@@ -1,5 +1,8 @@
 //! What the network tells its owner: link events, and a snapshot of each link.
 
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use crate::error::Error;
 use crate::node::Change;
 
@@ -19,10 +22,28 @@ pub enum NetEvent {
         /// What went wrong; `None` when either side simply closed.
         error: Option<Error>,
     },
-    /// A dialled link is up (TCP; the handshake follows). Repeated after every successful redial.
+    /// A link stands: the peer has introduced itself. Repeated after every successful redial.
     Connected {
         /// The link.
         key: String,
+        /// Who is there.
+        peer: Who,
+    },
+    /// Both sides have had everything that the other had when the link came up. Once per connection.
+    Synced {
+        /// The link.
+        key: String,
+        /// Who is there.
+        peer: Who,
+    },
+    /// A link that stood is over.
+    Disconnected {
+        /// The link.
+        key: String,
+        /// Who was there.
+        peer: Who,
+        /// Why.
+        end: End,
     },
     /// A dialled link failed or ended, for whatever reason, the local `close` included.
     ConnectionError {
@@ -55,6 +76,117 @@ pub enum NetEvent {
 pub trait NetObserver: Send + Sync {
     /// Called on the runtime's thread, in the order of each link's life: must not block.
     fn event(&self, event: NetEvent);
+}
+
+/// The peer at the other end of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Who {
+    /// Who dialled.
+    pub direction: Direction,
+    /// Where the connection leads.
+    pub address: SocketAddr,
+    /// What the peer speaks.
+    pub dialect: Dialect,
+}
+
+/// Why a link, or the attempt to get one, ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// One of the two emitters closes.
+    Closing,
+    /// One side does not want the link: a limit, a right, a schema or an encoding that the other lacks.
+    Refused,
+    /// One side's store has failed or is damaged.
+    Damaged,
+    /// No sign of life, or no byte taken, for too long.
+    Silent,
+    /// One side broke the protocol.
+    Protocol,
+    /// The connection was cut, or could not be made.
+    Lost,
+    /// The other side ended the link in an orderly way and did not say why, as 1.x does.
+    Ended,
+    /// This side ended it for a fresh one.
+    Renewed,
+    /// `destroy()` of a peer in `_peers`.
+    Dropped,
+    /// The peer is this emitter.
+    Itself,
+    /// A defect of this module.
+    Internal,
+}
+
+impl Reason {
+    /// Its name in `status` and `stats()`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Closing => "closing",
+            Reason::Refused => "refused",
+            Reason::Damaged => "damaged",
+            Reason::Silent => "silent",
+            Reason::Protocol => "protocol",
+            Reason::Lost => "lost",
+            Reason::Ended => "ended",
+            Reason::Renewed => "renewed",
+            Reason::Dropped => "dropped",
+            Reason::Itself => "self",
+            Reason::Internal => "internal",
+        }
+    }
+
+    /// What a failure found at this side means for the link.
+    #[must_use]
+    pub fn of(error: &Error) -> Reason {
+        match error {
+            Error::Closed(_) => Reason::Closing,
+            Error::Connect { .. } | Error::Listen { .. } => Reason::Lost,
+            Error::Silent(_) => Reason::Silent,
+            Error::Ended => Reason::Ended,
+            Error::Itself(_) => Reason::Itself,
+            Error::Internal(_) => Reason::Internal,
+            Error::Storage { .. } | Error::ForeignStore(_) | Error::Damaged { .. } | Error::Conflict(_) => {
+                Reason::Damaged
+            }
+            Error::Limit(_) | Error::Incompatible(_) | Error::Harmful { .. } | Error::TooLarge { .. } => {
+                Reason::Refused
+            }
+            _ => Reason::Protocol,
+        }
+    }
+}
+
+/// The end of a link.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Why, in a word.
+    pub reason: Reason,
+    /// Whether the other side said so; else this side found out or decided.
+    pub told: bool,
+    /// The failure; [`Error::Ended`] where nothing failed.
+    pub error: Error,
+    /// When, in milliseconds of Unix time.
+    pub at_ms: u64,
+}
+
+impl End {
+    /// An end that this side found or decided.
+    #[must_use]
+    pub fn here(error: Error) -> End {
+        End { reason: Reason::of(&error), told: false, error, at_ms: unix_ms() }
+    }
+
+    /// The same for another reason than the error's own.
+    #[must_use]
+    pub fn because(self, reason: Reason) -> End {
+        End { reason, ..self }
+    }
+}
+
+/// Milliseconds of Unix time; 0 where the clock is set before it began.
+pub(super) fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Who dialled.
@@ -118,7 +250,7 @@ pub struct Counters {
 }
 
 /// One link, for `stats()`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct PeerInfo {
     /// Its key (see [`NetEvent`]).
     pub key: String,
@@ -128,6 +260,12 @@ pub struct PeerInfo {
     pub dialect: Dialect,
     /// Where it stands.
     pub stage: Stage,
+    /// Since when, in milliseconds of Unix time.
+    pub since_ms: u64,
+    /// Where the connection leads; the last one's while there is none.
+    pub address: Option<SocketAddr>,
+    /// How the last connection, or the last attempt to get one, ended.
+    pub last_end: Option<End>,
     /// What went over it.
     pub counters: Counters,
     /// The last change up to which the peer has everything: stored by a 2.x peer, sent to a 1.x peer. It is known

@@ -1,15 +1,17 @@
 //! The link table: what is dialled, what was dialled to us, and where each link stands.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::event::{Counters, Dialect, Direction, PeerInfo, Stage};
-use super::silent::{Network, Silent};
+use super::event::{unix_ms, Counters, Dialect, Direction, End, PeerInfo, Stage};
+use super::places::{Network, Places, Room};
 use super::NetOptions;
+use crate::error::Error;
 use crate::node::Change;
 
 /// One entry of the table, shared by the task that serves the link and by whoever asks about it.
@@ -20,15 +22,31 @@ pub(super) struct Link {
     known: AtomicBool,
     /// Bumped by [`Link::drop_connection`].
     drops: watch::Sender<u64>,
+    /// Why the connection was dropped, if not by the user.
+    fate: Mutex<Option<Error>>,
+    /// When the peer last brought or took what was new, in milliseconds of the network's clock; 0 for never.
+    useful_at: AtomicU64,
     status: Mutex<Status>,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Default)]
 struct Status {
     stage: Stage,
+    since_ms: u64,
+    address: Option<SocketAddr>,
+    last_end: Option<End>,
     dialect: Dialect,
     counters: Counters,
     delivered: Change,
+}
+
+impl Status {
+    fn enter(&mut self, stage: Stage) {
+        if self.stage != stage || self.since_ms == 0 {
+            self.stage = stage;
+            self.since_ms = unix_ms();
+        }
+    }
 }
 
 impl Link {
@@ -38,8 +56,25 @@ impl Link {
             direction,
             known: AtomicBool::new(known),
             drops: watch::Sender::new(0),
+            fate: Mutex::default(),
+            useful_at: AtomicU64::new(0),
             status: Mutex::default(),
         })
+    }
+
+    /// The peer brought something new, or took something it lacked.
+    pub(super) fn used(&self, now_ms: u64) {
+        self.useful_at.store(now_ms.max(1), Ordering::Relaxed);
+    }
+
+    /// When it last did.
+    pub(super) fn useful_at(&self) -> Option<u64> {
+        Some(self.useful_at.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// The number of its place, of an inbound link: its key.
+    fn place(&self) -> Option<u64> {
+        self.key.parse().ok().filter(|_| self.direction == Direction::Inbound)
     }
 
     pub(super) fn is_known(&self) -> bool {
@@ -55,6 +90,17 @@ impl Link {
         self.drops.send_modify(|drops| *drops += 1);
     }
 
+    /// Ends the present connection for `error`.
+    pub(super) fn end_for(&self, error: Error) {
+        *self.fate.lock() = Some(error);
+        self.drop_connection();
+    }
+
+    /// Why the connection was dropped; `None` if the user did it.
+    pub(super) fn take_fate(&self) -> Option<Error> {
+        self.fate.lock().take()
+    }
+
     /// Changes when the connection that exists from now on is to be dropped.
     pub(super) fn drops(&self) -> watch::Receiver<u64> {
         self.drops.subscribe()
@@ -62,17 +108,41 @@ impl Link {
 
     /// A new attempt, or the pause before it: counters start again.
     pub(super) fn restart(&self, stage: Stage) {
-        *self.status.lock() = Status { stage, ..Status::default() };
+        let status = &mut *self.status.lock();
+        status.enter(stage);
+        (status.dialect, status.counters, status.delivered) = Default::default();
+    }
+
+    /// The connection is made.
+    pub(super) fn reached(&self, address: SocketAddr) {
+        self.status.lock().address = Some(address);
+    }
+
+    /// The connection, or the attempt to get one, has ended.
+    pub(super) fn ended(&self, end: End) {
+        self.status.lock().last_end = Some(end);
     }
 
     /// Publishes where the connection stands.
     pub(super) fn publish(&self, stage: Stage, dialect: Dialect, counters: Counters, delivered: Change) {
-        *self.status.lock() = Status { stage, dialect, counters, delivered };
+        let status = &mut *self.status.lock();
+        status.enter(stage);
+        (status.dialect, status.counters, status.delivered) = (dialect, counters, delivered);
     }
 
     fn describe(&self) -> PeerInfo {
-        let Status { stage, dialect, counters, delivered } = *self.status.lock();
-        PeerInfo { key: self.key.clone(), direction: self.direction, dialect, stage, counters, delivered }
+        let status = self.status.lock();
+        PeerInfo {
+            key: self.key.clone(),
+            direction: self.direction,
+            dialect: status.dialect,
+            stage: status.stage,
+            since_ms: status.since_ms,
+            address: status.address,
+            last_end: status.last_end.clone(),
+            counters: status.counters,
+            delivered: status.delivered,
+        }
     }
 }
 
@@ -80,18 +150,20 @@ impl Link {
 #[derive(Default)]
 pub(super) struct Table {
     links: HashMap<String, Arc<Link>>,
-    inbound: usize,
     next_inbound: u64,
-    /// Those of the inbound links that have not introduced themselves.
-    silent: Silent,
+    places: Places,
+    /// Both ends of each inbound connection, the peer's first: by them a connection to ourselves is known.
+    ends: HashSet<(SocketAddr, SocketAddr)>,
 }
 
 /// What becomes of a connection that was dialled to us.
 pub(super) enum Admission {
     Entered(Arc<Link>),
     /// Entered, and a silent one had to go for it.
-    Replaced(Arc<Link>),
-    /// There are as many peers as there may be, and all of them speak.
+    ReplacedSilent(Arc<Link>),
+    /// Entered, and an idle one had to go for it.
+    ReplacedIdle(Arc<Link>),
+    /// There are as many peers as there may be, and all of them are of use.
     Refused,
 }
 
@@ -109,45 +181,61 @@ impl Table {
         Some(link)
     }
 
-    /// Enters a link that was dialled to us. Where the bounds are reached a silent one gives way.
-    pub(super) fn accept(&mut self, from: Network, options: &NetOptions) -> Admission {
-        let full = self.inbound >= options.max_inbound || self.silent.len() >= options.max_silent;
-        let replaced = full && self.evict();
-        if full && !replaced {
-            return Admission::Refused;
+    /// Enters a link that was dialled to us, from a peer's address to ours. Where the bounds are reached another one may
+    /// have to give way.
+    pub(super) fn accept(&mut self, ends: (SocketAddr, SocketAddr), options: &NetOptions, now_ms: u64) -> Admission {
+        let network = Network::of(ends.0);
+        let room = self.places.room(network, options, now_ms);
+        match room {
+            Room::Free => {}
+            Room::Silent(id) => self.evict(id, "it said nothing, and others wait for its place"),
+            Room::Idle(id) => self.evict(id, "it was of no use for a while, and others wait for its place"),
+            Room::None => return Admission::Refused,
         }
-        let link = Link::new(self.next_inbound.to_string(), Direction::Inbound, false);
+        let id = self.next_inbound;
         self.next_inbound += 1;
-        self.inbound += 1;
+        let link = Link::new(id.to_string(), Direction::Inbound, false);
+        link.reached(ends.0);
         self.links.insert(link.key.clone(), Arc::clone(&link));
-        self.silent.push(from, Arc::clone(&link));
-        if replaced {
-            Admission::Replaced(link)
-        } else {
-            Admission::Entered(link)
+        self.places.enter(id, network, Arc::clone(&link));
+        self.ends.insert(canonical(ends));
+        match room {
+            Room::Silent(_) => Admission::ReplacedSilent(link),
+            Room::Idle(_) => Admission::ReplacedIdle(link),
+            Room::Free | Room::None => Admission::Entered(link),
         }
     }
 
     /// Its place is free at once; its task ends when it gets to it.
-    fn evict(&mut self) -> bool {
-        let Some(link) = self.silent.evict() else { return false };
-        self.remove(&link);
-        link.drop_connection();
-        true
+    fn evict(&mut self, id: u64, why: &str) {
+        if let Some(link) = self.places.leave(id) {
+            self.links.remove(&link.key);
+            link.end_for(Error::Limit(why.to_owned()));
+        }
     }
 
     /// The peer has introduced itself.
-    pub(super) fn greeted(&mut self, link: &Link) {
-        if link.direction == Direction::Inbound {
-            self.silent.remove(&link.key);
+    pub(super) fn greeted(&mut self, link: &Link, now_ms: u64) {
+        if let Some(id) = link.place() {
+            self.places.greeted(id, now_ms);
         }
     }
 
     pub(super) fn remove(&mut self, link: &Link) {
-        if self.links.remove(&link.key).is_some() && link.direction == Direction::Inbound {
-            self.inbound -= 1;
-            self.silent.remove(&link.key);
+        self.links.remove(&link.key);
+        if let Some(id) = link.place() {
+            self.places.leave(id);
         }
+    }
+
+    /// A connection that was dialled to us has ended.
+    pub(super) fn forget(&mut self, ends: (SocketAddr, SocketAddr)) {
+        self.ends.remove(&canonical(ends));
+    }
+
+    /// Whether the other end of a connection that we dialled is one that we accepted.
+    pub(super) fn is_own(&self, (ours, theirs): (SocketAddr, SocketAddr)) -> bool {
+        self.ends.contains(&canonical((ours, theirs)))
     }
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Link>> {
@@ -158,6 +246,12 @@ impl Table {
     pub(super) fn describe(&self) -> Vec<PeerInfo> {
         self.links.values().map(|link| link.describe()).collect()
     }
+}
+
+/// A listener of both families sees IPv4 addresses in IPv6 form.
+fn canonical((from, to): (SocketAddr, SocketAddr)) -> (SocketAddr, SocketAddr) {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    (plain(from), plain(to))
 }
 
 #[cfg(test)]
@@ -174,11 +268,17 @@ mod tests {
         assert!(table.dial("a:1", false).is_some());
     }
 
-    /// The key of a link that is accepted, and whether another had to go for it.
+    const ENDS: (&str, &str) = ("10.0.0.1:9", "10.0.0.2:80");
+
+    fn ends((from, to): (&str, &str)) -> (SocketAddr, SocketAddr) {
+        (from.parse().unwrap(), to.parse().unwrap())
+    }
+
+    /// The link of a connection that is accepted, and whether another had to go for it.
     fn accept(table: &mut Table, options: &NetOptions) -> Option<(Arc<Link>, bool)> {
-        match table.accept(Network::V4([10, 0, 0, 1]), options) {
+        match table.accept(ends(ENDS), options, 0) {
             Admission::Entered(link) => Some((link, false)),
-            Admission::Replaced(link) => Some((link, true)),
+            Admission::ReplacedSilent(link) | Admission::ReplacedIdle(link) => Some((link, true)),
             Admission::Refused => None,
         }
     }
@@ -198,11 +298,11 @@ mod tests {
     }
 
     #[test]
-    fn peers_that_speak_are_never_dropped_for_others() {
+    fn peers_that_have_just_introduced_themselves_are_not_dropped_for_others() {
         let (mut table, options) = (Table::default(), at_most(2, 2));
         for _ in 0..2 {
             let link = accept(&mut table, &options).unwrap().0;
-            table.greeted(&link);
+            table.greeted(&link, 0);
         }
         assert!(accept(&mut table, &options).is_none());
     }
@@ -217,10 +317,11 @@ mod tests {
             assert!(!replaced && !dropped.has_changed().unwrap());
             let (_, replaced) = accept(&mut table, &options).unwrap();
             assert!(replaced && dropped.has_changed().unwrap());
+            assert!(matches!(first.take_fate(), Some(Error::Limit(_))));
             // As its task does when it ends.
             table.remove(&first);
             assert_eq!(table.describe().len(), 2);
-            table.greeted(&second);
+            table.greeted(&second, 0);
             assert_eq!(
                 accept(&mut table, &options).unwrap().1,
                 options.max_inbound == 2,
@@ -230,15 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn removing_twice_frees_one_place() {
-        let (mut table, options) = (Table::default(), at_most(2, 2));
-        let (first, _) = accept(&mut table, &options).unwrap();
-        let (second, _) = accept(&mut table, &options).unwrap();
-        table.greeted(&second);
-        table.remove(&first);
-        table.remove(&first);
-        let (third, _) = accept(&mut table, &options).unwrap();
-        table.greeted(&third);
-        assert!(accept(&mut table, &options).is_none());
+    fn a_connection_to_ourselves_is_known_by_its_ends() {
+        let mut table = Table::default();
+        let mapped = ends(("[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:80"));
+        table.accept(mapped, &at_most(2, 2), 0);
+        assert!(table.is_own(ends(("127.0.0.1:5", "127.0.0.1:80"))));
+        assert!(!table.is_own(ends(("127.0.0.1:80", "127.0.0.1:5"))));
+        table.forget(mapped);
+        assert!(!table.is_own(ends(("127.0.0.1:5", "127.0.0.1:80"))));
     }
 }

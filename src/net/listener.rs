@@ -1,5 +1,6 @@
 //! The accept loop.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,6 @@ use tokio::sync::watch;
 
 use super::event::NetEvent;
 use super::link::{Admission, Link};
-use super::silent::Network;
 use super::{peer, socket, Shared};
 use crate::error::Error;
 
@@ -29,12 +29,24 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, address)) => {
-                let admission = shared.table.lock().accept(Network::of(address), &shared.options);
+                // A peer that is gone already has no address any more.
+                let Ok(ours) = stream.local_addr() else { continue };
+                let ends = (address, ours);
+                let admission = shared.table.lock().accept(ends, &shared.options, shared.now_ms());
                 let link = match admission {
                     Admission::Entered(link) => link,
-                    Admission::Replaced(link) => {
+                    Admission::ReplacedSilent(link) => {
                         reports.report(&shared, || {
                             "connections come in that say nothing: the oldest ones are dropped for new ones".to_owned()
+                        });
+                        link
+                    }
+                    Admission::ReplacedIdle(link) => {
+                        reports.report(&shared, || {
+                            format!(
+                                "{} peers are connected, the limit: those that bring and take nothing are dropped for new ones",
+                                shared.options.max_inbound
+                            )
                         });
                         link
                     }
@@ -53,10 +65,12 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
                 };
                 // Here and not in the task: it may have to go before its task has begun.
                 let drops = link.drops();
-                shared.spawn(serve(Arc::clone(&shared), link, stream, drops));
+                shared.spawn(serve(Arc::clone(&shared), link, stream, ends, drops));
             }
             Err(error) => {
-                reports.report(&shared, || format!("accepting connections fails: {error}; retrying"));
+                reports.report(&shared, || {
+                    format!("accepting connections fails: {}; it is tried again", socket::reason(&error))
+                });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -71,7 +85,7 @@ impl Reports {
     fn report(&mut self, shared: &Shared, reason: impl FnOnce() -> String) {
         if self.0.is_none_or(|last| last.elapsed() >= REPORT_PAUSE) {
             self.0 = Some(Instant::now());
-            let error = Error::Listen { address: shared.listening_on(), reason: reason() };
+            let error = Error::Listen { address: shared.listening_on(), reason: reason(), system: None };
             shared.observe(NetEvent::Report { key: None, error });
         }
     }
@@ -81,23 +95,34 @@ impl Reports {
 struct Ending<'a> {
     shared: &'a Shared,
     link: &'a Link,
+    ends: (SocketAddr, SocketAddr),
     error: Option<Error>,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.shared.table.lock().remove(self.link);
+        let mut table = self.shared.table.lock();
+        table.remove(self.link);
+        table.forget(self.ends);
+        drop(table);
         self.shared.observe(NetEvent::InboundGone { key: self.link.key.clone(), error: self.error.take() });
     }
 }
 
-async fn serve(shared: Arc<Shared>, link: Arc<Link>, stream: TcpStream, drops: watch::Receiver<u64>) {
+async fn serve(
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+    stream: TcpStream,
+    ends: (SocketAddr, SocketAddr),
+    drops: watch::Receiver<u64>,
+) {
     shared.observe(NetEvent::Inbound { key: link.key.clone() });
-    let mut ending = Ending { shared: &shared, link: &link, error: None };
+    let mut ending = Ending { shared: &shared, link: &link, ends, error: None };
     // A peer that is gone before it was served is no error.
     if socket::tune(&stream).is_ok() {
-        if let peer::End::Failed(error) = peer::serve(&shared, &link, stream, drops).await.end {
-            ending.error = Some(error);
+        let served = peer::serve(&shared, &link, stream, drops).await;
+        if served.is_fault {
+            ending.error = Some(served.end.error);
         }
     }
 }

@@ -16,8 +16,8 @@ mod listener;
 mod outbox;
 mod peer;
 mod pending;
+mod places;
 pub mod policy;
-mod silent;
 mod socket;
 
 use std::future::Future;
@@ -30,7 +30,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-pub use event::{Counters, Dialect, Direction, NetEvent, NetObserver, PeerInfo, Stage};
+pub use event::{Counters, Dialect, Direction, End, NetEvent, NetObserver, PeerInfo, Reason, Stage, Who};
 
 use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
@@ -47,7 +47,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 pub struct NetOptions {
     /// Pause before the first redial in milliseconds (1.x's `reconnectTimeout`).
     pub reconnect_timeout_ms: u64,
-    /// Connections accepted at one time; further ones are closed at once.
+    /// Connections accepted at one time; then one that is of no use gives way, or the newcomer is turned away.
     pub max_inbound: usize,
     /// How many of them may be without a handshake; then old silent ones give way to new ones.
     pub max_silent: usize,
@@ -231,7 +231,7 @@ impl Shared {
             let mut listening = self.listening.lock();
             if !matches!(*listening, Listening::No) {
                 let reason = "this emitter listens already: close it first, or create another".to_owned();
-                return Err(Error::Listen { address: socket::target(host.unwrap_or("::"), port), reason });
+                return Err(Error::Listen { address: socket::target(host.unwrap_or("::"), port), reason, system: None });
             }
             *listening = Listening::Binding;
         }

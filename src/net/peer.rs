@@ -8,6 +8,7 @@
 //! - one group of nodes, one read and one question are outstanding at the most.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, Instant};
 
 use super::caught::caught;
-use super::event::{Counters, Dialect, Direction, NetEvent, Stage};
+use super::event::{Counters, Dialect, Direction, End, NetEvent, Reason, Stage, Who};
 use super::link::Link;
 use super::outbox::Outbox;
 use super::pending::Pending;
@@ -59,52 +60,58 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 /// A timer that nobody waits for.
 const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// How and when a served link ended.
+/// How a served link ended.
 pub(super) struct Served {
     pub(super) health: Health,
     pub(super) end: End,
-}
-
-/// Why a link ended.
-pub(super) enum End {
-    /// The peer closed it in an orderly way, or we did without anybody's fault.
-    Over,
-    /// [`super::Net::drop_link`].
-    Dropped,
-    /// The network closes.
-    Closing,
-    /// Something went wrong.
-    Failed(Error),
+    /// Something went wrong, which the owner of an inbound link is to hear.
+    pub(super) is_fault: bool,
 }
 
 /// Serves one connection until it ends. What it had set aside in the log is dropped with it.
 ///
 /// Not cancellation-safe.
 pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, drops: watch::Receiver<u64>) -> Served {
-    let mut peer = Peer::new(shared, link);
+    let ends = match (socket.local_addr(), socket.peer_addr()) {
+        (Ok(ours), Ok(theirs)) => (ours, theirs),
+        (Err(error), _) | (_, Err(error)) => {
+            return Served { health: Health::Silent, end: lost(link, &error), is_fault: false };
+        }
+    };
+    link.reached(ends.1);
+    let mut peer = Peer::new(shared, link, ends);
     let end = caught(peer.run(&socket, drops)).await;
     shared.log.forget(peer.source);
-    let end = match end {
-        Ok(end) => end,
-        // What waits to be sent may be half a frame. The next link is likely to end at the same place.
-        Err(error) => return Served { health: Health::Hopeless, end: End::Failed(error) },
-    };
-    let health = peer.health();
-    let farewell = farewell(socket, peer.outbox);
-    // Only a courtesy: whatever does not get through now comes with the next link.
-    match end {
-        End::Closing => drop(timeout(FAREWELL, farewell).await),
-        End::Failed(_) if peer.hopeless => {
-            // The peer is to have everything up to what ends the link: the next one would get no further.
-            let mut closing = shared.closing();
-            tokio::select! {
-                _ = timeout(LAST_WORDS, farewell) => {}
-                _ = closing.wait_for(|closing| *closing) => {}
+    let served = match end {
+        Ok(end) => {
+            let health = peer.health();
+            let farewell = farewell(socket, std::mem::take(&mut peer.outbox));
+            // Only a courtesy: whatever does not get through now comes with the next link.
+            if end.reason == Reason::Closing && !end.told {
+                drop(timeout(FAREWELL, farewell).await);
+            } else if peer.hopeless {
+                // The peer is to have everything up to what ends the link: the next one would get no further.
+                let mut closing = shared.closing();
+                tokio::select! {
+                    _ = timeout(LAST_WORDS, farewell) => {}
+                    _ = closing.wait_for(|closing| *closing) => {}
+                }
             }
+            let is_fault = !peer.gave_way && is_fault(end.reason);
+            Served { health, end, is_fault }
         }
-        _ => {}
+        // What waits to be sent may be half a frame. The next link is likely to end at the same place.
+        Err(error) => Served { health: Health::Hopeless, end: End::here(error), is_fault: true },
+    };
+    if let Some(peer) = peer.told {
+        shared.observe(NetEvent::Disconnected { key: link.key.clone(), peer, end: served.end.clone() });
     }
-    Served { health, end }
+    served
+}
+
+/// Whether the owner of a link that somebody else dialled is to hear of its end as of an error.
+fn is_fault(reason: Reason) -> bool {
+    !matches!(reason, Reason::Closing | Reason::Ended | Reason::Renewed | Reason::Dropped | Reason::Itself)
 }
 
 struct Peer<'a> {
@@ -125,9 +132,15 @@ struct Peer<'a> {
     /// The session ended the link.
     closed: Option<CloseReason>,
     since_ms: u64,
-    /// The table knows that the peer has introduced itself.
-    greeted: bool,
+    /// Our end of the connection, and the peer's.
+    ends: (SocketAddr, SocketAddr),
+    /// The owner knows that the link stands: who is there.
+    told: Option<Who>,
     live: bool,
+    /// It was ended for others.
+    gave_way: bool,
+    /// Nodes in and out that were of use, when the table last heard of it.
+    useful: (u64, u64),
     hopeless: bool,
     /// Bytes moved since the task last let others run.
     moved: u64,
@@ -137,7 +150,7 @@ struct Peer<'a> {
 }
 
 impl<'a> Peer<'a> {
-    fn new(shared: &'a Arc<Shared>, link: &'a Link) -> Self {
+    fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr)) -> Self {
         let options = &shared.options;
         let config = Config {
             standard: options.standard,
@@ -158,8 +171,11 @@ impl<'a> Peer<'a> {
             ended: false,
             closed: None,
             since_ms: shared.now_ms(),
-            greeted: false,
+            ends,
+            told: None,
             live: false,
+            gave_way: false,
+            useful: (0, 0),
             hopeless: false,
             moved: 0,
             counters: Counters::default(),
@@ -183,8 +199,8 @@ impl<'a> Peer<'a> {
             let (deadline, reads) = (self.deadline(), self.reads());
             let handled = tokio::select! {
                 biased;
-                _ = drops.changed() => Err(End::Dropped),
-                _ = closing.wait_for(|closing| *closing) => Err(End::Closing),
+                _ = drops.changed() => Err(self.dropped()),
+                _ = closing.wait_for(|closing| *closing) => Err(End::here(Error::Closed("it keeps no links"))),
                 event = self.pending.finished() => { self.answer(event); Ok(()) }
                 ready = socket.writable(), if !self.outbox.is_empty() => ready.map_err(|error| self.lost(&error)),
                 ready = socket.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(socket)),
@@ -202,7 +218,7 @@ impl<'a> Peer<'a> {
     /// Everything that can be done without waiting, short of reading the socket. Whether a further turn would find
     /// more to do at once.
     fn turn(&mut self, socket: &TcpStream) -> Result<bool, End> {
-        self.take_frames().map_err(End::Failed)?;
+        self.take_frames().map_err(End::here)?;
         self.act();
         // One read per turn: a peer that has all of a long log must not keep the others waiting while it is scanned.
         if self.has_room() {
@@ -220,7 +236,7 @@ impl<'a> Peer<'a> {
             return Err(self.end_of(reason));
         }
         if self.ended && !self.pending.adds() {
-            return Err(End::Over);
+            return Err(End::here(Error::Ended));
         }
         let writes = !self.outbox.is_empty() && self.outbox.stalled_since().is_none();
         // Writing has made room for the answers: the socket may have nothing more to wake us with.
@@ -236,6 +252,9 @@ impl<'a> Peer<'a> {
             self.counters.frames_in += 1;
             self.handle(InEvent::Frame(frame));
             self.act();
+            if self.told.is_none() && self.closed.is_none() {
+                self.greet()?;
+            }
         }
         self.held_back = !self.inbox.is_empty() && !self.takes_frames();
         if self.counters.frames_in != before {
@@ -329,29 +348,57 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
-    fn publish(&mut self) {
-        let dialect = match self.session.peer() {
+    fn dialect(&self) -> Dialect {
+        match self.session.peer() {
             PeerKind::Unknown => Dialect::Unknown,
             PeerKind::V1 => Dialect::V1,
             PeerKind::V2 => Dialect::V2,
-        };
+        }
+    }
+
+    /// The link stands once the peer has introduced itself and the session goes on: before anything it brings is heard.
+    fn greet(&mut self) -> Result<()> {
+        let (dialect, direction) = (self.dialect(), self.link.direction);
+        if dialect == Dialect::Unknown {
+            return Ok(());
+        }
+        let now = self.shared.now_ms();
+        let mut table = self.shared.table.lock();
+        if direction == Direction::Outbound && table.is_own(self.ends) {
+            return Err(Error::Itself(self.link.key.clone()));
+        }
+        table.greeted(self.link, now);
+        drop(table);
+        let peer = Who { direction, address: self.ends.1, dialect };
+        self.told = Some(peer);
+        self.shared.observe(NetEvent::Connected { key: self.link.key.clone(), peer });
+        Ok(())
+    }
+
+    fn publish(&mut self) {
         let stage = match self.session.stage() {
             protocol::Stage::Handshake => Stage::Handshake,
             protocol::Stage::Sync => Stage::Sync,
             protocol::Stage::Live => Stage::Live,
             protocol::Stage::Closed => return,
         };
-        if !self.greeted && dialect != Dialect::Unknown {
-            self.greeted = true;
-            self.shared.table.lock().greeted(self.link);
-        }
         let session = self.session.counters();
         (self.counters.nodes_in, self.counters.nodes_out) = (session.nodes_received, session.nodes_sent);
-        self.live |= stage == Stage::Live;
+        let useful = (self.counters.added, self.counters.nodes_out);
+        if useful != self.useful {
+            self.useful = useful;
+            self.link.used(self.shared.now_ms());
+        }
+        if stage == Stage::Live && !self.live {
+            self.live = true;
+            if let Some(peer) = self.told {
+                self.shared.observe(NetEvent::Synced { key: self.link.key.clone(), peer });
+            }
+        }
         if let Some(at) = self.session.delivered().filter(|_| self.outbox.is_empty()) {
             self.delivered = at.change;
         }
-        self.link.publish(stage, dialect, self.counters, self.delivered);
+        self.link.publish(stage, self.dialect(), self.counters, self.delivered);
     }
 
     /// When something happens even if nothing else does.
@@ -374,14 +421,14 @@ impl<'a> Peer<'a> {
         let now = self.shared.now_ms();
         let options = &self.shared.options;
         if self.handshake_due().is_some_and(|due| due <= now) {
-            return Err(fault(format!("no handshake within {} ms", options.handshake_timeout_ms)));
+            let waited = options.handshake_timeout_ms;
+            return Err(End::here(Error::Silent(format!("no handshake within {waited} ms"))));
         }
         if self.stall_due().is_some_and(|due| due <= now) {
             let waiting = self.outbox.len();
-            return Err(fault(format!(
-                "it took none of the {waiting} bytes waiting for it for {} ms",
-                options.stall_timeout_ms
-            )));
+            let waited = options.stall_timeout_ms;
+            let what = format!("the peer took none of the {waiting} bytes waiting for it for {waited} ms");
+            return Err(End::here(Error::Silent(what)));
         }
         if self.session.wake_at().is_some_and(|due| due <= now) {
             self.handle(InEvent::Tick);
@@ -402,24 +449,36 @@ impl<'a> Peer<'a> {
 
     fn end_of(&mut self, reason: CloseReason) -> End {
         match reason {
-            CloseReason::Peer(error) | CloseReason::Local(error) => End::Failed(error),
+            CloseReason::Peer(error) | CloseReason::Local(error) => End::here(error),
             CloseReason::Harmful(error) | CloseReason::Incompatible(error) => {
                 self.hopeless = true;
-                End::Failed(error)
+                End::here(error)
             }
-            CloseReason::Silent => fault("no sign of life from it".to_owned()),
-            CloseReason::HalfOpen | CloseReason::Renew => End::Over,
+            CloseReason::Silent => End::here(Error::Silent("no sign of life from the peer".to_owned())),
+            CloseReason::HalfOpen | CloseReason::Renew => End::here(Error::Ended).because(Reason::Renewed),
         }
     }
 
-    /// The connection broke.
+    /// Somebody ended the connection from outside: the user, or whoever needed its place.
+    fn dropped(&mut self) -> End {
+        match self.link.take_fate() {
+            Some(error) => {
+                self.gave_way = true;
+                End::here(error)
+            }
+            None => End::here(Error::Ended).because(Reason::Dropped),
+        }
+    }
+
     fn lost(&self, error: &io::Error) -> End {
-        End::Failed(Error::Connect { target: self.link.key.clone(), reason: super::socket::reason(error) })
+        lost(self.link, error)
     }
 }
 
-fn fault(what: String) -> End {
-    End::Failed(Error::Protocol(what))
+/// The connection broke.
+fn lost(link: &Link, error: &io::Error) -> End {
+    let (reason, system) = (super::socket::reason(error), super::socket::system(error));
+    End::here(Error::Connect { target: link.key.clone(), reason, system })
 }
 
 /// Writes what waits, says goodbye, and lets the peer do the same: closing a socket with unread bytes would take

@@ -11,6 +11,8 @@ pub const MAX_DELAY_MS: u64 = 30_000;
 /// How far a link got before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
+    /// There was no attempt: this machine lacked what it takes (file descriptors). It says nothing about the peer.
+    Lacking,
     /// Nothing that speaks the protocol answered.
     Silent,
     /// The peer introduced itself, but the link ended before it was of use: the peer exists and is worth
@@ -58,9 +60,12 @@ impl DialPolicy {
     /// Decides after an attempt or a link ended. `random` is any uniform number; the pauses of many peers that
     /// lost the same neighbour are spread by it.
     pub fn ended(&mut self, health: Health, random: u64) -> Next {
+        if health == Health::Lacking {
+            return Next::Retry { after_ms: self.first_delay_ms };
+        }
         self.keep |= health != Health::Silent;
         self.failures = match health {
-            Health::Silent | Health::Greeted => self.failures.saturating_add(1),
+            Health::Lacking | Health::Silent | Health::Greeted => self.failures.saturating_add(1),
             Health::Settled => 1,
             Health::Hopeless => u32::MAX,
         };
@@ -141,6 +146,16 @@ mod tests {
         let mut policy = DialPolicy::new(100, false);
         assert_eq!(policy.ended(Health::Hopeless, 0), Next::Retry { after_ms: MAX_DELAY_MS });
         assert_eq!(policy.ended(Health::Settled, 0), Next::Retry { after_ms: 100 });
+    }
+
+    #[test]
+    fn what_this_machine_lacks_is_not_held_against_the_peer() {
+        let mut policy = DialPolicy::new(100, false);
+        for _ in 0..100 {
+            assert_eq!(policy.ended(Health::Lacking, 0), Next::Retry { after_ms: 100 });
+        }
+        assert_eq!(delays(&mut policy, 9, 0), [100; 9]);
+        assert_eq!(policy.ended(Health::Silent, 0), Next::GiveUp);
     }
 
     #[test]

@@ -57,6 +57,7 @@ impl Resolver {
         bound.map_err(|error| Error::Listen {
             address: target(host.unwrap_or("::"), port),
             reason: listen_reason(&error),
+            system: system(&error),
         })
     }
 
@@ -65,15 +66,17 @@ impl Resolver {
     /// # Errors
     /// `Connect` with the last cause.
     pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream> {
-        let failure = match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(host, port)).await {
+        let (reason, system) = match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(host, port)).await {
             Ok(Ok(stream)) => return Ok(stream),
-            Ok(Err(error)) => reason(&error),
-            Err(_) => format!(
-                "no answer within {} s (ETIMEDOUT): check the address and firewalls between",
-                CONNECT_TIMEOUT.as_secs()
-            ),
+            Ok(Err(error)) => (reason(&error), system(&error)),
+            Err(_) => {
+                let within = CONNECT_TIMEOUT.as_secs();
+                let reason =
+                    format!("no answer within {within} s (ETIMEDOUT): check the address and firewalls between");
+                (reason, Some("ETIMEDOUT"))
+            }
         };
-        Err(Error::Connect { target: target(host, port), reason: failure })
+        Err(Error::Connect { target: target(host, port), reason, system })
     }
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
@@ -159,23 +162,68 @@ fn listen_reason(error: &io::Error) -> String {
     format!("{}: {advice}", reason(error))
 }
 
-/// What happened, with the name by which Node's users know it.
+/// The name by which Node's users know what happened.
+pub(super) fn system(error: &io::Error) -> Option<&'static str> {
+    Some(match error.kind() {
+        io::ErrorKind::AddrInUse => "EADDRINUSE",
+        io::ErrorKind::AddrNotAvailable => "EADDRNOTAVAIL",
+        io::ErrorKind::PermissionDenied => "EACCES",
+        io::ErrorKind::NotFound => "ENOTFOUND",
+        io::ErrorKind::ConnectionRefused => "ECONNREFUSED",
+        io::ErrorKind::ConnectionReset => "ECONNRESET",
+        io::ErrorKind::ConnectionAborted => "ECONNABORTED",
+        io::ErrorKind::BrokenPipe => "EPIPE",
+        io::ErrorKind::TimedOut => "ETIMEDOUT",
+        io::ErrorKind::HostUnreachable => "EHOSTUNREACH",
+        io::ErrorKind::NetworkUnreachable => "ENETUNREACH",
+        io::ErrorKind::OutOfMemory => "ENOMEM",
+        _ => return lack(error),
+    })
+}
+
+/// A lack that may pass: of file descriptors, or of buffers.
+#[cfg(unix)]
+fn lack(error: &io::Error) -> Option<&'static str> {
+    use rustix::io::Errno;
+    let number = error.raw_os_error()?;
+    let names = [(Errno::MFILE, "EMFILE"), (Errno::NFILE, "ENFILE"), (Errno::NOBUFS, "ENOBUFS")];
+    names.into_iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| name)
+}
+
+/// Windows has its own numbers: `WSAEMFILE`, `WSAENOBUFS`.
+#[cfg(not(unix))]
+fn lack(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        10024 => Some("EMFILE"),
+        10055 => Some("ENOBUFS"),
+        _ => None,
+    }
+}
+
+/// What happened, in words, with the system's name.
 pub(super) fn reason(error: &io::Error) -> String {
-    let (name, text) = match error.kind() {
-        io::ErrorKind::AddrInUse => ("EADDRINUSE", "the port is in use"),
-        io::ErrorKind::AddrNotAvailable => ("EADDRNOTAVAIL", "the address is not available"),
-        io::ErrorKind::PermissionDenied => ("EACCES", "not permitted"),
+    let text = match error.kind() {
+        io::ErrorKind::AddrInUse => "the port is in use",
+        io::ErrorKind::AddrNotAvailable => "the address is not available",
+        io::ErrorKind::PermissionDenied => "not permitted",
         io::ErrorKind::NotFound => return format!("the host name does not resolve (ENOTFOUND): {error}"),
-        io::ErrorKind::ConnectionRefused => ("ECONNREFUSED", "nothing listens there"),
-        io::ErrorKind::ConnectionReset => ("ECONNRESET", "the peer cut the connection"),
-        io::ErrorKind::ConnectionAborted => ("ECONNABORTED", "the connection was cut"),
-        io::ErrorKind::BrokenPipe => ("EPIPE", "the peer is gone"),
-        io::ErrorKind::TimedOut => ("ETIMEDOUT", "no answer"),
-        io::ErrorKind::HostUnreachable => ("EHOSTUNREACH", "the host cannot be reached"),
-        io::ErrorKind::NetworkUnreachable => ("ENETUNREACH", "the network cannot be reached"),
-        _ => return error.to_string(),
+        io::ErrorKind::ConnectionRefused => "nothing listens there",
+        io::ErrorKind::ConnectionReset => "the peer cut the connection",
+        io::ErrorKind::ConnectionAborted => "the connection was cut",
+        io::ErrorKind::BrokenPipe => "the peer is gone",
+        io::ErrorKind::TimedOut => "no answer",
+        io::ErrorKind::HostUnreachable => "the host cannot be reached",
+        io::ErrorKind::NetworkUnreachable => "the network cannot be reached",
+        _ => match system(error) {
+            Some("EMFILE") => "this process has no file descriptor left",
+            Some("ENFILE") => "this machine has no file descriptor left",
+            _ => return error.to_string(),
+        },
     };
-    format!("{text} ({name})")
+    match system(error) {
+        Some(name) => format!("{text} ({name})"),
+        None => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
