@@ -65,8 +65,10 @@ function closed () {
 }
 
 /** The failure described by a notice of the native half. */
-function failure ({ code, message }) {
-  return coded(code, message)
+function failure ({ code, message, system }) {
+  const error = coded(code, message)
+  // The system's name for it (`EADDRINUSE`), where there is one.
+  return system === undefined ? error : Object.assign(error, { system })
 }
 
 /**

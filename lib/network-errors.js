@@ -1,5 +1,6 @@
 'use strict'
 
+const { constants: { errno } } = require('node:os')
 const { getSystemErrorMap } = require('node:util')
 
 const { coded } = require('./errors')
@@ -11,32 +12,34 @@ const { coded } = require('./errors')
 
 const WORDS = new Map(Array.from(getSystemErrorMap().values()))
 
-/** What a link, or the attempt to get one, ended with. */
-function linkFailure (code, message, key) {
-  const system = systemCode(message)
-  if (code !== 'ERR_HYPER_CONNECT') return coded(code, message)
-  if (/premature close/.test(message)) return coded(code, 'premature close')
-  if (system === undefined) return coded(code, message)
+/** What each system call failed with once a connection stood; everything else fails in `connect`. */
+const CALLS = { ECONNRESET: 'read', EPIPE: 'write' }
+
+/** What a link, or the attempt to get one, ended with. `key` is its `host:port`. */
+function linkFailure ({ code, message, system }, key) {
+  if (system === undefined || code !== 'ERR_HYPER_CONNECT') return coded(code, message)
+  const colon = key.lastIndexOf(':')
+  const where = { address: key.slice(0, colon), port: Number(key.slice(colon + 1)) }
   if (system === 'ENOTFOUND' || system === 'EAI_AGAIN') {
-    return explained(system, `getaddrinfo ${system} ${key.slice(0, key.lastIndexOf(':'))}`, message)
+    return explained(system, 'getaddrinfo', `getaddrinfo ${system} ${where.address}`, message, { hostname: where.address })
   }
-  return explained(system, system === 'ECONNRESET' ? 'read ECONNRESET' : `connect ${system} ${key}`, message)
+  const call = CALLS[system]
+  if (call !== undefined) return explained(system, call, `${call} ${system}`, message)
+  return explained(system, 'connect', `connect ${system} ${key}`, message, where)
 }
 
 /** Why an address cannot be bound. */
-function listenFailure ({ code, message }, host, port) {
-  const system = systemCode(message)
+function listenFailure ({ code, message, system }, host, port) {
   if (system === undefined) return coded(code, message)
-  return explained(system, `listen ${system}: ${WORDS.get(system) ?? 'failed'} ${host ?? '::'}:${port}`, message)
+  const address = host ?? '::'
+  const words = `listen ${system}: ${WORDS.get(system) ?? 'failed'} ${address}:${port}`
+  return explained(system, 'listen', words, message, { address, port })
 }
 
-function explained (code, message, cause) {
-  return Object.assign(coded(code, message), { cause: new Error(cause) })
-}
-
-/** The core ends its reasons with the system's name in parentheses. */
-function systemCode (message) {
-  return /\((E[A-Z_0-9]+)\)/.exec(message)?.[1]
+/** An error with the fields that Node gives to its own. */
+function explained (code, syscall, message, cause, fields = {}) {
+  const number = errno[code] === undefined ? {} : { errno: -errno[code] }
+  return Object.assign(coded(code, message), number, { syscall, ...fields, cause: new Error(cause) })
 }
 
 module.exports = { linkFailure, listenFailure }

@@ -299,7 +299,7 @@ class Parts {
     }
     this.closedAlready = true
     this.settleReady(closed())
-    this.core.silence()
+    this.core.release()
     this.loop.stop()
     for (const done of this.closedCallbacks.splice(0)) process.nextTick(done, error)
   }

@@ -7,6 +7,9 @@ const { closed, coded } = require('./errors')
 const { linkFailure } = require('./network-errors')
 const { promised } = require('./promised')
 
+/** Refusals that a further attempt does not change: a waiting `connect` hears of them at once. */
+const REFUSALS = new Set(['ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL'])
+
 /** A link, as it stands in `_peers`. */
 class Peer extends EventEmitter {
   #drop
@@ -32,14 +35,27 @@ class Peer extends EventEmitter {
     }
     return this
   }
+
+  /** The emitter closes: the native half ends the link in an orderly way, which says why. */
+  leave () {
+    this.destroyed = true
+  }
 }
+
+/**
+ * After this many attempts in a row without a link a waiting `connect` fails: 1.x's number, and the native half's for peers
+ * that were never reached. A known peer is dialled on all the same.
+ */
+const MAX_ATTEMPTS = 10
 
 /** Links to others, `emitter._peers`, and the record of peers to dial at the next start. */
 class Peers {
   constructor (parts) {
     this.parts = parts
-    /** Dials until they are given up or closed: key to `{ host, port, callbacks }`. */
+    /** Dials until they are given up or closed: key to `{ host, port, stands, waiting }`. */
     this.dials = new Map()
+    /** Links that stand: key to the peer as `status` tells of it. */
+    this.standing = new Map()
     /** Keys of inbound links: counters, as in 1.x. */
     this.inbound = new Set()
   }
@@ -57,18 +73,19 @@ class Peers {
     return promised(callback, (done) => {
       if (closing) {
         process.nextTick(done, closed())
-      } else if (emitter._peers[key] !== undefined) {
-        done()
-      } else if (this.dials.has(key)) {
-        this.dials.get(key).callbacks.push(done)
-      } else {
-        this.dial(key, target, number, false, [done])
+        return
       }
+      const dial = this.dials.get(key)
+      if (dial === undefined && emitter._peers[key] === undefined) this.dial(key, target, number, false, [done])
+      else if (dial === undefined || dial.stands) done()
+      else dial.waiting.push({ done, failures: 0 })
     })
   }
 
+  /** Dials, and keeps the link. The callbacks wait for a peer that has introduced itself: that TCP connects says nothing. */
   dial (key, host, port, known, callbacks) {
-    const dial = { host, port, callbacks }
+    const waiting = callbacks.map((done) => ({ done, failures: 0 }))
+    const dial = { host, port, stands: false, waiting }
     this.dials.set(key, dial)
     this.enter(key)
     const { acks, core, loop } = this.parts
@@ -110,16 +127,23 @@ class Peers {
   }
 
   /** Notices of the network. */
-  hear ({ kind, text: key, code, message }) {
+  hear (notice) {
     if (this.parts.closing) return
-    const error = code === undefined ? undefined : linkFailure(code, message, key)
+    const { kind, text: key } = notice
+    const error = notice.code === undefined ? undefined : linkFailure(notice, key)
     switch (kind) {
       case 'inbound': return this.onInbound(key)
       case 'inboundGone': return this.onInboundGone(key, error)
-      case 'connected': return this.onConnected(key)
+      case 'connected': return this.onConnected(key, told(notice))
+      case 'synced': return this.tell('synced', told(notice))
+      case 'disconnected': return this.onDisconnected(key, told(notice), error)
       case 'connectionError': return this.onConnectionError(key, error)
       case 'gaveUp': return this.onGaveUp(key, error)
     }
+  }
+
+  tell (event, peer) {
+    this.parts.emitter.status.emit(event, peer)
   }
 
   onInbound (key) {
@@ -136,16 +160,27 @@ class Peers {
     if (error !== undefined) emitter.status.emit('peerError', error)
   }
 
-  onConnected (key) {
+  onConnected (key, peer) {
+    this.standing.set(key, peer)
     const dial = this.dials.get(key)
-    if (dial === undefined) return
-    this.enter(key)
-    const { core, requests } = this.parts
-    // Connected they are, whatever comes meanwhile.
-    const callbacks = dial.callbacks.splice(0)
-    requests.ask((id) => core.setFact(id, 'peers', this.record()), (error) => {
-      for (const done of callbacks) done(error ?? undefined)
-    }, { brief: true })
+    if (dial !== undefined) {
+      dial.stands = true
+      this.enter(key)
+      const { core, requests } = this.parts
+      // Connected they are, whatever comes meanwhile.
+      const waiting = dial.waiting.splice(0)
+      requests.ask((id) => core.setFact(id, 'peers', this.record()), (error) => {
+        for (const { done } of waiting) done(error ?? undefined)
+      }, { brief: true })
+    }
+    this.tell('connected', peer)
+  }
+
+  onDisconnected (key, peer, { code, message }) {
+    this.standing.delete(key)
+    const dial = this.dials.get(key)
+    if (dial !== undefined) dial.stands = false
+    this.tell('disconnected', { ...peer, code, message })
   }
 
   /** 1.x's record of the links that were dialled and are up now; its ports are text. */
@@ -160,6 +195,11 @@ class Peers {
     const peer = this.enter(key)
     delete emitter._peers[key]
     emitter.status.emit('connectionError', error, peer)
+    const dial = this.dials.get(key)
+    if (dial === undefined) return
+    const failed = dial.waiting.filter((each) => ++each.failures >= MAX_ATTEMPTS || REFUSALS.has(error.code))
+    dial.waiting = dial.waiting.filter((each) => !failed.includes(each))
+    for (const { done } of failed) done(error)
   }
 
   onGaveUp (key, error) {
@@ -167,34 +207,43 @@ class Peers {
     this.dials.delete(key)
     delete this.parts.emitter._peers[key]
     if (dial === undefined) return
-    for (const done of dial.callbacks) done(error)
-    // `connect` was answered when the link came up. That there will be none any more, which may end the process, must not
-    // pass in silence. A store that did not open has been told of already.
-    if (dial.callbacks.length === 0 && this.parts.failed === undefined) {
-      const lost = coded('ERR_HYPER_CONNECT', `${key} is not dialled any more: ${error.message}`)
-      this.parts.warn(Object.assign(lost, { cause: error }))
-    }
+    const own = error.code === 'ERR_HYPER_SELF'
+    // Connected with itself every emitter is: 1.x's callers, which may dial all members of a list, hear of no failure.
+    for (const { done } of dial.waiting) done(own ? undefined : error)
+    if (own) this.parts.warn(error)
   }
 
-  /** The emitter closes: cuts all links, the latest first. */
+  /** The emitter closes: lets go of all links, the latest first. */
   end () {
     const { emitter } = this.parts
     const dialled = []
     for (const key of Object.keys(emitter._peers).reverse()) {
       const peer = emitter._peers[key]
-      peer.destroy()
+      if (peer instanceof Peer) peer.leave()
+      else peer.destroy()
       if (this.dials.has(key)) dialled.push(peer)
       delete emitter._peers[key]
     }
-    const callbacks = [...this.dials.values()].flatMap((dial) => dial.callbacks)
+    const waiting = [...this.dials.values()].flatMap((dial) => dial.waiting)
+    const standing = [...this.standing.values()]
     this.dials.clear()
     this.inbound.clear()
-    for (const done of callbacks) process.nextTick(done, closed())
+    this.standing.clear()
+    for (const { done } of waiting) process.nextTick(done, closed())
     // As in 1.x, where closing ended a link like any failure.
     for (const peer of dialled) {
-      setImmediate(() => emitter.status.emit('connectionError', new Error('premature close'), peer))
+      setImmediate(() => emitter.status.emit('connectionError', coded('ERR_HYPER_CLOSED', 'premature close'), peer))
+    }
+    for (const peer of standing) {
+      const { code, message } = closed()
+      setImmediate(() => this.tell('disconnected', { ...peer, reason: 'closing', told: false, code, message }))
     }
   }
+}
+
+/** The peer that a notice tells of, as `status` does. */
+function told ({ peer }) {
+  return JSON.parse(peer)
 }
 
 module.exports = Peers

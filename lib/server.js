@@ -59,7 +59,7 @@ class Server {
   /** Emits an EventPeer when where we are has changed since the last one. */
   announce (id, host, done) {
     const { core, requests } = this.parts
-    const ips = host ? [host] : localAddresses()
+    const ips = host && !(host in UNSPECIFIED) ? [host] : localAddresses(UNSPECIFIED[host])
     const record = { id, addresses: ips.map((ip) => ({ ip, port: this.address.port })) }
     // An EventPeer without addresses kills every 1.x process that it reaches.
     if (ips.length === 0) return done()
@@ -89,9 +89,14 @@ function parse (json) {
   }
 }
 
-/** Addresses under which others can reach this machine. */
-function localAddresses () {
-  return Object.values(os.networkInterfaces()).flat().filter((each) => !each.internal).map((each) => each.address)
+/** Hosts that mean every address of this machine, and of which family: nobody can dial them from elsewhere. */
+const UNSPECIFIED = Object.assign(Object.create(null), { '0.0.0.0': 'IPv4', '::': undefined })
+
+/** Addresses under which others can reach this machine; of one family, or of both. */
+function localAddresses (family) {
+  const all = Object.values(os.networkInterfaces()).flat()
+  const reachable = all.filter((each) => !each.internal && (family === undefined || each.family === family))
+  return reachable.map((each) => each.address)
 }
 
 module.exports = Server

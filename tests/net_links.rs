@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use hyperemitter::event;
 use hyperemitter::hyperlog::{Incoming, SourceId};
-use hyperemitter::net::{Dialect, NetEvent, NetOptions, Stage};
+use hyperemitter::net::{Dialect, Direction, End, NetEvent, NetOptions, Reason, Stage};
 use hyperemitter::node::Links;
 use net_support::proxy::{Mode, Proxy};
 use net_support::{options, soon, Peer};
@@ -43,6 +43,17 @@ async fn ask_as_1_x(peer: &Peer) -> TcpStream {
     let mut socket = connect(peer).await;
     socket.write_all(&said).await.unwrap();
     socket
+}
+
+fn is_up(event: &NetEvent) -> bool {
+    matches!(event, NetEvent::Connected { .. })
+}
+
+/// How the first link that stood ended.
+async fn end_of_link(peer: &Peer) -> End {
+    let event = peer.event("a link's end", |event| matches!(event, NetEvent::Disconnected { .. })).await;
+    let NetEvent::Disconnected { end, .. } = event else { unreachable!() };
+    end
 }
 
 fn is_attempt(event: &NetEvent) -> bool {
@@ -220,7 +231,7 @@ async fn a_dialled_peer_that_speaks_something_else_is_given_up() {
     peer.dial(port);
     let event = peer.event("giving up", |event| matches!(event, NetEvent::GaveUp { .. })).await;
     assert!(matches!(event, NetEvent::GaveUp { .. }));
-    assert_eq!(peer.events().iter().filter(|event| matches!(event, NetEvent::Connected { .. })).count(), 10);
+    assert!(!peer.events().iter().any(is_up), "that TCP connects is no link");
     serving.abort();
 }
 
@@ -310,6 +321,125 @@ async fn flood(peer: &Peer, from: [u8; 4], count: usize) -> Vec<TcpStream> {
         heard = peer.event_after(heard, "a link", |event| matches!(event, NetEvent::Inbound { .. })).await.0 + 1;
     }
     silent
+}
+
+/// Introduces itself as a 1.x peer that has nothing and wants nothing.
+async fn hold_a_place(peer: &Peer) -> TcpStream {
+    let mut socket = connect(peer).await;
+    socket.write_all(&[5, 0, 8, 1, 32, 1, 1, 4, 1, 5]).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn peers_that_hold_their_places_and_are_of_no_use_give_way() {
+    let a = Peer::new(NetOptions { max_inbound: 8, max_silent: 4, idle_after_ms: 0, ..options() }).listen(0).await;
+    let mut held = Vec::new();
+    for n in 1..=8 {
+        held.push(hold_a_place(&a).await);
+        a.when("another place is taken", |peers| {
+            peers.iter().filter(|peer| peer.dialect == Dialect::V1).count() == n
+        })
+        .await;
+    }
+    let b = Peer::new(options());
+    b.dial(a.port);
+    b.live(1).await;
+    a.emit("heard");
+    b.holds(1).await;
+    let end = end_of_link(&a).await;
+    assert_eq!((end.reason, end.error.code()), (Reason::Refused, "ERR_HYPER_LIMIT"), "{end:?}");
+    assert!(a.net.peers().len() <= 8);
+    let told = a.event("a report", |event| matches!(event, NetEvent::Report { key: None, .. })).await;
+    assert!(matches!(told, NetEvent::Report { error, .. } if error.to_string().contains("bring and take nothing")));
+    let errors = a.events().into_iter().filter(|event| matches!(event, NetEvent::InboundGone { error: Some(_), .. }));
+    assert_eq!(errors.count(), 0, "giving way is nobody's fault");
+}
+
+#[tokio::test]
+async fn bytes_that_never_make_a_frame_end_the_link_also_after_the_handshake() {
+    let a = Peer::new(NetOptions { frame_timeout_ms: 60, ..options() }).listen(0).await;
+    let mut socket = hold_a_place(&a).await;
+    // Of a frame of 1,000 bytes one byte at a time.
+    socket.write_all(&[0xe8, 0x07, 2]).await.unwrap();
+    let (mut reading, mut writing) = socket.into_split();
+    let dribble = tokio::spawn(async move {
+        while writing.write_all(&[0]).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut rest = Vec::new();
+    let _ = soon("the link is closed", reading.read_to_end(&mut rest)).await;
+    dribble.abort();
+    let end = end_of_link(&a).await;
+    assert_eq!((end.reason, end.error.code()), (Reason::Silent, "ERR_HYPER_SILENT"), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_link_stands_when_the_peer_has_introduced_itself_not_when_something_accepts() {
+    let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 5, ..options() }));
+    let proxy = Proxy::to(a.port).await;
+    proxy.set(Mode::Refuse);
+    let key = b.dial(proxy.port);
+    let (mut from, _) = b.event_after(0, "an attempt", is_attempt).await;
+    (from, _) = b.event_after(from + 1, "another", is_attempt).await;
+    assert!(!b.events().iter().any(is_up));
+    proxy.set(Mode::Pass);
+    let (_, event) = b.event_after(from, "the link", is_up).await;
+    let NetEvent::Connected { key: up, peer } = event else { unreachable!() };
+    assert_eq!((up, peer.direction, peer.dialect), (key, Direction::Outbound, Dialect::V2));
+    b.event("level", |event| matches!(event, NetEvent::Synced { .. })).await;
+    a.event("the other side", is_up).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_is_ourselves_is_not_dialled_again() {
+    let a = Peer::listening().await;
+    let key = a.dial(a.port);
+    let event = a.event("giving up", |event| matches!(event, NetEvent::GaveUp { .. })).await;
+    assert!(matches!(&event, NetEvent::GaveUp { key: own, error } if *own == key && error.code() == "ERR_HYPER_SELF"));
+    assert!(!a.events().iter().any(is_attempt), "it is no failure");
+    a.when("no link is left", <[_]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn both_sides_know_why_a_link_ended() {
+    // A cut.
+    let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 3_600_000, ..options() }));
+    let proxy = Proxy::to(a.port).await;
+    let key = b.dial(proxy.port);
+    b.live(1).await;
+    a.live(1).await;
+    proxy.cut();
+    for peer in [&a, &b] {
+        let end = end_of_link(peer).await;
+        assert!(matches!(end.reason, Reason::Lost | Reason::Ended), "{end:?}");
+    }
+    let last_end = b.link(&key).unwrap().last_end.unwrap();
+    assert!(matches!(last_end.reason, Reason::Lost | Reason::Ended) && last_end.at_ms > 0, "{last_end:?}");
+
+    // Garbage.
+    let a = Peer::listening().await;
+    let mut socket = hold_a_place(&a).await;
+    socket.write_all(&[1, 0xff]).await.unwrap();
+    let _ = socket.write_all(&[2, 2, 0xff]).await;
+    until_closed(socket).await;
+    assert_eq!(end_of_link(&a).await.reason, Reason::Protocol);
+
+    // A peer in `_peers` that was destroyed.
+    let (a, b) = (Peer::listening().await, Peer::new(options()));
+    let key = b.dial(a.port);
+    b.live(1).await;
+    b.net.drop_link(&key);
+    assert_eq!(end_of_link(&b).await.reason, Reason::Dropped);
+
+    // Closing.
+    let (a, b) = (Peer::listening().await, Peer::new(options()));
+    b.dial(a.port);
+    b.live(1).await;
+    b.close().await;
+    let end = end_of_link(&b).await;
+    assert_eq!((end.reason, end.error.code()), (Reason::Closing, "ERR_HYPER_CLOSED"));
+    assert!(matches!(end_of_link(&a).await.reason, Reason::Ended | Reason::Closing));
 }
 
 // Elsewhere loopback has one address only.

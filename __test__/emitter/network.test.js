@@ -101,23 +101,69 @@ describe('connect', () => {
     const args = await new Promise((resolve) => emitter.connect(port, HOST, (...all) => resolve(all)))
     assert.equal(args.length, 1)
     assert.equal(args[0].code, 'ECONNREFUSED')
+    assert.deepEqual([args[0].syscall, args[0].address, args[0].port], ['connect', HOST, port])
+    assert.ok(args[0].errno < 0)
     assert.deepEqual(errors, Array(10).fill(['ECONNREFUSED', `connect ECONNREFUSED ${HOST}:${port}`, `${HOST}:${port}`]))
     assert.deepEqual(emitter._peers, {})
   })
 
-  test('that connected and is given up nevertheless, as nobody there speaks the protocol, is a warning', async (t) => {
+  test('fails after ten attempts where something accepts and nobody speaks the protocol, and is not remembered', async (t) => {
     const server = net.createServer((socket) => socket.on('error', () => {}).destroy()).listen(0, HOST)
     t.after(() => server.close())
     await new Promise((resolve) => server.on('listening', resolve))
     const { port } = server.address()
-    const emitter = make(t, undefined, { reconnectTimeout: 3 })
-    const warned = new Promise((resolve) => emitter.status.on('warning', resolve))
-    await emitter.connect(port, HOST)
-    const error = await warned
-    assert.equal(error.code, 'ERR_HYPER_CONNECT')
-    assert.match(error.message, new RegExp(`^${HOST}:${port} is not dialled any more: `))
-    assert.ok(error.cause instanceof Error)
+    const db = await keeping()
+    const emitter = make(t, db, { reconnectTimeout: 3 })
+    let attempts = 0
+    emitter.status.on('connectionError', () => attempts++)
+    emitter.status.on('connected', assert.fail)
+    const both = await Promise.allSettled([emitter.connect(port, HOST), emitter.connect(port, HOST)])
+    for (const { reason } of both) assert.match(reason.code, /^(ERR_HYPER_ENDED|ECONNRESET|EPIPE)$/)
+    assert.equal(attempts, 10)
     assert.deepEqual(emitter._peers, {})
+    assert.equal(await record(db, '!!PEERS!!'), undefined)
+  })
+
+  test('waits for the peer behind something that accepts before it is up', async (t) => {
+    let target
+    const front = net.createServer((near) => {
+      near.on('error', () => {})
+      if (target === undefined) return near.destroy()
+      const far = net.connect(target, HOST)
+      far.on('error', () => near.destroy())
+      near.pipe(far).pipe(near)
+    }).listen(0, HOST)
+    t.after(() => front.close())
+    await new Promise((resolve) => front.on('listening', resolve))
+    const a = make(t)
+    const b = make(t, undefined, { reconnectTimeout: 5 })
+    let failures = 0
+    b.status.on('connectionError', async () => {
+      if (++failures === 2) target = (await a.listen(0, HOST)).port
+    })
+    await b.connect(front.address().port, HOST)
+    assert.ok(failures >= 2)
+    assert.equal((await b.stats()).peers[0].protocol, '2.x')
+    await b.close()
+  })
+
+  test('a second one to the same dead peer ends as the first does', async (t) => {
+    const emitter = make(t, undefined, { reconnectTimeout: 3 })
+    const port = await freePort()
+    const ends = []
+    const first = emitter.connect(port, HOST).catch((error) => ends.push(error.code))
+    const second = emitter.connect(port, HOST).catch((error) => ends.push(error.code))
+    await Promise.all([first, second])
+    assert.deepEqual(ends, ['ECONNREFUSED', 'ECONNREFUSED'])
+  })
+
+  test('to a known peer that is away fails after ten attempts, and the peer is dialled on', async (t) => {
+    const port = await freePort()
+    const db = await keeping({ '!!PEERS!!': JSON.stringify([{ address: HOST, port: String(port) }]) })
+    const emitter = make(t, db, { reconnectTimeout: 0 })
+    await new Promise((resolve) => emitter.status.once('connectionError', resolve))
+    await assert.rejects(emitter.connect(port, HOST), { code: 'ECONNREFUSED' })
+    assert.deepEqual((await emitter.stats()).peers.map((peer) => peer.key), [`${HOST}:${port}`])
   })
 
   test('a listener that comes late is found', async (t) => {
@@ -146,10 +192,17 @@ describe('connect', () => {
     assert.deepEqual(Object.keys(a._peers), ['1'])
   })
 
-  test('to itself works', async (t) => {
-    const emitter = make(t)
+  test('to itself calls back, warns, keeps no link and brings nothing twice', async (t) => {
+    const db = await keeping()
+    const emitter = make(t, db)
     const { port } = await emitter.listen(0, HOST)
+    const warned = new Promise((resolve) => emitter.status.on('warning', resolve))
+    emitter.status.on('connectionError', assert.fail)
     await emitter.connect(port, HOST)
+    assert.equal((await warned).code, 'ERR_HYPER_SELF')
+    emitter.status.removeAllListeners('connectionError')
+    await until(() => Object.keys(emitter._peers).length === 0)
+    assert.equal(await record(db, '!!PEERS!!'), undefined)
     const heard = []
     emitter.on('T', (message) => heard.push(message.num))
     emitter.emit('T', { num: 1 })
@@ -175,6 +228,47 @@ describe('connect', () => {
     await assert.rejects(emitter.connect(1234, 'no-such-host.invalid'))
     assert.equal(errors.length, 10)
     assert.ok(errors.every((code) => code === 'ENOTFOUND' || code === 'EAI_AGAIN'), errors[0])
+  })
+})
+
+describe('status', () => {
+  /** What `status` tells of links, in order. */
+  function watch (emitter) {
+    const told = []
+    for (const event of ['connected', 'synced', 'disconnected']) emitter.status.on(event, (peer) => told.push({ event, ...peer }))
+    return told
+  }
+
+  test('tells on both sides when a link stands, when it is level, and why it ended', async (t) => {
+    const a = make(t)
+    const b = make(t)
+    const [atA, atB] = [watch(a), watch(b)]
+    const { port } = await a.listen(0, HOST)
+    await b.connect(port, HOST)
+    await until(() => atA.length === 2 && atB.length === 2)
+    assert.deepEqual(atB[0], { event: 'connected', link: `${HOST}:${port}`, direction: 'out', address: HOST, port, protocol: '2.x' })
+    const { port: from, ...inbound } = atA[0]
+    assert.deepEqual(inbound, { event: 'connected', link: '0', direction: 'in', address: HOST, protocol: '2.x' })
+    assert.ok(from > 0)
+    assert.deepEqual([atA[1].event, atB[1].event], ['synced', 'synced'])
+    const [{ state, since, lastEnd }] = (await b.stats()).peers
+    assert.deepEqual([state, lastEnd], ['live', null])
+    assert.ok(Math.abs(Date.now() - since) < 60_000)
+    await a.close()
+    await until(() => atA.length === 3 && atB.length === 3)
+    const ends = [atA[2], atB[2]].map(({ event, reason, code }) => [event, reason, code])
+    assert.deepEqual(ends[0], ['disconnected', 'closing', 'ERR_HYPER_CLOSED'])
+    assert.deepEqual(ends[1].slice(0, 1), ['disconnected'])
+    const [{ lastEnd: last }] = (await b.stats()).peers
+    assert.equal(typeof last.message, 'string')
+    assert.ok(last.at > 0)
+  })
+
+  test('an orderly end has a code', async (t) => {
+    const { a, b } = await pair(t)
+    const error = new Promise((resolve) => b.status.once('connectionError', resolve))
+    await a.close()
+    assert.match((await error).code, /^ERR_HYPER_/)
   })
 })
 
@@ -283,6 +377,21 @@ describe('listen', () => {
       assert.ok(port > 0)
       await settled(emitter)
       assert.deepEqual(heard, expected)
+    }
+  })
+
+  test('on 0.0.0.0 and :: announces addresses that others can dial', async (t) => {
+    const { networkInterfaces } = os
+    t.after(() => { os.networkInterfaces = networkInterfaces })
+    const eth = [{ address: '10.1.2.3', family: 'IPv4', internal: false }, { address: '2001:db8::1', family: 'IPv6', internal: false }]
+    os.networkInterfaces = () => ({ lo: [{ address: HOST, family: 'IPv4', internal: true }], eth })
+    for (const [host, expected] of [['0.0.0.0', ['10.1.2.3']], ['::', ['10.1.2.3', '2001:db8::1']]]) {
+      const emitter = make(t)
+      const heard = []
+      emitter.on('EventPeer', (peer) => heard.push(peer.addresses.map((each) => each.ip)))
+      await emitter.listen(0, host)
+      await settled(emitter)
+      assert.deepEqual(heard, [expected])
     }
   })
 

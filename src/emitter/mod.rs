@@ -139,6 +139,10 @@ pub struct Emitter {
     delivery: Mutex<Delivery>,
     closing: AtomicBool,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// The thread that [`Emitter::close`] started.
+    closer: Mutex<Option<JoinHandle<()>>>,
+    /// The last change, where there is no log any more to ask.
+    left_at: Change,
     runtime: Mutex<Option<Runtime>>,
     bell: Arc<dyn Bell>,
     /// While JavaScript is inside a call that it ends by asking what waits, nobody needs to ring.
@@ -173,6 +177,8 @@ impl Emitter {
             delivery: Mutex::new(Delivery::default()),
             closing: AtomicBool::new(false),
             writer: Mutex::new(None),
+            closer: Mutex::new(None),
+            left_at: 0,
             runtime: Mutex::new(Some(runtime)),
             bell,
             muted: AtomicUsize::new(0),
@@ -351,7 +357,7 @@ impl Emitter {
     /// The last change stored.
     #[must_use]
     pub fn last_change(&self) -> Change {
-        self.log.get().map_or(0, |log| log.end().change)
+        self.log.get().map_or(self.left_at, |log| log.end().change)
     }
 
     /// Whether events are committed that were neither taken nor skipped.
@@ -426,12 +432,39 @@ impl Emitter {
             let result = emitter.shut_down();
             emitter.notify(Notice::Answer { id, result: result.map(|()| Reply::Done) });
         });
-        if let Err(error) = spawned {
-            self.notify(Notice::Answer {
-                id,
-                result: Err(Error::Internal(format!("no thread to close with: {error}"))),
-            });
+        match spawned {
+            Ok(thread) => *self.closer.lock() = Some(thread),
+            // No thread to wait with: this one has to. Who lacks threads gets one back by it.
+            Err(_) => {
+                let result = self.shut_down().map(|()| Reply::Done);
+                self.notify(Notice::Answer { id, result });
+            }
         }
+    }
+
+    /// What takes the place of this emitter once `close` has been answered: it knows the last change and refuses
+    /// everything. When the last other owner of this one lets go, all that it held is free: descriptors, threads, memory.
+    #[must_use]
+    pub fn closed(&self) -> Arc<Self> {
+        if let Some(thread) = self.closer.lock().take() {
+            // It has given its answer and owns the emitter for a moment more.
+            let _ = thread.join();
+        }
+        Arc::new(Emitter {
+            options: self.options.clone(),
+            log: OnceLock::new(),
+            net: OnceLock::new(),
+            opening: Mutex::new(Opening::Failed(Error::Closed("it keeps nothing"))),
+            outbox: Mutex::new(Outbox::default()),
+            delivery: Mutex::new(Delivery::default()),
+            closing: AtomicBool::new(true),
+            writer: Mutex::new(None),
+            closer: Mutex::new(None),
+            left_at: self.last_change(),
+            runtime: Mutex::new(None),
+            bell: Arc::clone(&self.bell),
+            muted: AtomicUsize::new(0),
+        })
     }
 
     fn end_sessions(&self) {

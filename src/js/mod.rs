@@ -16,11 +16,11 @@ pub mod ring;
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{BufferSlice, Function};
-use napi::Env;
+use napi::{CleanupEnvHook, Env};
 use napi_derive::napi;
 
 use self::bell::Doorbell;
@@ -85,10 +85,14 @@ struct Desk {
 /// The native half of one emitter. Belongs to one environment; nothing here is shared between environments.
 #[napi]
 pub struct Core {
-    emitter: Arc<Emitter>,
+    emitter: RefCell<Arc<Emitter>>,
     bell: Arc<Doorbell>,
     desk: RefCell<Desk>,
+    leaving: RefCell<Option<CleanupEnvHook<Leaving>>>,
 }
+
+/// What has to go when the environment does.
+type Leaving = (Weak<Emitter>, Weak<Doorbell>, Option<Weak<JsBridge>>);
 
 #[napi]
 impl Core {
@@ -99,12 +103,12 @@ impl Core {
         let bridge = port.map(LevelPort::bridge);
         let bell = Arc::new(Doorbell::new(&bell).map_err(|error| internal(&error))?);
         let ringer: Arc<dyn Bell> = bell.clone();
-        let leaving = bridge.as_ref().map(Arc::downgrade);
+        let leaving_bridge = bridge.as_ref().map(Arc::downgrade);
         let source = source(&options, bridge);
         let emitter = Emitter::open(source, settings(&options), ringer).map_err(|error| thrown(&error))?;
-        let leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell), leaving);
+        let leaving: Leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell), leaving_bridge);
         // After the threadsafe function was created, so that this runs before that is torn down.
-        env.add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
+        let hook = env.add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
             // First: the writer may be waiting for JavaScript, which runs no more.
             if let Some(bridge) = bridge.and_then(|bridge| bridge.upgrade()) {
                 bridge.abort("its JavaScript environment has ended");
@@ -119,7 +123,12 @@ impl Core {
         })
         .map_err(|error| internal(&error))?;
         let desk = Desk { logs: Texts::for_logs(), ..Desk::default() };
-        Ok(Core { emitter, bell, desk: RefCell::new(desk) })
+        Ok(Core {
+            emitter: RefCell::new(emitter),
+            bell,
+            desk: RefCell::new(desk),
+            leaving: RefCell::new(Some(hook)),
+        })
     }
 
     /// The number by which the ring names an event; `undefined` when there are too many names.
@@ -151,7 +160,7 @@ impl Core {
     pub fn flush(&self, ring: &[u8], length: u32) -> Result<bool> {
         let records = ring.get(..length as usize).unwrap_or(ring);
         let batch = ring::batch(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
-        Ok(self.emitter.append(batch))
+        Ok(self.emitter.borrow().append(batch))
     }
 
     /// Appends one event that does not fit the ring, or whose name has no number.
@@ -160,7 +169,7 @@ impl Core {
         let ack = ring::ack_kind(ack).map_err(|error| thrown(&error))?;
         let mut batch = Batch::default();
         batch.push(&name.into(), payload, Encoding::from_mark(u64::from(encoding)), ack);
-        Ok(self.emitter.append(batch))
+        Ok(self.emitter.borrow().append(batch))
     }
 
     /// Packs acks into `out` from byte `base` on. Returns what else waits.
@@ -169,7 +178,7 @@ impl Core {
         self.bell.answer();
         let desk = &mut *self.desk.borrow_mut();
         if desk.acks.is_empty() {
-            desk.acks.extend(self.emitter.take_acks(ACKS));
+            desk.acks.extend(self.emitter.borrow().take_acks(ACKS));
         }
         let out = out.get_mut(base as usize..).unwrap_or_default();
         packed::pack_acks(&mut desk.acks, out, &mut desk.logs, &mut desk.last_key);
@@ -190,7 +199,7 @@ impl Core {
         }
         if desk.interest.is_empty() {
             desk.rows.clear();
-            self.emitter.skip_events();
+            self.emitter.borrow().skip_events();
             return self.waiting(desk);
         }
         let after = change(after);
@@ -201,7 +210,7 @@ impl Core {
                 break;
             }
             batches += 1;
-            desk.rows = self.emitter.take_events(EVENTS.rows, EVENTS.bytes, &mut |_| true);
+            desk.rows = self.emitter.borrow().take_events(EVENTS.rows, EVENTS.bytes, &mut |_| true);
             if desk.rows.is_empty() {
                 break;
             }
@@ -213,7 +222,7 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn take_notices(&self) -> Vec<JsNotice> {
         self.bell.answer();
-        let notices = self.emitter.take_notices();
+        let notices = self.emitter.borrow().take_notices();
         let desk = &mut *self.desk.borrow_mut();
         let mut tables = Tables { names: &mut desk.names, logs: &mut desk.logs };
         let reads = &mut desk.reads;
@@ -226,14 +235,14 @@ impl Core {
     /// Whether committed events have not been taken yet; the bell rings when they can be.
     #[napi(catch_unwind)]
     pub fn behind(&self) -> bool {
-        self.emitter.has_events()
+        self.emitter.borrow().has_events()
     }
 
     /// The last change stored; 0 before the store is open.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
     pub fn changes(&self) -> f64 {
-        self.emitter.last_change() as f64
+        self.emitter.borrow().last_change() as f64
     }
 
     /// Asks for a node; `wants` is 1 for its whole value. Every `ask…` is answered by one `answer` notice with its id.
@@ -241,20 +250,20 @@ impl Core {
     pub fn ask_node(&self, id: u32, key: String, wants: u32) -> Result<()> {
         let key = key.parse().map_err(|error| thrown(&error))?;
         self.desk.borrow_mut().reads.insert(id, wants);
-        self.emitter.request(id, Request::Get(key));
+        self.emitter.borrow().request(id, Request::Get(key));
         Ok(())
     }
 
     /// Asks for a fact.
     #[napi(catch_unwind)]
     pub fn ask_fact(&self, id: u32, fact: String) {
-        self.emitter.request(id, Request::MetaGet(meta(fact)));
+        self.emitter.borrow().request(id, Request::MetaGet(meta(fact)));
     }
 
     /// Sets a fact, durably; deletes it without a value.
     #[napi(catch_unwind)]
     pub fn set_fact(&self, id: u32, fact: String, value: Option<String>) {
-        self.emitter.request(id, Request::MetaSet(vec![(meta(fact), value.map(Bytes::from))]));
+        self.emitter.borrow().request(id, Request::MetaSet(vec![(meta(fact), value.map(Bytes::from))]));
     }
 
     /// Asks for rows after change `from`, or before it when `reverse`; `wants` is 1 for whole values.
@@ -262,37 +271,37 @@ impl Core {
     pub fn ask_rows(&self, id: u32, from: f64, reverse: bool, rows: u32, bytes: u32, wants: u32) {
         self.desk.borrow_mut().reads.insert(id, wants);
         let limit = ReadLimit { rows: rows as usize, bytes: bytes as usize };
-        self.emitter.request(id, Request::Read { from: change(from), reverse, limit });
+        self.emitter.borrow().request(id, Request::Read { from: change(from), reverse, limit });
     }
 
     /// Asks to be told once the log ends after change `after`.
     #[napi(catch_unwind)]
     pub fn ask_growth(&self, id: u32, after: f64) {
-        self.emitter.request(id, Request::Wait(change(after)));
+        self.emitter.borrow().request(id, Request::Wait(change(after)));
     }
 
     /// Asks for the nodes that nothing links to.
     #[napi(catch_unwind)]
     pub fn ask_heads(&self, id: u32) {
-        self.emitter.request(id, Request::Heads);
+        self.emitter.borrow().request(id, Request::Heads);
     }
 
     /// Asks for the digest over all logs.
     #[napi(catch_unwind)]
     pub fn ask_digest(&self, id: u32) {
-        self.emitter.request(id, Request::Digest);
+        self.emitter.borrow().request(id, Request::Digest);
     }
 
     /// Asks for numbers about the store.
     #[napi(catch_unwind)]
     pub fn ask_stats(&self, id: u32) {
-        self.emitter.request(id, Request::Stats);
+        self.emitter.borrow().request(id, Request::Stats);
     }
 
     /// Checks everything stored; `progress` notices come before the answer.
     #[napi(catch_unwind)]
     pub fn ask_verify(&self, id: u32) {
-        self.emitter.request(id, Request::Verify);
+        self.emitter.borrow().request(id, Request::Verify);
     }
 
     /// Copies another store into the log: the Level database behind `port`, or the embedded one in a folder.
@@ -303,44 +312,53 @@ impl Core {
             Some(bridge) => open_level(bridge, &mut |_, _| {}),
             None => open_embedded(Path::new(&path), &mut |_, _| {}),
         };
-        self.emitter.request(id, Request::Import(Box::new(open)));
+        self.emitter.borrow().request(id, Request::Import(Box::new(open)));
     }
 
     /// Accepts peers on a port of a host, or of all addresses; the answer is the address bound.
     #[napi(catch_unwind)]
     pub fn ask_listen(&self, id: u32, host: Option<String>, port: u16) {
-        self.emitter.request(id, Request::Listen { host, port });
+        self.emitter.borrow().request(id, Request::Listen { host, port });
     }
 
     /// Dials a peer and keeps the link up; network notices tell how that goes, the last one is `gaveUp`.
     #[napi(catch_unwind)]
     pub fn connect(&self, host: String, port: u16, known: bool) {
-        self.emitter.connect(host, port, known);
+        self.emitter.borrow().connect(host, port, known);
     }
 
     /// Ends a link abruptly; one that was dialled is dialled again.
     #[napi(catch_unwind)]
     pub fn drop_link(&self, key: String) {
-        self.emitter.drop_link(&key);
+        self.emitter.borrow().drop_link(&key);
     }
 
     /// Finishes what waits and closes the store.
     #[napi(catch_unwind)]
     pub fn close(&self, id: u32) {
-        self.emitter.close(id);
+        self.emitter.borrow().close(id);
     }
 
-    /// The bell never rings again; for after the answer to `close`.
+    /// Lets go of everything, for after the answer to `close`: descriptors, threads and memory of the emitter are free when
+    /// this returns, whenever this object is collected. The bell never rings again, and everything asked fails.
     #[napi(catch_unwind)]
-    pub fn silence(&self) {
+    pub fn release(&self, env: Env) {
         self.bell.silence();
+        if let Some(hook) = self.leaving.borrow_mut().take() {
+            // An environment that refuses is going away and runs the hook itself.
+            let _ = env.remove_env_cleanup_hook(hook);
+        }
+        let desk = &mut *self.desk.borrow_mut();
+        (desk.acks, desk.rows, desk.reads) = Default::default();
+        let closed = self.emitter.borrow().closed();
+        drop(self.emitter.replace(closed));
     }
 
     fn waiting(&self, desk: &Desk) -> u32 {
-        let waiting = self.emitter.waiting();
+        let waiting = self.emitter.borrow().waiting();
         let acks = waiting.acks || !desk.acks.is_empty();
         u32::from(acks) * MORE_ACKS
-            + u32::from(self.emitter.has_events_at_hand()) * MORE_EVENTS
+            + u32::from(self.emitter.borrow().has_events_at_hand()) * MORE_EVENTS
             + u32::from(waiting.notices) * MORE_NOTICES
     }
 }

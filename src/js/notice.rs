@@ -199,7 +199,7 @@ fn protocol_name(dialect: Dialect) -> Option<&'static str> {
 /// A peer as `status` tells of it.
 fn who_json(key: &str, peer: Who) -> serde_json::Value {
     json!({
-        "key": key,
+        "link": key,
         "direction": direction_name(peer.direction),
         "address": peer.address.ip().to_canonical().to_string(),
         "port": peer.address.port(),

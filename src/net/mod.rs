@@ -53,6 +53,11 @@ pub struct NetOptions {
     pub max_silent: usize,
     /// A peer that has not sent its handshake by then is dropped, in milliseconds.
     pub handshake_timeout_ms: u64,
+    /// An accepted link that was of no use for this long may be ended for a newcomer when all places are taken, in
+    /// milliseconds.
+    pub idle_after_ms: u64,
+    /// A frame that was begun and grows by less than 4 KiB within this time ends the link, in milliseconds.
+    pub frame_timeout_ms: u64,
     /// A peer that takes none of the bytes waiting for it for this long is dropped, in milliseconds.
     pub stall_timeout_ms: u64,
     /// How long a link that a 1.x peer left half dead may stay idle, in milliseconds; `None` for the protocol's own
@@ -74,6 +79,8 @@ impl Default for NetOptions {
             max_inbound: 1024,
             max_silent: 512,
             handshake_timeout_ms: 10_000,
+            idle_after_ms: places::IDLE_MS,
+            frame_timeout_ms: peer::FRAME_MS,
             stall_timeout_ms: 30_000,
             patience_ms: None,
             max_frame: frame::MAX_FRAME_LEN,

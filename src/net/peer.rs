@@ -47,6 +47,12 @@ const BYTES_PER_TURN: u64 = 128 * 1024;
 /// What a read of the log counts in this, whether or not its rows have to be sent.
 const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
 
+/// A frame that was begun has to grow by [`FRAME_STEP`] or come to its end within this time, in milliseconds: a
+/// thirtieth of what a line of 20 kbit/s carries, so that only who dribbles on purpose, or hangs, fails to.
+pub(super) const FRAME_MS: u64 = 60_000;
+/// See [`FRAME_MS`].
+const FRAME_STEP: u64 = 4 * 1024;
+
 /// A link that served this long was healthy, even if it never went live (1.x peers can prevent that).
 const SETTLED_AFTER_MS: u64 = 5_000;
 
@@ -103,6 +109,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, 
         // What waits to be sent may be half a frame. The next link is likely to end at the same place.
         Err(error) => Served { health: Health::Hopeless, end: End::here(error), is_fault: true },
     };
+    link.ended(served.end.clone());
     if let Some(peer) = peer.told {
         shared.observe(NetEvent::Disconnected { key: link.key.clone(), peer, end: served.end.clone() });
     }
@@ -127,6 +134,8 @@ struct Peer<'a> {
     /// A read that the session asked for and that waits for room in the outbox.
     wanted: Option<(Position, ReadLimit)>,
     pending: Pending,
+    /// A frame is incomplete: when it last got on, and the bytes read by then.
+    begun: Option<(u64, u64)>,
     /// The peer sent its last byte; what has arrived is still stored.
     ended: bool,
     /// The session ended the link.
@@ -168,6 +177,7 @@ impl<'a> Peer<'a> {
             outbox: Outbox::default(),
             wanted: None,
             pending: Pending::default(),
+            begun: None,
             ended: false,
             closed: None,
             since_ms: shared.now_ms(),
@@ -257,10 +267,20 @@ impl<'a> Peer<'a> {
             }
         }
         self.held_back = !self.inbox.is_empty() && !self.takes_frames();
+        self.watch_frame(self.counters.frames_in != before);
         if self.counters.frames_in != before {
             self.handle(InEvent::Idle);
         }
         Ok(())
+    }
+
+    /// Notes how an incomplete frame gets on.
+    fn watch_frame(&mut self, another: bool) {
+        if self.inbox.is_empty() || self.held_back {
+            self.begun = None;
+        } else if another || self.begun.is_none_or(|(_, bytes)| self.counters.bytes_in >= bytes + FRAME_STEP) {
+            self.begun = Some((self.shared.now_ms(), self.counters.bytes_in));
+        }
     }
 
     fn takes_frames(&self) -> bool {
@@ -403,7 +423,8 @@ impl<'a> Peer<'a> {
 
     /// When something happens even if nothing else does.
     fn deadline(&self) -> Instant {
-        let due = [self.session.wake_at(), self.handshake_due(), self.stall_due()].into_iter().flatten().min();
+        let due = [self.session.wake_at(), self.handshake_due(), self.stall_due(), self.frame_due()];
+        let due = due.into_iter().flatten().min();
         let epoch = Instant::from_std(self.shared.epoch);
         due.and_then(|due| epoch.checked_add(Duration::from_millis(due))).unwrap_or_else(|| Instant::now() + FAR_AWAY)
     }
@@ -417,6 +438,10 @@ impl<'a> Peer<'a> {
         self.outbox.stalled_since().map(|since| since.saturating_add(self.shared.options.stall_timeout_ms))
     }
 
+    fn frame_due(&self) -> Option<u64> {
+        self.begun.map(|(since, _)| since.saturating_add(self.shared.options.frame_timeout_ms))
+    }
+
     fn check_time(&mut self) -> Result<(), End> {
         let now = self.shared.now_ms();
         let options = &self.shared.options;
@@ -428,6 +453,11 @@ impl<'a> Peer<'a> {
             let waiting = self.outbox.len();
             let waited = options.stall_timeout_ms;
             let what = format!("the peer took none of the {waiting} bytes waiting for it for {waited} ms");
+            return Err(End::here(Error::Silent(what)));
+        }
+        if self.frame_due().is_some_and(|due| due <= now) {
+            let waited = options.frame_timeout_ms;
+            let what = format!("a frame that was begun grew by less than {FRAME_STEP} bytes within {waited} ms");
             return Err(End::here(Error::Silent(what)));
         }
         if self.session.wake_at().is_some_and(|due| due <= now) {

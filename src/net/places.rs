@@ -82,7 +82,7 @@ impl Places {
         if !full {
             return Room::Free;
         }
-        self.most_idle(network, options.max_inbound / FAIR_PART, now_ms).map_or(Room::None, Room::Idle)
+        self.most_idle(network, options, now_ms).map_or(Room::None, Room::Idle)
     }
 
     pub(super) fn enter(&mut self, id: u64, network: Network, link: Arc<Link>) {
@@ -125,13 +125,14 @@ impl Places {
         found.min_by_key(|(id, place)| (usize::MAX - count(place), **id)).map(|(id, _)| *id)
     }
 
-    fn most_idle(&self, newcomer: Network, fair: usize, now_ms: u64) -> Option<u64> {
+    fn most_idle(&self, newcomer: Network, options: &NetOptions, now_ms: u64) -> Option<u64> {
+        let fair = options.max_inbound / FAIR_PART;
         let counts = self.counts(|_| true);
         let count = |network: Network| counts.get(&network).copied().unwrap_or_default();
         let used_at = |place: &Place| place.link.useful_at().or(place.greeted_at).unwrap_or_default();
         let may_go = |place: &Place| {
             let has = count(place.network);
-            now_ms >= used_at(place) + IDLE_MS || has > fair && has > count(newcomer) + 1
+            now_ms >= used_at(place).saturating_add(options.idle_after_ms) || has > fair && has > count(newcomer) + 1
         };
         let found = self.taken.iter().filter(|(_, place)| may_go(place));
         found
