@@ -336,6 +336,13 @@ declare namespace HyperEmitter {
     protocol: '1.x' | '2.x' | null
     /** `live`: neither side lacks what the other has announced. */
     state: 'connecting' | 'waiting' | 'handshake' | 'sync' | 'live'
+    /** Since when, in milliseconds since 1970. */
+    since: number
+    /** Where the connection leads, or the last one did. */
+    address: string | null
+    port: number | null
+    /** How the last connection, or the last attempt to get one, ended. */
+    lastEnd: LinkEnd | null
     /** Stored changes it is not known to have: to have stored, or, as 1.x acknowledges nothing, to have been sent. */
     behind: number
     bytesIn: number
@@ -365,6 +372,34 @@ declare namespace HyperEmitter {
     createReadStream (options?: { since?: number, until?: number, live?: boolean, reverse?: boolean, limit?: number }): Readable
   }
 
+  /** A peer at the other end of a link that stands, or stood. */
+  interface LinkedPeer {
+    /** The link, as in `_peers`. */
+    link: string
+    direction: 'in' | 'out'
+    address: string
+    port: number
+    protocol: '1.x' | '2.x'
+  }
+
+  /**
+   * `closing`: one of the two emitters closes; `refused`: a limit, a right, a schema; `damaged`: a store has failed; `silent`:
+   * no sign of life; `protocol`: broken by a peer; `lost`: the connection was cut or could not be made; `ended`: in an
+   * orderly way, without a word, as by 1.x; `renewed`: for a fresh link; `dropped`: by `destroy()`; `self`: the peer is this
+   * emitter; `internal`: a defect.
+   */
+  type EndReason = 'closing' | 'refused' | 'damaged' | 'silent' | 'protocol' | 'lost' | 'ended' | 'renewed' | 'dropped' | 'self' | 'internal'
+
+  interface LinkEnd {
+    reason: EndReason
+    /** Whether the other side said so; else this side found out or decided. */
+    told: boolean
+    code: string
+    message: string
+    /** When, in milliseconds since 1970. */
+    at: number
+  }
+
   interface StatusEvents {
     /** The store is open. */
     ready: []
@@ -372,6 +407,12 @@ declare namespace HyperEmitter {
     progress: [progress: { done: number, total: number }]
     /** Somebody connected here. */
     peerConnected: []
+    /** A link stands: the peer has introduced itself. */
+    connected: [peer: LinkedPeer]
+    /** Both sides of a link have what the other had when it came up. */
+    synced: [peer: LinkedPeer]
+    /** A link that stood is over. */
+    disconnected: [peer: LinkedPeer & Omit<LinkEnd, 'at'>]
     /** A link that somebody else dialled ended with an error. */
     peerError: [error: HyperError | NodeJS.ErrnoException]
     /** A link dialled from here failed or ended. */
@@ -393,11 +434,13 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_CONNECT'
     | 'ERR_HYPER_DAMAGED'
     | 'ERR_HYPER_DECODE'
+    | 'ERR_HYPER_ENDED'
     | 'ERR_HYPER_FORK'
     | 'ERR_HYPER_HARMFUL'
     | 'ERR_HYPER_INCOMPATIBLE'
     | 'ERR_HYPER_INTERNAL'
     | 'ERR_HYPER_INVALID_ARG'
+    | 'ERR_HYPER_LIMIT'
     | 'ERR_HYPER_LISTEN'
     | 'ERR_HYPER_LOCKED'
     | 'ERR_HYPER_MENDED'
@@ -411,6 +454,8 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_PROTOCOL'
     | 'ERR_HYPER_RESERVED_NAME'
     | 'ERR_HYPER_SCHEMA'
+    | 'ERR_HYPER_SELF'
+    | 'ERR_HYPER_SILENT'
     | 'ERR_HYPER_STORAGE'
     | 'ERR_HYPER_STORE'
     | 'ERR_HYPER_TOO_LARGE'

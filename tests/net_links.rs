@@ -336,10 +336,8 @@ async fn peers_that_hold_their_places_and_are_of_no_use_give_way() {
     let mut held = Vec::new();
     for n in 1..=8 {
         held.push(hold_a_place(&a).await);
-        a.when("another place is taken", |peers| {
-            peers.iter().filter(|peer| peer.dialect == Dialect::V1).count() == n
-        })
-        .await;
+        a.when("another place is taken", |peers| peers.iter().filter(|peer| peer.dialect == Dialect::V1).count() == n)
+            .await;
     }
     let b = Peer::new(options());
     b.dial(a.port);

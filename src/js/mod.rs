@@ -108,27 +108,23 @@ impl Core {
         let emitter = Emitter::open(source, settings(&options), ringer).map_err(|error| thrown(&error))?;
         let leaving: Leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell), leaving_bridge);
         // After the threadsafe function was created, so that this runs before that is torn down.
-        let hook = env.add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
-            // First: the writer may be waiting for JavaScript, which runs no more.
-            if let Some(bridge) = bridge.and_then(|bridge| bridge.upgrade()) {
-                bridge.abort("its JavaScript environment has ended");
-            }
-            if let Some(bell) = bell.upgrade() {
-                bell.silence();
-            }
-            if let Some(emitter) = emitter.upgrade() {
-                // Nobody is left to hear how it went.
-                let _ = emitter.shut_down();
-            }
-        })
-        .map_err(|error| internal(&error))?;
+        let hook = env
+            .add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
+                // First: the writer may be waiting for JavaScript, which runs no more.
+                if let Some(bridge) = bridge.and_then(|bridge| bridge.upgrade()) {
+                    bridge.abort("its JavaScript environment has ended");
+                }
+                if let Some(bell) = bell.upgrade() {
+                    bell.silence();
+                }
+                if let Some(emitter) = emitter.upgrade() {
+                    // Nobody is left to hear how it went.
+                    let _ = emitter.shut_down();
+                }
+            })
+            .map_err(|error| internal(&error))?;
         let desk = Desk { logs: Texts::for_logs(), ..Desk::default() };
-        Ok(Core {
-            emitter: RefCell::new(emitter),
-            bell,
-            desk: RefCell::new(desk),
-            leaving: RefCell::new(Some(hook)),
-        })
+        Ok(Core { emitter: RefCell::new(emitter), bell, desk: RefCell::new(desk), leaving: RefCell::new(Some(hook)) })
     }
 
     /// The number by which the ring names an event; `undefined` when there are too many names.

@@ -105,7 +105,9 @@ impl JsNotice {
                 let gone = JsNotice::of("inboundGone").with_text(key);
                 error.iter().fold(gone, |gone, error| gone.failing(error))
             }
-            NetEvent::Connected { key, peer } => JsNotice::of("connected").with_peer(&who_json(&key, peer)).with_text(key),
+            NetEvent::Connected { key, peer } => {
+                JsNotice::of("connected").with_peer(&who_json(&key, peer)).with_text(key)
+            }
             NetEvent::Synced { key, peer } => JsNotice::of("synced").with_peer(&who_json(&key, peer)).with_text(key),
             NetEvent::Disconnected { key, peer, end } => {
                 let mut told = who_json(&key, peer);

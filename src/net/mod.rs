@@ -238,7 +238,11 @@ impl Shared {
             let mut listening = self.listening.lock();
             if !matches!(*listening, Listening::No) {
                 let reason = "this emitter listens already: close it first, or create another".to_owned();
-                return Err(Error::Listen { address: socket::target(host.unwrap_or("::"), port), reason, system: None });
+                return Err(Error::Listen {
+                    address: socket::target(host.unwrap_or("::"), port),
+                    reason,
+                    system: None,
+                });
             }
             *listening = Listening::Binding;
         }
