@@ -1,11 +1,13 @@
 'use strict'
 
 const assert = require('node:assert/strict')
-const { spawnSync } = require('node:child_process')
-const { mkdirSync, rmSync, writeFileSync } = require('node:fs')
+const { execFile } = require('node:child_process')
+const { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
+const { promisify } = require('node:util')
 const { compile } = require('../..')
+const { planOf } = require('../../lib/cli/schema')
 const { toTypeScript } = require('../../lib/cli/typescript')
 
 const ROOT = join(__dirname, '../..')
@@ -32,10 +34,11 @@ message Empty {}
 
 const USE = `
 import HyperEmitter from 'hyperemitter'
-import type { Events, Colour, userAdded } from './events.js'
+import { Colour, type Events, type userAdded } from './events.js'
 
 const hyper = new HyperEmitter<Events>(':memory:', 'x')
-hyper.emit('userAdded', { id: 1, address: { street: 'x' }, colour: 5, big: 1n, picture: new Uint8Array(1) })
+hyper.emit('userAdded', { id: 1, address: { street: 'x' }, colour: Colour.BLUE, big: 1n, picture: new Uint8Array(1) })
+hyper.emit('userAdded', { id: 1, colour: 5 })
 hyper.emit('Record', {})
 hyper.emit('class', { enum: 'x' })
 hyper.on('userAdded', (message) => {
@@ -64,21 +67,59 @@ function typesOf (schema, options) {
   return toTypeScript(Object.getPrototypeOf(messages).toJSON.call(messages), options)
 }
 
-test('the types fit HyperEmitter<Events>, and refuse what is wrong', (t) => {
-  const dir = join(ROOT, `node_modules/.hypem-types-${process.pid}`) // resolves hyperemitter as a user's program does
+/** Every way in which TypeScript 7 finds modules, and how its files end there: ESM and CommonJS. */
+const RESOLUTIONS = {
+  nodenext: { module: 'nodenext', ending: 'mts' },
+  'nodenext, CommonJS': { module: 'nodenext', ending: 'cts' },
+  node16: { module: 'node16', ending: 'mts' },
+  bundler: { module: 'esnext', moduleResolution: 'bundler', ending: 'ts' },
+  'bundler, as it stands': { module: 'preserve', verbatimModuleSyntax: true, ending: 'mts' }
+}
+
+/** Compiles files as a user's project that has hyperemitter installed; resolves to what the compiler says. */
+async function compiled (t, name, { ending, ...how }, files) {
+  const dir = join(ROOT, `node_modules/.hypem-types-${process.pid}-${name.replace(/\W/g, '')}`)
   mkdirSync(join(dir, 'node_modules'), { recursive: true })
   t.after(() => rmSync(dir, { recursive: true, force: true }))
-  writeFileSync(join(dir, 'events.ts'), typesOf(SCHEMA, { source: 'events.proto' }))
-  writeFileSync(join(dir, 'use.ts'), USE)
+  symlinkSync(ROOT, join(dir, 'node_modules/hyperemitter'))
+  symlinkSync(join(ROOT, 'node_modules/@types'), join(dir, 'node_modules/@types'))
+  writeFileSync(join(dir, 'package.json'), '{"name":"user"}')
+  for (const [file, text] of Object.entries(files)) writeFileSync(join(dir, `${file}.${ending}`), text)
   writeFileSync(join(dir, 'tsconfig.json'), JSON.stringify({
-    compilerOptions: {
-      strict: true, noEmit: true, skipLibCheck: false, module: 'nodenext', target: 'es2022', types: ['node'], typeRoots: [join(ROOT, 'node_modules/@types')], esModuleInterop: true, paths: { hyperemitter: [join(ROOT, 'index.d.ts')] }
-    },
-    include: ['*.ts']
+    compilerOptions: { strict: true, noEmit: true, skipLibCheck: false, target: 'es2022', types: ['node'], exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, ...how },
+    include: [`*.${ending}`]
   }))
-  const { status, stdout } = spawnSync(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', dir], { encoding: 'utf8' })
-  assert.equal(stdout, '')
-  assert.equal(status, 0)
+  const { stdout } = await promisify(execFile)(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', dir], { encoding: 'utf8' }).catch((error) => error)
+  return stdout
+}
+
+for (const [name, how] of Object.entries(RESOLUTIONS)) {
+  test(`the types fit HyperEmitter<Events>, and refuse what is wrong: ${name}`, async (t) => {
+    const js = how.ending.replace('t', 'j')
+    const use = USE.replace('./events.js', `./events.${js}`)
+    assert.equal(await compiled(t, name, how, { events: typesOf(SCHEMA, { source: 'events.proto' }), use }), '')
+  })
+}
+
+test('real schemas of all kinds compile, strictly, in both encodings', async (t) => {
+  const folders = ['proto', '__test__/protobuf/node_modules/protobufjs/google', '__test__/oracle/node_modules/protocol-buffers-schema/test/fixtures', '__test__/oracle/node_modules/hyperemitter', '__test__/oracle/node_modules/protocol-buffers', '__test__/oracle/node_modules/hyperlog']
+  const files = {}
+  for (const folder of folders) {
+    if (!existsSync(join(ROOT, folder))) continue
+    for (const file of readdirSync(join(ROOT, folder), { recursive: true }).filter((file) => file.endsWith('.proto'))) {
+      let plan
+      try {
+        plan = planOf(readFileSync(join(ROOT, folder, file)), join(ROOT, folder, file), compile)
+      } catch (error) {
+        if (error.code === 'ERR_HYPER_SCHEMA') continue // some are there to be refused
+        throw error
+      }
+      const name = `${folder}_${file}`.replace(/\W+/g, '_')
+      for (const standard of [false, true]) files[`${name}_${standard ? 'standard' : 'own'}`] = toTypeScript(plan, { source: file, standard })
+    }
+  }
+  if (Object.keys(files).length < 20) return t.skip('the packages with schemas are not installed')
+  assert.equal(await compiled(t, 'real', RESOLUTIONS.nodenext, files), '')
 })
 
 test('what emit needs and what listeners hear differ', () => {
@@ -88,7 +129,7 @@ test('what emit needs and what listeners hear differ', () => {
   assert.match(types, /export interface userAdded \{\n {2}id: number\n {2}username: string\n/)
   assert.match(types, /export interface userAdded_Address \{/)
   assert.match(types, /others: Record<string, userAdded_Address>/)
-  assert.match(types, /export type Colour = 0 \| 5\n/)
+  assert.match(types, /export const Colour = \{\n {2}RED: 0,\n {2}BLUE: 5\n\} as const\nexport type Colour = typeof Colour\[keyof typeof Colour\]\n/)
 })
 
 test('names that TypeScript has another use for are evaded', () => {
@@ -99,4 +140,29 @@ test('names that TypeScript has another use for are evaded', () => {
 
 test('standard protobuf has BigInt beyond numbers', () => {
   assert.match(typesOf(SCHEMA, { standard: true }), /big: number \| bigint/)
+})
+
+test('what a proto3 schema demands is demanded, what it calls optional is not', () => {
+  const types = typesOf('syntax = "proto3"; enum Kind { A = 0; } message order { int32 id = 1; optional int32 size = 2; repeated string tags = 3; Kind kind = 4; order parent = 5; map<string, int32> counts = 6; oneof of { string a = 7; } bytes data = 8; }')
+  const [, input] = /interface orderInput \{\n([^}]*)\}/.exec(types)
+  assert.deepEqual(input.trim().split(/\n */), [
+    'id: number', 'size?: number | null', 'tags?: string[] | null', 'kind: Kind', 'parent?: orderInput | null', 'counts?: Record<string, number> | null', 'a?: string | null', 'data: Uint8Array | string'
+  ])
+  const hears = (standard) => typesOf('syntax = "proto3"; message x { bytes a = 1; optional bytes b = 2; x c = 3; }', { standard }).match(/interface x \{([^}]*)\}/)[1].trim().split(/\n */)
+  assert.deepEqual(hears(false), ['a: Buffer | null', 'b: Buffer | null', 'c: x | null'])
+  assert.deepEqual(hears(true), ['a: Buffer', 'b: Buffer | null', 'c: x | null'])
+  assert.match(typesOf('syntax = "proto3"; enum Kind { A = 0; } message order { Kind kind = 1; }', { standard: true }), /kind: Kind \| keyof typeof Kind\n/)
+})
+
+test('values of enums are what the encoding has: the constants are those of messages', () => {
+  const schema = 'enum Kind { A = 0; B = 010; C = -1; } message x { optional Kind kind = 1; }'
+  for (const protobuf of ['1.x', 'standard']) {
+    const types = typesOf(schema, { standard: protobuf === 'standard' })
+    const [, body] = /export const Kind = (\{[^}]*\}) as const/.exec(types)
+    const constants = Function(`return ${body}`)() // eslint-disable-line no-new-func
+    assert.deepEqual(Object.keys(constants), ['A', 'B', 'C'])
+    const { x } = compile(schema, { protobuf })
+    for (const kind of [constants.A, constants.B]) assert.equal(x.decode(x.encode({ kind })).kind, kind)
+    assert.equal(constants.B, protobuf === '1.x' ? 10 : x.decode(x.encode({ kind: 'B' })).kind)
+  }
 })

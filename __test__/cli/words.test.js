@@ -76,7 +76,7 @@ test('files, folders, ports and addresses that are wrong: one line without words
     [['messages.proto', '--no-repl', '--target-port', '70000'], 1, '--target-port 70000: it must be a whole number from 0 to 65535'],
     [['import', 'db', 'nofile'], 1, 'cannot find nofile: no such file or directory (ENOENT)'],
     [['log', 'db', '--schema', 'nofile'], 1, 'cannot find nofile: no such file or directory (ENOENT)'],
-    [['types', 'nofile'], 1, 'cannot open nofile: no such file or directory (ENOENT)'],
+    [['types', 'nofile'], 1, 'cannot find nofile: no such file or directory (ENOENT)'],
     [['graph', 'db', '--out', 'no/such/file'], 1, 'cannot open no/such/file: no such file or directory (ENOENT)'],
     [['export', 'db', 'no/such/file'], 1, /^cannot open .*no\/such\/file: no such file or directory \(ENOENT\)$/],
     [['stats', 'lines'], 1, 'lines is a file, not the folder of a store'],

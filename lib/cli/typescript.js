@@ -27,16 +27,19 @@ const SCALARS = {
   sfixed64: ['Buffer', 'Buffer', 'null']
 }
 
-/** Standard protobuf: 64 bits are a BigInt beyond what a number holds, and nothing but messages is ever absent. */
+/** Standard protobuf: 64 bits are a BigInt beyond what a number holds. */
 const STANDARD = {
   ...SCALARS,
-  bytes: ['Uint8Array | string', 'Buffer'],
   ...Object.fromEntries(['int64', 'uint64', 'sint64', 'fixed64', 'sfixed64'].map((type) =>
     [type, ['number | bigint', 'number | bigint']]))
 }
 
-/** Names of ours that a message must not take. */
-const RESERVED = ['Events', 'Payload', 'Buffer', 'Uint8Array', 'Record', 'Array']
+/** Directions: into `emit`, out to listeners. */
+const INPUT = 0
+const OUTPUT = 1
+
+/** Names that a message or enum must not take: those used here, and those that a module may not declare. */
+const RESERVED = ['Events', 'Payload', 'Buffer', 'Uint8Array', 'Record', 'Array', 'eval', 'arguments', 'exports', 'require', 'globalThis', 'NaN', 'Infinity']
 
 /** Words that TypeScript takes for something else where a type's name stands. */
 const KEYWORDS = new Set(['any', 'as', 'async', 'await', 'bigint', 'boolean', 'break', 'case', 'catch', 'class', 'const', 'continue',
@@ -55,8 +58,9 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   const scalars = standard ? STANDARD : SCALARS
 
   function typeOf (type, direction) {
-    if (type.message !== undefined) return names.messages[type.message] + (direction === 0 ? 'Input' : '')
-    if (type.enum !== undefined) return names.enums[type.enum]
+    if (type.message !== undefined) return names.messages[type.message] + (direction === INPUT ? 'Input' : '')
+    // Standard encoding takes names of values, too; listeners hear numbers in any case.
+    if (type.enum !== undefined) return standard && direction === INPUT ? `${names.enums[type.enum]} | keyof typeof ${names.enums[type.enum]}` : names.enums[type.enum]
     return scalars[type.scalar][direction]
   }
 
@@ -65,31 +69,42 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   }
 
   function field (field, direction) {
-    const { name, type, repeated, map, required, oneof } = field
+    const { name, type, repeated, map, required, oneof, implicit } = field
     const value = map
       ? `Record<string, ${typeOf(plan.messages[type.message].fields.find(({ name }) => name === 'value').type, direction)}>`
       : repeated ? list(typeOf(type, direction)) : typeOf(type, direction)
-    if (direction === 0) return `${key(name)}${required ? '' : '?'}: ${value}${required ? '' : ' | null'}`
-    const absent = !repeated && !required && (type.message !== undefined ? 'null' : scalars[type.scalar]?.[2])
+    if (direction === INPUT) {
+      // A proto3 field that is not `optional` has no way to be absent: leaving it out is most often a slip.
+      const needed = required || (implicit && !repeated)
+      return `${key(name)}${needed ? '' : '?'}: ${value}${needed ? '' : ' | null'}`
+    }
+    const absent = !repeated && !required && !(standard && implicit) && (type.message !== undefined ? 'null' : scalars[type.scalar]?.[2])
     return `${key(name)}${oneof === undefined ? '' : '?'}: ${value}${absent ? ' | null' : ''}`
   }
 
   function message ({ fields }, name, direction) {
-    const comment = direction === 0 ? `What emit takes for ${name}.` : `What listeners of ${name} hear: absent fields have their defaults.`
+    const comment = direction === INPUT ? `What emit takes for ${name}.` : `What listeners of ${name} hear: absent fields have their defaults.`
     const body = fields.map((each) => `  ${field(each, direction)}\n`).join('')
-    return `/** ${comment} */\nexport interface ${name}${direction === 0 ? 'Input' : ''} {${body ? `\n${body}` : ''}}\n`
+    return `/** ${comment} */\nexport interface ${name}${direction === INPUT ? 'Input' : ''} {${body ? `\n${body}` : ''}}\n`
   }
 
+  /** An object of its values, and their type: what `messages` has under this name, for programs that have no emitter at hand. */
+  function enumeration (type, name) {
+    const values = (standard ? type.standard : type.values).map(([name, value]) => [name, Number(value)]).filter(([, value]) => Number.isSafeInteger(value))
+    const body = values.map(([name, value]) => `  ${name === '__proto__' ? "['__proto__']" : key(name)}: ${value}`).join(',\n')
+    return `export const ${name} = {${body && `\n${body}\n`}} as const\nexport type ${name} = typeof ${name}[keyof typeof ${name}]\n`
+  }
+
+  const events = eventsOf(plan)
   return [
     `// Made from ${source.replace(/[\r\n\u2028\u2029]/g, ' ')} by hypem types. Edit that, not this.\n`,
-    "import type { Payload } from 'hyperemitter'\n",
-    `/** The events by name: new HyperEmitter<Events>(…) */\nexport interface Events {\n${eventsOf(plan).map(({ name, type }) =>
-      `  ${key(name)}: Payload<${typeOf(type, 0)}, ${typeOf(type, 1)}>\n`).join('')}}\n`,
+    events.length > 0 && "import type { Payload } from 'hyperemitter'\n",
+    `/** The events by name: new HyperEmitter<Events>(…) */\nexport interface Events {\n${events.map(({ name, type }) =>
+      `  ${key(name)}: Payload<${typeOf(type, INPUT)}, ${typeOf(type, OUTPUT)}>\n`).join('')}}\n`,
     ...plan.messages.map((each, index) => names.messages[index] === undefined
       ? ''
-      : `${message(each, names.messages[index], 0)}\n${message(each, names.messages[index], 1)}`),
-    ...plan.enums.map(({ values }, index) =>
-      `export type ${names.enums[index]} = ${[...new Set(values.map(([, value]) => Number(value)))].join(' | ') || 'never'}\n`)
+      : `${message(each, names.messages[index], INPUT)}\n${message(each, names.messages[index], OUTPUT)}`),
+    ...plan.enums.map((each, index) => enumeration(each, names.enums[index]))
   ].filter(Boolean).join('\n')
 }
 
