@@ -6,7 +6,7 @@
 //   node examples/crash.js
 
 const { fork } = require('node:child_process')
-const { once } = require('node:events')
+const { EventEmitter, once } = require('node:events')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
@@ -17,34 +17,35 @@ const schema = `
   message userRemoved { required int32 id = 1; }
 `
 
-/** What both do: say what they hear. */
+/** What both do: say what they hear. `hears(count)` resolves when so many events have been heard since the start. */
 function open (name, folder) {
   const emitter = new HyperEmitter(path.join(folder, name), schema)
+  const heard = Object.assign(new EventEmitter(), { count: 0 })
   for (const event of ['userAdded', 'userRemoved']) {
-    emitter.on(event, (payload) => console.log(`${name} heard ${event}`, payload))
+    emitter.on(event, (payload) => {
+      console.log(`${name} heard ${event}`, payload)
+      heard.count++
+      heard.emit('event')
+    })
   }
-  return emitter
+  const hears = async (wanted) => {
+    while (heard.count < wanted) await once(heard, 'event')
+  }
+  return { emitter, hears }
 }
 
 /** The second process: connects, and does what its parent tells it. */
 async function two (folder, port) {
-  const emitter = open('two', folder)
+  const { emitter, hears } = open('two', folder)
   await emitter.connect(port, '127.0.0.1')
-  process.on('message', async ({ remove, until, end }) => {
+  process.on('message', async ({ remove, wait, end }) => {
     if (remove) await emitter.append('userRemoved', { id: remove })
-    if (until) await sameAs(emitter, until)
+    if (wait) await hears(wait)
     if (end) await emitter.close()
     process.send('done')
     if (end) process.disconnect()
   })
   process.send('done')
-}
-
-/** Waits until the emitter holds the same as the one with this digest. */
-async function sameAs (emitter, digest) {
-  for await (const entry of emitter.read({ live: true })) {
-    if (entry.change > 0 && await emitter.digest() === digest) return
-  }
 }
 
 function start (folder, port) {
@@ -59,28 +60,28 @@ async function tell (child, message) {
 async function main () {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-example-'))
   console.log('stores in', folder)
-  const one = open('one', folder)
+  const { emitter: one, hears } = open('one', folder)
   const { port } = await one.listen(0, '127.0.0.1')
 
   console.log('\n# two connects, and both emit')
   let child = start(folder, port)
   await once(child, 'message')
-  const removed = once(one, 'userRemoved')
   await one.append('userAdded', { id: 1, username: 'ada' })
   await one.append('userAdded', { id: 2, username: 'grace' })
-  await tell(child, { until: await one.digest() })
-  await tell(child, { remove: 1 })
-  await removed
+  await tell(child, { wait: 2 })
+  await tell(child, { remove: 1, wait: 3 })
+  await hears(3)
 
   console.log('\n# two is killed; one goes on')
   child.kill('SIGKILL')
   await once(child, 'exit')
   for (let id = 3; id <= 5; id++) await one.append('userAdded', { id, username: `user ${id}` })
+  await hears(6)
 
   console.log('\n# two starts again on its store, and hears what it missed')
   child = start(folder, port)
   await once(child, 'message')
-  await tell(child, { until: await one.digest() })
+  await tell(child, { wait: 3 })
   await tell(child, { end: true })
   await one.close()
 

@@ -2,71 +2,59 @@
 
 /**
  * The native addon. When it cannot be loaded: one error that says for which machine it was looked for, why each
- * candidate failed, and what to do. (The generated loader blames an old npm bug whatever the cause is.)
+ * candidate failed, and what to do.
  */
 
-const { binaryName, packageName, targets } = require('../package.json').napi
+const fs = require('node:fs')
+const path = require('node:path')
+const { BINARY, PACKAGE, PLATFORMS, HERE, glibcVersion, load } = require('../addon')
 
 try {
-  module.exports = require('../binding.js')
+  module.exports = load()
 } catch (error) {
-  throw explain(error)
+  throw error.reasons ? explain(error) : error
 }
 
-/** This machine as the platform packages are named, for example `linux-x64-musl`. */
-function hostName () {
-  const abi = { linux: '-gnu', win32: '-msvc' }[process.platform] || ''
-  const libc = process.platform === 'linux' && glibcVersion() === undefined ? '-musl' : abi
-  return `${process.platform}-${process.arch}${libc}`
-}
-
-/** Version of the C library on Linux; undefined where it is not glibc. */
-function glibcVersion () {
-  return process.platform === 'linux' ? process.report.getReport().header.glibcVersionRuntime : undefined
-}
-
-/** Names of the platforms that have a prebuilt binary, from the Rust target triples. */
-function builtNames () {
-  const cpus = { x86_64: 'x64', aarch64: 'arm64' }
-  const systems = { unknown: 'linux', apple: 'darwin', pc: 'win32' }
-  return targets.map((triple) => {
-    const [cpu, vendor, , abi] = triple.split('-')
-    return [systems[vendor], cpus[cpu], abi].filter(Boolean).join('-')
-  })
-}
-
-/** Why each candidate failed, first lines only. The loader also tries WebAssembly, which is never built. */
-function reasons (error) {
-  const found = []
-  for (let e = error.cause; e; e = e.cause) found.push(String(e.message).split('\n')[0])
-  return found.filter((reason) => !reason.includes('wasi')).reverse()
-}
-
-function advice (error, host) {
-  const { version } = require('../package.json')
-  if (error.code === 'MODULE_NOT_FOUND' && /binding\.js/.test(error.message)) {
-    return 'This is a source checkout that has not been built: run `npm run build` (Rust is needed).'
-  }
+/** What to do about it. `folder` is where the package is, or the bundle that it has become part of. */
+function advice ({ host, file }) {
+  const folder = path.dirname(HERE)
   if (process.env.NAPI_RS_NATIVE_LIBRARY_PATH) {
     return `NAPI_RS_NATIVE_LIBRARY_PATH is set to ${process.env.NAPI_RS_NATIVE_LIBRARY_PATH}: correct it or unset it.`
   }
-  if (!builtNames().includes(host)) {
-    return `There is no prebuilt binary for ${host} (there is for ${builtNames().join(', ')}). ` +
-      'Build it from a source checkout with Rust (`npm run build`) and point NAPI_RS_NATIVE_LIBRARY_PATH at the ' +
-      `${binaryName}.*.node file.`
+  if (fs.existsSync(path.join(folder, 'Cargo.toml'))) {
+    return 'This is a source checkout that has not been built: run `npm run build` (Rust is needed).'
   }
-  return `Install the package of this platform, \`npm install ${packageName}-${host}@${version}\`. It is an optional ` +
-    'dependency that npm leaves out with --omit=optional, or when node_modules or the lock file was made on another ' +
-    'platform; then remove both and install again.'
+  if (!PLATFORMS.includes(host)) {
+    return `There is no prebuilt binary for ${host} (there is for ${PLATFORMS.join(', ')}). ` +
+      'Build it from a source checkout with Rust (`npm run build`) and point NAPI_RS_NATIVE_LIBRARY_PATH at the ' +
+      `${BINARY}.*.node file.`
+  }
+  const manifest = manifestIn(folder)
+  if (!manifest) {
+    return `In a bundled program, put ${file} of the package ${PACKAGE}-${host} into ${folder}, or install that package ` +
+      'where the program can require it.'
+  }
+  return `Install the package of this platform, \`npm install ${PACKAGE}-${host}@${manifest.version}\`. It is an optional ` +
+    'dependency that package managers leave out with --omit=optional, or when node_modules or the lock file was made on ' +
+    'another platform; then remove both and install again.'
 }
 
-function explain (error) {
-  const host = hostName()
+/** Our package.json, if this code is in our package. */
+function manifestIn (folder) {
+  try {
+    const manifest = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'))
+    return manifest.name === BINARY ? manifest : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function explain ({ reasons, host, file }) {
   const glibc = glibcVersion()
   const machine = `${host}${glibc ? ` (glibc ${glibc})` : ''}, Node.js ${process.versions.node}`
-  const tried = reasons(error).map((reason) => `\n  - ${reason}`).join('')
+  const tried = reasons.map((reason) => `\n  - ${reason}`).join('')
   const explained = new Error(
-    `hyperemitter found no native binary that loads on ${machine}.${tried}\n${advice(error, host)}`)
+    `${BINARY} found no native binary that loads on ${machine}.${tried}\n${advice({ host, file })}`)
   explained.code = 'ERR_HYPER_NO_BINARY'
   return explained
 }

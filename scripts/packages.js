@@ -29,7 +29,7 @@ function required (name) {
     .filter((id) => !id.startsWith('node:') && !builtinModules.includes(id))
 }
 
-const published = files.filter((name) => name !== 'binding.js').flatMap(sources)
+const published = files.flatMap(sources)
 const ours = [...published, ...['scripts', '__test__', 'examples'].flatMap(sources)]
 const usedByUsers = new Set(published.flatMap(required))
 const usedByUs = new Set(ours.flatMap(required))

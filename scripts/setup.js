@@ -2,7 +2,7 @@
 
 /**
  * Brings a checkout to the state that every other command needs: npm packages installed, addon built.
- * Uses nothing that is not in Node.js, so that it can be the first thing run. What is up to date is left alone.
+ * Uses nothing that is not in Node.js or in this checkout, so that it can be the first thing run. What is up to date is left alone.
  *
  *   node scripts/setup.js               packages of the root, then the addon (release)
  *   node scripts/setup.js --debug       the same with an unoptimised addon
@@ -16,6 +16,7 @@
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const path = require('node:path')
+const { isBuilt, markBuilt } = require('./stamp')
 
 const root = path.join(__dirname, '..')
 
@@ -54,15 +55,21 @@ function lockedFolders (folder) {
     ])
 }
 
-/** Builds the addon and its generated loader. Cargo knows what is up to date. */
-function build (options) {
+/**
+ * Builds the addon. For this machine: unless it is there and made from what the checkout holds now. With options for the napi
+ * tooling Cargo decides.
+ */
+function build (profile, more) {
+  const plain = more.length === 0
+  if (plain && isBuilt(root, profile)) return
   const { status } = spawnSync('cargo', ['--version'], { shell: process.platform === 'win32' })
   if (status !== 0) {
     console.error('Rust is needed to build hyperemitter from source: https://rustup.rs')
     process.exit(1)
   }
-  run('npx', ['napi', 'build', '--platform', '--no-const-enum', '--js', 'binding.js', '--dts', 'binding.d.ts',
-    ...options, '--', '--locked'])
+  run('npx', ['napi', 'build', '--platform', '--no-const-enum', '--no-js', '--dts', 'binding.d.ts',
+    ...profile === 'release' ? ['--release'] : [], ...more, '--', '--locked'])
+  if (plain) markBuilt(root, profile)
 }
 
 const OWN = ['--debug', '--tests', '--bench', '--no-addon']
@@ -71,5 +78,5 @@ install(root)
 if (given.includes('--tests')) lockedFolders(path.join(root, '__test__')).filter(isForUs).forEach(install)
 if (given.includes('--bench')) install(path.join(root, 'bench'))
 if (!given.includes('--no-addon')) {
-  build([...given.includes('--debug') ? [] : ['--release'], ...given.filter((flag) => !OWN.includes(flag))])
+  build(given.includes('--debug') ? 'debug' : 'release', given.filter((flag) => !OWN.includes(flag)))
 }
