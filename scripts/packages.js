@@ -32,6 +32,10 @@ function required (name) {
 const published = files.flatMap(sources)
 const ours = [...published, ...['scripts', '__test__', 'examples'].flatMap(sources)]
 const usedByUsers = new Set(published.flatMap(required))
+/** Optional peers are looked for by name where they are needed, beside the package or in the current folder. */
+for (const name of Object.keys(peerDependencies)) {
+  if (published.some((file) => fs.readFileSync(path.join(root, file), 'utf8').includes(`'${name}'`))) usedByUsers.add(name)
+}
 const usedByUs = new Set(ours.flatMap(required))
 /** Programs that scripts run, by the names that their packages are known under. */
 const commands = [...Object.values(scripts), ...sources('scripts').map((name) => fs.readFileSync(path.join(root, name), 'utf8'))].join('\n')
