@@ -435,6 +435,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_DAMAGED'
     | 'ERR_HYPER_DECODE'
     | 'ERR_HYPER_ENDED'
+    | 'ERR_HYPER_FORGED'
     | 'ERR_HYPER_FORK'
     | 'ERR_HYPER_HARMFUL'
     | 'ERR_HYPER_INCOMPATIBLE'

@@ -101,6 +101,16 @@ pub enum Error {
         /// Key held by the peer.
         theirs: Key,
     },
+    /// A peer offers an entry of the local log that this emitter did not write, and that it will not take for its own.
+    #[error("a peer offers entry {seq} of log {log:?}, but this emitter writes that log itself and {reason}; if it is a copy of a running emitter's database, give the copy a database of its own")]
+    Forged {
+        /// The local log.
+        log: String,
+        /// The entry's seq.
+        seq: u64,
+        /// Why it cannot be.
+        reason: &'static str,
+    },
     /// Copying another store into this one went no further. Its code is the cause's.
     #[error("the import stopped {stopped} of {end}, {added} rows were new until there: {cause}")]
     Import {
@@ -214,6 +224,7 @@ impl Error {
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",
             Error::ChecksumMismatch { .. } => "ERR_HYPER_CHECKSUM_MISMATCH",
             Error::Fork { .. } => "ERR_HYPER_FORK",
+            Error::Forged { .. } => "ERR_HYPER_FORGED",
             Error::Import { cause, .. } => cause.code(),
             Error::Harmful { .. } => "ERR_HYPER_HARMFUL",
             Error::Incompatible(_) => "ERR_HYPER_INCOMPATIBLE",

@@ -49,7 +49,8 @@ pub(super) struct Answers {
 pub(super) struct Fork {
     pub(super) log: LogId,
     pub(super) from: Seq,
-    pub(super) reply: Answer<LogId>,
+    /// Whoever asked for it, if anybody did.
+    pub(super) reply: Option<Answer<LogId>>,
 }
 
 /// A group that could not be stored.

@@ -8,9 +8,6 @@ use crate::store::{Position, Progress, ReadLimit, Row, Store};
 /// Rows read and committed at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
 
-/// The source id of imports; sessions count up from 0.
-const IMPORT: SourceId = SourceId(u64::MAX);
-
 /// Adds every row of `source` to `log`; returns how many were new. Blocks for long; reports (rows, total).
 /// What the log has already is left alone, so an import that was cut off is simply run again.
 ///
@@ -24,7 +21,7 @@ pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u
         if let Err((stopped, cause)) = import.chunk() {
             // Rows behind a refused one may have been set aside for it: they would be stored by whatever brings it
             // later, and count against the next import until then.
-            log.forget(IMPORT);
+            log.forget(SourceId::USER);
             return Err(Error::Import { stopped, end: end.change, added: import.added, cause: Box::new(cause) });
         }
         progress(import.at.change, end.change);
@@ -52,7 +49,7 @@ impl Import<'_> {
         };
         let places: Vec<Place> = rows.iter().map(|row| (row.at.change, row.log().clone(), row.seq())).collect();
         let nodes = rows.into_iter().map(|row| incoming(&row)).collect();
-        let outcomes = match self.log.add(IMPORT, nodes).blocking_recv() {
+        let outcomes = match self.log.add(SourceId::USER, nodes).blocking_recv() {
             Ok(outcomes) => outcomes.map_err(|error| self.cut_off(error))?,
             Err(_) => return Err(self.cut_off(Error::Closed("the import was cut off"))),
         };

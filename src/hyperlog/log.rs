@@ -8,6 +8,7 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
 use super::feed::Recent;
+use super::fork::Forks;
 use super::guard::Guarded;
 use super::parking::Parking;
 use super::plan::Planner;
@@ -106,7 +107,9 @@ impl Log {
     /// The store's.
     pub fn open(store: Arc<dyn Store>, options: LogOptions, observer: Arc<dyn LogObserver>) -> Result<Arc<Self>> {
         let state = store.state()?;
-        let local = match stored_id(store.as_ref())? {
+        let stored = stored_id(store.as_ref())?;
+        let fresh = stored.is_none();
+        let local = match stored {
             Some(id) => id,
             None => {
                 let id = new_id()?;
@@ -117,7 +120,11 @@ impl Log {
         };
         let mut id = [0_u8; ID_LEN];
         getrandom::fill(&mut id).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
-        let mut planner = Planner::new(local, &state);
+        let forks = Forks::of(store.as_ref(), &local)?;
+        let mut planner = Planner::new(local.clone(), &state);
+        if fresh {
+            planner.set_local(local);
+        }
         planner.set_own_last(last_key(store.as_ref(), &planner)?);
         Ok(Arc::new(Log {
             state: RwLock::new(state_of(&planner, &state)),
@@ -125,7 +132,7 @@ impl Log {
             end: watch::Sender::new(state.end),
             looking: AtomicBool::new(false),
             parallel: std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1),
-            writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None }),
+            writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None, forks }),
             queue: Mutex::new(Queue::default()),
             bell: Condvar::new(),
             pending: AtomicUsize::new(0),
@@ -199,9 +206,12 @@ impl Log {
         receiver
     }
 
-    /// Goes on under a new log id because peers hold something else under `(local log, from)`: our tail from there
-    /// moves to the new log, so that both versions exist everywhere. If `log` is no longer the local one, another
-    /// session was first, and nothing happens.
+    /// Goes on under a new log id because a peer was seen to hold something else under `(local log, from)`: our tail from
+    /// there moves to the new log, so that both versions exist everywhere. If `log` is no longer the local one, another
+    /// session was first, and nothing happens. How often is bounded ([`fork`](super::fork)).
+    ///
+    /// A session need not call it: another version of an entry that is offered ([`Log::add`]) does the same, and is a
+    /// proof, which a peer's word is not. It stays until sessions of the extension ask for that node.
     pub fn fork_local(&self, log: LogId, from: Seq) -> Reply<LogId> {
         let (reply, receiver) = oneshot::channel();
         self.submit(Job::ForkLocal { log, from, reply });

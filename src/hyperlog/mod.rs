@@ -2,12 +2,13 @@
 //!
 //! [`Log`] is the handle, [`Batch`] brings appends, [`plan`] decides, `writer` commits in groups (`group`) and announces,
 //! `turns` says which thread does that when, `room` is the memory of new values, `guard` makes errors of other people's
-//! panics, [`feed`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
+//! panics, [`fork`] bounds what other versions of our log may cause, [`feed`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 pub mod feed;
+pub mod fork;
 mod group;
 mod guard;
 pub mod import;
@@ -34,6 +35,11 @@ use crate::store::{Meta, Position};
 /// One replication session, for the quota of what it may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u64);
+
+impl SourceId {
+    /// The user of this emitter, whose imports may hold what is missing of the local log. Sessions count up from 0.
+    pub const USER: SourceId = SourceId(u64::MAX);
+}
 
 /// Where a session comes from, as far as sessions share what they may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -62,6 +62,8 @@ pub struct Planner {
     local: LogId,
     end: Position,
     heads: Heads<Located>,
+    /// Nobody else writes in the local log: since this seq was appended, or, at 0, since the log was made.
+    sole_from: Option<Seq>,
     /// The last node of the local log.
     own_last: Option<Key>,
     /// The head taken up last when there were too many for one append.
@@ -155,6 +157,7 @@ impl Planner {
             local,
             end: state.end,
             heads: state.heads.iter().map(|head| (head.key, head.clone())).collect(),
+            sole_from: None,
             own_last: None,
             taken_up: Key::default(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
@@ -169,9 +172,28 @@ impl Planner {
         &self.local
     }
 
-    /// Appends go to this log from now on.
+    /// Appends go to this log from now on, which nobody else knows.
     pub fn set_local(&mut self, log: LogId) {
         self.local = log;
+        self.sole_from = Some(0);
+    }
+
+    /// Goes on from what a store holds after a commit that failed or moved entries. An append that was lost with it does
+    /// not count as written.
+    #[must_use]
+    pub fn renewed(&self, state: &StoreState) -> Self {
+        let mut planner = Planner::new(self.local.clone(), state);
+        let last = planner.seq(&self.local);
+        planner.sole_from = self.sole_from.filter(|from| *from <= last);
+        planner
+    }
+
+    /// Whether a node claims to be an entry of the local log that we have not written, although only we write there: once
+    /// we have appended, or if the log was made by this emitter since it was opened. Before that a tail that our store has
+    /// lost may come back from peers.
+    #[must_use]
+    pub fn is_forged(&self, node: &Incoming) -> bool {
+        node.log == self.local && self.sole_from.is_some() && (node.seq == 0 || node.seq > self.seq(&node.log))
     }
 
     /// The local log's last node, if it has one: what the store knows of it beside its [`StoreState`].
@@ -210,6 +232,7 @@ impl Planner {
         let log = self.local.clone();
         let seq = self.seq(&log) + 1;
         self.own_last = Some(key);
+        self.sole_from.get_or_insert(seq);
         self.store_node(Node { key, change: 0, log, seq, links, value, signed: None }, log_links)
     }
 

@@ -6,18 +6,19 @@
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
 use super::batch::Event;
+use super::fork::Forks;
 use super::group::{job_acks, Answers, Failed, Fork, Group};
 use super::guard::caught;
 use super::log::{last_key, new_id, stored_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
 use super::room::Room;
-use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, Source, State};
+use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, Source, SourceId, State};
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
 use crate::node::{Key, KeyMap, LogId, Node, NodeRef, Seq};
@@ -26,6 +27,7 @@ use crate::store::{share_nodes, Body, Commit, Entry, Located, Meta, NewRow, Posi
 pub(super) struct Writer {
     pub(super) planner: Planner,
     pub(super) parking: Parking,
+    pub(super) forks: Forks,
     pub(super) id: [u8; ID_LEN],
     pub(super) counter: u32,
     /// Why the state could not be read back after a commit that failed: the planner then knows less than the store,
@@ -76,7 +78,17 @@ impl Log {
                 group.answers.facts.push(reply);
             }
             Job::Forget(source) => writer.parking.forget(source),
-            Job::ForkLocal { log, from, reply } => group.answers.fork = Some(Fork { log, from, reply }),
+            Job::ForkLocal { log, from, reply } => {
+                // A node before it may have proved a fork that goes further back.
+                let pending = group.answers.fork.take().map(|fork| fork.from);
+                if pending.is_none() && log == *writer.planner.local() {
+                    if let Err(reason) = writer.forks.admit(from, Instant::now()) {
+                        return drop(reply.send(Err(forged(&log, from, reason))));
+                    }
+                }
+                let from = pending.map_or(from, |pending| pending.min(from));
+                group.answers.fork = Some(Fork { log, from, reply: Some(reply) });
+            }
         }
     }
 
@@ -203,6 +215,18 @@ impl Log {
         let mut first = None;
         let mut work = VecDeque::from([parked]);
         while let Some(parked) = work.pop_front() {
+            // What a user imports is a user's own.
+            let from_peer = parked.source.session != SourceId::USER;
+            if from_peer && writer.planner.is_forged(&parked.node) {
+                let node = &parked.node;
+                first.get_or_insert(if group.is_last() && node.seq > 1 {
+                    // Our tail is about to move, and the log will be somebody else's.
+                    park(writer, parked.clone(), Waits::Entry(node.log.clone(), node.seq - 1))
+                } else {
+                    Outcome::Refused(forged(&node.log, node.seq, "has not written it"))
+                });
+                continue;
+            }
             let waits = match writer.planner.add(&parked.node, parked.key, lookup)? {
                 Verdict::Store(row) => {
                     for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
@@ -220,22 +244,32 @@ impl Log {
                     continue;
                 }
                 Verdict::Refuse(error) => {
-                    first.get_or_insert(Outcome::Refused(error));
+                    first.get_or_insert(Outcome::Refused(self.refused(writer, group, &parked, error)));
                     continue;
                 }
                 Verdict::NeedsNode(key) => Waits::Node(key),
                 Verdict::NeedsEntry(log, seq) => Waits::Entry(log, seq),
             };
-            let kept = writer.parking.park(parked, waits);
-            first.get_or_insert(if kept {
-                Outcome::Parked
-            } else {
-                Outcome::Refused(Error::Protocol(
-                    "more nodes ahead of their causes than this peer may have waiting".into(),
-                ))
-            });
+            first.get_or_insert(park(writer, parked, waits));
         }
         Ok(first.unwrap_or(Outcome::Known))
+    }
+
+    /// Why a node is refused. Another version of an entry of our own log, received and hashed, is the proof that somebody
+    /// else writes it, too: our tail moves once the group is stored, if that may be.
+    fn refused(&self, writer: &mut Writer, group: &mut Group, parked: &Parked, error: Error) -> Error {
+        let own = parked.node.log == *writer.planner.local() && parked.source.session != SourceId::USER;
+        match error {
+            Error::Fork { seq, .. } if own && !group.is_last() => match writer.forks.admit(seq, Instant::now()) {
+                Ok(()) => {
+                    let log = writer.planner.local().clone();
+                    group.answers.fork = Some(Fork { log, from: seq, reply: None });
+                    error
+                }
+                Err(reason) => forged(&parked.node.log, seq, reason),
+            },
+            error => error,
+        }
     }
 
     /// Stores a planned group whose turn it is, and what must follow it at once. The planner knows of nothing else that
@@ -249,9 +283,14 @@ impl Log {
             error
         });
         if let Some(Fork { log, from, reply }) = fork {
-            let forked = stored.and_then(|()| self.fork(writer, log, from));
-            // The receiver may be gone; the fork is still right.
-            let _ = reply.send(forked);
+            let forked = stored.and_then(|()| self.fork(writer, &log, from));
+            match (reply, forked) {
+                // The receiver may be gone; the fork is still right.
+                (Some(reply), forked) => drop(reply.send(forked)),
+                // Nobody asked for it. The next proof is as good as this one.
+                (None, Err(error)) => self.observer.report(error),
+                (None, Ok(_)) => {}
+            }
         }
     }
 
@@ -305,8 +344,8 @@ impl Log {
         }
         nodes.into_iter().for_each(|(_, reply)| drop(reply.send(Err(error.clone()))));
         facts.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
-        if let Some(fork) = fork {
-            drop(fork.reply.send(Err(error.clone())));
+        if let Some(reply) = fork.and_then(|fork| fork.reply) {
+            drop(reply.send(Err(error.clone())));
         }
     }
 
@@ -374,20 +413,27 @@ impl Log {
         }
     }
 
-    fn fork(&self, writer: &mut Writer, log: LogId, from: Seq) -> Result<LogId> {
-        if log != *writer.planner.local() {
+    fn fork(&self, writer: &mut Writer, log: &LogId, from: Seq) -> Result<LogId> {
+        if log != writer.planner.local() {
             return Ok(writer.planner.local().clone());
         }
         let to = new_id()?;
-        let relabel = (from >= 1 && from <= writer.planner.seq(&log)).then(|| Relabel { log, from, to: to.clone() });
-        let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(to.as_bytes())))];
+        let relabel =
+            (from >= 1 && from <= writer.planner.seq(log)).then(|| Relabel { log: log.clone(), from, to: to.clone() });
+        let moved = if relabel.is_some() { writer.planner.seq(log) + 1 - from } else { 0 };
+        let id = Some(Bytes::copy_from_slice(to.as_bytes()));
+        let meta = vec![(Meta::LogId, id), Forks::fact(&to, moved)];
         let commit = Commit { relabel, meta, ..Commit::default() };
         let stored = caught("the store", || self.store.commit(&commit));
         if stored.is_ok() {
             writer.planner.set_local(to.clone());
+            writer.forks.moved(moved);
         } else if let Ok(Some(id)) = caught("the store", || stored_id(self.store.as_ref())) {
             // It may be stored nevertheless.
-            writer.planner.set_local(id);
+            if id == to {
+                writer.planner.set_local(id);
+                writer.forks.moved(moved);
+            }
         }
         self.reload(writer);
         stored?;
@@ -400,7 +446,7 @@ impl Log {
     pub(super) fn reload(&self, writer: &mut Writer) {
         let read = caught("the store", || {
             let state = self.store.state()?;
-            let mut planner = Planner::new(writer.planner.local().clone(), &state);
+            let mut planner = writer.planner.renewed(&state);
             planner.set_own_last(last_key(self.store.as_ref(), &planner)?);
             Ok((state, planner))
         });
@@ -430,6 +476,20 @@ impl Log {
             Job::Forget(_) => {}
         }
     }
+}
+
+/// Sets a node aside.
+fn park(writer: &mut Writer, parked: Parked, waits: Waits) -> Outcome {
+    if writer.parking.park(parked, waits) {
+        Outcome::Parked
+    } else {
+        Outcome::Refused(Error::Protocol("more nodes ahead of their causes than this peer may have waiting".into()))
+    }
+}
+
+/// A node of the local log that cannot be.
+fn forged(log: &LogId, seq: Seq, reason: &'static str) -> Error {
+    Error::Forged { log: log.to_string(), seq, reason }
 }
 
 impl Writer {

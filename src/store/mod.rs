@@ -140,6 +140,8 @@ pub enum Meta {
     Peers,
     /// The last announced address record, 1.x's JSON.
     MyEventPeer,
+    /// How many of the local log's first entries were moved there when another log forked, a space, and its id.
+    Moved,
     /// A named consumer's position: a decimal change.
     Position(String),
 }

@@ -22,7 +22,7 @@ impl LogObserver for Quiet {
 }
 
 /// Source of our own events; sessions count from 1.
-const LOCAL: SourceId = SourceId(0);
+const LOCAL: SourceId = SourceId::USER;
 
 pub struct NewPeer {
     pub store: Arc<MemoryStore>,

@@ -463,6 +463,7 @@ pub(super) fn put_fact(out: &mut Vec<u8>, fact: &Meta) {
             out.push(5);
             put_slice(out, name.as_bytes());
         }
+        Meta::Moved => out.push(6),
     }
 }
 
@@ -474,6 +475,7 @@ pub(super) fn fact_of(input: &mut Input<'_>) -> Option<Meta> {
         3 => Meta::Peers,
         4 => Meta::MyEventPeer,
         5 => Meta::Position(input.text()?.to_owned()),
+        6 => Meta::Moved,
         _ => return None,
     })
 }

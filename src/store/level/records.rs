@@ -1,5 +1,6 @@
 //! What 1.x does not store, under one prefix that none of its scans touches. All of it can be derived from 1.x's own
-//! records, so it may be deleted while the store is closed (named positions, which live here too, start over then).
+//! records, so it may be deleted while the store is closed (named positions, which live here too, start over then, and what was
+//! moved may be moved once more).
 
 use bytes::Bytes;
 use prost::Message;
@@ -17,6 +18,8 @@ pub const DIGESTS: &str = "!hyper2!digest!";
 pub const PLACES: &str = "!hyper2!place!";
 /// Places of duplicates by log and seq.
 pub const DUPLICATES: &str = "!hyper2!duplicate!";
+/// How much of the local log was moved there, text.
+pub const MOVED: &str = "!hyper2!moved";
 const POSITIONS: &str = "!hyper2!position!";
 
 /// Entries of a log between two stored digests: a digest in between costs one range read of so many small rows, a

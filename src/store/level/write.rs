@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
 use super::open::{digest_mark, duplicate_ops};
-use super::records::{encode_checkpoint, position_key, Duplicate, CHECKPOINT, MARK_EVERY};
+use super::records::{encode_checkpoint, position_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED};
 use super::state::{LogState, State};
 use crate::error::{Error, Result};
 use crate::node::{Key, LogId, Node};
@@ -225,6 +225,7 @@ pub fn meta_key(meta: &Meta) -> String {
         Meta::StoreId => layout::STORE_ID.into(),
         Meta::Peers => layout::PEERS.into(),
         Meta::MyEventPeer => layout::MY_EVENT_PEER.into(),
+        Meta::Moved => MOVED.into(),
         Meta::Position(name) => position_key(name),
     }
 }

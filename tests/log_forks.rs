@@ -1,0 +1,189 @@
+//! The local log among peers that claim to know more of it, or another version of it.
+
+mod common;
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::flaky::Flaky;
+use common::*;
+use hyperemitter::error::Error;
+use hyperemitter::hyperlog::fork::FORKS_AT_ONCE;
+use hyperemitter::hyperlog::import::import;
+use hyperemitter::hyperlog::verify::verify;
+use hyperemitter::hyperlog::{Incoming, Log, Outcome, SourceId};
+use hyperemitter::store::memory::MemoryStore;
+use hyperemitter::store::{Commit, Meta, Store};
+
+const PEER: SourceId = SourceId(1);
+
+fn add(log: &Log, nodes: Vec<Incoming>) -> Vec<Outcome> {
+    log.add(PEER, nodes).blocking_recv().unwrap().unwrap()
+}
+
+fn codes(outcomes: &[Outcome]) -> Vec<&'static str> {
+    let code = |outcome: &Outcome| match outcome {
+        Outcome::Added => "added",
+        Outcome::Known => "known",
+        Outcome::Parked => "parked",
+        Outcome::Refused(error) => error.code(),
+    };
+    outcomes.iter().map(code).collect()
+}
+
+/// A store whose local log has an id that others may know, as a copied or restored one.
+fn known(id: &str) -> Arc<MemoryStore> {
+    let store = Arc::new(MemoryStore::new());
+    let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
+    store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+    store
+}
+
+fn audit(log: &Log) {
+    verify(log.store().as_ref(), &mut |_, _| {}).unwrap();
+}
+
+/// A node that anybody can make under the next seq of `log`, or under another one.
+fn forge(log: &str, seq: u64, text: &str) -> Incoming {
+    node(log, seq, &[], text).0
+}
+
+#[test]
+fn nobody_else_writes_in_our_log_once_we_have_appended() {
+    let (log, _) = open(known("mine"));
+    let tail = chain("mine", 3);
+    assert_eq!(codes(&add(&log, tail[..2].to_vec())), ["added", "added"], "a lost tail comes back");
+    emit(&log, "ours");
+    let before = (log.end(), log.digest());
+    let offered = vec![forge("mine", 4, "next"), forge("mine", 9, "ahead"), forge("mine", 0, "without seq")];
+    assert_eq!(codes(&add(&log, offered)), ["ERR_HYPER_FORGED"; 3]);
+    // Known from another log, it is no more ours than before.
+    assert_eq!(
+        codes(&add(&log, vec![forge("other", 1, "theirs"), forge("mine", 4, "theirs")])),
+        ["added", "ERR_HYPER_FORGED"]
+    );
+    assert_eq!((log.end().change, log.seq("mine"), log.log_id()), (before.0.change + 1, 3, "mine".into()));
+    emit(&log, "ours, too");
+    assert_eq!(payloads(&log), ["mine 1", "mine 2", "ours", "theirs", "ours, too"]);
+    audit(&log);
+}
+
+#[test]
+fn a_log_made_by_this_open_emitter_has_no_lost_tail() {
+    let (log, _) = in_memory();
+    let id = log.log_id();
+    assert_eq!(codes(&add(&log, vec![forge(&id, 1, "first")])), ["ERR_HYPER_FORGED"]);
+    emit(&log, "ours");
+    assert_eq!(payloads(&log), ["ours"]);
+}
+
+#[test]
+fn an_append_under_way_counts() {
+    let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
+    let meta = vec![(Meta::LogId, Some(Bytes::from_static(b"mine")))];
+    store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+    let (log, heard) = open(store);
+    emit(&log, "ours");
+    let offered = log.add(PEER, vec![forge("mine", 2, "forged")]);
+    let writer = {
+        let log = log.clone();
+        std::thread::spawn(move || log.run())
+    };
+    assert_eq!(codes(&offered.blocking_recv().unwrap().unwrap()), ["ERR_HYPER_FORGED"]);
+    log.close();
+    writer.join().unwrap();
+    assert_eq!(heard.take(), [Ok(1)]);
+    assert_eq!(payloads(&log), ["ours"]);
+}
+
+#[test]
+fn an_append_that_was_lost_does_not_keep_a_lost_tail_away() {
+    let store = Arc::new(Flaky::default());
+    let meta = vec![(Meta::LogId, Some(Bytes::from_static(b"mine")))];
+    store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+    let next = store.commits.load(Ordering::SeqCst) + 1;
+    *store.on_commit.lock() = Some(Box::new(move |number| number != next));
+    let (log, heard) = open(store);
+    emit(&log, "lost");
+    assert!(heard.take()[0].is_err());
+    assert_eq!(codes(&add(&log, chain("mine", 2))), ["added", "added"]);
+}
+
+#[test]
+fn what_the_user_imports_may_go_beyond_what_was_written() {
+    let (original, _) = open(known("mine"));
+    (0..4).for_each(|n| emit(&original, &n.to_string()));
+    let (restored, _) = open(known("mine"));
+    add(&restored, offered(rows(&original)[..1].to_vec()));
+    // Appended, in this open, but by a log that the backup has, too.
+    let (copy, _) = open(known("mine"));
+    let source = Arc::clone(original.store());
+    assert_eq!(import(&copy, source.as_ref(), &mut |_, _| {}).unwrap(), 4);
+    emit(&copy, "5");
+    let tail = Arc::clone(copy.store());
+    emit(&original, "other 5");
+    let refused = import(&original, tail.as_ref(), &mut |_, _| {}).unwrap_err();
+    assert_eq!((refused.code(), original.log_id()), ("ERR_HYPER_FORK", "mine".into()), "an import never moves entries");
+    assert_eq!(import(&restored, source.as_ref(), &mut |_, _| {}).unwrap(), 3 + 1);
+}
+
+#[test]
+fn another_version_of_our_log_moves_our_tail_and_is_taken_in() {
+    let shared = chain("mine", 2);
+    let (log, _) = open(known("mine"));
+    add(&log, shared);
+    (3..=5).for_each(|n| emit(&log, &format!("ours {n}")));
+    let theirs = vec![
+        forge("mine", 3, "their 3"),
+        forge("mine", 4, "their 4"),
+        forge("mine", 5, "their 5"),
+        forge("mine", 6, "their 6"),
+    ];
+    let outcomes = add(&log, theirs.clone());
+    let Outcome::Refused(Error::Fork { log: id, seq: 3, .. }) = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert_eq!((id.as_str(), log.log_id() == "mine".into()), ("mine", false));
+    // What came behind the proof is not held against the peer.
+    assert_eq!(codes(&outcomes)[1..], ["ERR_HYPER_FORK", "ERR_HYPER_FORK", "parked"]);
+    assert_eq!((log.seq("mine"), log.seq(&log.log_id())), (2, 3));
+    assert_eq!(codes(&add(&log, theirs)), ["added", "added", "added", "known"]);
+    assert_eq!(log.seq("mine"), 6);
+    emit(&log, "ours 6");
+    assert_eq!((log.seq(&log.log_id()), rows(&log).len()), (4, 2 + 3 + 4 + 1));
+    audit(&log);
+}
+
+#[test]
+fn an_entry_moves_once_in_its_life() {
+    let store = known("mine");
+    let (log, _) = open(store.clone());
+    (1..=1000).for_each(|n| emit(&log, &n.to_string()));
+    assert_eq!(codes(&add(&log, vec![forge("mine", 1, "forged")])), ["ERR_HYPER_FORK"]);
+    let moved = log.log_id();
+    assert_eq!(log.seq(&moved), 1000);
+    for log in [log, open(store).0] {
+        for seq in [1, 500, 1000] {
+            let outcomes = add(&log, vec![forge(&moved, seq, &format!("forged {seq}"))]);
+            assert_eq!(codes(&outcomes), ["ERR_HYPER_FORGED"], "also when the store is opened again");
+        }
+        assert_eq!((log.log_id(), log.logs().len()), (moved.clone(), 1));
+    }
+}
+
+#[test]
+fn few_forks_are_acted_upon_one_after_the_other() {
+    let (log, _) = open(known("mine"));
+    let mut acted = 0;
+    for round in 0..20 {
+        emit(&log, &format!("{round} a"));
+        emit(&log, &format!("{round} b"));
+        let own = log.log_id();
+        let last = log.seq(&own);
+        let outcomes = add(&log, vec![forge(&own, last, &format!("forged {round}"))]);
+        acted += u32::from(log.log_id() != own);
+        let expected = if round < FORKS_AT_ONCE { "ERR_HYPER_FORK" } else { "ERR_HYPER_FORGED" };
+        assert_eq!(codes(&outcomes), [expected]);
+    }
+    assert_eq!((acted, rows(&log).len()), (FORKS_AT_ONCE, 40), "no entry has become two");
+    audit(&log);
+}
