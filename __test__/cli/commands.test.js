@@ -131,7 +131,7 @@ test('a sound store is found sound, a damaged one damaged, with its place', asyn
   const sound = await hypem(t, ['verify', db, '--json'])
   assert.equal(sound.code, 0)
   assert.equal(JSON.parse(sound.stdout).nodes, 200)
-  assert.match((await hypem(t, ['verify', db])).stdout, /^sound: 200 events in 1 logs\ndigest [0-9a-f]{64}\n$/)
+  assert.match((await hypem(t, ['verify', db])).stdout, /^sound: 200 events in 1 log\ndigest [0-9a-f]{64}\n$/)
 
   const segment = join(db, readdirSync(db).find((name) => name.startsWith('segment')))
   const bytes = readFileSync(segment)
@@ -241,15 +241,50 @@ test('doctor tells what is there, what is not, and what a peer speaks', async (t
   assert.deepEqual([good.code, ok], [0, true], good.stdout)
   const detail = (name) => checks.find((check) => check.name.startsWith(name)).detail
   assert.match(detail('node'), /^v\d+\./)
-  assert.match(detail('store'), /^embedded, 1 events, 1 logs, 1 heads, .* every key and link is right$/)
-  assert.match(detail('peer'), /an emitter of 2\.x at 127\.0\.0\.1/)
+  assert.match(detail('store'), /^embedded, 1 event, 1 log, 1 head, .* every key and link is right$/)
+  assert.match(detail('store'), /^embedded, 1 event/)
+  assert.match(detail('peer'), /^an emitter of 2\.x at 127\.0\.0\.1; a link stands$/)
+  const quick = await hypem(t, ['doctor', join(dir, 'db')])
+  assert.match(quick.stdout, /^ok {4}store .* the newest 1 can be read \(--deep checks all\)$/m)
+  assert.equal(quick.code, 0)
 
   const bad = await hypem(t, ['doctor', '--db', join(dir, 'none'), '--port', String(other), '--host', '127.0.0.1', '--connect', `127.0.0.1:${other}`])
   assert.equal(bad.code, 3)
   assert.match(bad.stdout, /^FAIL {2}store .*there is no store at/m)
   assert.match(bad.stdout, /^FAIL {2}port .*EADDRINUSE/m)
   assert.match(bad.stdout, /^FAIL {2}peer .*is no emitter/m)
+
+  const copy = await hypem(t, [join(dir, 'messages.proto'), '--no-repl', '--db', join(dir, 'copy'), '--target-port', port, '--target-host', '127.0.0.1', '--drain'])
+  assert.equal(copy.code, 0, copy.stderr)
+  const remembered = await hypem(t, ['doctor', join(dir, 'copy')])
+  assert.match(remembered.stdout, new RegExp(`^ok    remembered peer 127\\.0\\.0\\.1:${port} an emitter of 2\\.x`, 'm'))
+  const before = await hypem(t, ['digest', join(dir, 'copy')])
   await run.kill('SIGTERM')
+  const gone = await hypem(t, ['doctor', join(dir, 'copy')])
+  assert.match(gone.stdout, new RegExp(`^note  remembered peer 127\\.0\\.0\\.1:${port} cannot connect to [^\n]*connection refused \\(ECONNREFUSED\\)$`, 'm'))
+  assert.equal(gone.code, 0, 'a peer that is away is no fault of the store')
+  assert.deepEqual(await hypem(t, ['digest', join(dir, 'copy')]), before, 'nothing is changed')
+})
+
+test('doctor says why a link does not stand, and that a store is in use', async (t) => {
+  const dir = scratch(t)
+  // The first words of an emitter of 1.x, then the end.
+  const curt = net.createServer((socket) => {
+    socket.on('error', () => {})
+    socket.write(Buffer.from([5, 0, 8, 1, 32, 1]))
+    socket.once('data', () => socket.end())
+  }).listen(0, '127.0.0.1')
+  await once(curt, 'listening')
+  t.after(() => curt.close())
+  const { code, stdout } = await hypem(t, ['doctor', '--json', '--connect', `127.0.0.1:${curt.address().port}`])
+  const found = JSON.parse(stdout).checks.find(({ name }) => name.startsWith('peer'))
+  assert.deepEqual([code, found.ok, found.reason], [3, false, 'ended'], stdout)
+  assert.match(found.detail, /^an emitter of 1\.x at 127\.0\.0\.1; the link ended \(ended\): /)
+
+  await listening(t, [join(dir, 'messages.proto'), '--no-repl', '--db', join(dir, 'db')])
+  const locked = await hypem(t, ['doctor', join(dir, 'db')])
+  assert.equal(locked.code, 3)
+  assert.match(locked.stdout, /^FAIL {2}store .*is in use by another process.*\(ERR_HYPER_LOCKED\)$/m)
 })
 
 test('bench measures what it says', async (t) => {

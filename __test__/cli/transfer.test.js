@@ -27,7 +27,7 @@ test('a LevelDB folder of 1.x goes into an embedded store and back, row by row t
   assert.equal(Object.keys(before).length, 300 * 3 + 1)
 
   const moved = await hypem(t, ['import', join(dir, 'db'), old])
-  assert.deepEqual([moved.code, moved.stderr], [0, '300 new rows\n'])
+  assert.deepEqual([moved.code, moved.stderr], [0, '300 events copied\n'])
   assert.equal((await hypem(t, ['digest', old, join(dir, 'db')])).code, 0)
   assert.equal((await hypem(t, ['import', join(dir, 'db'), old, '--json'])).stdout, '{"rows":0}\n', 'again changes nothing')
 
@@ -60,7 +60,7 @@ test('--db takes a LevelDB folder as it is', async (t) => {
 test('an embedded store is copied as a whole', async (t) => {
   const dir = scratch(t)
   await hypem(t, ['import', join(dir, 'a'), '--schema', join(dir, 'messages.proto')], { input: hello('1') + hello('2') })
-  assert.equal((await hypem(t, ['import', join(dir, 'b'), join(dir, 'a')])).stderr, '2 new rows\n')
+  assert.equal((await hypem(t, ['import', join(dir, 'b'), join(dir, 'a')])).stderr, '2 events copied\n')
   assert.equal((await hypem(t, ['digest', join(dir, 'a'), join(dir, 'b')])).code, 0)
 })
 
@@ -102,5 +102,5 @@ test('an import without a schema of what needs one tells each line', async (t) =
   const dir = scratch(t)
   const { code, stderr } = await hypem(t, ['import', join(dir, 'a')], { input: hello('1') })
   assert.equal(code, 1)
-  assert.match(stderr, /^hypem: line 1: .*string.*\n0 events stored, 1 lines refused\n$/)
+  assert.match(stderr, /^hypem: line 1: .*string.*\n0 events stored, 1 line refused\n$/)
 })

@@ -88,13 +88,11 @@ function describe (error) {
 }
 
 /** An error of the system without the words of Node.js: `cannot open x.proto: no such file or directory`. */
-function inWords ({ syscall, code, message, path, address, port, hostname }) {
+function inWords ({ syscall, code, path, address, port, hostname }) {
   const words = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
-  if (words === undefined) return undefined
-  const network = /^(connect|listen|getaddrinfo) E[A-Z_]+:? (?:.* )?(\S+)$/.exec(message)
-  const call = syscall ?? network?.[1]
-  const subject = path ?? hostname ?? (address === undefined ? network?.[2] : `${address}:${port}`)
-  return call === undefined ? undefined : `${TRIED[call] ?? `${call} failed`}${subject === undefined ? '' : ` ${subject}`}: ${words}`
+  if (words === undefined || syscall === undefined) return undefined
+  const subject = path ?? hostname ?? (address === undefined ? undefined : `${address}:${port}`)
+  return `${TRIED[syscall] ?? `${syscall} failed`}${subject === undefined ? '' : ` ${subject}`}: ${words}`
 }
 
 /** Text of any origin as one line of a terminal. */

@@ -7,6 +7,11 @@ function count (number) {
   return Math.round(number).toLocaleString('en-US')
 }
 
+/** 1 event, 1,234 events @param {number} number @param {string} noun */
+function counted (number, noun) {
+  return `${count(number)} ${noun}${number === 1 ? '' : 's'}`
+}
+
 /** Bytes for people: 1536 → 1.5 KiB @param {number} bytes */
 function size (bytes) {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
@@ -49,4 +54,4 @@ function table (rows) {
     right ? text.padStart(widths[column]) : text.padEnd(widths[column])).join('  ').trimEnd() + '\n').join('')
 }
 
-module.exports = { count, size, perSecond, duration, table }
+module.exports = { count, counted, size, perSecond, duration, table }

@@ -2,65 +2,89 @@
 
 const net = require('node:net')
 const { statfsSync } = require('node:fs')
+const { setTimeout: sleep } = require('node:timers/promises')
 const { forJson, forTerminal } = require('../escape')
 const { EXIT, explain } = require('../exit')
-const { count, size } = require('../format')
+const { counted, count, size } = require('../format')
 const { LINKS, targets } = require('../links')
 const options = require('../options')
+const { installCommand, locate } = require('../packages')
 const { probe } = require('../probe')
 const { kindOf } = require('../store')
 
 /** Free space below which a store is about to be in trouble. */
 const LITTLE_SPACE = 256 * 1024 * 1024
 
+/** Events read back as a quick look at a store's health: its newest ones are those that a crash may have met. */
+const NEWEST = 1000
+
+/** A peer that has introduced itself gets so long to end the link with a reason, in milliseconds. */
+const SECOND_THOUGHTS_MS = 1000
+
 module.exports = {
   name: 'doctor',
-  summary: 'check this installation, a store, a port, a peer',
-  usage: ['doctor [--db DIR [--deep]] [--port PORT [--host HOST]] [--connect HOST:PORT]... [--json]'],
+  summary: 'find out what is wrong with an installation, a store, a port, a peer',
+  usage: ['doctor [DB] [--deep] [--port PORT [--host HOST]] [--connect HOST:PORT]... [--json]'],
   description: [
-    'Reports the versions of hyperemitter, Node.js and the system, whether the addon loads and which optional packages are there. With --db it opens the store and looks at its health, with --port it tries to listen, with --connect (or --target-port) it tells whether a peer is there and what it speaks. Nothing is replicated and nothing is changed.'
+    'Prints one line per finding: ok, FAIL, or note (worth knowing, but no fault). First the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are there.',
+    'With DB it opens the store, reads its newest events, and looks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says what the peer speaks, or why no link stands. Nothing is changed, here or at the peer.'
   ],
-  operands: [],
+  operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
-    db: { type: 'string', value: 'DIR', help: 'a store to look at' },
-    deep: { type: 'boolean', help: 'recompute the whole store, as hypem verify does' },
+    db: { type: 'string', value: 'DIR', help: 'the same as DB' },
+    deep: { type: 'boolean', help: 'check every event of the store, as hypem verify does' },
     ...LINKS,
-    json: { type: 'boolean', help: 'as one JSON object: ok, checks' }
+    json: { type: 'boolean', help: 'one JSON object: ok, and checks, each with name, ok, note, detail, and of a failure its code, and the reason for which a link ended' }
   },
-  exits: [['3', 'a check failed']],
-  examples: [['Why do these two not talk?', 'hypem doctor --connect other.example.org:1234']],
-  async run (context, values) {
+  exits: [['3', 'something is wrong: at least one line says FAIL']],
+  examples: [
+    ['Is this store well?', 'hypem doctor db'],
+    ['Why do these two not talk?', 'hypem doctor --connect other.example.org:1234']
+  ],
+  async run (context, values, [operand]) {
+    const db = operand ?? values.db
     const port = options.port(values, 'port')
     const peers = targets(values)
     const checks = []
-    const check = async (name, body) => {
+    const check = async (name, body, { optional = false } = {}) => {
       let result
       try {
-        result = { ok: true, detail: await context.or(body()) }
+        const found = await context.or(body())
+        result = typeof found === 'string' ? { ok: true, note: false, detail: found } : { ok: true, note: true, detail: found.note }
       } catch (error) {
         if (context.signal.aborted) throw error
-        result = { ok: false, detail: explain(error) }
+        result = { ok: optional, note: optional, detail: explain(error), ...(error.code && { code: error.code }), ...(error.reason && { reason: error.reason }) }
       }
       checks.push({ name, ...result })
       if (!values.json) await context.print(line(context, checks[checks.length - 1]))
+      return result
     }
     await check('hyperemitter', async () => require('../../../package.json').version)
     await check('node', async () => node())
     await check('system', async () => system())
-    await check('addon', async () => addon(context))
+    await check('addon', () => addon(context))
     await check('classic-level', async () => optional('classic-level', 'LevelDB folders of 1.x'))
     await check('@viz-js/viz', async () => optional('@viz-js/viz', 'hypem graph --format svg'))
-    if (values.db !== undefined) await check('store', () => store(context, values))
+    if (db !== undefined) {
+      let known = []
+      await check('store', async () => {
+        const found = await store(context, db, values.deep)
+        known = found.known
+        return found.text
+      })
+      for (const { host, port } of known) await check(`remembered peer ${host}:${port}`, () => greeting(host, port), { optional: true })
+    }
     if (port !== undefined) await check(`port ${port}`, () => canListen(port, values.host ?? 'localhost'))
-    for (const { host, port } of peers) await check(`peer ${host}:${port}`, () => peer(host, port))
+    for (const { host, port } of peers) await check(`peer ${host}:${port}`, () => link(context, host, port))
     const ok = checks.every((each) => each.ok)
     if (values.json) await context.print(forJson({ ok, checks }, 2) + '\n')
     return ok ? EXIT.OK : EXIT.FOUND
   }
 }
 
-function line ({ paint }, { name, ok, detail }) {
-  return `${paint(ok ? 'green' : 'red', ok ? 'ok  ' : 'FAIL')}  ${forTerminal(name).padEnd(14)} ${forTerminal(detail)}\n`
+function line ({ paint }, { name, ok, note, detail }) {
+  const mark = note ? paint('yellow', 'note') : ok ? paint('green', 'ok  ') : paint('red', 'FAIL')
+  return `${mark}  ${forTerminal(name).padEnd(14)} ${forTerminal(detail)}\n`
 }
 
 function node () {
@@ -88,19 +112,16 @@ async function addon (context) {
 }
 
 /** Not being there is no failure. */
-async function optional (name, purpose) {
-  try {
-    await import(name)
-    return 'there'
-  } catch (error) {
-    if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error
-    return `not installed (needed for ${purpose})`
-  }
+function optional (name, purpose) {
+  return locate(name) === undefined ? { note: `not installed; ${purpose} needs it: ${installCommand(name)}` } : 'installed'
 }
 
-async function store (context, { db, deep }) {
+async function store (context, db, deep) {
   const hyper = await context.open(db, null, { mustExist: true })
-  const { change, logs, heads, sizes } = await hyper.stats()
+  const { change, logs, heads, sizes, known } = await hyper.stats()
+  await hyper.heads()
+  let read = 0
+  for await (const event of hyper.read({ since: Math.max(0, change - NEWEST), raw: true })) read += event.change > 0 ? 1 : 0
   if (deep) {
     const bar = context.onProgress('verifying')
     await hyper.verify(bar)
@@ -109,9 +130,10 @@ async function store (context, { db, deep }) {
   await hyper.close()
   const { bavail, bsize } = statfsSync(db)
   const free = bavail * bsize
-  const text = `${kindOf(db)}, ${count(change)} events, ${logs.length} logs, ${heads} heads, ${size(sizes.data + sizes.index)}, ${size(free)} free${deep ? ', every key and link is right' : ''}`
+  const checked = deep ? 'every key and link is right' : `the newest ${count(read)} can be read (--deep checks all)`
+  const text = `${kindOf(db)}, ${counted(change, 'event')}, ${counted(logs.length, 'log')}, ${counted(heads, 'head')}, ${size(sizes.data + sizes.index)}, ${size(free)} free, ${checked}`
   if (free < LITTLE_SPACE) throw new Error(`little space is left: ${text}`)
-  return text
+  return { text, known }
 }
 
 function canListen (port, host) {
@@ -125,8 +147,31 @@ function canListen (port, host) {
   })
 }
 
-async function peer (host, port) {
+/** What answers at an address, by what it says first. */
+async function greeting (host, port) {
   const { protocol, live, address } = await probe(port, host)
   if (protocol === null) throw new Error(`something answers at ${address}, but it is no emitter`)
   return `an emitter of ${protocol} at ${address}${live ? '' : ', which does not stay live'}`
+}
+
+/** Whether a link to a peer comes about and stands, tried with an empty store in memory. */
+async function link (context, host, port) {
+  const found = await greeting(host, port)
+  const hyper = await context.open(undefined, null)
+  const ended = new Promise((resolve, reject) => {
+    const refused = ({ reason, code, message, told }) => reject(Object.assign(
+      new Error(`${found}; the link ended (${reason}${told ? ', said the peer' : ''}): ${message}`), { code, reason }))
+    hyper.status.on('disconnected', refused)
+    hyper.status.on('connectionError', (error) => reject(Object.assign(new Error(`${found}; no link comes about: ${explain(error)}`), { code: error.code })))
+  })
+  ended.catch(() => {})
+  try {
+    await Promise.race([ended, hyper.connect(port, host)])
+    const synced = new Promise((resolve) => hyper.status.once('synced', resolve))
+    await Promise.race([ended, synced, sleep(SECOND_THOUGHTS_MS)])
+  } finally {
+    hyper.status.removeAllListeners('disconnected').removeAllListeners('connectionError')
+    await hyper.close()
+  }
+  return `${found}; a link stands`
 }

@@ -3,7 +3,7 @@
 const { createWriteStream } = require('node:fs')
 const { once } = require('node:events')
 const { Failure, UsageFailure } = require('../exit')
-const { count } = require('../format')
+const { counted } = require('../format')
 const { toFullLine, toLine } = require('../json')
 const { Output } = require('../output')
 const { SELECTION, select } = require('../select')
@@ -81,5 +81,5 @@ async function toLevel (context, db, folder) {
   context.atEnd(() => hyper.close())
   await context.or(hyper.ready())
   const added = await transfer(context, db, hyper)
-  context.warn(`${count(added)} new rows in ${folder}`)
+  context.warn(`${counted(added, 'event')} copied to ${folder}`)
 }

@@ -3,7 +3,7 @@
 const { createReadStream, statSync } = require('node:fs')
 const { EXIT } = require('../exit')
 const { Feed } = require('../feed')
-const { count, size } = require('../format')
+const { count, counted, size } = require('../format')
 const { lineReader } = require('../json')
 const { beginInput } = require('../resume')
 const { OPTIONS } = require('../session-args')
@@ -46,7 +46,7 @@ module.exports = {
     context.signal.throwIfAborted()
     const { lines, stored, known, refused } = feed.counts
     if (values.json) await context.print(JSON.stringify({ lines, stored, known, refused }) + '\n')
-    else context.warn(`${count(stored)} events stored${known ? `, ${count(known)} were stored already` : ''}${refused ? `, ${count(refused)} lines refused` : ''}`)
+    else context.warn(`${counted(stored, 'event')} stored${known ? `, ${count(known)} were stored already` : ''}${refused ? `, ${counted(refused, 'line')} refused` : ''}`)
     return refused > 0 ? EXIT.FAILED : EXIT.OK
   }
 }
@@ -55,7 +55,7 @@ async function copy (context, values, db, source) {
   const hyper = await context.open(db, null)
   const added = await transfer(context, source, hyper)
   if (values.json) await context.print(JSON.stringify({ rows: added }) + '\n')
-  else context.warn(`${count(added)} new rows`)
+  else context.warn(`${counted(added, 'event')} copied`)
 }
 
 /** Progress in bytes: of a file the size is known. */

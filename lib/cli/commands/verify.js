@@ -2,7 +2,7 @@
 
 const { forJson, forTerminal } = require('../escape')
 const { EXIT } = require('../exit')
-const { count } = require('../format')
+const { count, counted } = require('../format')
 
 module.exports = {
   name: 'verify',
@@ -38,5 +38,5 @@ const DAMAGE = new Set(['ERR_HYPER_DAMAGED', 'ERR_HYPER_CHECKSUM_MISMATCH', 'ERR
 function text (result) {
   if (!result.ok) return `damaged: ${forTerminal(result.damage)}\n`
   const more = result.duplicates > 0 ? `, ${count(result.duplicates)} of them known under several logs` : ''
-  return `sound: ${count(result.nodes)} events in ${count(result.logs)} logs${more}\ndigest ${result.digest}\n`
+  return `sound: ${counted(result.nodes, 'event')} in ${counted(result.logs, 'log')}${more}\ndigest ${result.digest}\n`
 }
