@@ -22,6 +22,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   readonly _hyperlog: HyperEmitter.Hyperlog
 
   /**
+   * Never called like this: with it an emitter is an EventEmitter to `once` and `on` of node:events, whose `emit` gives a boolean.
+   * @internal
+   */
+  emit (name: never): never
+  /**
    * Append an event. The callback runs once the event is durable, before any listener hears it, in the order of the calls.
    * A payload that cannot be encoded throws at once.
    */
@@ -88,7 +93,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   listen (port: number | string, host?: string | null): Promise<AddressInfo>
 
   /** A duplex of `{ name, payload }`: what is written is emitted, what is stored is read. It stays live until destroyed. */
-  stream (options?: HyperEmitter.StreamOptions): Duplex
+  stream (options?: HyperEmitter.StreamOptions): HyperEmitter.EventStream<E>
 
   /** Stored events as an async iterable, each with its place in the log. */
   read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): AsyncIterableIterator<HyperEmitter.Entry<E, K>>
@@ -295,6 +300,33 @@ declare namespace HyperEmitter {
   interface StreamOptions {
     /** `'beginning'`, or a change after which to start. Default: now. */
     from?: 'beginning' | number
+  }
+
+  /** An event as a stream brings it. Decoded; the payload's bytes where no codec knows the event. */
+  type StreamEvent<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Output<E, K> } : never
+  /** An event as a stream takes it. */
+  type StreamInput<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Input<E, K> } : never
+
+  /** What iterating over a Duplex gives, which differs between versions of the types of Node.js, with items of a type. */
+  type StreamIterator<T> = Omit<ReturnType<Duplex[typeof Symbol.asyncIterator]>, 'next' | 'return' | 'throw'> & {
+    next (): Promise<IteratorResult<T, undefined>>
+    return (value?: any): Promise<IteratorResult<T, undefined>>
+    throw (error?: any): Promise<IteratorResult<T, undefined>>
+  }
+
+  /** What `stream` gives. */
+  interface EventStream<E extends EventMap<E> = AnyEvents> extends Duplex {
+    read (size?: number): StreamEvent<E> | null
+    write (event: StreamInput<E>, callback?: (error: Error | null | undefined) => void): boolean
+    write (event: StreamInput<E>, encoding: BufferEncoding, callback?: (error: Error | null | undefined) => void): boolean
+    end (callback?: () => void): this
+    end (event: StreamInput<E>, callback?: () => void): this
+    end (event: StreamInput<E>, encoding: BufferEncoding, callback?: () => void): this
+    on (event: 'data', listener: (event: StreamEvent<E>) => void): this
+    on (event: string | symbol, listener: (...args: any[]) => void): this
+    once (event: 'data', listener: (event: StreamEvent<E>) => void): this
+    once (event: string | symbol, listener: (...args: any[]) => void): this
+    [Symbol.asyncIterator] (): StreamIterator<StreamEvent<E>>
   }
 
   interface ProgressOptions {

@@ -1,3 +1,4 @@
+import { on, once } from 'node:events'
 import { AddressInfo } from 'node:net'
 import { Duplex } from 'node:stream'
 import { expectAssignable, expectError, expectNotAssignable, expectType } from 'tsd'
@@ -105,7 +106,27 @@ async function read () {
 expectType<Promise<void>>(read())
 expectError(typed.read({ names: ['userGone'] }))
 expectError(typed.position('mailer', '3'))
-expectType<Duplex>(typed.stream({ from: 'beginning' }))
+const stream = typed.stream({ from: 'beginning' })
+expectAssignable<Duplex>(stream)
+expectType<boolean>(stream.write({ name: 'userRemoved', payload: { id: 1 } }))
+expectError(stream.write({ name: 'userRemoved', payload: {} }))
+expectError(stream.write({ name: 'userGone', payload: { id: 1 } }))
+stream.on('data', (event) => { if (event.name === 'userAdded') expectType<User>(event.payload) }).on('close', () => {})
+stream.pipe(process.stdout)
+stream.end({ name: 'greeted', payload: {} }, () => {})
+async function iterate () {
+  for await (const event of stream) if (event.name === 'greeted') expectType<{ from: string, message: string }>(event.payload)
+  for await (const { name, payload } of any.stream()) { expectType<string>(name); expectType<any>(payload) }
+}
+expectType<Promise<void>>(iterate())
+
+// node:events takes an emitter.
+expectType<Promise<any[]>>(once(typed, 'userAdded'))
+on(typed, 'userAdded', { signal: new AbortController().signal })
+const asEmitter: NodeJS.EventEmitter = typed
+expectType<HyperEmitter<Events>>(typed.setMaxListeners(20))
+expectType<number>(typed.getMaxListeners())
+asEmitter.removeAllListeners()
 expectError(typed.stream({ from: 'start' }))
 
 // Status and errors.
