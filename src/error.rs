@@ -90,7 +90,7 @@ pub enum Error {
         actual: Key,
     },
     /// Two different nodes under one log and seq: the database was copied and written on both sides.
-    #[error("log {log} is forked at seq {seq}: here it holds {ours}, the peer has {theirs}")]
+    #[error("log {log} is forked at seq {seq}: here it holds {ours}, the peer has {theirs}; what either side adds stays there until one adopts the other's version, or goes on under a new log if it is its own")]
     Fork {
         /// The log.
         log: String,

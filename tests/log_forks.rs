@@ -187,3 +187,78 @@ fn few_forks_are_acted_upon_one_after_the_other() {
     assert_eq!((acted, rows(&log).len()), (FORKS_AT_ONCE, 40), "no entry has become two");
     audit(&log);
 }
+
+/// A log that holds one version of `other`, parted from the peers' at seq 3, and the peers' entries from there on.
+fn stuck() -> (Arc<Log>, Vec<Incoming>) {
+    let (log, _) = open(known("mine"));
+    add(&log, chain("other", 2));
+    add(&log, vec![forge("other", 3, "ours 3"), forge("other", 4, "ours 4")]);
+    let theirs = ["their 3", "their 4", "their 5"];
+    let theirs: Vec<_> = (3..).zip(theirs).map(|(seq, text)| forge("other", seq, text)).collect();
+    assert_eq!(codes(&add(&log, theirs[..1].to_vec())), ["ERR_HYPER_FORK"]);
+    (log, theirs)
+}
+
+#[test]
+fn a_log_of_which_peers_hold_another_version_is_told() {
+    let (log, theirs) = stuck();
+    let found = log.stuck_logs();
+    let [stuck] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!((&*stuck.log, stuck.seq, Some(stuck.theirs), stuck.proven), ("other", 3, theirs[0].claimed, true));
+    assert_eq!(stuck.ours, log.entry(&"other".into(), 3).unwrap().unwrap().key);
+    log.peers_have(&"other".into(), 9);
+    assert_eq!(log.stuck_logs()[0].behind(), 7);
+    log.agreed(&"other".into());
+    assert_eq!(log.stuck_logs(), []);
+}
+
+#[test]
+fn the_peers_version_is_adopted_and_ours_is_kept_under_another_log() {
+    let (log, theirs) = stuck();
+    let ours = offered(rows(&log)[2..].to_vec());
+    let moved = log.adopt(&"other".into(), None).blocking_recv().unwrap().unwrap();
+    assert_eq!((log.seq("other"), log.seq(&moved), log.log_id()), (2, 2, "mine".into()));
+    assert_eq!(log.stuck_logs(), []);
+    // Whoever still holds our version does not bring it back, by entries behind the first one neither.
+    let witness = SourceId(2);
+    for node in ours {
+        let outcomes = log.add(witness, vec![node]).blocking_recv().unwrap().unwrap();
+        assert_eq!(codes(&outcomes), ["ERR_HYPER_FORK"]);
+    }
+    // With the adoption sessions begin anew.
+    log.forget(PEER);
+    assert_eq!(codes(&add(&log, theirs)), ["added", "added", "added"]);
+    assert_eq!((log.seq("other"), rows(&log).len()), (5, 7));
+    audit(&log);
+}
+
+#[test]
+fn only_a_version_that_peers_hold_is_adopted() {
+    let (log, theirs) = stuck();
+    let refused = |id: &str, key| log.adopt(&id.into(), key).blocking_recv().unwrap().unwrap_err().code();
+    assert_eq!(refused("mine", None), "ERR_HYPER_INVALID_ARG");
+    assert_eq!(refused("other", forge("other", 3, "whose?").claimed), "ERR_HYPER_INVALID_ARG");
+    let second = forge("other", 3, "a third version");
+    log.add(SourceId(2), vec![second.clone()]).blocking_recv().unwrap().unwrap();
+    assert_eq!(refused("other", None), "ERR_HYPER_INVALID_ARG", "there are several");
+    log.adopt(&"other".into(), second.claimed).blocking_recv().unwrap().unwrap();
+    log.forget(PEER);
+    assert_eq!(codes(&add(&log, vec![second, theirs[0].clone()])), ["added", "ERR_HYPER_FORK"]);
+}
+
+#[test]
+fn a_fork_of_our_own_log_that_was_refused_may_be_adopted() {
+    let (log, _) = open(known("mine"));
+    emit(&log, "ours");
+    assert_eq!(codes(&add(&log, vec![forge("mine", 1, "theirs")])), ["ERR_HYPER_FORK"]);
+    let second = log.log_id();
+    let again = forge(&second, 1, "theirs again");
+    assert_eq!(codes(&add(&log, vec![again.clone()])), ["ERR_HYPER_FORGED"]);
+    assert_eq!(&*log.stuck_logs()[0].log, &*second);
+    let third = log.adopt(&second, None).blocking_recv().unwrap().unwrap();
+    assert_eq!((log.log_id(), log.seq(&third)), (third.clone(), 1));
+    assert_eq!(codes(&add(&log, vec![again])), ["added"]);
+    emit(&log, "goes on");
+    assert_eq!(log.seq(&third), 2);
+    audit(&log);
+}

@@ -143,4 +143,12 @@ async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_go
     assert_eq!((log.as_str(), seq), (&*id, 2));
     assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, ours);
     assert_eq!(right.log.entry(&id, 2).unwrap().unwrap().key, theirs);
+    // It stays so until somebody decides.
+    let stuck = left.log.stuck_logs();
+    assert_eq!((stuck.len(), &*stuck[0].log, stuck[0].seq, stuck[0].theirs), (1, &*id, 2, theirs));
+    let moved = left.log.adopt(&id, None).await.unwrap().unwrap();
+    converge(&[&left, &right], 3).await;
+    assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, theirs);
+    assert_eq!(right.log.entry(&moved, 1).unwrap().unwrap().key, ours);
+    assert_eq!(texts(&left), ["one", "shared", "two"]);
 }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Emitter, Notice, Opening};
 use crate::error::{Error, Result};
 use crate::hyperlog::import::import;
+use crate::hyperlog::stuck::StuckLog;
 use crate::hyperlog::verify::{verify, Verified};
 use crate::hyperlog::Log;
 use crate::net::PeerInfo;
@@ -55,6 +56,8 @@ pub enum Request {
     },
     /// Checks everything stored.
     Verify,
+    /// Lets the version of a log that peers hold take the place of ours: the one with this node, if there are several.
+    Adopt(LogId, Option<Key>),
     /// Copies another store's rows into this log.
     Import(Box<dyn FnOnce() -> Result<Arc<dyn Store>> + Send>),
 }
@@ -89,6 +92,8 @@ pub enum Reply {
     Listening(SocketAddr),
     /// To `Verify`.
     Verified(Verified),
+    /// To `Adopt`: the log to which our version has moved.
+    Adopted(LogId),
     /// To `Import`: how many rows were new.
     Imported(u64),
 }
@@ -110,6 +115,8 @@ pub struct Stats {
     pub commits: u64,
     /// Bytes of appends not yet answered.
     pub pending: u64,
+    /// Logs of which peers hold another version.
+    pub stuck: Vec<StuckLog>,
     /// Every link.
     pub peers: Vec<PeerInfo>,
 }
@@ -149,6 +156,12 @@ impl Emitter {
                 self.spawn(
                     async move { answer.send(stored.await.unwrap_or_else(|_| Err(gone())).map(|()| Reply::Done)) },
                 );
+            }
+            Request::Adopt(id, theirs) => {
+                let adopted = log.adopt(&id, theirs);
+                self.spawn(async move {
+                    answer.send(adopted.await.unwrap_or_else(|_| Err(gone())).map(Reply::Adopted));
+                });
             }
             Request::Listen { host, port } => {
                 let Some(bound) = self.net.get().map(|net| net.listen(host, port)) else { return };
@@ -192,6 +205,7 @@ impl Emitter {
                 sizes: log.sizes()?,
                 commits: log.commits(),
                 pending: log.pending() as u64,
+                stuck: log.stuck_logs(),
                 peers: self.peers(),
             })),
             Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
@@ -203,7 +217,7 @@ impl Emitter {
                 closed?;
                 Reply::Imported(added)
             }
-            Request::MetaSet(_) | Request::Wait(_) | Request::Listen { .. } => {
+            Request::MetaSet(_) | Request::Adopt(..) | Request::Wait(_) | Request::Listen { .. } => {
                 return Err(Error::Internal("not a blocking request".into()))
             }
         })

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::parking::{Parked, Waits};
 use super::{Ack, Answer, Job, Outcome};
 use crate::error::Error;
-use crate::node::{LogId, Seq};
+use crate::node::{Key, LogId, Seq};
 use crate::store::Commit;
 
 /// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
@@ -45,10 +45,12 @@ pub(super) struct Answers {
     pub(super) fork: Option<Fork>,
 }
 
-/// The local log gives way from a seq on ([`Log::fork_local`](super::Log::fork_local)).
+/// A log gives way from a seq on: the local one because peers hold another version, or any because the user says so.
 pub(super) struct Fork {
     pub(super) log: LogId,
     pub(super) from: Seq,
+    /// The node there of the version that is to take its place, if the user named one.
+    pub(super) theirs: Option<Key>,
     /// Whoever asked for it, if anybody did.
     pub(super) reply: Option<Answer<LogId>>,
 }
@@ -127,7 +129,7 @@ fn job_cost(job: &Job) -> usize {
             nodes.iter().map(|(node, _)| node.value.len() + MEMBER * (1 + node.links.len())).sum()
         }
         Job::SetMeta { facts, .. } => facts.iter().flat_map(|(_, value)| value).map(|value| MEMBER + value.len()).sum(),
-        Job::ForkLocal { .. } | Job::Forget(_) => 0,
+        Job::ForkLocal { .. } | Job::Adopt { .. } | Job::Forget(_) => 0,
     }
 }
 
@@ -135,7 +137,7 @@ fn job_cost(job: &Job) -> usize {
 pub(super) fn take_jobs(jobs: &mut VecDeque<Job>, room: usize) -> Vec<Job> {
     let mut bytes = 0;
     let mut taken = Vec::new();
-    while bytes < room && !matches!(taken.last(), Some(Job::ForkLocal { .. })) {
+    while bytes < room && !matches!(taken.last(), Some(Job::ForkLocal { .. } | Job::Adopt { .. })) {
         let Some(job) = jobs.pop_front() else { break };
         bytes += job_cost(&job);
         taken.push(job);

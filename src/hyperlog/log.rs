@@ -1,5 +1,6 @@
 //! The log's handle: what callers may ask, and the queue in front of the writer.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::fork::Forks;
 use super::guard::Guarded;
 use super::parking::Parking;
 use super::plan::Planner;
+use super::stuck::{Stuck, StuckLog};
 use super::turns::Queue;
 use super::writer::{state_of, Writer};
 use super::{Ack, Batch, Incoming, Job, Outcome, Reply, Source, SourceId, State};
@@ -63,6 +65,8 @@ pub struct Log {
     pub(super) bell: Condvar,
     pub(super) pending: AtomicUsize,
     pub(super) commits: AtomicU64,
+    pub(super) stuck: Mutex<Stuck>,
+    pub(super) adoptions: AtomicU64,
     /// What was last told of a group that failed; nothing once one is stored.
     pub(super) told: Mutex<Option<String>>,
     /// On a store that waits, whoever plans holds it (`turns`), and nobody else asks for it.
@@ -132,11 +136,22 @@ impl Log {
             end: watch::Sender::new(state.end),
             looking: AtomicBool::new(false),
             parallel: std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1),
-            writer: Mutex::new(Writer { planner, parking: Parking::default(), id, counter: 0, failed: None, forks }),
+            writer: Mutex::new(Writer {
+                planner,
+                parking: Parking::default(),
+                id,
+                counter: 0,
+                failed: None,
+                forks,
+                parted: HashMap::new(),
+                adopted: HashMap::new(),
+            }),
             queue: Mutex::new(Queue::default()),
             bell: Condvar::new(),
             pending: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
+            stuck: Mutex::default(),
+            adoptions: AtomicU64::new(0),
             told: Mutex::new(None),
             store,
             options,
@@ -215,6 +230,60 @@ impl Log {
     pub fn fork_local(&self, log: LogId, from: Seq) -> Reply<LogId> {
         let (reply, receiver) = oneshot::channel();
         self.submit(Job::ForkLocal { log, from, reply });
+        receiver
+    }
+
+    /// Logs of which peers hold another version, as far as this open has seen: what peers offer is noted by the log itself.
+    #[must_use]
+    pub fn stuck_logs(&self) -> Vec<StuckLog> {
+        self.stuck.lock().all()
+    }
+
+    /// A session has found a fork without having received the other version's node.
+    pub fn note_fork(&self, log: &LogId, seq: Seq, ours: Key, theirs: Key) {
+        if *log != self.log_id() {
+            self.stuck.lock().note(log, seq, ours, theirs, false);
+        }
+    }
+
+    /// A peer has a log up to `seq`, of which it holds another version.
+    pub fn peers_have(&self, log: &LogId, seq: Seq) {
+        self.stuck.lock().peers_have(log, seq);
+    }
+
+    /// Every version of a log that peers hold is ours: they have adopted it, say.
+    pub fn agreed(&self, log: &LogId) {
+        self.stuck.lock().forget(log);
+    }
+
+    /// Lets the version of a log that peers hold take the place of ours, because the user says so. Our entries from where the
+    /// two part move to a new log, whose id is the answer, so nothing is lost; the other version comes from the peers, with
+    /// sessions that begin anew. Needs `theirs`, the peers' node there, if several versions are known. Also for the local
+    /// log, to act upon a fork that was refused.
+    pub fn adopt(&self, log: &LogId, theirs: Option<Key>) -> Reply<LogId> {
+        let (reply, receiver) = oneshot::channel();
+        let versions = self.stuck.lock().of(log);
+        let chosen: Vec<_> = versions.iter().filter(|known| theirs.is_none_or(|key| key == known.theirs)).collect();
+        match chosen.as_slice() {
+            [known] => {
+                let (from, theirs) = (known.seq, known.theirs);
+                self.submit(Job::Adopt { log: log.clone(), from, theirs, reply });
+            }
+            found => {
+                let keys: Vec<_> = versions.iter().map(|known| known.theirs.to_string()).collect();
+                let why = match (found, keys.is_empty()) {
+                    (_, true) => format!("no peer is known to hold another version of log {log:?}"),
+                    ([], false) => {
+                        format!("no peer is known to hold that version of log {log:?}, but {}", keys.join(", "))
+                    }
+                    (_, false) => format!(
+                        "peers hold several versions of log {log:?}: name one by its key, {}",
+                        keys.join(" or ")
+                    ),
+                };
+                drop(reply.send(Err(Error::InvalidArgument(why))));
+            }
+        }
         receiver
     }
 

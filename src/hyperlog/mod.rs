@@ -2,7 +2,7 @@
 //!
 //! [`Log`] is the handle, [`Batch`] brings appends, [`plan`] decides, `writer` commits in groups (`group`) and announces,
 //! `turns` says which thread does that when, `room` is the memory of new values, `guard` makes errors of other people's
-//! panics, [`fork`] bounds what other versions of our log may cause, [`feed`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
+//! panics, [`fork`] bounds what other versions of our log may cause, [`stuck`] knows the logs of which peers hold another version, [`feed`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +16,7 @@ mod log;
 pub mod parking;
 pub mod plan;
 mod room;
+pub mod stuck;
 mod turns;
 pub mod verify;
 mod view;
@@ -119,6 +120,12 @@ pub(crate) enum Job {
     ForkLocal {
         log: LogId,
         from: Seq,
+        reply: Answer<LogId>,
+    },
+    Adopt {
+        log: LogId,
+        from: Seq,
+        theirs: Key,
         reply: Answer<LogId>,
     },
     Forget(SourceId),

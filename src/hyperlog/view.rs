@@ -1,5 +1,7 @@
 //! The log as replication sessions see it.
 
+use std::sync::atomic::Ordering;
+
 use super::Log;
 use crate::node::{LogId, Seq};
 use crate::protocol::LocalLog;
@@ -33,6 +35,10 @@ impl LocalLog for Log {
 
     fn logs_in(&self, prefix: Prefix) -> Vec<LogHead> {
         self.with_set(|set| set.logs_in(prefix))
+    }
+
+    fn adoptions(&self) -> u64 {
+        self.adoptions.load(Ordering::Relaxed)
     }
 
     fn end(&self) -> Position {

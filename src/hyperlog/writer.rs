@@ -3,7 +3,7 @@
 //! `turns` says which thread does that when. Everything that comes while a commit is under way becomes the next
 //! commit, so one flush serves all of it.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -28,11 +28,24 @@ pub(super) struct Writer {
     pub(super) planner: Planner,
     pub(super) parking: Parking,
     pub(super) forks: Forks,
+    /// Logs of which a session offered another version, and where that is: what it has of them from there on must not become
+    /// part of ours.
+    pub(super) parted: HashMap<SourceId, HashMap<LogId, Parted>>,
+    /// Versions that the user chose: the node at the entry from which on others differ. Until it is there, and after.
+    pub(super) adopted: HashMap<LogId, (Seq, Key)>,
     pub(super) id: [u8; ID_LEN],
     pub(super) counter: u32,
     /// Why the state could not be read back after a commit that failed: the planner then knows less than the store,
     /// and nothing can be planned.
     pub(super) failed: Option<Error>,
+}
+
+/// An entry and its nodes in two versions of a log.
+#[derive(Clone, Copy)]
+pub(super) struct Parted {
+    seq: Seq,
+    ours: Key,
+    theirs: Key,
 }
 
 fn now_ms() -> u64 {
@@ -77,7 +90,10 @@ impl Log {
                 group.commit.meta.extend(facts);
                 group.answers.facts.push(reply);
             }
-            Job::Forget(source) => writer.parking.forget(source),
+            Job::Forget(source) => {
+                writer.parking.forget(source);
+                writer.parted.remove(&source);
+            }
             Job::ForkLocal { log, from, reply } => {
                 // A node before it may have proved a fork that goes further back.
                 let pending = group.answers.fork.take().map(|fork| fork.from);
@@ -87,8 +103,15 @@ impl Log {
                     }
                 }
                 let from = pending.map_or(from, |pending| pending.min(from));
-                group.answers.fork = Some(Fork { log, from, reply: Some(reply) });
+                group.answers.fork = Some(Fork { log, from, theirs: None, reply: Some(reply) });
             }
+            Job::Adopt { log, from, theirs, reply } => match &group.answers.fork {
+                Some(_) => {
+                    let why = "our own log has just forked, and its entries are about to move: ask again";
+                    drop(reply.send(Err(Error::InvalidArgument(why.into()))));
+                }
+                None => group.answers.fork = Some(Fork { log, from, theirs: Some(theirs), reply: Some(reply) }),
+            },
         }
     }
 
@@ -227,6 +250,14 @@ impl Log {
                 });
                 continue;
             }
+            if let Some(error) = writer.parted_before(&parked) {
+                first.get_or_insert(Outcome::Refused(error));
+                continue;
+            }
+            if let Some(error) = writer.unlike_adopted(&parked).filter(|_| from_peer) {
+                first.get_or_insert(Outcome::Refused(self.refused(writer, group, &parked, error)));
+                continue;
+            }
             let waits = match writer.planner.add(&parked.node, parked.key, lookup)? {
                 Verdict::Store(row) => {
                     for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
@@ -258,18 +289,31 @@ impl Log {
     /// Why a node is refused. Another version of an entry of our own log, received and hashed, is the proof that somebody
     /// else writes it, too: our tail moves once the group is stored, if that may be.
     fn refused(&self, writer: &mut Writer, group: &mut Group, parked: &Parked, error: Error) -> Error {
-        let own = parked.node.log == *writer.planner.local() && parked.source.session != SourceId::USER;
-        match error {
-            Error::Fork { seq, .. } if own && !group.is_last() => match writer.forks.admit(seq, Instant::now()) {
-                Ok(()) => {
-                    let log = writer.planner.local().clone();
-                    group.answers.fork = Some(Fork { log, from: seq, reply: None });
-                    error
-                }
-                Err(reason) => forged(&parked.node.log, seq, reason),
-            },
-            error => error,
+        let log = &parked.node.log;
+        let Error::Fork { seq, ours, theirs, .. } = error else { return error };
+        if parked.source.session == SourceId::USER {
+            return error;
         }
+        let mut refusal = None;
+        if log == writer.planner.local() {
+            // Once is enough for a group.
+            if group.is_last() {
+                return error;
+            }
+            match writer.forks.admit(seq, Instant::now()) {
+                Ok(()) => {
+                    group.answers.fork = Some(Fork { log: log.clone(), from: seq, theirs: None, reply: None });
+                    return error;
+                }
+                Err(reason) => refusal = Some(forged(log, seq, reason)),
+            }
+        }
+        if refusal.is_none() {
+            let parted = writer.parted.entry(parked.source.session).or_default();
+            parted.entry(log.clone()).or_insert(Parted { seq, ours, theirs });
+        }
+        self.stuck.lock().note(log, seq, ours, theirs, true);
+        refusal.unwrap_or(error)
     }
 
     /// Stores a planned group whose turn it is, and what must follow it at once. The planner knows of nothing else that
@@ -282,9 +326,9 @@ impl Log {
             self.start_anew(writer, failed, Group::default());
             error
         });
-        if let Some(Fork { log, from, reply }) = fork {
-            let forked = stored.and_then(|()| self.fork(writer, &log, from));
-            match (reply, forked) {
+        if let Some(fork) = fork {
+            let forked = stored.and_then(|()| self.fork(writer, &fork));
+            match (fork.reply, forked) {
                 // The receiver may be gone; the fork is still right.
                 (Some(reply), forked) => drop(reply.send(forked)),
                 // Nobody asked for it. The next proof is as good as this one.
@@ -413,32 +457,45 @@ impl Log {
         }
     }
 
-    fn fork(&self, writer: &mut Writer, log: &LogId, from: Seq) -> Result<LogId> {
-        if log != writer.planner.local() {
+    /// Moves a log's tail to a new log, which appends go to if it was the local one.
+    fn fork(&self, writer: &mut Writer, fork: &Fork) -> Result<LogId> {
+        let Fork { log, from, theirs, .. } = fork;
+        let (local, last) = (log == writer.planner.local(), writer.planner.seq(log));
+        if !local && theirs.is_none() {
+            // Another session was first.
             return Ok(writer.planner.local().clone());
         }
         let to = new_id()?;
-        let relabel =
-            (from >= 1 && from <= writer.planner.seq(log)).then(|| Relabel { log: log.clone(), from, to: to.clone() });
-        let moved = if relabel.is_some() { writer.planner.seq(log) + 1 - from } else { 0 };
-        let id = Some(Bytes::copy_from_slice(to.as_bytes()));
-        let meta = vec![(Meta::LogId, id), Forks::fact(&to, moved)];
-        let commit = Commit { relabel, meta, ..Commit::default() };
+        let moves = *from >= 1 && *from <= last;
+        let mut commit = Commit::default();
+        if moves {
+            commit.relabel = Some(Relabel { log: log.clone(), from: *from, to: to.clone() });
+        } else if !local {
+            return Err(Error::InvalidArgument(format!("log {log:?} has no entry {from} that could give way")));
+        }
+        let moved = if moves { last + 1 - from } else { 0 };
+        if local {
+            let id = Some(Bytes::copy_from_slice(to.as_bytes()));
+            commit.meta = vec![(Meta::LogId, id), Forks::fact(&to, moved)];
+        }
         let stored = caught("the store", || self.store.commit(&commit));
-        if stored.is_ok() {
+        // It may be stored although it failed.
+        let kept = || matches!(caught("the store", || stored_id(self.store.as_ref())), Ok(Some(id)) if id == to);
+        if local && (stored.is_ok() || kept()) {
             writer.planner.set_local(to.clone());
             writer.forks.moved(moved);
-        } else if let Ok(Some(id)) = caught("the store", || stored_id(self.store.as_ref())) {
-            // It may be stored nevertheless.
-            if id == to {
-                writer.planner.set_local(id);
-                writer.forks.moved(moved);
-            }
         }
         self.reload(writer);
         stored?;
+        if let Some(theirs) = theirs {
+            writer.adopted.insert(log.clone(), (*from, *theirs));
+            self.stuck.lock().forget(log);
+            self.adoptions.fetch_add(1, Ordering::Relaxed);
+        }
         self.end.send_replace(writer.planner.end());
-        self.observer.log_id_changed(&to);
+        if local {
+            self.observer.log_id_changed(&to);
+        }
         Ok(to)
     }
 
@@ -472,7 +529,7 @@ impl Log {
             }
             Job::Add { reply, .. } => drop(reply.send(Err(error.clone()))),
             Job::SetMeta { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Job::ForkLocal { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Job::ForkLocal { reply, .. } | Job::Adopt { reply, .. } => drop(reply.send(Err(error.clone()))),
             Job::Forget(_) => {}
         }
     }
@@ -493,6 +550,27 @@ fn forged(log: &LogId, seq: Seq, reason: &'static str) -> Error {
 }
 
 impl Writer {
+    /// The fork that a session's node lies behind, if it offered another version of its log before.
+    fn parted_before(&self, parked: &Parked) -> Option<Error> {
+        let Parted { seq, ours, theirs } = *self.parted.get(&parked.source.session)?.get(&parked.node.log)?;
+        (parked.node.seq >= seq).then(|| Error::Fork { log: parked.node.log.to_string(), seq, ours, theirs })
+    }
+
+    /// The fork if a node is of another version of its log than the user chose.
+    fn unlike_adopted(&self, parked: &Parked) -> Option<Error> {
+        if self.adopted.is_empty() {
+            return None;
+        }
+        let node = &parked.node;
+        let (seq, ours) = self.adopted.get(&node.log).copied()?;
+        (node.seq == seq && parked.key != ours).then(|| Error::Fork {
+            log: node.log.to_string(),
+            seq,
+            ours,
+            theirs: parked.key,
+        })
+    }
+
     fn next_id(&mut self) -> [u8; ID_LEN] {
         self.counter = self.counter.wrapping_add(1);
         if self.counter == 0 {

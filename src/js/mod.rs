@@ -300,6 +300,14 @@ impl Core {
         self.emitter.borrow().request(id, Request::Verify);
     }
 
+    /// Lets the version of a log that peers hold take the place of ours; the answer is the log to which ours has moved.
+    #[napi(catch_unwind)]
+    pub fn ask_adoption(&self, id: u32, log: String, theirs: Option<String>) -> Result<()> {
+        let theirs = theirs.map(|key| key.parse()).transpose().map_err(|error| thrown(&error))?;
+        self.emitter.borrow().request(id, Request::Adopt(log.into(), theirs));
+        Ok(())
+    }
+
     /// Copies another store into the log: the Level database behind `port`, or the embedded one in a folder.
     #[napi(catch_unwind)]
     pub fn ask_import(&self, id: u32, path: String, port: Option<&LevelPort>) {

@@ -10,6 +10,7 @@ use super::names::Texts;
 use super::packed::pack_rows;
 use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
+use crate::hyperlog::stuck::StuckLog;
 use crate::net::{Dialect, Direction, End, NetEvent, PeerInfo, Stage, Who};
 use crate::node::{Change, Node};
 use crate::store::{Located, Row};
@@ -136,6 +137,7 @@ impl JsNotice {
             Reply::Listening(address) => self.with_text(address_json(address)),
             Reply::Change(change) | Reply::Imported(change) => self.with_number(change),
             Reply::Heads(heads) => self.with_text(heads_json(&heads)),
+            Reply::Adopted(log) => self.with_text(&*log),
             Reply::Digest(digest) => self.with_text(digest.to_string()),
             Reply::Stats(stats) => self.with_text(stats_json(&stats)),
             Reply::Verified(found) => self.with_text(
@@ -178,9 +180,22 @@ fn stats_json(stats: &Stats) -> String {
         "sizes": { "data": stats.sizes.data, "index": stats.sizes.index },
         "commits": stats.commits,
         "pending": stats.pending,
+        "stuck": stats.stuck.iter().map(stuck_json).collect::<Vec<_>>(),
         "peers": stats.peers.iter().map(|peer| peer_json(peer, stats.change)).collect::<Vec<_>>(),
     })
     .to_string()
+}
+
+fn stuck_json(stuck: &StuckLog) -> serde_json::Value {
+    json!({
+        "log": &*stuck.log,
+        "since": stuck.since_ms,
+        "seq": stuck.seq,
+        "ours": stuck.ours.to_string(),
+        "theirs": stuck.theirs.to_string(),
+        "proven": stuck.proven,
+        "behind": stuck.behind(),
+    })
 }
 
 fn direction_name(direction: Direction) -> &'static str {

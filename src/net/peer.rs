@@ -315,6 +315,9 @@ impl<'a> Peer<'a> {
                 OutEvent::Ask(queries) => self.pending.ask(self.shared, queries),
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
                 OutEvent::Report(error) => {
+                    if let Error::Fork { log, seq, ours, theirs } = &error {
+                        self.shared.log.note_fork(&log.as_str().into(), *seq, *ours, *theirs);
+                    }
                     self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
                 }
                 OutEvent::Close(reason) => {

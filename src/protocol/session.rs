@@ -148,6 +148,10 @@ pub trait LocalLog {
     fn logs_in(&self, prefix: Prefix) -> Vec<LogHead> {
         self.logs().into_iter().collect::<LogSet>().logs_in(prefix)
     }
+    /// How often another version of a log was adopted: what was announced before no longer holds.
+    fn adoptions(&self) -> u64 {
+        0
+    }
     /// The last place stored.
     fn end(&self) -> Position;
 }
@@ -357,6 +361,8 @@ pub struct Session {
     common: Common,
     protocol: Protocol,
     opened_at: u64,
+    /// [`LocalLog::adoptions`] at the start.
+    adoptions: Option<u64>,
 }
 
 impl Session {
@@ -376,6 +382,7 @@ impl Session {
             },
             protocol: Protocol::Opening,
             opened_at: 0,
+            adoptions: None,
         }
     }
 
@@ -387,6 +394,11 @@ impl Session {
             return;
         }
         common.now = common.now.max(now);
+        let adoptions = view.adoptions();
+        if *self.adoptions.get_or_insert(adoptions) != adoptions {
+            common.close(CloseReason::Renew);
+            return;
+        }
         if !matches!(event, InEvent::Tick | InEvent::Advanced | InEvent::Idle) {
             common.active_at = common.now;
         }
