@@ -12,17 +12,17 @@
 mod store_support;
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
 use hyperemitter::error::Error;
 use hyperemitter::store::conformance::Random;
-use hyperemitter::store::embedded::disk::{Disk, File, Guard, OsDisk};
+use hyperemitter::store::embedded::disk::Disk;
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::{Commit, Position, ReadLimit, Store};
 use rustix::io::Errno;
+use store_support::counted::Counted;
 use store_support::disk::{Call, FaultDisk};
 use store_support::history::History;
 use tempfile::TempDir;
@@ -37,64 +37,6 @@ fn options(disk: impl Disk + 'static) -> EmbeddedOptions {
 
 fn open(disk: &FaultDisk) -> Result<EmbeddedStore, Error> {
     EmbeddedStore::open(&folder(), &options(disk.clone()), &mut |_, _| {})
-}
-
-/// The system's files, with a count of the bytes that were read.
-#[derive(Clone, Debug, Default)]
-struct Counted {
-    read: Arc<AtomicU64>,
-}
-
-struct CountedFile(Arc<dyn File>, Arc<AtomicU64>);
-
-impl File for CountedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let read = self.0.read_at(buffer, offset)?;
-        self.1.fetch_add(read as u64, Ordering::Relaxed);
-        Ok(read)
-    }
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.0.write_at(bytes, offset)
-    }
-    fn sync(&self) -> io::Result<()> {
-        self.0.sync()
-    }
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
-    }
-    fn size(&self) -> io::Result<u64> {
-        self.0.size()
-    }
-    fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
-        self.0.data_from(offset)
-    }
-}
-
-impl Disk for Counted {
-    fn create_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.create_dir(path)
-    }
-    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
-        OsDisk.list(path)
-    }
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(CountedFile(OsDisk.open(path)?, self.read.clone())))
-    }
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(CountedFile(OsDisk.create(path)?, self.read.clone())))
-    }
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        OsDisk.rename(from, to)
-    }
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        OsDisk.remove(path)
-    }
-    fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        OsDisk.sync_dir(path)
-    }
-    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Guard>>> {
-        OsDisk.lock(path)
-    }
 }
 
 /// A store of several segments, closed or not, and its history.
@@ -662,17 +604,49 @@ fn folders_that_hold_other_things_are_left_alone() {
     assert_eq!(fs::read_dir(&other).unwrap().count(), 1, "nothing was written there");
 }
 
+/// `tests/data/store-1` was written by the last version that wrote format 1, from the same history.
+#[test]
+fn a_store_of_format_1_is_read_and_goes_on() {
+    let real = TempDir::new().unwrap();
+    let old = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/store-1");
+    for entry in fs::read_dir(old).unwrap().flatten() {
+        fs::copy(entry.path(), real.path().join(entry.file_name())).unwrap();
+    }
+    fs::write(real.path().join("hyperemitter.lock"), b"").unwrap();
+    let small = EmbeddedOptions { segment_size: 4096, chunk_rows: 50, ..EmbeddedOptions::default() };
+    let open = || EmbeddedStore::open(real.path(), &small, &mut |_, _| {}).unwrap();
+    let formats = || {
+        let mut names: Vec<PathBuf> = fs::read_dir(real.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        names.retain(|path| path.to_string_lossy().contains("segment-"));
+        names.sort();
+        names.iter().map(|path| fs::read(path).unwrap()[8]).collect::<Vec<u8>>()
+    };
+    let mut history = History::new(41, 8);
+    (0..25).for_each(|_| drop(history.next()));
+    let store = open();
+    assert_eq!(store.opening().cut, None);
+    assert_eq!(formats(), [1, 1, 1]);
+    history.compare(&store, 25).unwrap();
+    (0..25).for_each(|_| store.commit(&history.next()).unwrap());
+    history.compare(&store, 50).unwrap();
+    drop(store);
+    assert!(formats().starts_with(&[1, 1, 1, 2]), "{:?}", formats());
+    history.compare(&open(), 50).unwrap();
+    fs::remove_dir_all(real.path().join("index")).unwrap();
+    history.compare(&open(), 50).unwrap();
+}
+
 #[test]
 fn a_store_of_a_later_format_is_refused_by_name() {
     let real = TempDir::new().unwrap();
     let (disk, _) = written(&real.path().join("index"), 5, true);
     disk.spoil(&segments(&disk)[0], |bytes| {
-        bytes[8] = 2;
+        bytes[8] = 3;
         let crc = crc32c::crc32c(&bytes[..60]);
         bytes[60..64].copy_from_slice(&crc.to_le_bytes());
     });
     let error = open(&disk).err().unwrap();
-    assert!(error.to_string().contains("format 2"), "{error}");
+    assert!(error.to_string().contains("format 3"), "{error}");
 }
 
 #[test]

@@ -37,10 +37,10 @@ impl<V> Heads<V> {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: &Key) {
-        match &self.latest {
-            Some((latest, _)) if latest == key => self.latest = None,
-            _ => drop(self.others.remove(key)),
+    pub(crate) fn remove(&mut self, key: &Key) -> Option<V> {
+        match self.latest.take_if(|(latest, _)| latest == key) {
+            Some((_, value)) => Some(value),
+            None => self.others.remove(key),
         }
     }
 

@@ -2,5 +2,6 @@
 // Each of the two uses a part.
 #![allow(dead_code)]
 
+pub mod counted;
 pub mod disk;
 pub mod history;

@@ -13,7 +13,7 @@ use super::groups::Mark;
 use super::index::{checkpoint_entries, slab_entries, Checkpoint, Index, SLAB_ENTRIES};
 use super::layout::Place;
 use super::segments::Segments;
-use super::state::{Added, State};
+use super::state::{Added, Changes, State};
 use crate::error::{Error, Result};
 use crate::node::Key;
 use crate::store::Position;
@@ -84,18 +84,18 @@ impl View {
     }
 }
 
-/// Where a chunk leaves the log, if it ends with a group: the end, that group, and the encoded state.
-#[derive(Clone)]
+/// Where a chunk leaves the log, if it ends with a group: the end, that group, and what has changed in the state since the
+/// checkpoint before.
 struct Covered {
     place: Place,
     mark: Mark,
-    state: Vec<u8>,
+    changes: Changes,
 }
 
 /// A complete chunk on its way to the index.
 struct Job {
     chunk: Arc<Chunk>,
-    covered: Option<Covered>,
+    covered: Option<Arc<Covered>>,
 }
 
 #[derive(Default)]
@@ -157,8 +157,8 @@ impl Core {
         let full = view.active.rows.len() >= self.chunk_rows || view.active.bytes >= CHUNK_BYTES;
         if full || view.uncovered {
             view.uncovered = false;
-            let state = view.state.encode();
-            self.seal(view, Some(Covered { place, mark, state }));
+            let changes = view.state.take_changes();
+            self.seal(view, Some(Covered { place, mark, changes }));
         }
     }
 
@@ -170,7 +170,7 @@ impl Core {
         view.active.file();
         let chunk = Arc::new(std::mem::replace(&mut view.active, next));
         view.waiting.push_back(chunk.clone());
-        self.queue.lock().jobs.push_back(Job { chunk, covered });
+        self.queue.lock().jobs.push_back(Job { chunk, covered: covered.map(Arc::new) });
         self.bell.notify_all();
     }
 
@@ -273,15 +273,17 @@ impl Core {
             // Nobody reads them before the checkpoint that follows counts this chunk. All at once they would take 20 MB.
             for first in (0..SLAB_ENTRIES).step_by(SLAB_STEP) {
                 let (slab, parts) = (chunk.number / COLUMNS, first..(first + SLAB_STEP).min(SLAB_ENTRIES));
-                self.index.write(self.load_filter(|filter| slab_entries(filter, slab, parts))?)?;
+                self.index.write(self.load_filter(|filter| slab_entries(filter, slab, parts))?, Vec::new())?;
             }
         }
-        if let Some(Covered { place, mark, state }) = covered {
+        let mut gone = Vec::new();
+        if let Some(covered) = covered {
+            let Covered { place, mark, changes } = covered.as_ref();
             let mut firsts = self.view.read().firsts.clone();
             firsts.push(chunk.before.0);
-            pairs.extend(checkpoint_entries(&self.segments.store, &firsts, *place, *mark, state));
+            gone = checkpoint_entries(&self.segments.store, &firsts, (*place, *mark), changes, &mut pairs);
         }
-        self.index.write(pairs)?;
+        self.index.write(pairs, gone)?;
         if (chunk.number + 1).is_multiple_of(FLUSH_EVERY) {
             self.index.flush()?;
         }

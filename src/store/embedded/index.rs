@@ -21,12 +21,18 @@ use super::index_keys::{
     chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
 use super::layout::Place;
-use super::state::State;
+use super::state::{Changes, State, Stored};
 use super::table::EntryAt;
+use crate::node::Key;
 use crate::store::Position;
 
 /// Version of what is written here. An index of another one is made anew.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
+
+/// First bytes of the keys of a checkpoint's streams, logs and heads, which are written when they change.
+const STREAM: u8 = b't';
+const LOG: u8 = b'o';
+const HEAD: u8 = b'd';
 
 /// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
 const CACHE: u64 = 2 << 20;
@@ -158,13 +164,14 @@ impl Index {
     }
 
     /// Writes everything at once: after a crash all of it is there or none.
-    pub(super) fn write(&self, pairs: Vec<Pair>) -> Outcome<()> {
+    pub(super) fn write(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Outcome<()> {
         let mut batch = sled::Batch::default();
         let mut keys = Vec::with_capacity(pairs.len());
         for (key, value) in pairs {
             keys.push(key.clone());
             batch.insert(key, value);
         }
+        gone.into_iter().for_each(|key| batch.remove(key));
         self.with(|db| db.apply_batch(batch))?;
         // sled counts a page towards its cache, and so gives its memory back, only once it has been read.
         self.with(|db| keys.iter().try_for_each(|key| db.get(key).map(drop)))
@@ -225,7 +232,7 @@ impl Index {
         let mut value = Vec::new();
         put_varint(&mut value, u64::from(place.segment));
         put_varint(&mut value, place.offset);
-        self.write(vec![seal(END.to_vec(), value)])
+        self.write(vec![seal(END.to_vec(), value)], Vec::new())
     }
 
     /// Where the log ended when the store was last closed, if that is known.
@@ -256,7 +263,29 @@ impl Index {
         if version != Some(VERSION) {
             return Ok(Contents::OfAnotherVersion);
         }
-        read_checkpoint(&mut input).map(|checkpoint| Contents::UpTo(Box::new(checkpoint))).ok_or_else(unreadable)
+        let [streams, logs, heads] = [self.all(STREAM)?, self.all(LOG)?, self.all(HEAD)?];
+        let stored = Stored {
+            streams: streams.iter().map(|(_, value)| value.as_ref()).collect(),
+            logs: logs.iter().filter_map(|(key, value)| Some((number_of(key)?, value.as_ref()))).collect(),
+            heads: heads
+                .iter()
+                .filter_map(|(key, value)| Some((Key(*key.get(1..)?.first_chunk()?), value.as_ref())))
+                .collect(),
+        };
+        let checkpoint = read_checkpoint(&mut input, stored);
+        checkpoint.map(|checkpoint| Contents::UpTo(Box::new(checkpoint))).ok_or_else(unreadable)
+    }
+
+    /// Everything of one kind, in order of key.
+    fn all(&self, kind: u8) -> Outcome<Vec<(sled::IVec, sled::IVec)>> {
+        let mut found = Vec::new();
+        self.with(|db| {
+            for pair in db.scan_prefix([kind]) {
+                found.push(pair?);
+            }
+            Ok(())
+        })?;
+        found.into_iter().map(|(key, value)| Ok((key.clone(), checked(&key, &value)?))).collect()
     }
 
     /// Loads the filter of chunks `0..chunks`: complete slabs as stored, the last one from its chunks' hashes.
@@ -351,15 +380,15 @@ pub(super) fn slab_entries(filter: &Filter, slab: u32, parts: Range<usize>) -> V
     parts.filter_map(entry).collect()
 }
 
-/// A checkpoint as stored. `state` is encoded already.
+/// Adds a checkpoint as stored to `pairs`. Returns the keys that it deletes.
 pub(super) fn checkpoint_entries(
     store: &[u8; 16],
     firsts: &[Position],
-    place: Place,
-    mark: Mark,
-    state: &[u8],
-) -> Vec<Pair> {
-    let mut bytes = Vec::with_capacity(state.len() + firsts.len() * 8 + 64);
+    (place, mark): (Place, Mark),
+    changes: &Changes,
+    pairs: &mut Vec<Pair>,
+) -> Vec<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(changes.head.len() + firsts.len() * 8 + 64);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(store);
     put_varint(&mut bytes, u64::from(place.segment));
@@ -371,23 +400,36 @@ pub(super) fn checkpoint_entries(
         put_varint(&mut bytes, first.change);
         put_varint(&mut bytes, u64::from(first.duplicate));
     }
-    bytes.extend_from_slice(state);
+    bytes.extend_from_slice(&changes.head);
     let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let parts = bytes.chunks(PART).enumerate().map(|(number, part)| {
+    for (number, part) in bytes.chunks(PART).enumerate() {
         let head: &[u8] = if number == 0 { &len } else { &[] };
-        seal(numbered(b's', 0, u32::try_from(number).unwrap_or(u32::MAX)), [head, part].concat())
-    });
-    parts.collect()
+        pairs.push(seal(numbered(b's', 0, u32::try_from(number).unwrap_or(u32::MAX)), [head, part].concat()));
+    }
+    let mut gone = Vec::new();
+    let mut put = |key: Vec<u8>, value: Option<&Vec<u8>>| match value {
+        Some(value) => pairs.push(seal(key, value.clone())),
+        None => gone.push(key),
+    };
+    changes.table.streams.iter().for_each(|(number, value)| put(numbered(STREAM, *number, 0), Some(value)));
+    changes.table.logs.iter().for_each(|(slot, value)| put(numbered(LOG, *slot, 0), value.as_ref()));
+    changes.heads.iter().for_each(|(key, value)| put([&[HEAD][..], &key.0].concat(), value.as_ref()));
+    gone
 }
 
-fn read_checkpoint(input: &mut Input<'_>) -> Option<Checkpoint> {
+fn read_checkpoint(input: &mut Input<'_>, stored: Stored<'_>) -> Option<Checkpoint> {
     let place = Place { segment: input.varint32()?, offset: input.varint()? };
     let mark = Mark { offset: input.varint()?, crc: input.varint32()? };
     let mut firsts = Vec::new();
     for _ in 0..input.varint()? {
         firsts.push(Position { change: input.varint()?, duplicate: input.varint32()? });
     }
-    Some(Checkpoint { firsts, place, mark, state: State::decode(input)? })
+    Some(Checkpoint { firsts, place, mark, state: State::load(input, stored)? })
+}
+
+/// The number in a key.
+fn number_of(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(*key.get(1..)?.first_chunk()?))
 }
 
 #[cfg(test)]
@@ -408,7 +450,7 @@ mod tests {
     fn closing_waits_for_threads_that_still_hold_the_files() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(folder.path()).unwrap();
-        index.write(vec![seal(b"key".to_vec(), b"value".to_vec())]).unwrap();
+        index.write(vec![seal(b"key".to_vec(), b"value".to_vec())], Vec::new()).unwrap();
         let held = index.db.read().clone();
         std::thread::scope(|scope| {
             let (index, slow) = (&index, folder.path().join("slow"));
@@ -436,10 +478,10 @@ mod tests {
         let entries = slab_entries(&filter, 0, 0..SLAB_ENTRIES);
         let (gates, slabs): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(key, _)| key.starts_with(b"g"));
         let gate = |filter: &Filter| (0..GATE_PARTS).map(|part| filter.gate_part(0, part)).collect::<Vec<_>>();
-        index.write(slabs).unwrap();
+        index.write(slabs, Vec::new()).unwrap();
         assert!(index.filter(COLUMNS - 1).is_ok(), "parts that no checkpoint counts are not looked at");
         assert!(index.filter(COLUMNS).is_err(), "a slab without its gate");
-        index.write(gates).unwrap();
+        index.write(gates, Vec::new()).unwrap();
         let found = index.filter(COLUMNS).unwrap();
         assert!(gate(&found) == gate(&filter));
         assert!((0..1000).all(|hash| found.candidates(7, hash).eq([0])));
@@ -449,12 +491,13 @@ mod tests {
     fn an_index_of_another_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(folder.path()).unwrap();
-        let (store, state) = ([7; 16], State::default().encode());
-        let mut entries = checkpoint_entries(&store, &[], Place::default(), Mark::default(), &state);
-        index.write(entries.clone()).unwrap();
+        let (store, changes) = ([7; 16], State::default().take_changes());
+        let mut entries = Vec::new();
+        checkpoint_entries(&store, &[], (Place::default(), Mark::default()), &changes, &mut entries);
+        index.write(entries.clone(), Vec::new()).unwrap();
         assert!(matches!(index.contents(&store).unwrap(), Contents::UpTo(_)));
         let (key, _) = entries.remove(0);
-        index.write(vec![seal(key, index.of_version(1))]).unwrap();
+        index.write(vec![seal(key, index.of_version(1))], Vec::new()).unwrap();
         assert!(matches!(index.contents(&store).unwrap(), Contents::OfAnotherVersion));
     }
 }

@@ -6,8 +6,12 @@ use super::coding::{put_slice, put_varint, varint_len, Input};
 use crate::node::{Key, Links, Node, Seq, Signed};
 use crate::store::{Meta, Position};
 
-/// Version of this layout. A store with another one is refused, not guessed at.
-pub(super) const FORMAT: u32 = 1;
+/// Version of this layout. In format 1 a segment began with all of the state. A store with another one is refused, not
+/// guessed at.
+pub(super) const FORMAT: u32 = 2;
+
+/// The oldest version that is read.
+const OLDEST: u32 = 1;
 
 /// Bytes before the first group of a segment.
 pub(super) const HEADER_LEN: u64 = 64;
@@ -71,8 +75,10 @@ impl SegmentHeader {
         if Input(crc).u32() != Some(crc32c::crc32c(body)) {
             return Err("the header's checksum is wrong".to_owned());
         }
-        if format != FORMAT {
-            return Err(format!("it has format {format}, this version reads format {FORMAT}"));
+        if !(OLDEST..=FORMAT).contains(&format) {
+            return Err(format!(
+                "it has format {format}, this version of hyperemitter reads formats {OLDEST} to {FORMAT}"
+            ));
         }
         let mut fields = || {
             Some(SegmentHeader {
@@ -184,6 +190,7 @@ mod tag {
     pub(super) const RELABEL: u8 = 0x24;
     pub(super) const SNAPSHOT: u8 = 0x25;
     pub(super) const CLOSED: u8 = 0x26;
+    pub(super) const BEGIN: u8 = 0x27;
 }
 
 /// One record. Streams are what logs are called on disk (see `table`).
@@ -214,8 +221,13 @@ pub(super) enum Record<'a> {
         cut: [u8; 32],
         moved: [u8; 32],
     },
-    /// The state at the start of a segment.
+    /// The state at the start of a segment of format 1.
     Snapshot(&'a [u8]),
+    /// What the log is like at the start of a segment: the key of the last node, and how many streams there are.
+    Begin {
+        last: Key,
+        streams: u32,
+    },
     /// The store was closed; everything before is synced.
     Closed,
 }
@@ -340,8 +352,10 @@ impl RecordWriter<'_> {
         self.record(tag::RELABEL, &body);
     }
 
-    pub(super) fn snapshot(&mut self, state: &[u8]) {
-        self.record(tag::SNAPSHOT, state);
+    pub(super) fn segment_start(&mut self, last: &Key, streams: u32) {
+        let mut body = last.0.to_vec();
+        put_varint(&mut body, u64::from(streams));
+        self.record(tag::BEGIN, &body);
     }
 
     pub(super) fn closed(&mut self) {
@@ -365,7 +379,7 @@ impl Frame {
         let mut input = Input(bytes);
         let tag = input.byte()?;
         let body = usize::try_from(input.varint()?).ok()?;
-        let known = (tag::NODE..=tag::NODE_LAST).contains(&tag) || (tag::DUPLICATE..=tag::CLOSED).contains(&tag);
+        let known = (tag::NODE..=tag::NODE_LAST).contains(&tag) || (tag::DUPLICATE..=tag::BEGIN).contains(&tag);
         (known && body <= MAX_GROUP_LEN).then(|| Frame { tag, head: bytes.len() - input.0.len(), body })
     }
 
@@ -428,6 +442,7 @@ fn record_of(tag: u8, body: &[u8]) -> Option<Record<'_>> {
         },
         tag::SNAPSHOT => return Some(Record::Snapshot(body)),
         tag::CLOSED => Record::Closed,
+        tag::BEGIN => Record::Begin { last: Key(input.array()?), streams: input.varint32()? },
         _ => return None,
     };
     input.is_empty().then_some(record)

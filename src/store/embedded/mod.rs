@@ -22,6 +22,7 @@ mod scan;
 mod segments;
 mod start;
 mod state;
+mod streams;
 mod table;
 #[cfg(test)]
 mod tests;

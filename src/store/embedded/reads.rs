@@ -6,7 +6,8 @@ use super::fault::Fault;
 use super::index_keys::{hash_of, rows_of_hash, LogBlock, Places};
 use super::layout::Place;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
-use super::table::{resolve, EntryAt, Streams};
+use super::streams::Streams;
+use super::table::{resolve, EntryAt};
 use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 use crate::store::{Entry, Located, Position, ReadLimit, Row};
@@ -142,7 +143,8 @@ impl Rows {
 
     /// Which of the nodes stands at this place.
     fn row(&self, at: Position) -> Option<usize> {
-        self.places.iter().rev().find(|(place, ..)| *place == at).map(|(_, _, node)| *node)
+        let found = self.places.binary_search_by_key(&at, |(place, ..)| *place).ok()?;
+        self.places.get(found).map(|(_, _, node)| *node)
     }
 
     fn node(&self, index: usize) -> Option<&Node> {

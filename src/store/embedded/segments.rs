@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use super::disk::{Disk, File};
 use super::layout::{begin_group, end_group, GroupHeader, RecordWriter, Salt, SegmentHeader, HEADER_LEN};
 use crate::error::{Error, Result};
+use crate::node::Key;
 use crate::store::Position;
 
 /// Segments kept open for reading. Readers rarely use more than one each; 16 leave room for slow ones.
@@ -132,7 +133,7 @@ impl Segments {
         end.copied()
     }
 
-    /// Creates a segment that begins with the state so far; once this returns it is on the medium, name and all.
+    /// Creates a segment that goes on behind the last node `last` and `streams` streams; once this returns it is on the medium, name and all.
     ///
     /// It is written under another name first, so that a segment has either all of its beginning or no name.
     /// Returns it and where its data end.
@@ -141,7 +142,7 @@ impl Segments {
         number: u32,
         base: Position,
         previous_end: u64,
-        state: &[u8],
+        (last, streams): (&Key, u32),
     ) -> Result<(Arc<Segment>, u64)> {
         let path = self.path(number);
         let temporary = self.dir.join(format!("{}{TEMPORARY}", name_of(number)));
@@ -150,7 +151,7 @@ impl Segments {
         let mut bytes = header.encode();
         let mut group = Vec::new();
         begin_group(&mut group, HEADER_LEN, GroupHeader { synced: HEADER_LEN, base });
-        RecordWriter { out: &mut group, salt, base: HEADER_LEN }.snapshot(state);
+        RecordWriter { out: &mut group, salt, base: HEADER_LEN }.segment_start(last, streams);
         end_group(&mut group, salt, HEADER_LEN);
         bytes.extend_from_slice(&group);
         let write = || {

@@ -15,6 +15,7 @@ use super::segments::Segments;
 use super::state::State;
 use super::EmbeddedOptions;
 use crate::error::{Error, Result};
+use crate::node::Key;
 use crate::store::{Position, Progress};
 
 /// In which situation a store is put together.
@@ -51,7 +52,7 @@ pub(super) fn create(disk: &Arc<dyn Disk>, path: &Path) -> Result<Segments> {
     getrandom::fill(&mut store)
         .map_err(|error| Error::storage("draw a random store id", io::Error::other(error.to_string())))?;
     let segments = Segments::new(disk.clone(), path, store);
-    segments.create(1, Position::START, 0, &State::default().encode())?;
+    segments.create(1, Position::START, 0, (&Key::default(), 0))?;
     Ok(segments)
 }
 

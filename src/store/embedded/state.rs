@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use super::coding::{put_slice, put_varint, Input};
 use super::layout::{fact_of, put_fact, Linked, NodeRecord, Record};
-use super::table::{resolve, EntryAt, Table};
+use super::table::{resolve, EntryAt, Table, TableChanges};
 use crate::node::{Change, Digest, Key, LogId, Seq};
 use crate::store::heads::Heads;
 use crate::store::{Located, LogHead, Meta, Position, StoreState};
 
 /// State after some record of the log; a pure function of the records before it.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
     /// The last place in use.
     pub(super) end: Position,
@@ -21,6 +21,36 @@ pub(super) struct State {
     pub(super) table: Table,
     pub(super) heads: Heads<(Change, EntryAt)>,
     pub(super) facts: BTreeMap<Meta, Bytes>,
+    /// Heads that no checkpoint has yet.
+    new_heads: Heads<()>,
+    /// Heads that the last checkpoint has and that are none any more.
+    gone_heads: Vec<Key>,
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        let small = (self.end, self.last, &self.facts) == (other.end, other.last, &other.facts);
+        small && self.heads == other.heads && self.table == other.table
+    }
+}
+
+/// What has changed since the checkpoint before, and the few words that each has anew. What a checkpoint costs depends on
+/// the rows since the last one, not on how many logs and heads there are.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Changes {
+    pub(super) table: TableChanges,
+    /// Heads as stored; `None` for one that is none any more.
+    pub(super) heads: Vec<(Key, Option<Vec<u8>>)>,
+    /// End, last key, facts, and how many streams, logs and heads there are.
+    pub(super) head: Vec<u8>,
+}
+
+/// Parts of a checkpoint as found.
+#[derive(Default)]
+pub(super) struct Stored<'a> {
+    pub(super) streams: Vec<&'a [u8]>,
+    pub(super) logs: Vec<(u32, &'a [u8])>,
+    pub(super) heads: Vec<(Key, &'a [u8])>,
 }
 
 /// A row that has just been added to the state.
@@ -44,10 +74,13 @@ impl State {
     ) -> Option<Added> {
         let before = self.table.append(entry.stream, entry.seq, digest)?;
         for link in links {
-            self.heads.remove(link);
+            if self.heads.remove(link).is_some() && self.new_heads.remove(link).is_none() {
+                self.gone_heads.push(*link);
+            }
         }
         self.end = Position::of(self.end.change + 1);
         self.heads.insert(key, (self.end.change, entry));
+        self.new_heads.insert(key, ());
         self.last = key;
         Some(Added { at: self.end, key, entry, before })
     }
@@ -95,6 +128,11 @@ impl State {
                     return Err("the snapshot at the start of the segment differs from the log before it");
                 }
             }
+            Record::Begin { last, streams } => {
+                if last != self.last || streams != self.table.next_stream() {
+                    return Err("the segment continues another log");
+                }
+            }
             Record::Closed => {}
         }
         Ok(None)
@@ -125,29 +163,48 @@ impl State {
         StoreState { end: self.end, heads: heads.collect(), logs: logs.collect() }
     }
 
-    /// Writes the state; equal states give equal bytes.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        put_varint(&mut out, self.end.change);
-        put_varint(&mut out, u64::from(self.end.duplicate));
-        out.extend_from_slice(&self.last.0);
-        self.table.encode(&mut out);
-        put_varint(&mut out, self.heads.len() as u64);
-        for (key, (change, entry)) in self.heads.iter() {
-            out.extend_from_slice(&key.0);
+    /// What has changed since this was last asked for.
+    pub(super) fn take_changes(&mut self) -> Changes {
+        let table = self.table.take_changes();
+        let mut heads: Vec<_> = std::mem::take(&mut self.gone_heads).into_iter().map(|key| (key, None)).collect();
+        for (key, ()) in std::mem::take(&mut self.new_heads).iter() {
+            let Some((change, entry)) = self.heads.get(key) else { continue };
+            let mut out = Vec::new();
             put_varint(&mut out, *change);
             put_varint(&mut out, u64::from(entry.stream));
             put_varint(&mut out, entry.seq);
+            heads.push((*key, Some(out)));
         }
-        put_varint(&mut out, self.facts.len() as u64);
-        for (fact, value) in &self.facts {
-            put_fact(&mut out, fact);
-            put_slice(&mut out, value);
-        }
-        out
+        let mut head = Vec::new();
+        put_varint(&mut head, self.end.change);
+        put_varint(&mut head, u64::from(self.end.duplicate));
+        head.extend_from_slice(&self.last.0);
+        put_facts(&mut head, &self.facts);
+        let (streams, logs) = self.table.counts();
+        [streams, logs, self.heads.len() as u64].iter().for_each(|count| put_varint(&mut head, *count));
+        Changes { table, heads, head }
     }
 
-    /// Reads what `encode` wrote, all of it.
+    /// The state of which these are the parts.
+    pub(super) fn load(head: &mut Input<'_>, stored: Stored<'_>) -> Option<Self> {
+        let end = Position { change: head.varint()?, duplicate: head.varint32()? };
+        let last = Key(head.array()?);
+        let facts = read_facts(head)?;
+        let counts = [stored.streams.len() as u64, stored.logs.len() as u64, stored.heads.len() as u64];
+        if counts != [head.varint()?, head.varint()?, head.varint()?] || !head.is_empty() {
+            return None;
+        }
+        let table = Table::load(stored.streams.into_iter(), stored.logs.into_iter())?;
+        let read = |(key, bytes): (Key, &[u8])| {
+            let mut input = Input(bytes);
+            let change = input.varint()?;
+            Some((key, (change, EntryAt { stream: input.varint32()?, seq: input.varint()? })))
+        };
+        let heads = stored.heads.into_iter().map(read).collect::<Option<_>>()?;
+        Some(State { end, last, table, heads, facts, ..State::default() })
+    }
+
+    /// Reads the whole state, as the segments of format 1 begin with.
     pub(super) fn decode(input: &mut Input<'_>) -> Option<Self> {
         let end = Position { change: input.varint()?, duplicate: input.varint32()? };
         let last = Key(input.array()?);
@@ -157,11 +214,58 @@ impl State {
             let (key, change) = (Key(input.array()?), input.varint()?);
             heads.insert(key, (change, EntryAt { stream: input.varint32()?, seq: input.varint()? }));
         }
-        let mut facts = BTreeMap::new();
-        for _ in 0..input.varint()? {
-            let fact = fact_of(input)?;
-            facts.insert(fact, Bytes::copy_from_slice(input.slice()?));
+        let facts = read_facts(input)?;
+        input.is_empty().then_some(State { end, last, table, heads, facts, ..State::default() })
+    }
+}
+
+fn put_facts(out: &mut Vec<u8>, facts: &BTreeMap<Meta, Bytes>) {
+    put_varint(out, facts.len() as u64);
+    for (fact, value) in facts {
+        put_fact(out, fact);
+        put_slice(out, value);
+    }
+}
+
+fn read_facts(input: &mut Input<'_>) -> Option<BTreeMap<Meta, Bytes>> {
+    let mut facts = BTreeMap::new();
+    for _ in 0..input.varint()? {
+        let fact = fact_of(input)?;
+        facts.insert(fact, Bytes::copy_from_slice(input.slice()?));
+    }
+    Some(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node of a log of its own that links to nothing.
+    fn add(state: &mut State, number: u32) -> Key {
+        let stream = state.table.define(&LogId::from(format!("log-{number}")));
+        let mut key = Key::default();
+        key.0[..4].copy_from_slice(&number.wrapping_mul(0x9E37_79B1).to_be_bytes());
+        state.add_node(EntryAt { stream, seq: 1 }, key, [].iter(), |digest| digest.extend(&key)).unwrap();
+        key
+    }
+
+    #[test]
+    fn a_checkpoint_writes_the_heads_that_have_changed_however_many_there_are() {
+        for heads in [1_000, 10_000, 100_000] {
+            let mut state = State::default();
+            let keys: Vec<Key> = (0..heads).map(|number| add(&mut state, number)).collect();
+            assert_eq!(state.take_changes().heads.len(), heads as usize);
+            // A chain that takes up sixteen of them.
+            let mut last = None;
+            for seq in 2..50 {
+                let key = Key([u8::try_from(seq).unwrap(); 32]);
+                let links: Vec<Key> = if seq == 2 { keys[..16].to_vec() } else { last.into_iter().collect() };
+                state.add_node(EntryAt { stream: 0, seq }, key, links.iter(), |digest| digest.extend(&key)).unwrap();
+                last = Some(key);
+            }
+            let changes = state.take_changes();
+            assert_eq!((changes.heads.len(), changes.table.logs.len(), changes.table.streams.len()), (17, 1, 0));
+            assert!(changes.head.len() < 100);
         }
-        input.is_empty().then_some(State { end, last, table, heads, facts })
     }
 }

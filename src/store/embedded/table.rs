@@ -4,12 +4,12 @@
 //! log's. A relabel rewrites nothing: it makes the tail of a stream mean another log. Whoever appends to either log
 //! afterwards gets a new stream, so a stream and a seq always name one row.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
 
 use smallvec::SmallVec;
 
 use super::coding::{put_slice, put_varint, Input};
+use super::streams::Streams;
 use crate::node::{Digest, LogId, Seq};
 
 /// From seq `from` of a stream on: entries of `log`, the first with seq `seq`.
@@ -41,6 +41,10 @@ pub(super) struct LogSpan {
 /// One log.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LogState {
+    /// Its id.
+    log: LogId,
+    /// It has changed since the last checkpoint.
+    touched: bool,
     /// Its last seq.
     pub(super) seq: Seq,
     /// Digest over all its entries.
@@ -50,9 +54,6 @@ pub(super) struct LogState {
     /// The stream that takes its next entry; none after a relabel.
     pub(super) writing: Option<u32>,
 }
-
-/// All streams; readers hold it while the writer goes on.
-pub(super) type Streams = Arc<Vec<Stream>>;
 
 /// Where an entry is on disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -68,7 +69,22 @@ pub(super) struct Table {
     /// Looked up once per appended entry through its stream, so by number, not by name.
     states: Vec<LogState>,
     slots: HashMap<LogId, usize>,
+    /// Streams and logs (by slot) that have changed since the last checkpoint, some of them more than once.
+    changed_streams: Vec<u32>,
+    changed_logs: Vec<usize>,
 }
+
+/// What a checkpoint has to write of a table, and to delete.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct TableChanges {
+    /// Streams by number, as stored.
+    pub(super) streams: Vec<(u32, Vec<u8>)>,
+    /// Logs by slot, as stored; `None` for one that is no more.
+    pub(super) logs: Vec<(u32, Option<Vec<u8>>)>,
+}
+
+/// Slots there can be: every log takes one, and a relabel takes another.
+const MAX_SLOTS: usize = 1 << 28;
 
 /// Equal if they mean the same: slots are nobody's business.
 impl PartialEq for Table {
@@ -83,10 +99,80 @@ impl PartialEq for Table {
 }
 
 /// The log and seq that a row of a stream stands for.
-pub(super) fn resolve(streams: &[Stream], stream: u32, seq: Seq) -> Option<(&LogId, Seq)> {
-    let stream = streams.get(usize::try_from(stream).ok()?)?;
+pub(super) fn resolve(streams: &Streams, stream: u32, seq: Seq) -> Option<(&LogId, Seq)> {
+    let stream = streams.get(stream)?;
     let span = stream.spans.iter().rev().find(|span| span.from <= seq)?;
     Some((&span.log, span.seq + (seq - span.from)))
+}
+
+impl Stream {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_slice(out, self.home.as_bytes());
+        put_varint(out, self.spans.len() as u64);
+        for span in &self.spans {
+            put_varint(out, span.from);
+            // Most spans are their stream's own log.
+            put_slice(out, if span.log == self.home { b"" } else { span.log.as_bytes() });
+            put_varint(out, span.seq);
+        }
+    }
+
+    fn read(input: &mut Input<'_>, names: &mut Names) -> Option<Self> {
+        let home = names.of(input.text()?);
+        let mut spans = SmallVec::new();
+        for _ in 0..input.varint()? {
+            let (from, text, seq) = (input.varint()?, input.text()?, input.varint()?);
+            let log = if text.is_empty() { home.clone() } else { names.of(text) };
+            spans.push(StreamSpan { from, log, seq });
+        }
+        Some(Stream { home, slot: usize::MAX, spans })
+    }
+}
+
+impl LogState {
+    fn new(log: LogId) -> Self {
+        let spans = SmallVec::new();
+        LogState { log, touched: false, seq: 0, digest: Digest::default(), spans, writing: None }
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put_slice(out, self.log.as_bytes());
+        put_varint(out, self.seq);
+        out.extend_from_slice(&self.digest.0);
+        put_varint(out, self.writing.map_or(0, |stream| u64::from(stream) + 1));
+        put_varint(out, self.spans.len() as u64);
+        for span in &self.spans {
+            put_varint(out, span.seq);
+            put_varint(out, u64::from(span.stream));
+            put_varint(out, span.from);
+        }
+    }
+
+    fn read(input: &mut Input<'_>, names: &mut Names) -> Option<Self> {
+        let log = names.of(input.text()?);
+        let (seq, digest) = (input.varint()?, Digest(input.array()?));
+        let writing = input.varint32()?.checked_sub(1);
+        let mut spans = SmallVec::new();
+        for _ in 0..input.varint()? {
+            spans.push(LogSpan { seq: input.varint()?, stream: input.varint32()?, from: input.varint()? });
+        }
+        Some(LogState { log, touched: false, seq, digest, spans, writing })
+    }
+}
+
+/// One text per log, however many places name it.
+#[derive(Default)]
+struct Names(HashSet<LogId>);
+
+impl Names {
+    fn of(&mut self, text: &str) -> LogId {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let log = LogId::from(text);
+        self.0.insert(log.clone());
+        log
+    }
 }
 
 impl Table {
@@ -99,11 +185,20 @@ impl Table {
     }
 
     /// Adds a log; its slot.
-    fn add(&mut self, log: LogId, state: LogState) -> usize {
+    fn add(&mut self, state: LogState) -> usize {
         let slot = self.states.len();
+        self.slots.insert(state.log.clone(), slot);
         self.states.push(state);
-        self.slots.insert(log, slot);
+        self.touch(slot);
         slot
+    }
+
+    /// Has the next checkpoint write a log.
+    fn touch(&mut self, slot: usize) {
+        if let Some(state) = self.states.get_mut(slot).filter(|state| !state.touched) {
+            state.touched = true;
+            self.changed_logs.push(slot);
+        }
     }
 
     /// Last seq of a log, 0 for an unknown one.
@@ -119,22 +214,21 @@ impl Table {
 
     /// The number the next stream gets.
     pub(super) fn next_stream(&self) -> u32 {
-        u32::try_from(self.streams.len()).unwrap_or(u32::MAX)
+        self.streams.len()
     }
 
     /// Where an entry is, and whether digests remembered along its stream are its log's.
     pub(super) fn place(&self, log: &str, seq: Seq) -> Option<(EntryAt, bool)> {
         let state = self.log(log).filter(|state| (1..=state.seq).contains(&seq))?;
         let span = state.spans.iter().rev().find(|span| span.seq <= seq)?;
-        let home = self.streams.get(usize::try_from(span.stream).ok()?).is_some_and(|stream| &*stream.home == log);
+        let home = self.streams.get(span.stream).is_some_and(|stream| &*stream.home == log);
         Some((EntryAt { stream: span.stream, seq: span.from + (seq - span.seq) }, home))
     }
 
     /// Makes the next stream, for the entries that `log` will get.
     pub(super) fn define(&mut self, log: &LogId) -> u32 {
         let number = self.next_stream();
-        let empty = || LogState { seq: 0, digest: Digest::default(), spans: SmallVec::new(), writing: None };
-        let slot = self.slots.get(log).copied().unwrap_or_else(|| self.add(log.clone(), empty()));
+        let slot = self.slots.get(log).copied().unwrap_or_else(|| self.add(LogState::new(log.clone())));
         let mut seq = 1;
         if let Some(state) = self.states.get_mut(slot) {
             seq = state.seq + 1;
@@ -142,14 +236,16 @@ impl Table {
             state.writing = Some(number);
         }
         let spans = SmallVec::from_elem(StreamSpan { from: seq, log: log.clone(), seq }, 1);
-        Arc::make_mut(&mut self.streams).push(Stream { home: log.clone(), slot, spans });
+        self.streams.push(Stream { home: log.clone(), slot, spans });
+        self.changed_streams.push(number);
+        self.touch(slot);
         number
     }
 
     /// Appends an entry to the log that `stream` is the writing end of; `None` if it is not its next seq.
     /// Returns the log's digest before.
     pub(super) fn append(&mut self, stream: u32, seq: Seq, digest: impl FnOnce(Digest) -> Digest) -> Option<Digest> {
-        let slot = self.streams.get(usize::try_from(stream).ok()?)?.slot;
+        let slot = self.streams.get(stream)?.slot;
         let state = self.states.get_mut(slot)?;
         if state.writing != Some(stream) || seq != state.seq + 1 {
             return None;
@@ -157,6 +253,10 @@ impl Table {
         let before = state.digest;
         state.seq = seq;
         state.digest = digest(before);
+        if !state.touched {
+            state.touched = true;
+            self.changed_logs.push(slot);
+        }
         Some(before)
     }
 
@@ -170,14 +270,14 @@ impl Table {
         let state = self.states.get_mut(slot).filter(|state| (1..=state.seq).contains(&from))?;
         let count = state.seq - from + 1;
         let mut spans = SmallVec::new();
-        let streams = Arc::make_mut(&mut self.streams);
         // A span holds entries of `from` or later if the next one begins behind `from`.
         let first = state.spans.iter().rposition(|span| span.seq <= from)?;
         for span in state.spans.iter().skip(first) {
             let seq = span.seq.max(from);
             let physical = span.from + (seq - span.seq);
             spans.push(LogSpan { seq: seq - from + 1, stream: span.stream, from: physical });
-            let stream = streams.get_mut(usize::try_from(span.stream).ok()?)?;
+            let stream = self.streams.get_mut(span.stream)?;
+            self.changed_streams.push(span.stream);
             let at = stream.spans.partition_point(|other| other.from < physical);
             stream.spans.retain(|other| other.from != physical);
             stream.spans.insert(at, StreamSpan { from: physical, log: to.clone(), seq: seq - from + 1 });
@@ -190,76 +290,177 @@ impl Table {
             // Its streams keep the unused state, which takes no more entries.
             self.slots.remove(log);
         }
-        self.add(to.clone(), LogState { seq: count, digest: moved, spans, writing: None });
+        self.touch(slot);
+        self.add(LogState { seq: count, digest: moved, spans, ..LogState::new(to.clone()) });
         Some(())
     }
 
     /// Writes the table; equal tables give equal bytes.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.streams.len() as u64);
-        for stream in self.streams.iter() {
-            put_slice(out, stream.home.as_bytes());
-            put_varint(out, stream.spans.len() as u64);
-            for span in &stream.spans {
-                put_varint(out, span.from);
-                // Most spans are their stream's own log.
-                put_slice(out, if span.log == stream.home { b"" } else { span.log.as_bytes() });
-                put_varint(out, span.seq);
-            }
-        }
-        let mut logs: Vec<_> =
-            self.slots.iter().filter_map(|(log, slot)| Some((log, self.states.get(*slot)?))).collect();
-        logs.sort_unstable_by_key(|(log, _)| *log);
+        put_varint(out, u64::from(self.streams.len()));
+        self.streams.iter().for_each(|stream| stream.put(out));
+        let mut logs: Vec<_> = self.slots.values().filter_map(|slot| self.states.get(*slot)).collect();
+        logs.sort_unstable_by_key(|state| &state.log);
         put_varint(out, logs.len() as u64);
-        for (log, state) in logs {
-            put_slice(out, log.as_bytes());
-            put_varint(out, state.seq);
-            out.extend_from_slice(&state.digest.0);
-            put_varint(out, state.writing.map_or(0, |stream| u64::from(stream) + 1));
-            put_varint(out, state.spans.len() as u64);
-            for span in &state.spans {
-                put_varint(out, span.seq);
-                put_varint(out, u64::from(span.stream));
-                put_varint(out, span.from);
-            }
-        }
+        logs.iter().for_each(|state| state.put(out));
     }
 
     /// Reads what `encode` wrote.
     pub(super) fn decode(input: &mut Input<'_>) -> Option<Self> {
-        let mut streams = Vec::new();
+        let mut names = Names::default();
         let mut table = Table::default();
-        // One text per log, however many places name it.
-        let mut names: HashMap<&str, LogId> = HashMap::new();
         for _ in 0..input.varint()? {
-            let text = input.text()?;
-            let home = names.entry(text).or_insert_with(|| LogId::from(text)).clone();
-            let mut spans = SmallVec::new();
-            for _ in 0..input.varint()? {
-                let (from, text, seq) = (input.varint()?, input.text()?, input.varint()?);
-                let log = match text {
-                    "" => home.clone(),
-                    text => names.entry(text).or_insert_with(|| LogId::from(text)).clone(),
-                };
-                spans.push(StreamSpan { from, log, seq });
-            }
-            streams.push(Stream { home, slot: usize::MAX, spans });
+            table.streams.push(Stream::read(input, &mut names)?);
         }
         for _ in 0..input.varint()? {
-            let text = input.text()?;
-            let log = names.entry(text).or_insert_with(|| LogId::from(text)).clone();
-            let (seq, digest) = (input.varint()?, Digest(input.array()?));
-            let writing = input.varint32()?.checked_sub(1);
-            let mut spans = SmallVec::new();
-            for _ in 0..input.varint()? {
-                spans.push(LogSpan { seq: input.varint()?, stream: input.varint32()?, from: input.varint()? });
-            }
-            table.add(log, LogState { seq, digest, spans, writing });
+            table.add(LogState::read(input, &mut names)?);
         }
-        for stream in &mut streams {
-            stream.slot = table.slots.get(&stream.home).copied().unwrap_or(usize::MAX);
-        }
-        table.streams = Arc::new(streams);
+        table.connect();
         Some(table)
+    }
+
+    /// What has changed since this was last asked for.
+    pub(super) fn take_changes(&mut self) -> TableChanges {
+        let mut changes = TableChanges::default();
+        let mut numbers = std::mem::take(&mut self.changed_streams);
+        numbers.sort_unstable();
+        numbers.dedup();
+        for number in numbers {
+            let mut bytes = Vec::new();
+            if let Some(stream) = self.streams.get(number) {
+                stream.put(&mut bytes);
+                changes.streams.push((number, bytes));
+            }
+        }
+        for slot in std::mem::take(&mut self.changed_logs) {
+            let Some(state) = self.states.get_mut(slot) else { continue };
+            state.touched = false;
+            let is_known = self.slots.get(&state.log) == Some(&slot);
+            let bytes = is_known.then(|| {
+                let mut bytes = Vec::new();
+                state.put(&mut bytes);
+                bytes
+            });
+            changes.logs.push((u32::try_from(slot).unwrap_or(u32::MAX), bytes));
+        }
+        changes
+    }
+
+    /// Streams and logs that a checkpoint holds.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (u64::from(self.streams.len()), self.slots.len() as u64)
+    }
+
+    /// The table that these streams, in order, and logs, by slot, were written from.
+    pub(super) fn load<'a>(
+        streams: impl Iterator<Item = &'a [u8]>,
+        logs: impl Iterator<Item = (u32, &'a [u8])>,
+    ) -> Option<Self> {
+        let mut names = Names::default();
+        let mut table = Table::default();
+        for bytes in streams {
+            table.streams.push(Stream::read(&mut Input(bytes), &mut names)?);
+        }
+        for (slot, bytes) in logs {
+            let state = LogState::read(&mut Input(bytes), &mut names)?;
+            let slot = usize::try_from(slot).ok()?;
+            // Slots of logs that are no more stay unused. There are no more slots than streams and relabels have made.
+            if slot < table.states.len() || slot > MAX_SLOTS {
+                return None;
+            }
+            while table.states.len() < slot {
+                table.states.push(LogState::new(LogId::from("")));
+            }
+            table.slots.insert(state.log.clone(), slot);
+            table.states.push(state);
+        }
+        table.connect();
+        Some(table)
+    }
+
+    /// Tells each stream the slot of its log, and counts nothing as changed.
+    fn connect(&mut self) {
+        for number in 0..self.streams.len() {
+            if let Some(stream) = self.streams.get_mut(number) {
+                stream.slot = self.slots.get(&stream.home).copied().unwrap_or(usize::MAX);
+            }
+        }
+        self.changed_logs = Vec::new();
+        self.states.iter_mut().for_each(|state| state.touched = false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Table with so many logs of one entry each, all of them in a checkpoint.
+    fn table(logs: u32) -> Table {
+        let mut table = Table::default();
+        for log in 0..logs {
+            let stream = table.define(&LogId::from(format!("log-{log}")));
+            table.append(stream, 1, |_| Digest([7; 32])).unwrap();
+        }
+        let changes = table.take_changes();
+        assert_eq!((changes.streams.len(), changes.logs.len()), (logs as usize, logs as usize));
+        table
+    }
+
+    #[test]
+    fn a_checkpoint_writes_what_has_changed_however_many_logs_there_are() {
+        for logs in [1_000, 10_000, 100_000] {
+            let mut table = table(logs);
+            for stream in (0..10).map(|number| number * (logs / 10)) {
+                (2..12).for_each(|seq| assert!(table.append(stream, seq, |_| Digest([8; 32])).is_some()));
+            }
+            let changes = table.take_changes();
+            assert_eq!((changes.streams.len(), changes.logs.len()), (0, 10));
+            assert_eq!(table.take_changes(), TableChanges::default());
+        }
+    }
+
+    #[test]
+    fn a_new_stream_copies_a_block_of_those_that_a_reader_holds() {
+        for logs in [1_000, 10_000, 100_000] {
+            let mut table = table(logs);
+            let held = table.streams().clone();
+            table.define(&LogId::from("another"));
+            assert_eq!(table.streams().not_shared(&held), 1);
+            assert_eq!(held.len(), logs);
+        }
+    }
+
+    #[test]
+    fn changes_of_all_kinds_make_the_same_table_again() {
+        let mut table = table(5);
+        let mut stored = (HashMap::new(), HashMap::new());
+        let mut store = |changes: TableChanges| {
+            stored.0.extend(changes.streams);
+            for (slot, log) in changes.logs {
+                match log {
+                    Some(log) => drop(stored.1.insert(slot, log)),
+                    None => drop(stored.1.remove(&slot)),
+                }
+            }
+            let (mut streams, mut logs): (Vec<_>, Vec<_>) = (stored.0.iter().collect(), stored.1.iter().collect());
+            (streams.sort_unstable(), logs.sort_unstable());
+            let logs = logs.into_iter().map(|(slot, bytes)| (*slot, bytes.as_slice()));
+            Table::load(streams.into_iter().map(|(_, bytes)| bytes.as_slice()), logs).unwrap()
+        };
+        table.changed_logs.extend(0..5);
+        table.changed_streams.extend(0..5);
+        assert!(store(table.take_changes()) == table);
+        // A whole log, the last slot, a part of one, and one that comes back under a name that was in use.
+        let digest = Digest([1; 32]);
+        table.relabel("log-4", 1, &LogId::from("moved-4"), digest, digest).unwrap();
+        table.append(1, 2, |_| digest).unwrap();
+        table.relabel("log-1", 2, &LogId::from("moved-1"), digest, digest).unwrap();
+        assert!(store(table.take_changes()) == table);
+        let stream = table.define(&LogId::from("log-4"));
+        table.append(stream, 1, |_| digest).unwrap();
+        let mut loaded = store(table.take_changes());
+        assert!(loaded == table);
+        assert_eq!(loaded.append(stream, 2, |_| digest), table.append(stream, 2, |_| digest));
+        assert!(store(loaded.take_changes()) == table);
     }
 }

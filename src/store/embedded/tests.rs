@@ -119,7 +119,7 @@ fn an_index_of_another_version_is_made_anew() {
     }
     store.close().unwrap();
     let index = index::Index::open(&OsDisk.index_dir(folder.path())).unwrap();
-    index.write(vec![index_keys::seal(index_keys::numbered(b's', 0, 0), index.of_version(1))]).unwrap();
+    index.write(vec![index_keys::seal(index_keys::numbered(b's', 0, 0), index.of_version(1))], Vec::new()).unwrap();
     index.close().unwrap();
     let store = open();
     assert!(store.opening().rebuilt.as_ref().is_some_and(|why| why.contains("version")), "{:?}", store.opening());

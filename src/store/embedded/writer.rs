@@ -118,11 +118,12 @@ impl Writer {
         if self.end < self.segment_size {
             return Ok(());
         }
-        let (base, state) = {
-            let view = core.view.read();
-            (view.state.end, view.state.encode())
+        let (base, last, streams) = {
+            let state = &core.view.read().state;
+            (state.end, state.last, state.table.next_stream())
         };
-        let created = self.trim().and_then(|()| core.segments.create(self.segment.number + 1, base, self.end, &state));
+        let created =
+            self.trim().and_then(|()| core.segments.create(self.segment.number + 1, base, self.end, (&last, streams)));
         let (segment, end) = created.map_err(|error| self.refuse(error))?;
         core.view.write().end = Place { segment: segment.number, offset: end };
         (self.segment, self.end, self.zeroed) = (segment, end, end);

@@ -1,0 +1,58 @@
+//! All streams of a store, in a form that readers hold while the writer goes on.
+
+use std::sync::Arc;
+
+use super::table::Stream;
+
+/// Streams of a block. Whoever adds a stream while a reader holds the others copies one block and the list of blocks: for a
+/// million streams some 50 KB, not 100 MB.
+const BLOCK: usize = 256;
+
+/// Streams by number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Streams {
+    blocks: Arc<Vec<Arc<Vec<Stream>>>>,
+}
+
+fn place(number: u32) -> Option<(usize, usize)> {
+    let number = usize::try_from(number).ok()?;
+    Some((number / BLOCK, number % BLOCK))
+}
+
+impl Streams {
+    /// How many there are: the number of the next.
+    pub(super) fn len(&self) -> u32 {
+        let last = self.blocks.last().map_or(0, |block| block.len());
+        u32::try_from(self.blocks.len().saturating_sub(1) * BLOCK + last).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Stream> {
+        let (block, index) = place(number)?;
+        self.blocks.get(block)?.get(index)
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Stream> {
+        let (block, index) = place(number)?;
+        Arc::make_mut(Arc::make_mut(&mut self.blocks).get_mut(block)?).get_mut(index)
+    }
+
+    pub(super) fn push(&mut self, stream: Stream) {
+        let blocks = Arc::make_mut(&mut self.blocks);
+        match blocks.last_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => Arc::make_mut(block).push(stream),
+            None => blocks.push(Arc::new(vec![stream])),
+        }
+    }
+
+    /// In order of number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
+        self.blocks.iter().flat_map(|block| block.iter())
+    }
+
+    /// Blocks that are not one with those of `other`.
+    #[cfg(test)]
+    pub(super) fn not_shared(&self, other: &Self) -> usize {
+        let shared = self.blocks.iter().zip(other.blocks.iter()).filter(|(a, b)| Arc::ptr_eq(a, b)).count();
+        self.blocks.len() - shared
+    }
+}
