@@ -8,11 +8,14 @@
 //!
 //! Shutdown: [`Net::close`] stops the accept loop, ends every session and pause, and waits for the tasks.
 
+mod account;
 mod caught;
 mod dialer;
 mod event;
+mod ledger;
 mod link;
 mod listener;
+mod memory;
 mod outbox;
 mod peer;
 mod pending;
@@ -35,7 +38,10 @@ pub use event::{Counters, Dialect, Direction, End, NetEvent, NetObserver, PeerIn
 use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
 use crate::protocol::frame;
+use ledger::Ledger;
+pub use ledger::Shares;
 use link::Table;
+use memory::Memory;
 use socket::Resolver;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
@@ -63,6 +69,8 @@ pub struct NetOptions {
     /// How long a link that a 1.x peer left half dead may stay idle, in milliseconds; `None` for the protocol's own
     /// choice.
     pub patience_ms: Option<u64>,
+    /// What a link, and a network of links, may cost in vain.
+    pub shares: Shares,
     /// Largest frame accepted, in bytes.
     pub max_frame: usize,
     /// The emitter writes standard protobuf, which 1.x peers misread: they are refused.
@@ -83,6 +91,7 @@ impl Default for NetOptions {
             frame_timeout_ms: peer::FRAME_MS,
             stall_timeout_ms: 30_000,
             patience_ms: None,
+            shares: Shares::default(),
             max_frame: frame::MAX_FRAME_LEN,
             standard: false,
         }
@@ -102,6 +111,9 @@ struct Shared {
     runtime: Handle,
     resolver: Resolver,
     table: Mutex<Table>,
+    /// What peers cost, and what links hold for them.
+    ledger: Mutex<Ledger>,
+    memory: Mutex<Memory>,
     /// The bound address, or that binding is under way.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
@@ -125,11 +137,13 @@ impl Net {
     pub fn new(log: Arc<Log>, options: NetOptions, observer: Arc<dyn NetObserver>, runtime: Handle) -> Net {
         let shared = Shared {
             log,
-            options,
             observer,
             runtime,
             resolver: Resolver::new(),
             table: Mutex::default(),
+            ledger: Mutex::new(Ledger::new(options.shares)),
+            memory: Mutex::default(),
+            options,
             listening: Mutex::new(Listening::No),
             closing: watch::Sender::new(false),
             tasks: watch::Sender::new(0),
@@ -190,6 +204,12 @@ impl Net {
             let _ = answer.send(());
         });
         answered
+    }
+
+    /// Bytes that links hold for their peers: received and not yet stored, or waiting to be sent.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.shared.memory.lock().total()
     }
 
     /// Every link, in no particular order.

@@ -33,6 +33,11 @@ impl Outbox {
         self.waiting.len()
     }
 
+    /// Memory that they take.
+    pub(super) fn held(&self) -> usize {
+        self.waiting.capacity()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

@@ -18,22 +18,30 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, Instant};
 
+use super::account::Account;
 use super::caught::caught;
 use super::event::{Counters, Dialect, Direction, End, NetEvent, Reason, Stage, Who};
 use super::link::Link;
 use super::outbox::Outbox;
 use super::pending::Pending;
+use super::places::Network;
 use super::policy::Health;
 use super::Shared;
 use crate::error::{Error, Result};
 use crate::event::harm_to_v1;
-use crate::hyperlog::{Outcome, SourceId};
+use crate::hyperlog::Outcome;
 use crate::node::Change;
 use crate::protocol::{self, frame, CloseReason, Config, InEvent, OutEvent, PeerKind, Session};
 use crate::store::{Position, ReadLimit};
 
 /// Bytes asked of the socket at a time.
 const READ_CHUNK: usize = 64 * 1024;
+
+/// At first, and on links that have little to say: what a link holds while it is idle.
+const FIRST_CHUNK: usize = 4 * 1024;
+
+/// A frame before the handshake is over: it is a handshake, and 512 silent connections may send one.
+const FIRST_FRAME: usize = 64 * 1024;
 
 /// The log is read for the peer while less than this waits to be written.
 const OUTBOX_LOW: usize = 64 * 1024;
@@ -77,7 +85,12 @@ pub(super) struct Served {
 /// Serves one connection until it ends. What it had set aside in the log is dropped with it.
 ///
 /// Not cancellation-safe.
-pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, drops: watch::Receiver<u64>) -> Served {
+pub(super) async fn serve(
+    shared: &Arc<Shared>,
+    link: &Arc<Link>,
+    socket: TcpStream,
+    drops: watch::Receiver<u64>,
+) -> Served {
     let ends = match (socket.local_addr(), socket.peer_addr()) {
         (Ok(ours), Ok(theirs)) => (ours, theirs),
         (Err(error), _) | (_, Err(error)) => {
@@ -85,9 +98,10 @@ pub(super) async fn serve(shared: &Arc<Shared>, link: &Link, socket: TcpStream, 
         }
     };
     link.reached(ends.1);
-    let mut peer = Peer::new(shared, link, ends);
+    let account = Account::open(shared, link, Network::of(ends.1));
+    let mut peer = Peer::new(shared, link, ends, account);
     let end = caught(peer.run(&socket, drops)).await;
-    shared.log.forget(peer.source);
+    shared.log.forget(peer.account.source().session);
     let served = match end {
         Ok(end) => {
             let health = peer.health();
@@ -124,10 +138,12 @@ fn is_fault(reason: Reason) -> bool {
 struct Peer<'a> {
     shared: &'a Arc<Shared>,
     link: &'a Link,
-    source: SourceId,
+    account: Account<'a>,
     session: Session,
     /// Bytes read, not yet whole frames.
     inbox: BytesMut,
+    /// Bytes asked of the socket at a time.
+    chunk: usize,
     /// Frames may be among them that were not wanted when it was their turn.
     held_back: bool,
     outbox: Outbox,
@@ -159,7 +175,7 @@ struct Peer<'a> {
 }
 
 impl<'a> Peer<'a> {
-    fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr)) -> Self {
+    fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr), account: Account<'a>) -> Self {
         let options = &shared.options;
         let config = Config {
             standard: options.standard,
@@ -170,9 +186,10 @@ impl<'a> Peer<'a> {
         Peer {
             shared,
             link,
-            source: shared.next_source(),
+            account,
             session: Session::new(config),
             inbox: BytesMut::new(),
+            chunk: FIRST_CHUNK,
             held_back: false,
             outbox: Outbox::default(),
             wanted: None,
@@ -228,6 +245,7 @@ impl<'a> Peer<'a> {
     /// Everything that can be done without waiting, short of reading the socket. Whether a further turn would find
     /// more to do at once.
     fn turn(&mut self, socket: &TcpStream) -> Result<bool, End> {
+        let began = std::time::Instant::now();
         self.take_frames().map_err(End::here)?;
         self.act();
         // One read per turn: a peer that has all of a long log must not keep the others waiting while it is scanned.
@@ -235,13 +253,16 @@ impl<'a> Peer<'a> {
             if let Some((after, limit)) = self.wanted.take() {
                 if let Some(rows) = self.pending.read(self.shared, after, limit) {
                     self.moved += BYTES_PER_READ;
-                    self.handle(InEvent::Rows(rows));
+                    self.answer(InEvent::Rows(rows));
                     self.act();
                 }
             }
         }
         self.flush(socket)?;
         self.publish();
+        self.account.took(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        self.account.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
+        self.account.hold(self.inbox.capacity() + self.outbox.held());
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }
@@ -258,8 +279,11 @@ impl<'a> Peer<'a> {
     fn take_frames(&mut self) -> Result<()> {
         let before = self.counters.frames_in;
         while self.takes_frames() {
-            let Some(frame) = frame::split(&mut self.inbox, self.shared.options.max_frame)? else { break };
+            let limit = self.shared.options.max_frame;
+            let limit = if self.session.peer() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
+            let Some(frame) = frame::split(&mut self.inbox, limit)? else { break };
             self.counters.frames_in += 1;
+            self.account.frame(frame.len());
             self.handle(InEvent::Frame(frame));
             self.act();
             if self.told.is_none() && self.closed.is_none() {
@@ -270,6 +294,8 @@ impl<'a> Peer<'a> {
         self.watch_frame(self.counters.frames_in != before);
         if self.counters.frames_in != before {
             self.handle(InEvent::Idle);
+            self.act();
+            self.account.idle();
         }
         Ok(())
     }
@@ -284,7 +310,8 @@ impl<'a> Peer<'a> {
     }
 
     fn takes_frames(&self) -> bool {
-        self.closed.is_none() && self.session.wants_frames() && self.outbox.len() < OUTBOX_HIGH
+        let waits = self.account.paused_until().is_some();
+        !waits && self.closed.is_none() && self.session.wants_frames() && self.outbox.len() < OUTBOX_HIGH
     }
 
     fn reads(&self) -> bool {
@@ -292,7 +319,8 @@ impl<'a> Peer<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.outbox.len() < OUTBOX_LOW
+        let waits = self.account.paused_until().is_some();
+        !waits && self.outbox.len() < OUTBOX_LOW && self.account.has_room()
     }
 
     fn handle(&mut self, event: InEvent) {
@@ -308,11 +336,15 @@ impl<'a> Peer<'a> {
                 }
                 OutEvent::Read { after, limit } => self.wanted = Some((after, limit)),
                 OutEvent::Add(nodes) => {
-                    if let Some(outcomes) = self.pending.add(self.shared, self.source, nodes) {
+                    self.account.offers(&nodes);
+                    if let Some(outcomes) = self.pending.add(self.shared, self.account.source(), nodes) {
                         self.answer(InEvent::Added(outcomes));
                     }
                 }
-                OutEvent::Ask(queries) => self.pending.ask(self.shared, queries),
+                OutEvent::Ask(queries) => {
+                    self.account.lookups(queries.len());
+                    self.pending.ask(self.shared, queries);
+                }
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
                 OutEvent::Report(error) => {
                     if let Error::Fork { log, seq, ours, theirs } = &error {
@@ -329,7 +361,11 @@ impl<'a> Peer<'a> {
 
     /// Passes the result of outside work to the session.
     fn answer(&mut self, event: InEvent) {
+        if let InEvent::Rows(Ok(rows)) = &event {
+            self.account.rows(rows);
+        }
         if let InEvent::Added(Ok(outcomes)) = &event {
+            self.account.stored(outcomes);
             for outcome in outcomes {
                 match outcome {
                     Outcome::Added => self.counters.added += 1,
@@ -343,10 +379,11 @@ impl<'a> Peer<'a> {
     }
 
     fn receive(&mut self, socket: &TcpStream) -> Result<(), End> {
-        self.inbox.reserve(READ_CHUNK);
+        self.inbox.reserve(self.chunk);
         match socket.try_read_buf(&mut self.inbox) {
             Ok(0) => self.ended = true,
             Ok(read) => {
+                self.chunk = (2 * read).clamp(FIRST_CHUNK, READ_CHUNK);
                 self.moved += read as u64;
                 self.counters.bytes_in += read as u64;
                 self.handle(InEvent::Arriving);
@@ -426,7 +463,8 @@ impl<'a> Peer<'a> {
 
     /// When something happens even if nothing else does.
     fn deadline(&self) -> Instant {
-        let due = [self.session.wake_at(), self.handshake_due(), self.stall_due(), self.frame_due()];
+        let paused = self.account.paused_until();
+        let due = [self.session.wake_at(), self.handshake_due(), self.stall_due(), self.frame_due(), paused];
         let due = due.into_iter().flatten().min();
         let epoch = Instant::from_std(self.shared.epoch);
         due.and_then(|due| epoch.checked_add(Duration::from_millis(due))).unwrap_or_else(|| Instant::now() + FAR_AWAY)

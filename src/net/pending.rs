@@ -5,7 +5,7 @@ use tokio::task::JoinHandle;
 
 use super::Shared;
 use crate::error::{Error, Result};
-use crate::hyperlog::{Incoming, Log, Outcome, SourceId};
+use crate::hyperlog::{Incoming, Log, Outcome, Source};
 use crate::node::{LogId, Seq};
 use crate::protocol::{InEvent, Query, Reply};
 use crate::store::{Position, ReadLimit, Row};
@@ -24,7 +24,7 @@ impl Pending {
     pub(super) fn add(
         &mut self,
         shared: &Shared,
-        source: SourceId,
+        source: Source,
         nodes: Vec<Incoming>,
     ) -> Option<Result<Vec<Outcome>>> {
         let mut answer = shared.log.add(source, nodes);

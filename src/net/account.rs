@@ -1,0 +1,204 @@
+//! One link's side of the ledger and of the account of memory: gathers what a turn of its task cost, and enters it once.
+
+use std::sync::Arc;
+
+use super::ledger::{Kind, Verdict, LOOKUP_ROWS};
+use super::link::Link;
+use super::places::Network;
+use super::Shared;
+use crate::error::Error;
+use crate::hyperlog::{Incoming, Origin, Outcome, Source, SourceId};
+use crate::node::Change;
+use crate::store::Row;
+
+/// Changes of what a link holds that are too small to be entered, in bytes: 1,024 links are off by 16 MiB at the most.
+const MEMORY_STEP: usize = 16 * 1024;
+
+/// What a node on its way into the log takes besides its value and links, in bytes: its place in a group, key and log id.
+const NODE_BYTES: usize = 192;
+
+/// See the module's documentation.
+pub(super) struct Account<'a> {
+    shared: &'a Shared,
+    link: &'a Arc<Link>,
+    source: SourceId,
+    network: Network,
+    /// Frames are left unread until then, in milliseconds.
+    paused_until: Option<u64>,
+    due: Due,
+    /// The log has been read for the peer up to here.
+    read_to: Change,
+    /// Rows read for the first time that have not been sent: only these can be of use.
+    unsent: u64,
+    /// Nodes received and sent when they were last entered.
+    entered: (u64, u64),
+    /// Bytes of frames whose nodes have not been offered to the log, and of the nodes that have.
+    collecting: usize,
+    adding: Vec<usize>,
+    /// What was last entered of the memory held.
+    held: usize,
+}
+
+/// Gathered since the ledger was last told.
+#[derive(Default)]
+struct Due {
+    any: bool,
+    time_us: u64,
+    rows: u64,
+    first_rows: u64,
+    bytes: u64,
+    used: u64,
+    used_bytes: u64,
+}
+
+impl<'a> Account<'a> {
+    pub(super) fn open(shared: &'a Shared, link: &'a Arc<Link>, network: Network) -> Account<'a> {
+        let source = shared.next_source();
+        shared.ledger.lock().open(source.0, network, shared.now_ms());
+        Account {
+            shared,
+            link,
+            source,
+            network,
+            paused_until: None,
+            due: Due::default(),
+            read_to: 0,
+            unsent: 0,
+            entered: (0, 0),
+            collecting: 0,
+            adding: Vec::new(),
+            held: 0,
+        }
+    }
+
+    /// By which the log knows the link, and where it comes from.
+    pub(super) fn source(&self) -> Source {
+        let origin = match self.network {
+            Network::V6(prefix) => prefix,
+            // Beside all prefixes that are in use.
+            Network::V4(address) => 0xffff_0000_0000 | u64::from(u32::from_be_bytes(address)),
+        };
+        Source { session: self.source, origin: Origin::Shared(origin) }
+    }
+
+    /// A frame has been handed to the session.
+    pub(super) fn frame(&mut self, bytes: usize) {
+        self.due.any = true;
+        self.due.bytes += bytes as u64;
+        self.collecting += bytes;
+    }
+
+    /// Nodes go to the log.
+    pub(super) fn offers(&mut self, nodes: &[Incoming]) {
+        self.collecting = 0;
+        let cost = |node: &Incoming| NODE_BYTES + node.value.len() + 32 * node.links.len();
+        self.adding = nodes.iter().map(cost).collect();
+    }
+
+    /// The log has answered.
+    pub(super) fn stored(&mut self, outcomes: &[Outcome]) {
+        for (bytes, outcome) in std::mem::take(&mut self.adding).into_iter().zip(outcomes) {
+            if matches!(outcome, Outcome::Added) {
+                self.due.any = true;
+                self.due.used += 1;
+                self.due.used_bytes += bytes as u64;
+            }
+        }
+    }
+
+    /// Rows were read for the peer. Each link may have the log read once; what is read again has to be of use.
+    pub(super) fn rows(&mut self, rows: &[Row]) {
+        let Some(last) = rows.last() else { return };
+        self.due.any = true;
+        let first = rows.iter().filter(|row| row.at.change > self.read_to).count() as u64;
+        self.due.first_rows += first;
+        self.unsent += first;
+        self.due.rows += rows.len() as u64 - first;
+        self.read_to = self.read_to.max(last.at.change);
+    }
+
+    /// So many places in the store are looked up for the peer.
+    pub(super) fn lookups(&mut self, count: usize) {
+        self.due.any = true;
+        self.due.rows += count as u64 * LOOKUP_ROWS;
+    }
+
+    /// A turn that did something took this long.
+    pub(super) fn took(&mut self, time_us: u64) {
+        if self.due.any {
+            self.due.time_us += time_us;
+        }
+    }
+
+    /// Enters what was gathered, with the nodes received and sent so far.
+    ///
+    /// # Errors
+    /// `Limit` if the link has to end.
+    pub(super) fn settle(&mut self, nodes_in: u64, nodes_out: u64) -> Result<(), Error> {
+        let now = self.shared.now_ms();
+        let (received, sent) = (nodes_in - self.entered.0, nodes_out - self.entered.1);
+        if !self.due.any && received == 0 && sent == 0 && self.paused_until.is_none_or(|until| now < until) {
+            return Ok(());
+        }
+        self.entered = (nodes_in, nodes_out);
+        // What is sent again is not lacked.
+        let sent = sent.min(self.unsent);
+        self.unsent -= sent;
+        let due = std::mem::take(&mut self.due);
+        let ledger = &mut *self.shared.ledger.lock();
+        let id = self.source.0;
+        ledger.charge(id, Kind::Time, due.time_us);
+        ledger.charge(id, Kind::Rows, due.rows);
+        ledger.charge_network(id, Kind::Rows, due.first_rows);
+        ledger.charge(id, Kind::Bytes, due.bytes);
+        ledger.charge(id, Kind::Nodes, received);
+        ledger.used(id, due.used, due.used_bytes);
+        ledger.sent(id, sent);
+        self.paused_until = match ledger.verdict(id, now) {
+            Verdict::Go => None,
+            Verdict::Pause(wait) => Some(now + wait),
+            Verdict::End(what) => {
+                return Err(Error::Limit(format!("it cost more {what} than it may, and nothing of it was of use")))
+            }
+        };
+        Ok(())
+    }
+
+    /// When a pause is over, in milliseconds; `None` while there is none.
+    pub(super) fn paused_until(&self) -> Option<u64> {
+        self.paused_until
+    }
+
+    /// Enters what the link holds: this much, and what is on its way into the log.
+    pub(super) fn hold(&mut self, buffers: usize) {
+        let bytes = buffers + self.collecting + self.adding.iter().sum::<usize>();
+        if bytes.abs_diff(self.held) < MEMORY_STEP {
+            return;
+        }
+        self.held = bytes;
+        let victim = self.shared.memory.lock().hold(self.source.0, self.network, self.link, bytes);
+        if let Some(victim) = victim {
+            let why = "it held more memory than any other while all links together held too much";
+            victim.end_for(Error::Limit(why.to_owned()));
+        }
+    }
+
+    /// Nothing that came is left to be offered.
+    pub(super) fn idle(&mut self) {
+        if self.adding.is_empty() {
+            self.collecting = 0;
+        }
+    }
+
+    /// Whether there is memory for a read of the log.
+    pub(super) fn has_room(&self) -> bool {
+        self.shared.memory.lock().has_room(self.network)
+    }
+}
+
+impl Drop for Account<'_> {
+    fn drop(&mut self) {
+        self.shared.ledger.lock().close(self.source.0);
+        self.shared.memory.lock().release(self.source.0);
+    }
+}
