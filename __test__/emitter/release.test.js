@@ -10,7 +10,7 @@ const { test } = require('node:test')
 const { HyperEmitter, SCHEMA, folder } = require('./helpers')
 
 /** Rounds of opening and closing; `npm run attack` makes it thousands. */
-const ROUNDS = Number(process.env.HYPER_ROUNDS ?? 150)
+const ROUNDS = 150 * Number(process.env.HYPER_ATTACK ?? 1)
 
 const HOST = '127.0.0.1'
 

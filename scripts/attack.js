@@ -1,0 +1,35 @@
+'use strict'
+
+/**
+ * The long form of the tests of what strangers and lifetimes cost: the tests that `npm test` runs, many times as heavy.
+ *
+ *   npm run attack                   20 times
+ *   npm run attack -- --times 100
+ *
+ * Tests read how heavy they are to be from HYPER_ATTACK. Needs the addon (`npm run build`).
+ */
+
+const { spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const path = require('node:path')
+const { parseArgs } = require('node:util')
+
+const root = path.join(__dirname, '..')
+
+const { values } = parseArgs({ options: { times: { type: 'string', default: '20' } } })
+const env = { ...process.env, HYPER_ATTACK: values.times }
+
+/** Rust tests of attacks, by name. */
+const rust = fs.readdirSync(path.join(root, 'tests')).filter((file) => /attacks?\.rs$/.test(file)).map((file) => path.basename(file, '.rs'))
+const attacks = path.join('__test__', 'attacks')
+const javascript = fs.existsSync(path.join(root, attacks)) ? fs.readdirSync(path.join(root, attacks)).filter((file) => file.endsWith('.test.js')).map((file) => path.join(attacks, file)) : []
+
+function run (command, args) {
+  return spawnSync(command, args, { cwd: root, env, stdio: 'inherit' }).status === 0
+}
+
+const passed = [
+  run('cargo', ['test', '--release', '--no-default-features', ...rust.flatMap((name) => ['--test', name])]),
+  run(process.execPath, ['--test', path.join('__test__', 'emitter', 'release.test.js'), ...javascript])
+]
+process.exitCode = passed.every(Boolean) ? 0 : 1
