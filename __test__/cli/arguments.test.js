@@ -58,7 +58,7 @@ const command = {
 test('a subcommand is strict about its command line', () => {
   assert.deepEqual(options.parse(command, ['db', '--targetPort', '7', '--force']), { values: { 'target-port': '7', force: true }, operands: ['db'] })
   for (const [args, message] of [
-    [[], /DB is missing/],
+    [[], /DB must be given/],
     [['a', 'b', 'c'], /one argument too many: c/],
     [['a', '--what'], /there is no option --what$/],
     [['a', '--limt', '3'], /there is no option --limt; did you mean --limit\?/],

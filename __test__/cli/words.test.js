@@ -3,11 +3,11 @@
 /** What hypem says when it is asked for help, or asked wrongly: one line that says what to do, and an exit code. */
 
 const assert = require('node:assert/strict')
-const { mkdirSync, writeFileSync } = require('node:fs')
+const { mkdirSync, readFileSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
-const { explain } = require('../../lib/cli/exit')
-const { installCommand } = require('../../lib/cli/packages')
+const { EXIT, explain } = require('../../lib/cli/exit')
+const { installCommand, load } = require('../../lib/cli/packages')
 const commands = require('../../lib/cli/commands')
 const { OPTIONS } = require('../../lib/cli/session-args')
 const { nearest } = require('../../lib/nearest')
@@ -26,6 +26,16 @@ test('--help shows every option and every command, and succeeds', async (t) => {
   const own = await hypem(t, ['log', '--help'])
   assert.deepEqual(own, await hypem(t, ['help', 'log']))
   assert.equal(own.code, 0)
+})
+
+test('docs/CLI.md has every command, option of a session and exit code, and no others', () => {
+  const text = readFileSync(join(__dirname, '../../docs/CLI.md'), 'utf8')
+  const section = (title) => text.split(/^## /m).find((each) => each.startsWith(title))
+  const first = (title) => [...section(title).matchAll(/^\| (.*?) \|/gm)].map(([, cell]) => cell).filter((cell) => !/^(---|option|command|code)/.test(cell))
+  assert.deepEqual(first('Commands').map((cell) => /^`(\w+)/.exec(cell)[1]), commands.NAMES)
+  assert.deepEqual(first('A session').flatMap((cell) => cell.match(/--[\w-]+/g)).map((name) => name.replace(/^--(no-)?/, '')).sort(), Object.keys(OPTIONS).sort())
+  assert.deepEqual(first('Errors').flatMap((cell) => cell.split(', ')).map(Number).sort(), Object.values(EXIT).sort())
+  for (const [, command, option] of text.matchAll(/`(log|graph|export|import|relay|verify) (--[\w-]+)/g)) assert.ok(option.slice(2) in commands.find(command).options, option)
 })
 
 test('the version, by command and by option', async (t) => {
@@ -123,4 +133,18 @@ test('a missing package is installed where this hypem finds it', (t) => {
   assert.equal(installCommand('classic-level', at('source')), 'npm install classic-level')
   assert.equal(installCommand('x', at('project', 'node_modules', '.pnpm', 'h@2', 'node_modules', 'hyperemitter')), 'pnpm add x')
   assert.equal(installCommand('x', at('pnpm', 'global', '5', '.pnpm', 'h@2', 'node_modules', 'hyperemitter')), 'pnpm add --global x')
+})
+
+test('a package that is not installed is named, with what needs it and how to install it', async (t) => {
+  await assert.rejects(load('no-such-package', 'dancing'), { exitCode: 1, message: /^dancing needs the package no-such-package, which is not installed: run npm install (--global )?no-such-package$/ })
+  const dir = scratch(t)
+  mkdirSync(join(dir, 'node_modules', 'no-such-package-here'), { recursive: true })
+  writeFileSync(join(dir, 'node_modules', 'no-such-package-here', 'index.js'), 'exports.there = true')
+  const before = process.cwd()
+  process.chdir(dir)
+  try {
+    assert.equal((await load('no-such-package-here', 'x')).there, true, 'the project that hypem is run in has it')
+  } finally {
+    process.chdir(before)
+  }
 })

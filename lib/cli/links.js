@@ -5,11 +5,11 @@ const { UsageFailure } = require('./exit')
 
 /** Options of commands that replicate. */
 const LINKS = {
-  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port (0: any free one)' },
-  host: { type: 'string', value: 'HOST', help: 'address to listen on (localhost)' },
-  'target-port': { type: 'string', value: 'PORT', help: 'connect to a peer on this port' },
-  'target-host': { type: 'string', value: 'HOST', help: 'host of that peer (localhost)' },
-  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer; may be given several times' }
+  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port; 0: on any free one' },
+  host: { type: 'string', value: 'HOST', help: 'the address to listen on; default: localhost' },
+  'target-port': { type: 'string', value: 'PORT', help: 'connect to the peer that listens on this port' },
+  'target-host': { type: 'string', value: 'HOST', help: 'the host of that peer; default: localhost' },
+  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer; may be given more than once' }
 }
 
 /** `host:port`, `[::1]:port` or `port` @returns {{host: string, port: number}} */

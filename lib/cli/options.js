@@ -11,7 +11,7 @@ const { UsageFailure } = require('./exit')
  *   choices?: string[]}} Option
  */
 
-const HELP = { type: 'boolean', short: 'h', help: 'this text' }
+const HELP = { type: 'boolean', short: 'h', help: 'this page' }
 
 /**
  * 1.x's minimist took `--target-port` and `--targetPort` alike; so does every command here.
@@ -64,7 +64,7 @@ function parse (command, args) {
   }
   const needed = command.operands.filter((operand) => !operand.optional)
   if (positionals.length < needed.length) {
-    throw new UsageFailure(`${needed[positionals.length].name} is missing`)
+    throw new UsageFailure(`${needed[positionals.length].name} must be given`)
   }
   if (positionals.length > command.operands.length && !command.operands.some((operand) => operand.many)) {
     throw new UsageFailure(`one argument too many: ${positionals[command.operands.length]}`)

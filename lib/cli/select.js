@@ -5,10 +5,10 @@ const options = require('./options')
 
 /** Options that say which events are meant. */
 const SELECTION = {
-  name: { type: 'string', multiple: true, value: 'NAME', help: 'only events of this name; may be given several times' },
-  origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough where only one log has it; may be given several times' },
-  since: { type: 'string', value: 'CHANGE', help: 'only events after this change' },
-  until: { type: 'string', value: 'CHANGE', help: 'only events up to and with this change' },
+  name: { type: 'string', multiple: true, value: 'NAME', help: 'only events of this name; may be given more than once' },
+  origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough if no other log begins so; may be given more than once' },
+  since: { type: 'string', value: 'CHANGE', help: 'only events with a higher change than this' },
+  until: { type: 'string', value: 'CHANGE', help: 'only events up to this change, including it' },
   after: { type: 'string', value: 'TIME', help: 'only events emitted at this time or later: a date, milliseconds, or how long ago (15m, 2h, 7d)' },
   before: { type: 'string', value: 'TIME', help: 'only events emitted before this time' }
 }

@@ -9,18 +9,18 @@ const { kebab } = require('./options')
  */
 const OPTIONS = {
   schema: { type: 'string', value: 'FILE', help: 'the .proto file, if it is not the first argument' },
-  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port (0: any free one)' },
-  host: { type: 'string', value: 'HOST', help: 'address to listen on (localhost)' },
-  'target-port': { type: 'string', value: 'PORT', help: 'connect to a peer on this port' },
-  'target-host': { type: 'string', value: 'HOST', help: 'host of that peer (localhost)' },
-  db: { type: 'string', value: 'DIR', help: 'keep the events there: an embedded store, or a LevelDB folder of 1.x (memory without it)' },
-  repl: { type: 'boolean', help: 'a prompt with hyper in scope (the default); --no-repl: ndjson in and out' },
-  'from-scratch': { type: 'boolean', help: 'print all events from the first one' },
-  as: { type: 'string', value: 'NAME', help: 'the reader whose place in the store is kept (hypem)' },
-  drain: { type: 'boolean', help: 'with --no-repl: at the end of input wait until all peers have all events, then exit' },
-  resume: { type: 'boolean', help: 'with --no-repl: the input was begun before; pass over the lines that are stored' },
-  bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how strings for bytes are read: base64 if they are, else text (auto)' },
-  help: { type: 'boolean', short: 'h', help: 'usage' }
+  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port; 0: on any free one' },
+  host: { type: 'string', value: 'HOST', help: 'the address to listen on; default: localhost' },
+  'target-port': { type: 'string', value: 'PORT', help: 'connect to the peer that listens on this port' },
+  'target-host': { type: 'string', value: 'HOST', help: 'the host of that peer; default: localhost' },
+  db: { type: 'string', value: 'DIR', help: 'keep the events in this folder, which is made if it is missing; a LevelDB folder of 1.x is used as it is. Without --db they are kept in memory' },
+  repl: { type: 'boolean', help: 'show a prompt (the default); --no-repl: read and write lines of JSON instead' },
+  'from-scratch': { type: 'boolean', help: 'print all events, from the first one on' },
+  as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers what was printed already; default: hypem' },
+  drain: { type: 'boolean', help: 'with --no-repl: when the input ends, wait until all peers have all events, then exit' },
+  resume: { type: 'boolean', help: 'with --no-repl: go on with an input that was cut off, without storing any line twice' },
+  bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how to read strings in fields of bytes: as base64, as text, or (auto, the default) as base64 where they can be and as text otherwise' },
+  help: { type: 'boolean', short: 'h', help: 'this page' }
 }
 
 /**

@@ -13,16 +13,16 @@ const WINDOW = 1024
 
 module.exports = {
   name: 'bench',
-  summary: 'how fast this machine emits and replicates',
+  summary: 'measure how fast this machine emits and replicates',
   usage: ['bench [--events N] [--dir DIR] [--json]'],
   description: [
-    'Emits small events ({ id, username }) with a listener and a callback each: in memory, and durably on disk, pipelined and one at a time; then replicates them to a second emitter over the loopback interface, as a catch-up and live. A first look; npm run bench of the source compares with other programs.'
+    'Emits small events, in memory and to disk, 1024 at a time and one at a time, and counts each when its callback and a listener have been called. Then replicates them to a second emitter on the same machine. In the source, npm run bench measures more, beside other programs.'
   ],
   operands: [],
   options: {
-    events: { type: 'string', value: 'N', help: 'events per measurement (100000)' },
-    dir: { type: 'string', value: 'DIR', help: 'a folder on the disk to measure (the system\'s for temporary files)' },
-    json: { type: 'boolean', help: 'as one JSON object: events per second' }
+    events: { type: 'string', value: 'N', help: 'events per measurement; default: 100000' },
+    dir: { type: 'string', value: 'DIR', help: 'a folder on the disk to measure; default: the folder for temporary files' },
+    json: { type: 'boolean', help: 'print one JSON object: events per second' }
   },
   examples: [['On the disk that matters', 'hypem bench --dir /var/lib']],
   async run (context, values) {

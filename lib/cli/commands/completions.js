@@ -7,9 +7,9 @@ const SHELLS = Object.keys(completions)
 
 module.exports = {
   name: 'completions',
-  summary: 'completions for bash, zsh or fish',
+  summary: 'print a completion script for bash, zsh or fish',
   usage: ['completions bash|zsh|fish'],
-  description: ['Prints a script that completes the commands, options and file names of hypem in a shell.'],
+  description: ['Prints a script that makes the tab key complete the commands, options and files of hypem.'],
   operands: [{ name: 'SHELL', value: 'SHELL', choices: SHELLS }],
   options: {},
   examples: [

@@ -5,12 +5,12 @@ const { EXIT } = require('../exit')
 
 module.exports = {
   name: 'digest',
-  summary: 'the digest of a store: equal exactly where the same events are',
+  summary: 'compare stores: equal digests mean equal events',
   usage: ['digest DB [DB]... [--json]'],
-  description: ['Two stores have the same digest exactly when they hold the same logs, whatever kind of store they are. Of several stores each is printed with its path; the exit code tells whether they are equal.'],
+  description: ['Prints the digest of a store. Two stores have the same digest if, and only if, they hold the same events. With several stores, each digest is printed with the path of its store, and the exit code says whether all are equal.'],
   operands: [{ name: 'DB', value: 'DIR', many: true }],
   options: {
-    json: { type: 'boolean', help: 'as one JSON object: equal, stores' }
+    json: { type: 'boolean', help: 'print one JSON object: equal, stores' }
   },
   exits: [['3', 'the digests differ']],
   examples: [['Has the copy all?', 'hypem digest db copy > /dev/null && echo equal']],

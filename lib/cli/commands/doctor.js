@@ -34,7 +34,7 @@ module.exports = {
     db: { type: 'string', value: 'DIR', help: 'the same as DB' },
     deep: { type: 'boolean', help: 'check every event of the store, as hypem verify does' },
     ...LINKS,
-    json: { type: 'boolean', help: 'one JSON object: ok, and checks, each with name, ok, note, detail, and of a failure its code, and the reason for which a link ended' }
+    json: { type: 'boolean', help: 'print one JSON object: ok, and checks, each with name, ok, note, detail, and of a failure its code, and the reason for which a link ended' }
   },
   exits: [['3', 'something is wrong: at least one line says FAIL']],
   examples: [
@@ -113,7 +113,7 @@ async function addon (context) {
 
 /** Not being there is no failure. */
 function optional (name, purpose) {
-  return locate(name) === undefined ? { note: `not installed; ${purpose} needs it: ${installCommand(name)}` } : 'installed'
+  return locate(name) === undefined ? { note: `not installed (needed for ${purpose}); to install it: ${installCommand(name)}` } : 'installed'
 }
 
 async function store (context, db, deep) {

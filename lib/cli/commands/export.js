@@ -12,18 +12,18 @@ const { transfer } = require('../transfer')
 
 module.exports = {
   name: 'export',
-  summary: 'write events as ndjson, or a whole store as a LevelDB folder of 1.x',
+  summary: 'write events as lines of JSON, or copy a store to a LevelDB folder of 1.x',
   usage: ['export DB [FILE] [--schema FILE] [--full] [OPTION]...', 'export DB --level DIR'],
   description: [
-    'Writes one line of {"name":…,"payload":…} per event, in the order of the store, to a file or to standard output. Without a schema payloads are base64, and marked so; hypem import reads both back.',
-    'With --level the whole store is copied into a LevelDB folder as hyperemitter 1.3.0 keeps it: the same logs, numbers and keys. Needs the package classic-level.'
+    'Writes one line {"name":…,"payload":…} per event, the oldest first, to FILE or to standard output. Without a schema the payloads are base64, and marked as such. hypem import reads these lines.',
+    'With --level the whole store is copied to a LevelDB folder that hyperemitter 1.3.0 can open: the same logs, numbers and keys. This needs the package classic-level.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'FILE', value: 'FILE', optional: true }],
   options: {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to decode payloads' },
-    full: { type: 'boolean', help: 'with change, time, log, seq, key and links of each event' },
-    json: { type: 'boolean', help: 'ndjson is JSON already: accepted, changes nothing' },
-    level: { type: 'string', value: 'DIR', help: 'copy the store into this LevelDB folder, new or of 1.x' },
+    full: { type: 'boolean', help: 'add change, time, log, seq, key and links to each line' },
+    json: { type: 'boolean', help: 'changes nothing: the lines are JSON' },
+    level: { type: 'string', value: 'DIR', help: 'copy the store to this LevelDB folder, a new one or one of 1.x' },
     force: { type: 'boolean', help: 'overwrite FILE' },
     ...SELECTION
   },

@@ -19,20 +19,20 @@ const FORMATS = ['dot', 'svg', 'json']
 
 module.exports = {
   name: 'graph',
-  summary: 'draw the DAG of events, as DOT or SVG',
+  summary: 'draw how the events follow from each other, as DOT or SVG',
   usage: ['graph DB [--format dot|svg|json] [--out FILE] [OPTION]...'],
   description: [
-    'Prints the newest events, or a piece that you choose, as a graph: every event with its name and change, arrows to the events it links to. Each log has its own colour; heads (events that nothing follows yet) have a double border; causes outside the piece are grey boxes.',
-    'SVG is drawn by the package @viz-js/viz, which you install yourself; DOT needs nothing.'
+    'Draws the newest events, or those selected, with their names and changes. Arrows lead from each event to those it links to. Each log has a colour of its own; heads (events that no other event links to yet) have a double border; events that are linked to but not selected are grey boxes.',
+    'SVG needs the package @viz-js/viz; hypem says how to install it if it is missing. DOT needs nothing.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }],
   options: {
-    format: { type: 'string', value: 'FORMAT', choices: FORMATS, help: 'dot unless --out ends in .svg or .json' },
-    json: { type: 'boolean', help: 'the same as --format json: nodes and heads' },
+    format: { type: 'string', value: 'FORMAT', choices: FORMATS, help: 'the form of the output; default: what the name of --out ends in, else dot' },
+    json: { type: 'boolean', help: 'the same as --format json: one object, heads and nodes' },
     out: { type: 'string', short: 'o', value: 'FILE', help: 'write to this file instead of standard output' },
     ...SELECTION,
     ...SLICE,
-    tail: { ...SLICE.tail, help: `only the newest N of them (${DEFAULT_LIMIT})` }
+    tail: { ...SLICE.tail, help: `only the newest N of them; default: ${DEFAULT_LIMIT}` }
   },
   examples: [
     ['A picture of the last two hundred events', 'hypem graph db --out dag.svg'],

@@ -10,26 +10,26 @@ const commands = require('../commands')
 function session () {
   return {
     name: '',
-    summary: 'a persistent, replicated EventEmitter at the prompt',
+    summary: 'events that persist and replicate, on the command line',
     usage: [
       'SCHEMA [--db DIR] [--port PORT] [--target-port PORT] [OPTION]...',
       'SCHEMA --no-repl [--db DIR] [OPTION]... < events.ndjson',
       'COMMAND [ARGUMENT]...'
     ],
     description: [
-      'Without a command, hypem opens a session: an emitter for the messages of the schema, listening or connected to a peer if asked, with a prompt in which it is called hyper. hyper.emit(name, payload) appends an event; events of all peers are printed as they come. Top-level await works, values of expressions are printed, help shows what to type.',
-      'With --no-repl it is a filter instead: lines of {"name":…,"payload":…} on standard input are emitted, events are printed as such lines. A line that is no event is reported with its number and the rest goes on; the exit code tells. An event is printed once it is on disk. Without --port and --target-port the end of input ends the session when all is stored and printed.',
-      'A session with --db prints what it has not printed before: its place is kept in the store under the name given by --as.',
-      'A first argument that is the name of a command is taken as such; a schema file of that name is given by --schema.'
+      'With a schema, hypem starts an emitter for its messages, and shows a JavaScript prompt. At the prompt the emitter is called hyper: hyper.emit(name, payload) appends an event. Every event is printed when it is stored, from whichever peer it comes. Type help to see more.',
+      'With --no-repl there is no prompt: every line {"name":…,"payload":…} of the input is emitted, and every event is printed as such a line once it is on disk. A line that is not an event is reported with its number on standard error; the others are still emitted, and the exit code is 1. When the input ends, hypem exits once everything is stored and printed; with --port or --target-port it goes on printing what peers send.',
+      'With --db, what was printed by an earlier run is not printed again, unless --from-scratch is given.',
+      'If the schema file has the name of a command, write --schema FILE.'
     ],
     commands: commands.all().map(({ name, summary }) => [name, summary]),
     options: Object.fromEntries(Object.entries(OPTIONS).filter(([name]) => name !== 'help')),
     exits: [
-      ['0', 'all was done'],
+      ['0', 'everything was done'],
       ['1', 'something failed, or lines of input were refused; also hypem without arguments, as in 1.x'],
-      ['2', 'a command line of a subcommand is wrong'],
-      ['3', 'a check found what it looks for: damage, differing digests, a failed diagnosis'],
-      ['129, 130, 143', 'ended by SIGHUP, Ctrl-C or SIGTERM; the store was closed cleanly']
+      ['2', 'the command line of a command is wrong'],
+      ['3', 'a check (verify, digest, doctor) found something wrong'],
+      ['129, 130, 143', 'ended by SIGHUP, Ctrl-C or SIGTERM, after everything emitted was stored']
     ],
     examples: [
       ['Two shells that share events', 'hypem messages.proto --db a --port 1234'],
@@ -41,12 +41,12 @@ function session () {
 
 module.exports = {
   name: 'help',
-  summary: 'explain hypem or one of its commands',
+  summary: 'show the page of a command',
   usage: ['help [COMMAND]'],
-  description: ['Shows the page of a command, or of hypem itself. The same as COMMAND --help.'],
+  description: ['Shows the page of a command; without COMMAND, that of hypem itself. The same as hypem COMMAND --help.'],
   operands: [{ name: 'COMMAND', value: 'COMMAND', optional: true }],
   options: {},
-  examples: [['About the export', 'hypem help export']],
+  examples: [['The options of hypem log', 'hypem help log']],
   async run (context, values, [name]) {
     const command = name === undefined ? session() : commands.find(name)
     if (!command) {

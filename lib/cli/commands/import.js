@@ -11,24 +11,24 @@ const { transfer } = require('../transfer')
 
 module.exports = {
   name: 'import',
-  summary: 'append events from ndjson, or copy a whole store (a LevelDB folder of 1.x, say)',
+  summary: 'append events from lines of JSON, or copy another store',
   usage: ['import DB [FILE] [--schema FILE] [--resume]', 'import DB FOLDER'],
   description: [
-    'From a file or standard input: every line of {"name":…,"payload":…} is appended as a new event. A line that is no event is reported with its number and the rest goes on; the exit code tells. Reading goes no faster than the store writes.',
-    'From a folder: the whole store in it, embedded or LevelDB of 1.x, is copied with its logs, numbers and keys as they are. What DB has already is left alone, so a copy that was cut off is simply run again. A DB that does not exist yet becomes an embedded store.',
-    'An import of lines that was cut off (kill -9, power) goes on with --resume: lines that are stored are passed over, so that none is lost and none doubled. The input must be the same from its beginning.'
+    'From a file, or from standard input: every line {"name":…,"payload":…} is appended as a new event. A line that is not an event is reported with its number on standard error; the others are still appended, and the exit code is 1.',
+    'From a folder: the whole store in it (one of 2.x, or a LevelDB folder of 1.x) is copied, with the same logs, numbers and keys. Events that DB already has are passed over, so if a copy was cut off, run it again. A DB that is missing is made, as a store of 2.x.',
+    'If an import of lines was cut off, run it again with the same input and --resume: lines that are stored already are passed over, so that none is lost and none is stored twice.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'SOURCE', value: 'FILE', optional: true }],
   options: {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to encode payloads' },
-    resume: { type: 'boolean', help: 'the input was begun before; pass over the lines that are stored' },
-    as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers where this input began (import)' },
+    resume: { type: 'boolean', help: 'go on with an input that was cut off, without storing any line twice' },
+    as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers this input, for --resume; default: import' },
     bytes: OPTIONS.bytes,
-    json: { type: 'boolean', help: 'a summary as one JSON object' }
+    json: { type: 'boolean', help: 'print how many lines were stored and refused, as one JSON object' }
   },
-  exits: [['1', 'lines were refused; all others are stored']],
+  exits: [['1', 'some lines were refused; all others are stored']],
   examples: [
-    ['A store of 1.x into an embedded one', 'hypem import new-db old-leveldb-folder'],
+    ['A LevelDB folder of 1.x into a new store', 'hypem import new-db old-leveldb-folder'],
     ['Lines', 'hypem import db events.ndjson --schema messages.proto']
   ],
   async run (context, values, [db, source]) {

@@ -13,18 +13,18 @@ module.exports = {
   summary: 'show the events of a store',
   usage: ['log DB [--schema FILE] [--tail N] [OPTION]...', 'log [DB] --follow --connect HOST:PORT [OPTION]...'],
   description: [
-    'Prints one event per line, the newest last: its change (the number of the event in this store), when it was emitted, its log and its number there, the beginning of its key, its name, its payload. Without a schema the payload is shown as bytes.',
-    'With --follow it then waits for further events and prints them as they come. Only one process at a time can open a store, so they can only come over the network: from peers given by --connect, --target-port or --port, and from those that the store remembers. A DB that does not exist is made, to keep what comes; without DB the events are kept in memory.'
+    'Prints one event per line, the newest last: its change (its number in this store), the time at which it was emitted, its log and its number in that log, the beginning of its key, its name and its payload. Without a schema, payloads are shown as bytes.',
+    'With --follow it then waits, and prints further events as they come. A store is open in one process at a time, so they come over the network: from the peers given by --connect, --target-port or --port, and from those that the store remembers. A DB that is missing is made. Without DB the events are kept in memory.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to decode payloads' },
     ...SELECTION,
     ...SLICE,
-    reverse: { type: 'boolean', help: 'the newest first' },
-    follow: { type: 'boolean', short: 'f', help: 'then wait for more, until Ctrl-C' },
+    reverse: { type: 'boolean', help: 'print the newest first' },
+    follow: { type: 'boolean', short: 'f', help: 'wait for more, until Ctrl-C' },
     ...LINKS,
-    json: { type: 'boolean', help: 'one JSON object per line: change, time, log, seq, key, links, name, payload (in protobuf\'s JSON mapping; with "encoding":"base64" the bytes), error if it does not decode' }
+    json: { type: 'boolean', help: 'print one JSON object per line: change, time, log, seq, key, links, name, payload. The payload is in protobuf\'s JSON mapping; if it cannot be decoded, it is base64, and "encoding" and "error" say so' }
   },
   examples: [
     ['The last ten events', 'hypem log db --tail 10'],
@@ -37,7 +37,7 @@ module.exports = {
     const linked = hasLinks(values)
     if (follow && reverse) throw new UsageFailure('--follow and --reverse exclude each other')
     if (linked && !follow) throw new UsageFailure('--connect, --target-port and --port need --follow')
-    if (db === undefined && !linked) throw new UsageFailure('DB is missing')
+    if (db === undefined && !linked) throw new UsageFailure('DB must be given')
     const hyper = await context.open(db, context.schema(values.schema), { mustExist: !linked, dial: follow })
     const line = values.json ? logLine(hyper.messages) : lineFor(context)
     if (follow) {

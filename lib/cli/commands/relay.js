@@ -6,23 +6,23 @@ const { LINKS, hasLinks, meet } = require('../links')
 
 module.exports = {
   name: 'relay',
-  summary: 'store and forward the events of peers, whatever they are',
+  summary: 'keep the events of all peers, and pass them on',
   usage: ['relay [--db DIR] --port PORT [--host HOST] [--connect HOST:PORT]...'],
   description: [
-    'A peer without listeners and without a schema: it keeps the events of everybody who connects, and passes them on. It runs until SIGINT or SIGTERM, which end it cleanly with exit code 0.',
-    'Peers that the store remembers from earlier are connected to again. A relay that listens announces its address in the log, as every listening emitter does.'
+    'A peer that needs no schema: it keeps the events of all who connect to it, and passes them on to the others. It runs until Ctrl-C or SIGTERM; both end it cleanly, with exit code 0.',
+    'With --db it also connects to the peers that the store remembers. A relay that listens announces its address with an event EventPeer, as every emitter that listens does.'
   ],
   operands: [],
   options: {
-    db: { type: 'string', value: 'DIR', help: 'keep the events there (memory without it: then they are gone with the process)' },
+    db: { type: 'string', value: 'DIR', help: 'keep the events in this folder. Without --db they are kept in memory, and are gone when the relay ends' },
     ...LINKS,
-    quiet: { type: 'boolean', short: 'q', help: 'do not report peers that come and go' }
+    quiet: { type: 'boolean', short: 'q', help: 'do not report peers as they come and go' }
   },
-  exits: [['0', 'ended by SIGINT or SIGTERM']],
+  exits: [['0', 'ended by Ctrl-C or SIGTERM']],
   examples: [['A relay between two sites', 'hypem relay --db relay --port 1234 --host 0.0.0.0 --connect other.example.org:1234']],
   async run (context, values) {
     if (!hasLinks(values)) {
-      throw new UsageFailure('nothing to relay: --port, --target-port or --connect is needed')
+      throw new UsageFailure('a relay needs peers: give --port, --target-port or --connect')
     }
     const say = (text) => context.print(`${forTerminal(text)}\n`)
     const hyper = await context.open(values.db, null, { dial: true })

@@ -9,12 +9,12 @@ const { kindOf } = require('../store')
 
 module.exports = {
   name: 'stats',
-  summary: 'numbers about a store: events, logs, heads, sizes, names',
+  summary: 'show how much is in a store',
   usage: ['stats DB [--json]'],
-  description: ['Counts the events of a store, by name and by log, and shows its heads (events that nothing follows yet), its digest, its size on disk, and the peers it remembers: those that an emitter on this store was connected to, and will connect to again. Works on embedded stores and on LevelDB folders of 1.x.'],
+  description: ['Counts the events of a store, by name and by log. Shows the number of heads (events that no other event links to yet), the times of the first and last event, the digest, the size on disk, and the peers that the store remembers: an emitter on this store connects to them when it starts.'],
   operands: [{ name: 'DB', value: 'DIR' }],
   options: {
-    json: { type: 'boolean', help: 'as one JSON object' }
+    json: { type: 'boolean', help: 'print one JSON object' }
   },
   examples: [['Events per name', 'hypem stats db'], ['The number of heads, for a program', 'hypem stats db --json | jq .heads']],
   async run (context, values, [db]) {

@@ -6,12 +6,12 @@ const { count, counted } = require('../format')
 
 module.exports = {
   name: 'verify',
-  summary: 'recompute every key, link and digest of a store',
+  summary: 'check every event of a store',
   usage: ['verify DB [--json]'],
-  description: ['Reads the whole store, recomputes the key of every node from its links and value, follows every link, checks that each log is gapless and that its digest is right. The place of the first damage is reported.'],
+  description: ['Reads the whole store and checks that each event is what its key says, that the events it links to are there, that no log has a gap, and that the digests are right. The place of the first damage is reported.'],
   operands: [{ name: 'DB', value: 'DIR' }],
   options: {
-    json: { type: 'boolean', help: 'as one JSON object: ok, nodes, duplicates, logs, digest; or ok, code, damage' }
+    json: { type: 'boolean', help: 'print one JSON object: ok, nodes, duplicates, logs, digest; of a damaged store ok, code, damage' }
   },
   exits: [['3', 'the store is damaged']],
   examples: [['Check a backup', 'hypem verify /backup/db && echo sound']],

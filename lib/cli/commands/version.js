@@ -2,12 +2,12 @@
 
 module.exports = {
   name: 'version',
-  summary: 'the version of hyperemitter',
+  summary: 'show the version of hyperemitter',
   usage: ['version'],
-  description: ['Prints the version of the installed package hyperemitter. The same as hypem --version; hypem doctor tells more.'],
+  description: ['Prints the version of the installed package hyperemitter. The same as hypem --version. hypem doctor tells more.'],
   operands: [],
   options: {},
-  examples: [['Is it new enough?', 'hypem version']],
+  examples: [['What is installed', 'hypem version']],
   async run (context) {
     await context.print(`${require('../../../package.json').version}\n`)
   }
