@@ -4,6 +4,7 @@
 
 const slab = require('./slab')
 const { restart, restartBatch } = require('./legacy/runtime')
+const { allow } = require('./budget')
 const { cursor } = require('./legacy/wire')
 const { define, BUILT_IN } = require('./plan')
 const { PLAIN, STANDARD, EXACT } = require('./marks')
@@ -119,6 +120,7 @@ function decoder (type, engine) {
     if (!end) end = buf.length
     if (!(end <= buf.length && offset <= buf.length)) throw new Error('Decoded message is not valid')
     restart()
+    cursor.left = allow(end - offset)
     const result = read(asBuffer(buf), offset, end)
     decode.bytes = cursor.position - offset
     return result
@@ -171,6 +173,7 @@ function pair (type, engine, encode, decode, twin) {
     const bytes = encode(object)
     if (!type.bare) return bytes
     try {
+      cursor.left = allow(bytes.length)
       reader(bytes, 0, bytes.length)
     } catch (err) {
       throw refused(`${type.name}: in 1.x's encoding of this recursive schema the message would not decode and end 1.x processes: leave fields behind the nested message out, or use protobuf: 'standard'`, err)
@@ -202,6 +205,7 @@ function pair (type, engine, encode, decode, twin) {
     // A bare field reaches to the end of its Buffer.
     if (engine.writers && !type.bare) {
       cursor.reached = 0
+      cursor.left = allow(end - start)
       try {
         const object = reader(buffer, start, end)
         if (cursor.position <= end && cursor.reached <= end) return object
@@ -209,6 +213,7 @@ function pair (type, engine, encode, decode, twin) {
         // The second reading throws it, if it is one.
       }
     }
+    cursor.left = allow(end - start)
     return reader(Buffer.from(buffer.subarray(start, end)), 0, end - start)
   }
 

@@ -5,6 +5,8 @@
  * both encodings need to know about them.
  */
 
+const { costOf } = require('./budget')
+
 /** Names 1.x resolves to its built-in encodings, declared messages notwithstanding. */
 const BUILT_IN = new Set(['bytes', 'string', 'bool', 'int32', 'int64', 'sint32', 'sint64', 'uint32', 'uint64', 'enum',
   'varint', 'fixed64', 'sfixed64', 'double', 'fixed32', 'sfixed32', 'float'])
@@ -44,6 +46,7 @@ function link (json, bare) {
   plan.top.forEach((named) => resolve(named, plan))
   for (const message of plan.messages) {
     for (const field of message.fields) field.initial = legacyDefault(field)
+    message.cost = costOf(message)
   }
   markBare(plan)
   return plan

@@ -1,6 +1,6 @@
 //! Descriptor and facts to plan.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use prost_reflect::{
     Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
@@ -23,8 +23,14 @@ pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
         enums: Vec::new(),
         message_index: HashMap::new(),
         enum_index: HashMap::new(),
-        queue: VecDeque::new(),
+        mentioned: Vec::new(),
+        drained: 0,
+        extensions: HashMap::new(),
     };
+    for extension in file.extensions() {
+        let extended = extension.containing_message().full_name().to_owned();
+        builder.extensions.entry(extended).or_default().push(extension);
+    }
     let mut top: Vec<Named> = file.enums().map(|descriptor| builder.named_enum(&descriptor)).collect();
     let declared: Vec<MessageDescriptor> = file.messages().collect();
     let mut messages: Vec<Named> = declared.iter().map(|descriptor| builder.named_message(descriptor)).collect();
@@ -57,18 +63,29 @@ struct Builder<'f> {
     enums: Vec<EnumPlan>,
     message_index: HashMap<String, usize>,
     enum_index: HashMap<String, usize>,
-    queue: VecDeque<MessageDescriptor>,
+    /// Every message that was mentioned, by index.
+    mentioned: Vec<MessageDescriptor>,
+    /// How many of these have been planned in turn.
+    drained: usize,
+    /// Top-level extensions, by the qualified name of what they extend.
+    extensions: HashMap<String, Vec<ExtensionDescriptor>>,
 }
 
 impl Builder<'_> {
     /// Plans every message that has been mentioned, until none is left.
     fn drain(&mut self) {
-        while let Some(descriptor) = self.queue.pop_front() {
-            let plan = self.message(&descriptor);
-            let index = self.message_ref(&descriptor);
-            if let Some(slot) = self.messages.get_mut(index) {
-                *slot = Some(plan);
-            }
+        while self.drained < self.mentioned.len() {
+            self.drain_one(self.drained);
+            self.drained += 1;
+        }
+    }
+
+    /// Plans the mentioned message `index` now, unless that was done before its turn.
+    fn drain_one(&mut self, index: usize) {
+        let Some((descriptor, None)) = self.mentioned.get(index).cloned().zip(self.messages.get(index)) else { return };
+        let plan = self.message(&descriptor);
+        if let Some(slot) = self.messages.get_mut(index) {
+            *slot = Some(plan);
         }
     }
 
@@ -98,7 +115,7 @@ impl Builder<'_> {
         let index = self.messages.len();
         self.messages.push(None);
         self.message_index.insert(descriptor.full_name().to_owned(), index);
-        self.queue.push_back(descriptor.clone());
+        self.mentioned.push(descriptor.clone());
         index
     }
 
@@ -198,11 +215,7 @@ impl Builder<'_> {
             .iter()
             .filter_map(|proto| message.get_field_by_name(proto.name()))
             .map(Member::Field);
-        let added = self
-            .file
-            .extensions()
-            .filter(|extension| extension.containing_message() == *message)
-            .map(Member::Extension);
+        let added = self.extensions.get(message.full_name()).into_iter().flatten().cloned().map(Member::Extension);
         let mut members: Vec<(Member, Option<FieldFacts>)> = own
             .chain(added)
             .map(|member| {
@@ -341,17 +354,6 @@ impl Builder<'_> {
         }
         if let (Some(key), Some(field)) = (key, plan.fields.first_mut()) {
             field.kind = key;
-        }
-    }
-
-    /// Plans the queued message `index` now.
-    fn drain_one(&mut self, index: usize) {
-        let position = self.queue.iter().position(|queued| self.message_index.get(queued.full_name()) == Some(&index));
-        if let Some(descriptor) = position.and_then(|position| self.queue.remove(position)) {
-            let plan = self.message(&descriptor);
-            if let Some(slot) = self.messages.get_mut(index) {
-                *slot = Some(plan);
-            }
         }
     }
 

@@ -258,6 +258,12 @@ impl<'f, 'a> Lowering<'f, 'a> {
     /// Writes fields in order, the members of a oneof together where its first one stands.
     fn write_fields(&mut self, node: &Message<'_>, index: usize, lowered: &[String], used: &mut HashSet<String>) {
         let mut written: HashSet<&str> = HashSet::new();
+        let mut members: HashMap<&str, Vec<(&Field<'_>, &String)>> = HashMap::new();
+        for (field, text) in node.fields.iter().zip(lowered) {
+            if let Some(oneof) = field.oneof {
+                members.entry(oneof).or_default().push((field, text));
+            }
+        }
         for (field, text) in node.fields.iter().zip(lowered) {
             let Some(oneof) = field.oneof else {
                 self.lines.advance(field.at);
@@ -270,7 +276,7 @@ impl<'f, 'a> Lowering<'f, 'a> {
             let name = self.pick(oneof, &format!("o{index}_{}", written.len()), used);
             self.lines.advance(field.at);
             self.lines.write(&format!("oneof {name} {{"));
-            for (member, text) in node.fields.iter().zip(lowered).filter(|(member, _)| member.oneof == Some(oneof)) {
+            for (member, text) in members.get(oneof).into_iter().flatten() {
                 self.lines.advance(member.at);
                 self.lines.write(text);
             }

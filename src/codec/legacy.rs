@@ -4,7 +4,9 @@
 //! qualified names and `import public` are read, and text that can only run past the end is refused instead of
 //! looping.
 
-use super::lexer::{tokenize, Token};
+use std::collections::{HashMap, HashSet};
+
+use super::lexer::{tokenize, Token, MAX_DEPTH};
 
 /// Why text was refused, and where (byte offset in the source).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,15 +125,20 @@ type Read<T> = Result<T, Refusal>;
 /// Text that 1.x refuses too, with the place.
 pub(crate) fn parse(source: &str) -> Read<File<'_>> {
     let tokens = tokenize(source)?;
-    let mut parser = Parser { tokens: &tokens, next: 0, end: source.len() };
+    let mut parser = Parser { tokens: &tokens, next: 0, end: source.len(), depth: 0 };
     let file = parser.file()?;
     propagate_extends(file)
 }
 
 /// Adds the fields of top-level `extend` blocks to their messages.
 fn propagate_extends(mut file: File<'_>) -> Read<File<'_>> {
+    let mut places: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (place, message) in file.scope.messages.iter().enumerate() {
+        places.entry(message.name).or_default().push(place);
+    }
     for extend in std::mem::take(&mut file.extends) {
-        for message in file.scope.messages.iter_mut().filter(|message| message.name == extend.name) {
+        for place in places.get(extend.name).into_iter().flatten() {
+            let Some(message) = file.scope.messages.get_mut(*place) else { continue };
             for field in &extend.fields {
                 let tag = js_number(field.tag);
                 let declared = message.extensions.is_some_and(|(from, to)| tag >= from && tag <= to);
@@ -151,6 +158,8 @@ struct Parser<'t, 'a> {
     next: usize,
     /// Byte offset of the end of the text.
     end: usize,
+    /// Messages around the next token.
+    depth: usize,
 }
 
 impl<'a> Parser<'_, 'a> {
@@ -183,7 +192,7 @@ impl<'a> Parser<'_, 'a> {
 
     fn file(&mut self) -> Read<File<'a>> {
         let mut file = File::default();
-        let mut options = Vec::new();
+        let mut options = HashSet::new();
         let mut first = true;
         if self.peek().is_none() {
             return self.refuse("Unexpected token: ");
@@ -244,7 +253,12 @@ impl<'a> Parser<'_, 'a> {
         let mut message = Message { at: self.at(), name: self.take()?, ..Message::default() };
         self.expect("{")?;
         let opened = self.at();
-        let mut options = Vec::new();
+        // Of the lexer's braces some are skipped.
+        if self.depth >= MAX_DEPTH {
+            return Err(Refusal::new(opened, format!("messages are nested deeper than {MAX_DEPTH} levels")));
+        }
+        self.depth += 1;
+        let mut options = HashSet::new();
         loop {
             let Some(token) = self.peek() else {
                 return Err(Refusal::new(opened, "No closing tag for message"));
@@ -252,6 +266,7 @@ impl<'a> Parser<'_, 'a> {
             match token {
                 "}" => {
                     self.next += 1;
+                    self.depth -= 1;
                     return Ok(message);
                 }
                 "map" | "repeated" | "optional" | "required" => message.fields.push(self.field()?),
@@ -432,7 +447,7 @@ impl<'a> Parser<'_, 'a> {
     }
 
     /// `option name = value;`, refused when the same scope has set that name already.
-    fn option(&mut self, seen: &mut Vec<String>) -> Read<()> {
+    fn option(&mut self, seen: &mut HashSet<String>) -> Read<()> {
         let at = self.at();
         self.next += 1;
         let bracket = self.peek() == Some("(");
@@ -467,7 +482,7 @@ impl<'a> Parser<'_, 'a> {
         if seen.contains(&name) {
             return Err(Refusal::new(at, format!("Duplicate option {name}")));
         }
-        seen.push(name);
+        seen.insert(name);
         Ok(())
     }
 
@@ -498,7 +513,7 @@ impl<'a> Parser<'_, 'a> {
                     return Ok(result);
                 }
                 // 1.x lets an enum set the same option twice.
-                Some("option") => self.option(&mut Vec::new())?,
+                Some("option") => self.option(&mut HashSet::new())?,
                 Some("reserved") => self.skip_statement()?,
                 Some(name) => {
                     let at = self.at();
@@ -534,7 +549,7 @@ impl<'a> Parser<'_, 'a> {
         self.next += 1;
         self.take()?;
         self.expect("{")?;
-        let mut options = Vec::new();
+        let mut options = HashSet::new();
         loop {
             match self.peek() {
                 Some("}") => {
@@ -561,7 +576,7 @@ impl<'a> Parser<'_, 'a> {
             return Ok(());
         }
         self.expect("{")?;
-        let mut options = Vec::new();
+        let mut options = HashSet::new();
         loop {
             match self.peek() {
                 Some("}") => {

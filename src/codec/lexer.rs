@@ -6,7 +6,7 @@
 
 use super::legacy::Refusal;
 
-/// Nesting of braces accepted in a schema. protox parses recursively; real schemas stay below ten.
+/// Nesting of braces accepted in a schema: what reads the tokens recurses this deep. Real schemas stay below ten.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// One token and where it starts.
@@ -27,6 +27,7 @@ const PUNCTUATION: &[char] = &[';', ',', '{', '}', '(', ')', '=', ':', '[', ']',
 pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, Refusal> {
     let mut tokens = Vec::new();
     let mut depth = 0_usize;
+    let quotes = Quotes::new(source);
     let mut rest = source;
     let mut at = 0;
     let mut advance = |rest: &mut &str, by: usize| -> usize {
@@ -49,9 +50,9 @@ pub(crate) fn tokenize(source: &str) -> Result<Vec<Token<'_>>, Refusal> {
             let length = if PUNCTUATION.contains(&first) {
                 first.len_utf8()
             } else if first == '"' || first == '\'' {
-                string_length(rest, first)
+                quotes.string_length(source.len() - rest.len(), first)
             } else {
-                word_length(rest)
+                word_length(rest, source.len() - rest.len(), &quotes)
             };
             match first {
                 '{' => depth += 1,
@@ -74,26 +75,50 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// Length of the string literal that `text` starts with; a string never crosses a line. A lone quote is a token of its own.
-fn string_length(text: &str, quote: char) -> usize {
-    let mut escaped = false;
-    for (i, c) in text.char_indices().skip(1) {
-        match c {
-            '\n' => break,
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            c if c == quote => return i + 1,
-            _ => {}
-        }
-    }
-    1
+/// Where strings can end: looking that up for each quote keeps tokenizing linear, whatever the text.
+struct Quotes {
+    /// Places of `"` and of `'` that are not escaped, and of line feeds.
+    double: Vec<usize>,
+    single: Vec<usize>,
+    lines: Vec<usize>,
 }
 
-fn word_length(text: &str) -> usize {
+impl Quotes {
+    fn new(source: &str) -> Self {
+        let mut quotes = Quotes { double: Vec::new(), single: Vec::new(), lines: Vec::new() };
+        let mut escaped = false;
+        for (at, byte) in source.bytes().enumerate() {
+            match byte {
+                b'\n' => quotes.lines.push(at),
+                _ if escaped => {}
+                b'"' => quotes.double.push(at),
+                b'\'' => quotes.single.push(at),
+                _ => {}
+            }
+            escaped = byte == b'\\' && !escaped;
+        }
+        quotes
+    }
+
+    /// Length of the string literal that starts with `quote` at byte `at`; a string never crosses a line. A lone quote is
+    /// a token of its own.
+    fn string_length(&self, at: usize, quote: char) -> usize {
+        let next = |places: &[usize]| places.get(places.partition_point(|place| *place <= at)).copied();
+        let end = next(if quote == '"' { &self.double } else { &self.single });
+        match (end, next(&self.lines)) {
+            (Some(end), None) => end + 1 - at,
+            (Some(end), Some(line)) if end < line => end + 1 - at,
+            _ => 1,
+        }
+    }
+}
+
+/// Length of the word that `text` starts with, which is at byte `at` of the source.
+fn word_length(text: &str, at: usize, quotes: &Quotes) -> usize {
     for (i, c) in text.char_indices().skip(1) {
         let comment = c == '/' && text.get(i + 1..).is_some_and(|next| next.starts_with(['/', '*']));
         // A quote that nothing closes is a letter like any other: `it's`.
-        let string = matches!(c, '"' | '\'') && text.get(i..).is_some_and(|string| string_length(string, c) > 1);
+        let string = matches!(c, '"' | '\'') && quotes.string_length(at + i, c) > 1;
         if is_blank(c) || PUNCTUATION.contains(&c) || string || comment {
             return i;
         }
@@ -129,6 +154,13 @@ mod tests {
     fn odd_names_are_one_word() {
         assert_eq!(words("My-Msg $a-b=größe .x(o).p"), ["My-Msg", "$a-b", "=", "größe", ".x", "(", "o", ")", ".p"]);
         assert_eq!(words("it's = 1"), ["it's", "=", "1"]);
+    }
+
+    #[test]
+    fn quotes_that_nothing_closes_take_no_longer() {
+        // Quadratic, this would take minutes.
+        assert_eq!(words(&"\\'".repeat(2_000_000)).len(), 1);
+        assert_eq!(words("a\\'b' c'").as_slice(), ["a\\", "'b'", "c'"]);
     }
 
     #[test]

@@ -9,8 +9,11 @@ mod bare;
 mod build;
 mod dialect;
 mod facts;
+mod imports;
 mod legacy;
 mod lexer;
+mod nesting;
+mod normal;
 mod plan;
 mod schema;
 

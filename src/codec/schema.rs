@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use miette::Diagnostic;
 use prost_reflect::{DescriptorPool, FileDescriptor};
-use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver, IncludeFileResolver};
+use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::build::build;
 use super::dialect::{lower, Naming};
 use super::facts::Facts;
+use super::imports::Library;
 use super::legacy::{self, Refusal};
-use super::lexer;
+use super::normal;
 use super::plan::Plan;
 use crate::error::{Error, Result, SchemaError};
 
@@ -63,8 +64,7 @@ const UNNAMED: &str = "schema.proto";
 pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let name = sources.file.as_deref().unwrap_or(UNNAMED);
-    // Also bounds the depth protox recurses to.
-    lexer::tokenize(text).map_err(|refusal| refused(sources, text, &refusal))?;
+    let library = Library::load(name, text, sources).map_err(Error::Schema)?;
     let legacy = legacy::parse(text);
     if matches!(&legacy, Err(refusal) if refusal.message == "Unexpected token: ") {
         // Blank text: strict protobuf takes it, 1.x did not, and nobody means it.
@@ -75,7 +75,7 @@ pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
             message: "Unexpected token: ".to_owned(),
         }));
     }
-    let strict_error = match descriptors(name, text, sources) {
+    let strict_error = match strict(name, text, &library) {
         Ok((pool, file)) => {
             let facts = natural_facts(text, legacy.ok()).map_err(|refusal| refused(sources, text, &refusal))?;
             return Ok(Compiled { plan: build(&file, &facts), dialect: false, pool });
@@ -84,12 +84,11 @@ pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
     };
     let strict = schema_error(&strict_error, name, sources);
     let ast = legacy.map_err(|refusal| Error::Schema(furthest(strict.clone(), place(sources, text, &refusal))))?;
-    let resolver = resolver(sources);
-    let found: Vec<bool> = ast.imports.iter().map(|import| !is_missing(&resolver.open_file(import.file))).collect();
+    let found: Vec<bool> = ast.imports.iter().map(|import| library.has(import.file)).collect();
     let mut error = strict;
     for naming in [Naming::Kept, Naming::Safe] {
         let lowered = lower(text, &ast, naming, &found).map_err(|refusal| refused(sources, text, &refusal))?;
-        match descriptors(name, &lowered.text, sources) {
+        match descriptors(name, &lowered.text, &library) {
             Ok((pool, file)) => return Ok(Compiled { plan: build(&file, &lowered.facts), dialect: true, pool }),
             // The column belongs to the rewritten line.
             Err(lowered) => error = SchemaError { column: 1, ..schema_error(&lowered, name, sources) },
@@ -108,29 +107,31 @@ fn natural_facts(text: &str, ast: Option<legacy::File<'_>>) -> std::result::Resu
     }
 }
 
-fn is_missing(file: &std::result::Result<File, protox::Error>) -> bool {
-    matches!(file, Err(error) if error.is_file_not_found())
-}
-
-fn resolver(sources: &Sources) -> ChainFileResolver {
-    let mut chain = ChainFileResolver::new();
-    chain.add(Texts(sources.files.clone()));
-    for directory in &sources.directories {
-        chain.add(IncludeFileResolver::new(directory.clone()));
-    }
-    chain.add(GoogleFileResolver::new());
-    chain
+/// Compiles valid text, also such that protox does not take as it stands.
+fn strict(
+    name: &str,
+    text: &str,
+    library: &Library,
+) -> std::result::Result<(DescriptorPool, FileDescriptor), protox::Error> {
+    let text = normal::without_range_options(text);
+    let error = match descriptors(name, &text, library) {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    // Only now: an enum may have a value called `inf`.
+    descriptors(name, &normal::plain_numbers(&text), &library.with_plain_numbers()).map_err(|_| error)
 }
 
 /// Compiles strictly. The name of the root file shadows an import of the same name.
 fn descriptors(
     name: &str,
     text: &str,
-    sources: &Sources,
+    library: &Library,
 ) -> std::result::Result<(DescriptorPool, FileDescriptor), protox::Error> {
     let mut chain = ChainFileResolver::new();
-    chain.add(Texts(HashMap::from([(name.to_owned(), text.to_owned())])));
-    chain.add(resolver(sources));
+    chain.add(Root(name.to_owned(), text.to_owned()));
+    chain.add(library.clone());
+    chain.add(GoogleFileResolver::new());
     let mut compiler = protox::Compiler::with_file_resolver(chain);
     compiler.include_imports(true).open_file(name)?;
     // Built a second time: whether a field is packed is settled before protox has interpreted the options.
@@ -139,14 +140,15 @@ fn descriptors(
     Ok((pool, file))
 }
 
-/// Files held in memory.
-struct Texts(HashMap<String, String>);
+/// The schema itself: its name and text.
+struct Root(String, String);
 
-impl FileResolver for Texts {
+impl FileResolver for Root {
     fn open_file(&self, name: &str) -> std::result::Result<File, protox::Error> {
-        match self.0.get(name) {
-            Some(text) => File::from_source(name, text),
-            None => Err(protox::Error::file_not_found(name)),
+        if name == self.0 {
+            File::from_source(name, &self.1)
+        } else {
+            Err(protox::Error::file_not_found(name))
         }
     }
 }
@@ -175,10 +177,15 @@ fn refused(sources: &Sources, text: &str, refusal: &Refusal) -> Error {
 }
 
 fn place(sources: &Sources, text: &str, refusal: &Refusal) -> SchemaError {
+    place_in(sources.file.clone(), text, refusal)
+}
+
+/// A refusal with its place in `text`, which is in `file`.
+pub(super) fn place_in(file: Option<String>, text: &str, refusal: &Refusal) -> SchemaError {
     let before = text.get(..refusal.at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     SchemaError {
-        file: sources.file.clone(),
+        file,
         line: one_based(before.bytes().filter(|byte| *byte == b'\n').count()),
         column: one_based(before.get(line_start..).unwrap_or("").chars().count()),
         message: refusal.message.clone(),

@@ -6,7 +6,9 @@
  */
 
 const { define, get } = require('../plan')
+const { allow, ALLOWANCE } = require('../budget')
 const { restart } = require('../legacy/runtime')
+const { cursor } = require('../legacy/wire')
 const { MAX_DEPTH } = require('../standard/engine')
 const { formOf } = require('./well-known')
 const { scalarToJson, scalarFromJson, zeroToJson, keyFromJson, enumTable, enumToJson, enumFromJson, within } = require('./scalars')
@@ -24,7 +26,7 @@ function jsonHelpers (plan, engine, legacy) {
   return function (message, type) {
     /** JSON.stringify(messages.Name) comes here too, with a key: it shows the message object, as in 1.x. */
     function toJSON (object) {
-      return typeof object === 'object' && object !== null ? made().messageToJson(type, object, type.name, MAX_DEPTH) : { ...message }
+      return typeof object === 'object' && object !== null ? made().toJson(type, object) : { ...message }
     }
     Object.defineProperties(message, {
       toJSON: { value: toJSON },
@@ -38,6 +40,7 @@ class Mapping {
   #forms
   #enums
   #names = new Map()
+  #allowance = 0
 
   constructor (plan, engine, legacy) {
     this.legacy = legacy
@@ -56,9 +59,18 @@ class Mapping {
     return this.#engine.slow(type, object)
   }
 
+  /** All messages in Anys together have one allowance. */
   decode (type, bytes) {
     restart()
-    return this.#engine.readers[type.index](bytes, 0, bytes.length)
+    cursor.left = allow(bytes.length, this.#allowance)
+    const message = this.#engine.readers[type.index](bytes, 0, bytes.length)
+    this.#allowance = Math.min(this.#allowance, cursor.left)
+    return message
+  }
+
+  toJson (type, object) {
+    this.#allowance = ALLOWANCE
+    return this.messageToJson(type, object, type.name, MAX_DEPTH)
   }
 
   messageToJson (type, object, path, depth) {

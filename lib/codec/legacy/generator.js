@@ -5,6 +5,7 @@
  * locals are named by index, properties are accessed by escaped literals.
  */
 
+const { VIEW, FIRST, ENTRY } = require('../budget')
 const { MAX_TAG } = require('./wire')
 
 /** A literal that cannot end a string or a line early. */
@@ -127,6 +128,11 @@ function readVarint (target) {
   return `if ((${target} = b[p]) < 128) p++; else if ((x = b[p + 1]) < 128) { ${target} = ${target} & 127 | x << 7; p += 2 } else { ${target} = R.readVarint(b, p); p = C.position }`
 }
 
+/** Charges what is about to be made. */
+function charge (cost) {
+  return `if ((C.left -= ${cost}) < 0) R.overdrawn();`
+}
+
 /** Reads one value into `target`. */
 function readValue (field, target) {
   switch (field.kind) {
@@ -145,7 +151,7 @@ function readValue (field, target) {
     case 'string':
       return `${readVarint('n')} ${target} = s(b, p, p + n); p += n;`
     case 'bytes':
-      return `${readVarint('n')} ${target} = R.readBytes(b, p, n); p = C.position;`
+      return `${readVarint('n')} ${charge(VIEW)} ${target} = R.readBytes(b, p, n); p = C.position;`
     case 'double':
       return `${target} = R.readDouble(b, p); p += 8;`
     case 'float':
@@ -156,12 +162,12 @@ function readValue (field, target) {
       return `${target} = b.readInt32LE(p); p += 4;`
     case 'fixed64':
     case 'sfixed64':
-      return `${target} = R.readRaw64(b, p); p += 8;`
+      return `${charge(VIEW)} ${target} = R.readRaw64(b, p); p += 8;`
     case 'enum':
       return `${readVarint(target)} if (!(${memberTest(field.type, target)})) throw new Error('Invalid enum value: ' + ${target});`
     case 'message':
-      if (field.bare) return `if (p > b.length) throw I.invalid(); ${target} = d${field.type.index}(b, p, b.length); p = C.position;`
-      return `${readVarint('n')} if (!(p + n <= b.length)) throw I.invalid(); ${target} = d${field.type.index}(b, p, p + n); p = C.position;`
+      if (field.bare) return `if (p > b.length) throw I.invalid(); ${charge(field.type.cost)} ${target} = d${field.type.index}(b, p, b.length); p = C.position;`
+      return `${readVarint('n')} if (!(p + n <= b.length)) throw I.invalid(); ${charge(field.type.cost)} ${target} = d${field.type.index}(b, p, p + n); p = C.position;`
   }
 }
 
@@ -202,13 +208,14 @@ function decoder (type) {
 function readField (field) {
   const target = 'f' + field.index
   if (field.map) {
-    return `let v; ${readValue(field, 'v')} if (v.key !== '__proto__') ${target}[v.key] = v.value;`
+    return `let v; ${charge(ENTRY)} ${readValue(field, 'v')} if (v.key !== '__proto__') ${target}[v.key] = v.value;`
   }
   if (!field.repeated) return readValue(field, target)
   const push = `let v; ${readValue(field, 'v')} ${target}.push(v);`
-  if (!field.packed) return push
+  const first = `if (${target}.length === 0) C.left -= ${FIRST};`
+  if (!field.packed) return `${first} ${push}`
   const bounded = ['bool', 'fixed64', 'sfixed64'].includes(field.kind) ? `if (e > b.length) throw new RangeError('Could not decode packed ${field.kind}');` : ''
-  return `${readVarint('n')} const e = p + n; ${bounded} while (p < e) { ${push} }`
+  return `${readVarint('n')} const e = p + n; ${bounded} ${first} while (p < e) { ${push} }`
 }
 
 /** The decoded object: one literal, unless a oneof leaves members out. */

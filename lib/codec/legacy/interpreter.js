@@ -8,7 +8,11 @@
 
 const { define, get } = require('../plan')
 const { Fault, within, show } = require('../faults')
+const { charge, VIEW, FIRST, ENTRY } = require('../budget')
 const { cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
+
+/** Kinds whose values are Buffers. */
+const VIEWED = new Set(['bytes', 'fixed64', 'sfixed64'])
 
 /** Elements a repeated field may have; a sparse array or `{ length: Infinity }` must not hold the process for long. */
 const MAX_ELEMENTS = 2 ** 26
@@ -170,6 +174,7 @@ function writeItem (field, item, buffer, position) {
 /** Reads a message from `position` up to `end`, as 1.x's nested and public decoders do. */
 function decodeFrom (type, buffer, position, end) {
   if (!(end <= buffer.length && position <= buffer.length)) throw invalid()
+  charge(cursor, type.cost)
   const object = {}
   for (const field of type.fields) define(object, field.name, field.repeated ? field.map ? {} : [] : field.initial)
   let missing = 0
@@ -218,12 +223,16 @@ function unbounded (kind) {
 }
 
 function readItem (field, object, buffer, position) {
+  if (VIEWED.has(field.kind)) charge(cursor, VIEW)
   const value = field.codec.read(buffer, position)
   if (field.map) {
+    charge(cursor, ENTRY)
     // 1.x assigns to __proto__, which adds no key.
     if (value.key !== '__proto__') get(object, field.name)[value.key] = value.value
   } else if (field.repeated) {
-    get(object, field.name).push(value)
+    const list = get(object, field.name)
+    if (list.length === 0) charge(cursor, FIRST)
+    list.push(value)
   } else {
     define(object, field.name, value)
   }

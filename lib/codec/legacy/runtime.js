@@ -8,6 +8,7 @@
  */
 
 const wire = require('./wire')
+const { overdrawn } = require('../budget')
 const { copy, view } = require('../slab')
 const { cursor, readVarint } = wire
 
@@ -278,6 +279,7 @@ function readRaw64 (buffer, start) {
 
 module.exports = {
   ODD,
+  overdrawn,
   batch,
   restart,
   restartBatch,

@@ -11,8 +11,11 @@
 
 const { Fault } = require('../faults')
 
-/** `reached` is the end of the longest varint whose field ends before it: int64 counts ten bytes, whatever it read. */
-const cursor = { position: 0, reached: 0 }
+/**
+ * `reached` is the end of the longest varint whose field ends before it: int64 counts ten bytes, whatever it read. `left` is what
+ * decoding may still take (../budget.js).
+ */
+const cursor = { position: 0, reached: 0, left: 0 }
 
 const TWO_31 = 2 ** 31
 const TWO_32 = 2 ** 32

@@ -7,6 +7,7 @@
  */
 
 const { Fault, within, named } = require('../faults')
+const { charge, VIEW, FIRST, ENTRY } = require('../budget')
 const { define, get } = require('../plan')
 const { cursor } = require('../legacy/wire')
 const { Writer } = require('./writer')
@@ -147,7 +148,10 @@ function encodeItem (standard, value, writer) {
  */
 function decode (type, reader, object, group, depth) {
   if (depth === 0) throw new RangeError(`messages are nested deeper than ${MAX_DEPTH} levels`)
-  object = object || fresh(type)
+  if (!object) {
+    charge(cursor, type.cost)
+    object = fresh(type)
+  }
   for (;;) {
     if (reader.position >= reader.end) {
       if (group) throw new RangeError('a group does not end')
@@ -188,6 +192,7 @@ function decodeField (standard, object, reader, wire, depth) {
   const { field, scalar } = standard
   if (wire === LENGTH_DELIMITED && field.repeated && scalar && scalar.wire !== LENGTH_DELIMITED) {
     const list = get(object, field.name)
+    if (list.length === 0) charge(cursor, FIRST)
     const end = reader.open()
     while (reader.position < reader.end) list.push(scalar.read(reader))
     reader.close(end)
@@ -198,8 +203,9 @@ function decodeField (standard, object, reader, wire, depth) {
     for (const other of field.oneof.fields) if (other !== field) delete object[other.name]
   }
   if (scalar) {
+    if (field.kind === 'bytes') charge(cursor, VIEW)
     const value = scalar.read(reader)
-    if (field.repeated) get(object, field.name).push(value)
+    if (field.repeated) append(get(object, field.name), value)
     else define(object, field.name, value)
   } else {
     decodeMessage(standard, object, reader, depth)
@@ -219,14 +225,25 @@ function decodeMessage ({ field, tag }, object, reader, depth) {
     reader.close(end)
   }
   if (field.map) {
+    charge(cursor, ENTRY)
     const { kind, type } = field.type.fields[1]
-    const absent = kind === 'message' ? () => fresh(type) : () => Buffer.alloc(0)
+    const absent = kind === 'message' ? () => charged(type) : () => Buffer.alloc(0)
     define(get(object, field.name), String(value.key), value.value === null ? absent() : value.value)
   } else if (field.repeated) {
-    get(object, field.name).push(value)
+    append(get(object, field.name), value)
   } else {
     define(object, field.name, value)
   }
+}
+
+function charged (type) {
+  charge(cursor, type.cost)
+  return fresh(type)
+}
+
+function append (list, value) {
+  if (list.length === 0) charge(cursor, FIRST)
+  list.push(value)
 }
 
 module.exports = { standardEngine, MAX_DEPTH }

@@ -1,0 +1,44 @@
+'use strict'
+
+/**
+ * What decoding may take: two bytes can stand for a message of a hundred fields, so each thing that is made is charged with what
+ * it takes in V8, about, before it is made.
+ */
+
+/** Memory per byte that is decoded. Ordinary messages take two to ten times their bytes. */
+const RATIO = 16
+/** What may be taken beyond that: small payloads may be as unusual as they like. */
+const ALLOWANCE = 32 * 1024 * 1024
+/** The largest budget: up to here engines count in small integers. */
+const MOST = 2 ** 30
+
+/** A Buffer over other memory. */
+const VIEW = 112
+/** The first element of a list: V8 makes room for 17. */
+const FIRST = 152
+/** An entry of a map, with its key. */
+const ENTRY = 64
+
+/** The budget for `size` bytes, with what is left of an allowance that several messages share. */
+function allow (size, allowance = ALLOWANCE) {
+  return Math.min(size * RATIO + allowance, MOST)
+}
+
+/** Throws what a message comes to that takes more. */
+function overdrawn () {
+  const error = new RangeError(`Decoded message is not valid: decoding would take more than ${RATIO} times its bytes`)
+  error.code = 'ERR_HYPER_DECODE'
+  throw error
+}
+
+/** Charges `cost` to `account.left`. */
+function charge (account, cost) {
+  if ((account.left -= cost) < 0) overdrawn()
+}
+
+/** What an object of a message takes, with its defaults and its place in a list. */
+function costOf (type) {
+  return type.fields.reduce((sum, field) => sum + (field.map ? 64 : field.repeated ? 40 : 8), 48)
+}
+
+module.exports = { allow, overdrawn, charge, costOf, ALLOWANCE, VIEW, FIRST, ENTRY }
