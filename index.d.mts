@@ -10,5 +10,45 @@ export declare const compile: typeof HyperEmitter.compile
 export declare const HyperError: typeof HyperEmitter.HyperError
 export type HyperError = HyperEmitter.HyperError
 
-/** In an event map: an event whose listeners hear more than `emit` needs, because decoding fills in defaults. */
-export type Payload<In, Out> = HyperEmitter.Payload<In, Out>
+export type {
+  AnyEvents,
+  Codec,
+  CompileOptions,
+  ConnectCallback,
+  EndReason,
+  Entry,
+  EntryPlace,
+  ErrorCode,
+  EventMap,
+  EventPeer,
+  EventStream,
+  Head,
+  Hyperlog,
+  Input,
+  LevelStore,
+  LinkedPeer,
+  LinkEnd,
+  ListenCallback,
+  Listener,
+  Message,
+  Messages,
+  Name,
+  Node,
+  NodeCallback,
+  Options,
+  Output,
+  Payload,
+  Peer,
+  ProgressOptions,
+  ReadOptions,
+  Schema,
+  Stats,
+  Status,
+  StatusEvents,
+  Store,
+  StreamEvent,
+  StreamInput,
+  StreamIterator,
+  StreamOptions,
+  Verified
+} from './index.js'

@@ -1,3 +1,5 @@
+/// <reference types="node" />
+
 import { EventEmitter } from 'node:events'
 import { AddressInfo } from 'node:net'
 import { Duplex, Readable, Writable } from 'node:stream'

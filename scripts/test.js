@@ -26,7 +26,7 @@ const nodeTest = (...groups) =>
   [node, '--test', '--test-reporter=spec', '--test-timeout=600000', ...testFiles().filter((file) => groups.includes(groupOf(file)))]
 
 /** Folders of __test__ that run apart from the rest; all other test files are in the group `js`. */
-const APART = ['interop', 'original', 'package']
+const APART = ['interop', 'original', 'package', 'types']
 
 function testFiles () {
   return fs.readdirSync(path.join(root, '__test__'), { recursive: true })
@@ -60,6 +60,7 @@ const STEPS = [
   ['interop', 'beside hyperemitter 1.3.0', nodeTest('interop', 'original')],
   ['types', 'types of the package', npx('tsc', '-p', '__test__/types')],
   ['types', 'type tests', npx('tsd')],
+  ['types', 'versions of TypeScript', nodeTest('types')],
   ['types', 'package metadata', npx('publint', '--strict')],
   ['types', 'module resolution', npx('attw', '--pack', '.')],
   ['package', 'packed tarballs', nodeTest('package')]
