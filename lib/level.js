@@ -61,13 +61,14 @@ function serve (adapter, kind, packed, answer) {
  *
  * @param {{ LevelPort: Function }} native the addon
  * @param {object} db
- * @param {{ keepOpen?: boolean }} [how] `keepOpen`: the database is only read from, and stays open afterwards
+ * @param {{ keepOpen?: boolean }} [how] `keepOpen`: the database stays open afterwards; looked at when it would be closed
  * @returns {object} a `LevelPort`
  * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no database that can be used
  */
-function levelPort (native, db, { keepOpen = false } = {}) {
+function levelPort (native, db, how = {}) {
   const adapter = adaptLevel(db)
-  if (keepOpen) adapter.close = (done) => done(null)
+  const { close } = adapter
+  adapter.close = (done) => how.keepOpen ? done(null) : close.call(adapter, done)
   const port = new native.LevelPort((id, kind, packed) => {
     serve(adapter, kind, packed, (message, reply) => port.answer(id, message, reply))
   })

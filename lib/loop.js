@@ -1,5 +1,6 @@
 'use strict'
 
+const { working } = require('./lifetime')
 const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./packed')
 
 /**
@@ -32,8 +33,9 @@ class Loop {
     this.notices = []
     this.heard = 0
     this.turn = () => this.run()
-    this.hold = setInterval(() => {}, FOREVER)
+    this.hold = setInterval(nothing, FOREVER)
     this.held = true
+    working.add(this)
     this.wake = () => {
       if (this.scheduled) return
       this.scheduled = true
@@ -91,14 +93,23 @@ class Loop {
       (dispatcher.listeners.size > 0 && !dispatcher.waits && core.behind())
     if (held === this.held) return
     this.held = held
-    if (held) this.hold.ref()
-    else this.hold.unref()
+    if (held) {
+      working.add(this)
+      this.hold.ref()
+    } else {
+      working.delete(this)
+      this.hold.unref()
+    }
   }
 
   /** For good. */
   stop () {
+    working.delete(this)
     clearInterval(this.hold)
   }
 }
+
+/** Made here: a timer's function made in the constructor would keep the loop alive. */
+function nothing () {}
 
 module.exports = Loop

@@ -9,6 +9,7 @@ const { Context } = require('./context')
 const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
 const Lag = require('./lag')
+const { Bell, unclosed } = require('./lifetime')
 const Loop = require('./loop')
 const Peers = require('./peers')
 const Requests = require('./requests')
@@ -42,10 +43,12 @@ class Parts {
     this.options = options
     /** What belongs to nobody's request is told where the emitter was made. */
     this.context = new Context()
-    const { path, port } = placeOf(native, db)
+    const store = { keepOpen: false }
+    const { path, port } = placeOf(native, db, store)
     const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
     const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard: protobuf === 'standard' }
-    this.core = new native.Core(settings, () => this.loop.wake(), port)
+    const bell = new Bell()
+    this.core = new native.Core(settings, bell.ring, port)
     const slab = new Slab()
     const report = (error) => this.warn(error)
     this.requests = new Requests(() => this.loop.refresh())
@@ -76,6 +79,8 @@ class Parts {
       isOpening: () => this.opening,
       needed: () => this.isBusy()
     })
+    bell.answeredBy(this.loop)
+    unclosed.register(emitter, { core: this.core, bell, timer: this.loop.hold, store }, this)
     this.ring = new Ring(this.core, options.maxEventSize ?? MAX_EVENT_SIZE, this.loop.wake)
     this.identity = new Identity(this)
     this.peers = new Peers(this)
@@ -299,6 +304,7 @@ class Parts {
     }
     this.closedAlready = true
     this.settleReady(closed())
+    unclosed.unregister(this)
     this.core.release()
     this.loop.stop()
     for (const done of this.closedCallbacks.splice(0)) process.nextTick(done, error)

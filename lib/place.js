@@ -7,7 +7,7 @@ const { badArgument } = require('./errors')
  *
  * @param {object} native the addon
  * @param {string | object | null | undefined} db
- * @param {{ keepOpen?: boolean }} [how] `keepOpen`: a database of the caller's is only read from
+ * @param {{ keepOpen?: boolean }} [how] `keepOpen`: a database of the caller's is not closed; may be set later
  * @returns {{ path?: string, port?: object }}
  */
 function placeOf (native, db, how) {
