@@ -61,10 +61,10 @@ class Acks {
     else this.waiting.push(1)
   }
 
-  /** Calls back once every emit made so far has been answered; at once if all have. */
-  settle (callback) {
-    if (this.pending === 0) callback()
-    else this.barriers.push({ at: this.answered + this.pending, callback })
+  /** Calls back once every emit made so far has been answered, with how many of them were stored; at once if all have. */
+  settle (settled) {
+    if (this.pending === 0) settled(0)
+    else this.barriers.push({ at: this.answered + this.pending, stored: this.pending, settled })
   }
 
   /**
@@ -171,6 +171,7 @@ class Acks {
         }
         const receiver = this.shift(1)
         if (answer instanceof Error) {
+          for (const barrier of this.barriers) if (this.answered <= barrier.at) barrier.stored--
           if (receiver === undefined) {
             this.report(answer)
           } else {
@@ -184,7 +185,10 @@ class Acks {
       }
       this.unpacked = []
       this.next = 0
-      while (this.barriers.length > 0 && this.barriers[0].at <= this.answered) this.barriers.shift().callback()
+      while (this.barriers.length > 0 && this.barriers[0].at <= this.answered) {
+        const { stored, settled } = this.barriers.shift()
+        settled(stored)
+      }
     } finally {
       this.current = 0
     }

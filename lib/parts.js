@@ -176,11 +176,21 @@ class Parts {
     this.early.push({ name, payload, receiver })
   }
 
+  /** `settled(stored)` once every emit made so far, also one that waits for the schema, has been answered. */
+  afterEmits (settled) {
+    if (this.early === undefined) this.acks.settle(settled)
+    else this.early.push({ then: () => this.acks.settle(settled) })
+  }
+
   emitWaiting (fault) {
     const { early } = this
     this.early = undefined
     this.dispatcher.blocked = false
-    for (const { name, payload, receiver } of early) {
+    for (const { name, payload, receiver, then } of early) {
+      if (then !== undefined) {
+        then()
+        continue
+      }
       try {
         if (fault !== undefined) throw fault
         this.emit(name, payload, receiver)

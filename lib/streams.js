@@ -42,8 +42,12 @@ class EventStream extends Duplex {
       this.#cursor = new Cursor(parts, { from: after, live: true })
       if (this.#fetching) this.#fetch()
     }
-    if (parts.openedAt !== undefined) begin(parts.lastChange())
-    else parts.ready.then(() => begin(parts.openedAt), () => {})
+    if (parts.openedAt !== undefined) {
+      begin(parts.lastChange())
+    } else {
+      // What was emitted before this call is no news, although it is stored only after the opening.
+      parts.afterEmits((stored) => parts.ready.then(() => begin(parts.openedAt + stored), () => {}))
+    }
   }
 
   /** Throws the faults of the event at once, as `emit` does, and stays usable. */

@@ -698,6 +698,21 @@ function suite (name, open) {
       assert.deepEqual((await heard.next()).value, [{ name: 'raw', payload: Buffer.from('text') }])
     })
 
+    test('a stream made before ready brings what is emitted after it, not what was before', async (t) => {
+      const emitter = await make(t)
+      emitter.emit('T', { num: 1 })
+      emitter.emit('T', { num: 2 }, () => {})
+      const stream = emitter.stream()
+      emitter.emit('T', { num: 3 })
+      const last = emitter.stream()
+      emitter.emit('T', { num: 4 })
+      t.after(() => { stream.destroy(); last.destroy() })
+      const heard = on(stream, 'data')
+      assert.equal((await heard.next()).value[0].payload.num, 3)
+      assert.equal((await heard.next()).value[0].payload.num, 4)
+      assert.equal((await once(last, 'data'))[0].payload.num, 4)
+    })
+
     test('stream from the beginning, and after a change', async (t) => {
       const emitter = await make(t)
       for (let num = 1; num <= 5; num++) emitter.emit('T', { num })

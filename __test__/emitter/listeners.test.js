@@ -259,3 +259,16 @@ describe('events.on with a high-water mark', () => {
     assert.deepEqual(emitter.eventNames(), [])
   })
 })
+
+test('a stream made while the schema is read counts what was emitted before, and what was refused', async (t) => {
+  const emitter = make(t, { maxEventSize: 100000 }, Readable.from([SCHEMA]))
+  const answers = []
+  emitter.emit('T', { num: 1 }, (error) => answers.push(error))
+  emitter.emit('T', {}, (error) => answers.push(error))
+  emitter.emit('T', { num: 2 })
+  const stream = emitter.stream()
+  t.after(() => stream.destroy())
+  emitter.emit('T', { num: 3 })
+  assert.equal((await once(stream, 'data'))[0].payload.num, 3)
+  assert.deepEqual([answers.length, answers.filter((error) => error === null).length], [2, 1])
+})
