@@ -58,6 +58,7 @@ const STEPS = [
   ['rust', 'rust tests, core alone', cargo('test', '--locked', '--quiet', '--no-default-features')],
   ['js', 'javascript tests', npx('c8', ...nodeTest('js'))],
   ['interop', 'beside hyperemitter 1.3.0', nodeTest('interop', 'original')],
+  ['soak', 'everything at once', [node, 'scripts/soak.js', '--seconds', '20']],
   ['types', 'types of the package', npx('tsc', '-p', '__test__/types')],
   ['types', 'type tests', npx('tsd')],
   ['types', 'versions of TypeScript', nodeTest('types')],
@@ -67,7 +68,7 @@ const STEPS = [
 ]
 
 /** Groups that need the addon and the packages that tests compare us with. */
-const NEED_BUILD = ['js', 'interop', 'types', 'package']
+const NEED_BUILD = ['js', 'interop', 'soak', 'types', 'package']
 
 /** Passed and failed as the runner's closing lines say, or undefined when it printed none. */
 function count (output) {

@@ -13,8 +13,8 @@ const { packForRegistry, packBundled } = require('../../scripts/pack')
 
 const root = path.join(__dirname, '../..')
 
-/** Largest addon that we ship, stripped. */
-const MAX_ADDON_BYTES = 6_000_000
+/** Largest addon that we ship, stripped; a download is about a third of it. */
+const MAX_ADDON_BYTES = 7_500_000
 
 const SCHEMA = 'message userAdded { required int32 id = 1; required string username = 2; }'
 
@@ -152,7 +152,7 @@ describe('the packed tarballs', { skip: process.platform === 'win32' && 'the bar
     const prefix = path.join(work, 'global')
     run('npm', ['install', '--global', '--prefix', prefix, '--no-audit', '--no-fund', ...[packed.main, ...packed.platforms].map(({ file }) => file)])
     for (const hypem of [path.join(app, 'node_modules/.bin/hypem'), path.join(prefix, 'bin/hypem')]) {
-      assert.match(run(hypem, ['--help'], { status: 1 }), /hypem/)
+      assert.match(run(hypem, ['--help']), /hypem/)
       const db = path.join(work, `db-${path.basename(path.dirname(path.dirname(hypem)))}`)
       run(hypem, ['--no-repl', '--db', db, schema], { input: line })
       assert.equal(run(hypem, ['--no-repl', '--from-scratch', '--db', db, schema]), line)

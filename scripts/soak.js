@@ -1,0 +1,291 @@
+'use strict'
+
+/**
+ * Everything at once, for as long as you like: members in processes of their own emit, listen, read and keep their places
+ * over links that are cut, are killed, closed and started again, and run out of disk.
+ *
+ *   npm run soak -- --seconds 3600 [--seed N] [--hostile N]
+ *
+ * At the end everything that was acknowledged is in every store, nothing that was refused is, nothing twice, all digests are
+ * equal, and no process has kept memory, descriptors or threads. Prints a summary; exits with 1 on a violation.
+ * `--hostile N` starts N of the programs in scripts/soak/hostile beside, each with the ports of all members as arguments.
+ */
+
+const { fork, spawn, spawnSync } = require('node:child_process')
+const fs = require('node:fs')
+const os = require('node:os')
+const path = require('node:path')
+const { parseArgs } = require('node:util')
+const { Ranges } = require('./soak/ranges')
+const { Relay } = require('./soak/relay')
+
+/** Whose store is where. `small` has a disk of its own that is filled and cleared. */
+const MEMBERS = ['disk', 'small', 'memory', 'second']
+
+/** Size of the disk of `small`, and what is left when it is full. */
+const DISK_MIB = 512
+
+/** Time between disturbances, in milliseconds: at most; and between looks at the processes. */
+const DISTURB_MS = 1500
+const SAMPLE_MS = 250
+
+/** How long the stores may take to become equal once everything is well, in milliseconds. */
+const SETTLE_MS = 120_000
+
+/** What a process may gain between the second and the last quarter of its life: what a steady load needs, not what leaks. */
+const MAX_GAIN = { rss: 96 * 1024 * 1024, fds: 24, threads: 8 }
+/** Lives shorter than this many samples tell nothing about a slope. */
+const MIN_SAMPLES = 40
+
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, hostile: { type: 'string', default: '0' } } })
+const HOSTILE = path.join(__dirname, 'soak/hostile')
+
+/** Numbers from 0 to 1 that are the same for the same seed. */
+function random (seed) {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6D2B79F5) >>> 0
+    let t = Math.imul(state ^ (state >>> 15), state | 1)
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+const rand = random(Number(values.seed))
+const pick = (list) => list[Math.floor(rand() * list.length)]
+const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
+
+const violations = []
+const did = { cuts: 0, kills: 0, closes: 0, fills: 0 }
+/** What each life of each member was told: `{ acked, refused, kept }`; what a memory store told is lost with its process. */
+const told = new Map()
+const relays = new Map()
+const samples = []
+
+class Member {
+  constructor (name, store) {
+    this.name = name
+    this.store = store
+    this.lives = 0
+    this.answers = new Map()
+    this.orders = 0
+  }
+
+  async start () {
+    this.life = `${this.name}.${++this.lives}`
+    told.set(this.life, { acked: new Ranges(), refused: new Ranges(), lasting: this.store !== ':memory:' })
+    this.child = fork(path.join(__dirname, 'soak/member.js'), [this.life, this.store])
+    const { child } = this
+    this.samples = []
+    samples.push({ life: this.life, list: this.samples })
+    const port = await new Promise((resolve, reject) => {
+      child.on('message', ({ id, port, ...answer }) => {
+        this.note(answer)
+        if (port) resolve(port)
+        if (id === undefined) {
+          if (answer.error) reject(new Error(answer.error))
+          return
+        }
+        const { done, fail } = this.answers.get(id)
+        this.answers.delete(id)
+        answer.error ? fail(new Error(`${this.life}: ${answer.error}`)) : done(answer)
+      })
+      child.on('exit', (code, signal) => {
+        reject(new Error(`${this.life} ended with ${signal ?? code}`))
+        for (const { fail } of this.answers.values()) fail(new Error(`${this.life} ended with ${signal ?? code}`))
+        this.answers.clear()
+        if (!this.expected) violations.push(`${this.life} ended with ${signal ?? code}`)
+      })
+    })
+    this.expected = false
+    this.port = port
+    // Everybody dials those before it in the list, over a relay that stays.
+    const ports = MEMBERS.slice(0, MEMBERS.indexOf(this.name)).map((other) => relays.get(`${this.name}-${other}`).port)
+    await this.ask('connect', { ports })
+    await this.ask('load')
+  }
+
+  note ({ acked, refused, faults = [] }) {
+    const mine = told.get(this.life)
+    if (acked) mine.acked = new Ranges(acked)
+    if (refused) mine.refused = new Ranges(refused)
+    for (const fault of faults) if (!violations.includes(fault)) violations.push(fault)
+  }
+
+  ask (order, rest) {
+    return new Promise((resolve, reject) => {
+      const id = ++this.orders
+      this.answers.set(id, { done: resolve, fail: reject })
+      this.child.send({ id, order, ...rest })
+    })
+  }
+
+  async end (kill) {
+    this.expected = true
+    this.port = undefined
+    const gone = new Promise((resolve) => this.child.once('exit', resolve))
+    if (kill) this.child.kill('SIGKILL')
+    else await this.ask('close')
+    await gone
+    // Memory that a process took along holds nothing that must be found elsewhere.
+    if (this.store === ':memory:') told.get(this.life).lasting = false
+  }
+
+  /** What the process takes now; on Linux only. */
+  sample () {
+    const of = `/proc/${this.child.pid}`
+    try {
+      this.samples.push({
+        rss: Number(fs.readFileSync(`${of}/statm`, 'utf8').split(' ')[1]) * 4096,
+        fds: fs.readdirSync(`${of}/fd`).length,
+        threads: fs.readdirSync(`${of}/task`).length
+      })
+    } catch {
+      // It has just ended, or this is no Linux.
+    }
+  }
+}
+
+/** A small disk at `folder`: a tmpfs where we may mount one. */
+function smallDisk (folder) {
+  fs.mkdirSync(folder)
+  if (process.platform !== 'linux' || process.getuid() !== 0) return undefined
+  if (spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${DISK_MIB}m`, 'tmpfs', folder], { stdio: 'ignore' }).status !== 0) return undefined
+  const ballast = path.join(folder, 'ballast')
+  return {
+    fill () {
+      const fd = fs.openSync(ballast, 'a')
+      try {
+        for (const size of [1 << 20, 1 << 12]) {
+          const chunk = Buffer.alloc(size)
+          try {
+            for (;;) if (fs.writeSync(fd, chunk) < size) break
+          } catch (error) {
+            if (error.code !== 'ENOSPC') throw error
+          }
+        }
+      } finally {
+        fs.closeSync(fd)
+      }
+    },
+    clear: () => fs.rmSync(ballast, { force: true }),
+    unmount: () => spawnSync('umount', ['-l', folder], { stdio: 'ignore' })
+  }
+}
+
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
+
+/** Growth within each life that was long enough. */
+function checkGrowth () {
+  let most = { rss: 0, fds: 0, threads: 0 }
+  for (const { life, list } of samples) {
+    if (list.length < MIN_SAMPLES) continue
+    const quarter = list.length >> 2
+    for (const what of Object.keys(MAX_GAIN)) {
+      const gain = median(list.slice(-quarter).map((each) => each[what])) - median(list.slice(quarter, 2 * quarter).map((each) => each[what]))
+      most = { ...most, [what]: Math.max(most[what], gain) }
+      if (gain > MAX_GAIN[what]) violations.push(`${life}: ${what} grew by ${gain}`)
+    }
+  }
+  return most
+}
+
+/** Whether each store holds what was acknowledged and nothing that was refused. */
+function checkHeld (name, held) {
+  for (const [life, { acked, refused, lasting }] of told) {
+    const found = new Ranges(held[life] ?? [])
+    const lost = lasting ? acked.split(found).only : []
+    const wrong = refused.split(found).both
+    if (lost.length > 0) violations.push(`${name} lacks ${lost.length} acknowledged events of ${life}, the first ${lost[0]}`)
+    if (wrong.length > 0) violations.push(`${name} has ${wrong.length} refused events of ${life}, the first ${wrong[0]}`)
+  }
+}
+
+async function disturb (members, disk) {
+  const choice = rand()
+  if (choice < 0.6) {
+    did.cuts += pick([...relays.values()]).relay.cut()
+  } else if (choice < 0.85 || !disk) {
+    const member = pick(members)
+    const kill = rand() < 0.6
+    await member.end(kill)
+    did[kill ? 'kills' : 'closes']++
+    await wait(rand() * DISTURB_MS)
+    await member.start()
+  } else {
+    disk.fill()
+    did.fills++
+    await wait(rand() * DISTURB_MS)
+    disk.clear()
+  }
+}
+
+async function settle (members) {
+  for (const end = Date.now() + SETTLE_MS; ;) {
+    const digests = await Promise.all(members.map(async (member) => (await member.ask('digest')).digest))
+    if (new Set(digests).size === 1) return true
+    if (Date.now() > end) return false
+    await wait(200)
+  }
+}
+
+async function main () {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-soak-'))
+  const disk = smallDisk(path.join(folder, 'disk'))
+  if (!disk) console.log('no small disk here (it takes Linux and root): disks are not filled')
+  const stores = { disk: path.join(folder, 'one'), second: path.join(folder, 'two'), small: path.join(folder, 'disk', 'store'), memory: ':memory:' }
+  const members = MEMBERS.map((name) => new Member(name, stores[name]))
+  const hostile = []
+  let sampling
+  try {
+    for (const [at, member] of members.entries()) {
+      for (const other of members.slice(0, at)) {
+        const relay = new Relay(() => other.port)
+        relays.set(`${member.name}-${other.name}`, { relay, port: await relay.listen() })
+      }
+    }
+    for (const member of members) await member.start()
+    const programs = fs.existsSync(HOSTILE) ? fs.readdirSync(HOSTILE).sort() : []
+    for (let each = 0; each < Math.min(Number(values.hostile), programs.length); each++) {
+      hostile.push(spawn(process.execPath, [path.join(HOSTILE, programs[each]), ...members.map(({ port }) => String(port))], { stdio: 'ignore' }))
+    }
+    sampling = setInterval(() => members.forEach((member) => member.sample()), SAMPLE_MS)
+
+    for (const end = Date.now() + Number(values.seconds) * 1000; Date.now() < end;) {
+      await wait(rand() * DISTURB_MS)
+      await disturb(members, disk)
+    }
+    for (const child of hostile) child.kill('SIGKILL')
+    for (const member of members) await member.ask('rest')
+    if (!await settle(members)) violations.push(`the stores still differ after ${SETTLE_MS / 1000} s`)
+    let events = 0
+    for (const member of members) {
+      const { held } = await member.ask('held')
+      checkHeld(member.name, held)
+      events = Object.values(held).reduce((sum, list) => sum + new Ranges(list).size, 0)
+    }
+    const gained = checkGrowth()
+    for (const member of members) await member.end(false)
+    console.log(`${values.seconds} s, seed ${values.seed}: ${events} events in ${told.size} lives of ${MEMBERS.length} members; ` +
+      `${did.cuts} links cut, ${did.kills} kills, ${did.closes} closes, ${did.fills} full disks`)
+    console.log(`most that a process gained: ${(gained.rss / 2 ** 20).toFixed(1)} MiB, ${gained.fds} descriptors, ${gained.threads} threads`)
+  } finally {
+    clearInterval(sampling)
+    for (const child of hostile) child.kill('SIGKILL')
+    for (const member of members) {
+      member.expected = true
+      member.child?.kill('SIGKILL')
+    }
+    for (const { relay } of relays.values()) relay.close()
+    disk?.unmount()
+    fs.rmSync(folder, { recursive: true, force: true })
+  }
+  for (const violation of violations.slice(0, 20)) console.error(violation)
+  console.log(violations.length === 0 ? 'nothing lost, doubled, leaked or silent' : `${violations.length} violations`)
+  process.exitCode = violations.length === 0 ? 0 : 1
+}
+
+main().catch((error) => {
+  console.error(error)
+  process.exitCode = 1
+})

@@ -1,0 +1,45 @@
+'use strict'
+
+const net = require('node:net')
+
+/** A port on loopback that leads to where `target()` says by then, and whose connections can be cut. */
+class Relay {
+  /** @param {() => number | undefined} target port; undefined: nobody is there */
+  constructor (target) {
+    this.pairs = new Set()
+    this.server = net.createServer((near) => {
+      const port = target()
+      if (port === undefined) return near.destroy()
+      const far = net.connect(port, '127.0.0.1')
+      const pair = { near, far }
+      this.pairs.add(pair)
+      const end = () => {
+        near.destroy()
+        far.destroy()
+        this.pairs.delete(pair)
+      }
+      for (const socket of [near, far]) socket.on('error', end).on('close', end)
+      near.pipe(far).pipe(near)
+    })
+  }
+
+  listen () {
+    return new Promise((resolve) => this.server.listen(0, '127.0.0.1', () => resolve(this.server.address().port)))
+  }
+
+  /** Ends what goes through now, in the middle of whatever it is. */
+  cut () {
+    for (const { near, far } of this.pairs) {
+      near.resetAndDestroy()
+      far.resetAndDestroy()
+    }
+    return this.pairs.size
+  }
+
+  close () {
+    this.cut()
+    this.server.close()
+  }
+}
+
+module.exports = { Relay }
