@@ -112,7 +112,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** Recompute every key, link and digest. Rejects with the place of the first damage. */
   verify (options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Verified>
   /** Copy what another store holds: a levelup or abstract-level object, or the path of an embedded store. Resolves to the number of new rows. */
-  importFrom (source: HyperEmitter.LevelStore | string, options?: HyperEmitter.ProgressOptions): Promise<number>
+  importFrom (source: HyperEmitter.LevelStore | string, options?: HyperEmitter.ImportOptions): Promise<number>
   /** Numbers about the store and the peers. */
   stats (): Promise<HyperEmitter.Stats>
 
@@ -333,6 +333,14 @@ declare namespace HyperEmitter {
 
   interface ProgressOptions {
     onProgress?: (progress: { done: number, total: number }) => void
+  }
+
+  interface ImportOptions extends ProgressOptions {
+    /**
+     * Take over the other emitter's id, the peers that it knows and the address that it announced as well, where there are none
+     * yet. Two emitters must not use the same.
+     */
+    identity?: boolean
   }
 
   interface Verified {

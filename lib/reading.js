@@ -206,7 +206,7 @@ function importFrom (parts, source, opts) {
   } catch (error) {
     return rejected(error)
   }
-  return asked(parts, (id) => parts.core.askImport(id, place.path ?? '', place.port), (answer) => answer.number, { progress: progressOf(opts) })
+  return asked(parts, (id) => parts.core.askImport(id, place.path ?? '', place.port, opts?.identity === true), (answer) => answer.number, { progress: progressOf(opts) })
 }
 
 /** The change stored under a name; undefined if there is none. */

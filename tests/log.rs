@@ -12,7 +12,7 @@ use bytes::Bytes;
 use common::flaky::Flaky;
 use common::*;
 use hyperemitter::error::Error;
-use hyperemitter::hyperlog::import::import;
+use hyperemitter::hyperlog::import::{import, import_facts};
 use hyperemitter::hyperlog::verify::verify;
 use hyperemitter::hyperlog::{Ack, AckKind, Append, Incoming, Log, LogObserver, LogOptions, Outcome, SourceId};
 use hyperemitter::node::{Key, LogId};
@@ -820,6 +820,24 @@ fn an_import_keeps_logs_and_keys_and_may_be_repeated() {
     assert_eq!(import(&target, source.store().as_ref(), &mut |_, _| {}).unwrap(), 0);
     assert_eq!(target.digest(), source.digest());
     audit(&target);
+}
+
+#[test]
+fn what_a_store_knows_of_its_emitter_is_imported_where_there_is_nothing_yet() {
+    let fact = |log: &Log, meta: Meta| log.meta(&meta).unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+    let (source, _) = in_memory();
+    let facts = [(Meta::StoreId, "theirs"), (Meta::Peers, "[1]"), (Meta::Position("mine".into()), "5")];
+    let facts = facts.map(|(meta, text)| (meta, Some(Bytes::from(text))));
+    source.set_meta(facts.into()).blocking_recv().unwrap().unwrap();
+    let (target, _) = in_memory();
+    target.set_meta(vec![(Meta::Peers, Some(Bytes::from("[2]")))]).blocking_recv().unwrap().unwrap();
+    for _ in 0..2 {
+        import_facts(&target, source.store().as_ref()).unwrap();
+        assert_eq!(fact(&target, Meta::StoreId).as_deref(), Some("theirs"));
+        assert_eq!(fact(&target, Meta::Peers).as_deref(), Some("[2]"));
+        assert_eq!(fact(&target, Meta::MyEventPeer), None);
+        assert_eq!(fact(&target, Meta::Position("mine".into())), None);
+    }
 }
 
 #[test]

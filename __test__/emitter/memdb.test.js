@@ -5,7 +5,7 @@ const path = require('node:path')
 const { createRequire } = require('node:module')
 const { test } = require('node:test')
 
-const { HyperEmitter, SCHEMA, settled } = require('./helpers')
+const { HyperEmitter, SCHEMA, folder, settled } = require('./helpers')
 
 const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
 
@@ -53,4 +53,38 @@ test('closing the emitter closes the database, with the close it has then', asyn
   assert.deepEqual(calls, ['function', 'ERR_HYPER_STORE', 0])
   await assert.rejects(closing, { code: 'ERR_HYPER_STORE', message: /cannot close/ })
   await emitter.close()
+})
+
+test('an import takes over who the other emitter was, when asked to and where there is nobody yet', async (t) => {
+  const db = memdb()
+  const source = new HyperEmitter(db, SCHEMA)
+  const id = await source.getId()
+  const far = new HyperEmitter(undefined, SCHEMA)
+  t.after(() => far.close())
+  const { port } = await far.listen(0, '127.0.0.1')
+  await source.connect(port, '127.0.0.1')
+  await source.append('T', { num: 1 })
+  db.close = (callback) => callback()
+  await source.close()
+  const open = (...args) => {
+    const emitter = new HyperEmitter(...args)
+    t.after(() => emitter.close())
+    return emitter
+  }
+  const copy = open(undefined, SCHEMA)
+  await copy.importFrom(db)
+  assert.notEqual(await copy.getId(), id)
+  await copy.importFrom(db, { identity: true })
+  const own = await copy.getId()
+  assert.notEqual(own, id)
+  const folderOf = path.join(folder(), 'db')
+  const moved = new HyperEmitter(folderOf, SCHEMA)
+  await moved.importFrom(db, { identity: true })
+  assert.equal(await moved.getId(), id)
+  await moved.close()
+  // It knows the peer, and dials it.
+  const linked = new Promise((resolve) => far.status.once('peerConnected', resolve))
+  const again = open(folderOf, SCHEMA)
+  await linked
+  assert.equal(await again.getId(), id)
 })

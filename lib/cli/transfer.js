@@ -9,16 +9,17 @@ const { kindOf, openLevel } = require('./store')
  * @param {import('./context').Context} context
  * @param {string} path of the store to copy
  * @param {import('../..')} hyper
+ * @param {{ identity?: boolean }} [how] `identity`: the id, known peers and announced address, too, where there are none yet
  * @returns {Promise<number>} how many rows were new
  */
-async function transfer (context, path, hyper) {
+async function transfer (context, path, hyper, { identity = false } = {}) {
   const kind = kindOf(path)
   if (kind === 'new') throw new Failure(`there is no store at ${path}`)
   const db = kind === 'level' ? await openLevel(path) : null
   if (db) context.atEnd(() => db.close())
   const bar = context.onProgress('copying')
   try {
-    return await context.or(hyper.importFrom(db ?? path, bar))
+    return await context.or(hyper.importFrom(db ?? path, { onProgress: bar.onProgress, identity }))
   } finally {
     bar.end()
   }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Emitter, Notice, Opening};
 use crate::error::{Error, Result};
-use crate::hyperlog::import::import;
+use crate::hyperlog::import::{import, import_facts};
 use crate::hyperlog::stuck::StuckLog;
 use crate::hyperlog::verify::{verify, Verified};
 use crate::hyperlog::Log;
@@ -59,7 +59,12 @@ pub enum Request {
     /// Lets the version of a log that peers hold take the place of ours: the one with this node, if there are several.
     Adopt(LogId, Option<Key>),
     /// Copies another store's rows into this log.
-    Import(Box<dyn FnOnce() -> Result<Arc<dyn Store>> + Send>),
+    Import {
+        /// Opens it; blocks.
+        open: Box<dyn FnOnce() -> Result<Arc<dyn Store>> + Send>,
+        /// Its facts as well, where this store has none.
+        identity: bool,
+    },
 }
 
 /// An answer.
@@ -169,7 +174,7 @@ impl Emitter {
                     async move { answer.send(bound.await.unwrap_or_else(|_| Err(gone())).map(Reply::Listening)) },
                 );
             }
-            request if log.store().is_immediate() && !matches!(request, Request::Verify | Request::Import(_)) => {
+            request if log.store().is_immediate() && !matches!(request, Request::Verify | Request::Import { .. }) => {
                 answer.send(self.answer(id, &log, request));
             }
             request => {
@@ -209,9 +214,12 @@ impl Emitter {
                 peers: self.peers(),
             })),
             Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
-            Request::Import(open) => {
+            Request::Import { open, identity } => {
                 let source = open()?;
-                let added = import(log, source.as_ref(), &mut progress);
+                let mut added = import(log, source.as_ref(), &mut progress);
+                if identity && added.is_ok() {
+                    added = import_facts(log, source.as_ref()).and(added);
+                }
                 let closed = source.close();
                 let added = added?;
                 closed?;

@@ -3,7 +3,7 @@
 use super::{Incoming, Log, Outcome, SourceId};
 use crate::error::{Error, Result};
 use crate::node::{Change, LogId, Seq};
-use crate::store::{Position, Progress, ReadLimit, Row, Store};
+use crate::store::{Meta, Position, Progress, ReadLimit, Row, Store};
 
 /// Rows read and committed at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
@@ -27,6 +27,26 @@ pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u
         progress(import.at.change, end.change);
     }
     Ok(import.added)
+}
+
+/// Adds what `source` knows about its emitter, 1.x's three records, where `log` has nothing under them. Blocks.
+///
+/// # Errors
+/// The stores' own.
+pub fn import_facts(log: &Log, source: &dyn Store) -> Result<()> {
+    let mut facts = Vec::new();
+    for fact in [Meta::StoreId, Meta::Peers, Meta::MyEventPeer] {
+        if log.meta(&fact)?.is_some() {
+            continue;
+        }
+        if let Some(value) = source.meta(&fact)? {
+            facts.push((fact, Some(value)));
+        }
+    }
+    if facts.is_empty() {
+        return Ok(());
+    }
+    log.set_meta(facts).blocking_recv().unwrap_or(Err(Error::Closed("the import was cut off")))
 }
 
 struct Import<'a> {

@@ -308,15 +308,16 @@ impl Core {
         Ok(())
     }
 
-    /// Copies another store into the log: the Level database behind `port`, or the embedded one in a folder.
+    /// Copies another store into the log: the Level database behind `port`, or the embedded one in a folder; with `identity`
+    /// also its emitter's id and what that knew of peers, where there is nothing yet.
     #[napi(catch_unwind)]
-    pub fn ask_import(&self, id: u32, path: String, port: Option<&LevelPort>) {
+    pub fn ask_import(&self, id: u32, path: String, port: Option<&LevelPort>, identity: bool) {
         let bridge = port.map(LevelPort::bridge);
         let open = move || match bridge {
             Some(bridge) => open_level(bridge, &mut |_, _| {}),
             None => open_embedded(Path::new(&path), &mut |_, _| {}),
         };
-        self.emitter.borrow().request(id, Request::Import(Box::new(open)));
+        self.emitter.borrow().request(id, Request::Import { open: Box::new(open), identity });
     }
 
     /// Accepts peers on a port of a host, or of all addresses; the answer is the address bound.

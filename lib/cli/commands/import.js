@@ -12,10 +12,10 @@ const { transfer } = require('../transfer')
 module.exports = {
   name: 'import',
   summary: 'append events from lines of JSON, or copy another store',
-  usage: ['import DB [FILE] [--schema FILE] [--resume]', 'import DB FOLDER'],
+  usage: ['import DB [FILE] [--schema FILE] [--resume]', 'import DB FOLDER [--identity]'],
   description: [
     'From a file, or from standard input: every line {"name":…,"payload":…} is appended as a new event. A line that is not an event is reported with its number on standard error; the others are still appended, and the exit code is 1.',
-    'From a folder: the whole store in it (one of 2.x, or a LevelDB folder of 1.x) is copied, with the same logs, numbers and keys. Events that DB already has are passed over, so if a copy was cut off, run it again. A DB that is missing is made, as a store of 2.x.',
+    'From a folder: the whole store in it (one of 2.x, or a LevelDB folder of 1.x) is copied, with the same logs, numbers and keys. Events that DB already has are passed over, so if a copy was cut off, run it again. A DB that is missing is made, as a store of 2.x. The id, the peers to be dialled and the announced address stay behind, because the old store may go on; --identity brings them, too, if DB has none yet.',
     'If an import of lines was cut off, run it again with the same input and --resume: lines that are stored already are passed over, so that none is lost and none is stored twice.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'SOURCE', value: 'FILE', optional: true }],
@@ -23,12 +23,13 @@ module.exports = {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to encode payloads' },
     resume: { type: 'boolean', help: 'go on with an input that was cut off, without storing any line twice' },
     as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers this input, for --resume; default: import' },
+    identity: { type: 'boolean', help: 'from a folder: DB takes over its id, its peers and its address; do not use the folder afterwards' },
     bytes: OPTIONS.bytes,
     json: { type: 'boolean', help: 'print how many lines were stored and refused, as one JSON object' }
   },
   exits: [['1', 'some lines were refused; all others are stored']],
   examples: [
-    ['A LevelDB folder of 1.x into a new store', 'hypem import new-db old-leveldb-folder'],
+    ['A LevelDB folder of 1.x moves into a new store', 'hypem import new-db old-leveldb-folder --identity'],
     ['Lines', 'hypem import db events.ndjson --schema messages.proto']
   ],
   async run (context, values, [db, source]) {
@@ -53,7 +54,7 @@ module.exports = {
 
 async function copy (context, values, db, source) {
   const hyper = await context.open(db, null)
-  const added = await transfer(context, source, hyper)
+  const added = await transfer(context, source, hyper, values)
   if (values.json) await context.print(JSON.stringify({ rows: added }) + '\n')
   else context.warn(`${counted(added, 'event')} copied`)
 }
