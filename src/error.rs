@@ -21,7 +21,10 @@ pub enum Error {
     #[error("{0}")]
     Schema(SchemaError),
     /// An event larger than the configured limit (bytes of the whole container).
-    #[error("event {name:?} is {size} bytes, the limit is {limit}: split it, or raise maxEventSize on every peer")]
+    #[error(
+        "event {} is {size} bytes, the limit is {limit}: split it, or raise maxEventSize on every peer",
+        quoted(name)
+    )]
     TooLarge {
         /// The event's name.
         name: String,
@@ -31,7 +34,7 @@ pub enum Error {
         limit: usize,
     },
     /// A name that kills 1.x processes when it reaches them (a member of `Object.prototype`).
-    #[error("event name {0:?} is reserved: it would crash hyperemitter 1.x peers; choose another name")]
+    #[error("event name {} is reserved: it would crash hyperemitter 1.x peers; choose another name", quoted(.0))]
     ReservedName(String),
     /// Too many unacknowledged emits are waiting for the store.
     #[error("{pending} bytes of emits wait for the store, the limit is {limit}: wait for callbacks before emitting more, or raise maxPending")]
@@ -54,7 +57,7 @@ pub enum Error {
     #[error("{0}")]
     ForeignStore(String),
     /// Stored bytes that are not what was written.
-    #[error("damaged store: {place}: {detail}; restore it from a backup or from a peer")]
+    #[error("damaged store: {}: {detail}; restore it from a backup or from a peer", printable(place))]
     Damaged {
         /// Where: file and offset, or key.
         place: String,
@@ -90,7 +93,7 @@ pub enum Error {
         actual: Key,
     },
     /// Two different nodes under one log and seq: the database was copied and written on both sides.
-    #[error("log {log} is forked at seq {seq}: here it holds {ours}, the peer has {theirs}; what either side adds stays there until one adopts the other's version, or goes on under a new log if it is its own")]
+    #[error("log {} is forked at seq {seq}: here it holds {ours}, the peer has {theirs}; what either side adds stays there until one adopts the other's version, or goes on under a new log if it is its own", quoted(log))]
     Fork {
         /// The log.
         log: String,
@@ -102,7 +105,7 @@ pub enum Error {
         theirs: Key,
     },
     /// A peer offers an entry of the local log that this emitter did not write, and that it will not take for its own.
-    #[error("a peer offers entry {seq} of log {log:?}, but this emitter writes that log itself and {reason}; if it is a copy of a running emitter's database, give the copy a database of its own")]
+    #[error("a peer offers entry {seq} of log {}, but this emitter writes that log itself and {reason}; if it is a copy of a running emitter's database, give the copy a database of its own", quoted(log))]
     Forged {
         /// The local log.
         log: String,
@@ -124,7 +127,7 @@ pub enum Error {
         cause: Box<Error>,
     },
     /// An event that would crash 1.x peers; links to them end before it.
-    #[error("{log}/{seq} cannot be sent to hyperemitter 1.x peers: {reason}; links to them stay closed until they are upgraded")]
+    #[error("entry {seq} of log {} cannot be sent to hyperemitter 1.x peers: {reason}; links to them stay closed until they are upgraded", quoted(log))]
     Harmful {
         /// The log.
         log: String,
@@ -174,6 +177,41 @@ pub enum Error {
     /// A defect of this module; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
+}
+
+/// Most characters of somebody else's text that one message repeats: names and ids may be megabytes.
+const MAX_QUOTED: usize = 120;
+
+/// Text that somebody else has written (a name, a log id), as a message may repeat it: in double quotes, with escapes for
+/// everything that could act on a terminal or pass for other text, and cut if it is long.
+#[must_use]
+pub fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text)
+}
+
+/// See [`quoted`].
+#[derive(Debug)]
+pub struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MAX_QUOTED) {
+            Some((end, _)) => write!(f, "{:?}…", self.0.get(..end).unwrap_or_default()),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// A place in a store: a path, or a key with somebody's log id in it. As [`quoted`], but a path stays what it is.
+fn printable(place: &str) -> String {
+    let mut shown = String::with_capacity(place.len());
+    for c in place.chars() {
+        match c {
+            '\\' | '\'' | '"' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
 }
 
 /// Result of the core.
@@ -262,5 +300,35 @@ impl Error {
     /// Damage at `place`.
     pub fn damaged(place: impl Into<String>, detail: impl Into<String>) -> Self {
         Error::Damaged { place: place.into(), detail: detail.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_cannot_act_on_a_terminal() {
+        let evil = "a\u{1b}[2J\u{9b}31m\u{202e}\u{2066}\u{200f}\u{2028}\n\r\u{7f}\"b";
+        let key = Key([0; 32]);
+        let messages = [
+            Error::Fork { log: evil.into(), seq: 1, ours: key, theirs: key },
+            Error::Harmful { log: evil.into(), seq: 1, reason: String::new() },
+            Error::TooLarge { name: evil.into(), size: 1, limit: 1 },
+            Error::ReservedName(evil.into()),
+            Error::damaged(evil, ""),
+        ]
+        .map(|error| error.to_string());
+        for message in &messages {
+            assert!(message.contains("\\u{1b}[2J\\u{9b}31m\\u{202e}"), "{message}");
+            assert!(message.chars().all(|c| (' '..'\u{7f}').contains(&c)), "{message}");
+        }
+    }
+
+    #[test]
+    fn long_text_of_others_is_cut() {
+        assert_eq!(quoted("ünï").to_string(), "\"ünï\"");
+        assert_eq!(quoted(&"ü".repeat(MAX_QUOTED)).to_string().chars().count(), MAX_QUOTED + 2);
+        assert_eq!(quoted(&"ü".repeat(1 << 20)).to_string().chars().count(), MAX_QUOTED + 3);
     }
 }

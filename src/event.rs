@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes};
 
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 
 /// Bytes of a unique event id: 8 random ones per open of the store, then a little-endian counter.
 pub const ID_LEN: usize = 12;
@@ -235,10 +235,10 @@ pub fn harm_to_v1(value: &[u8]) -> Option<String> {
         return Some("its value is not an event container".into());
     };
     if is_reserved(&event.name) {
-        return Some(format!("its name {:?} is a member of Object.prototype", event.name));
+        return Some(format!("its name {} is a member of Object.prototype", quoted(&event.name)));
     }
     if !matches!(event.encoding, Encoding::V1 | Encoding::V1Exact) {
-        return Some(format!("event {:?} is in standard protobuf, which 1.x misreads", event.name));
+        return Some(format!("event {} is in standard protobuf, which 1.x misreads", quoted(&event.name)));
     }
     if event.name == "EventPeer" && !announces_an_address(event.payload) {
         return Some("it is an EventPeer without addresses".into());

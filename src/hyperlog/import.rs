@@ -1,7 +1,7 @@
 //! Copies another store's rows into a log: logs, seqs, keys and order stay as they are.
 
 use super::{Incoming, Log, Outcome, SourceId};
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{Change, LogId, Seq};
 use crate::store::{Meta, Position, Progress, ReadLimit, Row, Store};
 
@@ -101,7 +101,7 @@ impl Import<'_> {
 type Place = (Change, LogId, Seq);
 
 fn refused((change, log, seq): &Place, error: Error) -> Stopped {
-    (format!("at entry {seq} of log {log}, change {change}"), error)
+    (format!("at entry {seq} of log {}, change {change}", quoted(log)), error)
 }
 
 fn incomplete((change, ..): &Place) -> Error {

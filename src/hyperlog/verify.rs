@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{key_of, Digest, Key, LogId, Seq};
 use crate::store::{Position, Progress, ReadLimit, Row, Store};
 
@@ -55,7 +55,7 @@ pub fn verify(store: &dyn Store, progress: Progress<'_>) -> Result<Verified> {
     for log in &expected.logs {
         if check.logs.get(&log.log) != Some(&(log.seq, log.digest)) {
             return Err(Error::damaged(
-                format!("log {} seq {}", log.log, log.seq),
+                format!("log {} seq {}", quoted(&log.log), log.seq),
                 "the stored head or digest does not match its entries",
             ));
         }
@@ -103,7 +103,10 @@ impl Check {
         }
         let (seq, digest) = self.logs.get(row.log()).copied().unwrap_or_default();
         if row.seq() != seq + 1 {
-            return Err(damaged(row.at, format!("it is seq {} of log {}, after seq {seq}", row.seq(), row.log())));
+            return Err(damaged(
+                row.at,
+                format!("it is seq {} of log {}, after seq {seq}", row.seq(), quoted(row.log())),
+            ));
         }
         self.logs.insert(row.log().clone(), (row.seq(), digest.extend(&row.node.key)));
         if row.at.duplicate == 0 {

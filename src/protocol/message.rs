@@ -8,7 +8,7 @@ use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
 
 use super::wire::{bytes_len, number_len, put_bytes, put_number, put_varint, take_field, varint_len, Value};
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::Key;
 
 /// First message type that hyperlog does not know.
@@ -115,8 +115,7 @@ fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str> {
 /// Checks a log id: 1.x's store delimits ids with `!`, and an empty one names no log.
 pub(crate) fn check_log_id(log: &str) -> Result<()> {
     if log.is_empty() || log.len() > MAX_LOG_ID_LEN || log.contains('!') {
-        let shown: String = log.chars().take(40).collect();
-        return Err(Error::Protocol(format!("{shown:?} cannot be a log id")));
+        return Err(Error::Protocol(format!("{} cannot be a log id", quoted(log))));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::log_map::LogMap;
 use super::{Body, NewRow, Position, Relabel};
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{LogId, Seq};
 
 /// The last seqs of the logs while a commit's rows are checked one after the other.
@@ -65,16 +65,21 @@ pub(crate) const MAX_LOG_ID: usize = 1024;
 pub(crate) fn check_relabel(relabel: &Relabel, last: Seq, target_exists: bool) -> Result<()> {
     let Relabel { log, from, to } = relabel;
     if *from == 0 || *from > last {
-        return Err(Error::Conflict(format!("relabel of log {log} from seq {from}: the log has {last} entries")));
+        return Err(Error::Conflict(format!(
+            "relabel of log {} from seq {from}: the log has {last} entries",
+            quoted(log)
+        )));
     }
     if target_exists || log == to || to.is_empty() || to.len() > MAX_LOG_ID {
         return Err(Error::Conflict(format!(
-            "relabel of log {log} to {to}: that id is in use or not 1 to {MAX_LOG_ID} bytes"
+            "relabel of log {} to {}: that id is in use or not 1 to {MAX_LOG_ID} bytes",
+            quoted(log),
+            quoted(to)
         )));
     }
     Ok(())
 }
 
 fn conflict(row: &NewRow, why: &str) -> Error {
-    Error::Conflict(format!("entry {} of log {} at {:?}: {why}", row.seq(), row.log(), row.at))
+    Error::Conflict(format!("entry {} of log {} at {:?}: {why}", row.seq(), quoted(row.log()), row.at))
 }

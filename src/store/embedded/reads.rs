@@ -8,7 +8,7 @@ use super::layout::Place;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
 use super::streams::Streams;
 use super::table::{resolve, EntryAt};
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 use crate::store::{Entry, Located, Position, ReadLimit, Row};
 
@@ -360,7 +360,7 @@ pub(super) fn keys(core: &Core, log: &LogId, from: Seq, to: Seq) -> Result<Vec<K
     let mut keys = Vec::new();
     let mut seq = from;
     while seq <= to {
-        let missing = || Error::Internal(format!("log {log} has no entry {seq}"));
+        let missing = || Error::Internal(format!("log {} has no entry {seq}", quoted(log)));
         let (entry, _) = place_of(core, log, seq)?.ok_or_else(missing)?;
         let before = keys.len();
         if !tail_keys(core, log, seq, to, entry, &mut keys)? {

@@ -12,7 +12,7 @@ use super::layout::{begin_group, end_group, group_frame, GroupHeader, Place, Rec
 use super::reads;
 use super::segments::Segment;
 use super::table::{EntryAt, Table};
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, LogId, Seq};
 use crate::store::order::{check_relabel, Staged};
 use crate::store::{Body, Commit, Relabel};
@@ -172,7 +172,11 @@ impl Writer {
         }
         let fits = table.relabel(log, *from, to, cut, moved);
         fits.ok_or_else(|| {
-            Error::Internal(format!("relabel of log {log} from {from} to {to} was checked and does not fit"))
+            Error::Internal(format!(
+                "relabel of log {} from {from} to {} was checked and does not fit",
+                quoted(log),
+                quoted(to)
+            ))
         })?;
         Ok((table, cut, moved))
     }

@@ -9,7 +9,7 @@ use super::records::{digest_key, duplicate_key, Duplicate, MARK_EVERY};
 use super::state::LogState;
 use super::write::Draft;
 use super::LevelStore;
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{Key, LogId, Node, Seq};
 use crate::store::{Position, ReadLimit, Relabel, Row, Store};
 
@@ -22,7 +22,9 @@ impl LevelStore {
     pub(super) fn relabel(&self, relabel: &Relabel, draft: &mut Draft<'_>) -> Result<()> {
         let Relabel { log, from, to } = relabel;
         let last = draft.log(log).unwrap_or_default();
-        let first = self.entry(log, *from)?.ok_or_else(|| Error::Conflict(format!("log {log} has no entry {from}")))?;
+        let first = self
+            .entry(log, *from)?
+            .ok_or_else(|| Error::Conflict(format!("log {} has no entry {from}", quoted(log))))?;
         let mut pass = Pass { relabel, moved: HashSet::new(), to: LogState::default() };
         let mut at = before(first.at);
         loop {
