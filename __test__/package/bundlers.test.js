@@ -4,7 +4,7 @@
 // addon beside it.
 
 const assert = require('node:assert/strict')
-const { execFile } = require('node:child_process')
+const { execFile, execFileSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
@@ -97,20 +97,6 @@ function shipped (bundle, { addon }) {
 const HEARD = 'heard 1\n'
 const away = []
 
-before(() => {
-  work = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-bundlers-')))
-  const { main, platforms } = packForRegistry(fs.mkdtempSync(path.join(work, 'packed-')))
-  const { execFileSync } = require('node:child_process')
-  fs.writeFileSync(path.join(work, 'package.json'), '{ "private": true }')
-  execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', main.file, ...platforms.map(({ file }) => file)],
-    { cwd: work, stdio: 'ignore', shell: process.platform === 'win32' })
-  fs.symlinkSync(path.join(BUNDLERS, '@rollup'), path.join(work, 'node_modules/@rollup'))
-})
-
-after(() => {
-  for (const folder of [work, ...away]) if (folder) fs.rmSync(folder, { recursive: true, force: true })
-})
-
 /** Heading, which of its blocks, and the bundle that they make. */
 const WAYS = {
   esbuild: ['esbuild', (blocks) => blocks.slice(0, 1), 'out/app.js'],
@@ -121,6 +107,19 @@ const WAYS = {
 }
 
 describe('bundles', { skip: process.platform === 'win32' && 'the guide is written for a shell' }, () => {
+  before(() => {
+    work = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-bundlers-')))
+    const { main, platforms } = packForRegistry(fs.mkdtempSync(path.join(work, 'packed-')))
+    fs.writeFileSync(path.join(work, 'package.json'), '{ "private": true }')
+    execFileSync('npm', ['install', '--offline', '--no-audit', '--no-fund', main.file, ...platforms.map(({ file }) => file)],
+      { cwd: work, stdio: 'ignore' })
+    fs.symlinkSync(path.join(BUNDLERS, '@rollup'), path.join(work, 'node_modules/@rollup'))
+  })
+
+  after(() => {
+    for (const folder of [work, ...away]) if (folder) fs.rmSync(folder, { recursive: true, force: true })
+  })
+
   for (const [title, [heading, select, bundle]] of Object.entries(WAYS)) {
     test(title, async () => {
       const folder = application(title.replace(/\W+/g, '-'))

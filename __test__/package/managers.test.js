@@ -42,7 +42,7 @@ let work, registry
 function binary (scope, name) {
   const folder = path.join(MANAGERS, scope)
   if (!fs.existsSync(folder)) return undefined
-  return fs.readdirSync(folder).flatMap((each) => ['', 'bin'].map((below) => path.join(folder, each, below, name))).find((file) => fs.existsSync(file))
+  return fs.readdirSync(folder).flatMap((each) => ['', 'bin'].map((below) => path.join(folder, each, below, process.platform === 'win32' ? `${name}.exe` : name))).find((file) => fs.existsSync(file))
 }
 
 const script = (...parts) => [process.execPath, path.join(MANAGERS, ...parts)]
