@@ -165,7 +165,7 @@ fn benches(criterion: &mut Criterion) {
     group.bench_function("write a batch", |bencher| bencher.iter(|| black_box(batch(&rows))));
     let body = batch(&rows);
     group.bench_function("read a batch", |bencher| {
-        bencher.iter(|| black_box(Reader::default().read(&body, &body).unwrap()));
+        bencher.iter(|| black_box(Reader::default().read(&body, &body, 0).unwrap()));
     });
     group.bench_function("catch up as 1.x", |bencher| bencher.iter(|| catch_up(&full, false)));
     group.bench_function("catch up as 2.x", |bencher| bencher.iter(|| catch_up(&full, true)));

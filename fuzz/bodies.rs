@@ -63,9 +63,9 @@ fn extension(kind: u8, body: &[u8]) {
     let Ok(decoded) = Extension::decode(kind, body) else { return };
     if let Extension::Batch(rows) = decoded {
         let mut reader = Reader::default();
-        reader.announce(Arc::from("own")).expect("one log is not too many");
+        reader.announce(Arc::from("own"));
         let frame = Bytes::copy_from_slice(rows);
-        let _ = reader.read(&frame, &frame);
+        let _ = reader.read(&frame, &frame, 0);
     }
     if decoded == Extension::Unknown {
         return;

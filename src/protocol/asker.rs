@@ -1,5 +1,7 @@
 //! Questions to the store that may block, with what each answer is for; one group under way at a time.
 
+use std::collections::VecDeque;
+
 use super::session::{OutEvent, Query, Reply};
 
 /// Questions in one group: bounds how long one answer keeps a blocking thread.
@@ -7,19 +9,19 @@ const MAX_GROUP: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Asker<P> {
-    queued: Vec<(Query, P)>,
+    queued: VecDeque<(Query, P)>,
     under_way: Option<Vec<P>>,
 }
 
 impl<P> Default for Asker<P> {
     fn default() -> Self {
-        Asker { queued: Vec::new(), under_way: None }
+        Asker { queued: VecDeque::new(), under_way: None }
     }
 }
 
 impl<P> Asker<P> {
     pub(crate) fn ask(&mut self, query: Query, purpose: P) {
-        self.queued.push((query, purpose));
+        self.queued.push_back((query, purpose));
     }
 
     /// Questions not yet asked.

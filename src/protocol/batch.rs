@@ -183,27 +183,26 @@ impl Reader {
     }
 
     /// Gives `log` the next index, as a vector does.
-    ///
-    /// # Errors
-    /// `Protocol` if there are too many.
-    pub fn announce(&mut self, log: LogId) -> Result<()> {
-        if self.table.len() >= MAX_LOGS {
-            return Err(Error::Protocol(format!("more than {MAX_LOGS} logs")));
-        }
+    pub fn announce(&mut self, log: LogId) {
         self.table.push(log);
-        Ok(())
     }
 
-    /// The nodes of a batch: `body` is the part of `frame` behind the type byte.
+    /// The nodes of a batch: `body` is the part of `frame` behind the type byte. `logs` are known to the session; a table
+    /// that has [`MAX_LOGS`] more names of which no row came, or names given twice.
     ///
     /// # Errors
     /// `Protocol` if it is malformed.
-    pub fn read(&mut self, frame: &Bytes, mut body: &[u8]) -> Result<Vec<Incoming>> {
+    pub fn read(&mut self, frame: &Bytes, mut body: &[u8], logs: usize) -> Result<Vec<Incoming>> {
         let body = &mut body;
         for _ in 0..take_varint(body).ok_or_else(malformed)? {
             let log = take_prefixed(body).and_then(|bytes| std::str::from_utf8(bytes).ok()).ok_or_else(malformed)?;
             check_log_id(log)?;
-            self.announce(log.into())?;
+            if self.table.len() >= logs.saturating_add(MAX_LOGS) {
+                return Err(Error::Protocol(format!(
+                    "the peer names more than {MAX_LOGS} logs of which it sends nothing"
+                )));
+            }
+            self.announce(log.into());
         }
         let mut nodes = Vec::new();
         while !body.is_empty() {

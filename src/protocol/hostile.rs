@@ -1,5 +1,6 @@
 //! Sessions with peers that misbehave, scripted frame by frame.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use super::batch::Writer;
 use super::extension::{Capability, Extension, Extent, WINDOW};
 use super::message::{Handshake, LogSeq, Message, Mode, WireNode};
-use super::session::{HANDSHAKE_MS, MAX_LOGS};
+use super::session::{HANDSHAKE_MS, LOGS_PER_SECOND, LOG_BURST, MAX_LOGS};
 use super::v1::{GIVE_UP_PULL_MS, PATIENCE_MS, PATIENCE_WITH_DIALLER_MS};
 use super::v2::{ALIVE_MS, SILENT_MS};
 use super::*;
@@ -17,15 +18,16 @@ use crate::event::harm_to_v1;
 use crate::node::{key_of, Digest, Key, LogId, Node};
 use crate::store::{LogHead, Position, Row};
 
-/// A log that a test writes by hand.
+/// A log that a test writes by hand, and how often a head was looked up.
 #[derive(Default)]
-struct Paper(BTreeMap<String, u64>);
+struct Paper(BTreeMap<String, u64>, Cell<usize>);
 
 impl LocalLog for Paper {
     fn log_id(&self) -> LogId {
         "own".into()
     }
     fn head(&self, log: &str) -> Option<LogHead> {
+        self.1.set(self.1.get() + 1);
         self.0.get(log).map(|seq| LogHead { log: log.into(), seq: *seq, digest: Digest([1; 32]) })
     }
     fn logs(&self) -> Vec<LogHead> {
@@ -174,13 +176,96 @@ fn what_a_1x_peer_announced_and_never_sends_does_not_hold_our_sent_wants_back_fo
 }
 
 #[test]
-fn a_flood_of_log_names_ends_the_session() {
+fn a_flood_of_log_names_is_read_ever_more_slowly_and_ends_the_session() {
     let mut scene = Scene::v1(true);
-    for number in 0..=MAX_LOGS {
-        scene.hear(&Message::Have(LogSeq { log: &number.to_string(), seq: 0 }));
+    let (mut waits, mut named) = (0, 0);
+    while scene.closed().is_none() {
+        if !scene.session.wants_frames() {
+            waits += 1;
+            let wake = scene.session.wake_at().unwrap();
+            assert!(named >= LOG_BURST && wake > scene.now);
+            scene.tick_at(wake);
+            continue;
+        }
+        scene.hear(&Message::Have(LogSeq { log: &named.to_string(), seq: 0 }));
+        named += 1;
     }
-    assert!(scene.accused());
+    assert!(scene.accused() && named == MAX_LOGS + 1 && waits > 100_000);
+    assert!(scene.now > (MAX_LOGS - LOG_BURST) as u64 * 1_000 / LOGS_PER_SECOND - 1_000, "{}", scene.now);
     assert_eq!(scene.session.stage(), Stage::Closed);
+}
+
+#[test]
+fn logs_in_our_store_are_named_without_limit() {
+    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    for log in 0..100_000 {
+        scene.log.0.insert(log.to_string(), 1);
+    }
+    scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
+    for log in 0..100_000 {
+        scene.hear(&Message::Have(LogSeq { log: &log.to_string(), seq: 1 }));
+    }
+    assert!(scene.closed().is_none() && scene.session.wants_frames());
+}
+
+/// Look-ups in the log that `have` or `credit` frames cost, naming `logs` logs of which nothing ever comes; then 100 events.
+fn lookups(logs: usize, v2: bool) -> (usize, usize) {
+    let mut scene = if v2 { Scene::v2(1 << 20) } else { Scene::v1(true) };
+    if v2 {
+        scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+        scene.feed(InEvent::Rows(Ok(vec![])));
+    }
+    scene.log.1.set(0);
+    for log in 0..logs {
+        let log = log.to_string();
+        if v2 {
+            scene.hear_extension(&Extension::Credit { bytes: 1, updates: vec![(log.as_str().into(), 9)] });
+        } else {
+            scene.hear(&Message::Have(LogSeq { log: &log, seq: 9 }));
+        }
+    }
+    let frames = scene.log.1.replace(0);
+    for _ in 0..100 {
+        scene.feed(InEvent::Advanced);
+        scene.feed(InEvent::Written);
+    }
+    (frames, scene.log.1.get())
+}
+
+#[test]
+fn a_frame_and_an_event_cost_the_same_however_many_logs_a_peer_has_named() {
+    for v2 in [false, true] {
+        let (_, events) = lookups(1_000, v2);
+        for logs in [1_000, 10_000, 100_000] {
+            let (frames, more) = lookups(logs, v2);
+            assert!(frames <= 4 * logs, "{frames} look-ups for {logs} frames");
+            assert!(more <= events && events < 10_000, "{more} look-ups for events, {events} with 1,000 logs");
+        }
+    }
+}
+
+#[test]
+fn a_large_event_on_a_slow_line_is_waited_for_and_nothing_is_announced_anew() {
+    let mut scene = Scene::v2(1 << 20);
+    let extents = vec![Extent { log: "theirs".into(), seq: 1, digest: Digest([3; 32]) }];
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    let vectors = |scene: &Scene| {
+        scene
+            .out
+            .iter()
+            .filter(|out| matches!(out, OutEvent::Send(bytes) if bytes.contains(&6) && bytes.len() > 3))
+            .count()
+    };
+    let before = vectors(&scene);
+    // Half an hour in which some bytes of one frame arrive every two seconds.
+    for _ in 0..900 {
+        scene.now += 2_000;
+        scene.feed(InEvent::Arriving);
+        scene.feed(InEvent::Tick);
+    }
+    assert!(scene.closed().is_none());
+    assert_eq!(vectors(&scene), before);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 mod asker;
 pub mod batch;
+mod behind;
 pub mod extension;
 mod feeder;
 mod fork;

@@ -24,9 +24,17 @@ use crate::store::{Entry, LogHead, Position, ReadLimit, Row};
 /// How long a peer may take to send its handshake, in milliseconds. 1.x sends it with the first bytes.
 pub const HANDSHAKE_MS: u64 = 10_000;
 
-/// Logs one session keeps track of, the peer's and ours together. Every process on a memory store has a log of its
-/// own, so a long-lived fleet has thousands; at some 150 bytes each this bounds what a hostile peer can cost.
-pub const MAX_LOGS: usize = 256 * 1024;
+/// Logs that a peer may name in one session and that we have nothing of. Those in our store are not limited: they are there
+/// anyway. Every process on a memory store has a log of its own, so an old fleet has very many; at some 250 bytes each this
+/// bounds what a hostile peer can cost.
+pub const MAX_LOGS: usize = 1024 * 1024;
+
+/// Logs unknown to us that a peer may name at once; [`LOGS_PER_SECOND`] after that. No honest peer of an ordinary fleet notices.
+pub const LOG_BURST: usize = 64 * 1024;
+
+/// Logs unknown to us that a peer may name in a second, in the long run. A peer that brings a million of them takes some
+/// three minutes for it, a stranger that wants to fill the table as long; meanwhile its socket is left unread.
+pub const LOGS_PER_SECOND: u64 = 5_000;
 
 /// Questions to the store that may wait before the driver stops reading the socket: each costs the peer a frame.
 const MAX_BACKLOG: usize = 4096;
@@ -272,6 +280,7 @@ pub(crate) struct Common {
     pub(crate) feeder: Feeder,
     pub(crate) intake: Intake,
     pub(crate) counters: Counters,
+    names: Names,
     closed: bool,
 }
 
@@ -292,7 +301,38 @@ pub struct Counters {
     pub bytes_sent: u64,
 }
 
+/// Logs that the peer has named and that we have nothing of.
+#[derive(Debug, Default)]
+struct Names {
+    count: usize,
+    /// Time that the names beyond the burst take, in microseconds of the session's clock: until then nothing more is read.
+    until_us: u64,
+}
+
 impl Common {
+    /// The peer names a log that the session does not know yet, of which we have `ours` entries.
+    ///
+    /// # Errors
+    /// `Protocol` if there are too many.
+    pub(crate) fn name_log(&mut self, ours: Seq) -> Result<()> {
+        if ours > 0 {
+            return Ok(());
+        }
+        if self.names.count >= MAX_LOGS {
+            return Err(Error::Protocol(format!("the peer names more than {MAX_LOGS} logs that are unknown here")));
+        }
+        self.names.count += 1;
+        let now_us = self.now.saturating_mul(1_000);
+        self.names.until_us = self.names.until_us.max(now_us).saturating_add(1_000_000 / LOGS_PER_SECOND);
+        Ok(())
+    }
+
+    /// When the peer may name further logs, if it has named too many at once.
+    fn reads_again_at(&self) -> Option<u64> {
+        let burst_us = LOG_BURST as u64 * (1_000_000 / LOGS_PER_SECOND);
+        Some(self.names.until_us.saturating_sub(burst_us).div_ceil(1_000)).filter(|at| *at > self.now)
+    }
+
     pub(crate) fn send(&mut self, message: &Message<'_>) {
         let mut out = BytesMut::new();
         message.encode(&mut out);
@@ -378,6 +418,7 @@ impl Session {
                 feeder: Feeder::default(),
                 intake: Intake::default(),
                 counters: Counters::default(),
+                names: Names::default(),
                 closed: false,
             },
             protocol: Protocol::Opening,
@@ -423,11 +464,12 @@ impl Session {
         if self.common.closed {
             return None;
         }
-        match &self.protocol {
+        let due = match &self.protocol {
             Protocol::Opening => Some(self.opened_at + HANDSHAKE_MS),
             Protocol::V1(v1) => v1.wake_at(&self.common),
             Protocol::V2(v2) => v2.wake_at(&self.common),
-        }
+        };
+        [due, self.common.reads_again_at()].into_iter().flatten().min()
     }
 
     /// Whether the driver should go on reading the socket.
@@ -438,7 +480,9 @@ impl Session {
             Protocol::V1(v1) => v1.backlog(),
             Protocol::V2(v2) => v2.backlog(),
         };
-        backlog < MAX_BACKLOG && !(self.common.intake.is_busy() && self.common.intake.is_full())
+        self.common.reads_again_at().is_none()
+            && backlog < MAX_BACKLOG
+            && !(self.common.intake.is_busy() && self.common.intake.is_full())
     }
 
     /// Which protocol the peer speaks.

@@ -13,18 +13,19 @@
 //! - Unasked nodes wait for the peer's `sentWants` (6).
 //! - Where the peer cannot recover, the link is closed for a new one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
+use super::behind::Behind;
 use super::feeder::before;
 use super::fork::{Check, Compared};
 use super::incoming::{Incoming, Outcome};
 use super::intake::detach;
 use super::message::{check_log_id, LogSeq, Message, Mode, WireNode};
-use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply, MAX_LOGS};
+use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply};
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::node::{key_of, Key, LogId, Seq, Signed};
@@ -67,6 +68,8 @@ struct PeerLog {
     has: Seq,
     /// We announced entries up to here.
     announced: Seq,
+    /// Its place among our announcements.
+    index: Option<usize>,
     /// The peer asked for it.
     wanted: bool,
     /// Our logs differ from this seq on: nothing of it is of use to either side.
@@ -75,14 +78,6 @@ struct PeerLog {
     check: Option<Check>,
     /// The entry for which the cursor last had to go back, against going in circles.
     reread: Seq,
-}
-
-/// A log of which the peer has more than we do.
-#[derive(Debug)]
-struct Behind {
-    ours: Seq,
-    since: u64,
-    asked: bool,
 }
 
 #[derive(Debug)]
@@ -108,7 +103,7 @@ pub(crate) struct V1 {
     /// Logs wanted and not yet sent up to what was announced.
     owed: HashSet<LogId>,
     snapshot: Position,
-    behind: BTreeMap<LogId, Behind>,
+    behind: Behind,
     peer_sent_heads: bool,
     peer_sent_wants: bool,
     sent_wants: bool,
@@ -132,7 +127,7 @@ impl V1 {
             settled: false,
             owed: HashSet::new(),
             snapshot: view.end(),
-            behind: BTreeMap::new(),
+            behind: Behind::default(),
             peer_sent_heads: remote == Mode::Pull,
             peer_sent_wants: remote == Mode::Push,
             sent_wants: remote == Mode::Pull,
@@ -161,7 +156,8 @@ impl V1 {
             if out.len() >= CHUNK {
                 common.send_bytes(std::mem::take(&mut out));
             }
-            self.logs.insert(head.log.clone(), PeerLog { announced: head.seq, ..PeerLog::default() });
+            let index = Some(self.order.len());
+            self.logs.insert(head.log.clone(), PeerLog { announced: head.seq, index, ..PeerLog::default() });
             self.order.push(head.log);
         }
         Message::SentHeads.encode(&mut out);
@@ -180,17 +176,21 @@ impl V1 {
     /// What the peer did wrong.
     pub(crate) fn handle(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
         let more_to_come = matches!(event, InEvent::Frame(_));
+        let tick = matches!(event, InEvent::Tick);
         match event {
             InEvent::Frame(frame) => self.on_frame(common, &frame, view)?,
             InEvent::Rows(Ok(rows)) => self.on_rows(common, rows),
-            InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes)?,
+            InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
             InEvent::Answered(Ok(replies)) => self.on_answered(common, replies, view),
             InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
             InEvent::Forked(Ok(_)) => common.close(CloseReason::Renew),
             InEvent::Forked(Err(error)) => common.close(CloseReason::Local(error)),
-            InEvent::Advanced => common.feeder.advanced(),
+            InEvent::Advanced => {
+                common.feeder.advanced();
+                self.behind.grown();
+            }
             InEvent::Opened | InEvent::Idle | InEvent::Arriving | InEvent::Written | InEvent::Tick => {}
         }
         if view.log_id() != self.log_id {
@@ -200,6 +200,7 @@ impl V1 {
         if !more_to_come {
             common.flush_intake();
         }
+        self.catch_up_with(common, tick, view);
         self.proceed(common, view);
         Ok(())
     }
@@ -252,12 +253,14 @@ impl V1 {
         if self.remote == Mode::Push || ours == 0 {
             return Ok(());
         }
-        if let Some(index) = self.order.iter().skip(self.decided).position(|log| **log == *want.log) {
-            self.decide_up_to(self.decided + index);
+        let index = self.logs.get(want.log).and_then(|peer_log| peer_log.index);
+        if let Some(index) = index.filter(|index| *index >= self.decided) {
+            self.decide_up_to(index);
             self.decided += 1;
         }
         let Some((log, _)) = self.logs.get_key_value(want.log) else {
-            return self.want_of_unannounced(want, ours);
+            self.want_of_unannounced(want, ours);
+            return Ok(());
         };
         let log = log.clone();
         self.wanted(log, want.seq, ours);
@@ -265,14 +268,10 @@ impl V1 {
     }
 
     /// A plain hyperlog may want what nobody announced.
-    fn want_of_unannounced(&mut self, want: &LogSeq<'_>, ours: Seq) -> Result<()> {
-        if self.logs.len() >= MAX_LOGS {
-            return Err(too_many_logs());
-        }
+    fn want_of_unannounced(&mut self, want: &LogSeq<'_>, ours: Seq) {
         let log: LogId = want.log.into();
         self.logs.insert(log.clone(), PeerLog { announced: ours, ..PeerLog::default() });
         self.wanted(log, want.seq, ours);
-        Ok(())
     }
 
     fn wanted(&mut self, log: LogId, from: Seq, ours: Seq) {
@@ -351,25 +350,28 @@ impl V1 {
     }
 
     /// The peer has this log up to `seq`.
-    fn note_has(&mut self, common: &Common, log: &str, seq: Seq, view: &dyn LocalLog) -> Result<LogId> {
+    fn note_has(&mut self, common: &mut Common, log: &str, seq: Seq, view: &dyn LocalLog) -> Result<LogId> {
+        let ours = view.seq(log);
         let log: LogId = match self.logs.get_key_value(log) {
             Some((log, _)) => log.clone(),
-            None if self.logs.len() >= MAX_LOGS => return Err(too_many_logs()),
-            None => log.into(),
+            None => {
+                common.name_log(ours)?;
+                log.into()
+            }
         };
         let peer_log = self.logs.entry(log.clone()).or_default();
-        let ours = view.seq(&log);
         if seq > peer_log.has && common.config.defences.no_echo {
             peer_log.has = seq;
         }
         if seq > ours && peer_log.forked.is_none() {
-            self.behind.entry(log.clone()).or_insert(Behind { ours, since: common.now, asked: false });
+            self.behind.insert(&log, ours, common.now);
         }
         Ok(log)
     }
 
-    fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>) -> Result<()> {
+    fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
         for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
+            self.look(common, &log, view);
             match outcome {
                 Outcome::Added => self.missing_by_count = self.missing_by_count.saturating_sub(1),
                 Outcome::Known => {}
@@ -520,7 +522,6 @@ impl V1 {
         if common.is_closed() {
             return;
         }
-        self.catch_up_with(common, view);
         self.settle(common);
         self.say_sent_wants(common);
         self.start_streaming(common);
@@ -533,16 +534,17 @@ impl V1 {
     }
 
     /// Crosses off what is no longer behind.
-    fn catch_up_with(&mut self, common: &Common, view: &dyn LocalLog) {
-        let logs = &self.logs;
-        let now = common.now;
-        self.behind.retain(|log, behind| {
-            let ours = view.seq(log);
-            if ours > behind.ours {
-                *behind = Behind { ours, since: now, asked: false };
-            }
-            logs.get(log).is_some_and(|peer_log| peer_log.has > ours)
-        });
+    fn catch_up_with(&mut self, common: &Common, tick: bool, view: &dyn LocalLog) {
+        for log in self.behind.next(tick) {
+            self.look(common, &log, view);
+        }
+    }
+
+    fn look(&mut self, common: &Common, log: &LogId, view: &dyn LocalLog) {
+        if self.behind.contains(log) {
+            let has = self.logs.get(log).map_or(0, |peer_log| peer_log.has);
+            self.behind.look(log, view.seq(log), has, common.now);
+        }
     }
 
     fn settle(&mut self, common: &Common) {
@@ -595,10 +597,13 @@ impl V1 {
             return;
         }
         let mut out = BytesMut::new();
-        let due = self.behind.iter_mut().filter(|(_, behind)| !behind.asked && common.now >= behind.since + GAP_MS);
-        for (log, behind) in due.take(MAX_GAP_WANTS) {
-            behind.asked = true;
-            Message::Want(LogSeq { log, seq: view.seq(log) }).encode(&mut out);
+        let Some(until) = common.now.checked_sub(GAP_MS) else { return };
+        for log in self.behind.ask(until, MAX_GAP_WANTS) {
+            // It may have come over another link and not have been looked at.
+            self.look(common, &log, view);
+            if self.behind.contains(&log) {
+                Message::Want(LogSeq { log: &log, seq: view.seq(&log) }).encode(&mut out);
+            }
         }
         common.send_bytes(out);
     }
@@ -616,7 +621,10 @@ impl V1 {
         let patience = self.patience(common);
         let half_open = if self.is_live() {
             // Other logs may go on while one is stuck, so idleness is no criterion.
-            common.config.defences.mind_gaps && self.behind.values().any(|behind| common.now >= behind.since + patience)
+            // Only what was asked for and looked at since: everything that grew waits anew.
+            let oldest = [self.behind.asked_since(), self.behind.waiting_since()].into_iter().flatten().min();
+            let overdue = oldest.is_some_and(|since| common.now >= since + patience);
+            common.config.defences.mind_gaps && overdue && !self.behind.is_looking()
         } else {
             common.idle_ms() >= patience && self.asker.is_idle()
         };
@@ -630,13 +638,11 @@ impl V1 {
         let give_up = (!self.sent_wants && self.peer_sent_heads).then_some(common.active_at + GIVE_UP_PULL_MS);
         let patience = self.patience(common);
         let half_open = (!self.is_live()).then_some(common.active_at + patience);
-        let gap = self
-            .behind
-            .values()
-            .filter(|_| self.is_live())
-            .map(|behind| behind.since + if behind.asked { patience } else { GAP_MS })
-            .min();
-        let due = [settle, give_up, half_open, gap].into_iter().flatten().min()?;
+        let asked = self.behind.asked_since().map(|since| since + patience);
+        let waiting = self.behind.waiting_since().map(|since| since + GAP_MS);
+        let gap = [asked, waiting].into_iter().flatten().min().filter(|_| self.is_live());
+        let look = self.behind.is_looking().then_some(common.now + 1);
+        let due = [settle, give_up, half_open, gap, look].into_iter().flatten().min()?;
         // What is due while we are at work waits for the answer; nothing is gained by waking at once.
         Some(due.max(common.now + 1))
     }
@@ -648,8 +654,4 @@ enum Judgement {
     Send,
     /// The peer lacks an earlier entry of the log: go back to this one.
     Reread(Seq),
-}
-
-fn too_many_logs() -> Error {
-    Error::Protocol(format!("more than {MAX_LOGS} logs"))
 }

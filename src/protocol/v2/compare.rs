@@ -15,11 +15,12 @@ impl V2 {
             self.reader.reset_table();
             self.vector.clear();
         }
-        if self.vector.len() + extents.len() > MAX_LOGS {
-            return Err(Error::Protocol(format!("more than {MAX_LOGS} logs")));
-        }
         for extent in extents {
-            self.reader.announce(extent.log.clone())?;
+            // Of a further vector, all that was named before is known.
+            if !self.logs.contains_key(&extent.log) {
+                common.name_log(view.seq(&extent.log))?;
+            }
+            self.reader.announce(extent.log.clone());
             self.vector.push(extent);
         }
         if last {
@@ -41,6 +42,7 @@ impl V2 {
         self.pending.clear();
         self.held.clear();
         self.telling.clear();
+        self.grown.clear();
         common.feeder.stop();
         for theirs in std::mem::take(&mut self.vector) {
             let ours = view.head(&theirs.log);
@@ -48,7 +50,7 @@ impl V2 {
             let mut peer_log =
                 PeerLog { has: theirs.seq, reported: reported.get(&theirs.log).copied(), ..PeerLog::default() };
             if theirs.seq > ours_seq {
-                self.behind.insert(theirs.log.clone(), ours_seq);
+                self.behind.insert(&theirs.log, ours_seq, common.now);
             } else if theirs.seq == ours_seq {
                 if ours.is_some_and(|head| head.digest != theirs.digest) {
                     peer_log.doubted = true;
@@ -137,7 +139,7 @@ impl V2 {
     }
 
     pub(super) fn fork_found(&mut self, common: &mut Common, log: &LogId, fork: Compared, tell: bool) {
-        if fork.ours == fork.theirs || !self.logs.contains_key(log) && self.logs.len() >= MAX_LOGS {
+        if fork.ours == fork.theirs {
             return;
         }
         let peer_log = self.logs.entry(log.clone()).or_default();
@@ -167,7 +169,7 @@ impl V2 {
         if let Some(peer_log) = self.logs.get_mut(&old) {
             peer_log.forked = None;
             if peer_log.has > view.seq(&old) {
-                self.behind.insert(old.clone(), view.seq(&old));
+                self.behind.insert(&old, view.seq(&old), common.now);
             }
         }
         self.announce(common, view);

@@ -10,19 +10,20 @@
 mod compare;
 mod send;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
 use super::batch::{Reader, Writer, CHUNK};
+use super::behind::Behind;
 use super::extension::{Capability, Extension, Extent, MAX_UPDATES, VECTOR_CHUNK, WINDOW};
 use super::feeder::before;
 use super::fork::Compared;
 use super::frame::FRAME_OVERHEAD;
 use super::incoming::Outcome;
 use super::message::Message;
-use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply, MAX_LOGS};
+use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::store::{Position, Row};
@@ -47,6 +48,10 @@ pub const LAZY_MS: u64 = 30;
 
 /// Rows that may wait so at a time; then the oldest ones go.
 const MAX_HELD: usize = 256;
+
+/// Logs that the peer gets from elsewhere as well and that are all looked at whenever the log grows; of more, those in the rows
+/// that are read.
+const MAX_RECHECKED: usize = 16;
 
 /// What was stored is acknowledged after this long, in milliseconds, even if little of the window is used up: a sender
 /// that wants to leave knows then that its peer has all. Small frames, so few that they cost nothing.
@@ -131,11 +136,15 @@ pub(crate) struct V2 {
     stored_since: Option<u64>,
     /// Logs that we get from elsewhere as well: the peer hears how far we are, so that it need not send.
     telling: BTreeSet<LogId>,
+    /// Those of them that may have grown since the peer last heard.
+    grown: BTreeSet<LogId>,
     /// Rows that wait for the peer's word, and since when; each log's in order.
     held: VecDeque<(u64, Row)>,
-    /// Logs of which the peer has more, with our seq.
-    behind: BTreeMap<LogId, Seq>,
+    /// Logs of which the peer has more.
+    behind: Behind,
     behind_since: u64,
+    /// When bytes of a frame came that is not whole yet; a large event on a slow line takes long.
+    arriving_at: u64,
     resyncs: u32,
     starts: usize,
     asker: Asker<Purpose>,
@@ -165,9 +174,11 @@ impl V2 {
             stored: 0,
             stored_since: None,
             telling: BTreeSet::new(),
+            grown: BTreeSet::new(),
             held: VecDeque::new(),
-            behind: BTreeMap::new(),
+            behind: Behind::default(),
             behind_since: common.now,
+            arriving_at: 0,
             resyncs: 0,
             starts: 0,
             asker: Asker::default(),
@@ -244,21 +255,32 @@ impl V2 {
     /// What the peer did wrong.
     pub(crate) fn handle(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
         let more_to_come = matches!(event, InEvent::Frame(_));
+        let tick = matches!(event, InEvent::Tick);
         match event {
             InEvent::Frame(frame) => {
                 self.heard_at = common.now;
+                self.arriving_at = 0;
                 self.on_frame(common, &frame, view)?;
             }
-            InEvent::Arriving => self.heard_at = common.now,
-            InEvent::Rows(Ok(rows)) => self.pending.extend(common.feeder.finish(rows)),
-            InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes)?,
+            InEvent::Arriving => {
+                self.heard_at = common.now;
+                self.arriving_at = common.now;
+            }
+            InEvent::Rows(Ok(rows)) => self.on_rows(common, rows, view),
+            InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
             InEvent::Answered(Ok(replies)) => self.on_answered(common, replies),
             InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
             InEvent::Forked(Ok(_)) => self.forking = false,
             InEvent::Forked(Err(error)) => common.close(CloseReason::Local(error)),
-            InEvent::Advanced => common.feeder.advanced(),
+            InEvent::Advanced => {
+                common.feeder.advanced();
+                self.behind.grown();
+                if self.telling.len() <= MAX_RECHECKED {
+                    self.grown.clone_from(&self.telling);
+                }
+            }
             InEvent::Opened | InEvent::Idle | InEvent::Written | InEvent::Tick => {}
         }
         if view.log_id() != self.log_id {
@@ -267,6 +289,7 @@ impl V2 {
         if !more_to_come || common.intake.is_full() {
             self.offer(common);
         }
+        self.look_at_some(common, tick, view);
         self.proceed(common, view);
         Ok(())
     }
@@ -345,20 +368,20 @@ impl V2 {
     }
 
     /// The peer has this log up to `seq`.
-    fn note_has(&mut self, common: &Common, log: &LogId, seq: Seq, view: &dyn LocalLog) -> Result<()> {
-        if !self.logs.contains_key(log) && self.logs.len() >= MAX_LOGS {
-            return Err(Error::Protocol(format!("more than {MAX_LOGS} logs")));
+    fn note_has(&mut self, common: &mut Common, log: &LogId, seq: Seq, view: &dyn LocalLog) -> Result<()> {
+        let ours = view.seq(log);
+        if !self.logs.contains_key(log) {
+            common.name_log(ours)?;
         }
         let peer_log = self.logs.entry(log.clone()).or_default();
         if seq > peer_log.has && common.config.defences.no_echo {
             peer_log.has = seq;
         }
-        let ours = view.seq(log);
-        if seq > ours && peer_log.forked.is_none() && !self.behind.contains_key(log) {
+        if seq > ours && peer_log.forked.is_none() {
             if self.behind.is_empty() {
                 self.behind_since = common.now;
             }
-            self.behind.insert(log.clone(), ours);
+            self.behind.insert(log, ours, common.now);
         }
         Ok(())
     }
@@ -367,10 +390,11 @@ impl V2 {
         if self.received >= WINDOW {
             return Err(Error::Protocol("the peer sends more than it was granted".into()));
         }
+        self.behind_since = common.now;
         let bytes = frame.len() as u64;
         self.received += bytes;
         self.collecting += bytes;
-        for node in self.reader.read(frame, rows)? {
+        for node in self.reader.read(frame, rows, self.logs.len())? {
             common.counters.nodes_received += 1;
             self.note_has(common, &node.log, node.seq, view)?;
             if let Some(peer_log) = self.logs.get_mut(&node.log) {
@@ -384,10 +408,11 @@ impl V2 {
         Ok(())
     }
 
-    fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>) -> Result<()> {
+    fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
         self.stored += std::mem::take(&mut self.storing);
         self.yield_until = 0;
         for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
+            self.look_at(common, &log, view);
             match outcome {
                 Outcome::Added => {}
                 Outcome::Known => {
@@ -436,20 +461,40 @@ impl V2 {
         self.keep_alive(common);
     }
 
-    fn catch_up_with(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        let logs = &self.logs;
-        let before = self.behind.len();
-        let mut moved = false;
-        self.behind.retain(|log, seen| {
-            let ours = view.seq(log);
-            moved |= ours != *seen;
-            *seen = ours;
-            logs.get(log).is_some_and(|peer_log| peer_log.has > ours)
-        });
-        if moved || self.behind.len() != before || common.intake.is_busy() {
-            self.behind_since = common.now;
-            self.resyncs = 0;
+    fn on_rows(&mut self, common: &mut Common, rows: Vec<Row>, view: &dyn LocalLog) {
+        let rows = common.feeder.finish(rows);
+        for row in &rows {
+            self.look_at(common, row.log(), view);
         }
+        self.pending.extend(rows);
+    }
+
+    /// Notes how far we are with a log that has grown, if anybody waits for that.
+    fn look_at(&mut self, common: &Common, log: &LogId, view: &dyn LocalLog) {
+        if self.telling.contains(log) {
+            self.grown.insert(log.clone());
+        }
+        if self.behind.contains(log) {
+            let has = self.logs.get(log).map_or(0, |peer_log| peer_log.has);
+            if self.behind.look(log, view.seq(log), has, common.now) {
+                self.behind_since = common.now;
+                self.resyncs = 0;
+            }
+        }
+    }
+
+    /// What came over other links is seen in the rows we read, or, while nothing is read, by looking at all in turn.
+    fn look_at_some(&mut self, common: &Common, tick: bool, view: &dyn LocalLog) {
+        for log in self.behind.next(tick) {
+            self.look_at(common, &log, view);
+        }
+    }
+
+    fn catch_up_with(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if common.intake.is_busy() || self.behind.is_looking() {
+            self.behind_since = common.now;
+        }
+        self.behind_since = self.behind_since.max(self.arriving_at);
         if !self.behind.is_empty() && self.vector_seen && common.now >= self.behind_since + RESYNC_MS && !self.forking {
             self.behind_since = common.now;
             self.resyncs += 1;
@@ -472,9 +517,10 @@ impl V2 {
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
         let resync = (!self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
         let yielded = (self.yield_until > common.now).then_some(self.yield_until);
+        let look = self.behind.is_looking().then_some(common.now + 1);
         let held = self.held.front().map(|(since, _)| since + LAZY_MS);
         let settle = self.stored_since.map(|since| since + SETTLE_MS);
-        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded, held, settle];
+        let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded, look, held, settle];
         let due = due.into_iter().flatten().min()?;
         Some(due.max(common.now + 1))
     }

@@ -7,20 +7,21 @@ impl V2 {
     pub(super) fn tell_from_now_on(&mut self, log: LogId) {
         if let Some(peer_log) = self.logs.get_mut(&log).filter(|_| self.telling.len() < MAX_UPDATES) {
             peer_log.remind = true;
-            self.telling.insert(log);
+            self.telling.insert(log.clone());
+            self.grown.insert(log);
         }
     }
 
     /// What the peer does not know yet of how far we are.
     fn news(&mut self, view: &dyn LocalLog) -> Vec<(LogId, Seq)> {
         let mut news = Vec::new();
-        for log in &self.telling {
-            let ours = view.seq(log);
-            let Some(peer_log) = self.logs.get_mut(log) else { continue };
+        for log in std::mem::take(&mut self.grown) {
+            let ours = view.seq(&log);
+            let Some(peer_log) = self.logs.get_mut(&log) else { continue };
             if ours > peer_log.told || peer_log.remind {
                 peer_log.told = ours;
                 peer_log.remind = false;
-                news.push((log.clone(), ours));
+                news.push((log, ours));
             }
         }
         news

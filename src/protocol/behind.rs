@@ -1,0 +1,199 @@
+//! Logs of which the peer has more than we do, and for how long.
+//!
+//! A peer can name very many such logs. Nothing here walks all of them for one event: each event looks at some, in turn, and
+//! those at which something happened are looked at by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+use crate::node::{LogId, Seq};
+
+/// Logs looked at for one event. A link with no more than these sees at once what came over other links.
+const PER_EVENT: usize = 16;
+
+/// Logs looked at each millisecond while the log has grown and not all were looked at: some 50 µs of work.
+const PER_TICK: usize = 256;
+
+#[derive(Debug)]
+struct Entry {
+    ours: Seq,
+    since: u64,
+    asked: bool,
+}
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct Behind {
+    logs: BTreeMap<LogId, Entry>,
+    /// The same by age: those the peer was asked for, and the others.
+    asked: BTreeSet<(u64, LogId)>,
+    waiting: BTreeSet<(u64, LogId)>,
+    /// The log that was looked at last.
+    place: Option<LogId>,
+    /// So many are still to be looked at since the log last grew.
+    unseen: usize,
+    #[cfg(test)]
+    pub(crate) looked: usize,
+}
+
+impl Behind {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.logs.is_empty()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Behind::default();
+    }
+
+    pub(crate) fn contains(&self, log: &str) -> bool {
+        self.logs.contains_key(log)
+    }
+
+    /// We have `ours` entries of a log of which the peer has more. Known ones stay as they are.
+    pub(crate) fn insert(&mut self, log: &LogId, ours: Seq, now: u64) {
+        if !self.contains(log) {
+            self.logs.insert(log.clone(), Entry { ours, since: now, asked: false });
+            self.waiting.insert((now, log.clone()));
+        }
+    }
+
+    pub(crate) fn remove(&mut self, log: &str) {
+        if let Some((log, entry)) = self.logs.remove_entry(log) {
+            let by_age = if entry.asked { &mut self.asked } else { &mut self.waiting };
+            by_age.remove(&(entry.since, log));
+        }
+    }
+
+    /// We have `ours` entries of `log` by now, the peer `has`. Whether that is news.
+    pub(crate) fn look(&mut self, log: &LogId, ours: Seq, has: Seq, now: u64) -> bool {
+        #[cfg(test)]
+        {
+            self.looked += 1;
+        }
+        let Some(entry) = self.logs.get(log) else { return false };
+        let moved = ours > entry.ours;
+        if moved || has <= ours {
+            self.remove(log);
+        }
+        if has > ours {
+            self.insert(log, ours, now);
+        }
+        moved || has <= ours
+    }
+
+    /// The log has grown: all are to be looked at again.
+    pub(crate) fn grown(&mut self) {
+        self.unseen = self.logs.len();
+    }
+
+    /// Whether there are logs to look at even if nothing further happens.
+    pub(crate) fn is_looking(&self) -> bool {
+        self.unseen > 0 && !self.logs.is_empty()
+    }
+
+    /// The next logs to look at.
+    pub(crate) fn next(&mut self, tick: bool) -> Vec<LogId> {
+        let most = if tick { PER_TICK } else { PER_EVENT }.min(self.unseen);
+        let mut next: Vec<LogId> = match &self.place {
+            Some(place) => {
+                let behind = (Bound::Excluded(place.clone()), Bound::Unbounded);
+                self.logs.range::<LogId, _>(behind).map(|(log, _)| log.clone()).take(most).collect()
+            }
+            None => self.logs.keys().take(most).cloned().collect(),
+        };
+        if next.len() < most {
+            // Round: from the first one on, as far as they were not just taken.
+            let missing = most.saturating_sub(next.len()).min(self.logs.len().saturating_sub(next.len()));
+            next.extend(self.logs.keys().take(missing).cloned());
+        }
+        self.unseen = if next.is_empty() { 0 } else { self.unseen.saturating_sub(next.len()) };
+        self.place = next.last().cloned();
+        next
+    }
+
+    /// Since when the oldest one waits that was not asked for.
+    pub(crate) fn waiting_since(&self) -> Option<u64> {
+        self.waiting.first().map(|(since, _)| *since)
+    }
+
+    /// Since when the oldest one waits that was asked for.
+    pub(crate) fn asked_since(&self) -> Option<u64> {
+        self.asked.first().map(|(since, _)| *since)
+    }
+
+    /// Up to `most` logs that have waited since `until` or longer; they count as asked for from now on.
+    pub(crate) fn ask(&mut self, until: u64, most: usize) -> Vec<LogId> {
+        let mut logs = Vec::new();
+        while logs.len() < most && self.waiting.first().is_some_and(|(since, _)| *since <= until) {
+            let Some((since, log)) = self.waiting.pop_first() else { break };
+            if let Some(entry) = self.logs.get_mut(&log) {
+                entry.asked = true;
+            }
+            self.asked.insert((since, log.clone()));
+            logs.push(log);
+        }
+        logs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(count: usize) -> Behind {
+        let mut behind = Behind::default();
+        for log in 0..count {
+            behind.insert(&log.to_string().into(), 0, 1);
+        }
+        behind
+    }
+
+    #[test]
+    fn an_event_costs_the_same_however_many_logs_are_behind() {
+        for count in [1_000, 10_000, 100_000] {
+            let mut behind = filled(count);
+            behind.grown();
+            for _ in 0..10 {
+                for log in behind.next(false) {
+                    behind.look(&log, 0, 9, 2);
+                }
+            }
+            assert_eq!(behind.looked, 10 * PER_EVENT, "{count}");
+        }
+    }
+
+    #[test]
+    fn every_log_is_looked_at_after_the_log_has_grown_and_none_without() {
+        let mut behind = filled(1_000);
+        assert!(behind.next(true).is_empty());
+        behind.next(false);
+        behind.grown();
+        behind.next(false);
+        behind.grown();
+        let mut seen = BTreeSet::new();
+        while behind.is_looking() {
+            seen.extend(behind.next(true));
+        }
+        assert_eq!(seen.len(), 1_000);
+        behind.grown();
+        while behind.is_looking() {
+            for log in behind.next(true) {
+                behind.look(&log, 9, 9, 2);
+            }
+        }
+        assert!(behind.is_empty() && behind.waiting_since().is_none());
+    }
+
+    #[test]
+    fn what_grew_waits_anew_and_may_be_asked_for_again() {
+        let mut behind = filled(1);
+        let log: LogId = "0".into();
+        assert_eq!(behind.ask(0, 64), Vec::<LogId>::new());
+        assert_eq!(behind.ask(1, 64), [log.clone()]);
+        assert_eq!((behind.waiting_since(), behind.asked_since()), (None, Some(1)));
+        assert!(!behind.look(&log, 0, 9, 5), "nothing has moved");
+        assert!(behind.look(&log, 3, 9, 5));
+        assert_eq!((behind.waiting_since(), behind.asked_since()), (Some(5), None));
+        assert!(behind.look(&log, 9, 9, 6) && behind.is_empty());
+    }
+}
