@@ -10,6 +10,7 @@ const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
 const Lag = require('./lag')
 const { Bell, unclosed } = require('./lifetime')
+const { nearest } = require('./nearest')
 const Loop = require('./loop')
 const Peers = require('./peers')
 const Requests = require('./requests')
@@ -128,10 +129,22 @@ class Parts {
       this.refuse(name, encoder, payload, receiver, closed())
       return
     }
-    if (encoder === undefined) this.ring.appendEncoded(name, payload, receiver === undefined ? PLAIN : NODE, 0)
+    if (encoder === undefined) this.emitEncoded(name, payload, receiver === undefined ? PLAIN : NODE)
     else this.ring.append(name, encoder, payload, receiver === undefined ? PLAIN : NODE)
     this.acks.expect(receiver)
     if (!this.loop.held) this.loop.refresh()
+  }
+
+  /** An event without a codec: bytes or text. */
+  emitEncoded (name, payload, ack) {
+    try {
+      this.ring.appendEncoded(name, payload, ack, 0)
+    } catch (error) {
+      if (typeof name !== 'string' || error.code !== 'ERR_INVALID_ARG_TYPE') throw error
+      const meant = nearest(name, Object.keys(this.emitter.codecs))
+      const hint = meant === undefined ? '' : `. There is no message '${name}' in the schema: is '${meant}' meant?`
+      throw Object.assign(coded(error.code, error.message + hint, TypeError), { event: name })
+    }
   }
 
   /** The codec registered for a name: an own property only, whatever else its object inherits. */
