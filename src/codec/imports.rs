@@ -69,10 +69,16 @@ impl Library {
         self.found.contains(path)
     }
 
-    /// Rewrites what protox does not take though it is valid.
-    pub(crate) fn with_plain_numbers(&self) -> Library {
-        let texts = self.texts.iter().map(|(path, text)| (path.clone(), normal::plain_numbers(text))).collect();
-        Library { texts, found: self.found.clone() }
+    /// The library with numbers as protox takes them; nothing, where that changes nothing.
+    pub(crate) fn with_plain_numbers(&self) -> Option<Library> {
+        let plain = |(path, text): (&String, &String)| normal::plain_numbers(text).map(|plain| (path.clone(), plain));
+        let changed: HashMap<String, String> = self.texts.iter().filter_map(plain).collect();
+        if changed.is_empty() {
+            return None;
+        }
+        let mut library = self.clone();
+        library.texts.extend(changed);
+        Some(library)
     }
 }
 

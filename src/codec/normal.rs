@@ -35,9 +35,10 @@ pub(crate) fn without_range_options(text: &str) -> String {
     edited(text, &edits)
 }
 
-/// Writes infinite values of custom options as numbers beyond the range: protox knows `inf` in defaults only.
-pub(crate) fn plain_numbers(text: &str) -> String {
-    let Ok(tokens) = tokenize(text) else { return text.to_owned() };
+/// Writes infinite values of custom options as numbers beyond the range: protox knows `inf` in defaults only. Nothing, where
+/// there are none.
+pub(crate) fn plain_numbers(text: &str) -> Option<String> {
+    let tokens = tokenize(text).ok()?;
     let mut edits = Vec::new();
     for (i, token) in tokens.iter().enumerate() {
         let number = match token.text {
@@ -49,7 +50,7 @@ pub(crate) fn plain_numbers(text: &str) -> String {
             edits.push((token.at, token.at + token.text.len(), number.to_owned()));
         }
     }
-    edited(text, &edits)
+    (!edits.is_empty()).then(|| edited(text, &edits))
 }
 
 /// Whether `(option) =` or `(option).path =` is just before.

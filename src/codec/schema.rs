@@ -119,7 +119,13 @@ fn strict(
         Err(error) => error,
     };
     // Only now: an enum may have a value called `inf`.
-    descriptors(name, &normal::plain_numbers(&text), &library.with_plain_numbers()).map_err(|_| error)
+    match (normal::plain_numbers(&text), library.with_plain_numbers()) {
+        (None, None) => Err(error),
+        (plain, plain_library) => {
+            let (text, library) = (plain.as_ref().unwrap_or(&text), plain_library.as_ref().unwrap_or(library));
+            descriptors(name, text, library).map_err(|_| error)
+        }
+    }
 }
 
 /// Compiles strictly. The name of the root file shadows an import of the same name.

@@ -9,6 +9,9 @@ const { generate } = require('./generator')
 const { define } = require('../plan')
 const { Fault, named } = require('../faults')
 
+/** Messages that code is generated for; V8 refuses a function of 80,000 ("Maximum call stack size exceeded"). */
+const MAX_GENERATED = 32768
+
 /**
  * @param {object} plan linked plan
  * @param {boolean} interpret generate no code
@@ -16,7 +19,7 @@ const { Fault, named } = require('../faults')
  */
 function legacyEngine (plan, interpret) {
   interpreter.prepare(plan)
-  const generated = interpret ? null : run(generate(plan), plan)
+  const generated = interpret || plan.messages.length > MAX_GENERATED ? null : run(generate(plan), plan)
   return {
     encoding: 0,
     /** Generated encoders `(object, buffer, position) -> end`, which may throw for no reason of the user's. */

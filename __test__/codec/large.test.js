@@ -1,0 +1,25 @@
+'use strict'
+
+// Schemas far larger than anybody writes: they work, or are refused with a place.
+
+const test = require('node:test')
+const assert = require('node:assert/strict')
+const { compile } = require('../../lib/codec')
+
+test('100,000 messages work', () => {
+  const count = 100000
+  const messages = compile(Array.from({ length: count }, (_, i) => `message M${i} { optional int32 a = 1; optional M${(i + 1) % count} next = 2; }\n`).join(''))
+  assert.equal(Object.keys(messages).length, count)
+  const value = { a: 1, next: { a: 2, next: null } }
+  assert.deepEqual(messages.M99999.decode(messages.M99999.encode(value)), value)
+})
+
+test('what is too deep or too long is refused with its place', () => {
+  const refused = (text, message) => assert.throws(() => compile(text, { file: 'a.proto' }), { code: 'ERR_HYPER_SCHEMA', message })
+  refused('message M {\n' + 'message M {'.repeat(100000), /^a\.proto:2:\d+: brackets are nested deeper than 64 levels$/)
+  refused('\noption (x) = { ' + 'a <'.repeat(100000), /^a\.proto:2:\d+: brackets are nested deeper/)
+  refused('// ' + 'x'.repeat(50e6), /^a\.proto:1:1: the schema and its imports are larger than 16777216 bytes$/)
+  // Braces that a statement skips close nothing.
+  refused('message A { reserved } ; '.repeat(10000), /^a\.proto:1:\d+: /)
+  refused('message M { optional int32 a = 1; } ' + "\\'".repeat(80000), /^a\.proto:1:37: /)
+})
