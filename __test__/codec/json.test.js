@@ -243,7 +243,7 @@ test('an Any holds messages by the names that were written, of imports too', () 
     assert.throws(() => M.fromJSON({ any: { '@type': 'x/google.protobuf.Duration', value: '1s' } }), { code: 'ERR_HYPER_VALUE', message: /^M\.any\["@type"\]/ })
   }
   const { M } = compile('syntax = "proto2"; import "google/protobuf/any.proto"; message M { optional google.protobuf.Any any = 1; } message R { required int32 id = 1; }', { protobuf: 'standard' })
-  assert.throws(() => M.fromJSON({ any: { '@type': 'x/R' } }), { code: 'ERR_HYPER_VALUE', message: 'M.any: id is required' })
+  assert.throws(() => M.fromJSON({ any: { '@type': 'x/R' } }), { code: 'ERR_HYPER_VALUE', message: 'M.any: R.id: id is required' })
 })
 
 test("somebody's own message of a well-known name has no special form", () => {

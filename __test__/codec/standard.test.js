@@ -30,7 +30,7 @@ test('64-bit values are BigInts beyond 2^53 only', () => {
 
 test('out of range values name their field', () => {
   const { M } = standard('message M { int32 i = 1; repeated M m = 2; uint64 u = 3; string s = 4; }')
-  assert.throws(() => M.encode({ m: [{ i: 2 ** 31 }] }), { name: 'RangeError', code: 'ERR_HYPER_VALUE', message: /^M\.m\.i: 2147483648 is out of range for int32/ })
+  assert.throws(() => M.encode({ m: [{ i: 2 ** 31 }] }), { name: 'RangeError', code: 'ERR_HYPER_VALUE', message: /^M\.m\[0\]\.i: 2147483648 is out of range for int32/ })
   assert.throws(() => M.encode({ u: 2n ** 64n }), { name: 'RangeError', message: /^M\.u: / })
   assert.throws(() => M.encode({ s: 5 }), { name: 'TypeError', message: 'M.s: 5 is not a string' })
   assert.throws(() => M.encode({ i: Infinity }), RangeError)

@@ -2,6 +2,8 @@
 
 /** Values that cannot be encoded, and how the field they were in gets into the message. */
 
+const { isNativeError } = require('node:util/types')
+
 /** Thrown deep inside an encoder. On its way out it collects the path of the field; it never reaches the user as it is. */
 class Fault extends Error {
   /**
@@ -16,24 +18,39 @@ class Fault extends Error {
   }
 }
 
-/** `err`, knowing that it happened in `name`. */
-function within (err, name) {
-  if (err instanceof Fault) err.path = err.path === undefined ? name : name + '.' + err.path
-  return err
+/** Paths of errors that are no faults: those with 1.x's texts, and what getters of users throw. */
+const paths = new WeakMap()
+
+/** `thrown`, knowing that it happened in `name`: a field's, or an index in brackets. */
+function within (thrown, name) {
+  if (thrown instanceof Fault) thrown.path = joined(name, thrown.path)
+  else if (isNativeError(thrown)) paths.set(thrown, joined(name, paths.get(thrown)))
+  return thrown
 }
 
-/** Runs `work` for the message `name`; a fault leaves as an error with code `ERR_HYPER_VALUE`, `Message.field: reason`. */
+function joined (name, path) {
+  return path === undefined ? name : path.startsWith('[') ? name + path : name + '.' + path
+}
+
+/**
+ * Runs `work` for the message `name`. A fault leaves as an error `Message.field: reason`; other errors keep their texts. All
+ * have the code `ERR_HYPER_VALUE` unless they had one, and tell the `event` (the message) and the `field`.
+ */
 function named (name, work) {
   try {
     return work()
-  } catch (err) {
-    if (!(err instanceof Fault)) throw err
-    const Kind = err.kind
-    const where = err.path === undefined ? name : name + '.' + err.path
-    const error = new Kind(`${where}: ${err.reason === undefined ? 'the message changed while it was encoded' : err.reason}`)
-    error.code = 'ERR_HYPER_VALUE'
-    throw error
+  } catch (thrown) {
+    if (!(thrown instanceof Fault)) throw isNativeError(thrown) ? coded(thrown, name, paths.get(thrown)) : thrown
+    const Kind = thrown.kind
+    const where = thrown.path === undefined ? name : name + '.' + thrown.path
+    throw coded(new Kind(`${where}: ${thrown.reason === undefined ? 'the message changed while it was encoded' : thrown.reason}`), name, thrown.path)
   }
+}
+
+function coded (error, event, field) {
+  // 1.x's encoders pass on Node's errors, with Node's codes.
+  if (error.code === undefined) Object.assign(error, { code: 'ERR_HYPER_VALUE' })
+  return field === undefined ? Object.assign(error, { event }) : Object.assign(error, { event, field })
 }
 
 /** A value for a message, short. */

@@ -2,6 +2,8 @@
 
 /** The objects users see: `messages.Name.encode`, in the shape of protocol-buffers 3.2.1. */
 
+const { isUint8Array } = require('node:util/types')
+
 const slab = require('./slab')
 const { restart, restartBatch } = require('./legacy/runtime')
 const { allow } = require('./budget')
@@ -57,7 +59,7 @@ function build (parts) {
   plan.messages.forEach((type) => fill(built[type.index], type, parts, built))
   for (const named of plan.top) {
     // 1.x finds its built-in encoding (or Object.prototype) under such a name and exports it as "undefined".
-    const hidden = named.kind === 'message' && (BUILT_IN.has(named.name) || named.name === '__proto__')
+    const hidden = parts.engine.encoding !== STANDARD && named.kind === 'message' && (BUILT_IN.has(named.name) || named.name === '__proto__')
     define(messages, hidden ? 'undefined' : named.name, exported(named, built))
   }
   return messages
@@ -139,7 +141,7 @@ function refused (message, cause) {
 /** A Buffer over the same bytes. */
 function asBuffer (buf) {
   if (Buffer.isBuffer(buf)) return buf
-  if (buf instanceof Uint8Array) return Buffer.from(buf.buffer, buf.byteOffset, buf.byteLength)
+  if (isUint8Array(buf)) return Buffer.from(buf.buffer, buf.byteOffset, buf.byteLength)
   const error = new TypeError('expected a Buffer or Uint8Array, got ' + (buf === null ? 'null' : typeof buf))
   error.code = 'ERR_INVALID_ARG_TYPE'
   throw error

@@ -247,6 +247,7 @@ impl Builder<'_> {
         let mut nested: Vec<Named> = declared.iter().map(|child| self.named_message(child)).collect();
         self.add_map_entries(&declared, &mut nested);
         nested.extend(descriptor.child_enums().map(|child| self.named_enum(&child)).collect::<Vec<_>>());
+        let mut names = HashSet::new();
         let mut oneofs: Vec<String> = Vec::new();
         let mut fields = Vec::new();
         for (member, facts) in self.members(descriptor) {
@@ -265,6 +266,11 @@ impl Builder<'_> {
             });
             let mut plan = self.field(&member, facts.as_ref());
             plan.oneof = oneof;
+            if let (false, Member::Extension(extension)) = (names.insert(plan.name.clone()), &member) {
+                // As protobuf's JSON names all extensions.
+                plan.name = format!("[{}]", extension.full_name());
+                plan.json.clone_from(&plan.name);
+            }
             fields.push(plan);
         }
         let full = self.written(descriptor.parent_message(), descriptor.full_name(), facts_name(facts, descriptor));

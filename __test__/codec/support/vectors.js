@@ -21,7 +21,7 @@ const ACCEPTED = new Set(['line comment inside block comment', 'syntax single qu
 const REFUSED_SCHEMA = 'dup'
 
 /** 1.x ran out of its buffer half way through writing a negative map key; we say which field it was. */
-const OTHER_TEXT = new Map([['The value of "offset" is out of range. It must be >= 0 && <= 7. Received 10', /^M\.is\.key: "-5" cannot be encoded as int32$/]])
+const OTHER_TEXT = new Map([['The value of "offset" is out of range. It must be >= 0 && <= 7. Received 10', /^M\.is\["-5"\]\.key: "-5" cannot be encoded as int32$/]])
 
 function replay (options) {
   schemas.forEach((vector) => replaySchema(vector, options))

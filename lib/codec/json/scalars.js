@@ -2,6 +2,8 @@
 
 /** Scalars in protobuf JSON. Reading is strict; writing takes what the encoders take. */
 
+const { isUint8Array } = require('node:util/types')
+
 const { show } = require('../faults')
 const { mismatch } = require('./errors')
 
@@ -59,7 +61,7 @@ function keyFromJson (kind, text, path, legacy) {
 }
 
 function bytesOf (value, path) {
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (isUint8Array(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   if (typeof value !== 'string') throw mismatch(path, value, 'bytes')
   return Buffer.from(value)
 }
@@ -73,7 +75,7 @@ function bytesFromJson (json, path) {
 }
 
 function textToJson (value, path) {
-  if (value instanceof Uint8Array) return bytesOf(value).toString()
+  if (isUint8Array(value)) return bytesOf(value).toString()
   if (typeof value !== 'string') throw mismatch(path, value, 'a string')
   return value.toWellFormed()
 }

@@ -49,6 +49,12 @@ function located (err, field, value) {
   return within(err, field.name)
 }
 
+/** As `located`, for one element of a list, or one entry of a map. */
+function at (err, field, item, index) {
+  if (err instanceof Fault && err.reason === undefined) err.reason = describe(field, item)
+  return within(err, `[${field.map ? show(item.key) : index}]`)
+}
+
 function describe (field, value) {
   if (field.tag > MAX_TAG) return `1.x cannot encode tag ${field.tag}, only tags below ${MAX_TAG + 1}: renumber the field, or use protobuf: 'standard'`
   const kind = field.kind === 'enum' ? 'enum ' + field.type.name : field.kind
@@ -75,7 +81,7 @@ function checkOneofs (type, object) {
 /** Whether the field is there; a required one must be. */
 function present (field, value) {
   if (defined(value)) return true
-  if (field.required) throw new Error(field.name + ' is required')
+  if (field.required) throw within(new Error(field.name + ' is required'), field.name)
   return false
 }
 
@@ -101,7 +107,11 @@ function fieldLength (field, value) {
   let length = 0
   for (let i = 0; i < list.length; i++) {
     if (!defined(list[i])) continue
-    length += itemLength(field, list[i])
+    try {
+      length += itemLength(field, list[i])
+    } catch (err) {
+      throw at(err, field, list[i], i)
+    }
     if (!field.packed) length += field.headerLength
   }
   if (field.packed && length) length += field.headerLength + varintLength(length)
@@ -141,7 +151,11 @@ function writeField (field, value, buffer, position) {
   for (let i = 0; i < list.length; i++) {
     if (!defined(list[i])) continue
     if (!field.packed) position = writeVarint(field.header, buffer, position)
-    position = writeItem(field, list[i], buffer, position)
+    try {
+      position = writeItem(field, list[i], buffer, position)
+    } catch (err) {
+      throw at(err, field, list[i], i)
+    }
   }
   return position
 }

@@ -6,7 +6,7 @@
  * of a oneof that are not set are left out, so that the object can be encoded again.
  */
 
-const { Fault, within, named } = require('../faults')
+const { Fault, within, named, show } = require('../faults')
 const { charge, VIEW, FIRST, ENTRY } = require('../budget')
 const { define, get } = require('../plan')
 const { cursor } = require('../legacy/wire')
@@ -75,14 +75,14 @@ function isPresent (value) {
 function encode (type, object, writer) {
   for (const oneof of type.oneofs) {
     if (oneof.fields.filter((field) => isPresent(get(object, field.name))).length > 1) {
-      throw new Error('only one of the properties defined in oneof ' + oneof.name + ' can be set')
+      throw new Fault('only one of the properties defined in oneof ' + oneof.name + ' can be set', Error)
     }
   }
   for (const standard of type.standard.fields) {
     const { field } = standard
     const value = get(object, field.name)
     if (!isPresent(value)) {
-      if (field.required && !type.entry) throw new Error(field.name + ' is required')
+      if (field.required && !type.entry) throw within(new Fault(field.name + ' is required', Error), field.name)
       continue
     }
     try {
@@ -99,20 +99,36 @@ function encodeField (standard, value, writer) {
   if (field.map) {
     for (const key of Object.keys(value)) {
       const entry = { key: mapKey(field, key), value: get(value, key) }
-      if (isPresent(entry.value)) encodeItem(standard, entry, writer)
+      if (isPresent(entry.value)) encodeAt(`[${show(key)}]`, standard, entry, writer)
     }
   } else if (!field.repeated) {
     if (!field.implicit || !scalar.isZero(value)) encodeItem(standard, value, writer)
   } else {
     const list = listOf(value)
     if (!field.standardPacked) {
-      for (const item of list) encodeItem(standard, item, writer)
+      list.forEach((item, i) => encodeAt(`[${i}]`, standard, item, writer))
     } else if (list.length > 0) {
       writer.header(standard.tag, LENGTH_DELIMITED)
       const start = writer.open()
-      for (const item of list) scalar.write(item, writer)
+      list.forEach((item, i) => writeAt(i, scalar, item, writer))
       writer.close(start)
     }
+  }
+}
+
+function encodeAt (place, standard, item, writer) {
+  try {
+    encodeItem(standard, item, writer)
+  } catch (err) {
+    throw within(err, place)
+  }
+}
+
+function writeAt (index, scalar, item, writer) {
+  try {
+    scalar.write(item, writer)
+  } catch (err) {
+    throw within(err, `[${index}]`)
   }
 }
 

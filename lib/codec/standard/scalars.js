@@ -5,6 +5,8 @@
  * values that a number cannot hold; `zero` is the default and `parse` reads the default of a descriptor.
  */
 
+const { isUint8Array } = require('node:util/types')
+
 const { Fault, show } = require('../faults')
 const { copy, view } = require('../slab')
 const { batch } = require('../legacy/runtime')
@@ -115,7 +117,7 @@ function isText (value) {
 }
 
 function bytesOf (value) {
-  if (value instanceof Uint8Array) return value
+  if (isUint8Array(value)) return value
   return Buffer.from(isText(value))
 }
 

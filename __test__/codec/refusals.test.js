@@ -1,0 +1,75 @@
+'use strict'
+
+// Values that cannot be encoded: the code, the event and the field's path, whatever the encoding.
+
+const test = require('node:test')
+const assert = require('node:assert/strict')
+const { runInNewContext } = require('node:vm')
+const { compile, fast } = require('../../lib/codec')
+
+const SCHEMA = 'message Order { repeated Line lines = 1; map<string, Line> byName = 2; optional string note = 3; optional E e = 4; repeated int32 ids = 5; } message Line { required int32 price = 1; optional bytes data = 2; } enum E { A = 0; }'
+const CASES = [
+  [{ lines: [{ price: 1 }, {}] }, 'lines[1].price'],
+  [{ lines: [{ price: 1 }, { price: Infinity }] }, 'lines[1].price'],
+  [{ byName: { x: {} } }, /^byName\["x"\](\.value)?\.price$/],
+  [{ lines: [{ price: 1, data: 5 }] }, 'lines[0].data'],
+  [{ e: 7 }, 'e'],
+  [{ note: Symbol('x') }, 'note'],
+  [{ ids: [1, Infinity] }, 'ids[1]']
+]
+
+for (const options of [{}, { interpret: true }, { protobuf: 'standard' }]) {
+  test(`refusals tell the event and the field: ${JSON.stringify(options)}`, () => {
+    const { Order } = compile(SCHEMA, options)
+    for (const [value, field] of CASES) {
+      if (options.protobuf && value.e) continue // open enums
+      for (const encode of [(v) => Order.encode(v), (v) => fast(Order).write(v, Buffer.alloc(1000), 0)]) {
+        assert.throws(() => encode(value), (error) => {
+          assert.match(error.code, /^ERR_(HYPER_VALUE|INVALID_ARG_TYPE)$/, error.stack)
+          assert.equal(error.event, 'Order')
+          if (typeof field === 'string') assert.equal(error.field, field)
+          else assert.match(error.field, field)
+          return true
+        })
+      }
+    }
+  })
+}
+
+test('what a getter of the user throws passes as it is', () => {
+  const { Order } = compile(SCHEMA)
+  const own = Object.assign(new Error('mine'), { code: 'MINE' })
+  for (const thrown of [own, undefined, null, 'text', Symbol('s')]) {
+    try {
+      Order.encode({ get note () { throw thrown } })
+      assert.fail('nothing was thrown')
+    } catch (caught) {
+      assert.equal(caught, thrown)
+    }
+  }
+  assert.equal(own.code, 'MINE')
+})
+
+test('bytes of another realm are bytes', () => {
+  const { Order } = compile(SCHEMA, { protobuf: 'standard' })
+  const foreign = runInNewContext('new Uint8Array([10, 2, 8, 5])')
+  assert.equal(Order.decode(foreign).lines[0].price, 5)
+  assert.equal(Order.encode({ lines: [{ price: 1, data: foreign }] }).toString('hex'), '0a080801' + '12040a020805')
+  assert.equal(Order.toJSON({ lines: [{ price: 1, data: foreign }] }).lines[0].data, 'CgIIBQ==')
+})
+
+test('a message named like a scalar has its name in standard mode', () => {
+  const { string } = compile('syntax = "proto3"; message string { int32 a = 1; }', { protobuf: 'standard' })
+  assert.equal(string.encode({ a: 5 }).toString('hex'), '0805')
+})
+
+test('an extension named like a field, or another extension, has its qualified name', () => {
+  const text = 'syntax = "proto2"; package p; message E { extensions 100 to 200; optional int32 a = 1; } extend E { optional int32 a = 100; repeated int32 b = 101; }'
+  for (const options of [{}, { protobuf: 'standard' }]) {
+    const { E } = compile(text, options)
+    assert.equal(E.encode({ a: 1 }).toString('hex'), '0801')
+    assert.equal(E.decode(Buffer.from('0801', 'hex')).a, 1)
+    assert.equal(E.encode({ a: 1, '[p.a]': 2 }).toString('hex'), '0801a00602')
+    assert.deepEqual(E.fromJSON({ a: 1, '[p.a]': 2 }), { a: 1, '[p.a]': 2 })
+  }
+})
