@@ -36,7 +36,7 @@ const SETTLE_MS = 120_000
  * What a process may gain between the second and the last quarter of its life: what a steady load needs, not what leaks. Threads
  * that wait for the disk come and go with the load.
  */
-const MAX_GAIN = { rss: 96 * 1024 * 1024, fds: 24, threads: 16 }
+const MAX_GAIN = { rss: 128 * 1024 * 1024, fds: 24, threads: 16 }
 /** Lives shorter than this many samples tell nothing about a slope. */
 const MIN_SAMPLES = 40
 
