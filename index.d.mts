@@ -10,6 +10,7 @@ export declare const compile: typeof HyperEmitter.compile
 export declare const HyperError: typeof HyperEmitter.HyperError
 export type HyperError = HyperEmitter.HyperError
 
+// Every type of the namespace, by name; __test__/types/matrix.test.js tells what is missing.
 export type {
   AnyEvents,
   Codec,
@@ -24,6 +25,7 @@ export type {
   EventStream,
   Head,
   Hyperlog,
+  ImportOptions,
   Input,
   LevelStore,
   LinkedPeer,
