@@ -113,6 +113,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   verify (options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Verified>
   /** Copy what another store holds: a levelup or abstract-level object, or the path of an embedded store. Resolves to the number of new rows. */
   importFrom (source: HyperEmitter.LevelStore | string, options?: HyperEmitter.ImportOptions): Promise<number>
+  /**
+   * Let the version of a forked log that peers hold take the place of this emitter's. What it held from the fork on moves to a new log, to whose
+   * id this resolves, and the peers' version comes from them. `key` says which one if there are several (`theirs` in `stats().stuck`).
+   */
+  adopt (log: string, options?: { key?: string }): Promise<string>
   /** Numbers about the store and the peers. */
   stats (): Promise<HyperEmitter.Stats>
 
@@ -365,9 +370,26 @@ declare namespace HyperEmitter {
     commits: number
     /** Bytes of emits that wait for the store. */
     pending: number
+    /** Logs of which peers hold another version: what they add to them does not get here. See `adopt`. */
+    stuck: StuckLog[]
     peers: Peer[]
     /** Peers that the store remembers: those that were connected to, which are dialled again at the next start. */
     known: Array<{ host: string, port: number }>
+  }
+
+  interface StuckLog {
+    log: string
+    /** Since when, as far as this emitter knows, in milliseconds since 1970. */
+    since: number
+    /** The first entry that differs. */
+    seq: number
+    /** The node's key there, here and at the peers. */
+    ours: string
+    theirs: string
+    /** Whether the peers' node was received; otherwise a peer says so. */
+    proven: boolean
+    /** How many entries of the peers' version are missing here, as far as they tell. */
+    behind: number
   }
 
   interface Peer {

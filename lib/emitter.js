@@ -230,6 +230,11 @@ const methods = {
     return reading.importFrom(this[kParts], source, opts)
   },
 
+  /** Lets the version of a log that peers hold take the place of ours, which moves to a new log; resolves to its id. */
+  adopt (log, opts) {
+    return reading.adopt(this[kParts], log, opts)
+  },
+
   /** Numbers about the emitter. */
   stats () {
     return reading.stats(this[kParts])

@@ -209,6 +209,13 @@ function importFrom (parts, source, opts) {
   return asked(parts, (id) => parts.core.askImport(id, place.path ?? '', place.port, opts?.identity === true), (answer) => answer.number, { progress: progressOf(opts) })
 }
 
+/** Lets the version of a log that peers hold take the place of ours; the log to which ours has moved. */
+function adopt (parts, log, { key } = {}) {
+  if (typeof log !== 'string' || log === '') return rejected(badArgument('adopt wants the id of a log'))
+  if (key !== undefined && typeof key !== 'string') return rejected(badArgument('adopt wants a key as text, if any'))
+  return asked(parts, (id) => parts.core.askAdoption(id, log, key), (answer) => answer.text)
+}
+
 /** The change stored under a name; undefined if there is none. */
 function position (parts, name) {
   if (!isName(name)) return rejected(nameless())
@@ -246,4 +253,4 @@ function progressOf (opts) {
   return typeof onProgress === 'function' ? ({ number, total }) => onProgress({ done: number, total }) : undefined
 }
 
-module.exports = { read, get, heads, digest, stats, verify, position, setPosition, importFrom }
+module.exports = { read, get, heads, digest, stats, verify, position, setPosition, importFrom, adopt }

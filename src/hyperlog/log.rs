@@ -71,7 +71,7 @@ pub struct Log {
     pub(super) told: Mutex<Option<String>>,
     /// On a store that waits, whoever plans holds it (`turns`), and nobody else asks for it.
     pub(super) writer: Mutex<Writer>,
-    pub(super) state: RwLock<State>,
+    pub(super) state: Arc<RwLock<State>>,
     pub(super) recent: RwLock<Recent>,
     pub(super) end: watch::Sender<Position>,
     /// A thread lingers for a job. Set under the queue's lock.
@@ -125,13 +125,14 @@ impl Log {
         let mut id = [0_u8; ID_LEN];
         getrandom::fill(&mut id).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
         let forks = Forks::of(store.as_ref(), &local)?;
-        let mut planner = Planner::new(local.clone(), &state);
+        let shared = Arc::new(RwLock::new(state_of(local.clone(), &state)));
+        let mut planner = Planner::beside(Arc::clone(&shared), local.clone(), &state);
         if fresh {
             planner.set_local(local);
         }
         planner.set_own_last(last_key(store.as_ref(), &planner)?);
         Ok(Arc::new(Log {
-            state: RwLock::new(state_of(&planner, &state)),
+            state: shared,
             recent: RwLock::new(Recent::new(state.end)),
             end: watch::Sender::new(state.end),
             looking: AtomicBool::new(false),

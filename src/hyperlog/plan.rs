@@ -5,10 +5,12 @@
 //! links to a few heads at the most, and nobody else writes in the local log while it is written.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
+use parking_lot::RwLock;
 
-use super::Incoming;
+use super::{Incoming, State};
 use crate::error::{Error, Result};
 use crate::node::{key_of, Change, Digest, Key, KeyMap, Links, LogId, Node, Seq};
 use crate::store::heads::Heads;
@@ -68,7 +70,10 @@ pub struct Planner {
     own_last: Option<Key>,
     /// The head taken up last when there were too many for one append.
     taken_up: Key,
+    /// Heads of logs, beside those in `stored`: of all that the store may not have yet, and of others used lately.
     logs: LogMap<Head>,
+    /// The log's state as stored, which lags behind at most the planned group and the one before.
+    stored: Option<Arc<RwLock<State>>>,
     /// Nodes of the group that is planned.
     planned: Fresh,
     /// Nodes of the group before, which the store may not know yet.
@@ -92,6 +97,9 @@ struct Fresh {
     entries: HashMap<(LogId, Seq), Key>,
     entered: (usize, usize),
 }
+
+/// Heads kept beside the stored state before those that it has are dropped: as many logs are busy at the same time.
+const KEEP_HEADS: usize = 4 * 1024;
 
 /// Rows for which memory is kept between groups.
 const KEEP_ROWS: usize = 64 * 1024;
@@ -161,9 +169,17 @@ impl Planner {
             own_last: None,
             taken_up: Key::default(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
+            stored: None,
             planned: Fresh::default(),
             flushing: Fresh::default(),
         }
+    }
+
+    /// As [`Planner::new`], without memory for logs that nobody writes: `stored` is what `state` says, and is kept up with
+    /// every group before [`Planner::hand_over`] of the one behind the next.
+    pub(super) fn beside(stored: Arc<RwLock<State>>, local: LogId, state: &StoreState) -> Self {
+        let heads = StoreState { end: state.end, heads: state.heads.clone(), logs: Vec::new() };
+        Planner { stored: Some(stored), ..Planner::new(local, &heads) }
     }
 
     /// The log that appends go to.
@@ -182,7 +198,10 @@ impl Planner {
     /// not count as written.
     #[must_use]
     pub fn renewed(&self, state: &StoreState) -> Self {
-        let mut planner = Planner::new(self.local.clone(), state);
+        let mut planner = match &self.stored {
+            Some(stored) => Planner::beside(Arc::clone(stored), self.local.clone(), state),
+            None => Planner::new(self.local.clone(), state),
+        };
         let last = planner.seq(&self.local);
         planner.sole_from = self.sole_from.filter(|from| *from <= last);
         planner
@@ -210,19 +229,36 @@ impl Planner {
     /// Last seq of a log, 0 if it has none.
     #[must_use]
     pub fn seq(&self, log: &str) -> Seq {
-        self.logs.get(log).map_or(0, |head| head.seq)
+        self.head(log).map_or(0, |head| head.seq)
+    }
+
+    fn head(&self, log: &str) -> Option<Head> {
+        if let Some(head) = self.logs.get(log) {
+            return Some(*head);
+        }
+        let (seq, digest) = self.stored.as_ref()?.read().logs.get(log)?;
+        Some(Head { seq, digest })
     }
 
     /// Head of a log.
     #[must_use]
     pub fn log_head(&self, log: &LogId) -> Option<LogHead> {
-        self.logs.get(log).map(|head| LogHead { log: log.clone(), seq: head.seq, digest: head.digest })
+        self.head(log).map(|head| LogHead { log: log.clone(), seq: head.seq, digest: head.digest })
     }
 
     /// The planned group goes to the store, which has all of the group before.
     pub fn hand_over(&mut self) {
         self.flushing.clear();
         std::mem::swap(&mut self.planned, &mut self.flushing);
+        if self.stored.is_some() && self.logs.len() > KEEP_HEADS {
+            let before = std::mem::take(&mut self.logs);
+            let flushing = self.flushing.runs.iter().map(|(_, log)| log);
+            for log in flushing.chain(self.flushing.duplicates.iter().map(|(log, ..)| log)) {
+                if let Some(head) = before.get(log) {
+                    self.logs.insert(log.clone(), *head);
+                }
+            }
+        }
     }
 
     /// Plans an event of our own: links to the heads, the next seq, the next change.
@@ -346,7 +382,7 @@ impl Planner {
             *head = Head { seq, digest: head.digest.extend(key) };
             return head.digest;
         }
-        let digest = Digest::default().extend(key);
+        let digest = self.head(log).map_or(Digest::default(), |head| head.digest).extend(key);
         self.logs.insert(log.clone(), Head { seq, digest });
         digest
     }
@@ -551,6 +587,38 @@ mod tests {
             }
             assert!(noted.noted.iter().eq(&ids), "each once, in order");
             assert!(noted.compared <= 2 * logs * FEW_LOGS);
+        }
+    }
+
+    #[test]
+    fn logs_that_nobody_writes_take_no_memory_beside_the_stored_state() {
+        for logs in [1_000, 20_000] {
+            let empty = State { end: Position::START, log_id: "local".into(), logs: std::iter::empty().collect() };
+            let state = Arc::new(RwLock::new(empty));
+            let mut planner = Planner::beside(Arc::clone(&state), "local".into(), &StoreState::default());
+            let mut before: Vec<NewRow<Node>> = Vec::new();
+            for seq in 1..=2 {
+                for group in (0..logs).collect::<Vec<_>>().chunks(100) {
+                    // The group before the one that is handed over is stored by then.
+                    for row in before.drain(..) {
+                        state.write().logs.set(row.log(), row.seq(), row.digest);
+                    }
+                    planner.hand_over();
+                    for log in group {
+                        before.push(stored(
+                            &mut planner,
+                            &incoming(&format!("log {log}"), seq, &[], &format!("{log} {seq}")),
+                        ));
+                    }
+                }
+            }
+            assert!(planner.logs.len() <= KEEP_HEADS + 100, "{} of {logs}", planner.logs.len());
+            assert!((0..logs).all(|log| planner.seq(&format!("log {log}")) == 2));
+            for row in before {
+                let log: u32 = row.log().strip_prefix("log ").unwrap().parse().unwrap();
+                let keys = [1, 2].map(|seq| incoming("", 0, &[], &format!("{log} {seq}")).1);
+                assert_eq!(row.digest, keys.iter().fold(Digest::default(), |digest, key| digest.extend(key)));
+            }
         }
     }
 }

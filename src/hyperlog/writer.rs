@@ -22,7 +22,9 @@ use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, Source, SourceI
 use crate::error::{Error, Result};
 use crate::event::{self, ID_LEN};
 use crate::node::{Key, KeyMap, LogId, Node, NodeRef, Seq};
-use crate::store::{share_nodes, Body, Commit, Entry, Located, Meta, NewRow, Position, Relabel, Row, Store};
+use crate::store::{
+    share_nodes, Body, Commit, Entry, Located, Meta, NewRow, Position, Relabel, Row, Store, StoreState,
+};
 
 pub(super) struct Writer {
     pub(super) planner: Planner,
@@ -503,15 +505,16 @@ impl Log {
     pub(super) fn reload(&self, writer: &mut Writer) {
         let read = caught("the store", || {
             let state = self.store.state()?;
+            let end = state.end;
+            *self.state.write() = state_of(writer.planner.local().clone(), &state);
             let mut planner = writer.planner.renewed(&state);
             planner.set_own_last(last_key(self.store.as_ref(), &planner)?);
-            Ok((state, planner))
+            Ok((end, planner))
         });
         match read {
-            Ok((state, planner)) => {
+            Ok((end, planner)) => {
                 writer.planner = planner;
-                *self.state.write() = state_of(&writer.planner, &state);
-                self.recent.write().reset(state.end);
+                self.recent.write().reset(end);
                 writer.failed = None;
             }
             Err(error) => writer.failed = Some(error),
@@ -605,6 +608,7 @@ impl Lookup for StoreLookup<'_> {
     }
 }
 
-pub(super) fn state_of(planner: &Planner, state: &crate::store::StoreState) -> State {
-    State { end: state.end, log_id: planner.local().clone(), logs: state.logs.iter().cloned().collect() }
+/// What sessions and callers are told of a store in this state.
+pub(super) fn state_of(log_id: LogId, state: &StoreState) -> State {
+    State { end: state.end, log_id, logs: state.logs.iter().cloned().collect() }
 }

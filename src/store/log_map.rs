@@ -56,6 +56,10 @@ impl<V> LogMap<V> {
         }
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.others.len() + usize::from(self.latest.is_some())
+    }
+
     /// In no particular order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&LogId, &V)> {
         self.latest.iter().map(|(log, value)| (log, value)).chain(&self.others)
@@ -90,6 +94,7 @@ mod tests {
                 proptest::prop_assert_eq!(logs.get(&log), model.get(&log));
                 let all: HashMap<_, _> = logs.iter().map(|(log, value)| (log.clone(), *value)).collect();
                 proptest::prop_assert_eq!(&all, &model);
+                proptest::prop_assert_eq!(logs.len(), model.len());
             }
         }
     }

@@ -1,0 +1,79 @@
+'use strict'
+
+/** Logs of which peers hold another version: told by stats, and one side may adopt the other's. */
+
+const assert = require('node:assert/strict')
+const { once } = require('node:events')
+const fs = require('node:fs')
+const path = require('node:path')
+const { test } = require('node:test')
+
+const { HyperEmitter, SCHEMA, folder, turns } = require('./helpers')
+
+function make (t, store) {
+  const emitter = new HyperEmitter(store, SCHEMA)
+  t.after(() => emitter.close())
+  return emitter
+}
+
+/** Turns the event loop until `condition` holds, which may ask the emitter. */
+async function eventually (condition) {
+  while (!await condition()) await turns(1)
+}
+
+/** Two peers, each with another version of one log, and that log's id. */
+async function parted (t) {
+  const [one, two] = [path.join(folder(), 'one'), path.join(folder(), 'two')]
+  const original = new HyperEmitter(one, SCHEMA)
+  await original.append('T', { num: 0 })
+  const { log } = await original.stats()
+  await original.close()
+  fs.cpSync(one, two, { recursive: true })
+  const peers = []
+  for (const [num, store] of [[1, one], [2, two]]) {
+    const peer = make(t)
+    const { port } = await peer.listen(0, '127.0.0.1')
+    const copy = new HyperEmitter(store, SCHEMA)
+    await copy.append('T', { num })
+    await copy.connect(port, '127.0.0.1')
+    await eventually(async () => (await peer.stats()).logs.some((each) => each.log === log && each.seq === 2))
+    await copy.close()
+    peers.push({ peer, port })
+  }
+  return { log, left: peers[0].peer, right: peers[1].peer, port: peers[1].port }
+}
+
+async function numbers (emitter) {
+  const found = []
+  for await (const { name, payload } of emitter.read()) if (name === 'T') found.push(payload.num)
+  return found.sort()
+}
+
+test('a stuck log is told, and adopting the version of the peers sets it free', async (t) => {
+  const { log, left, right, port } = await parted(t)
+  const warned = once(left.status, 'warning')
+  await left.connect(port, '127.0.0.1')
+  const [warning] = await warned
+  assert.equal(warning.code, 'ERR_HYPER_FORK')
+  const { stuck } = await left.stats()
+  assert.equal(stuck.length, 1)
+  assert.deepEqual([stuck[0].log, stuck[0].seq], [log, 2])
+  assert.ok(Math.abs(Date.now() - stuck[0].since) < 60_000)
+  assert.match(stuck[0].ours, /^[0-9a-f]{64}$/)
+  assert.equal((await right.get(stuck[0].theirs)).log, log)
+  await assert.rejects(left.adopt(log, { key: stuck[0].ours }), { code: 'ERR_HYPER_INVALID_ARG' })
+  const moved = await left.adopt(log, { key: stuck[0].theirs })
+  assert.equal((await left.get(stuck[0].ours)).log, moved)
+  await eventually(async () => await left.digest() === await right.digest())
+  for (const emitter of [left, right]) assert.deepEqual(await numbers(emitter), [0, 1, 2])
+  assert.deepEqual((await left.stats()).stuck, [])
+})
+
+test('only what peers hold can be adopted', async (t) => {
+  const emitter = make(t)
+  for (const args of [[], [1], ['log', { key: 1 }]]) {
+    await assert.rejects(emitter.adopt(...args), { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG' })
+  }
+  await assert.rejects(emitter.adopt('log', { key: 'no key' }), { code: 'ERR_HYPER_INVALID_ARG' })
+  await assert.rejects(emitter.adopt('log'), { code: 'ERR_HYPER_INVALID_ARG' })
+})
