@@ -72,6 +72,8 @@ function levelPort (native, db, how = {}) {
   const port = new native.LevelPort((id, kind, packed) => {
     serve(adapter, kind, packed, (message, reply) => port.answer(id, message, reply))
   })
+  /** Closes a database that could not be opened as a store: no store will. */
+  port.abandon = (done) => adapter.close(done)
   return port
 }
 

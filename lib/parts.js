@@ -50,6 +50,7 @@ class Parts {
     const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard: protobuf === 'standard' }
     const bell = new Bell()
     this.core = new native.Core(settings, bell.ring, port)
+    this.port = port
     const slab = new Slab()
     const report = (error) => this.warn(error)
     this.requests = new Requests(() => this.loop.refresh())
@@ -314,8 +315,14 @@ class Parts {
     this.ring.flush()
     // Readers get what is there already.
     this.growth.hurry()
-    this.requests.close(() => this.requests.finish((id) => this.core.close(id), (error) => this.ended(error)))
+    this.requests.close(() => this.requests.finish((id) => this.core.close(id), (error) => this.leave(error)))
     this.loop.refresh()
+  }
+
+  /** The core is closed, and with it its store; a database of the caller's that could not be opened as one has none. */
+  leave (error) {
+    if (this.failed === undefined || this.port === undefined) return this.ended(error)
+    this.port.abandon((failure) => this.ended(error || failure))
   }
 
   /** The store is closed, or failed to close. What waits in the native half is heard first: nothing is dropped. */

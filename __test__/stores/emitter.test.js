@@ -61,3 +61,16 @@ for (const [name, open] of Object.entries(all)) {
     await release(again)
   })
 }
+
+test('a database that could not be opened is closed by close()', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'hyperemitter-'))
+  t.after(() => rmSync(folder, { recursive: true, force: true }))
+  const db = all['level 7'](folder)
+  // A head whose node is missing.
+  await db.put(`!heads!${'ab'.repeat(32)}`, 'ab'.repeat(32))
+  const emitter = hyperemitter(db, SCHEMA)
+  await assert.rejects(emitter.ready(), { code: 'ERR_HYPER_DAMAGED' })
+  assert.equal(db.isOpen(), true, 'until then it can be looked into')
+  await emitter.close()
+  assert.equal(db.isOpen(), false)
+})

@@ -72,19 +72,31 @@ impl Medium {
     }
 
     /// Visits all rows of a range in key order, a chunk at a time.
+    ///
+    /// A chunk goes on behind the last key that is text. Of any other only a replacement is known, and what stands behind that
+    /// may stand before the key itself: rows behind such keys are asked for again and passed over.
     pub fn scan(&self, from: String, to: &str, mut visit: impl FnMut(Pair) -> Result<()>) -> Result<()> {
         let mut from = from;
+        let mut visited = 0;
         loop {
-            let range = Range { from, to: to.to_owned(), reverse: false, limit: SCAN_ROWS };
+            // Twice as many each time, so that a range full of such keys is read a few times and not over and over.
+            let again = u32::try_from(visited).unwrap_or(u32::MAX).saturating_mul(2);
+            let limit = SCAN_ROWS.saturating_add(again);
+            let range = Range { from: from.clone(), to: to.to_owned(), reverse: false, limit };
             let rows = self.ranges(vec![range])?.pop().unwrap_or_default();
-            let last = rows.last().map(|(key, _)| after(key));
-            let whole = rows.len() < SCAN_ROWS as usize;
-            for row in rows {
+            let whole = rows.len() < limit as usize;
+            let last = rows.iter().rposition(|(key, _)| is_exact(key));
+            let next = last.and_then(|last| Some((after(&rows.get(last)?.0), rows.len() - 1 - last)));
+            let count = rows.len();
+            for row in rows.into_iter().skip(visited) {
                 visit(row)?;
             }
-            match last {
-                Some(last) if !whole => from = last,
-                _ => return Ok(()),
+            if whole {
+                return Ok(());
+            }
+            match next {
+                Some((next, behind)) => (from, visited) = (next, behind),
+                None => visited = count,
             }
         }
     }
@@ -104,6 +116,26 @@ impl Medium {
         })?;
         Ok(last)
     }
+}
+
+/// Whether a key is surely the one in the database. A database hands out text, and puts a replacement character where a key is
+/// none.
+pub fn is_exact(key: &[u8]) -> bool {
+    !text(key).contains(char::REPLACEMENT_CHARACTER)
+}
+
+/// A key behind this one, and behind no key of ASCII that this one is not behind. Keys of ASCII that begin like one that goes
+/// on with something else all stand before it.
+pub fn behind_ascii(key: &[u8]) -> String {
+    let text = text(key);
+    if text.is_ascii() {
+        return after(key);
+    }
+    let mut next: String = text.chars().take_while(char::is_ascii).collect();
+    if let Some(last) = next.pop().and_then(|last| char::from_u32(u32::from(last) + 1)) {
+        next.push(last);
+    }
+    next
 }
 
 /// The first key behind this one.

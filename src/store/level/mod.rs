@@ -136,7 +136,7 @@ impl LevelStore {
             // A chunk of foreign keys only: go on behind it.
             for (rows, from) in [(&changes, &mut change_from), (&duplicates, &mut place_from)] {
                 if let Some((key, _)) = rows.last() {
-                    *from = after(key);
+                    *from = medium::behind_ascii(key);
                 }
             }
         }

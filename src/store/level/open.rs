@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::bridge::{Op, Range};
 use super::layout::{self, CHANGES, HEADS, LOGS};
-use super::medium::{after, text, Medium, BATCH_OPS, SCAN_ROWS};
+use super::medium::{after, is_exact, text, Medium, BATCH_OPS, SCAN_ROWS};
 use super::records::{
     self, decode_checkpoint, decode_place, duplicate_key, encode_checkpoint, encode_duplicate, encode_place, place_key,
     Checkpoint, Duplicate, CHECKPOINT, DIGESTS, DUPLICATES, MARK_EVERY, PLACES,
@@ -115,8 +115,13 @@ fn checkpoint(medium: &Medium, last: Option<(Change, Key)>) -> Result<Option<Che
 /// Deletes what we derived from records that are no longer the same. Named positions stay.
 fn forget(medium: &Medium) -> Result<()> {
     let mut ops = vec![Op::Delete(CHECKPOINT.into())];
+    // Several keys that are no text may come as one, and a batch names each key once.
+    let mut inexact = BTreeSet::new();
     for prefix in [DIGESTS, DUPLICATES, PLACES] {
         medium.scan(prefix.to_owned(), &end_of(prefix), |(key, _)| {
+            if !is_exact(&key) && !inexact.insert(text(&key)) {
+                return Ok(());
+            }
             ops.push(Op::Delete(text(&key)));
             if ops.len() >= BATCH_OPS {
                 medium.batch(std::mem::take(&mut ops))?;
@@ -145,22 +150,19 @@ fn log_ends(medium: &Medium, known: &Checkpoint) -> Result<BTreeMap<LogId, Seq>>
         gaps.push((std::mem::replace(&mut from, log_end(log)), start));
     }
     gaps.push((from, end_of(LOGS)));
-    for group in logs.chunks(SCAN_ROWS as usize) {
-        let ranges = group.iter().map(|log| last_entry_range(log)).collect();
-        for (log, rows) in group.iter().zip(medium.ranges(ranges)?) {
-            let seq = match rows.first().and_then(|(key, _)| entry_of(key, log)) {
-                Some(seq) => seq,
-                None => last_seq(medium, log)?.unwrap_or(0),
-            };
-            ends.insert((*log).clone(), seq);
-        }
-    }
+    last_seqs(medium, &logs, |log, seq| {
+        ends.insert(log.clone(), seq.unwrap_or(0));
+    })?;
     while !gaps.is_empty() {
         let group: Vec<(String, String)> = gaps.drain(..gaps.len().min(SCAN_ROWS as usize)).collect();
         let ranges =
             group.iter().map(|(from, to)| Range { from: from.clone(), to: to.clone(), reverse: false, limit: 1 });
-        for ((_, to), rows) in group.iter().zip(medium.ranges(ranges.collect())?) {
+        for ((from, to), rows) in group.iter().zip(medium.ranges(ranges.collect())?) {
             let Some((key, _)) = rows.first() else { continue };
+            if !is_exact(key) {
+                row_by_row(medium, from, to, &mut ends)?;
+                continue;
+            }
             let Some((log, _)) = layout::parse_entry_key(key) else {
                 gaps.push((after(key), to.clone()));
                 continue;
@@ -173,6 +175,43 @@ fn log_ends(medium: &Medium, known: &Checkpoint) -> Result<BTreeMap<LogId, Seq>>
         }
     }
     Ok(ends)
+}
+
+/// Finds the logs of a range in which not every key is text. From such a key nobody can step to the next, so all rows
+/// are looked at.
+fn row_by_row(medium: &Medium, from: &str, to: &str, ends: &mut BTreeMap<LogId, Seq>) -> Result<()> {
+    let mut doubtful = BTreeSet::new();
+    medium.scan(from.to_owned(), to, |(key, _)| {
+        let Some((log, seq)) = layout::parse_entry_key(&key) else { return Ok(()) };
+        if is_exact(&key) {
+            let end = ends.entry(log.into()).or_default();
+            *end = seq.max(*end);
+        } else {
+            doubtful.insert(LogId::from(log));
+        }
+        Ok(())
+    })?;
+    // The id of a log may hold a replacement character of its own: then it is found under that.
+    last_seqs(medium, &doubtful.iter().collect::<Vec<_>>(), |log, seq| {
+        if let Some(seq) = seq {
+            ends.insert(log.clone(), seq);
+        }
+    })
+}
+
+/// Tells the last seq of each log, many of them in one crossing.
+fn last_seqs(medium: &Medium, logs: &[&LogId], mut tell: impl FnMut(&LogId, Option<Seq>)) -> Result<()> {
+    for group in logs.chunks(SCAN_ROWS as usize) {
+        let ranges = group.iter().map(|log| last_entry_range(log)).collect();
+        for (log, rows) in group.iter().zip(medium.ranges(ranges)?) {
+            let seq = match rows.first() {
+                None => None,
+                Some((key, _)) => entry_of(key, log).map_or_else(|| last_seq(medium, log), |seq| Ok(Some(seq)))?,
+            };
+            tell(log, seq);
+        }
+    }
+    Ok(())
 }
 
 fn last_entry_range(log: &str) -> Range {

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 
 #[derive(Default)]
 pub struct Database {
-    rows: Mutex<BTreeMap<String, Bytes>>,
+    /// By the bytes of their keys; they are handed out as text.
+    rows: Mutex<BTreeMap<Vec<u8>, Bytes>>,
     text_only: AtomicBool,
     /// 0: fine; 1: the next batch fails; 2: it fails although it was applied.
     fault: AtomicUsize,
@@ -40,32 +41,37 @@ impl Database {
     }
 
     pub fn put(&self, key: &str, value: impl Into<Bytes>) {
+        self.put_raw(key.as_bytes(), value);
+    }
+
+    /// Sets a key that need not be text.
+    pub fn put_raw(&self, key: &[u8], value: impl Into<Bytes>) {
         self.rows.lock().insert(key.to_owned(), value.into());
     }
 
     pub fn remove(&self, key: &str) {
-        self.rows.lock().remove(key);
+        self.rows.lock().remove(key.as_bytes());
     }
 
     pub fn get(&self, key: &str) -> Option<Bytes> {
-        self.rows.lock().get(key).cloned()
+        self.rows.lock().get(key.as_bytes()).cloned()
     }
 
     pub fn retain(&self, keep: impl Fn(&str) -> bool) {
-        self.rows.lock().retain(|key, _| keep(key));
+        self.rows.lock().retain(|key, _| keep(&text(key)));
     }
 
     /// What 1.x sees: everything but our own records.
     pub fn as_1_x(&self) -> BTreeMap<String, Bytes> {
         let rows = self.rows.lock();
         rows.iter()
-            .filter(|(key, _)| !key.starts_with("!hyper2!"))
-            .map(|(key, value)| (key.clone(), value.clone()))
+            .filter(|(key, _)| !key.starts_with(b"!hyper2!"))
+            .map(|(key, value)| (text(key), value.clone()))
             .collect()
     }
 
     pub fn ours(&self) -> Vec<String> {
-        self.rows.lock().keys().filter(|key| key.starts_with("!hyper2!")).cloned().collect()
+        self.rows.lock().keys().filter(|key| key.starts_with(b"!hyper2!")).map(|key| text(key)).collect()
     }
 
     pub fn set_text_only(&self) {
@@ -93,16 +99,16 @@ impl Database {
         for op in ops {
             match op {
                 Op::Put(key, value) if self.text_only.load(Ordering::SeqCst) => {
-                    rows.insert(key, String::from_utf8_lossy(&value).into_owned().into());
+                    rows.insert(key.into_bytes(), String::from_utf8_lossy(&value).into_owned().into());
                 }
                 Op::Put(key, value) => {
-                    rows.insert(key, value);
+                    rows.insert(key.into_bytes(), value);
                 }
                 Op::PutText(key, value) => {
-                    rows.insert(key, value.into());
+                    rows.insert(key.into_bytes(), value.into());
                 }
                 Op::Delete(key) => {
-                    rows.remove(&key);
+                    rows.remove(key.as_bytes());
                 }
             }
         }
@@ -130,7 +136,7 @@ impl LevelBridge for Connection {
                 let mut values = Vec::new();
                 let mut size = 0;
                 for key in keys {
-                    let value = rows.get(&key).cloned();
+                    let value = rows.get(key.as_bytes()).cloned();
                     size += value.as_ref().map_or(0, Bytes::len);
                     values.push(value);
                     if size > bytes {
@@ -141,12 +147,12 @@ impl LevelBridge for Connection {
             }
             LevelRequest::Ranges(ranges) => {
                 let rows = self.database.rows.lock();
-                let pair = |(key, value): (&String, &Bytes)| (Bytes::from(key.clone()), value.clone());
+                let pair = |(key, value): (&Vec<u8>, &Bytes)| (Bytes::from(text(key)), value.clone());
                 let answers = ranges.into_iter().map(|range| {
                     if range.from >= range.to {
                         return Vec::new();
                     }
-                    let found = rows.range(range.from..range.to);
+                    let found = rows.range(range.from.into_bytes()..range.to.into_bytes());
                     let limit = range.limit as usize;
                     if range.reverse {
                         found.rev().take(limit).map(pair).collect()
@@ -168,6 +174,11 @@ impl LevelBridge for Connection {
         self.open.store(false, Ordering::SeqCst);
         Ok(())
     }
+}
+
+/// What a database makes of a key that it is to hand out as text.
+fn text(key: &[u8]) -> String {
+    String::from_utf8_lossy(key).into_owned()
 }
 
 pub fn unhex(hex: &str) -> Vec<u8> {

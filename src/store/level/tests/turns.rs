@@ -324,6 +324,41 @@ fn damage_is_named_by_the_record_it_is_in() {
 }
 
 #[test]
+fn keys_that_are_no_text_end_nothing_and_hide_nothing() {
+    let database = Arc::new(Database::default());
+    let old = Old(Arc::clone(&database));
+    for log in ["a", "b", "m", "m\u{fffd}", "mé", "z", "é", "\u{10FFFF}"] {
+        for number in 0..3_u8 {
+            old.add(log, &old.heads(), &[number]);
+        }
+    }
+    let entry = database.get("!logs!a!01").unwrap();
+    for byte in [0x80, 0xBF, 0xC3, 0xEF, 0xFF_u8] {
+        for prefix in ["!logs!", "!logs!m", "!logs!m!0", "!changes!", "!changes!0", "!heads!"] {
+            database.put_raw(&[prefix.as_bytes(), &[byte], b"!01"].concat(), entry.clone());
+        }
+    }
+    // More of them than are read at once, before and behind what they are handed out as.
+    for number in 0..6000 {
+        for byte in [0x80, 0xFF_u8] {
+            let name = format!("{number}!01");
+            database.put_raw(&[b"!logs!b", &[byte][..], name.as_bytes()].concat(), entry.clone());
+            database.put_raw(&[b"!changes!1", &[byte][..], name.as_bytes()].concat(), b"foreign".as_slice());
+        }
+    }
+    for _ in 0..2 {
+        database.take_calls();
+        let store = open(&database);
+        assert_eq!(store.state().unwrap().logs.len(), 8);
+        assert_eq!(all(&store).len(), 24);
+        store.check(&mut |_, _| {}).unwrap();
+        store.close().unwrap();
+        let (calls, _) = database.take_calls();
+        assert!(calls < 300, "{calls} calls");
+    }
+}
+
+#[test]
 fn the_bridge_is_crossed_per_group_and_not_per_event() {
     let database = Arc::new(Database::default());
     let store = open(&database);
