@@ -321,8 +321,10 @@ class Parts {
 
   /** The core is closed, and with it its store; a database of the caller's that could not be opened as one has none. */
   leave (error) {
-    if (this.failed === undefined || this.port === undefined) return this.ended(error)
-    this.port.abandon((failure) => this.ended(error || failure))
+    const { port } = this
+    this.port = undefined
+    if (this.failed === undefined || port === undefined) return this.ended(error)
+    port.abandon((failure) => this.ended(error || failure))
   }
 
   /** The store is closed, or failed to close. What waits in the native half is heard first: nothing is dropped. */
