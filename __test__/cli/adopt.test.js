@@ -1,0 +1,50 @@
+'use strict'
+
+const assert = require('node:assert/strict')
+const { cpSync } = require('node:fs')
+const { join } = require('node:path')
+const { test } = require('node:test')
+const { hello, hypem, listening, scratch } = require('./helpers')
+
+/** Two stores that hold different versions of somebody's log: a copy of his store was written as well as the original. */
+async function forked (t) {
+  const dir = scratch(t)
+  const schema = join(dir, 'messages.proto')
+  const run = async (args, input) => {
+    const result = await hypem(t, args, { cwd: dir, input })
+    assert.equal(result.code, 0, result.stderr)
+    return result.stdout
+  }
+  await run(['import', 'original', '--schema', schema], hello('both'))
+  cpSync(join(dir, 'original'), join(dir, 'copied'), { recursive: true })
+  await run(['import', 'original', '--schema', schema], hello('only the original 1') + hello('only the original 2'))
+  await run(['import', 'copied', '--schema', schema], hello('only the copy'))
+  await run(['import', 'a', 'original'])
+  await run(['import', 'b', 'copied'])
+  const { ownLog } = JSON.parse(await run(['stats', 'original', '--json']))
+  return { dir, schema, run, log: ownLog }
+}
+
+test('adopt takes the version of a forked log that a peer holds; what was there moves to a new log, and goes to all', async (t) => {
+  const { dir, schema, run, log } = await forked(t)
+  const { run: peer, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])
+  const { moved, seq } = JSON.parse(await run(['adopt', 'b', log, '--connect', `127.0.0.1:${port}`, '--json']))
+  assert.equal(seq, 2)
+  await peer.until('only the copy')
+  await peer.kill('SIGTERM')
+  const said = async (...args) => (await run(['log', ...args, '--json', '--schema', schema])).trim().split('\n').map((line) => JSON.parse(line).payload.message)
+  assert.deepEqual(await said('b', '--origin', log), ['both', 'only the original 1', 'only the original 2'])
+  assert.deepEqual(await said('b', '--origin', moved), ['only the copy'])
+  await run(['digest', 'a', 'b'])
+})
+
+test('adopt says when there is nothing to adopt, and what it needs', async (t) => {
+  const { dir, schema, log } = await forked(t)
+  const { port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])
+  const link = ['--connect', `127.0.0.1:${port}`]
+  const nothing = await hypem(t, ['adopt', 'new', log, ...link], { cwd: dir })
+  assert.match(nothing.stderr, /^hypem: there is no store at new\n$/)
+  const unknown = await hypem(t, ['adopt', 'b', 'nosuch', ...link], { cwd: dir })
+  assert.deepEqual([unknown.code, /there is no log nosuch in this store/.test(unknown.stderr)], [1, true], unknown.stderr)
+  assert.equal((await hypem(t, ['adopt', 'b', log], { cwd: dir })).code, 2)
+})
