@@ -20,14 +20,27 @@ use hyperemitter::protocol::batch::{Reader, Writer};
 use hyperemitter::protocol::extension::{Capability, Extension, Extent};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
+use hyperemitter::protocol::pieces::Piece;
 use hyperemitter::store::{Position, Row};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// As peers of the first version show it.
+fn first_capability() -> Capability {
+    Capability { version: 1, max_value: None, ..capability() }
+}
+
 fn capability() -> Capability {
-    Capability { version: 1, flags: 1, max_frame: 64 << 20, window: 1 << 20, log: "log-a".into() }
+    Capability {
+        version: 2,
+        flags: 1,
+        max_frame: 64 << 20,
+        window: 1 << 20,
+        log: "log-a".into(),
+        max_value: Some(8 << 20),
+    }
 }
 
 fn row(change: u64, log: &str, seq: u64, links: &[Key], value: &'static str, signed: Option<Signed>) -> Row {
@@ -88,11 +101,17 @@ fn messages() -> BTreeMap<&'static str, Vec<u8>> {
     put("proof", Extension::Proof { extent: extent("log-a", 150, 4), key: Key([5; 32]) });
     put("fork", Extension::Fork { log: "log-a".into(), seq: 151, key: Key([6; 32]) });
     put("alive", Extension::Alive);
-    let metadata = capability().encode();
-    let mut bytes = BytesMut::new();
-    let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
-    Message::Handshake(handshake).encode(&mut bytes);
-    out.insert("handshake", bytes.to_vec());
+    let piece =
+        Piece { log: "log-a".into(), seq: 5, key: Key([7; 32]), total: 100_000, offset: 16_384, bytes: b"part" };
+    put("piece", Extension::Piece(piece));
+    put("held", Extension::Held(vec![(Key([7; 32]), 16_388), (Key([8; 32]), 0)]));
+    for (name, capability) in [("handshake", first_capability()), ("handshake-2", capability())] {
+        let metadata = capability.encode();
+        let mut bytes = BytesMut::new();
+        let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
+        Message::Handshake(handshake).encode(&mut bytes);
+        out.insert(name, bytes.to_vec());
+    }
     out
 }
 
@@ -117,7 +136,8 @@ fn every_message_reads_back() {
         let frame = frame::split(&mut input, usize::MAX).unwrap().unwrap();
         match Message::decode(&frame).unwrap() {
             Message::Handshake(handshake) => {
-                assert_eq!(Capability::decode(handshake.metadata.unwrap()).unwrap(), Some(capability()));
+                let expected = if name == "handshake" { first_capability() } else { capability() };
+                assert_eq!(Capability::decode(handshake.metadata.unwrap()).unwrap(), Some(expected));
             }
             Message::Extension(kind, body) => {
                 let mut again = BytesMut::new();

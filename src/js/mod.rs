@@ -396,6 +396,7 @@ fn settings(options: &CoreOptions) -> Options {
     settings.log.max_event_size = options.max_event_size.map_or(settings.log.max_event_size, size);
     // Peers may allow a little more than we do.
     settings.log.max_incoming_size = settings.log.max_incoming_size.max(settings.log.max_event_size);
+    settings.net.max_value = settings.log.max_incoming_size;
     settings.log.max_pending = options.max_pending.map_or(settings.log.max_pending, size);
     settings.net.reconnect_timeout_ms = options.reconnect_timeout.map_or(settings.net.reconnect_timeout_ms, change);
     settings.net.standard = options.standard;

@@ -73,12 +73,16 @@ impl<'a> Account<'a> {
 
     /// By which the log knows the link, and where it comes from.
     pub(super) fn source(&self) -> Source {
-        let origin = match self.network {
+        Source { session: self.source, origin: Origin::Shared(self.network()) }
+    }
+
+    /// The network's number.
+    pub(super) fn network(&self) -> u64 {
+        match self.network {
             Network::V6(prefix) => prefix,
             // Beside all prefixes that are in use.
             Network::V4(address) => 0xffff_0000_0000 | u64::from(u32::from_be_bytes(address)),
-        };
-        Source { session: self.source, origin: Origin::Shared(origin) }
+        }
     }
 
     /// A frame has been handed to the session.

@@ -38,6 +38,7 @@ pub use event::{Counters, Dialect, Direction, End, NetEvent, NetObserver, PeerIn
 use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
 use crate::protocol::frame;
+use crate::protocol::pieces::Partials;
 use ledger::Ledger;
 pub use ledger::Shares;
 use link::Table;
@@ -73,6 +74,8 @@ pub struct NetOptions {
     pub shares: Shares,
     /// Largest frame accepted, in bytes.
     pub max_frame: usize,
+    /// Largest event container that the log takes from peers, in bytes: they are told.
+    pub max_value: usize,
     /// The emitter writes standard protobuf, which 1.x peers misread: they are refused.
     pub standard: bool,
 }
@@ -93,6 +96,7 @@ impl Default for NetOptions {
             patience_ms: None,
             shares: Shares::default(),
             max_frame: frame::MAX_FRAME_LEN,
+            max_value: frame::MAX_FRAME_LEN / 2,
             standard: false,
         }
     }
@@ -121,6 +125,8 @@ struct Shared {
     tasks: watch::Sender<usize>,
     /// Start of the sessions' clock.
     epoch: Instant,
+    /// What has arrived of large nodes.
+    partials: Partials,
     next_source: AtomicU64,
 }
 
@@ -148,6 +154,7 @@ impl Net {
             closing: watch::Sender::new(false),
             tasks: watch::Sender::new(0),
             epoch: Instant::now(),
+            partials: Partials::default(),
             next_source: AtomicU64::new(0),
         };
         Net { shared: Arc::new(shared) }

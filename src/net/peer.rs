@@ -180,6 +180,9 @@ impl<'a> Peer<'a> {
         let config = Config {
             standard: options.standard,
             max_frame: options.max_frame,
+            max_value: options.max_value,
+            partials: shared.partials.clone(),
+            network: account.network(),
             patience_ms: options.patience_ms,
             ..Config::new(link.direction == Direction::Outbound, harm_to_v1)
         };

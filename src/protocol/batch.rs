@@ -53,6 +53,13 @@ impl Memory {
         self.keys.truncate(RECENT);
     }
 
+    /// A node that came beside the batches. The next row names its log.
+    fn push_beside(&mut self, key: Key) {
+        self.log = None;
+        self.keys.push_front(key);
+        self.keys.truncate(RECENT);
+    }
+
     fn continues(&self, log: usize, seq: Seq) -> bool {
         self.log == Some(log) && self.seq.checked_add(1) == Some(seq)
     }
@@ -125,17 +132,17 @@ impl Writer {
                 }
             }
         }
-        if let Some(signed) = row.node.signed.as_deref() {
-            let part = |bytes: &Option<Bytes>, flag| if bytes.is_some() { flag } else { 0 };
-            put_varint(out, part(&signed.identity, IDENTITY) | part(&signed.signature, SIGNATURE));
-            for bytes in [&signed.identity, &signed.signature].into_iter().flatten() {
-                put_varint(out, bytes.len() as u64);
-                out.put_slice(bytes);
-            }
+        if row.node.signed.is_some() {
+            put_signed(out, row.node.signed.as_deref());
         }
         put_varint(out, row.node.value.len() as u64);
         out.put_slice(&row.node.value);
         self.memory.push(log, row.seq(), row.node.key);
+    }
+
+    /// A node went to the peer beside the batches: the next ones may link to it.
+    pub fn remember(&mut self, key: Key) {
+        self.memory.push_beside(key);
     }
 
     /// Bytes collected.
@@ -185,6 +192,11 @@ impl Reader {
     /// Gives `log` the next index, as a vector does.
     pub fn announce(&mut self, log: LogId) {
         self.table.push(log);
+    }
+
+    /// A node came beside the batches: the next ones may link to it.
+    pub fn remember(&mut self, key: Key) {
+        self.memory.push_beside(key);
     }
 
     /// The nodes of a batch: `body` is the part of `frame` behind the type byte. `logs` are known to the session; a table
@@ -254,7 +266,19 @@ impl Reader {
     }
 }
 
-fn read_signed(body: &mut &[u8]) -> Result<Signed> {
+/// Appends who vouches for a node: flags, then what there is.
+pub(super) fn put_signed(out: &mut BytesMut, signed: Option<&Signed>) {
+    let parts = signed.map_or([None, None], |signed| [signed.identity.as_ref(), signed.signature.as_ref()]);
+    let [identity, signature] = parts.map(|part| part.is_some());
+    put_varint(out, if identity { IDENTITY } else { 0 } | if signature { SIGNATURE } else { 0 });
+    for bytes in parts.into_iter().flatten() {
+        put_varint(out, bytes.len() as u64);
+        out.put_slice(bytes);
+    }
+}
+
+/// Reads what [`put_signed`] wrote.
+pub(super) fn read_signed(body: &mut &[u8]) -> Result<Signed> {
     let flags = take_varint(body).ok_or_else(malformed)?;
     let mut part = |flag| -> Result<Option<Bytes>> {
         if flags & flag == 0 {

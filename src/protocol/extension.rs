@@ -4,6 +4,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::message::{check_log_id, Message};
+use super::pieces::{Piece, MAX_PARTIALS};
 use super::session::{Config, MAX_LOGS};
 use super::wire::{put_bytes, put_number, put_varint, take_field, take_hash, take_prefixed, take_varint, Value};
 use crate::error::{Error, Result};
@@ -13,7 +14,10 @@ use crate::node::{Digest, Key, LogId, Seq};
 pub const MAGIC: &[u8; 6] = b"hyper2";
 
 /// Version of the extension described here. Peers speak the lower one of theirs.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
+
+/// From this version on large nodes travel in pieces.
+pub const WITH_PIECES: u64 = 2;
 
 /// Flag: this emitter writes standard protobuf payloads.
 pub const STANDARD: u64 = 1;
@@ -34,6 +38,8 @@ const PROBE: u8 = 9;
 const PROOF: u8 = 10;
 const FORK: u8 = 11;
 const ALIVE: u8 = 12;
+const PIECE: u8 = 13;
+const HELD: u8 = 14;
 
 const FIRST: u64 = 1;
 const LAST: u64 = 2;
@@ -51,6 +57,8 @@ pub struct Capability {
     pub window: u64,
     /// The log it appends to.
     pub log: LogId,
+    /// Largest event container it stores, in bytes; peers of the first version do not say.
+    pub max_value: Option<u64>,
 }
 
 impl Capability {
@@ -63,6 +71,7 @@ impl Capability {
             max_frame: config.max_frame as u64,
             window: WINDOW,
             log,
+            max_value: Some(config.max_value as u64),
         }
     }
 
@@ -75,6 +84,9 @@ impl Capability {
         put_number(&mut out, 3, self.max_frame);
         put_number(&mut out, 4, self.window);
         put_bytes(&mut out, 5, self.log.as_bytes());
+        if let Some(max_value) = self.max_value {
+            put_number(&mut out, 6, max_value);
+        }
         out
     }
 
@@ -84,7 +96,8 @@ impl Capability {
     /// `Protocol` if it is ours and malformed.
     pub fn decode(metadata: &[u8]) -> Result<Option<Self>> {
         let Some(mut body) = metadata.strip_prefix(MAGIC) else { return Ok(None) };
-        let (mut version, mut flags, mut max_frame, mut window, mut log) = (0, 0, 0, 0, None);
+        let (mut version, mut flags, mut max_frame, mut window) = (0, 0, 0, 0);
+        let (mut log, mut max_value) = (None, None);
         while !body.is_empty() {
             match take_field(&mut body).ok_or_else(|| malformed("capability record"))? {
                 (1, Value::Number(number)) => version = number,
@@ -92,12 +105,13 @@ impl Capability {
                 (3, Value::Number(number)) => max_frame = number,
                 (4, Value::Number(number)) => window = number,
                 (5, Value::Bytes(bytes)) => log = Some(log_id(bytes)?),
+                (6, Value::Number(number)) => max_value = Some(number),
                 _ => {}
             }
         }
         match log {
             Some(log) if version > 0 && max_frame > 0 && window > 0 => {
-                Ok(Some(Capability { version, flags, max_frame, window, log }))
+                Ok(Some(Capability { version, flags, max_frame, window, log, max_value }))
             }
             _ => Err(malformed("capability record")),
         }
@@ -167,6 +181,10 @@ pub enum Extension<'a> {
     },
     /// A sign of life.
     Alive,
+    /// Part of a large node.
+    Piece(Piece<'a>),
+    /// So many bytes of these nodes have arrived: go on from there.
+    Held(Vec<(Key, u64)>),
     /// A later version's; ignored.
     Unknown,
 }
@@ -198,6 +216,8 @@ impl<'a> Extension<'a> {
             CREDIT => Self::decode_credit(body).unwrap_or_else(|| Err(malformed("credit"))),
             PROBE | PROOF | FORK => Self::decode_entry(kind, body).unwrap_or_else(|| Err(malformed("probe"))),
             ALIVE => Ok(Extension::Alive),
+            PIECE => Self::decode_piece(body).unwrap_or_else(|| Err(malformed("piece"))),
+            HELD => Self::decode_held(body).ok_or_else(|| malformed("list of partial nodes")),
             _ => Ok(Extension::Unknown),
         }
     }
@@ -234,6 +254,26 @@ impl<'a> Extension<'a> {
             updates.push((log, take_varint(body)?));
         }
         Some(Ok(Extension::Credit { bytes, updates }))
+    }
+
+    fn decode_piece(body: &mut &'a [u8]) -> Option<Result<Self>> {
+        let log = match take_log(body)? {
+            Ok(log) => log,
+            Err(error) => return Some(Err(error)),
+        };
+        let seq = take_varint(body).filter(|seq| *seq > 0)?;
+        let key = Key(take_hash(body)?);
+        let (total, offset) = (take_varint(body)?, take_varint(body)?);
+        Some(Ok(Extension::Piece(Piece { log, seq, key, total, offset, bytes: body })))
+    }
+
+    fn decode_held(body: &mut &[u8]) -> Option<Self> {
+        let count = take_varint(body).filter(|count| *count <= MAX_PARTIALS as u64)?;
+        let mut held = Vec::new();
+        for _ in 0..count {
+            held.push((Key(take_hash(body)?), take_varint(body)?));
+        }
+        Some(Extension::Held(held))
     }
 
     fn decode_entry(kind: u8, body: &mut &[u8]) -> Option<Result<Self>> {
@@ -289,6 +329,22 @@ impl<'a> Extension<'a> {
                 put_log_seq(&mut body, log, *seq);
                 body.put_slice(&key.0);
                 FORK
+            }
+            Extension::Piece(piece) => {
+                put_log_seq(&mut body, &piece.log, piece.seq);
+                body.put_slice(&piece.key.0);
+                put_varint(&mut body, piece.total);
+                put_varint(&mut body, piece.offset);
+                body.put_slice(piece.bytes);
+                PIECE
+            }
+            Extension::Held(held) => {
+                put_varint(&mut body, held.len() as u64);
+                for (key, bytes) in held {
+                    body.put_slice(&key.0);
+                    put_varint(&mut body, *bytes);
+                }
+                HELD
             }
             Extension::Alive | Extension::Unknown => ALIVE,
         };

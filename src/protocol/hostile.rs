@@ -63,7 +63,8 @@ impl Scene {
     /// With a 2.x peer that has shaken hands.
     fn v2(max_frame: u64) -> Self {
         let mut scene = Self::new(Config::new(true, harm_to_v1));
-        let capability = Capability { version: 1, flags: 0, max_frame, window: WINDOW, log: "theirs".into() };
+        let capability =
+            Capability { version: 1, flags: 0, max_frame, window: WINDOW, log: "theirs".into(), max_value: None };
         let metadata = capability.encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
         scene.hear(&Message::Handshake(handshake));

@@ -18,6 +18,7 @@ mod hostile;
 mod incoming;
 mod intake;
 pub mod message;
+pub mod pieces;
 pub mod session;
 mod v1;
 mod v2;

@@ -14,6 +14,7 @@ use super::feeder::Feeder;
 use super::incoming::{Incoming, Outcome};
 use super::intake::Intake;
 use super::message::{Handshake, Message, Mode};
+use super::pieces::Partials;
 use super::v1::V1;
 use super::v2::V2;
 use crate::error::{Error, Result};
@@ -200,6 +201,12 @@ pub struct Config {
     pub standard: bool,
     /// Largest frame the driver accepts, in bytes; announced to 2.x peers.
     pub max_frame: usize,
+    /// Largest event container that the log stores, in bytes; announced to 2.x peers, which send nothing larger.
+    pub max_value: usize,
+    /// What has arrived of large nodes, over all links of this emitter.
+    pub partials: Partials,
+    /// Number of the network that the peer is in: what it leaves incomplete is kept for this network.
+    pub network: u64,
     /// How long a half-dead link to a 1.x peer may stay idle, in milliseconds; `None` for the default of its
     /// direction.
     pub patience_ms: Option<u64>,
@@ -219,6 +226,9 @@ impl Config {
             harm,
             standard: false,
             max_frame: super::frame::MAX_FRAME_LEN,
+            max_value: super::frame::MAX_FRAME_LEN / 2,
+            partials: Partials::default(),
+            network: 0,
             patience_ms: None,
             extension: true,
             defences: Defences::default(),

@@ -8,6 +8,8 @@
 //! 4. Entries that reach a side from elsewhere meanwhile are named with the credit, and skipped.
 
 mod compare;
+mod large;
+mod pace;
 mod send;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -15,7 +17,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
-use super::batch::{Reader, Writer, CHUNK};
+use super::batch::{Reader, Writer};
 use super::behind::Behind;
 use super::extension::{Capability, Extension, Extent, MAX_UPDATES, VECTOR_CHUNK, WINDOW};
 use super::feeder::before;
@@ -23,10 +25,13 @@ use super::fork::Compared;
 use super::frame::FRAME_OVERHEAD;
 use super::incoming::Outcome;
 use super::message::Message;
+use super::pieces::PieceOrigin;
 use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::store::{Position, Row};
+use large::Large;
+use pace::Pace;
 
 /// Nothing sent for this long: send a sign of life, in milliseconds.
 pub const ALIVE_MS: u64 = 15_000;
@@ -140,6 +145,16 @@ pub(crate) struct V2 {
     grown: BTreeSet<LogId>,
     /// Rows that wait for the peer's word, and since when; each log's in order.
     held: VecDeque<(u64, Row)>,
+    /// The node that goes to the peer in pieces.
+    large: Option<Large>,
+    /// The last one that went so, in case the peer has to ask for it anew.
+    last_large: Option<(Key, LogId, Seq)>,
+    /// What the peer holds of nodes that it got in part.
+    partly: HashMap<Key, u64>,
+    origin: PieceOrigin,
+    /// This session's number among those that bring pieces.
+    session: u64,
+    pace: Pace,
     /// Logs of which the peer has more.
     behind: Behind,
     behind_since: u64,
@@ -158,7 +173,6 @@ impl V2 {
     pub(crate) fn start(common: &mut Common, capability: Capability, view: &dyn LocalLog) -> Self {
         let mut v2 = V2 {
             credit: i64::try_from(capability.window).unwrap_or(i64::MAX),
-            capability,
             log_id: view.log_id(),
             logs: HashMap::new(),
             vector: Vec::new(),
@@ -176,6 +190,12 @@ impl V2 {
             telling: BTreeSet::new(),
             grown: BTreeSet::new(),
             held: VecDeque::new(),
+            large: None,
+            last_large: None,
+            partly: HashMap::new(),
+            origin: PieceOrigin { network: common.config.network, log: capability.log.clone() },
+            session: common.config.partials.session(),
+            pace: Pace::default(),
             behind: Behind::default(),
             behind_since: common.now,
             arriving_at: 0,
@@ -186,6 +206,7 @@ impl V2 {
             forking: false,
             heard_at: common.now,
             sent_at: common.now,
+            capability,
         };
         // The dialler waits for the listener's vector, so that its own travels with its first rows.
         if !common.config.dialled {
@@ -202,6 +223,7 @@ impl V2 {
         self.vector_seen
             && self.behind.is_empty()
             && self.pending.is_empty()
+            && self.large.is_none()
             && self.asker.is_idle()
             && common.feeder.is_at_end()
     }
@@ -209,7 +231,11 @@ impl V2 {
     /// The place up to which the peer has stored everything, once that is all we have.
     pub(crate) fn delivered(&self, common: &Common) -> Option<Position> {
         let granted = u64::try_from(self.credit).is_ok_and(|credit| credit >= self.capability.window);
-        let sent = self.vector_seen && self.pending.is_empty() && self.held.is_empty() && self.starts == 0;
+        let sent = self.vector_seen
+            && self.pending.is_empty()
+            && self.held.is_empty()
+            && self.large.is_none()
+            && self.starts == 0;
         common.feeder.reached().filter(|_| sent && granted && self.asker.is_idle())
     }
 
@@ -220,6 +246,7 @@ impl V2 {
     /// Sends our vector. Indices of logs start anew with it.
     fn announce(&mut self, common: &mut Common, view: &dyn LocalLog) {
         self.announced = true;
+        self.tell_held(common);
         self.writer.reset_table();
         let mut heads = view.logs();
         heads.sort_by(|a, b| a.log.cmp(&b.log));
@@ -300,7 +327,13 @@ impl V2 {
         match Extension::decode(kind, body)? {
             Extension::Vector { first, last, extents } => self.on_vector(common, first, last, extents, view),
             Extension::Batch(rows) => self.on_batch(common, frame, rows, view),
+            Extension::Piece(piece) => self.on_piece(common, frame, &piece, view),
+            Extension::Held(held) => {
+                self.on_held(held);
+                Ok(())
+            }
             Extension::Credit { bytes, updates } => {
+                self.pace.granted(bytes, common.now);
                 self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
                 for (log, seq) in updates {
                     self.note_has(common, &log, seq, view)?;
@@ -452,7 +485,12 @@ impl V2 {
         self.grant(common, view);
         if common.now >= self.yield_until {
             self.send_pending(common);
-            if self.pending.is_empty() && self.starts == 0 && self.vector_seen && self.credit > 0 {
+            if self.pending.is_empty()
+                && self.large.is_none()
+                && self.starts == 0
+                && self.vector_seen
+                && self.credit > 0
+            {
                 common.read_on();
             }
         }

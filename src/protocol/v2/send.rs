@@ -43,7 +43,11 @@ impl V2 {
 
     pub(super) fn send_pending(&mut self, common: &mut Common) {
         self.release(common);
-        while self.credit > 0 && self.starts == 0 {
+        while self.credit > 0 && (self.large.is_some() || self.starts == 0) {
+            if self.large.is_some() {
+                self.send_piece(common);
+                continue;
+            }
             let Some(row) = self.pending.pop_front() else { break };
             common.feeder.passed(row.at);
             if self.is_lazy(&row) {
@@ -88,12 +92,13 @@ impl V2 {
             Judgement::Pass => {}
             Judgement::Reread(seq) => self.ask_start(row.log().clone(), seq),
             Judgement::TooLarge(size) => {
-                let limit = usize::try_from(self.capability.max_frame).unwrap_or(usize::MAX);
+                let limit = usize::try_from(self.most_accepted()).unwrap_or(usize::MAX);
                 let error = Error::TooLarge { name: format!("{}/{}", row.log(), row.seq()), size, limit };
                 self.flush_batch(common);
                 common.report(error.clone());
                 common.close(CloseReason::Incompatible(error));
             }
+            Judgement::Send if self.is_large(row) => self.begin_large(common, row),
             Judgement::Send => {
                 self.writer.push(row);
                 common.counters.nodes_sent += 1;
@@ -101,7 +106,7 @@ impl V2 {
                     peer_log.has = peer_log.has.max(row.seq());
                     peer_log.told = peer_log.told.max(row.seq());
                 }
-                if self.writer.len() >= CHUNK {
+                if self.writer.len() >= self.pace.chunk() {
                     self.flush_batch(common);
                 }
             }
@@ -116,6 +121,7 @@ impl V2 {
         let bytes = body.len() + 1;
         common.counters.bytes_sent += bytes as u64;
         self.credit -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        self.pace.sent(common.now);
         self.say(common, &Extension::Batch(&body));
     }
 
@@ -139,9 +145,11 @@ impl V2 {
             peer_log.reread = next;
             return Judgement::Reread(next);
         }
-        let size = row.node.value.len() + row.node.links.len() * 33 + FRAME_OVERHEAD;
-        if size as u64 > self.capability.max_frame {
-            return Judgement::TooLarge(size);
+        let value = row.node.value.len();
+        let frame = value + row.node.links.len() * 33 + FRAME_OVERHEAD;
+        if self.capability.max_value.is_some_and(|most| value as u64 > most) || frame as u64 > self.capability.max_frame
+        {
+            return Judgement::TooLarge(value);
         }
         Judgement::Send
     }

@@ -1,0 +1,143 @@
+//! Nodes that travel in pieces: sending them, and putting together what comes.
+
+use bytes::{Bytes, BytesMut};
+
+use super::*;
+use crate::protocol::extension::WITH_PIECES;
+use crate::protocol::pieces::{Blob, Piece, Progress, LARGE, MAX_PARTIALS};
+
+/// A node on its way to the peer.
+#[derive(Debug)]
+pub(super) struct Large {
+    row: Row,
+    blob: Blob,
+    offset: usize,
+}
+
+impl V2 {
+    /// The largest event that the peer takes, in bytes.
+    pub(super) fn most_accepted(&self) -> u64 {
+        let frame = self.capability.max_frame.saturating_sub(FRAME_OVERHEAD as u64);
+        self.capability.max_value.map_or(frame, |most| most.min(frame))
+    }
+
+    pub(super) fn is_large(&self, row: &Row) -> bool {
+        self.capability.version >= WITH_PIECES && row.node.value.len() + row.node.links.len() * 32 > LARGE
+    }
+
+    /// The row goes in pieces, after what has been collected before it.
+    pub(super) fn begin_large(&mut self, common: &mut Common, row: &Row) {
+        self.flush_batch(common);
+        let blob = Blob::of(&row.node);
+        let held = self.partly.remove(&row.node.key).and_then(|held| usize::try_from(held).ok());
+        let offset = held.filter(|held| *held < blob.len()).unwrap_or(0);
+        self.large = Some(Large { row: row.clone(), blob, offset });
+    }
+
+    pub(super) fn send_piece(&mut self, common: &mut Common) {
+        let Some(large) = self.large.as_mut() else { return };
+        let mut bytes = BytesMut::new();
+        let offset = large.offset;
+        large.offset = large.blob.put_piece(&mut bytes, offset);
+        let (log, seq, key) = (large.row.log().clone(), large.row.seq(), large.row.node.key);
+        let total = large.blob.len();
+        let last = large.offset >= total;
+        let cost = bytes.len() + log.len() + 64;
+        let piece = Piece { log: log.clone(), seq, key, total: total as u64, offset: offset as u64, bytes: &bytes };
+        self.say(common, &Extension::Piece(piece));
+        common.counters.bytes_sent += cost as u64;
+        self.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
+        self.pace.sent(common.now);
+        if last {
+            self.large = None;
+            self.last_large = Some((key, log.clone(), seq));
+            self.writer.remember(key);
+            common.counters.nodes_sent += 1;
+            if let Some(peer_log) = self.logs.get_mut(&log) {
+                peer_log.has = peer_log.has.max(seq);
+                peer_log.told = peer_log.told.max(seq);
+            }
+        }
+    }
+
+    /// What the peer holds of large nodes. For the one under way it is where to go on.
+    pub(super) fn on_held(&mut self, held: Vec<(Key, u64)>) {
+        for (key, bytes) in held {
+            match self.large.as_mut().filter(|large| large.row.node.key == key) {
+                Some(large) => {
+                    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                    large.offset = if bytes < large.blob.len() { bytes } else { 0 };
+                }
+                None => {
+                    if self.partly.len() < MAX_PARTIALS {
+                        self.partly.insert(key, bytes);
+                    }
+                    self.send_again(key);
+                }
+            }
+        }
+    }
+
+    /// The node that went last did not arrive whole: it goes once more.
+    fn send_again(&mut self, key: Key) {
+        let Some((_, log, seq)) = self.last_large.take_if(|(last, ..)| *last == key) else { return };
+        if let Some(peer_log) = self.logs.get_mut(&log) {
+            peer_log.has = peer_log.has.min(seq - 1);
+            peer_log.reread = 0;
+        }
+        self.ask_start(log, seq);
+    }
+
+    /// Tells the peer what is here of nodes that it sent in part.
+    pub(super) fn tell_held(&mut self, common: &mut Common) {
+        let held = common.config.partials.held(&self.origin);
+        if self.capability.version >= WITH_PIECES && !held.is_empty() {
+            self.say(common, &Extension::Held(held));
+        }
+    }
+
+    pub(super) fn on_piece(
+        &mut self,
+        common: &mut Common,
+        frame: &Bytes,
+        piece: &Piece<'_>,
+        view: &dyn LocalLog,
+    ) -> Result<()> {
+        if self.received >= WINDOW {
+            return Err(Error::Protocol("the peer sends more than it was granted".into()));
+        }
+        if piece.total > common.config.max_frame as u64 {
+            return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces", piece.total)));
+        }
+        // Pieces have room of their own, so they are free again at once.
+        self.received += frame.len() as u64;
+        self.stored += frame.len() as u64;
+        self.behind_since = common.now;
+        self.note_has(common, &piece.log, piece.seq, view)?;
+        let last = piece.offset.saturating_add(piece.bytes.len() as u64) >= piece.total;
+        if last {
+            self.reader.remember(piece.key);
+        }
+        match common.config.partials.add(&self.origin, self.session, piece, common.now) {
+            Progress::More => {}
+            Progress::Whole(node) => {
+                common.counters.nodes_received += 1;
+                let peer_log = self.logs.get_mut(&node.log);
+                let forked = peer_log.and_then(|peer_log| {
+                    peer_log.told = peer_log.told.max(node.seq);
+                    peer_log.forked
+                });
+                if forked.is_none_or(|from| node.seq < from) {
+                    common.intake.push(*node);
+                }
+            }
+            Progress::Gap(have) => self.say(common, &Extension::Held(vec![(piece.key, have)])),
+            Progress::Spoilt(true) => {
+                return Err(Error::Protocol("a node in pieces is not what its key says".into()));
+            }
+            // Some of it came in another session: it is asked for anew, from the beginning.
+            Progress::Spoilt(false) => self.say(common, &Extension::Held(vec![(piece.key, 0)])),
+        }
+        Ok(())
+    }
+}

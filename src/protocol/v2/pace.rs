@@ -1,0 +1,64 @@
+//! How large a batch may grow, by how fast the peer takes them.
+//!
+//! A batch that is cut off comes again from its beginning, so on a slow line batches are small.
+
+use crate::protocol::batch::CHUNK;
+
+/// A batch takes about this long on its way, in milliseconds.
+const BATCH_MS: u64 = 500;
+
+/// The smallest batch: below it, the frames' own bytes weigh in.
+const LEAST: usize = 4 * 1024;
+
+/// Measures credit that comes back.
+#[derive(Debug)]
+pub(super) struct Pace {
+    chunk: usize,
+    /// Since when something is on its way.
+    since: Option<u64>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { chunk: 2 * LEAST, since: None }
+    }
+}
+
+impl Pace {
+    /// Bytes after which a batch is sent.
+    pub(super) fn chunk(&self) -> usize {
+        self.chunk
+    }
+
+    pub(super) fn sent(&mut self, now: u64) {
+        self.since.get_or_insert(now);
+    }
+
+    /// The peer has stored so many bytes.
+    pub(super) fn granted(&mut self, bytes: u64, now: u64) {
+        let Some(since) = self.since.replace(now).filter(|_| bytes > 0) else { return };
+        let fits = bytes.saturating_mul(BATCH_MS) / now.saturating_sub(since).max(1);
+        let fits = usize::try_from(fits).unwrap_or(CHUNK);
+        // Grows by doubling, so that one lucky measurement does not count for much; shrinks at once.
+        self.chunk = fits.min(2 * self.chunk).clamp(LEAST, CHUNK);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_are_small_on_a_slow_line_and_large_on_a_fast_one() {
+        let mut pace = Pace::default();
+        for round in 0..10 {
+            pace.sent(round * 2);
+            pace.granted(pace.chunk() as u64, round * 2 + 1);
+        }
+        assert_eq!(pace.chunk(), CHUNK);
+        // 2.5 kB/s, as on a line of 20 kbit/s.
+        pace.sent(100);
+        pace.granted(CHUNK as u64, 100 + CHUNK as u64 * 1000 / 2500);
+        assert_eq!(pace.chunk(), LEAST);
+    }
+}
