@@ -10,6 +10,9 @@ const { promised } = require('./promised')
 /** Refusals that a further attempt does not change: a waiting `connect` hears of them at once. */
 const REFUSALS = new Set(['ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL'])
 
+/** What an attempt fails with while this machine lacks something. */
+const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+
 /** A link, as it stands in `_peers`. */
 class Peer extends EventEmitter {
   #drop
@@ -197,6 +200,8 @@ class Peers {
     emitter.status.emit('connectionError', error, peer)
     const dial = this.dials.get(key)
     if (dial === undefined) return
+    // What this machine lacks says nothing about the peer.
+    if (LACKS.has(error.code)) return
     const failed = dial.waiting.filter((each) => ++each.failures >= MAX_ATTEMPTS || REFUSALS.has(error.code))
     dial.waiting = dial.waiting.filter((each) => !failed.includes(each))
     for (const { done } of failed) done(error)

@@ -10,7 +10,7 @@ use hyperemitter::event;
 use hyperemitter::hyperlog::import::import;
 use hyperemitter::hyperlog::verify::verify;
 use hyperemitter::hyperlog::{Log, LogObserver, LogOptions};
-use hyperemitter::net::NetEvent;
+use hyperemitter::net::{NetEvent, Stage};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Meta, Store};
 use net_support::{agree, options, Peer};
@@ -116,6 +116,7 @@ async fn two_running_copies_of_one_database_find_each_other_out() {
     one.emit("one more");
     two.emit("two more");
     converge(&[&one, &two], 5).await;
+    assert!(one.net.peers().iter().chain(&two.net.peers()).all(|peer| peer.stuck.is_empty()));
     assert_ne!(one.log.log_id(), two.log.log_id());
     assert_eq!(texts(&one), texts(&two));
 }
@@ -143,11 +144,14 @@ async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_go
     assert_eq!((log.as_str(), seq), (&*id, 2));
     assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, ours);
     assert_eq!(right.log.entry(&id, 2).unwrap().unwrap().key, theirs);
+    left.when("a link that is not level", |peers| peers.iter().any(|peer| peer.stuck == [&*id])).await;
     // It stays so until somebody decides.
     let stuck = left.log.stuck_logs();
     assert_eq!((stuck.len(), &*stuck[0].log, stuck[0].seq, stuck[0].theirs), (1, &*id, 2, theirs));
     let moved = left.log.adopt(&id, None).await.unwrap().unwrap();
     converge(&[&left, &right], 3).await;
+    left.when("a level link", |peers| peers.iter().any(|peer| peer.stage == Stage::Live && peer.stuck.is_empty()))
+        .await;
     assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, theirs);
     assert_eq!(right.log.entry(&moved, 1).unwrap().unwrap().key, ours);
     assert_eq!(texts(&left), ["one", "shared", "two"]);

@@ -266,6 +266,10 @@ pub struct PeerInfo {
     pub address: Option<SocketAddr>,
     /// How the last connection, or the last attempt to get one, ended.
     pub last_end: Option<End>,
+    /// Logs of which this peer holds another version, as far as this connection has found: nothing of them gets across.
+    pub stuck: Vec<String>,
+    /// When the peer last brought something new or took what it lacked, in milliseconds of Unix time.
+    pub useful_ms: Option<u64>,
     /// What went over it.
     pub counters: Counters,
     /// The last change up to which the peer has everything: stored by a 2.x peer, sent to a 1.x peer. It is known

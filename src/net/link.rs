@@ -14,6 +14,9 @@ use super::NetOptions;
 use crate::error::Error;
 use crate::node::Change;
 
+/// Logs named as stuck per link; copies of databases are few, and what a stranger makes up needs no list.
+const MAX_STUCK: usize = 16;
+
 /// One entry of the table, shared by the task that serves the link and by whoever asks about it.
 pub(super) struct Link {
     pub(super) key: String,
@@ -35,6 +38,8 @@ struct Status {
     since_ms: u64,
     address: Option<SocketAddr>,
     last_end: Option<End>,
+    stuck: Vec<String>,
+    useful_ms: Option<u64>,
     dialect: Dialect,
     counters: Counters,
     delivered: Change,
@@ -65,6 +70,7 @@ impl Link {
     /// The peer brought something new, or took something it lacked.
     pub(super) fn used(&self, now_ms: u64) {
         self.useful_at.store(now_ms.max(1), Ordering::Relaxed);
+        self.status.lock().useful_ms = Some(unix_ms());
     }
 
     /// When it last did.
@@ -111,6 +117,20 @@ impl Link {
         let status = &mut *self.status.lock();
         status.enter(stage);
         (status.dialect, status.counters, status.delivered) = Default::default();
+        (status.stuck, status.useful_ms) = Default::default();
+    }
+
+    /// The peer holds another version of this log.
+    pub(super) fn stuck(&self, log: &str) {
+        let stuck = &mut self.status.lock().stuck;
+        if stuck.len() < MAX_STUCK && !stuck.iter().any(|known| known == log) {
+            stuck.push(log.to_owned());
+        }
+    }
+
+    /// Whether there is such a log.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.status.lock().stuck.is_empty()
     }
 
     /// The connection is made.
@@ -140,6 +160,8 @@ impl Link {
             since_ms: status.since_ms,
             address: status.address,
             last_end: status.last_end.clone(),
+            stuck: status.stuck.clone(),
+            useful_ms: status.useful_ms,
             counters: status.counters,
             delivered: status.delivered,
         }

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
+use socket2::SockRef;
 use tokio::net::TcpStream;
 
 /// A larger buffer is given back once it is empty: one huge frame must not cost its size for the link's life.
@@ -44,6 +45,20 @@ impl Outbox {
 
     pub(super) fn stalled_since(&self) -> Option<u64> {
         self.stalled_since
+    }
+
+    /// Writes what the system takes now, whatever it last said: it tells of room only when a third of its buffer is free,
+    /// which on a slow line takes minutes though bytes move all the time. How many bytes it took.
+    pub(super) fn poke(&mut self, socket: &TcpStream) -> u64 {
+        match SockRef::from(socket).send(&self.waiting) {
+            Ok(written @ 1..) => {
+                self.waiting.advance(written);
+                self.stalled_since = None;
+                written as u64
+            }
+            // An error shows where the socket is read.
+            _ => 0,
+        }
     }
 
     /// Writes until all is written or the socket takes no more.

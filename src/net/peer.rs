@@ -30,7 +30,7 @@ use super::Shared;
 use crate::error::{Error, Result};
 use crate::event::harm_to_v1;
 use crate::hyperlog::Outcome;
-use crate::node::Change;
+use crate::node::{Change, LogId};
 use crate::protocol::{self, frame, CloseReason, Config, InEvent, OutEvent, PeerKind, Session};
 use crate::store::{Position, ReadLimit};
 
@@ -54,6 +54,13 @@ const BYTES_PER_TURN: u64 = 128 * 1024;
 
 /// What a read of the log counts in this, whether or not its rows have to be sent.
 const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
+
+/// A handshake may take so many times as long as a peer may be silent before it, if bytes come in all the while: a
+/// handshake is some hundred bytes.
+const HANDSHAKES: u64 = 6;
+
+/// How often the system is asked whether it takes bytes after all before a link ends because it takes none.
+const POKES: u64 = 4;
 
 /// A frame that was begun has to grow by [`FRAME_STEP`] or come to its end within this time, in milliseconds: a
 /// thirtieth of what a line of 20 kbit/s carries, so that only who dribbles on purpose, or hangs, fails to.
@@ -157,6 +164,12 @@ struct Peer<'a> {
     /// The session ended the link.
     closed: Option<CloseReason>,
     since_ms: u64,
+    /// When the system was last asked whether it takes bytes after all.
+    poked_at: u64,
+    /// When bytes last came in.
+    heard_at: u64,
+    /// Our log when the connection began.
+    own_log: LogId,
     /// Our end of the connection, and the peer's.
     ends: (SocketAddr, SocketAddr),
     /// The owner knows that the link stands: who is there.
@@ -201,6 +214,9 @@ impl<'a> Peer<'a> {
             ended: false,
             closed: None,
             since_ms: shared.now_ms(),
+            poked_at: 0,
+            heard_at: shared.now_ms(),
+            own_log: shared.log.log_id(),
             ends,
             told: None,
             live: false,
@@ -236,7 +252,7 @@ impl<'a> Peer<'a> {
                 ready = socket.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(socket)),
                 // The log outlives its peers: this never fails.
                 _ = grown.changed() => { self.handle(InEvent::Advanced); Ok(()) }
-                () = sleep_until(deadline) => self.check_time(),
+                () = sleep_until(deadline) => { self.poke(socket); self.check_time() }
                 () = std::future::ready(()), if again => Ok(()),
             };
             if let Err(end) = handled {
@@ -350,6 +366,9 @@ impl<'a> Peer<'a> {
                 }
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
                 OutEvent::Report(error) => {
+                    if let Error::Fork { log, .. } = &error {
+                        self.note_stuck(log);
+                    }
                     if let Error::Fork { log, seq, ours, theirs } = &error {
                         self.shared.log.note_fork(&log.as_str().into(), *seq, *ours, *theirs);
                     }
@@ -359,6 +378,15 @@ impl<'a> Peer<'a> {
                     self.closed.get_or_insert(reason);
                 }
             }
+        }
+    }
+
+    /// The peer holds another version of a log. Where it is the log of one of the two, its owner goes on under another id
+    /// and nothing is stuck.
+    fn note_stuck(&self, log: &str) {
+        let peers_own = self.session.capability().is_some_and(|capability| *capability.log == *log);
+        if *self.own_log != *log && !peers_own {
+            self.link.stuck(log);
         }
     }
 
@@ -386,6 +414,7 @@ impl<'a> Peer<'a> {
         match socket.try_read_buf(&mut self.inbox) {
             Ok(0) => self.ended = true,
             Ok(read) => {
+                self.heard_at = self.shared.now_ms();
                 self.chunk = (2 * read).clamp(FIRST_CHUNK, READ_CHUNK);
                 self.moved += read as u64;
                 self.counters.bytes_in += read as u64;
@@ -438,6 +467,28 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
+    /// Where nothing has been taken for a while: whether that is so.
+    fn poke(&mut self, socket: &TcpStream) {
+        let now = self.shared.now_ms();
+        if self.poke_due().is_none_or(|due| now < due) {
+            return;
+        }
+        self.poked_at = now;
+        let bytes = self.outbox.poke(socket);
+        if bytes > 0 {
+            self.moved += bytes;
+            self.counters.bytes_out += bytes;
+            self.counters.writes += 1;
+            self.handle(InEvent::Written);
+            self.act();
+        }
+    }
+
+    fn poke_due(&self) -> Option<u64> {
+        let since = self.outbox.stalled_since()?.max(self.poked_at);
+        Some(since.saturating_add(self.shared.options.stall_timeout_ms / POKES))
+    }
+
     fn publish(&mut self) {
         let stage = match self.session.stage() {
             protocol::Stage::Handshake => Stage::Handshake,
@@ -454,7 +505,8 @@ impl<'a> Peer<'a> {
         }
         if stage == Stage::Live && !self.live {
             self.live = true;
-            if let Some(peer) = self.told {
+            // A log that does not get across is not level.
+            if let Some(peer) = self.told.filter(|_| !self.link.is_stuck()) {
                 self.shared.observe(NetEvent::Synced { key: self.link.key.clone(), peer });
             }
         }
@@ -467,7 +519,8 @@ impl<'a> Peer<'a> {
     /// When something happens even if nothing else does.
     fn deadline(&self) -> Instant {
         let paused = self.account.paused_until();
-        let due = [self.session.wake_at(), self.handshake_due(), self.stall_due(), self.frame_due(), paused];
+        let due =
+            [self.session.wake_at(), self.handshake_due(), self.stall_due(), self.poke_due(), self.frame_due(), paused];
         let due = due.into_iter().flatten().min();
         let epoch = Instant::from_std(self.shared.epoch);
         due.and_then(|due| epoch.checked_add(Duration::from_millis(due))).unwrap_or_else(|| Instant::now() + FAR_AWAY)
@@ -475,7 +528,9 @@ impl<'a> Peer<'a> {
 
     fn handshake_due(&self) -> Option<u64> {
         let greeted = self.session.peer() != PeerKind::Unknown;
-        (!greeted).then(|| self.since_ms.saturating_add(self.shared.options.handshake_timeout_ms))
+        let patience = self.shared.options.handshake_timeout_ms;
+        let last = self.since_ms.saturating_add(patience.saturating_mul(HANDSHAKES));
+        (!greeted).then(|| self.heard_at.saturating_add(patience).min(last))
     }
 
     fn stall_due(&self) -> Option<u64> {

@@ -17,6 +17,9 @@ const BACKLOG: i32 = 511;
 /// One attempt to connect, all addresses of the host together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Addresses among which that time is divided: at 2.5 s each a line answers whose first packet was lost.
+const MAX_SPLIT: usize = 4;
+
 /// A silent link is probed after this long, so that a peer whose machine vanished is noticed ...
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
 /// ... once several probes this far apart stay unanswered.
@@ -81,8 +84,12 @@ impl Resolver {
 
     async fn connect(&self, host: &str, port: u16) -> io::Result<TcpStream> {
         let mut failure = no_address();
-        for address in self.addresses(host, port).await? {
-            match TcpStream::connect(address).await {
+        let addresses = self.addresses(host, port).await?;
+        let patience = CONNECT_TIMEOUT / u32::try_from(addresses.len().clamp(1, MAX_SPLIT)).unwrap_or(1);
+        for address in addresses {
+            // One that does not answer must not take the time of those behind it.
+            let connected = tokio::time::timeout(patience, TcpStream::connect(address)).await;
+            match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
                     tune(&stream)?;
                     return Ok(stream);

@@ -410,7 +410,6 @@ enum Protocol {
 pub struct Session {
     common: Common,
     protocol: Protocol,
-    opened_at: u64,
     /// [`LocalLog::adoptions`] at the start.
     adoptions: Option<u64>,
 }
@@ -432,7 +431,6 @@ impl Session {
                 closed: false,
             },
             protocol: Protocol::Opening,
-            opened_at: 0,
             adoptions: None,
         }
     }
@@ -475,7 +473,7 @@ impl Session {
             return None;
         }
         let due = match &self.protocol {
-            Protocol::Opening => Some(self.opened_at + HANDSHAKE_MS),
+            Protocol::Opening => Some(self.common.active_at + HANDSHAKE_MS),
             Protocol::V1(v1) => v1.wake_at(&self.common),
             Protocol::V2(v2) => v2.wake_at(&self.common),
         };
@@ -552,7 +550,6 @@ impl Session {
     fn opening(&mut self, event: InEvent, view: &dyn LocalLog) {
         match event {
             InEvent::Opened => {
-                self.opened_at = self.common.now;
                 let metadata =
                     self.common.config.extension.then(|| Capability::ours(&self.common.config, view.log_id()).encode());
                 let handshake =
@@ -566,7 +563,7 @@ impl Session {
                 Ok(_) => {}
                 Err(error) => self.common.close(CloseReason::Peer(error)),
             },
-            InEvent::Tick if self.common.now >= self.opened_at + HANDSHAKE_MS => {
+            InEvent::Tick if self.common.now >= self.common.active_at + HANDSHAKE_MS => {
                 self.common.close(CloseReason::Silent);
             }
             _ => {}

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 pub mod proxy;
+pub mod shaped;
 pub mod sluggish;
 
 use std::future::Future;

@@ -1,0 +1,76 @@
+'use strict'
+
+/** What passes is not final on the network either: a lack of file descriptors while peers are accepted and dialled. */
+
+const assert = require('node:assert/strict')
+const { spawn } = require('node:child_process')
+const net = require('node:net')
+const { test } = require('node:test')
+
+const { ENTRY } = require('./helpers')
+
+/** Runs a script in a process that may have so many files open; what it printed. `hear` gets the first line. */
+function limited (files, script, hear = () => {}) {
+  return new Promise((resolve) => {
+    const source = `const HyperEmitter = require(${JSON.stringify(ENTRY)}); const fs = require('node:fs')\n${script}`
+    const run = spawn('sh', ['-c', 'ulimit -n "$1" && exec "$2" -e "$3"', 'sh', files, process.execPath, source])
+    let printed = ''
+    run.stdout.once('data', (text) => hear(String(text).split('\n')[0]))
+    run.stdout.on('data', (text) => { printed += text })
+    run.stderr.on('data', (text) => { printed += text })
+    run.on('close', (code) => resolve({ code, printed }))
+  })
+}
+
+const HOG = `
+  /** Takes all descriptors but \`left\`; the answer gives them back. */
+  function hog (left) {
+    const held = []
+    try { for (;;) held.push(fs.openSync('/dev/null')) } catch {}
+    for (; left > 0; left--) fs.closeSync(held.pop())
+    return () => held.splice(0).forEach((fd) => fs.closeSync(fd))
+  }`
+
+const skip = process.platform === 'win32'
+
+test('a server without descriptors says so and accepts when there are some again', { skip }, async (t) => {
+  const { printed } = await limited('80', `${HOG}
+    const a = new HyperEmitter()
+    const warned = new Promise((resolve) => a.status.once('warning', resolve))
+    a.listen(0, '127.0.0.1', async (error, { port }) => {
+      const release = hog(0)
+      process.stdout.write(port + '\\n')
+      const warning = await warned
+      console.log(warning.code, /EMFILE/.test(warning.message))
+      const connected = new Promise((resolve) => a.status.once('peerConnected', resolve))
+      release()
+      await connected
+      console.log('accepted')
+      await a.close()
+    })`, (port) => {
+    const client = net.connect(port, '127.0.0.1').on('error', () => {})
+    t.after(() => client.destroy())
+  })
+  assert.match(printed, /^\d+\nERR_HYPER_LISTEN true\naccepted\n$/)
+})
+
+test('a peer is not given up because there are no descriptors to dial it with', { skip }, async () => {
+  const { printed } = await limited('80', `${HOG}
+    const a = new HyperEmitter()
+    const b = new HyperEmitter(undefined, undefined, { reconnectTimeout: 1 })
+    a.listen(0, '127.0.0.1', async (error, { port }) => {
+      const release = hog(0)
+      let failures = 0
+      const codes = new Set()
+      b.status.on('connectionError', (error) => {
+        codes.add(error.code)
+        // More than the ten attempts after which a peer that was never reached is given up.
+        if (++failures === 25) release()
+      })
+      await b.connect(port, '127.0.0.1')
+      console.log(failures >= 25, [...codes])
+      await b.close()
+      await a.close()
+    })`)
+  assert.equal(printed, "true [ 'EMFILE' ]\n")
+})

@@ -1,0 +1,68 @@
+//! Slow lines: whatever moves is waited for, and what has arrived does not come again.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
+
+mod net_support;
+
+use std::time::Duration;
+
+use hyperemitter::net::{NetEvent, NetOptions};
+use net_support::shaped::{read_slowly, Line, Shaped};
+use net_support::{options, soon, Peer};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
+
+/// Patience of a hundredth: a line of 20 kbit/s and 30 s are to each other as this one and 300 ms.
+fn hasty() -> NetOptions {
+    NetOptions { stall_timeout_ms: 300, frame_timeout_ms: 600, handshake_timeout_ms: 100, ..options() }
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_its_bytes_slowly_gets_all_of_them() {
+    const EVENTS: usize = 8;
+    const SIZE: usize = 1_000_000;
+    let a = Peer::new(hasty()).listen(0).await;
+    for _ in 0..EVENTS {
+        a.emit_bytes(vec![1; SIZE].into());
+    }
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(32 * 1024).unwrap();
+    let mut socket = socket.connect(([127, 0, 0, 1], a.port).into()).await.unwrap();
+    // A 1.x peer that has nothing and wants everything.
+    let log = a.log.log_id();
+    let len = u8::try_from(log.len()).unwrap();
+    let said = [&[5, 0, 8, 1, 32, 1, 1, 4, len + 5, 2, 10, len][..], log.as_bytes(), &[16, 0, 1, 5]].concat();
+    socket.write_all(&said).await.unwrap();
+    // The kernel takes megabytes at once, and tells of room when a third is free: seconds pass without.
+    let line = Line { step: 16 * 1024, pace: Duration::from_millis(8), cut_after: Some((EVENTS * SIZE) as u64) };
+    let came = soon("all of it", read_slowly(socket, line)).await;
+    assert!(came >= (EVENTS * SIZE) as u64, "{came} bytes; {:?}", a.events().last());
+}
+
+#[tokio::test]
+async fn a_handshake_that_arrives_slowly_is_waited_for() {
+    let a = Peer::new(hasty()).listen(0).await;
+    let mut socket = TcpSocket::new_v4().unwrap().connect(([127, 0, 0, 1], a.port).into()).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    for byte in [5, 0, 8, 1, 32, 1] {
+        socket.write_all(&[byte]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(40)).await;
+    }
+    a.event("the link", |event| matches!(event, NetEvent::Connected { .. })).await;
+}
+
+#[tokio::test]
+async fn a_catch_up_that_is_cut_again_and_again_brings_nothing_twice() {
+    const EVENTS: usize = 1_000;
+    const SIZE: usize = 4_096;
+    let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 1, ..hasty() }));
+    for _ in 0..EVENTS {
+        a.emit_bytes(vec![1; SIZE].into());
+    }
+    let line = Line { step: 8 * 1024, pace: Duration::from_millis(2), cut_after: Some(1_000_000) };
+    let shaped = Shaped::to(a.port, line).await;
+    b.dial(shaped.port);
+    b.holds(EVENTS as u64).await;
+    let (carried, least) = (shaped.carried(), (EVENTS * SIZE) as u64);
+    assert!(shaped.connections() >= 4, "{} connections", shaped.connections());
+    assert!(carried * 10 <= least * 11 + 10 * 64 * 1024, "{carried} bytes for {least}");
+}

@@ -1,0 +1,114 @@
+//! A relay that is a slow line: so many bytes at a time, at a pace, counted, and cut after so many.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+
+/// What the line does.
+#[derive(Clone, Copy, Debug)]
+pub struct Line {
+    /// Bytes carried at a time, each way.
+    pub step: usize,
+    /// Pause after each step.
+    pub pace: Duration,
+    /// The connection ends once it has carried this much towards the dialler.
+    pub cut_after: Option<u64>,
+}
+
+pub struct Shaped {
+    pub port: u16,
+    towards_dialler: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
+}
+
+impl Shaped {
+    /// A line to a port of this machine.
+    pub async fn to(upstream: u16, line: Line) -> Shaped {
+        let socket = TcpSocket::new_v4().unwrap();
+        // What is under way on a slow line is little.
+        socket.set_recv_buffer_size(32 * 1024).unwrap();
+        socket.set_send_buffer_size(32 * 1024).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = socket.listen(16).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let shaped = Shaped { port, towards_dialler: Arc::default(), connections: Arc::default() };
+        tokio::spawn(accept(
+            listener,
+            upstream,
+            line,
+            Arc::clone(&shaped.towards_dialler),
+            Arc::clone(&shaped.connections),
+        ));
+        shaped
+    }
+
+    /// Bytes carried to whoever dialled, over all connections.
+    pub fn carried(&self) -> u64 {
+        self.towards_dialler.load(Ordering::SeqCst)
+    }
+
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    upstream: u16,
+    line: Line,
+    towards_dialler: Arc<AtomicU64>,
+    connections: Arc<AtomicU64>,
+) {
+    while let Ok((near, _)) = listener.accept().await {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(32 * 1024).unwrap();
+        let Ok(far) = socket.connect(([127, 0, 0, 1], upstream).into()).await else { continue };
+        connections.fetch_add(1, Ordering::SeqCst);
+        let total = Arc::clone(&towards_dialler);
+        tokio::spawn(async move {
+            let (near_in, near_out) = near.into_split();
+            let (far_in, far_out) = far.into_split();
+            let down = carry(far_in, near_out, Line { ..line }, total);
+            let up = carry(near_in, far_out, Line { cut_after: None, ..line }, Arc::default());
+            // Whichever way ends first takes the other with it.
+            tokio::select! {
+                () = down => {}
+                () = up => {}
+            }
+        });
+    }
+}
+
+async fn carry(
+    mut from: tokio::net::tcp::OwnedReadHalf,
+    mut to: tokio::net::tcp::OwnedWriteHalf,
+    line: Line,
+    total: Arc<AtomicU64>,
+) {
+    let (mut chunk, mut carried) = (vec![0; line.step], 0);
+    while line.cut_after.is_none_or(|most| carried < most) {
+        let Ok(read @ 1..) = from.read(&mut chunk).await else { return };
+        if to.write_all(&chunk[..read]).await.is_err() {
+            return;
+        }
+        carried += read as u64;
+        total.fetch_add(read as u64, Ordering::SeqCst);
+        tokio::time::sleep(line.pace).await;
+    }
+}
+
+/// Reads a socket as a slow line would let it be read, until it ends. How much came.
+pub async fn read_slowly(mut socket: TcpStream, line: Line) -> u64 {
+    let (mut chunk, mut came) = (vec![0; line.step], 0);
+    while let Ok(read @ 1..) = socket.read(&mut chunk).await {
+        came += read as u64;
+        if line.cut_after.is_some_and(|most| came >= most) {
+            break;
+        }
+        tokio::time::sleep(line.pace).await;
+    }
+    came
+}
