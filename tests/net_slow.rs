@@ -66,3 +66,18 @@ async fn a_catch_up_that_is_cut_again_and_again_brings_nothing_twice() {
     assert!(shaped.connections() >= 4, "{} connections", shaped.connections());
     assert!(carried * 10 <= least * 11 + 10 * 64 * 1024, "{carried} bytes for {least}");
 }
+
+#[tokio::test]
+async fn a_large_event_arrives_over_a_line_that_is_cut_before_it_is_through() {
+    const SIZE: usize = 4_000_000;
+    let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 1, ..hasty() }));
+    a.emit_bytes(vec![1; SIZE].into());
+    a.emit("behind it");
+    let line = Line { step: 8 * 1024, pace: Duration::from_millis(2), cut_after: Some(1_000_000) };
+    let shaped = Shaped::to(a.port, line).await;
+    b.dial(shaped.port);
+    b.holds(2).await;
+    let (carried, least) = (shaped.carried(), SIZE as u64);
+    assert!(shaped.connections() >= 4, "{} connections", shaped.connections());
+    assert!(carried * 10 <= least * 11, "{carried} bytes for {least}");
+}
