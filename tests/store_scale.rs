@@ -74,3 +74,30 @@ fn a_commit_costs_the_same_however_many_logs_and_heads_there_are() {
     // 90 bytes of group, the zeros ahead, and a segment's beginning now and then.
     assert!(costs.iter().all(|(bytes, segments)| *bytes < 512 && *segments <= 4), "{costs:?}");
 }
+
+/// A link that is not the node before costs its hash, so that reading a row never takes another row.
+#[test]
+fn a_link_costs_its_hash() {
+    let bytes_per_row = |links: usize| {
+        let folder = TempDir::new().unwrap();
+        let store = EmbeddedStore::open(folder.path(), &EmbeddedOptions::default(), &mut |_, _| {}).unwrap();
+        let (mut rows, mut digest, log) = (Rows { change: 0 }, Digest::default(), LogId::from("log"));
+        let mut keys: Vec<Key> = Vec::new();
+        let mut add = |seq, links: &[Key]| {
+            let (row, key) = rows.row(&log, seq, &mut digest, links);
+            store.commit(&Commit { rows: vec![row], ..Commit::default() }).unwrap();
+            key
+        };
+        (1..=100).for_each(|seq| keys.push(add(seq, &[])));
+        let before = store.sizes().unwrap().data;
+        for seq in 101..=200 {
+            let last = keys.len();
+            let links = keys[last - links..].to_vec();
+            keys.push(add(seq, &links));
+        }
+        (store.sizes().unwrap().data - before) / 100
+    };
+    let [one, sixteen] = [1, 16].map(bytes_per_row);
+    println!("bytes of a commit of one row: {one} with one link, {sixteen} with sixteen");
+    assert!(one < 80 && sixteen <= one + 16 * 32 + 4, "{one}, {sixteen}");
+}
