@@ -21,6 +21,7 @@ use hyperemitter::store::conformance::Random;
 use hyperemitter::store::embedded::disk::Disk;
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::{Commit, Position, ReadLimit, Store};
+#[cfg(unix)]
 use rustix::io::Errno;
 use store_support::counted::Counted;
 use store_support::disk::{Call, FaultDisk};
@@ -260,6 +261,7 @@ fn a_full_disk_refuses_commits_until_there_is_room() {
 }
 
 /// Errors that pass, and the codes they come with.
+#[cfg(unix)]
 const PASSING: [(Errno, &str); 7] = [
     (Errno::NOSPC, "ERR_HYPER_NO_SPACE"),
     (Errno::DQUOT, "ERR_HYPER_NO_SPACE"),
@@ -282,6 +284,7 @@ fn until_refused(store: &EmbeddedStore, history: &mut History, mut stored: usize
     panic!("nothing was refused");
 }
 
+#[cfg(unix)]
 #[test]
 fn what_passes_refuses_only_the_commits_it_meets() {
     for (errno, code) in PASSING {
@@ -307,6 +310,7 @@ fn what_passes_refuses_only_the_commits_it_meets() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn what_was_refused_is_not_there_afterwards() {
     for (nth, call) in [(0, Call::Write), (3, Call::Write), (0, Call::Sync), (2, Call::Sync)] {
@@ -330,6 +334,7 @@ fn what_was_refused_is_not_there_afterwards() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn what_cannot_be_taken_back_is_final() {
     let real = TempDir::new().unwrap();
@@ -344,6 +349,7 @@ fn what_cannot_be_taken_back_is_final() {
     assert_eq!(store.commit(&refused).unwrap_err().code(), "ERR_HYPER_STORAGE");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_medium_that_is_gone_is_final() {
     for errno in [Errno::IO, Errno::NODEV, Errno::ROFS] {
@@ -362,6 +368,7 @@ fn a_medium_that_is_gone_is_final() {
 const CHILD: &str = "HYPER_DESCRIPTORS_CHILD";
 
 /// Not a test of its own: it commits while no descriptor is left, and again when there are some.
+#[cfg(unix)]
 #[test]
 fn child_without_descriptors() {
     let Ok(path) = std::env::var(CHILD) else { return };
@@ -387,6 +394,7 @@ fn child_without_descriptors() {
     history.compare(&store, stored + 1).unwrap();
 }
 
+#[cfg(unix)]
 #[test]
 fn a_lack_of_descriptors_refuses_only_what_it_meets() {
     let real = TempDir::new().unwrap();
@@ -397,6 +405,7 @@ fn a_lack_of_descriptors_refuses_only_what_it_meets() {
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stderr));
 }
 
+#[cfg(unix)]
 #[test]
 fn nothing_is_acknowledged_once_the_files_have_been_taken_away() {
     let take: [&dyn Fn(&Path); 4] = [
@@ -431,6 +440,7 @@ fn nothing_is_acknowledged_once_the_files_have_been_taken_away() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn the_index_of_a_store_that_is_open_elsewhere_is_left_alone() {
     let real = TempDir::new().unwrap();
@@ -456,6 +466,7 @@ fn opens(path: &Path) -> Result<Option<String>, Error> {
     told.recv_timeout(std::time::Duration::from_secs(60)).expect("opening ends")
 }
 
+#[cfg(unix)]
 #[test]
 fn pipes_and_links_in_the_folder_end_opening_with_a_word() {
     let real = TempDir::new().unwrap();
@@ -532,6 +543,7 @@ fn bytes_that_look_like_groups_cost_no_more_than_others() {
     assert!(read < size / 14 * 1024 + 10 * size, "{read} bytes were read for {size}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_closed_store_keeps_no_descriptor() {
     let real = TempDir::new().unwrap();

@@ -443,7 +443,8 @@ mod tests {
                 }
             }
             let (mut streams, mut logs): (Vec<_>, Vec<_>) = (stored.0.iter().collect(), stored.1.iter().collect());
-            (streams.sort_unstable(), logs.sort_unstable());
+            streams.sort_unstable();
+            logs.sort_unstable();
             let logs = logs.into_iter().map(|(slot, bytes)| (*slot, bytes.as_slice()));
             Table::load(streams.into_iter().map(|(_, bytes)| bytes.as_slice()), logs).unwrap()
         };
