@@ -27,11 +27,11 @@ use super::pending::Pending;
 use super::places::Network;
 use super::policy::Health;
 use super::Shared;
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::event::harm_to_v1;
 use crate::hyperlog::Outcome;
 use crate::node::{Change, LogId};
-use crate::protocol::{self, frame, CloseReason, Config, InEvent, OutEvent, PeerKind, Session};
+use crate::protocol::{self, frame, CloseReason, Config, Farewell, InEvent, OutEvent, PeerKind, Session};
 use crate::store::{Position, ReadLimit};
 
 /// Bytes asked of the socket at a time.
@@ -78,6 +78,10 @@ const FAREWELL: Duration = Duration::from_millis(500);
 /// line.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 
+/// What is read, and thrown away, of a peer that broke the rules so that it hears why the link ends: what may be on its way.
+/// Whoever floods need not hear.
+const LAST_READ: usize = 256 * 1024;
+
 /// A timer that nobody waits for.
 const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -112,17 +116,20 @@ pub(super) async fn serve(
     let served = match end {
         Ok(end) => {
             let health = peer.health();
-            let farewell = farewell(socket, std::mem::take(&mut peer.outbox));
-            // Only a courtesy: whatever does not get through now comes with the next link.
-            if end.reason == Reason::Closing && !end.told {
-                drop(timeout(FAREWELL, farewell).await);
-            } else if peer.hopeless {
+            let tells = peer.say_goodbye(&end);
+            let friendly = peer.hopeless || end.reason == Reason::Closing;
+            let most = if friendly { usize::MAX } else { LAST_READ };
+            let farewell = farewell(socket, std::mem::take(&mut peer.outbox), most);
+            if peer.hopeless {
                 // The peer is to have everything up to what ends the link: the next one would get no further.
                 let mut closing = shared.closing();
                 tokio::select! {
                     _ = timeout(LAST_WORDS, farewell) => {}
                     _ = closing.wait_for(|closing| *closing) => {}
                 }
+            } else if tells || end.reason == Reason::Closing && !end.told {
+                // Only a courtesy: whatever does not get through now comes with the next link.
+                drop(timeout(FAREWELL, farewell).await);
             }
             let is_fault = !peer.gave_way && is_fault(end.reason);
             Served { health, end, is_fault }
@@ -576,6 +583,30 @@ impl<'a> Peer<'a> {
         }
     }
 
+    /// Tells a 2.x peer why the link ends, if this side ends it.
+    fn say_goodbye(&mut self, end: &End) -> bool {
+        let why = match end.reason {
+            _ if end.told => return false,
+            Reason::Closing => Farewell::Closing,
+            Reason::Refused => Farewell::Refused,
+            Reason::Damaged => Farewell::Damaged,
+            Reason::Silent => Farewell::Silent,
+            Reason::Protocol => Farewell::Protocol,
+            Reason::Renewed => Farewell::Renewed,
+            Reason::Lost | Reason::Ended | Reason::Dropped | Reason::Itself | Reason::Internal => return false,
+        };
+        // What is wrong with our own store, and where it is, is nobody else's business.
+        let text = match why {
+            Farewell::Refused | Farewell::Protocol | Farewell::Silent => end.error.to_string(),
+            _ => String::new(),
+        };
+        let frame = self.session.goodbye(why, &text);
+        if let Some(frame) = &frame {
+            self.outbox.push(frame);
+        }
+        frame.is_some()
+    }
+
     fn end_of(&mut self, reason: CloseReason) -> End {
         match reason {
             CloseReason::Peer(error) | CloseReason::Local(error) => End::here(error),
@@ -583,6 +614,7 @@ impl<'a> Peer<'a> {
                 self.hopeless = true;
                 End::here(error)
             }
+            CloseReason::Told(why, text) => End { told: true, ..end_told(why, &text) },
             CloseReason::Silent => End::here(Error::Silent("no sign of life from the peer".to_owned())),
             CloseReason::HalfOpen | CloseReason::Renew => End::here(Error::Ended).because(Reason::Renewed),
         }
@@ -604,6 +636,23 @@ impl<'a> Peer<'a> {
     }
 }
 
+/// The peer ended the link and said why.
+fn end_told(why: Farewell, text: &str) -> End {
+    let error = |what: &str| match text {
+        "" => Error::Incompatible(format!("the peer ended the link: {what}")),
+        text => Error::Incompatible(format!("the peer ended the link: {what}: {}", quoted(text))),
+    };
+    match why {
+        Farewell::Closing => End::here(Error::Ended).because(Reason::Closing),
+        Farewell::Renewed => End::here(Error::Ended).because(Reason::Renewed),
+        Farewell::Other => End::here(Error::Ended),
+        Farewell::Refused => End::here(error("it does not want it")).because(Reason::Refused),
+        Farewell::Damaged => End::here(error("its store has failed")).because(Reason::Damaged),
+        Farewell::Silent => End::here(error("it heard nothing from here for too long")).because(Reason::Silent),
+        Farewell::Protocol => End::here(error("it was sent what it does not understand")).because(Reason::Protocol),
+    }
+}
+
 /// The connection broke.
 fn lost(link: &Link, error: &io::Error) -> End {
     let (reason, system) = (super::socket::reason(error), super::socket::system(error));
@@ -612,21 +661,23 @@ fn lost(link: &Link, error: &io::Error) -> End {
 
 /// Writes what waits, says goodbye, and lets the peer do the same: closing a socket with unread bytes would take
 /// back what was written.
-async fn farewell(mut socket: TcpStream, mut outbox: Outbox) -> io::Result<()> {
+async fn farewell(mut socket: TcpStream, mut outbox: Outbox, most: usize) -> io::Result<()> {
     while !outbox.is_empty() {
         socket.writable().await?;
         outbox.flush(&socket, 0)?;
     }
     socket.shutdown().await?;
     let mut rest = BytesMut::with_capacity(READ_CHUNK);
-    loop {
+    let mut read = 0;
+    while read < most {
         socket.readable().await?;
         rest.clear();
         match socket.try_read_buf(&mut rest) {
-            Ok(0) => return Ok(()),
-            Ok(_) => {}
+            Ok(0) => break,
+            Ok(more) => read += more,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
     }
+    Ok(())
 }

@@ -31,6 +31,9 @@ pub const VECTOR_CHUNK: usize = 1024;
 /// Log updates in one credit frame.
 pub const MAX_UPDATES: usize = 1024;
 
+/// Characters of a goodbye's text: an error's message.
+pub const MAX_GOODBYE: usize = 512;
+
 const VECTOR: u8 = 6;
 const BATCH: u8 = 7;
 const CREDIT: u8 = 8;
@@ -40,6 +43,8 @@ const FORK: u8 = 11;
 const ALIVE: u8 = 12;
 const PIECE: u8 = 13;
 const HELD: u8 = 14;
+const GOODBYE: u8 = 15;
+const DEMAND: u8 = 16;
 
 const FIRST: u64 = 1;
 const LAST: u64 = 2;
@@ -135,6 +140,53 @@ pub struct Extent {
     pub digest: Digest,
 }
 
+/// Why a peer ends a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// Its emitter closes.
+    Closing,
+    /// It does not want the link: a limit, a right, an encoding, a network.
+    Refused,
+    /// Its store has failed.
+    Damaged,
+    /// It heard nothing, or nothing was taken, for too long.
+    Silent,
+    /// It takes what it got for a breach of the protocol.
+    Protocol,
+    /// It wants a fresh link.
+    Renewed,
+    /// Something that a later version knows.
+    Other,
+}
+
+impl Farewell {
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> u64 {
+        match self {
+            Farewell::Other => 0,
+            Farewell::Closing => 1,
+            Farewell::Refused => 2,
+            Farewell::Damaged => 3,
+            Farewell::Silent => 4,
+            Farewell::Protocol => 5,
+            Farewell::Renewed => 6,
+        }
+    }
+
+    fn of(code: u64) -> Self {
+        match code {
+            1 => Farewell::Closing,
+            2 => Farewell::Refused,
+            3 => Farewell::Damaged,
+            4 => Farewell::Silent,
+            5 => Farewell::Protocol,
+            6 => Farewell::Renewed,
+            _ => Farewell::Other,
+        }
+    }
+}
+
 /// A message of type 6 or above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extension<'a> {
@@ -185,6 +237,20 @@ pub enum Extension<'a> {
     Piece(Piece<'a>),
     /// So many bytes of these nodes have arrived: go on from there.
     Held(Vec<(Key, u64)>),
+    /// The sender ends the link.
+    Goodbye {
+        /// Why.
+        why: Farewell,
+        /// The same in words.
+        text: String,
+    },
+    /// "Show me this entry, at which our logs part."
+    Demand {
+        /// The log.
+        log: LogId,
+        /// The entry.
+        seq: Seq,
+    },
     /// A later version's; ignored.
     Unknown,
 }
@@ -214,10 +280,11 @@ impl<'a> Extension<'a> {
             VECTOR => Self::decode_vector(body).unwrap_or_else(|| Err(malformed("vector"))),
             BATCH => Ok(Extension::Batch(body)),
             CREDIT => Self::decode_credit(body).unwrap_or_else(|| Err(malformed("credit"))),
-            PROBE | PROOF | FORK => Self::decode_entry(kind, body).unwrap_or_else(|| Err(malformed("probe"))),
+            PROBE | PROOF | FORK | DEMAND => Self::decode_entry(kind, body).unwrap_or_else(|| Err(malformed("probe"))),
             ALIVE => Ok(Extension::Alive),
             PIECE => Self::decode_piece(body).unwrap_or_else(|| Err(malformed("piece"))),
             HELD => Self::decode_held(body).ok_or_else(|| malformed("list of partial nodes")),
+            GOODBYE => Self::decode_goodbye(body).ok_or_else(|| malformed("goodbye")),
             _ => Ok(Extension::Unknown),
         }
     }
@@ -276,6 +343,14 @@ impl<'a> Extension<'a> {
         Some(Extension::Held(held))
     }
 
+    fn decode_goodbye(body: &mut &[u8]) -> Option<Self> {
+        let why = Farewell::of(take_varint(body)?);
+        let text = String::from_utf8_lossy(take_prefixed(body)?);
+        // It is shown to users: one line, of the peer's making.
+        let text = text.chars().filter(|char| !char.is_control()).take(MAX_GOODBYE).collect();
+        Some(Extension::Goodbye { why, text })
+    }
+
     fn decode_entry(kind: u8, body: &mut &[u8]) -> Option<Result<Self>> {
         let log = match take_log(body)? {
             Ok(log) => log,
@@ -284,6 +359,7 @@ impl<'a> Extension<'a> {
         let seq = take_varint(body)?;
         Some(Ok(match kind {
             PROBE => Extension::Probe { log, seq },
+            DEMAND => Extension::Demand { log, seq },
             PROOF => {
                 let digest = Digest(take_hash(body)?);
                 Extension::Proof { extent: Extent { log, seq, digest }, key: Key(take_hash(body)?) }
@@ -345,6 +421,17 @@ impl<'a> Extension<'a> {
                     put_varint(&mut body, *bytes);
                 }
                 HELD
+            }
+            Extension::Goodbye { why, text } => {
+                put_varint(&mut body, why.code());
+                let text: String = text.chars().take(MAX_GOODBYE).collect();
+                put_varint(&mut body, text.len() as u64);
+                body.put_slice(text.as_bytes());
+                GOODBYE
+            }
+            Extension::Demand { log, seq } => {
+                put_log_seq(&mut body, log, *seq);
+                DEMAND
             }
             Extension::Alive | Extension::Unknown => ALIVE,
         };

@@ -500,3 +500,111 @@ fn nothing_comes_out_of_a_closed_session() {
     scene.tick_at(1_000_000);
     assert_eq!((scene.out.len(), scene.session.wake_at()), (before, None));
 }
+
+/// A 2.x peer says that our log and its log part at entry 2.
+fn accused_of_a_fork() -> Scene {
+    let mut scene = Scene::v2(1 << 20);
+    scene.log.0.insert("own".into(), 5);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    for _ in 0..3 {
+        scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key: Key([4; 32]) });
+        answer(&mut scene, || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
+    }
+    scene
+}
+
+/// Answers the last questions, whatever they were.
+fn answer(scene: &mut Scene, reply: impl Fn() -> Reply) {
+    let queries = scene.out.iter().rev().find_map(|out| match out {
+        OutEvent::Ask(queries) => Some(queries.len()),
+        _ => None,
+    });
+    scene.feed(InEvent::Answered(Ok((0..queries.unwrap_or(0)).map(|_| reply()).collect())));
+}
+
+fn sent(scene: &Scene, frame: &[u8]) -> usize {
+    scene.out.iter().filter(|out| matches!(out, OutEvent::Send(bytes) if bytes[..] == *frame)).count()
+}
+
+/// "Show me entry 2 of own."
+const DEMAND: &[u8] = &[6, 16, 3, b'o', b'w', b'n', 2];
+
+#[test]
+fn a_fork_of_our_log_is_not_believed_but_looked_at() {
+    let mut scene = accused_of_a_fork();
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
+    assert_eq!(sent(&scene, DEMAND), 1, "the entry is asked for once");
+    let mut writer = Writer::default();
+    for seq in [2, 3] {
+        writer.push(&row("own", seq, b"another".to_vec()));
+    }
+    scene.hear_extension(&Extension::Batch(&writer.finish()));
+    scene.feed(InEvent::Idle);
+    let offered: Vec<u64> = scene
+        .out
+        .iter()
+        .filter_map(|out| if let OutEvent::Add(nodes) = out { Some(nodes) } else { None })
+        .flat_map(|nodes| nodes.iter().map(|node| node.seq))
+        .collect();
+    assert_eq!(offered, [2], "the log judges the entry, and what follows is of no use");
+}
+
+#[test]
+fn the_entry_that_differs_is_shown_once_and_nothing_behind_it() {
+    let mut scene = accused_of_a_fork();
+    let batches = |scene: &Scene| {
+        scene.out.iter().filter(|out| matches!(out, OutEvent::Send(bytes) if bytes.get(1) == Some(&7))).count()
+    };
+    for _ in 0..3 {
+        scene.hear_bytes(DEMAND.into());
+        answer(&mut scene, || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
+    }
+    scene.feed(InEvent::Rows(Ok((2..=5).map(|seq| row("own", seq, b"ours".to_vec())).collect())));
+    scene.feed(InEvent::Rows(Ok((2..=5).map(|seq| row("own", seq, b"ours".to_vec())).collect())));
+    assert_eq!((batches(&scene), scene.session.counters().nodes_sent), (1, 1));
+}
+
+#[test]
+fn a_goodbye_ends_the_session_with_its_reason_and_what_it_says_is_one_short_line() {
+    let scene = Scene::v2(1 << 20);
+    let frame = scene.session.goodbye(Farewell::Refused, "no\nroom").unwrap();
+    assert_eq!(frame[..], *b"\x0a\x0f\x02\x07no\nroom");
+    assert!(Scene::v1(true).session.goodbye(Farewell::Closing, "").is_none(), "1.x would not understand it");
+    let mut scene = Scene::v2(1 << 20);
+    scene.hear_bytes(frame[..].into());
+    assert!(matches!(scene.closed(), Some(CloseReason::Told(Farewell::Refused, text)) if text == "noroom"));
+    let mut scene = Scene::v2(1 << 20);
+    scene.hear_bytes(scene.session.goodbye(Farewell::Protocol, &"x".repeat(100_000)).unwrap()[..].into());
+    assert!(matches!(scene.closed(), Some(CloseReason::Told(_, text)) if text.len() == 512));
+    // A reason of a later version.
+    let mut scene = Scene::v2(1 << 20);
+    scene.hear_bytes(b"\x03\x0f\x63\x00"[..].into());
+    assert!(matches!(scene.closed(), Some(CloseReason::Told(Farewell::Other, _))));
+}
+
+#[test]
+fn a_peer_that_only_takes_may_not_send_and_one_that_only_brings_gets_nothing() {
+    let metadata = Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()).encode();
+    let with = |mode, v2: bool| {
+        let mut scene = Scene::new(Config::new(true, harm_to_v1));
+        scene.log.0.insert("own".into(), 1);
+        let metadata = Some(&metadata[..]).filter(|_| v2);
+        scene.hear(&Message::Handshake(Handshake { version: 1, mode, metadata, live: Some(true) }));
+        scene
+    };
+    let mut scene = with(Mode::Pull, false);
+    scene.hear(&Message::Node(node("theirs", 1, None)));
+    scene.feed(InEvent::Idle);
+    assert!(scene.accused() && scene.adds() == 0);
+    let mut scene = with(Mode::Pull, true);
+    let mut writer = Writer::default();
+    writer.push(&row("theirs", 1, vec![7]));
+    scene.hear_extension(&Extension::Batch(&writer.finish()));
+    scene.feed(InEvent::Idle);
+    assert!(scene.accused() && scene.adds() == 0);
+    let mut scene = with(Mode::Push, true);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::Read { .. })));
+    assert_eq!(scene.session.stage(), Stage::Live);
+}

@@ -25,6 +25,7 @@ mod v2;
 mod window;
 mod wire;
 
+pub use self::extension::Farewell;
 pub use self::incoming::{Incoming, Outcome};
 pub use self::session::{
     CloseReason, Config, Counters, InEvent, LocalLog, OutEvent, PeerKind, Query, Reply, Session, Stage,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
-use super::extension::Capability;
+use super::extension::{Capability, Extension, Farewell};
 use super::feeder::Feeder;
 use super::incoming::{Incoming, Outcome};
 use super::intake::Intake;
@@ -131,6 +131,8 @@ pub enum CloseReason {
     Renew,
     /// Our own log or store failed.
     Local(Error),
+    /// The peer ends the link, and says why.
+    Told(Farewell, String),
 }
 
 /// The log as a session sees it: memory only, never blocking.
@@ -547,6 +549,17 @@ impl Session {
         }
     }
 
+    /// The frame that tells the peer why the link ends; `None` if it would not understand. To be sent last.
+    #[must_use]
+    pub fn goodbye(&self, why: Farewell, text: &str) -> Option<Bytes> {
+        if self.peer() != PeerKind::V2 {
+            return None;
+        }
+        let mut out = BytesMut::new();
+        Extension::Goodbye { why, text: text.to_owned() }.encode(&mut out);
+        Some(out.freeze())
+    }
+
     fn opening(&mut self, event: InEvent, view: &dyn LocalLog) {
         match event {
             InEvent::Opened => {
@@ -574,7 +587,7 @@ impl Session {
         let offered = handshake.metadata.filter(|_| self.common.config.extension);
         match offered.map(Capability::decode) {
             Some(Ok(Some(capability))) => {
-                self.protocol = Protocol::V2(Box::new(V2::start(&mut self.common, capability, view)));
+                self.protocol = Protocol::V2(Box::new(V2::start(&mut self.common, capability, handshake.mode, view)));
             }
             Some(Err(error)) => self.common.close(CloseReason::Peer(error)),
             _ if self.common.config.standard => {

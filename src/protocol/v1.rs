@@ -307,6 +307,9 @@ impl V1 {
     fn on_node(&mut self, common: &mut Common, frame: &Bytes, node: &WireNode<'_>, view: &dyn LocalLog) -> Result<()> {
         common.counters.nodes_received += 1;
         check_log_id(node.log)?;
+        if self.remote == Mode::Pull {
+            return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));
+        }
         if node.key.is_some_and(|key| self.window.contains(&key, node.log, node.seq)) {
             common.counters.echoes += 1;
             return Ok(());

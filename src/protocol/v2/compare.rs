@@ -49,7 +49,7 @@ impl V2 {
             let ours_seq = ours.as_ref().map_or(0, |head| head.seq);
             let mut peer_log =
                 PeerLog { has: theirs.seq, reported: reported.get(&theirs.log).copied(), ..PeerLog::default() };
-            if theirs.seq > ours_seq {
+            if theirs.seq > ours_seq && self.remote != Mode::Pull {
                 self.behind.insert(&theirs.log, ours_seq, common.now);
             } else if theirs.seq == ours_seq {
                 if ours.is_some_and(|head| head.digest != theirs.digest) {
@@ -58,7 +58,7 @@ impl V2 {
                         peer_log.bisect = Some(Bisect { low: 0, high: theirs.seq, theirs: None });
                     }
                 }
-            } else if theirs.seq > 0 {
+            } else if theirs.seq > 0 && theirs.seq < ours_seq {
                 peer_log.doubted = true;
                 let query = Query::Digest(theirs.log.clone(), theirs.seq);
                 self.asker.ask(query, Purpose::Verify(theirs.clone()));
@@ -157,10 +157,26 @@ impl V2 {
         if !known {
             common.report(Error::Fork { log: log.to_string(), seq: fork.seq, ours: fork.ours, theirs: fork.theirs });
         }
-        if *log == self.log_id && !self.forking {
-            self.forking = true;
-            common.out.push_back(OutEvent::ForkLocal { log: log.clone(), from: fork.seq });
+        if *log == self.log_id {
+            // Nobody's word moves our log. The entry itself does, once the log has seen that it differs.
+            if let Some(peer_log) = self.logs.get_mut(log) {
+                peer_log.demanded = true;
+            }
+            self.say(common, &Extension::Demand { log: log.clone(), seq: fork.seq });
         }
+    }
+
+    /// The peer asks for the entry at which our logs part: it is sent like any other, once.
+    pub(super) fn show(&mut self, log: LogId, seq: Seq) {
+        let Some(peer_log) = self.logs.get_mut(&log) else { return };
+        if seq == 0 || peer_log.shown.is_some() {
+            return;
+        }
+        peer_log.shown = Some(seq);
+        peer_log.has = seq - 1;
+        peer_log.doubted = false;
+        peer_log.bisect = None;
+        self.ask_start(log, seq);
     }
 
     /// Our log's tail has gone to a new id.

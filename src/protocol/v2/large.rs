@@ -123,11 +123,11 @@ impl V2 {
             Progress::Whole(node) => {
                 common.counters.nodes_received += 1;
                 let peer_log = self.logs.get_mut(&node.log);
-                let forked = peer_log.and_then(|peer_log| {
+                let of_use = peer_log.is_none_or(|peer_log| {
                     peer_log.told = peer_log.told.max(node.seq);
-                    peer_log.forked
+                    peer_log.takes(node.seq)
                 });
-                if forked.is_none_or(|from| node.seq < from) {
+                if of_use {
                     common.intake.push(*node);
                 }
             }

@@ -24,9 +24,9 @@ use super::feeder::before;
 use super::fork::Compared;
 use super::frame::FRAME_OVERHEAD;
 use super::incoming::Outcome;
-use super::message::Message;
+use super::message::{Message, Mode};
 use super::pieces::PieceOrigin;
-use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply};
+use super::session::{CloseReason, Common, InEvent, LocalLog, Query, Reply};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::store::{Position, Row};
@@ -76,6 +76,10 @@ struct PeerLog {
     bisect: Option<Bisect>,
     /// The fork that was reported last, so that a further vector does not report it again.
     reported: Option<Compared>,
+    /// The first entry that differs was asked for, so that the log can judge it.
+    demanded: bool,
+    /// The peer asked for this entry of ours, as the first that differs.
+    shown: Option<Seq>,
     /// The entry for which the cursor last had to go back.
     reread: Seq,
     /// The peer knows that we have entries up to here.
@@ -84,6 +88,13 @@ struct PeerLog {
     lazy: bool,
     /// The peer sent in vain: it is to hear how far we are, even if it could know.
     remind: bool,
+}
+
+impl PeerLog {
+    /// Whether an entry that the peer sends is of use: before a fork, or the one at it that we asked for.
+    fn takes(&self, seq: Seq) -> bool {
+        self.forked.is_none_or(|from| seq < from || seq == from && self.demanded)
+    }
 }
 
 /// The logs agree up to `low` and differ at `high`.
@@ -119,6 +130,8 @@ enum Purpose {
 #[derive(Debug)]
 pub(crate) struct V2 {
     capability: Capability,
+    /// The peer only takes, or only brings.
+    remote: Mode,
     log_id: LogId,
     logs: HashMap<LogId, PeerLog>,
     vector: Vec<Extent>,
@@ -164,15 +177,15 @@ pub(crate) struct V2 {
     starts: usize,
     asker: Asker<Purpose>,
     probed: Option<Digest>,
-    forking: bool,
     heard_at: u64,
     sent_at: u64,
 }
 
 impl V2 {
-    pub(crate) fn start(common: &mut Common, capability: Capability, view: &dyn LocalLog) -> Self {
+    pub(crate) fn start(common: &mut Common, capability: Capability, remote: Mode, view: &dyn LocalLog) -> Self {
         let mut v2 = V2 {
             credit: i64::try_from(capability.window).unwrap_or(i64::MAX),
+            remote,
             log_id: view.log_id(),
             logs: HashMap::new(),
             vector: Vec::new(),
@@ -203,7 +216,6 @@ impl V2 {
             starts: 0,
             asker: Asker::default(),
             probed: None,
-            forking: false,
             heard_at: common.now,
             sent_at: common.now,
             capability,
@@ -225,7 +237,7 @@ impl V2 {
             && self.pending.is_empty()
             && self.large.is_none()
             && self.asker.is_idle()
-            && common.feeder.is_at_end()
+            && (common.feeder.is_at_end() || self.remote == Mode::Push)
     }
 
     /// The place up to which the peer has stored everything, once that is all we have.
@@ -299,8 +311,6 @@ impl V2 {
             InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
-            InEvent::Forked(Ok(_)) => self.forking = false,
-            InEvent::Forked(Err(error)) => common.close(CloseReason::Local(error)),
             InEvent::Advanced => {
                 common.feeder.advanced();
                 self.behind.grown();
@@ -308,7 +318,8 @@ impl V2 {
                     self.grown.clone_from(&self.telling);
                 }
             }
-            InEvent::Opened | InEvent::Idle | InEvent::Written | InEvent::Tick => {}
+            // A fork of our log is the log's own business: it gets the entry that differs.
+            InEvent::Opened | InEvent::Idle | InEvent::Written | InEvent::Tick | InEvent::Forked(_) => {}
         }
         if view.log_id() != self.log_id {
             self.on_relabelled(common, view);
@@ -355,6 +366,14 @@ impl V2 {
             }
             Extension::Fork { log, seq, key } => {
                 self.asker.ask(Query::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: key, tell: false });
+                Ok(())
+            }
+            Extension::Demand { log, seq } => {
+                self.show(log, seq);
+                Ok(())
+            }
+            Extension::Goodbye { why, text } => {
+                common.close(CloseReason::Told(why, text));
                 Ok(())
             }
             Extension::Alive | Extension::Unknown => Ok(()),
@@ -410,7 +429,7 @@ impl V2 {
         if seq > peer_log.has && common.config.defences.no_echo {
             peer_log.has = seq;
         }
-        if seq > ours && peer_log.forked.is_none() {
+        if seq > ours && peer_log.forked.is_none() && self.remote != Mode::Pull {
             if self.behind.is_empty() {
                 self.behind_since = common.now;
             }
@@ -423,6 +442,9 @@ impl V2 {
         if self.received >= WINDOW {
             return Err(Error::Protocol("the peer sends more than it was granted".into()));
         }
+        if self.remote == Mode::Pull {
+            return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));
+        }
         self.behind_since = common.now;
         let bytes = frame.len() as u64;
         self.received += bytes;
@@ -433,7 +455,7 @@ impl V2 {
             if let Some(peer_log) = self.logs.get_mut(&node.log) {
                 peer_log.told = peer_log.told.max(node.seq);
             }
-            if self.logs.get(&node.log).and_then(|peer_log| peer_log.forked).is_some_and(|from| node.seq >= from) {
+            if self.logs.get(&node.log).is_some_and(|peer_log| !peer_log.takes(node.seq)) {
                 continue;
             }
             common.intake.push(node);
@@ -483,7 +505,7 @@ impl V2 {
             return;
         }
         self.grant(common, view);
-        if common.now >= self.yield_until {
+        if common.now >= self.yield_until && self.remote != Mode::Push {
             self.send_pending(common);
             if self.pending.is_empty()
                 && self.large.is_none()
@@ -533,7 +555,7 @@ impl V2 {
             self.behind_since = common.now;
         }
         self.behind_since = self.behind_since.max(self.arriving_at);
-        if !self.behind.is_empty() && self.vector_seen && common.now >= self.behind_since + RESYNC_MS && !self.forking {
+        if !self.behind.is_empty() && self.vector_seen && common.now >= self.behind_since + RESYNC_MS {
             self.behind_since = common.now;
             self.resyncs += 1;
             if self.resyncs > MAX_RESYNCS {

@@ -134,7 +134,9 @@ impl V2 {
             self.logs.insert(row.log().clone(), PeerLog::default());
         }
         let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Pass };
-        if row.seq() <= peer_log.has || peer_log.doubted || peer_log.forked.is_some_and(|from| row.seq() >= from) {
+        let shown = peer_log.shown == Some(row.seq());
+        let forked = peer_log.forked.or(peer_log.shown).is_some_and(|from| row.seq() >= from);
+        if row.seq() <= peer_log.has || peer_log.doubted || forked && !shown {
             return Judgement::Pass;
         }
         let next = peer_log.has + 1;
