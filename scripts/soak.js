@@ -4,11 +4,11 @@
  * Everything at once, for as long as you like: members in processes of their own emit, listen, read and keep their places
  * over links that are cut, are killed, closed and started again, and run out of disk.
  *
- *   npm run soak -- --seconds 3600 [--seed N] [--hostile N]
+ *   npm run soak -- --seconds 3600 [--seed N] [--members N] [--hostile N]
  *
  * At the end everything that was acknowledged is in every store, nothing that was refused is, nothing twice, all digests are
  * equal, and no process has kept memory, descriptors or threads. Prints a summary; exits with 1 on a violation.
- * `--hostile N` starts N of the programs in scripts/soak/hostile beside, each with the ports of all members as arguments.
+ * `--hostile N` starts the first N programs of scripts/soak/hostile beside, each with a port of each member as arguments.
  */
 
 const { fork, spawn, spawnSync } = require('node:child_process')
@@ -19,14 +19,22 @@ const { parseArgs } = require('node:util')
 const { Ranges } = require('./soak/ranges')
 const { Relay } = require('./soak/relay')
 
-/** Whose store is where. `small` has a disk of its own that is filled and cleared. */
-const MEMBERS = ['disk', 'small', 'memory', 'second']
-
 /** Size of the disk of `small`, and what is left when it is full. */
 const DISK_MIB = 512
 
-/** Time between disturbances, in milliseconds: at most; and between looks at the processes. */
+/** Events of the whole run at the most, so that the small disk holds them; and the pause between rounds of emits at the least. */
+const MAX_EVENTS = 250_000
+const LEAST_ROUND_MS = 50
+/** Emits of a round, as in soak/member.js. */
+const ROUND = 64
+
+/** Where hostile programs come from: a network of their own, so that they do not spend the share of honest members. */
+const HOSTILE_ADDRESS = process.platform === 'linux' ? '127.0.0.66' : undefined
+
+/** Time between disturbances, in milliseconds, at most: in a long run lives are longer, so that their growth shows. */
 const DISTURB_MS = 1500
+const DISTURBANCES = 800
+/** Time between looks at the processes. */
 const SAMPLE_MS = 250
 
 /** How long the stores may take to become equal once everything is well, in milliseconds. */
@@ -40,7 +48,12 @@ const MAX_GAIN = { rss: 128 * 1024 * 1024, fds: 24, threads: 16 }
 /** Lives shorter than this many samples tell nothing about a slope. */
 const MIN_SAMPLES = 40
 
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, hostile: { type: 'string', default: '0' } } })
+const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, hostile: { type: 'string', default: '0' }, members: { type: 'string', default: '4' } } })
+
+/** Whose store is where. `small` has a disk of its own that is filled and cleared; those beyond the fourth are in memory and on disk in turn. */
+const MEMBERS = Array.from({ length: Number(values.members) }, (_, at) => ['disk', 'small', 'memory', 'second'][at] ?? `${at % 2 ? 'disk' : 'memory'}-${at}`)
+const roundMs = Math.max(LEAST_ROUND_MS, MEMBERS.length * ROUND * Number(values.seconds) * 1000 / MAX_EVENTS)
+const disturbMs = Math.max(DISTURB_MS, 2 * Number(values.seconds) * 1000 / DISTURBANCES)
 const HOSTILE = path.join(__dirname, 'soak/hostile')
 
 /** Numbers from 0 to 1 that are the same for the same seed. */
@@ -77,7 +90,7 @@ class Member {
   async start () {
     this.life = `${this.name}.${++this.lives}`
     told.set(this.life, { acked: new Ranges(), refused: new Ranges(), lasting: this.store !== ':memory:' })
-    this.child = fork(path.join(__dirname, 'soak/member.js'), [this.life, this.store])
+    this.child = fork(path.join(__dirname, 'soak/member.js'), [this.life, this.store, String(roundMs)])
     const { child } = this
     this.samples = []
     samples.push({ life: this.life, list: this.samples })
@@ -213,12 +226,12 @@ async function disturb (members, disk) {
     const kill = rand() < 0.6
     await member.end(kill)
     did[kill ? 'kills' : 'closes']++
-    await wait(rand() * DISTURB_MS)
+    await wait(rand() * disturbMs)
     await member.start()
   } else {
     disk.fill()
     did.fills++
-    await wait(rand() * DISTURB_MS)
+    await wait(rand() * disturbMs)
     disk.clear()
   }
 }
@@ -237,8 +250,10 @@ async function main () {
   const disk = smallDisk(path.join(folder, 'disk'))
   if (!disk) console.log('no small disk here (it takes Linux and root): disks are not filled')
   const stores = { disk: path.join(folder, 'one'), second: path.join(folder, 'two'), small: path.join(folder, 'disk', 'store'), memory: ':memory:' }
-  const members = MEMBERS.map((name) => new Member(name, stores[name]))
+  const storeOf = (name) => stores[name] ?? (name.startsWith('memory') ? ':memory:' : path.join(folder, name))
+  const members = MEMBERS.map((name) => new Member(name, storeOf(name)))
   const hostile = []
+  const gates = members.map((member) => new Relay(() => member.port, HOSTILE_ADDRESS))
   let sampling
   try {
     for (const [at, member] of members.entries()) {
@@ -249,13 +264,14 @@ async function main () {
     }
     for (const member of members) await member.start()
     const programs = fs.existsSync(HOSTILE) ? fs.readdirSync(HOSTILE).sort() : []
-    for (let each = 0; each < Math.min(Number(values.hostile), programs.length); each++) {
-      hostile.push(spawn(process.execPath, [path.join(HOSTILE, programs[each]), ...members.map(({ port }) => String(port))], { stdio: 'ignore' }))
+    const ports = await Promise.all(gates.map((gate) => gate.listen()))
+    for (const program of programs.slice(0, Number(values.hostile))) {
+      hostile.push(spawn(process.execPath, [path.join(HOSTILE, program), ...ports.map(String)], { stdio: 'ignore' }))
     }
     sampling = setInterval(() => members.forEach((member) => member.sample()), SAMPLE_MS)
 
     for (const end = Date.now() + Number(values.seconds) * 1000; Date.now() < end;) {
-      await wait(rand() * DISTURB_MS)
+      await wait(rand() * disturbMs)
       await disturb(members, disk)
     }
     for (const child of hostile) child.kill('SIGKILL')
@@ -279,7 +295,7 @@ async function main () {
       member.expected = true
       member.child?.kill('SIGKILL')
     }
-    for (const { relay } of relays.values()) relay.close()
+    for (const relay of [...gates, ...[...relays.values()].map(({ relay }) => relay)]) relay.close()
     disk?.unmount()
     fs.rmSync(folder, { recursive: true, force: true })
   }

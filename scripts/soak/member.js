@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * One member of the soak, in a process of its own: `node member.js NAME STORE`, with a channel to scripts/soak.js. It emits
+ * One member of the soak, in a process of its own: `node member.js NAME STORE ROUND_MS`, with a channel to scripts/soak.js. It emits
  * ticks, hears them as a listener and as a reader that keeps its position, and reports what it was told and what it holds.
  */
 
@@ -16,13 +16,14 @@ const WINDOW = 64
 /** Largest payload; sizes vary below. */
 const MAX_PAD_BYTES = 2048
 
-/** Pause between rounds of emits, in milliseconds: the load is steady, not as much as the machine can do. */
-const ROUND_MS = 50
-
 /** What a full disk is told as. */
 const REFUSALS = ['ERR_HYPER_NO_SPACE', 'ERR_HYPER_STORAGE']
 
-const [name, store] = process.argv.slice(2)
+const [name, store, round] = process.argv.slice(2)
+
+/** Pause between rounds of emits, in milliseconds: the load is steady, not as much as the machine can do. */
+const ROUND_MS = Number(round)
+
 const acked = new Ranges()
 const refused = new Ranges()
 const faults = []

@@ -4,13 +4,16 @@ const net = require('node:net')
 
 /** A port on loopback that leads to where `target()` says by then, and whose connections can be cut. */
 class Relay {
-  /** @param {() => number | undefined} target port; undefined: nobody is there */
-  constructor (target) {
+  /**
+   * @param {() => number | undefined} target port; undefined: nobody is there
+   * @param {string} [localAddress] from where the target sees its connections come
+   */
+  constructor (target, localAddress) {
     this.pairs = new Set()
     this.server = net.createServer((near) => {
       const port = target()
       if (port === undefined) return near.destroy()
-      const far = net.connect(port, '127.0.0.1')
+      const far = net.connect({ port, host: '127.0.0.1', localAddress })
       const pair = { near, far }
       this.pairs.add(pair)
       const end = () => {
