@@ -10,7 +10,6 @@ const Dispatcher = require('./dispatch')
 const Identity = require('./identity')
 const Lag = require('./lag')
 const { Bell, unclosed } = require('./lifetime')
-const { nearest } = require('./nearest')
 const Loop = require('./loop')
 const Peers = require('./peers')
 const Requests = require('./requests')
@@ -24,6 +23,7 @@ const { Ring, checkName, PLAIN, NODE } = require('./ring')
 const { asError, badArgument, closed, coded, failure, surface, undecodable } = require('./errors')
 const { MAX_EVENT_SIZE } = require('./options')
 const { promised, quiet } = require('./promised')
+const { refuseText, unencodable } = require('./unknown')
 
 /** The id in notices of progress that belong to the opening of the store and to no request. */
 const OPENING = 0
@@ -47,7 +47,9 @@ class Parts {
     const store = { keepOpen: false }
     const { path, port } = placeOf(native, db, store)
     const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
-    const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard: protobuf === 'standard' }
+    /** Whether payloads are standard protobuf. */
+    this.standard = protobuf === 'standard'
+    const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard: this.standard }
     const bell = new Bell()
     this.core = new native.Core(settings, bell.ring, port)
     this.port = port
@@ -138,13 +140,11 @@ class Parts {
 
   /** An event without a codec: bytes or text. */
   emitEncoded (name, payload, ack) {
+    if (typeof payload === 'string' && this.standard) refuseText(name, this.emitter.codecs)
     try {
       this.ring.appendEncoded(name, payload, ack, 0)
     } catch (error) {
-      if (typeof name !== 'string' || error.code !== 'ERR_INVALID_ARG_TYPE') throw error
-      const meant = nearest(name, Object.keys(this.emitter.codecs))
-      const hint = meant === undefined ? '' : `. There is no message '${name}' in the schema: is '${meant}' meant?`
-      throw Object.assign(coded(error.code, error.message + hint, TypeError), { event: name })
+      throw unencodable(name, payload, this.emitter.codecs, error)
     }
   }
 
@@ -159,7 +159,12 @@ class Parts {
   refuse (name, encoder, payload, receiver, error) {
     checkName(name)
     const encoded = encoder === undefined ? payload : encoder.encode(payload)
-    this.ring.checkSize(name, Ring.byteLength(encoded))
+    if (encoder === undefined && typeof payload === 'string' && this.standard) refuseText(name, this.emitter.codecs)
+    try {
+      this.ring.checkSize(name, Ring.byteLength(encoded))
+    } catch (error) {
+      throw encoder === undefined ? unencodable(name, payload, this.emitter.codecs, error) : error
+    }
     if (receiver !== undefined) process.nextTick(() => receiver.answer(error))
   }
 

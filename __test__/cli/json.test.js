@@ -2,6 +2,7 @@
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
+const { runInNewContext } = require('node:vm')
 const { compile } = require('../..')
 const { lineReader, toFullLine, toJson, toLine } = require('../../lib/cli/json')
 const { Schema } = require('../../lib/cli/schema')
@@ -74,6 +75,7 @@ test('names of enum values are read as their numbers', () => {
 })
 
 test('what JSON cannot say is said in strings', () => {
+  assert.equal(toJson(runInNewContext('new Uint8Array([120])')), 'eA==')
   assert.deepEqual(toJson({ a: 2n ** 63n, b: Infinity, c: NaN, d: [Buffer.from('x')] }), { a: '9223372036854775808', b: 'Infinity', c: 'NaN', d: ['eA=='] })
 })
 

@@ -98,6 +98,16 @@ test('lines that are no events are told by number, all others are stored', async
   assert.deepEqual(await stored(db), ['Hello', 'Hello', 'Integer', 'Hello'])
 })
 
+test('a misspelt event is told with the name that was meant, and the other lines are stored', async (t) => {
+  const { schema, db } = setUp(t)
+  const input = hello('1') + '{"name":"Helo","payload":{"from":"a","message":"b"}}\n' + '{"name":"Helo"}\n' + hello('2')
+  const { code, stderr } = await hypem(t, [schema, '--no-repl', '--db', db], { input })
+  assert.equal(code, 1)
+  const hint = "There is no message 'Helo' in the schema: is 'Hello' meant?"
+  assert.deepEqual(stderr.trim().split('\n').map((line) => [line.slice(0, 15), line.slice(-hint.length)]), [['hypem: line 2: ', hint], ['hypem: line 3: ', hint]])
+  assert.deepEqual(await stored(db), ['Hello', 'Hello'])
+})
+
 test('what comes out of a session goes into another and stays the same, bytes and unknown events too', async (t) => {
   const { schema, db } = setUp(t)
   const lines = hello('ünï 🦀 "quoted"') + '{"name":"Other","payload":"text"}\n' + '{"name":"Other","payload":{"type":"Buffer","data":[0,255]}}\n'

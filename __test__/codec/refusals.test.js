@@ -58,6 +58,15 @@ test('bytes of another realm are bytes', () => {
   assert.equal(Order.toJSON({ lines: [{ price: 1, data: foreign }] }).lines[0].data, 'CgIIBQ==')
 })
 
+test('a Date, and a boxed number, of another realm are what they are of this one', () => {
+  const { M } = compile('syntax = "proto3"; message M { int64 a = 1; }', { protobuf: 'standard' })
+  for (const [text, value] of [['new Date(5)', 5], ['new Number(5)', 5]]) {
+    const foreign = runInNewContext(text)
+    assert.equal(M.decode(M.encode({ a: foreign })).a, value)
+    assert.deepEqual(M.toJSON({ a: foreign }), { a: '5' })
+  }
+})
+
 test('a message named like a scalar has its name in standard mode', () => {
   const { string } = compile('syntax = "proto3"; message string { int32 a = 1; }', { protobuf: 'standard' })
   assert.equal(string.encode({ a: 5 }).toString('hex'), '0805')

@@ -107,10 +107,11 @@ describe('emit', () => {
 
   test('throws 1.x\'s errors, callback or not', (t) => {
     const emitter = make(t)
+    const bare = make(t, null)
     const never = () => assert.fail('called back')
     for (const [payload, expected] of PAYLOADS) {
-      assert.throws(() => emitter.emit('nocodec', payload, never), expected)
-      assert.throws(() => emitter.emit('nocodec', payload), expected)
+      assert.throws(() => bare.emit('nocodec', payload, never), expected)
+      assert.throws(() => bare.emit('nocodec', payload), expected)
     }
     for (const [name, expected] of NAMES) assert.throws(() => emitter.emit(name, 'x', never), expected)
     assert.throws(() => emitter.emit('T', undefined, never), { name: 'TypeError', message: "Cannot read properties of undefined (reading 'foo')" })
@@ -119,6 +120,47 @@ describe('emit', () => {
     assert.throws(() => emitter.emit('T', { foo: 5, num: 1 }, never), invalid('type number (5)'))
     const returns = make(t, null).registerCodec('A', { encode () {}, decode () {} })
     assert.throws(() => returns.emit('A', 1, never), { message: 'payload is required' })
+  })
+
+  test('a name that the schema does not know is refused with the names that it has, unless the payload is bytes, or text', async (t) => {
+    const emitter = make(t, 'message userAdded { required int32 id = 1; } message userGone { required int32 id = 1; } enum usrAdded { A = 0; }')
+    const stream = emitter.stream()
+    t.after(() => stream.destroy())
+    for (const [payload, { name = 'Error', message }] of PAYLOADS) {
+      for (const [event, hint] of [['userAddd', "is 'userAdded' meant?"], ['Evnt', "is 'Event' meant?"], ['quite-another', "it has 'userAdded', 'userGone'"]]) {
+        const expected = { name, code: 'ERR_HYPER_VALUE', event, message: `${message}. There is no message '${event}' in the schema: ${hint}` }
+        assert.throws(() => emitter.emit(event, payload, () => assert.fail('called back')), expected)
+        assert.throws(() => stream.write({ name: event, payload }), expected)
+        await assert.rejects(emitter.append(event, payload), expected)
+      }
+    }
+    // As in 1.x.
+    for (const payload of [Buffer.from('a'), new Uint8Array([1]), 'text', '']) await emitter.append('userAddd', payload)
+    // What is wrong with the name, or the size, is told first.
+    assert.throws(() => emitter.emit('toString', {}), { code: 'ERR_HYPER_RESERVED_NAME' })
+    assert.throws(() => emitter.emit(5, {}), invalid('type number (5)'))
+    assert.throws(() => emitter.emit('userAddd', Buffer.alloc(9e6)), { code: 'ERR_HYPER_TOO_LARGE' })
+    assert.equal((await emitter.stats()).change, 4)
+    await emitter.close()
+    assert.throws(() => emitter.emit('userAddd', {}), { code: 'ERR_HYPER_VALUE', event: 'userAddd' })
+  })
+
+  test('of a large schema without a near name five are told; registered codecs are names, too', (t) => {
+    const many = Array.from({ length: 9 }, (_, i) => `message event${i} { optional int32 id = 1; }`).join('')
+    assert.throws(() => make(t, many).emit('other', {}), /it has 'event0', 'event1', 'event2', 'event3', 'event4' and 4 more$/)
+    const emitter = make(t, null).registerCodec({ order: { get encode () { throw new Error('asked') }, decode: String }, no: null, five: 5 })
+    assert.throws(() => emitter.emit('ordr', {}), /is 'order' meant\?$/)
+    assert.throws(() => emitter.emit('quite', {}), /it has 'order'$/)
+  })
+
+  test('in standard encoding beside a schema, text for an unknown name is a mistake', async (t) => {
+    const emitter = make(t, SCHEMA, { protobuf: 'standard' })
+    const expected = { name: 'TypeError', code: 'ERR_HYPER_VALUE', event: 'other', message: "payload is text. There is no message 'other' in the schema: it has 'T', 'U'" }
+    assert.throws(() => emitter.emit('other', 'text'), expected)
+    await emitter.append('other', Buffer.from('text'))
+    await make(t, null, { protobuf: 'standard' }).append('other', 'text')
+    await emitter.close()
+    assert.throws(() => emitter.emit('other', 'text'), expected)
   })
 
   test('refuses names that would crash 1.x peers', (t) => {

@@ -272,11 +272,3 @@ test('a stream made while the schema is read counts what was emitted before, and
   assert.equal((await once(stream, 'data'))[0].payload.num, 3)
   assert.deepEqual([answers.length, answers.filter((error) => error === null).length], [2, 1])
 })
-
-test('a misspelt event name is told, with the name that was probably meant', (t) => {
-  const emitter = make(t, undefined, 'message userAdded { required int32 id = 1; }')
-  const expected = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE', event: 'usrAdded', message: /no message 'usrAdded' in the schema: is 'userAdded' meant\?$/ }
-  assert.throws(() => emitter.emit('usrAdded', { id: 1 }), expected)
-  // Nothing is near: 1.x's words alone.
-  assert.throws(() => emitter.emit('other', { id: 1 }), { event: 'other', message: /Received an instance of Object$/ })
-})

@@ -8,8 +8,10 @@ const { tmpdir } = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
 const { promisify } = require('node:util')
+const { runInNewContext } = require('node:vm')
 
 const { adaptLevel } = require('../../lib/level')
+const { readRange } = require('../../lib/level/range')
 const { LevelAdapter: { put, putText, del } } = require('../../lib/level/adapter')
 const { all, rocksdb } = require('./shapes')
 
@@ -24,6 +26,15 @@ function adapted (db) {
     close: promisify((done) => adapter.close(done))
   }
 }
+
+test('keys and values may be bytes of another realm', async () => {
+  const foreign = (text) => runInNewContext(`new Uint8Array([${[...Buffer.from(text)]}])`)
+  const rows = [[foreign('a'), foreign('1')], undefined]
+  // `range` asks for nothing more of a store than an iterator.
+  const iterator = () => ({ next: (done) => done(null, ...(rows.shift() ?? [])), end: (done) => done() })
+  const found = await promisify(readRange)({ iterator }, {})
+  assert.deepEqual(found, [[Buffer.from('a'), Buffer.from('1')]])
+})
 
 const keysOf = (rows) => rows.map(([key]) => String(key))
 

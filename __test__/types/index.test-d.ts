@@ -41,6 +41,8 @@ expectError(typed.emit('userAdd', { id: 1 }))
 expectError(typed.emit('userAdded', { id: 1 }))
 expectError(typed.emit('userAdded', { id: '1', username: 'a' }))
 expectError(typed.append('userRemoved', {}))
+expectError(typed.append('userRemovd', { id: 1 }))
+expectError(typed.append('userRemovd', 'text'))
 expectError(typed.emit('EventPeer', { id: 'x' }))
 any.emit('anything', { at: 'all' }).emit('bytes', Buffer.alloc(1))
 

@@ -1,5 +1,7 @@
 'use strict'
 
+const { isUint8Array } = require('node:util/types')
+
 const { timeText } = require('../stored-time')
 const { forJson } = require('./escape')
 
@@ -24,7 +26,7 @@ function toJson (value) {
   if (typeof value === 'bigint') return value.toString()
   if (typeof value === 'number') return Number.isFinite(value) ? value : String(value)
   if (value === null || typeof value !== 'object') return value
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
+  if (isUint8Array(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')
   if (Array.isArray(value)) return value.map(toJson)
   if (typeof value.toJSON === 'function') return value.toJSON()
   const result = {}

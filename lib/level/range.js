@@ -1,5 +1,7 @@
 'use strict'
 
+const { isUint8Array } = require('node:util/types')
+
 const settle = require('./settle')
 
 /** Rows taken from an iterator at a time. */
@@ -84,7 +86,7 @@ function stream (db, options, done) {
 /** A key or value as bytes, whatever the store made of it. */
 function bytes (value) {
   if (Buffer.isBuffer(value)) return value
-  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+  if (isUint8Array(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)
   return Buffer.from(String(value))
 }
 

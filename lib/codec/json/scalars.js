@@ -2,7 +2,7 @@
 
 /** Scalars in protobuf JSON. Reading is strict; writing takes what the encoders take. */
 
-const { isUint8Array } = require('node:util/types')
+const { isDate, isNumberObject, isUint8Array } = require('node:util/types')
 
 const { show } = require('../faults')
 const { mismatch } = require('./errors')
@@ -112,7 +112,7 @@ function fromRaw (kind, value) {
 
 /** A whole number as encoders take it, or nothing. */
 function wholeOf (value) {
-  if (value instanceof Date || value instanceof Number) value = value.valueOf()
+  if (isDate(value) || isNumberObject(value)) value = value.valueOf()
   if (typeof value === 'boolean') return Number(value)
   if (typeof value === 'string') return value.length < MAX_DIGITS && /^-?\d+$/.test(value) ? BigInt(value) : undefined
   if (typeof value === 'number') return Number.isFinite(value) ? Math.trunc(value) : undefined

@@ -5,7 +5,7 @@
  * values that a number cannot hold; `zero` is the default and `parse` reads the default of a descriptor.
  */
 
-const { isUint8Array } = require('node:util/types')
+const { isDate, isNumberObject, isUint8Array } = require('node:util/types')
 
 const { Fault, show } = require('../faults')
 const { copy, view } = require('../slab')
@@ -18,7 +18,7 @@ function integer (value, kind, low, high) {
   let number = value
   if (typeof value === 'string' && /^-?\d+$/.test(value)) number = BigInt(value)
   else if (typeof value === 'boolean') number = Number(value)
-  else if (value instanceof Date || value instanceof Number) number = value.valueOf()
+  else if (isDate(value) || isNumberObject(value)) number = value.valueOf()
   if (typeof number === 'bigint') {
     if (number >= low && number <= high) return number
   } else if (typeof number !== 'number') {

@@ -1,0 +1,57 @@
+'use strict'
+
+const { isUint8Array } = require('node:util/types')
+
+const { coded } = require('./errors')
+const { nearest } = require('./nearest')
+
+/** Events that no message of the schema, and no codec, is for. Their payloads are bytes; in 1.x's encoding they may be text. */
+
+/** The messages that every emitter knows: they alone are no schema. */
+const CORE = new Set(['Event', 'EventPeer'])
+
+/** So many names are told when none is near: the rest of a large schema would bury the message. */
+const TOLD = 5
+
+/** The names of messages and registered codecs, without asking codecs of users anything. */
+function known (codecs) {
+  return Object.keys(codecs).filter((name) => !CORE.has(name) && codecs[name] !== null && typeof codecs[name] === 'object' && 'encode' in codecs[name])
+}
+
+/**
+ * Throws if text is emitted in standard encoding beside a schema. No program of 1.x uses that encoding, whose messages are no text:
+ * the name is misspelt.
+ */
+function refuseText (name, codecs) {
+  const names = known(codecs)
+  if (names.length > 0) throw refusal(name, names, 'payload is text', TypeError)
+}
+
+/**
+ * What to throw for an event without a codec.
+ *
+ * @param {*} name
+ * @param {*} payload
+ * @param {object} codecs
+ * @param {Error} error what was wrong, in 1.x's words
+ * @returns {Error} `error` itself unless the payload is at fault and there is a schema
+ */
+function unencodable (name, payload, codecs, error) {
+  if (typeof name !== 'string' || name in Object.prototype || typeof payload === 'string' || isUint8Array(payload)) return error
+  const names = known(codecs)
+  return names.length === 0 ? error : refusal(name, names, error.message, error instanceof TypeError ? TypeError : Error)
+}
+
+function refusal (name, names, reason, Class) {
+  const meant = nearest(name, [...names, ...CORE])
+  const hint = meant === undefined ? `it has ${list(names)}` : `is '${meant}' meant?`
+  const text = `${reason}. There is no message '${name}' in the schema: ${hint}`
+  return Object.assign(coded('ERR_HYPER_VALUE', text, Class), { event: name })
+}
+
+function list (names) {
+  const told = names.slice(0, TOLD).map((name) => `'${name}'`).join(', ')
+  return names.length > TOLD ? `${told} and ${names.length - TOLD} more` : told
+}
+
+module.exports = { refuseText, unencodable }
