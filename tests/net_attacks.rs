@@ -217,7 +217,7 @@ async fn honest_peers_at_full_speed_are_never_over_their_share() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_one_is_served() {
-    const LIMIT: usize = 192 << 20;
+    const LIMIT: usize = 160 << 20;
     let a = Arc::new(Peer::new(options()).listen(0).await);
     let honest = Peer::new(options());
     honest.dial(a.port);

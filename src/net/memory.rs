@@ -1,7 +1,7 @@
 //! Memory that links hold for their peers: one account of it all, and who lets go when it is too much.
 //!
-//! Counted are bytes received and not yet stored (frames that are incomplete, nodes on their way into the log) and bytes that
-//! wait to be sent. What nodes hold that wait for others in the log has a bound of its own (`hyperlog::parking`).
+//! Counted are bytes received and not yet stored (frames that are incomplete, nodes on their way into the log), rows that
+//! were read for them, and bytes that wait to be sent. What nodes hold that wait for others in the log has a bound of its own (`hyperlog::parking`).
 //!
 //! Over the limit the link that holds most, of the network that holds most, is ended: whoever hoards lets go, and a peer
 //! that holds little is never the one. Well before that, links of networks that hold much stop reading for their peers.
@@ -12,8 +12,8 @@ use std::sync::Arc;
 use super::link::Link;
 use super::places::Network;
 
-/// What all links together may hold: with what is parked in the log, less than 256 MiB.
-pub(super) const LIMIT: usize = 192 * 1024 * 1024;
+/// What all links together may hold: with what is parked in the log, and what has arrived of large nodes, 256 MiB.
+pub(super) const LIMIT: usize = 160 * 1024 * 1024;
 
 /// From here on only links of networks that hold little read the log for their peers.
 const TIGHT: usize = LIMIT / 4 * 3;

@@ -288,7 +288,7 @@ impl<'a> Peer<'a> {
         self.publish();
         self.account.took(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
         self.account.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
-        self.account.hold(self.inbox.capacity() + self.outbox.held());
+        self.account.hold(self.inbox.capacity() + self.outbox.held() + self.session.held());
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }

@@ -608,3 +608,119 @@ fn a_peer_that_only_takes_may_not_send_and_one_that_only_brings_gets_nothing() {
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::Read { .. })));
     assert_eq!(scene.session.stage(), Stage::Live);
 }
+
+/// With a peer that takes large nodes in pieces, and has nothing.
+fn with_pieces(mode: Mode, window: u64) -> Scene {
+    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    let capability = Capability { window, ..Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()) };
+    let metadata = capability.encode();
+    scene.hear(&Message::Handshake(Handshake { version: 1, mode, metadata: Some(&metadata), live: Some(true) }));
+    scene
+}
+
+/// The peer says that it gets these logs from elsewhere, too: their rows wait for its word.
+fn lazy(scene: &mut Scene, logs: &[&str]) {
+    for log in logs {
+        scene.log.0.insert((*log).into(), 1);
+    }
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    let updates = logs.iter().map(|log| ((*log).into(), 0)).collect();
+    scene.hear_extension(&Extension::Credit { bytes: 0, updates });
+}
+
+/// Bytes sent of nodes in pieces, by log.
+fn pieces(scene: &Scene) -> std::collections::BTreeMap<String, usize> {
+    let mut sent = std::collections::BTreeMap::new();
+    for out in &scene.out {
+        let OutEvent::Send(bytes) = out else { continue };
+        let mut bytes = BytesMut::from(&bytes[..]);
+        while let Some(frame) = frame::split(&mut bytes, usize::MAX).unwrap() {
+            let Ok(Message::Extension(kind, body)) = Message::decode(&frame) else { continue };
+            if let Ok(Extension::Piece(piece)) = Extension::decode(kind, body) {
+                *sent.entry(piece.log.to_string()).or_default() += piece.bytes.len();
+            }
+        }
+    }
+    sent
+}
+
+#[test]
+fn large_events_that_wait_for_the_peers_word_go_one_after_the_other_and_whole() {
+    let mut scene = with_pieces(Mode::Sync, 1 << 30);
+    lazy(&mut scene, &["a", "b", "c"]);
+    scene.feed(InEvent::Rows(Ok(["a", "b", "c"].iter().map(|log| row(log, 1, vec![7; 70_000])).collect())));
+    assert!(pieces(&scene).is_empty());
+    scene.tick_at(1_000);
+    let sent = pieces(&scene);
+    assert!(sent.len() == 3 && sent.values().all(|bytes| *bytes > 70_000), "{sent:?}");
+}
+
+#[test]
+fn a_peer_that_grants_nothing_makes_us_hold_one_large_row_and_wakes_nobody() {
+    let mut scene = with_pieces(Mode::Sync, 1);
+    lazy(&mut scene, &["a", "b", "c", "d", "e", "f", "g", "h"]);
+    let reads = |scene: &Scene| scene.out.iter().filter(|out| matches!(out, OutEvent::Read { .. })).count();
+    let (mut answered, mut most) = (0, 0);
+    for log in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        if reads(&scene) > answered {
+            answered += 1;
+            scene.feed(InEvent::Rows(Ok(vec![row(log, 1, vec![7; 1 << 20])])));
+        }
+        most = most.max(scene.session.held());
+    }
+    scene.tick_at(scene.now + 1_000);
+    assert!(most >= 1 << 20, "what is held is told: {most}");
+    assert!(most < 3 << 20, "{most} bytes are held");
+    let wakes = scene.session.wake_at().unwrap() - scene.now;
+    assert!(wakes > 1_000, "a timer every {wakes} ms");
+}
+
+#[test]
+fn what_a_peer_names_before_its_vector_sets_no_timer() {
+    let mut scene = with_pieces(Mode::Sync, 1 << 20);
+    scene.hear_extension(&Extension::Credit { bytes: 0, updates: vec![("unknown".into(), 9)] });
+    scene.tick_at(10_000);
+    let wakes = scene.session.wake_at().unwrap() - scene.now;
+    assert!(wakes > 1_000, "a timer every {wakes} ms");
+}
+
+#[test]
+fn a_peer_that_only_takes_may_not_send_in_pieces_either_and_none_is_larger_than_an_event_may_be() {
+    let piece = |total| {
+        Extension::Piece(super::pieces::Piece {
+            log: "theirs".into(),
+            seq: 1,
+            key: Key([1; 32]),
+            total,
+            offset: 0,
+            bytes: b"x",
+        })
+    };
+    for (mode, total, accused) in [
+        (Mode::Pull, 1_000_000, true),
+        (Mode::Sync, 1_000_000, false),
+        (Mode::Sync, (1 << 20) + super::pieces::BESIDE_VALUE as u64, false),
+        (Mode::Sync, (1 << 20) + super::pieces::BESIDE_VALUE as u64 + 1, true),
+        (Mode::Sync, u64::MAX, true),
+    ] {
+        let mut scene = Scene::new(Config { max_value: 1 << 20, ..Config::new(true, harm_to_v1) });
+        let metadata = Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()).encode();
+        scene.hear(&Message::Handshake(Handshake { version: 1, mode, metadata: Some(&metadata), live: Some(true) }));
+        scene.hear_extension(&piece(total));
+        assert_eq!(scene.accused(), accused, "{mode:?} {total}");
+    }
+}
+
+#[test]
+fn saying_again_and_again_that_nothing_of_a_large_node_arrived_costs_the_peer_its_credit() {
+    let mut scene = with_pieces(Mode::Sync, 1 << 20);
+    scene.log.0.insert("own".into(), 1);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    let large = row("own", 1, vec![7; 4 << 20]);
+    scene.feed(InEvent::Rows(Ok(vec![large.clone()])));
+    for _ in 0..10_000 {
+        scene.hear_extension(&Extension::Held(vec![(large.node.key, 0)]));
+    }
+    let sent: usize = pieces(&scene).values().sum();
+    assert!(sent <= (1 << 20) + 2 * super::pieces::PIECE, "{sent}");
+}

@@ -4,7 +4,7 @@
 //! would never arrive. So a node of more than [`LARGE`] bytes is sent as pieces of [`PIECE`] bytes each. The receiver
 //! keeps them in [`Partials`], which all links of an emitter share, and says in its next session how much it holds.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -22,14 +22,28 @@ pub const PIECE: usize = 16 * 1024;
 /// A node that takes more bytes than this is sent in pieces; several smaller ones share a batch.
 pub const LARGE: usize = 64 * 1024;
 
-/// Bytes of incomplete nodes that an emitter keeps, for all of its links. Eight of the largest events allowed by default.
-pub const MAX_PARTIAL_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of incomplete nodes that an emitter keeps, for all of its links, what keeping them takes included: four of the
+/// largest events allowed by default. With what links hold and what is parked that is 256 MiB.
+pub const MAX_PARTIAL_BYTES: usize = 32 * 1024 * 1024;
 
 /// Incomplete nodes that an emitter keeps of one origin, and that one message tells of.
 pub const MAX_PARTIALS: usize = 64;
 
 /// What is not continued for this long is dropped, in milliseconds: its sender has other things to do, or is gone.
 pub const PARTIAL_MS: u64 = 60 * 60 * 1000;
+
+/// How often what is too old is looked for, in milliseconds.
+const SWEEP_MS: u64 = 60 * 1000;
+
+/// What is not continued for this long gives way first to others of its network, in milliseconds: a cut line is redialled
+/// well within it.
+const IDLE_MS: u64 = 60 * 1000;
+
+/// What keeping one takes beside its bytes: its places in the indexes, and its origin's log id.
+const OVERHEAD: usize = 1024;
+
+/// A node in pieces may take so many bytes beside the largest event: as many links as a node may have, and a signature.
+pub const BESIDE_VALUE: usize = 4 * 1024 * 1024;
 
 /// A node as bytes: links, signature, value. Its log and seq are said beside it.
 #[derive(Debug)]
@@ -109,12 +123,13 @@ pub(crate) enum Progress {
     Whole(Box<Incoming>),
     /// The piece does not continue what is here: so many bytes are.
     Gap(u64),
-    /// All bytes are there and are not the node with this key. `true` if every one of them came in this session.
+    /// All bytes are there and are not the node with this key. `true` if every one of them came in this session; else it is
+    /// to be sent once more, and no other session's pieces are mixed with these.
     Spoilt(bool),
 }
 
 /// Where pieces come from: a network and the log that the peer says it writes. What one origin brought, no other continues,
-/// so nobody can spoil what honest peers send.
+/// so nobody can spoil what peers of other networks send.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PieceOrigin {
     /// Number of the network, as the driver counts them.
@@ -123,23 +138,58 @@ pub struct PieceOrigin {
     pub log: LogId,
 }
 
+/// What makes an incomplete node the same as another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Id {
+    origin: PieceOrigin,
+    key: Key,
+    total: u64,
+    /// The only session that may continue it, after sessions of the same origin have spoilt the node for each other.
+    session: Option<u64>,
+}
+
 #[derive(Debug)]
 struct Partial {
+    id: Id,
     bytes: Vec<u8>,
-    total: u64,
-    /// The session that began it.
-    session: u64,
+    /// The session that brought all of it, if it was one.
+    session: Option<u64>,
+    /// Was spoilt by several together: each session begins anew, for itself. Nothing is kept here.
+    spoilt: bool,
     used_at: u64,
+}
+
+impl Partial {
+    fn cost(&self) -> usize {
+        self.bytes.capacity() + OVERHEAD
+    }
+}
+
+/// What comes from one network: by when it was begun, and by when it was last continued.
+#[derive(Debug, Default)]
+struct Share {
+    bytes: usize,
+    begun: BTreeSet<u64>,
+    used: BTreeSet<(u64, u64)>,
 }
 
 #[derive(Debug, Default)]
 struct Inner {
-    partials: HashMap<(PieceOrigin, Key), Partial>,
+    /// By number, in the order in which they were begun.
+    partials: HashMap<u64, Partial>,
+    numbers: HashMap<Id, u64>,
+    origins: HashMap<PieceOrigin, BTreeSet<u64>>,
+    networks: HashMap<u64, Share>,
+    /// Networks by bytes.
+    largest: BTreeSet<(usize, u64)>,
     bytes: usize,
+    next: u64,
     sessions: u64,
+    swept_at: u64,
 }
 
-/// What has arrived of large nodes: shared by all links of an emitter, and bounded by [`MAX_PARTIAL_BYTES`].
+/// What has arrived of large nodes: shared by all links of an emitter, and bounded by [`MAX_PARTIAL_BYTES`], or by the size
+/// of one node if that is larger.
 #[derive(Clone, Debug, Default)]
 pub struct Partials(Arc<Mutex<Inner>>);
 
@@ -160,22 +210,23 @@ impl Partials {
     /// What is held of this origin's nodes.
     pub(crate) fn held(&self, origin: &PieceOrigin) -> Vec<(Key, u64)> {
         let inner = self.0.lock();
-        let mut held: Vec<_> = inner
-            .partials
-            .iter()
-            .filter(|((of, _), _)| of == origin)
-            .map(|((_, key), partial)| (*key, partial.bytes.len() as u64))
-            .collect();
-        held.sort_unstable_by_key(|(key, _)| key.0);
-        held.truncate(MAX_PARTIALS);
-        held
+        let of_origin = inner.origins.get(origin).into_iter().flatten();
+        let partials = of_origin.filter_map(|number| inner.partials.get(number));
+        let shared = partials.filter(|partial| partial.id.session.is_none() && !partial.spoilt);
+        shared.map(|partial| (partial.id.key, partial.bytes.len() as u64)).take(MAX_PARTIALS).collect()
     }
 
     /// Takes a piece in. `now` is the session's clock.
     pub(crate) fn add(&self, origin: &PieceOrigin, session: u64, piece: &Piece<'_>, now: u64) -> Progress {
         let mut inner = self.0.lock();
-        let id = (origin.clone(), piece.key);
-        let held = inner.partials.get(&id).filter(|partial| partial.total == piece.total);
+        inner.sweep(now);
+        let mut id = Id { origin: origin.clone(), key: piece.key, total: piece.total, session: None };
+        let shared = inner.numbers.get(&id).and_then(|number| inner.partials.get(number));
+        if shared.is_some_and(|partial| partial.spoilt) {
+            id.session = Some(session);
+        }
+        let number = inner.numbers.get(&id).copied();
+        let held = number.and_then(|number| inner.partials.get(&number));
         let have = held.map_or(0, |partial| partial.bytes.len() as u64);
         let end = piece.offset.saturating_add(piece.bytes.len() as u64);
         if piece.offset > have || end > piece.total || piece.bytes.is_empty() {
@@ -185,73 +236,139 @@ impl Partials {
             // It comes again: the sender did not know yet how much is here.
             return Progress::More;
         }
-        if held.is_none() {
-            inner.drop_one(&id);
-            let partial = Partial { bytes: Vec::new(), total: piece.total, session, used_at: now };
-            inner.partials.insert(id.clone(), partial);
-        }
+        let number = number.unwrap_or_else(|| inner.begin(id.clone(), session, now));
         let new =
             usize::try_from(have - piece.offset).ok().and_then(|from| piece.bytes.get(from..)).unwrap_or_default();
-        inner.make_room(&id, new.len(), now);
-        let Some(partial) = inner.partials.get_mut(&id) else { return Progress::Gap(0) };
-        partial.bytes.extend_from_slice(new);
-        partial.used_at = now;
-        inner.bytes += new.len();
+        if !inner.grow(number, new, session, now) {
+            return Progress::Gap(0);
+        }
         if end < piece.total {
             return Progress::More;
         }
-        let Some(partial) = inner.drop_one(&id) else { return Progress::Gap(0) };
-        drop(inner);
-        match parse(piece.log.clone(), piece.seq, piece.key, partial.bytes) {
-            Some(node) => Progress::Whole(Box::new(node)),
-            None => Progress::Spoilt(partial.session == session),
+        let Some(partial) = inner.remove(number) else { return Progress::Gap(0) };
+        if let Some(node) = parse(piece.log.clone(), piece.seq, piece.key, partial.bytes) {
+            return Progress::Whole(Box::new(node));
         }
+        let alone = partial.session == Some(session);
+        if !alone {
+            // Somebody of the same origin has spoilt it. It comes once more, and nobody else adds to it.
+            let number = inner.begin(id, session, now);
+            if let Some(partial) = inner.partials.get_mut(&number) {
+                partial.spoilt = true;
+            }
+        }
+        Progress::Spoilt(alone)
     }
 }
 
 impl Inner {
-    fn drop_one(&mut self, id: &(PieceOrigin, Key)) -> Option<Partial> {
-        let partial = self.partials.remove(id)?;
-        self.bytes -= partial.bytes.len();
+    fn begin(&mut self, id: Id, session: u64, now: u64) -> u64 {
+        self.next += 1;
+        let number = self.next;
+        let network = id.origin.network;
+        self.numbers.insert(id.clone(), number);
+        self.origins.entry(id.origin.clone()).or_default().insert(number);
+        let partial = Partial { id, bytes: Vec::new(), session: Some(session), spoilt: false, used_at: now };
+        let cost = partial.cost();
+        self.partials.insert(number, partial);
+        let share = self.networks.entry(network).or_default();
+        share.begun.insert(number);
+        share.used.insert((now, number));
+        self.recount(network, 0, cost);
+        number
+    }
+
+    fn recount(&mut self, network: u64, less: usize, more: usize) {
+        let Some(share) = self.networks.get_mut(&network) else { return };
+        self.largest.remove(&(share.bytes, network));
+        share.bytes = share.bytes + more - less;
+        self.bytes = self.bytes + more - less;
+        if share.begun.is_empty() {
+            self.networks.remove(&network);
+        } else {
+            self.largest.insert((share.bytes, network));
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Partial> {
+        let partial = self.partials.remove(&number)?;
+        self.numbers.remove(&partial.id);
+        if let Some(of_origin) = self.origins.get_mut(&partial.id.origin) {
+            of_origin.remove(&number);
+            if of_origin.is_empty() {
+                self.origins.remove(&partial.id.origin);
+            }
+        }
+        let network = partial.id.origin.network;
+        if let Some(share) = self.networks.get_mut(&network) {
+            share.begun.remove(&number);
+            share.used.remove(&(partial.used_at, number));
+        }
+        self.recount(network, partial.cost(), 0);
         Some(partial)
     }
 
-    /// Drops what is old, then what was used longest ago by whoever holds most, until `more` bytes fit in.
-    fn make_room(&mut self, keep: &(PieceOrigin, Key), more: usize, now: u64) {
-        let old: Vec<_> = self
-            .partials
-            .iter()
-            .filter(|(_, each)| each.used_at + PARTIAL_MS < now)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in old.iter().filter(|id| *id != keep) {
-            self.drop_one(id);
+    /// Appends to a node, if there is room for it.
+    fn grow(&mut self, number: u64, new: &[u8], session: u64, now: u64) -> bool {
+        let Some(partial) = self.partials.get(&number) else { return false };
+        let len = partial.bytes.len();
+        let total = usize::try_from(partial.id.total).unwrap_or(usize::MAX);
+        // In steps of a quarter: a vector's own are as large as what it holds.
+        let capacity = match len + new.len() {
+            enough if enough <= partial.bytes.capacity() => partial.bytes.capacity(),
+            needed => needed.max(len + len / 4).min(total),
+        };
+        if !self.make_room(number, capacity - partial.bytes.capacity(), total, now) {
+            return false;
         }
-        loop {
-            let mine = self.partials.keys().filter(|(origin, _)| *origin == keep.0).count();
-            let full = self.bytes + more > MAX_PARTIAL_BYTES;
-            if !full && mine <= MAX_PARTIALS {
-                return;
+        let Some(partial) = self.partials.get_mut(&number) else { return false };
+        let (before, used_at) = (partial.cost(), std::mem::replace(&mut partial.used_at, now));
+        partial.bytes.reserve_exact(capacity - len);
+        partial.bytes.extend_from_slice(new);
+        partial.session = partial.session.filter(|only| *only == session);
+        let (network, after) = (partial.id.origin.network, partial.cost());
+        if let Some(share) = self.networks.get_mut(&network) {
+            share.used.remove(&(used_at, number));
+            share.used.insert((now, number));
+        }
+        self.recount(network, before, after);
+        true
+    }
+
+    /// Makes room for `more` bytes of this one. First what of its origin was begun first, if there are too many; then, in the
+    /// network that has most, what was not continued for [`IDLE_MS`], then what was begun last, so that those before it
+    /// come to their end. `false` if that is this one: it is dropped.
+    fn make_room(&mut self, keep: u64, more: usize, total: usize, now: u64) -> bool {
+        let origin = self.partials.get(&keep).and_then(|partial| self.origins.get(&partial.id.origin));
+        let first = origin
+            .filter(|numbers| numbers.len() > MAX_PARTIALS)
+            .and_then(|numbers| numbers.iter().find(|number| **number != keep).copied());
+        first.map(|number| self.remove(number));
+        let most = MAX_PARTIAL_BYTES.max(total.saturating_add(OVERHEAD));
+        while self.bytes + more > most {
+            let share = self.largest.last().and_then(|(_, network)| self.networks.get(network));
+            let Some(share) = share else { return false };
+            let idle = share.used.first().filter(|(used_at, _)| used_at + IDLE_MS < now).map(|(_, number)| *number);
+            let Some(victim) = idle.filter(|idle| *idle != keep).or(share.begun.last().copied()) else { return false };
+            self.remove(victim);
+            if victim == keep {
+                return false;
             }
-            let mut held: HashMap<u64, usize> = HashMap::new();
-            for ((origin, _), partial) in &self.partials {
-                *held.entry(origin.network).or_default() += partial.bytes.len();
-            }
-            let most = held.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(network, _)| network);
-            let victim = self
-                .partials
-                .iter()
-                .filter(|(id, _)| *id != keep && if full { Some(id.0.network) == most } else { id.0 == keep.0 })
-                .min_by_key(|(_, partial)| partial.used_at)
-                .map(|(id, _)| id.clone());
-            match victim {
-                Some(id) => drop(self.drop_one(&id)),
-                // The one that grows is all that its network has: it gives way itself.
-                None => {
-                    self.drop_one(keep);
-                    return;
-                }
-            }
+        }
+        true
+    }
+
+    /// Drops what is too old.
+    fn sweep(&mut self, now: u64) {
+        if now < self.swept_at.saturating_add(SWEEP_MS) {
+            return;
+        }
+        self.swept_at = now;
+        let is_old = |partial: &Partial| partial.used_at.saturating_add(PARTIAL_MS) < now;
+        let old: Vec<u64> =
+            self.partials.iter().filter(|(_, partial)| is_old(partial)).map(|(number, _)| *number).collect();
+        for number in old {
+            self.remove(number);
         }
     }
 }
@@ -337,9 +454,33 @@ mod tests {
         let other = Node { value: Bytes::from(vec![0; 1 << 20]), ..node.clone() };
         assert!(matches!(send(&partials, &origin(1), 1, &other, 0, 3), Progress::More));
         assert!(matches!(send(&partials, &origin(2), 2, &node, 0, 1000), Progress::Whole(_)));
-        // What an earlier session left is not held against this one; what this one sent, is.
+        // What an earlier session left is not held against this one; what this one sent alone, is.
         assert!(matches!(send(&partials, &origin(1), 3, &node, 3 * PIECE, 1000), Progress::Spoilt(false)));
         assert!(matches!(send(&partials, &origin(1), 3, &other, 0, 1000), Progress::Spoilt(true)));
+    }
+
+    #[test]
+    fn who_poisons_from_the_same_address_and_log_id_costs_one_transfer_and_no_link() {
+        let partials = Partials::default();
+        let node = node(1 << 20, 0);
+        let other = Node { value: Bytes::from(vec![0; 1 << 20]), ..node.clone() };
+        let blob = Blob::of(&node);
+        // The poisoner continues what the honest session has begun, as often as it likes.
+        let transfer = || {
+            let mut last = Progress::More;
+            for offset in (0..blob.len()).step_by(PIECE) {
+                let mut out = BytesMut::new();
+                last = partials.add(&origin(1), 1, &piece(&node, &blob, &mut out, offset), 0);
+                let blob = Blob::of(&other);
+                let mut out = BytesMut::new();
+                partials.add(&origin(1), 2, &piece(&other, &blob, &mut out, offset + PIECE), 0);
+                let lie = Piece { total: 1000, bytes: b"x", ..piece(&other, &blob, &mut BytesMut::new(), 0) };
+                partials.add(&origin(1), 2, &lie, 0);
+            }
+            last
+        };
+        assert!(matches!(transfer(), Progress::Gap(0)), "it is asked for anew, and not the honest session's fault");
+        assert!(matches!(transfer(), Progress::Whole(_)), "nobody else adds to it the second time");
     }
 
     #[test]
@@ -367,5 +508,70 @@ mod tests {
         }
         assert!(partials.held(&origin(2)).len() <= MAX_PARTIALS);
         assert_eq!(partials.held(&origin(1)), [(honest.key, 100 * PIECE as u64)]);
+    }
+
+    /// Begins a node of `total` bytes with one byte.
+    fn begin(partials: &Partials, origin: &PieceOrigin, number: u64, total: u64, now: u64) {
+        let key = key_of(&[], &number.to_le_bytes());
+        let piece = Piece { log: "a".into(), seq: 1, key, total, offset: 0, bytes: b"x" };
+        partials.add(origin, number, &piece, now);
+    }
+
+    #[test]
+    fn thousands_of_claimed_logs_with_a_byte_each_take_no_more_than_the_limit() {
+        let partials = Partials::default();
+        let honest = node(4 << 20, 0);
+        assert!(matches!(send(&partials, &origin(1), 1, &honest, 0, 100), Progress::More));
+        for number in 0..100_000 {
+            let claimed = PieceOrigin { network: 2, log: number.to_string().into() };
+            begin(&partials, &claimed, number, 1 << 20, 0);
+        }
+        let inner = partials.0.lock();
+        assert!(inner.bytes <= MAX_PARTIAL_BYTES && inner.partials.len() <= MAX_PARTIAL_BYTES / OVERHEAD);
+        assert_eq!(inner.bytes, inner.partials.values().map(Partial::cost).sum::<usize>());
+        let indexed = inner.origins.values().map(BTreeSet::len).sum::<usize>();
+        assert_eq!((inner.numbers.len(), indexed), (inner.partials.len(), inner.partials.len()));
+        drop(inner);
+        assert_eq!(partials.held(&origin(1)), [(honest.key, 100 * PIECE as u64)]);
+    }
+
+    #[test]
+    fn more_large_nodes_at_once_than_there_is_room_for_come_to_their_end() {
+        let partials = Partials::default();
+        let node = node(7 << 20, 0);
+        let blob = Blob::of(&node);
+        let (mut offsets, mut done, mut pieces) = ([0; 12], 0, 0);
+        while done < offsets.len() {
+            for (peer, offset) in offsets.iter_mut().enumerate().filter(|(_, offset)| **offset < usize::MAX) {
+                let mut out = BytesMut::new();
+                let from = PieceOrigin { network: 1, log: peer.to_string().into() };
+                match partials.add(&from, peer as u64, &piece(&node, &blob, &mut out, *offset), 0) {
+                    Progress::More => *offset += out.len(),
+                    Progress::Gap(have) => *offset = usize::try_from(have).unwrap(),
+                    Progress::Whole(_) => (*offset, done) = (usize::MAX, done + 1),
+                    other @ Progress::Spoilt(_) => panic!("{other:?}"),
+                }
+                pieces += 1;
+            }
+            assert!(partials.bytes() <= MAX_PARTIAL_BYTES);
+        }
+        assert!(pieces * PIECE < 4 * offsets.len() * blob.len(), "{pieces}");
+        assert_eq!(partials.bytes(), 0);
+    }
+
+    #[test]
+    fn what_is_not_continued_gives_way_and_is_dropped_in_the_end() {
+        let partials = Partials::default();
+        begin(&partials, &origin(1), 1, 100, 0);
+        begin(&partials, &origin(1), 2, 100, PARTIAL_MS / 2);
+        begin(&partials, &origin(1), 3, 100, PARTIAL_MS + 1);
+        assert_eq!(partials.held(&origin(1)).len(), 2);
+    }
+
+    #[test]
+    fn one_node_larger_than_all_room_is_taken_if_the_user_allows_it() {
+        let partials = Partials::default();
+        let node = node(MAX_PARTIAL_BYTES + 1, 0);
+        assert!(matches!(send(&partials, &origin(1), 1, &node, 0, 10_000), Progress::Whole(_)));
     }
 }

@@ -549,6 +549,15 @@ impl Session {
         }
     }
 
+    /// Bytes of rows that wait for the peer's credit.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        match &self.protocol {
+            Protocol::V2(v2) => v2.held(),
+            _ => 0,
+        }
+    }
+
     /// The frame that tells the peer why the link ends; `None` if it would not understand. To be sent last.
     #[must_use]
     pub fn goodbye(&self, why: Farewell, text: &str) -> Option<Bytes> {

@@ -41,6 +41,7 @@ impl V2 {
         self.behind_since = common.now;
         self.pending.clear();
         self.held.clear();
+        (self.waiting, self.held_bytes) = (0, 0);
         self.telling.clear();
         self.grown.clear();
         common.feeder.stop();

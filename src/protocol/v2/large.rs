@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::*;
 use crate::protocol::extension::WITH_PIECES;
-use crate::protocol::pieces::{Blob, Piece, Progress, LARGE, MAX_PARTIALS};
+use crate::protocol::pieces::{Blob, Piece, Progress, BESIDE_VALUE, LARGE, MAX_PARTIALS};
 
 /// A node on its way to the peer.
 #[derive(Debug)]
@@ -12,6 +12,13 @@ pub(super) struct Large {
     row: Row,
     blob: Blob,
     offset: usize,
+}
+
+impl Large {
+    /// Bytes of memory.
+    pub(super) fn len(&self) -> usize {
+        self.blob.len()
+    }
 }
 
 impl V2 {
@@ -106,7 +113,11 @@ impl V2 {
         if self.received >= WINDOW {
             return Err(Error::Protocol("the peer sends more than it was granted".into()));
         }
-        if piece.total > common.config.max_frame as u64 {
+        if self.remote == Mode::Pull {
+            return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));
+        }
+        let most = common.config.max_frame.min(common.config.max_value.saturating_add(BESIDE_VALUE));
+        if piece.total > most as u64 {
             return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces", piece.total)));
         }
         // Pieces have room of their own, so they are free again at once.

@@ -54,6 +54,9 @@ pub const LAZY_MS: u64 = 30;
 /// Rows that may wait so at a time; then the oldest ones go.
 const MAX_HELD: usize = 256;
 
+/// Bytes of rows that may wait so at a time, beside one row.
+const MAX_HELD_BYTES: usize = 256 * 1024;
+
 /// Logs that the peer gets from elsewhere as well and that are all looked at whenever the log grows; of more, those in the rows
 /// that are read.
 const MAX_RECHECKED: usize = 16;
@@ -158,6 +161,9 @@ pub(crate) struct V2 {
     grown: BTreeSet<LogId>,
     /// Rows that wait for the peer's word, and since when; each log's in order.
     held: VecDeque<(u64, Row)>,
+    /// Bytes of the rows in `pending` and `held`.
+    waiting: usize,
+    held_bytes: usize,
     /// The node that goes to the peer in pieces.
     large: Option<Large>,
     /// The last one that went so, in case the peer has to ask for it anew.
@@ -179,6 +185,11 @@ pub(crate) struct V2 {
     probed: Option<Digest>,
     heard_at: u64,
     sent_at: u64,
+}
+
+/// What a row takes in memory, beside what all take.
+fn size(row: &Row) -> usize {
+    row.node.value.len() + row.node.links.len() * size_of::<Key>()
 }
 
 impl V2 {
@@ -203,6 +214,8 @@ impl V2 {
             telling: BTreeSet::new(),
             grown: BTreeSet::new(),
             held: VecDeque::new(),
+            waiting: 0,
+            held_bytes: 0,
             large: None,
             last_large: None,
             partly: HashMap::new(),
@@ -415,7 +428,7 @@ impl V2 {
 
     fn lower(&mut self, common: &mut Common, after: Position) {
         // What was read and not yet sent is read again.
-        self.pending.clear();
+        self.waiting -= self.pending.drain(..).map(|row| size(&row)).sum::<usize>();
         common.feeder.lower(after);
     }
 
@@ -526,7 +539,13 @@ impl V2 {
         for row in &rows {
             self.look_at(common, row.log(), view);
         }
+        self.waiting += rows.iter().map(size).sum::<usize>();
         self.pending.extend(rows);
+    }
+
+    /// Bytes of the rows that are held for the peer.
+    pub(crate) fn held(&self) -> usize {
+        self.waiting + self.large.as_ref().map_or(0, Large::len)
     }
 
     /// Notes how far we are with a log that has grown, if anybody waits for that.
@@ -575,10 +594,11 @@ impl V2 {
     }
 
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
-        let resync = (!self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
+        let resync = (self.vector_seen && !self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
         let yielded = (self.yield_until > common.now).then_some(self.yield_until);
         let look = self.behind.is_looking().then_some(common.now + 1);
-        let held = self.held.front().map(|(since, _)| since + LAZY_MS);
+        // Without credit time changes nothing.
+        let held = self.held.front().filter(|_| self.may_send()).map(|(since, _)| since + LAZY_MS);
         let settle = self.stored_since.map(|since| since + SETTLE_MS);
         let due = [Some(self.heard_at + SILENT_MS), Some(self.sent_at + ALIVE_MS), resync, yielded, look, held, settle];
         let due = due.into_iter().flatten().min()?;

@@ -41,21 +41,32 @@ impl V2 {
         }
     }
 
+    /// Whether the next row could go: the peer has granted bytes, and no large one is on its way.
+    pub(super) fn may_send(&self) -> bool {
+        self.credit > 0 && self.large.is_none()
+    }
+
     pub(super) fn send_pending(&mut self, common: &mut Common) {
         self.release(common);
         while self.credit > 0 && (self.large.is_some() || self.starts == 0) {
             if self.large.is_some() {
                 self.send_piece(common);
+                self.release(common);
                 continue;
+            }
+            if self.held_bytes > MAX_HELD_BYTES {
+                break;
             }
             let Some(row) = self.pending.pop_front() else { break };
             common.feeder.passed(row.at);
             if self.is_lazy(&row) {
+                self.held_bytes += size(&row);
                 self.held.push_back((common.now, row));
-                if self.held.len() > MAX_HELD {
+                if self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES {
                     self.release(common);
                 }
             } else {
+                self.waiting -= size(&row);
                 self.send_row(common, &row);
             }
             if common.is_closed() {
@@ -70,14 +81,19 @@ impl V2 {
         self.logs.get(row.log()).is_some_and(|peer_log| peer_log.lazy && row.seq() > peer_log.has)
     }
 
-    /// Sends held rows whose time is up, in order, and drops those that the peer has by now.
+    /// Sends held rows whose time is up, in order, and drops those that the peer has by now. While they are too many, or too
+    /// large, the first ones do not wait.
     fn release(&mut self, common: &mut Common) {
+        let mut over = self.held_bytes.saturating_sub(MAX_HELD_BYTES);
         for (since, row) in std::mem::take(&mut self.held) {
-            let waits = self.is_lazy(&row) && common.now < since + LAZY_MS && self.held.len() < MAX_HELD;
-            if waits || self.credit <= 0 {
+            let waits = self.is_lazy(&row) && common.now < since + LAZY_MS && self.held.len() < MAX_HELD && over == 0;
+            if waits || !self.may_send() {
                 self.held.push_back((since, row));
                 continue;
             }
+            self.waiting -= size(&row);
+            self.held_bytes -= size(&row);
+            over = over.saturating_sub(size(&row));
             if let Some(peer_log) = self.logs.get_mut(row.log()) {
                 // No word: the other way to the peer is gone, or slower than this one.
                 peer_log.lazy &= row.seq() <= peer_log.has;
