@@ -245,6 +245,22 @@ async function settle (members) {
   }
 }
 
+/** Why the stores differ: each log of which members hold different things, who holds what, and how their links stand. */
+async function tellDifferences (members) {
+  const states = await Promise.all(members.map((member) => member.ask('state')))
+  const owners = new Map(states.map(({ log }, at) => [log, members[at].name]))
+  const stuck = states.flatMap(({ stuck }, at) => stuck.map(({ log, seq, behind }) => ({ at, log, seq, behind })))
+  const held = states.map(({ logs }) => new Map(logs))
+  const all = new Set(held.flatMap((logs) => [...logs.keys()]))
+  for (const log of all) {
+    if (new Set(held.map((logs) => logs.get(log))).size === 1) continue
+    const who = held.map((logs, at) => `${members[at].name} ${logs.get(log) ?? '-'}`)
+    const where = stuck.filter((each) => each.log === log).map(({ at, seq, behind }) => `${members[at].name} from ${seq}, ${behind} behind`)
+    console.error(`log ${log} (${owners.get(log) ?? 'of nobody now'}): ${who.join(', ')}; stuck: ${where.join(', ') || 'nowhere'}`)
+  }
+  states.forEach(({ links }, at) => console.error(`links of ${members[at].name}: ${links.join(' ')}`))
+}
+
 async function main () {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-soak-'))
   const disk = smallDisk(path.join(folder, 'disk'))
@@ -276,7 +292,10 @@ async function main () {
     }
     for (const child of hostile) child.kill('SIGKILL')
     for (const member of members) await member.ask('rest')
-    if (!await settle(members)) violations.push(`the stores still differ after ${SETTLE_MS / 1000} s`)
+    if (!await settle(members)) {
+      violations.push(`the stores still differ after ${SETTLE_MS / 1000} s`)
+      await tellDifferences(members)
+    }
     let events = 0
     for (const member of members) {
       const { held } = await member.ask('held')

@@ -154,6 +154,28 @@ fn another_version_of_our_log_moves_our_tail_and_is_taken_in() {
 }
 
 #[test]
+fn an_entry_sent_ahead_does_not_get_into_a_log_that_was_ours_before_the_honest_one() {
+    for again in [false, true] {
+        let (log, _) = open(known("mine"));
+        (1..=8).for_each(|n| emit(&log, &n.to_string()));
+        let honest: Vec<_> = offered(rows(&log));
+        // It waits for the entry before it, once our tail has moved.
+        assert_eq!(codes(&add(&log, vec![forge("mine", 2, "forged 2")])), ["ERR_HYPER_FORK"]);
+        assert_eq!(codes(&add(&log, vec![forge("mine", 5, "forged 5")])), ["parked"]);
+        if again {
+            emit(&log, "9");
+            let own = log.log_id();
+            assert_eq!(codes(&add(&log, vec![forge(&own, 8, "forged")])), ["ERR_HYPER_FORK"]);
+        }
+        let outcomes = log.add(SourceId(2), honest).blocking_recv().unwrap().unwrap();
+        assert_eq!(codes(&outcomes)[1..], ["added"; 7]);
+        assert_eq!(log.seq("mine"), 8);
+        assert!(payloads(&log).iter().all(|payload| !payload.starts_with("forged")));
+        audit(&log);
+    }
+}
+
+#[test]
 fn an_entry_moves_once_in_its_life() {
     let store = known("mine");
     let (log, _) = open(store.clone());

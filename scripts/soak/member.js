@@ -105,6 +105,10 @@ async function main () {
     load: async () => { load.on = true; work = emit(emitter) },
     rest: async () => { load.on = false; await work; return { acked: acked.list, refused: refused.list, faults } },
     digest: async () => ({ digest: await emitter.digest() }),
+    state: async () => {
+      const { log, logs, stuck, peers } = await emitter.stats()
+      return { log, logs: logs.map(({ log, seq, digest }) => [log, `${seq} ${digest.slice(0, 8)}`]), stuck, links: peers.map(({ state }) => state) }
+    },
     held: async () => ({ held: await held(emitter), faults }),
     close: async () => { load.on = false; await work; await emitter.close(); return { acked: acked.list, refused: refused.list, faults } }
   }

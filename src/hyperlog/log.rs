@@ -11,6 +11,7 @@ use tokio::sync::{oneshot, watch};
 use super::feed::Recent;
 use super::fork::Forks;
 use super::guard::Guarded;
+use super::left::Left;
 use super::parking::Parking;
 use super::plan::Planner;
 use super::stuck::{Stuck, StuckLog};
@@ -144,6 +145,7 @@ impl Log {
                 counter: 0,
                 failed: None,
                 forks,
+                left: Left::default(),
                 parted: HashMap::new(),
                 adopted: HashMap::new(),
             }),

@@ -12,6 +12,7 @@ pub mod fork;
 mod group;
 mod guard;
 pub mod import;
+mod left;
 mod log;
 pub mod parking;
 pub mod plan;

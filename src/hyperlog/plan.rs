@@ -395,7 +395,8 @@ impl Planner {
         }
     }
 
-    fn entry_key(&mut self, log: &LogId, seq: Seq, lookup: &mut dyn Lookup) -> Result<Option<Key>> {
+    /// The node of an entry that is stored or planned.
+    pub(super) fn entry_key(&mut self, log: &LogId, seq: Seq, lookup: &mut dyn Lookup) -> Result<Option<Key>> {
         match self.planned.entry(log, seq).or_else(|| self.flushing.entry(log, seq)) {
             Some(key) => Ok(Some(key)),
             None => Ok(lookup.entry(log, seq)?.map(|entry| entry.key)),

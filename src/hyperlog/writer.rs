@@ -14,6 +14,7 @@ use super::batch::Event;
 use super::fork::Forks;
 use super::group::{job_acks, Answers, Failed, Fork, Group};
 use super::guard::caught;
+use super::left::Left;
 use super::log::{last_key, new_id, stored_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
@@ -30,6 +31,7 @@ pub(super) struct Writer {
     pub(super) planner: Planner,
     pub(super) parking: Parking,
     pub(super) forks: Forks,
+    pub(super) left: Left,
     /// Logs of which a session offered another version, and where that is: what it has of them from there on must not become
     /// part of ours.
     pub(super) parted: HashMap<SourceId, HashMap<LogId, Parted>>,
@@ -260,6 +262,10 @@ impl Log {
                 first.get_or_insert(Outcome::Refused(self.refused(writer, group, &parked, error)));
                 continue;
             }
+            if let Some(error) = writer.made_up(&parked, lookup)?.filter(|_| from_peer) {
+                first.get_or_insert(Outcome::Refused(self.refused(writer, group, &parked, error)));
+                continue;
+            }
             let waits = match writer.planner.add(&parked.node, parked.key, lookup)? {
                 Verdict::Store(row) => {
                     for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
@@ -486,6 +492,9 @@ impl Log {
         if local && (stored.is_ok() || kept()) {
             writer.planner.set_local(to.clone());
             writer.forks.moved(moved);
+            if moves {
+                writer.left.note(log, *from, &to, moved);
+            }
         }
         self.reload(writer);
         stored?;
@@ -572,6 +581,19 @@ impl Writer {
             ours,
             theirs: parked.key,
         })
+    }
+
+    /// The fork if a node is neither ours nor of another version of a log that was ours.
+    fn made_up(&mut self, parked: &Parked, lookup: &mut StoreLookup<'_>) -> Result<Option<Error>> {
+        let Parked { node, key, .. } = parked;
+        let planner = &mut self.planner;
+        let ours = self.left.must_be(&node.log, node.seq, |log, seq| planner.entry_key(log, seq, lookup))?;
+        Ok(ours.filter(|ours| ours != key).map(|ours| Error::Fork {
+            log: node.log.to_string(),
+            seq: node.seq,
+            ours,
+            theirs: *key,
+        }))
     }
 
     fn next_id(&mut self) -> [u8; ID_LEN] {
