@@ -1,6 +1,5 @@
 //! Large events over links that are cut again and again: what has arrived is not sent a second time.
 
-#[allow(dead_code)]
 mod sim;
 
 use bytes::{Bytes, BytesMut};

@@ -112,8 +112,10 @@ impl JsNotice {
             NetEvent::Synced { key, peer } => JsNotice::of("synced").with_peer(&who_json(&key, peer)).with_text(key),
             NetEvent::Disconnected { key, peer, end } => {
                 let mut told = who_json(&key, peer);
-                told["reason"] = end.reason.name().into();
-                told["told"] = end.told.into();
+                if let Some(told) = told.as_object_mut() {
+                    told.insert("reason".into(), end.reason.name().into());
+                    told.insert("told".into(), end.told.into());
+                }
                 JsNotice::of("disconnected").with_peer(&told).with_text(key).failing(&end.error)
             }
             NetEvent::ConnectionError { key, error, will_retry_in_ms } => {
