@@ -4,7 +4,7 @@
 //! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate. Unlike there, an append
 //! links to a few heads at the most, and nobody else writes in the local log while it is written.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -68,8 +68,8 @@ pub struct Planner {
     sole_from: Option<Seq>,
     /// The last node of the local log.
     own_last: Option<Key>,
-    /// The head taken up last when there were too many for one append.
-    taken_up: Key,
+    /// The same by age, while they are too many for one append; else empty.
+    by_age: BTreeMap<Change, Key>,
     /// Heads of logs, beside those in `stored`: of all that the store may not have yet, and of others used lately.
     logs: LogMap<Head>,
     /// The log's state as stored, which lags behind at most the planned group and the one before.
@@ -161,18 +161,20 @@ impl Planner {
     /// Goes on from what a store holds, appending under `local`.
     #[must_use]
     pub fn new(local: LogId, state: &StoreState) -> Self {
-        Planner {
+        let mut planner = Planner {
             local,
             end: state.end,
             heads: state.heads.iter().map(|head| (head.key, head.clone())).collect(),
             sole_from: None,
             own_last: None,
-            taken_up: Key::default(),
+            by_age: BTreeMap::new(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
             stored: None,
             planned: Fresh::default(),
             flushing: Fresh::default(),
-        }
+        };
+        planner.order_heads();
+        planner
     }
 
     /// As [`Planner::new`], without memory for logs that nobody writes: `stored` is what `state` says, and is kept up with
@@ -273,7 +275,8 @@ impl Planner {
     }
 
     /// All heads, ascending by key, as in 1.x. If they are too many: our own last node, so that our events follow each
-    /// other whoever linked to it, and as many heads as fit, each append going on where the one before stopped.
+    /// other whoever linked to it, and as many heads as fit, the oldest first. However many are added meanwhile, and
+    /// whatever their keys are, each one's turn comes.
     fn append_links(&mut self) -> (Links, LogLinks) {
         let mut links = Links::new();
         let mut log_links = Logs::new(&self.local);
@@ -286,14 +289,24 @@ impl Planner {
         }
         let own = self.own_last;
         links.extend(own);
-        let turn = self.heads.iter_from(&self.taken_up).filter(|(head, _)| own != Some(**head));
-        for (head, located) in turn.take(MAX_APPEND_LINKS - links.len()) {
+        let oldest = self.by_age.values().filter(|head| own != Some(**head));
+        for head in oldest.take(MAX_APPEND_LINKS - links.len()) {
             links.push(*head);
-            log_links.note(&located.log);
+            if let Some(located) = self.heads.get(head) {
+                log_links.note(&located.log);
+            }
         }
-        self.taken_up = links.last().copied().unwrap_or_default();
         links.sort_unstable();
         (links, log_links.noted)
+    }
+
+    /// Keeps the heads in order while they are too many.
+    fn order_heads(&mut self) {
+        if self.heads.len() <= MAX_APPEND_LINKS {
+            self.by_age.clear();
+        } else if self.by_age.is_empty() {
+            self.by_age = self.heads.iter().map(|(key, located)| (located.change, *key)).collect();
+        }
     }
 
     /// Decides about a node that a peer sent. `key` is the hash of its content.
@@ -360,10 +373,16 @@ impl Planner {
         self.end = Position::of(self.end.change + 1);
         node.change = self.end.change;
         for link in &node.links {
-            self.heads.remove(link);
+            if let Some(head) = self.heads.remove(link) {
+                self.by_age.remove(&head.change);
+            }
         }
         let located = Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq };
         self.heads.insert(node.key, located);
+        if !self.by_age.is_empty() {
+            self.by_age.insert(node.change, node.key);
+        }
+        self.order_heads();
         self.planned.push(&node);
         let digest = self.advance(&node.log, node.seq, &node.key);
         NewRow::first(node, digest, log_links)
@@ -550,7 +569,7 @@ mod tests {
         let mut appends = 0;
         while !first.is_subset(&linked) {
             let before = planner.heads.len();
-            // New heads that sort before the old ones must not keep these from their turn.
+            // New heads must not keep the old ones from their turn.
             for number in 0..5 {
                 let name = format!("{appends} {number}");
                 stored(&mut planner, &incoming(&format!("late {number}"), appends + 1, &[], &name));
@@ -566,6 +585,28 @@ mod tests {
         }
         // Fifteen a time, of which five make up for the new ones.
         assert!(appends <= 1_000 / 9, "{appends}");
+    }
+
+    #[test]
+    fn a_stranger_who_chooses_the_keys_of_its_nodes_keeps_no_head_from_being_linked() {
+        let mut planner = with_heads(30);
+        let mut honest: HashSet<Key> = planner.heads.iter().map(|(key, _)| *key).collect();
+        let mut highest = Key::default();
+        for appends in 0..3 {
+            // Twenty heads whose keys come right behind the highest that was linked, before those of the honest ones.
+            let next = honest.iter().filter(|key| **key > highest).min().or(honest.iter().min()).copied();
+            let made_up = (0..20_000).map(|number| format!("made up {appends} {number}"));
+            let before =
+                |name: &String| next.is_some_and(|next| (highest..next).contains(&key_of(&[], name.as_bytes())));
+            for (number, name) in made_up.filter(before).take(20).enumerate() {
+                stored(&mut planner, &incoming(&format!("stranger {appends} {number}"), 1, &[], &name));
+            }
+            let row = planner.append(Bytes::from(format!("event {appends}")));
+            let links = &row.node().unwrap().links;
+            highest = links.last().copied().unwrap_or_default();
+            honest.retain(|key| !links.contains(key));
+        }
+        assert!(honest.is_empty(), "{} of 30 wait after three appends with 16 links each", honest.len());
     }
 
     #[test]

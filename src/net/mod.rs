@@ -11,6 +11,7 @@
 mod account;
 mod caught;
 mod dialer;
+mod effort;
 mod event;
 mod ledger;
 mod link;

@@ -20,6 +20,7 @@ use tokio::time::{sleep_until, timeout, Instant};
 
 use super::account::Account;
 use super::caught::caught;
+use super::effort::Effort;
 use super::event::{Counters, Dialect, Direction, End, NetEvent, Reason, Stage, Who};
 use super::link::Link;
 use super::outbox::Outbox;
@@ -271,7 +272,7 @@ impl<'a> Peer<'a> {
     /// Everything that can be done without waiting, short of reading the socket. Whether a further turn would find
     /// more to do at once.
     fn turn(&mut self, socket: &TcpStream) -> Result<bool, End> {
-        let began = std::time::Instant::now();
+        let began = Effort::begin();
         self.take_frames().map_err(End::here)?;
         self.act();
         // One read per turn: a peer that has all of a long log must not keep the others waiting while it is scanned.
@@ -286,7 +287,7 @@ impl<'a> Peer<'a> {
         }
         self.flush(socket)?;
         self.publish();
-        self.account.took(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        self.account.took(began.micros());
         self.account.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
         self.account.hold(self.inbox.capacity() + self.outbox.held() + self.session.held());
         if let Some(reason) = self.closed.take() {

@@ -1,7 +1,6 @@
 //! Nodes that nothing links to.
 
 use std::collections::BTreeMap;
-use std::ops::Bound;
 
 use crate::node::Key;
 
@@ -60,19 +59,6 @@ impl<V> Heads<V> {
         let split = latest.map_or(Key::default(), |(key, _)| *key);
         self.others.range(..split).chain(latest).chain(self.others.range(split..))
     }
-
-    /// Those above `key`, then the others; each part ascends by key.
-    pub(crate) fn iter_from<'a>(&'a self, key: &Key) -> impl Iterator<Item = (&'a Key, &'a V)> {
-        let latest = self.latest.as_ref().map(|(key, value)| (key, value));
-        let (above, below) = (latest.filter(|(latest, _)| *latest > key), latest.filter(|(latest, _)| *latest <= key));
-        // The latest stands between two ranges of the others, in the part to which it belongs.
-        let part = |from, to, latest: Option<(&'a Key, &'a V)>| {
-            let split = latest.map(|(latest, _)| Bound::Excluded(*latest));
-            let first = self.others.range((from, split.unwrap_or(to)));
-            first.chain(latest).chain(split.map(|split| self.others.range((split, to))).into_iter().flatten())
-        };
-        part(Bound::Excluded(*key), Bound::Unbounded, above).chain(part(Bound::Unbounded, Bound::Included(*key), below))
-    }
 }
 
 impl<V> FromIterator<(Key, V)> for Heads<V> {
@@ -101,8 +87,6 @@ mod tests {
                 proptest::prop_assert_eq!(heads.get(&key), model.get(&key));
                 proptest::prop_assert_eq!(heads.len(), model.len());
                 proptest::prop_assert!(heads.iter().eq(model.iter()));
-                let turn = model.range((Bound::Excluded(key), Bound::Unbounded)).chain(model.range(..=key));
-                proptest::prop_assert!(heads.iter_from(&key).eq(turn));
                 proptest::prop_assert!(heads == model.iter().map(|(key, value)| (*key, *value)).collect());
             }
         }
