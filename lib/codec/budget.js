@@ -19,9 +19,12 @@ const FIRST = 152
 /** An entry of a map, with its key. */
 const ENTRY = 64
 
+/** Below this size a budget is computed in small integers. */
+const SMALL = 2 ** 24
+
 /** The budget for `size` bytes, with what is left of an allowance that several messages share. */
 function allow (size, allowance = ALLOWANCE) {
-  return Math.min(size * RATIO + allowance, MOST)
+  return size < SMALL ? size * RATIO + allowance | 0 : Math.min(size * RATIO + allowance, MOST)
 }
 
 /** Throws what a message comes to that takes more. */

@@ -201,7 +201,7 @@ function pair (type, engine, encode, decode, twin) {
 
   /**
    * 1.x cuts a truncated field at the end of its Buffer. Here other messages follow: whatever leaves `[start, end)`, or
-   * fails, is read again from a Buffer of its own.
+   * fails, is read again from a Buffer of its own. So is what has a field of another wire type, and that is refused then.
    */
   function read (buffer, start, end) {
     // A bare field reaches to the end of its Buffer.
@@ -216,7 +216,12 @@ function pair (type, engine, encode, decode, twin) {
       }
     }
     cursor.left = allow(end - start)
-    return reader(Buffer.from(buffer.subarray(start, end)), 0, end - start)
+    cursor.strict = true
+    try {
+      return reader(Buffer.from(buffer.subarray(start, end)), 0, end - start)
+    } finally {
+      cursor.strict = false
+    }
   }
 
   const encoding = engine.encoding === STANDARD ? STANDARD : type.bare ? EXACT : PLAIN

@@ -171,7 +171,36 @@ function readValue (field, target) {
   }
 }
 
-function decoder (type) {
+/** Reading in order takes code for every field a second time: for messages of up to so many fields, */
+const MAX_FIELDS_IN_ORDER = 32
+/** in schemas of up to so many messages, whose code takes some milliseconds to parse. */
+const MAX_MESSAGES_IN_ORDER = 1000
+
+/**
+ * Encoders write fields in the order of their declaration: each is looked for where it would be, which is faster than choosing by
+ * tag. What is not found there is left to the loop behind this.
+ */
+function readInOrder (type, required) {
+  // Which member of a oneof comes first is for the loop to know.
+  if (type.oneofs.length > 0 || type.fields.length > MAX_FIELDS_IN_ORDER) return []
+  return type.fields.filter((field) => header(field) < 128).map((field) => {
+    const test = field.repeated && !field.packed ? 'while' : 'if'
+    return `${test} (p < end && b[p] === ${header(field)}) { p++; ${readField(field)} ${mark(field, required)} }`
+  })
+}
+
+/** The header in front of a field's values. */
+function header (field) {
+  return field.tag * 8 + field.expected
+}
+
+/** Notes that a required field was there. */
+function mark (field, required) {
+  const bit = required.indexOf(field)
+  return bit < 0 ? '' : `r${Math.floor(bit / 30)} |= ${2 ** (bit % 30)};`
+}
+
+function decoder (type, inOrder) {
   const required = type.fields.filter((field) => field.required)
   const lines = [`function d${type.index} (b, p, end) {`, 'const start = p; let x, n, t, odd = false;']
   for (const field of type.fields) {
@@ -179,20 +208,17 @@ function decoder (type) {
   }
   type.oneofs.forEach((oneof, index) => lines.push(`let w${index} = -1;`))
   for (let i = 0; i < required.length; i += 30) lines.push(`let r${i / 30} = 0;`)
+  if (inOrder) lines.push(...readInOrder(type, required))
   lines.push('while (p < end) {', readVarint('t'), 'switch (t >> 3) {')
   for (const field of type.fields) {
     if (field.tag > MAX_TAG) continue
-    lines.push(`case ${field.tag}: {`)
+    // Not as it is written in this schema: the interpreter tells such an event, and otherwise does as 1.x.
+    lines.push(`case ${field.tag}: {`, `if ((t & 7) !== ${field.expected}) return I.decodeFrom(T[${type.index}], b, start, end);`)
     if (field.oneof) {
       const which = 'w' + type.oneofs.indexOf(field.oneof)
       lines.push(`if (${which} !== ${field.index}) { if (${which} !== -1) odd = true; ${which} = ${field.index} }`)
     }
-    lines.push(readField(field))
-    if (field.required) {
-      const bit = required.indexOf(field)
-      lines.push(`r${Math.floor(bit / 30)} |= ${2 ** (bit % 30)};`)
-    }
-    lines.push('break', '}')
+    lines.push(readField(field), mark(field, required), 'break', '}')
   }
   lines.push('default:', 'p = skip(t & 7, b, p)', '}', '}')
   // Members of a oneof that replace each other change the order of keys.
@@ -260,7 +286,7 @@ function generate (plan) {
     'const B = R.batch;',
     stringReader(),
     ...messages.map(encoder),
-    ...messages.map(decoder),
+    ...messages.map((type) => decoder(type, messages.length <= MAX_MESSAGES_IN_ORDER)),
     `return { encoders: [${messages.map((m) => 'e' + m.index).join(', ')}], decoders: [${messages.map((m) => 'd' + m.index).join(', ')}] }`
   ].join('\n')
 }

@@ -9,7 +9,7 @@
 const { define, get } = require('../plan')
 const { Fault, within, show } = require('../faults')
 const { charge, VIEW, FIRST, ENTRY } = require('../budget')
-const { cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
+const { SUSPECT, cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
 
 /** Kinds whose values are Buffers. */
 const VIEWED = new Set(['bytes', 'fixed64', 'sfixed64'])
@@ -26,6 +26,8 @@ function prepare (plan) {
       field.codec = field.kind === 'enum' ? enumeration(field.type) : field.kind === 'message' ? nested(field) : scalars[field.kind]
       field.header = (field.tag << 3 | field.wire) >>> 0
       field.headerLength = varintLength(field.header)
+      /** The wire type that 1.x writes before its values. */
+      field.expected = field.packed ? 2 : field.wire
     }
   }
 }
@@ -202,6 +204,7 @@ function decodeFrom (type, buffer, position, end) {
       position = skip(prefix & 7, buffer, position)
       continue
     }
+    if ((prefix & 7) !== field.expected) drifted(type, field, prefix & 7)
     if (field.oneof) {
       for (const other of field.oneof.fields) if (other !== field) delete object[other.name]
     }
@@ -250,6 +253,19 @@ function readItem (field, object, buffer, position) {
   } else {
     define(object, field.name, value)
   }
+}
+
+/** How the values of a wire type look. */
+const LOOKS = ['a varint', 'eight bytes', 'text, bytes, a message or a packed list', 'a group', 'a group', 'four bytes']
+
+/** A field that no encoder for this schema writes so. 1.x reads it as if it had its own wire type: its value is a wrong one. */
+function drifted (type, field, wire) {
+  cursor.reached = SUSPECT
+  if (!cursor.strict) return
+  const kind = (field.packed ? 'packed ' : '') + (field.type ? field.type.name : field.kind)
+  const error = new Error(`${type.name}.${field.name} is ${kind} here, and was written as ${LOOKS[wire] ?? 'no known type'}: the sender's schema is another`)
+  error.code = 'ERR_HYPER_DECODE'
+  throw error
 }
 
 function invalid () {
