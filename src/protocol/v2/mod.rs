@@ -19,7 +19,7 @@ use bytes::{Bytes, BytesMut};
 use super::asker::Asker;
 use super::batch::{Reader, Writer};
 use super::behind::Behind;
-use super::extension::{Capability, Extension, Extent, MAX_UPDATES, VECTOR_CHUNK, WINDOW};
+use super::extension::{Capability, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW};
 use super::feeder::before;
 use super::fork::Compared;
 use super::frame::FRAME_OVERHEAD;
@@ -180,6 +180,8 @@ pub(crate) struct V2 {
     /// When bytes of a frame came that is not whole yet; a large event on a slow line takes long.
     arriving_at: u64,
     resyncs: u32,
+    /// The peer said goodbye, and why.
+    leaving: Option<(Farewell, String)>,
     starts: usize,
     asker: Asker<Purpose>,
     probed: Option<Digest>,
@@ -226,6 +228,7 @@ impl V2 {
             behind_since: common.now,
             arriving_at: 0,
             resyncs: 0,
+            leaving: None,
             starts: 0,
             asker: Asker::default(),
             probed: None,
@@ -340,6 +343,10 @@ impl V2 {
         if !more_to_come || common.intake.is_full() {
             self.offer(common);
         }
+        if self.leaving.is_some() {
+            self.leave(common);
+            return Ok(());
+        }
         self.look_at_some(common, tick, view);
         self.proceed(common, view);
         Ok(())
@@ -386,10 +393,21 @@ impl V2 {
                 Ok(())
             }
             Extension::Goodbye { why, text } => {
-                common.close(CloseReason::Told(why, text));
+                // What came before it is still stored.
+                self.leaving.get_or_insert((why, text));
                 Ok(())
             }
             Extension::Alive | Extension::Unknown => Ok(()),
+        }
+    }
+
+    /// The peer has said goodbye: the session ends once the log has what it brought.
+    fn leave(&mut self, common: &mut Common) {
+        if common.intake.is_busy() || !common.intake.is_empty() {
+            return;
+        }
+        if let Some((why, text)) = self.leaving.take() {
+            common.close(CloseReason::Told(why, text));
         }
     }
 
