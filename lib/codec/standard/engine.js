@@ -6,6 +6,8 @@
  * of a oneof that are not set are left out, so that the object can be encoded again.
  */
 
+const { isAnyArrayBuffer, isDate, isMap, isSet } = require('node:util/types')
+
 const { Fault, within, named, show } = require('../faults')
 const { charge, VIEW, FIRST, ENTRY } = require('../budget')
 const { define, get } = require('../plan')
@@ -27,7 +29,11 @@ const GROUP_END = 4
  */
 function standardEngine (plan) {
   plan.messages.forEach(prepare)
-  const slow = (type, object) => named(type.name, () => encode(type, object, new Writer()).finish())
+  const slow = (type, object) => named(type.name, function () {
+    // What is wrong with null and undefined is said in 1.x's words.
+    if (isPresent(object)) checkMessage(type, object)
+    return encode(type, object, new Writer()).finish()
+  })
   return {
     encoding: 1,
     writers: null,
@@ -97,6 +103,7 @@ function encode (type, object, writer) {
 function encodeField (standard, value, writer) {
   const { field, scalar } = standard
   if (field.map) {
+    if (isNoRecord(value)) throw new Fault(`a map takes an object, not ${whatIs(value)}`, TypeError)
     for (const key of Object.keys(value)) {
       const entry = { key: mapKey(field, key), value: get(value, key) }
       if (isPresent(entry.value)) encodeAt(`[${show(key)}]`, standard, entry, writer)
@@ -114,6 +121,20 @@ function encodeField (standard, value, writer) {
       writer.close(start)
     }
   }
+}
+
+/** A value without fields is no message: a Date would become an empty one, which as a Timestamp is 1970. */
+function checkMessage (type, value) {
+  if (isNoRecord(value)) throw new Fault(`a ${type.name} is an object, not ${whatIs(value)}`, TypeError)
+}
+
+/** Whether a value, which is there, has no properties that are meant as fields. */
+function isNoRecord (value) {
+  return typeof value !== 'object' || Array.isArray(value) || isDate(value) || isMap(value) || isSet(value) || isAnyArrayBuffer(value) || ArrayBuffer.isView(value)
+}
+
+function whatIs (value) {
+  return typeof value === 'object' ? show(value) : 'a ' + typeof value
 }
 
 function encodeAt (place, standard, item, writer) {
@@ -147,9 +168,10 @@ function encodeItem (standard, value, writer) {
   writer.header(tag, wire)
   if (scalar) {
     scalar.write(value, writer)
-  } else if (typeof value !== 'object') {
-    throw new Fault(`a ${field.type.name} is an object, not a ${typeof value}`, TypeError)
-  } else if (field.group) {
+    return
+  }
+  checkMessage(field.type, value)
+  if (field.group) {
     encode(field.type, value, writer)
     writer.header(tag, GROUP_END)
   } else {

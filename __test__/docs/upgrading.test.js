@@ -1,0 +1,43 @@
+'use strict'
+
+/** What UPGRADING.md says is stored of payloads that do not fit, held against both encodings and 1.3.0's. */
+
+const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const { createRequire } = require('node:module')
+const path = require('node:path')
+const { test } = require('node:test')
+const { isDeepStrictEqual } = require('node:util')
+
+const { compile } = require('../..')
+
+const SCHEMA = `syntax = "proto2"; message N { optional int32 n = 1; } message M {
+  optional int32 int = 1; optional uint32 uint = 2; optional int64 long = 3; optional double num = 4; optional bool flag = 5;
+  repeated N list = 6; repeated string texts = 7; optional N nested = 8; map<string, int32> dict = 9; }`
+
+const text = fs.readFileSync(path.join(__dirname, '../../UPGRADING.md'), 'utf8')
+const rows = [...text.matchAll(/^\| `(.+)` \| `(.+)` \| (?:`(.+)`|refused) \|$/gm)]
+
+const evaluate = (code) => new Function(`return (${code})`)() // eslint-disable-line no-new-func
+
+/** The fields that are not as in an empty message. */
+function stored (message, bytes) {
+  const empty = message.decode(Buffer.alloc(0))
+  return Object.fromEntries(Object.entries(message.decode(bytes)).filter(([name, value]) => !isDeepStrictEqual(value, empty[name])))
+}
+
+test('the table of payloads that do not fit', () => {
+  assert.equal(rows.length, 22)
+  // It uses `new Buffer`.
+  process.noDeprecation = true
+  const original = createRequire(path.join(__dirname, '../oracle/package.json'))('protocol-buffers')(SCHEMA).M
+  const own = compile(SCHEMA).M
+  const standard = compile(SCHEMA, { protobuf: 'standard' }).M
+  for (const [, payload, expected, strict] of rows) {
+    const bytes = own.encode(evaluate(payload))
+    assert.equal(bytes.toString('hex'), original.encode(evaluate(payload)).toString('hex'), payload)
+    assert.deepEqual(stored(own, bytes), evaluate(expected), payload)
+    if (strict === undefined) assert.throws(() => standard.encode(evaluate(payload)), { code: 'ERR_HYPER_VALUE', event: 'M' }, payload)
+    else assert.deepEqual(stored(standard, standard.encode(evaluate(payload))), evaluate(strict), payload)
+  }
+})
