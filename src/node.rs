@@ -56,6 +56,17 @@ pub struct Node {
     pub signed: Option<Arc<Signed>>,
 }
 
+impl Node {
+    /// Bytes of its parts: what it takes on a link that names all of its causes by their keys.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let signed = self.signed.as_ref().map_or(0, |signed| {
+            [&signed.identity, &signed.signature].into_iter().flatten().map(Bytes::len).sum::<usize>()
+        });
+        self.value.len() + self.links.len() * size_of::<Key>() + signed
+    }
+}
+
 /// A stored node. Nodes that were planned together share one allocation, which lives as long as any of them is referred
 /// to: cheap to make, to clone and to drop.
 #[derive(Clone)]

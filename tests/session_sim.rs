@@ -253,3 +253,30 @@ fn in_a_mesh_an_event_takes_few_ways_in_vain() {
         assert!(stats.in_vain < 500, "{} arrivals in vain", stats.in_vain);
     }
 }
+
+/// A hundred emitters around a hub, each with ten events a second, `delay` ms away.
+fn hub(delay: u64) -> Setup {
+    const EMITTERS: usize = 100;
+    let mut rng = Rng::new(delay);
+    let kinds = vec![Kind::New; EMITTERS + 1];
+    let mut setup = Setup::quiet(delay, kinds, (1..=EMITTERS).map(|peer| (peer, 0)).collect());
+    setup.links =
+        setup.links.iter().map(|(dialler, listener, _)| (*dialler, *listener, (delay, delay + delay / 2))).collect();
+    setup.as_users = true;
+    for peer in 1..=EMITTERS {
+        let phase = rng.below(100);
+        for number in 0..10 {
+            setup.emits.push((500 + phase + number * 100, peer, b"{\"degrees\":21.5}".to_vec()));
+        }
+    }
+    setup.emits.sort_by_key(|emit| emit.0);
+    setup
+}
+
+#[test]
+fn a_hundred_emitters_around_a_hub_cost_few_bytes_per_event_and_delivery() {
+    let stats = run(hub(40)).unwrap();
+    let each = stats.bytes as f64 / (stats.nodes * 100) as f64;
+    println!("{each} bytes for each of {} events and each delivery", stats.nodes);
+    assert!(each <= 130.0, "{each} bytes");
+}

@@ -306,7 +306,7 @@ impl<'a> Peer<'a> {
     fn take_frames(&mut self) -> Result<()> {
         let before = self.counters.frames_in;
         while self.takes_frames() {
-            let limit = self.shared.options.max_frame;
+            let limit = self.session.frame_limit();
             let limit = if self.session.peer() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
             let Some(frame) = frame::split(&mut self.inbox, limit)? else { break };
             self.counters.frames_in += 1;

@@ -1,10 +1,10 @@
 //! Compact batches of nodes between 2.x peers (docs/design/wire.md).
 //!
-//! Keys are not sent: the receiver recomputes them anyway. A link to one of the last [`RECENT`] nodes on the link
-//! costs a byte instead of a key, a log id costs its index in the sender's table, and a node that continues its
+//! Keys are not sent: the receiver recomputes them anyway. A link to one of the last nodes on the link (`recent.rs`)
+//! costs a byte or two instead of a key, a log id costs its index in the sender's table, and a node that continues its
 //! log right behind the one before costs neither log nor seq.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -13,17 +13,24 @@ use smallvec::SmallVec;
 use super::incoming::Incoming;
 use super::intake::detach;
 use super::message::{check_log_id, MAX_LINKS};
+use super::pieces::LARGE;
+use super::recent::{Recent, RECENT};
 use super::session::MAX_LOGS;
 use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::error::{Error, Result};
 use crate::node::{key_of, Key, Links, LogId, Seq, Signed};
 use crate::store::Row;
 
-/// Nodes that a link can name by their distance.
-pub const RECENT: usize = 64;
-
 /// A batch is sent when it has grown to this many bytes.
 pub const CHUNK: usize = 64 * 1024;
+
+/// Bytes of a batch from a peer of version 2 at the most: one that is just short of [`CHUNK`], and the largest row that
+/// does not travel in pieces, with all links as hashes and a new log's name.
+pub const MAX_BATCH: usize = CHUNK + LARGE + LARGE / 32 + 1024;
+
+/// What the rows of one batch may become in memory, in bytes. A row of two bytes becomes some two hundred, a link of one
+/// byte thirty-two: the worst that a batch of [`CHUNK`] bytes with one more row of 65,536 links can come to is half of this.
+pub const MAX_EXPANSION: usize = 16 * 1024 * 1024;
 
 const LINKS: u8 = 0b11;
 const LINK_NONE: u8 = 0;
@@ -37,27 +44,30 @@ const IDENTITY: u64 = 1;
 const SIGNATURE: u64 = 2;
 
 /// What both ends remember from one node to the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Memory {
     log: Option<usize>,
     seq: Seq,
-    /// Latest first.
-    keys: VecDeque<Key>,
+    recent: Recent,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Memory { log: None, seq: 0, recent: Recent::new(RECENT) }
+    }
 }
 
 impl Memory {
     fn push(&mut self, log: usize, seq: Seq, key: Key) {
         self.log = Some(log);
         self.seq = seq;
-        self.keys.push_front(key);
-        self.keys.truncate(RECENT);
+        self.recent.push(key);
     }
 
     /// A node that came beside the batches. The next row names its log.
     fn push_beside(&mut self, key: Key) {
         self.log = None;
-        self.keys.push_front(key);
-        self.keys.truncate(RECENT);
+        self.recent.push(key);
     }
 
     fn continues(&self, log: usize, seq: Seq) -> bool {
@@ -71,10 +81,19 @@ pub struct Writer {
     table: HashMap<LogId, usize>,
     memory: Memory,
     fresh: Vec<LogId>,
+    /// Bytes of their names.
+    named: usize,
     rows: BytesMut,
 }
 
 impl Writer {
+    /// Names up to `most` nodes by their distance, if it comes to that. The default is what every version knows, [`RECENT`].
+    #[must_use]
+    pub fn reaching(most: usize) -> Self {
+        let memory = Memory { recent: Recent::new(most), ..Memory::default() };
+        Writer { memory, ..Writer::default() }
+    }
+
     /// Forgets all indices: a new vector begins.
     pub fn reset_table(&mut self) {
         self.table.clear();
@@ -93,6 +112,7 @@ impl Writer {
         }
         let index = self.table.len();
         self.table.insert(log.clone(), index);
+        self.named += log.len() + 2;
         self.fresh.push(log.clone());
         index
     }
@@ -104,7 +124,7 @@ impl Writer {
         let links = &row.node.links;
         head |= match links.as_slice() {
             [] => LINK_NONE,
-            [one] if self.memory.keys.front() == Some(one) => LINK_PREVIOUS,
+            [one] if self.memory.recent.latest() == Some(one) => LINK_PREVIOUS,
             _ => LINK_LIST,
         };
         let continues = self.memory.continues(log, row.seq());
@@ -120,18 +140,21 @@ impl Writer {
             put_varint(out, log as u64);
             put_varint(out, row.seq());
         }
+        let (mut farthest, mut by_hash) = (0, false);
         if head & LINKS == LINK_LIST {
             put_varint(out, links.len() as u64);
             for link in links {
-                match self.memory.keys.iter().position(|key| key == link) {
-                    Some(distance) => put_varint(out, distance as u64 + 1),
-                    None => {
-                        put_varint(out, 0);
-                        out.put_slice(&link.0);
-                    }
+                if let Some(distance) = self.memory.recent.distance(link) {
+                    farthest = farthest.max(distance);
+                    put_varint(out, distance as u64);
+                } else {
+                    by_hash = true;
+                    put_varint(out, 0);
+                    out.put_slice(&link.0);
                 }
             }
         }
+        self.memory.recent.used(farthest, by_hash);
         if row.node.signed.is_some() {
             put_signed(out, row.node.signed.as_deref());
         }
@@ -145,10 +168,10 @@ impl Writer {
         self.memory.push_beside(key);
     }
 
-    /// Bytes collected.
+    /// Bytes collected, those of new logs' names included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.len() + self.named
     }
 
     /// Whether nothing is collected.
@@ -160,7 +183,8 @@ impl Writer {
     /// The body of a batch with what was collected.
     pub fn finish(&mut self) -> BytesMut {
         let rows = self.rows.split();
-        let mut out = BytesMut::with_capacity(rows.len() + 1);
+        let mut out = BytesMut::with_capacity(rows.len() + self.named + 1);
+        self.named = 0;
         put_varint(&mut out, self.fresh.len() as u64);
         for log in self.fresh.drain(..) {
             put_varint(&mut out, log.len() as u64);
@@ -182,7 +206,26 @@ fn malformed() -> Error {
     Error::Protocol("undecodable batch".into())
 }
 
+/// What the rest of a batch may become in memory.
+struct Budget(usize);
+
+impl Budget {
+    fn take(&mut self, bytes: usize) -> Result<()> {
+        self.0 = self.0.checked_sub(bytes).ok_or_else(|| {
+            Error::Protocol(format!("a batch that would take more than {MAX_EXPANSION} bytes beside its values"))
+        })?;
+        Ok(())
+    }
+}
+
 impl Reader {
+    /// For a [`Writer::reaching`] as far.
+    #[must_use]
+    pub fn reaching(most: usize) -> Self {
+        let memory = Memory { recent: Recent::new(most), ..Memory::default() };
+        Reader { memory, ..Reader::default() }
+    }
+
     /// Forgets all indices: a new vector begins.
     pub fn reset_table(&mut self) {
         self.table.clear();
@@ -217,13 +260,15 @@ impl Reader {
             self.announce(log.into());
         }
         let mut nodes = Vec::new();
+        let mut budget = Budget(MAX_EXPANSION);
         while !body.is_empty() {
-            nodes.push(self.row(frame, body)?);
+            budget.take(size_of::<Incoming>())?;
+            nodes.push(self.row(frame, body, &mut budget)?);
         }
         Ok(nodes)
     }
 
-    fn row(&mut self, frame: &Bytes, body: &mut &[u8]) -> Result<Incoming> {
+    fn row(&mut self, frame: &Bytes, body: &mut &[u8], budget: &mut Budget) -> Result<Incoming> {
         let (&head, rest) = body.split_first().ok_or_else(malformed)?;
         *body = rest;
         if head & RESERVED != 0 {
@@ -241,27 +286,37 @@ impl Reader {
         }
         let links = match head & LINKS {
             LINK_NONE => Links::new(),
-            LINK_PREVIOUS => SmallVec::from_elem(*self.memory.keys.front().ok_or_else(malformed)?, 1),
-            LINK_LIST => self.links(body)?,
+            LINK_PREVIOUS => SmallVec::from_elem(*self.memory.recent.latest().ok_or_else(malformed)?, 1),
+            LINK_LIST => self.links(body, budget)?,
             _ => return Err(malformed()),
         };
+        if head & LINKS != LINK_LIST {
+            self.memory.recent.used(0, false);
+        }
         let signed = if head & SIGNED == 0 { None } else { Some(Arc::new(read_signed(body)?)) };
         let value = take_prefixed(body).ok_or_else(malformed)?;
         self.memory.push(index, seq, key_of(&links, value));
         Ok(Incoming { log, seq, links, value: detach(frame, value), signed, claimed: None })
     }
 
-    fn links(&self, body: &mut &[u8]) -> Result<Links> {
+    fn links(&mut self, body: &mut &[u8], budget: &mut Budget) -> Result<Links> {
         let count = take_varint(body).filter(|&count| count <= MAX_LINKS as u64).ok_or_else(malformed)?;
-        let mut links = Links::new();
+        // Each is one byte at least.
+        let count = usize::try_from(count).ok().filter(|count| *count <= body.len()).ok_or_else(malformed)?;
+        budget.take(count * size_of::<Key>())?;
+        let mut links = Links::with_capacity(count);
+        let (mut farthest, mut by_hash) = (0, false);
         for _ in 0..count {
             let distance =
                 take_varint(body).and_then(|distance| usize::try_from(distance).ok()).ok_or_else(malformed)?;
-            links.push(match distance.checked_sub(1) {
-                None => Key(take_hash(body).ok_or_else(malformed)?),
-                Some(index) => *self.memory.keys.get(index).ok_or_else(malformed)?,
+            farthest = farthest.max(distance);
+            by_hash |= distance == 0;
+            links.push(match distance {
+                0 => Key(take_hash(body).ok_or_else(malformed)?),
+                _ => *self.memory.recent.at(distance).ok_or_else(malformed)?,
             });
         }
+        self.memory.recent.used(farthest, by_hash);
         Ok(links)
     }
 }

@@ -11,6 +11,10 @@ use crate::error::{Error, Result};
 /// a peer with a raised limit is heard out and refused with a reason instead of a broken link.
 pub const MAX_FRAME_LEN: usize = 64 * 1024 * 1024;
 
+/// Largest frame of a peer that sends large nodes in pieces (version 2 of the extension), whatever the driver's limit: the
+/// largest one it has a use for is a vector of 1,024 logs whose ids have 256 bytes each, of some 300 KiB.
+pub const MAX_SMALL_FRAME: usize = 512 * 1024;
+
 /// Bytes of a frame beside its event: key, links, log id, numbers.
 pub const FRAME_OVERHEAD: usize = 64 * 1024;
 

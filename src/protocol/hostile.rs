@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::batch::Writer;
+use super::batch::{Writer, CHUNK, MAX_BATCH};
 use super::extension::{Capability, Extension, Extent, WINDOW};
 use super::message::{Handshake, LogSeq, Message, Mode, WireNode};
+use super::pieces::LARGE;
 use super::session::{HANDSHAKE_MS, LOGS_PER_SECOND, LOG_BURST, MAX_LOGS};
 use super::v1::{GIVE_UP_PULL_MS, PATIENCE_MS, PATIENCE_WITH_DIALLER_MS};
 use super::v2::{ALIVE_MS, SILENT_MS};
@@ -723,4 +724,59 @@ fn saying_again_and_again_that_nothing_of_a_large_node_arrived_costs_the_peer_it
     }
     let sent: usize = pieces(&scene).values().sum();
     assert!(sent <= (1 << 20) + 2 * super::pieces::PIECE, "{sent}");
+}
+
+/// With a 2.x peer whose handshake is as ours.
+fn with_our_like() -> Scene {
+    let metadata = Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()).encode();
+    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    let metadata = Some(&metadata[..]);
+    scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata, live: Some(true) }));
+    scene
+}
+
+#[test]
+fn a_peer_that_knows_pieces_may_send_no_large_frames() {
+    assert_eq!(Scene::v2(1 << 20).session.frame_limit(), frame::MAX_FRAME_LEN);
+    assert_eq!(Scene::v1(true).session.frame_limit(), frame::MAX_FRAME_LEN);
+    assert_eq!(with_our_like().session.frame_limit(), frame::MAX_SMALL_FRAME);
+    for (size, accused) in [(LARGE, false), (MAX_BATCH, true)] {
+        let mut scene = with_our_like();
+        let mut writer = Writer::default();
+        writer.push(&row("theirs", 1, vec![7; size]));
+        scene.hear_extension(&Extension::Batch(&writer.finish()));
+        assert_eq!(scene.accused(), accused, "{size} bytes");
+    }
+}
+
+#[test]
+fn what_a_batch_expands_to_in_memory_is_bounded() {
+    // Rows of two bytes: no links, no value, each behind the one before.
+    let rows = |count: usize| {
+        let mut body = b"\x01\x06theirs\x00\x00\x01\x00".to_vec();
+        body.extend_from_slice(&b"\x04\x00".repeat(count));
+        body
+    };
+    // Rows with as many links as there may be, of a byte each, to the node before.
+    let links = |count: usize| {
+        let mut body = rows(0);
+        for _ in 0..count {
+            body.extend_from_slice(b"\x06\x80\x80\x04");
+            body.extend_from_slice(&vec![1; 65_536]);
+            body.push(0);
+        }
+        body
+    };
+    for (body, accused) in [
+        (rows(CHUNK / 2), false),
+        (rows(16 * CHUNK), true),
+        (links(2), false),
+        (links(9), true),
+        // A count that the frame has no bytes for.
+        (b"\x01\x06theirs\x02\x00\x01\x80\x80\x04\x00".to_vec(), true),
+    ] {
+        let mut scene = Scene::v2(1 << 20);
+        scene.hear_extension(&Extension::Batch(&body));
+        assert_eq!(scene.accused(), accused, "{} bytes", body.len());
+    }
 }

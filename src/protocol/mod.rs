@@ -19,6 +19,7 @@ mod incoming;
 mod intake;
 pub mod message;
 pub mod pieces;
+pub mod recent;
 pub mod session;
 mod v1;
 mod v2;

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::asker::Asker;
 use super::extension::{Capability, Extension, Farewell};
 use super::feeder::Feeder;
+use super::frame::MAX_SMALL_FRAME;
 use super::incoming::{Incoming, Outcome};
 use super::intake::Intake;
 use super::message::{Handshake, Message, Mode};
@@ -493,6 +494,15 @@ impl Session {
         self.common.reads_again_at().is_none()
             && backlog < MAX_BACKLOG
             && !(self.common.intake.is_busy() && self.common.intake.is_full())
+    }
+
+    /// The largest frame that this peer may send, in bytes; the driver's own limit holds beside it.
+    #[must_use]
+    pub fn frame_limit(&self) -> usize {
+        match &self.protocol {
+            Protocol::V2(v2) if v2.has_pieces() => MAX_SMALL_FRAME,
+            _ => self.common.config.max_frame,
+        }
     }
 
     /// Which protocol the peer speaks.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyperemitter::error::Error;
-use hyperemitter::hyperlog::{Ack, Log, LogObserver, LogOptions, SourceId};
+use hyperemitter::event::Encoding;
+use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions, SourceId};
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::{Incoming, Outcome, Query, Reply};
 use hyperemitter::store::memory::MemoryStore;
@@ -77,6 +78,15 @@ impl NewPeer {
         let outcomes = self.add(LOCAL, vec![node]);
         assert!(matches!(outcomes[..], [Outcome::Added]), "{outcomes:?}");
         key
+    }
+
+    /// Emits as users do: the log makes the container and the links.
+    pub fn emit(&self, payload: &[u8]) -> Key {
+        let (name, payload) = ("reading".into(), Bytes::copy_from_slice(payload));
+        self.log.append(vec![Append { name, payload, encoding: Encoding::V1, ack: AckKind::None }]);
+        let end = self.log.end();
+        let before = Position { change: end.change - 1, ..end };
+        self.log.read(before, ReadLimit { rows: 1, bytes: usize::MAX }).unwrap()[0].node.key
     }
 
     pub fn add(&self, source: SourceId, nodes: Vec<Incoming>) -> Vec<Outcome> {

@@ -37,6 +37,8 @@ pub struct Setup {
     pub dials: Vec<u64>,
     /// Frames from 1.x that arrive twice, in a hundred.
     pub duplicates: u64,
+    /// Peers of ours emit as users do: keys are no longer the seed's.
+    pub as_users: bool,
     pub defences: Defences,
     /// When nothing disturbs any more, if not after the last emit or fault.
     pub calm: Option<u64>,
@@ -63,6 +65,7 @@ impl Setup {
             emits: Vec::new(),
             faults: Vec::new(),
             duplicates: 0,
+            as_users: false,
             defences: Defences::default(),
             calm: None,
             deadline: 300_000,

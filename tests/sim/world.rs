@@ -108,6 +108,8 @@ pub struct Stats {
     pub in_vain: u64,
     pub level_at: u64,
     pub most_queued: usize,
+    /// Bytes sent over all links.
+    pub bytes: u64,
 }
 
 pub struct World {
@@ -436,6 +438,7 @@ impl World {
     fn emit(&mut self, peer: usize, value: Vec<u8>) {
         let key = match &mut self.peers[peer].body {
             Body::Old(log) => log.append(value.into()),
+            Body::New(new) if self.setup.as_users => new.emit(&value),
             Body::New(new) => {
                 // Ours are unique; 1.x's are not.
                 let mut unique = value;
@@ -585,6 +588,7 @@ impl World {
         let due = (now + delay).max(current.last_due[side]);
         current.last_due[side] = due;
         current.queued[side] += bytes.len();
+        self.stats.bytes += bytes.len() as u64;
         self.stats.most_queued = self.stats.most_queued.max(current.queued[side]);
         current.pipes[side].push_back(bytes);
         self.at(due, Ev::Arrive(link, conn, 1 - side));

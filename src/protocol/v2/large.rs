@@ -3,7 +3,6 @@
 use bytes::{Bytes, BytesMut};
 
 use super::*;
-use crate::protocol::extension::WITH_PIECES;
 use crate::protocol::pieces::{Blob, Piece, Progress, BESIDE_VALUE, LARGE, MAX_PARTIALS};
 
 /// A node on its way to the peer.
@@ -28,8 +27,13 @@ impl V2 {
         self.capability.max_value.map_or(frame, |most| most.min(frame))
     }
 
+    /// Whether large nodes go in pieces, and all frames are small.
+    pub(crate) fn has_pieces(&self) -> bool {
+        self.capability.version >= WITH_PIECES
+    }
+
     pub(super) fn is_large(&self, row: &Row) -> bool {
-        self.capability.version >= WITH_PIECES && row.node.value.len() + row.node.links.len() * 32 > LARGE
+        self.has_pieces() && row.node.size() > LARGE
     }
 
     /// The row goes in pieces, after what has been collected before it.
@@ -98,7 +102,7 @@ impl V2 {
     /// Tells the peer what is here of nodes that it sent in part.
     pub(super) fn tell_held(&mut self, common: &mut Common) {
         let held = common.config.partials.held(&self.origin);
-        if self.capability.version >= WITH_PIECES && !held.is_empty() {
+        if self.has_pieces() && !held.is_empty() {
             self.say(common, &Extension::Held(held));
         }
     }

@@ -17,15 +17,16 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
-use super::batch::{Reader, Writer};
+use super::batch::{Reader, Writer, MAX_BATCH};
 use super::behind::Behind;
-use super::extension::{Capability, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW};
+use super::extension::{Capability, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_PIECES};
 use super::feeder::before;
 use super::fork::Compared;
 use super::frame::FRAME_OVERHEAD;
 use super::incoming::Outcome;
 use super::message::{Message, Mode};
 use super::pieces::PieceOrigin;
+use super::recent::{MOST_RECENT, RECENT};
 use super::session::{CloseReason, Common, InEvent, LocalLog, Query, Reply};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
@@ -196,6 +197,8 @@ fn size(row: &Row) -> usize {
 
 impl V2 {
     pub(crate) fn start(common: &mut Common, capability: Capability, remote: Mode, view: &dyn LocalLog) -> Self {
+        // Both ends must remember as much.
+        let reach = if capability.version >= WITH_PIECES { MOST_RECENT } else { RECENT };
         let mut v2 = V2 {
             credit: i64::try_from(capability.window).unwrap_or(i64::MAX),
             remote,
@@ -205,8 +208,8 @@ impl V2 {
             vector_seen: false,
             announced: false,
             yield_until: 0,
-            writer: Writer::default(),
-            reader: Reader::default(),
+            writer: Writer::reaching(reach),
+            reader: Reader::reaching(reach),
             pending: VecDeque::new(),
             received: 0,
             collecting: 0,
@@ -472,6 +475,12 @@ impl V2 {
     fn on_batch(&mut self, common: &mut Common, frame: &Bytes, rows: &[u8], view: &dyn LocalLog) -> Result<()> {
         if self.received >= WINDOW {
             return Err(Error::Protocol("the peer sends more than it was granted".into()));
+        }
+        if self.has_pieces() && frame.len() > MAX_BATCH {
+            let sent = frame.len();
+            return Err(Error::Protocol(format!(
+                "a batch of {sent} bytes, the limit is {MAX_BATCH}: larger nodes go in pieces"
+            )));
         }
         if self.remote == Mode::Pull {
             return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));

@@ -164,7 +164,7 @@ impl V2 {
             return Judgement::Reread(next);
         }
         let value = row.node.value.len();
-        let frame = value + row.node.links.len() * 33 + FRAME_OVERHEAD;
+        let frame = row.node.size() + row.node.links.len() + FRAME_OVERHEAD;
         if self.capability.max_value.is_some_and(|most| value as u64 > most) || frame as u64 > self.capability.max_frame
         {
             return Judgement::TooLarge(value);

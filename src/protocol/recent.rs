@@ -1,0 +1,173 @@
+//! What both ends of a link remember of the nodes that crossed it one way, so that later rows can name them by distance.
+//!
+//! How many nodes that are follows from the rows alone, so both ends agree without a word: [`RECENT`] at first; each row that
+//! has to name a node by its hash doubles it, up to the link's bound; it halves again when nobody reaches that far back. A
+//! link that carries one writer's log at a time stays small, and one that carries a hundred writers' reaches far.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::node::Key;
+
+/// Nodes that a row can name by their distance at the start of a link, and at least.
+pub const RECENT: usize = 64;
+
+/// Nodes that a row can name so at the most, between peers of version 2: a second of a hundred writers with ten events each,
+/// which is more than a round trip through their hub. 32 KiB for the reader of such a link, 64 KiB for its writer.
+pub const MOST_RECENT: usize = 1024;
+
+/// The window halves after so many times its own size in rows that did not need more than half of it.
+const IDLE_WINDOWS: usize = 4;
+
+/// Keys of the last nodes, latest first.
+#[derive(Debug)]
+pub(super) struct Recent {
+    keys: VecDeque<Key>,
+    window: usize,
+    most: usize,
+    /// Rows since the farther half of the window was last of use.
+    unused: usize,
+    /// Nodes so far: the number of the latest one.
+    count: u64,
+    /// Number of each key in `keys`, by its first bytes: for a writer with a large window. Where two keys share them, the
+    /// earlier one is named by its hash.
+    places: Option<HashMap<u64, u64>>,
+}
+
+fn short(key: &Key) -> u64 {
+    let (first, _) = key.0.split_at(8);
+    first.try_into().map_or(0, u64::from_le_bytes)
+}
+
+impl Recent {
+    /// Remembers at most `most` nodes.
+    pub(super) fn new(most: usize) -> Self {
+        let most = most.max(RECENT);
+        Recent { keys: VecDeque::new(), window: RECENT, most, unused: 0, count: 0, places: None }
+    }
+
+    pub(super) fn latest(&self) -> Option<&Key> {
+        self.keys.front()
+    }
+
+    /// The node at this distance; 1 is the latest.
+    pub(super) fn at(&self, distance: usize) -> Option<&Key> {
+        self.keys.get(distance.checked_sub(1)?)
+    }
+
+    /// How far back this node is.
+    pub(super) fn distance(&mut self, key: &Key) -> Option<usize> {
+        if self.window == RECENT {
+            return self.keys.iter().position(|each| each == key).map(|index| index + 1);
+        }
+        let (keys, count) = (&self.keys, self.count);
+        let places = self
+            .places
+            .get_or_insert_with(|| (0..count).rev().zip(keys).map(|(at, key)| (short(key), at + 1)).collect());
+        let distance = usize::try_from(count - places.get(&short(key))?).ok()? + 1;
+        (self.at(distance) == Some(key)).then_some(distance)
+    }
+
+    pub(super) fn push(&mut self, key: Key) {
+        self.count += 1;
+        if let Some(places) = &mut self.places {
+            places.insert(short(&key), self.count);
+        }
+        self.keys.push_front(key);
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        while self.keys.len() > self.window {
+            let number = self.count - (self.keys.len() as u64 - 1);
+            let Some(key) = self.keys.pop_back() else { return };
+            if let Some(places) = &mut self.places {
+                let short = short(&key);
+                if places.get(&short) == Some(&number) {
+                    places.remove(&short);
+                }
+            }
+        }
+    }
+
+    /// A row named nodes up to this distance, and others by hash.
+    pub(super) fn used(&mut self, farthest: usize, by_hash: bool) {
+        if by_hash {
+            self.window = (self.window * 2).min(self.most);
+            self.unused = 0;
+        } else if self.window > RECENT {
+            self.unused = if farthest > self.window / 2 { 0 } else { self.unused + 1 };
+            if self.unused >= IDLE_WINDOWS * self.window {
+                self.unused = 0;
+                self.window /= 2;
+                if self.window == RECENT {
+                    self.places = None;
+                }
+                self.trim();
+                self.keys.shrink_to(self.window);
+                if let Some(places) = &mut self.places {
+                    places.shrink_to(self.window);
+                }
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn window(&self) -> usize {
+        self.window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::key_of;
+
+    fn key(number: u64) -> Key {
+        key_of(&[], &number.to_le_bytes())
+    }
+
+    #[test]
+    fn the_window_grows_while_it_is_too_small_and_shrinks_when_it_is_not_used() {
+        let mut recent = Recent::new(MOST_RECENT);
+        let (mut number, mut by_hash) = (0, 0);
+        let mut step = |recent: &mut Recent, back: u64| {
+            let distance = (number >= back).then(|| recent.distance(&key(number - back))).flatten();
+            let hashed = number >= back && distance.is_none();
+            if let Some(distance) = distance {
+                assert_eq!((distance as u64, recent.at(distance)), (back, Some(&key(number - back))));
+            }
+            by_hash += u64::from(hashed);
+            recent.used(distance.unwrap_or(0), hashed);
+            recent.push(key(number));
+            number += 1;
+            by_hash
+        };
+        for _ in 0..4000 {
+            step(&mut recent, 900);
+        }
+        assert_eq!(recent.window(), MOST_RECENT);
+        // Until the grown window has filled; none after that.
+        let before = step(&mut recent, 900);
+        assert!(before < 2000, "{before}");
+        for _ in 0..4000 {
+            assert_eq!(step(&mut recent, 900), before);
+        }
+        for _ in 0..10_000 {
+            step(&mut recent, 1);
+        }
+        assert_eq!((recent.window(), recent.keys.len(), recent.places.is_none()), (RECENT, RECENT, true));
+    }
+
+    #[test]
+    fn with_a_peer_of_the_first_version_it_stays_what_it_is() {
+        let mut recent = Recent::new(RECENT);
+        for number in 0..1000 {
+            recent.used(0, true);
+            recent.push(key(number));
+        }
+        assert_eq!((recent.window(), recent.keys.len()), (RECENT, RECENT));
+        assert_eq!(recent.distance(&key(999)), Some(1));
+        assert_eq!(recent.distance(&key(936)), Some(64));
+        assert_eq!(recent.distance(&key(935)), None);
+    }
+}
