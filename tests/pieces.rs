@@ -79,6 +79,9 @@ fn link(from: &NewPeer, to: &NewPeer, partials: &Partials, cut_after: usize, lin
         }
     }
     to.log.forget(SourceId(source));
+    if ends[0].sent < cut_after {
+        assert!(ends[0].session.delivered().is_some(), "the peer has all: the credit is whole again");
+    }
     ends[0].sent
 }
 

@@ -53,9 +53,14 @@ impl V2 {
         let (log, seq, key) = (large.row.log().clone(), large.row.seq(), large.row.node.key);
         let total = large.blob.len();
         let last = large.offset >= total;
-        let cost = bytes.len() + log.len() + 64;
         let piece = Piece { log: log.clone(), seq, key, total: total as u64, offset: offset as u64, bytes: &bytes };
-        self.say(common, &Extension::Piece(piece));
+        // What the receiver counts, and grants again: a credit that is whole means that all has arrived.
+        let mut out = BytesMut::new();
+        Extension::Piece(piece).encode(&mut out);
+        let prefix = out.iter().take_while(|byte| **byte >= 0x80).count() + 1;
+        let cost = out.len() - prefix;
+        self.sent_at = common.now;
+        common.send_bytes(out);
         common.counters.bytes_sent += cost as u64;
         self.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
         self.pace.sent(common.now);
