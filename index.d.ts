@@ -485,6 +485,8 @@ declare namespace HyperEmitter {
     peerError: [error: HyperError | NodeJS.ErrnoException]
     /** A link dialled from here failed or ended. */
     connectionError: [error: HyperError | NodeJS.ErrnoException, link: unknown]
+    /** The emitter is closed: nothing follows. */
+    closed: []
     /** The store cannot be opened, or the schema's stream cannot be read. Throws when nobody listens, as any `error`. */
     error: [error: Error]
     /** Something that no call of yours caused: a payload that does not decode, a forked log, a peer that broke the protocol. */

@@ -88,7 +88,7 @@ class Cursor {
     }
     const { core, requests, tables } = this.parts
     requests.ask((id) => core.askRows(id, this.from, this.reverse, ROWS, BYTES, this.wants), (error, answer) => {
-      if (error) return callback(error)
+      if (error) return this.fail(error, callback)
       const rows = new Rows(core, tables, answer.rows)
       this.from = rows.next
       if (rows.left > 0) {
@@ -108,9 +108,16 @@ class Cursor {
   wait (callback) {
     this.giveUp = this.parts.growth.wait(this.from, (error) => {
       this.giveUp = undefined
-      if (error) callback(error)
+      if (error) this.fail(error, callback)
       else this.fetch(callback)
     })
+  }
+
+  /** Who reads live has heard everything when the emitter closes: that is the end. */
+  fail (error, callback) {
+    if (!this.live || error.code !== 'ERR_HYPER_CLOSED') return callback(error)
+    this.ended = true
+    callback(null)
   }
 
   /** Nobody will call {@link fetch} again, and the callback of the last one may be dropped. */

@@ -2,7 +2,7 @@
 
 const { Readable } = require('node:stream')
 
-const { badArgument, coded } = require('./errors')
+const { badArgument, closed, coded } = require('./errors')
 const { promised } = require('./promised')
 const { Cursor } = require('./cursor')
 const { WHOLE_VALUES } = require('./packed')
@@ -78,12 +78,13 @@ class Hyperlog {
       if (rows === current) fetch()
     }
     const fetch = () => {
+      if (cursor === undefined) return stream.push(null)
       rows = undefined
       fetching = true
       cursor.fetch((error, found) => {
         fetching = false
         if (stream.destroyed) return
-        if (error) return parts.closing && live ? undefined : stream.destroy(error)
+        if (error) return stream.destroy(error)
         if (found === undefined) return stream.push(null)
         rows = found
         pass(rows)
@@ -96,7 +97,8 @@ class Hyperlog {
           const from = reverse ? Math.min(until, parts.lastChange()) + 1 : since
           cursor = new Cursor(parts, { from, reverse, live, wants: WHOLE_VALUES })
           done()
-        }, done)
+          // Closed before it was open: who reads live has heard everything.
+        }, (error) => live && parts.closing ? done() : done(error))
       },
       read () {
         if (rows !== undefined) pass(rows)
@@ -107,6 +109,7 @@ class Hyperlog {
         done(error)
       }
     })
+    if (parts.closing) stream.destroy(closed())
     return stream
   }
 }

@@ -344,6 +344,7 @@ class Parts {
     unclosed.unregister(this)
     this.core.release()
     this.loop.stop()
+    process.nextTick(() => this.emitter.status.emit('closed'))
     for (const done of this.closedCallbacks.splice(0)) process.nextTick(done, error)
   }
 }

@@ -4,11 +4,14 @@ const native = require('./native')
 const placeOf = require('./place')
 const { knownPeers } = require('./address')
 const { beginBatch } = require('./codec')
-const { badArgument, beyond, undecodable } = require('./errors')
+const { badArgument, beyond, closed, undecodable } = require('./errors')
 const { quiet } = require('./promised')
 const { Cursor } = require('./cursor')
 const { WHOLE_VALUES } = require('./packed')
 const Rows = require('./rows')
+
+/** How to end what `iterate` gives. */
+const LEAVING = Object.getPrototypeOf(iterate.prototype)
 
 /**
  * Reading what is stored: the emitter as an event store.
@@ -40,10 +43,21 @@ const Rows = require('./rows')
  * @returns {AsyncGenerator<Entry>}
  */
 function read (parts, opts) {
-  return iterate(parts, checkQuery(opts))
+  const reader = { left: false, leave: undefined }
+  const entries = iterate(parts, checkQuery(opts), reader)
+  // Those of a generator wait for the `next` that is under way, which at the end of a live log may wait for ever.
+  for (const method of ['return', 'throw']) {
+    entries[method] = (value) => {
+      reader.left = true
+      reader.leave?.()
+      return LEAVING[method].call(entries, value)
+    }
+  }
+  return entries
 }
 
-async function * iterate (parts, { since, until, live, names, reverse, limit, raw, signal }) {
+async function * iterate (parts, { since, until, live, names, reverse, limit, raw, signal }, reader) {
+  if (parts.closing) throw closed()
   if (limit === 0 || (until !== undefined && until <= since)) return
   let cursor
   let interrupt
@@ -61,13 +75,15 @@ async function * iterate (parts, { since, until, live, names, reverse, limit, ra
     signal?.throwIfAborted()
     return value
   }
+  reader.leave = abort
   signal?.addEventListener('abort', abort, { once: true })
   try {
     await orAborted((resolve, reject) => parts.ready.then(resolve, reject))
+    if (reader.left) return
     checkStart(parts, since, live)
     cursor = new Cursor(parts, { from: reverse ? (until ?? parts.lastChange()) + 1 : since, reverse, live })
     for (;;) {
-      const rows = await orAborted((resolve, reject) => nextRows(cursor, parts, resolve, reject))
+      const rows = await orAborted((resolve, reject) => cursor.fetch((error, rows) => error ? reject(error) : resolve(rows)))
       if (rows === undefined) return
       beginBatch(rows.bytes, rows.bytes.length)
       while (rows.advance()) {
@@ -83,14 +99,6 @@ async function * iterate (parts, { since, until, live, names, reverse, limit, ra
     cursor?.end()
     signal?.removeEventListener('abort', abort)
   }
-}
-
-function nextRows (cursor, parts, resolve, reject) {
-  cursor.fetch((error, rows) => {
-    // A live reader has heard everything when the emitter closes.
-    if (error && !(cursor.live && parts.closing)) reject(error)
-    else resolve(rows)
-  })
 }
 
 /** Whoever reads from behind the end would miss what comes until there, and not know it. */

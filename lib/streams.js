@@ -3,7 +3,7 @@
 const { Duplex } = require('node:stream')
 
 const { beginBatch } = require('./codec')
-const { asError, badArgument, beyond, undecodable } = require('./errors')
+const { asError, badArgument, beyond, closed, undecodable } = require('./errors')
 const { Cursor } = require('./cursor')
 
 /** As in 1.x, on both sides. */
@@ -14,7 +14,7 @@ const MAX_WRITES = 256
 
 /**
  * `emitter.stream()`: writes are emitted, reads are what is stored, `{ name, payload }`, from now on or from some change.
- * It is live: its readable side never ends by itself. A listener that does not answer does not stop it.
+ * It is live: it ends when the emitter closes, both sides. A listener that does not answer does not stop it.
  */
 class EventStream extends Duplex {
   #parts
@@ -36,6 +36,10 @@ class EventStream extends Duplex {
     if (typeof from === 'number' && !(Number.isSafeInteger(from) && from >= 0)) {
       throw badArgument(`from must be 'beginning' or a change number, not ${from}`, RangeError)
     }
+    if (parts.closing) {
+      this.destroy(closed())
+      return
+    }
     const begin = (now) => {
       if (from > now) parts.warn(beyond('from', from, now))
       const after = from === 'beginning' ? 0 : typeof from === 'number' ? from : now
@@ -46,7 +50,7 @@ class EventStream extends Duplex {
       begin(parts.lastChange())
     } else {
       // What was emitted before this call is no news, although it is stored only after the opening.
-      parts.afterEmits((stored) => parts.ready.then(() => begin(parts.openedAt + stored), () => {}))
+      parts.afterEmits((stored) => parts.ready.then(() => begin(parts.openedAt + stored), (error) => this.#fail(error)))
     }
   }
 
@@ -122,15 +126,25 @@ class EventStream extends Duplex {
     this.#cursor?.fetch((error, rows) => {
       this.#fetching = false
       if (this.destroyed) return
-      if (error) {
-        // Closing the emitter neither ends nor breaks its streams, as in 1.x.
-        if (!this.#parts.closing) this.destroy(error)
-        return
-      }
+      if (error) return this.destroy(error)
+      if (rows === undefined) return this.#leave()
       this.#rows = rows
       beginBatch(rows.bytes, rows.bytes.length)
       this.#pass()
     })
+  }
+
+  /** The store cannot be opened, or the emitter was closed before it was. */
+  #fail (error) {
+    if (this.#parts.closing) this.#leave()
+    else this.destroy(error)
+  }
+
+  /** The emitter closes. What is written is stored by then; what was read is still to be had. */
+  #leave () {
+    if (this.destroyed) return
+    this.allowHalfOpen = false
+    this.push(null)
   }
 
   #pass () {

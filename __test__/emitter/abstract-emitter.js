@@ -769,6 +769,55 @@ function suite (name, open) {
       assert.deepEqual(events, ['finish', 'error', 'close'])
     })
 
+    test('close ends streams, both sides', async (t) => {
+      const emitter = await make(t)
+      await emitter.ready()
+      const streams = {
+        waiting: emitter.stream(),
+        beginning: emitter.stream({ from: 'beginning' }),
+        hyperlog: emitter._hyperlog.createReadStream({ live: true })
+      }
+      let count = 0
+      const heard = Object.entries(streams).map(async ([name, stream]) => {
+        const events = []
+        for (const event of ['finish', 'end', 'error']) stream.on(event, () => events.push(event))
+        const over = once(stream, 'close')
+        for await (const item of stream.iterator({ destroyOnReturn: false })) count += item ? 1 : 0
+        await over
+        return [name, events]
+      })
+      for (let num = 0; num < 100; num++) streams.waiting.write({ name: 'T', payload: { num } })
+      await until(() => count === 300)
+      await emitter.close()
+      assert.deepEqual(await Promise.all(heard), [['waiting', ['end', 'finish']], ['beginning', ['end', 'finish']], ['hyperlog', ['end']]])
+    })
+
+    test('close ends streams of an emitter that was not open yet', async (t) => {
+      const emitter = await make(t)
+      const over = [emitter.stream(), emitter._hyperlog.createReadStream({ live: true })].map((stream) => once(stream.resume(), 'close'))
+      await emitter.close()
+      await Promise.all(over)
+    })
+
+    test('what is begun after close fails, also what would be live', async (t) => {
+      const emitter = await make(t)
+      await emitter.append('T', { num: 1 })
+      await emitter.close()
+      const log = emitter._hyperlog
+      for (const begin of [() => emitter.stream(), () => log.createReadStream({ live: true }), () => log.createReadStream()]) {
+        await assert.rejects(once(begin(), 'end'), { code: 'ERR_HYPER_CLOSED' })
+      }
+      for (const live of [false, true]) await assert.rejects(emitter.read({ live }).next(), { code: 'ERR_HYPER_CLOSED' })
+    })
+
+    test('status tells that the emitter is closed, so that who listens to it can end', async (t) => {
+      const emitter = await make(t)
+      const links = on(emitter.status, 'connected', { close: ['closed'] })
+      const end = links.next()
+      await emitter.close()
+      assert.equal((await end).done, true)
+    })
+
     test('a stream that is not read blocks nothing and loses nothing', async (t) => {
       const emitter = await make(t)
       const stream = emitter.stream()

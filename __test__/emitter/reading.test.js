@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict')
 const { getEventListeners } = require('node:events')
+const { Readable } = require('node:stream')
 const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, until, turns } = require('./helpers')
@@ -139,4 +140,27 @@ test('heads are places: one question, whatever their number', async (t) => {
   const node = await emitter.append('T', { num: 1 })
   assert.deepEqual(await emitter.heads(), [{ change: 1, key: node.key, log: node.log, seq: 1 }])
   assert.deepEqual(await emitter._hyperlog.heads(), [node])
+})
+
+test('a live reader can be left while it waits, before the store is open, too', async (t) => {
+  const emitter = new HyperEmitter()
+  t.after(() => emitter.close())
+  for (const opened of [false, true]) {
+    if (opened) await emitter.append('x', 'y')
+    const since = opened ? 1 : 0
+    const left = emitter.read({ live: true, since })
+    const waiting = left.next()
+    assert.deepEqual(await left.return('value'), { value: 'value', done: true })
+    assert.deepEqual(await waiting, { value: undefined, done: true })
+
+    const failed = emitter.read({ live: true, since })
+    const [next, thrown] = await Promise.allSettled([failed.next(), failed.throw(new Error('own'))])
+    assert.equal(next.value.done, true)
+    assert.equal(thrown.reason.message, 'own')
+  }
+  // What Node.js makes of a reader is free at once, and not with the next event.
+  const readable = Readable.from(emitter.read({ live: true, since: 1 })).resume()
+  await new Promise((resolve) => setImmediate(resolve))
+  readable.destroy()
+  await new Promise((resolve) => readable.once('close', resolve))
 })
