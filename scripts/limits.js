@@ -7,7 +7,9 @@
  *   node scripts/limits.js --missing  prints rows to fill in for the limits that have none
  *
  * A row names its constant as `path: NAME`, states its value in words ("64 KiB", "30 s", "1,024"), and names a test as
- * `path: title` or `path`. A constant counts as a limit if its name says so; LIMIT is that rule.
+ * `path: title` or `path`. Instead of a test it may say `tuning`: whatever the value, nobody is refused anything, or no test can
+ * get there; the reason stands under "why". A constant counts as a limit if its name says so; LIMIT is that rule. A field of a
+ * constant, or of an element of one, is `NAME.field` or `NAME[0].field`; a default of an option is `path: max_option`.
  */
 
 const fs = require('node:fs')
@@ -17,10 +19,14 @@ const root = path.join(__dirname, '..')
 const TABLE = path.join(root, 'docs', 'design', 'limits.md')
 
 /** Names that mark a constant as a limit on what somebody else can make the process do, hold or wait for. */
-const LIMIT = /^(MAX|MOST|LONGEST)(_|$)|_(MAX|LIMIT|TIMEOUT|BURST|QUOTA|PER_SECOND|WITHIN)(_|$)|^(CONNECT_TIMEOUT|CLOSE_WITHIN)$/
+const LIMIT = /^(MAX|MOST|LONGEST)(_|$)|_(MAX|LIMIT|TIMEOUT|BURST|QUOTA|PER_SECOND|WITHIN)(_|$)|^max_|^(CONNECT_TIMEOUT|CLOSE_WITHIN)$/
 
-const RUST = /^\s*(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*): ([A-Za-z0-9]+) = ([^;]+);/gm
+const RUST = /^\s*(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*): (?:[A-Za-z0-9]+|\[\w+; \d+\]) = ([^;]+);/gm
+const DEFAULT = /\b(max_[a-z_]+): (\d[\d_ *<]*)(?=[,}]| })/g
 const JAVASCRIPT = /^const ([A-Z][A-Z0-9_]*) = ([^\n{[]+)$/gm
+
+/** Rust files of tests within `src`. */
+const TESTS = /\/(?:tests|hostile)\.rs$/
 
 const UNITS = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, ms: 1, s: 1000, minutes: 60_000, hours: 3_600_000, days: 86_400_000 }
 
@@ -32,12 +38,25 @@ function * files (folder, ending) {
   }
 }
 
+/** What a constant consists of: `['', text]`, or `['.field', text]` or `['[0].field', text]` for each field. */
+function parts (text) {
+  const structs = [...text.matchAll(/\{([^}]*)\}/g)]
+  if (structs.length === 0) return [['', text]]
+  const place = (index) => text.startsWith('[') ? `[${index}]` : ''
+  return structs.flatMap(([, fields], index) =>
+    [...fields.matchAll(/(\w+): ([^,]+)/g)].map(([, field, value]) => [`${place(index)}.${field}`, value.trim()]))
+}
+
 /** Constants of the code: `path: NAME` to its expression. Inline Rust tests are left out. */
 function constants () {
   const found = new Map()
   for (const file of files('src', '.rs')) {
+    if (TESTS.test(file)) continue
     const [code] = fs.readFileSync(path.join(root, file), 'utf8').split('#[cfg(test)]\nmod ')
-    for (const [, name, , text] of code.matchAll(RUST)) found.set(`${file}: ${name}`, text)
+    for (const [, name, text] of code.replace(/\/\/.*/g, '').matchAll(RUST)) {
+      for (const [field, value] of parts(text)) found.set(`${file}: ${name}${field}`, value)
+    }
+    for (const [, name, text] of code.matchAll(DEFAULT)) found.set(`${file}: ${name}`, text.trim())
   }
   for (const file of files('lib', '.js')) {
     const code = fs.readFileSync(path.join(root, file), 'utf8')
@@ -101,12 +120,13 @@ function main (given) {
     }
     const actual = evaluate(all.get(name), name.split(': ')[0], all)
     if (actual !== undefined && actual !== said(value)) fault(`the table says ${value}, the code ${all.get(name)}`)
+    if (test === 'tuning') continue
     const [file, title] = (quoted(test) ?? '').split(': ')
     if (!file || !fs.existsSync(path.join(root, file))) fault(`there is no test file ${file}`)
     else if (title && !fs.readFileSync(path.join(root, file), 'utf8').includes(title)) fault(`${file} has no test "${title}"`)
   }
   for (const [name, text] of all) {
-    if (!LIMIT.test(name.split(': ')[1]) || listed.has(name)) continue
+    if (!LIMIT.test(name.split(': ')[1].replace(/[.[].*/, '')) || listed.has(name)) continue
     if (given.includes('--missing')) console.log(`| | ${text} | \`${name}\` | | | |`)
     else faults.push(`${name} = ${text} has no row in docs/design/limits.md`)
   }

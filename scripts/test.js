@@ -53,6 +53,7 @@ const STEPS = [
   ['lint', 'clippy, tests and benches', cargo('clippy', '--locked', '--all-targets', '--', '-D', 'warnings', ...MAY_FAIL)],
   ['lint', 'rust documentation', cargo('doc', '--locked', '--no-deps', '--document-private-items', '--quiet'), { RUSTDOCFLAGS: '-D warnings' }],
   ['lint', 'crates', [node, 'scripts/crates.js']],
+  ['lint', 'limits', [node, 'scripts/limits.js']],
   ['lint', 'npm packages', [node, 'scripts/packages.js']],
   ['rust', 'rust tests', cargo('test', '--locked', '--quiet')],
   ['rust', 'rust tests, core alone', cargo('test', '--locked', '--quiet', '--no-default-features')],

@@ -202,3 +202,23 @@ fn a_cut_or_changed_batch_is_refused_or_reads_as_other_nodes_but_never_panics() 
         }
     }
 }
+
+#[test]
+fn lists_that_announce_more_than_they_may_have_are_refused() {
+    let number = |out: &mut Vec<u8>, mut number: u64| {
+        while number >= 0x80 {
+            out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        out.push(number as u8);
+    };
+    let updates = |count: u64| {
+        let mut body = Vec::new();
+        number(&mut body, 0);
+        number(&mut body, count);
+        (0..count).for_each(|_| body.extend([1, b'a', 1]));
+        Extension::decode(8, &body).map(|message| matches!(message, Extension::Credit { .. }))
+    };
+    assert!(matches!(updates(1024), Ok(true)));
+    assert!(updates(1025).is_err());
+}

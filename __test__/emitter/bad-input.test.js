@@ -87,6 +87,28 @@ describe('a schema stream', () => {
   })
 })
 
+describe('a schema from a stream, bounded', () => {
+  test('as many emits as may wait for a schema do, the next one is refused', async (t) => {
+    const stream = new Readable({ read () {} })
+    const emitter = make(t, stream)
+    for (let num = 0; num < 65536; num++) emitter.emit('T', { num })
+    assert.throws(() => emitter.emit('T', { num: -1 }), { code: 'ERR_HYPER_BACKLOG' })
+    stream.push(SCHEMA)
+    stream.push(null)
+    await emitter.append('T', { num: 1 })
+    assert.equal((await emitter.stats()).changes, 65537)
+  })
+
+  test('a stream that brings more text than a schema may have is given up', async (t) => {
+    let chunks = 0
+    const stream = new Readable({ read () { this.push(Buffer.alloc(1024 * 1024, ' ')); chunks++ } })
+    const emitter = make(t, stream)
+    const [error] = await called((callback) => emitter.status.on('error', callback))
+    assert.match(error.message, /more than 16777216 bytes/)
+    assert.ok(stream.destroyed && chunks < 32)
+  })
+})
+
 describe('emit', () => {
   const invalid = (received) => ({
     name: 'TypeError',

@@ -16,6 +16,16 @@ function make (t, opts = undefined, schema = SCHEMA) {
   return emitter
 }
 
+test('names without listeners are remembered, but not without end', async (t) => {
+  const emitter = make(t)
+  const listener = () => {}
+  const heard = (name) => emitter.on(name, listener).off(name, listener)
+  for (let n = 0; n < 1024; n++) heard(`name ${n}`)
+  emitter.off('name 0', listener)
+  heard('one more')
+  assert.throws(() => emitter.off('name 0', listener), TypeError)
+})
+
 test('rawListeners shows wrappers where Node does', async (t) => {
   const emitter = make(t)
   const node = new EventEmitter()

@@ -561,6 +561,17 @@ mod tests {
     }
 
     #[test]
+    fn more_links_than_a_node_may_have_are_refused() {
+        let keys: Vec<Key> = (0..=MAX_LINKS as u32).map(|n| incoming("a", 1, &[], &n.to_string()).1).collect();
+        let mut planner = Planner::new("local".into(), &StoreState::default());
+        let mut refused = |links: &[Key]| {
+            let node = incoming("b", 1, links, "y");
+            matches!(planner.add(&node.0, node.1, &mut Empty).unwrap(), Verdict::Refuse(Error::Protocol(_)))
+        };
+        assert!(refused(&keys) && !refused(&keys[1..]));
+    }
+
+    #[test]
     fn many_heads_are_taken_up_in_turn_until_few_are_left() {
         let mut planner = with_heads(1_000);
         let first: HashSet<Key> = planner.heads.iter().map(|(key, _)| *key).collect();

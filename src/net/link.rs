@@ -310,6 +310,16 @@ mod tests {
     }
 
     #[test]
+    fn few_stuck_logs_are_named() {
+        let link = Table::default().dial("a:1", false).unwrap();
+        for n in 0..3 * MAX_STUCK {
+            link.stuck(&format!("log {n}"));
+            link.stuck("log 0");
+        }
+        assert_eq!(link.status.lock().stuck.len(), MAX_STUCK);
+    }
+
+    #[test]
     fn inbound_keys_count_up_and_are_never_used_again() {
         let (mut table, options) = (Table::default(), at_most(2, 2));
         let first = accept(&mut table, &options).unwrap().0;

@@ -308,3 +308,26 @@ impl<'a> WireNode<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_links_than_a_node_may_have_are_refused() {
+        let encoded = |links: usize| {
+            let links = std::iter::repeat_n(Key([7; 32]), links).collect();
+            let node =
+                WireNode { change: 1, key: None, log: "a", seq: 1, identity: None, signature: None, value: b"", links };
+            let mut out = BytesMut::new();
+            Message::Node(node).encode(&mut out);
+            out
+        };
+        let refused = |links: usize| {
+            let mut frame = encoded(links);
+            while frame.split_to(1)[0] >= 0x80 {}
+            Message::decode(&frame).is_err()
+        };
+        assert!(refused(MAX_LINKS + 1) && !refused(MAX_LINKS));
+    }
+}

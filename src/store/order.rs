@@ -83,3 +83,17 @@ pub(crate) fn check_relabel(relabel: &Relabel, last: Seq, target_exists: bool) -
 fn conflict(row: &NewRow, why: &str) -> Error {
     Error::Conflict(format!("entry {} of log {} at {:?}: {why}", row.seq(), quoted(row.log()), row.at))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_ids_have_1_to_1024_bytes() {
+        let refused = |len: usize| {
+            let relabel = Relabel { log: "a".into(), from: 1, to: "x".repeat(len).as_str().into() };
+            check_relabel(&relabel, 1, false).is_err()
+        };
+        assert_eq!([0, 1, MAX_LOG_ID, MAX_LOG_ID + 1].map(refused), [true, false, false, true]);
+    }
+}
