@@ -17,10 +17,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{key_of, Digest, Key, Links, Node, Signed};
 use hyperemitter::protocol::batch::{Reader, Writer};
-use hyperemitter::protocol::extension::{Capability, Extension, Extent};
+use hyperemitter::protocol::extension::{Capability, Compare, Extension, Extent};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
 use hyperemitter::protocol::pieces::Piece;
+use hyperemitter::protocol::tree::Item;
+use hyperemitter::store::log_set::{Bucket, Prefix};
 use hyperemitter::store::{Position, Row};
 
 fn hex(bytes: &[u8]) -> String {
@@ -79,6 +81,36 @@ fn batches() -> Vec<BytesMut> {
         .collect()
 }
 
+fn comparisons() -> Vec<(&'static str, BytesMut)> {
+    let extent = |log: &str, seq, fill| Extent { log: log.into(), seq, digest: Digest([fill; 32]) };
+    let mut parts = [None; 16];
+    (parts[0], parts[1], parts[15]) = (Some([1; 12]), Some([2; 12]), Some([3; 12]));
+    let (even, odd) = (Prefix::of(0xab << 56, 2), Prefix::of(0xabc << 52, 3));
+    let list = |prefix, asks, extents| Item::List { prefix, asks, extents };
+    let messages = [
+        ("compare-root", vec![Item::Root(Bucket { logs: 100_000, digest: Digest([9; 32]) })]),
+        ("compare-parts", vec![Item::Parts(Prefix::ROOT, parts), Item::Parts(odd, [None; 16])]),
+        ("compare-asks", vec![list(even, true, vec![extent("log-a", 3, 1), extent("log-b", 300, 2)])]),
+        (
+            "compare-tells",
+            vec![list(odd, false, vec![]), list(Prefix::of(u64::MAX, 16), false, vec![extent("c", 1, 3)])],
+        ),
+        ("compare-nothing", vec![]),
+        ("compare-again", vec![]),
+    ];
+    let put = |items: Vec<Item>| {
+        let mut out = BytesMut::new();
+        items.iter().for_each(|item| item.put(&mut out));
+        let (mut body, mut again) = (&out[..], BytesMut::new());
+        while let Some(item) = Item::take(&mut body).unwrap() {
+            item.put(&mut again);
+        }
+        assert_eq!(again, out, "items read back");
+        out
+    };
+    messages.into_iter().map(|(name, items)| (name, put(items))).collect()
+}
+
 fn messages() -> BTreeMap<&'static str, Vec<u8>> {
     let extent = |log: &str, seq, fill| Extent { log: log.into(), seq, digest: Digest([fill; 32]) };
     let mut out = BTreeMap::new();
@@ -105,6 +137,12 @@ fn messages() -> BTreeMap<&'static str, Vec<u8>> {
         Piece { log: "log-a".into(), seq: 5, key: Key([7; 32]), total: 100_000, offset: 16_384, bytes: b"part" };
     put("piece", Extension::Piece(piece));
     put("held", Extension::Held(vec![(Key([7; 32]), 16_388), (Key([8; 32]), 0)]));
+    for (name, items) in comparisons() {
+        let (number, first, last) = (300, name == "compare-root", name != "compare-parts");
+        let again = name == "compare-again";
+        put(name, Extension::Compare(Compare { number, first, last: last && !again, again, items: &items }));
+    }
+    put("new-table", Extension::NewTable);
     for (name, capability) in [("handshake", first_capability()), ("handshake-2", capability())] {
         let metadata = capability.encode();
         let mut bytes = BytesMut::new();

@@ -106,6 +106,12 @@ impl Writer {
         self.table.entry(log.clone()).or_insert(next);
     }
 
+    /// Logs that have an index.
+    #[must_use]
+    pub fn logs(&self) -> usize {
+        self.table.len()
+    }
+
     fn index(&mut self, log: &LogId) -> usize {
         if let Some(index) = self.table.get(log) {
             return *index;

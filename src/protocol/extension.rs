@@ -19,6 +19,9 @@ pub const VERSION: u64 = 2;
 /// From this version on large nodes travel in pieces.
 pub const WITH_PIECES: u64 = 2;
 
+/// From this version on logs are compared by digests of sets of them, and no vector is sent.
+pub const WITH_TREES: u64 = 2;
+
 /// Flag: this emitter writes standard protobuf payloads.
 pub const STANDARD: u64 = 1;
 
@@ -46,8 +49,12 @@ const HELD: u8 = 14;
 const GOODBYE: u8 = 15;
 const DEMAND: u8 = 16;
 
+const COMPARE: u8 = 20;
+const NEW_TABLE: u8 = 21;
+
 const FIRST: u64 = 1;
 const LAST: u64 = 2;
+const AGAIN: u64 = 4;
 
 /// What a 2.x peer says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +78,7 @@ impl Capability {
     #[must_use]
     pub fn ours(config: &Config, log: LogId) -> Self {
         Capability {
-            version: VERSION,
+            version: config.version,
             flags: if config.standard { STANDARD } else { 0 },
             max_frame: config.max_frame as u64,
             window: WINDOW,
@@ -187,6 +194,21 @@ impl Farewell {
     }
 }
 
+/// Part of a turn in a comparison of all logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compare<'a> {
+    /// Which comparison; the listener counts.
+    pub number: u64,
+    /// Begins it.
+    pub first: bool,
+    /// Ends the turn.
+    pub last: bool,
+    /// The dialler asks for a new one; nothing else is in the message.
+    pub again: bool,
+    /// What is compared: [`super::tree::Item`]s.
+    pub items: &'a [u8],
+}
+
 /// A message of type 6 or above.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extension<'a> {
@@ -251,6 +273,10 @@ pub enum Extension<'a> {
         /// The entry.
         seq: Seq,
     },
+    /// What the sender's logs are.
+    Compare(Compare<'a>),
+    /// The sender's table of indices is empty again.
+    NewTable,
     /// A later version's; ignored.
     Unknown,
 }
@@ -259,7 +285,7 @@ fn malformed(what: &str) -> Error {
     Error::Protocol(format!("undecodable {what}"))
 }
 
-fn log_id(bytes: &[u8]) -> Result<LogId> {
+pub(super) fn log_id(bytes: &[u8]) -> Result<LogId> {
     let log = std::str::from_utf8(bytes).map_err(|_| malformed("log id"))?;
     check_log_id(log)?;
     Ok(log.into())
@@ -283,6 +309,8 @@ impl<'a> Extension<'a> {
             PROBE | PROOF | FORK | DEMAND => Self::decode_entry(kind, body).unwrap_or_else(|| Err(malformed("probe"))),
             ALIVE => Ok(Extension::Alive),
             PIECE => Self::decode_piece(body).unwrap_or_else(|| Err(malformed("piece"))),
+            COMPARE => Self::decode_compare(body).ok_or_else(|| malformed("comparison of logs")),
+            NEW_TABLE => Ok(Extension::NewTable),
             HELD => Self::decode_held(body).ok_or_else(|| malformed("list of partial nodes")),
             GOODBYE => Self::decode_goodbye(body).ok_or_else(|| malformed("goodbye")),
             _ => Ok(Extension::Unknown),
@@ -332,6 +360,12 @@ impl<'a> Extension<'a> {
         let key = Key(take_hash(body)?);
         let (total, offset) = (take_varint(body)?, take_varint(body)?);
         Some(Ok(Extension::Piece(Piece { log, seq, key, total, offset, bytes: body })))
+    }
+
+    fn decode_compare(body: &mut &'a [u8]) -> Option<Self> {
+        let (number, flags) = (take_varint(body)?, take_varint(body)?);
+        let [first, last, again] = [FIRST, LAST, AGAIN].map(|flag| flags & flag != 0);
+        Some(Extension::Compare(Compare { number, first, last, again, items: body }))
     }
 
     fn decode_held(body: &mut &[u8]) -> Option<Self> {
@@ -414,6 +448,14 @@ impl<'a> Extension<'a> {
                 body.put_slice(piece.bytes);
                 PIECE
             }
+            Extension::Compare(said) => {
+                let flags = [(said.first, FIRST), (said.last, LAST), (said.again, AGAIN)];
+                put_varint(&mut body, said.number);
+                put_varint(&mut body, flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
+                body.put_slice(said.items);
+                COMPARE
+            }
+            Extension::NewTable => NEW_TABLE,
             Extension::Held(held) => {
                 put_varint(&mut body, held.len() as u64);
                 for (key, bytes) in held {
@@ -445,7 +487,7 @@ fn put_log_seq(out: &mut BytesMut, log: &str, seq: Seq) {
     put_varint(out, seq);
 }
 
-fn put_extent(out: &mut BytesMut, extent: &Extent) {
+pub(super) fn put_extent(out: &mut BytesMut, extent: &Extent) {
     put_log_seq(out, &extent.log, extent.seq);
     out.put_slice(&extent.digest.0);
 }

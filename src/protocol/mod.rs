@@ -17,10 +17,13 @@ pub mod frame;
 mod hostile;
 mod incoming;
 mod intake;
+#[cfg(test)]
+mod many;
 pub mod message;
 pub mod pieces;
 pub mod recent;
 pub mod session;
+pub mod tree;
 mod v1;
 mod v2;
 mod window;

@@ -213,6 +213,12 @@ pub struct Config {
     /// How long a half-dead link to a 1.x peer may stay idle, in milliseconds; `None` for the default of its
     /// direction.
     pub patience_ms: Option<u64>,
+    /// For tests: smaller ones make the same happen with few logs.
+    #[doc(hidden)]
+    pub sizes: Sizes,
+    /// Highest version of the extension to speak; for tests.
+    #[doc(hidden)]
+    pub version: u64,
     /// Offer the extension. Without it every peer is treated as 1.x.
     pub extension: bool,
     /// For tests: defences that can be taken out one by one.
@@ -233,9 +239,46 @@ impl Config {
             partials: Partials::default(),
             network: 0,
             patience_ms: None,
+            sizes: Sizes::default(),
+            version: super::extension::VERSION,
             extension: true,
             defences: Defences::default(),
         }
+    }
+}
+
+/// Logs of the largest part that is listed instead of taken apart: their digests cost about as much as one more level.
+const LIST_LOGS: u64 = 16;
+
+/// Logs of which a peer lacks entries and whose place in the store is looked up; with more of them the store is read from
+/// its beginning, which then costs less.
+const MAX_STARTS: usize = 4096;
+
+/// Logs that have state on a link before those are dropped of which both sides have the same entries: below 1 MiB.
+const MAX_STATES: usize = 4096;
+
+/// Logs in a sender's table of indices before it begins a new one: some 6 MiB on both sides.
+const MAX_TABLE: usize = 64 * 1024;
+
+/// How many logs a session with a 2.x peer deals with at a time.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the largest part that is listed.
+    pub list: u64,
+    /// Looked up before all is read.
+    pub starts: usize,
+    /// With state before some are dropped.
+    pub states: usize,
+    /// In a table of indices.
+    pub table: usize,
+    /// Named by the peer and unknown here.
+    pub names: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Sizes { list: LIST_LOGS, starts: MAX_STARTS, states: MAX_STATES, table: MAX_TABLE, names: MAX_LOGS }
     }
 }
 
@@ -338,6 +381,16 @@ impl Common {
         let now_us = self.now.saturating_mul(1_000);
         self.names.until_us = self.names.until_us.max(now_us).saturating_add(1_000_000 / LOGS_PER_SECOND);
         Ok(())
+    }
+
+    /// Logs that the peer has named and that we had nothing of.
+    pub(crate) fn names(&self) -> usize {
+        self.names.count
+    }
+
+    /// Nothing is kept any more of the logs named so far.
+    pub(crate) fn forget_names(&mut self) {
+        self.names.count = 0;
     }
 
     /// When the peer may name further logs, if it has named too many at once.
@@ -577,6 +630,15 @@ impl Session {
         let mut out = BytesMut::new();
         Extension::Goodbye { why, text: text.to_owned() }.encode(&mut out);
         Some(out.freeze())
+    }
+
+    /// Logs that have state here.
+    #[cfg(test)]
+    pub(crate) fn states(&self) -> usize {
+        match &self.protocol {
+            Protocol::V2(v2) => v2.states(),
+            _ => 0,
+        }
     }
 
     fn opening(&mut self, event: InEvent, view: &dyn LocalLog) {

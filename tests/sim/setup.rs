@@ -1,6 +1,6 @@
 //! What a seed stands for: peers, links, events and faults.
 
-use hyperemitter::protocol::session::Defences;
+use hyperemitter::protocol::session::{Defences, Sizes};
 
 use super::rng::Rng;
 
@@ -40,6 +40,9 @@ pub struct Setup {
     /// Peers of ours emit as users do: keys are no longer the seed's.
     pub as_users: bool,
     pub defences: Defences,
+    /// Peers of ours that speak the extension's first version.
+    pub first: Vec<usize>,
+    pub sizes: Sizes,
     /// When nothing disturbs any more, if not after the last emit or fault.
     pub calm: Option<u64>,
     /// How long after the last emit or fault everything must be level, in milliseconds.
@@ -67,6 +70,8 @@ impl Setup {
             duplicates: 0,
             as_users: false,
             defences: Defences::default(),
+            first: Vec::new(),
+            sizes: Sizes::default(),
             calm: None,
             deadline: 300_000,
         }
@@ -100,6 +105,13 @@ impl Setup {
         setup.duplicates = if rng.chance(30) { 10 } else { 0 };
         setup.random_emits(&mut rng, count);
         setup.random_faults(&mut rng, count);
+        if rng.chance(40) {
+            setup.first = (0..count).filter(|_| rng.chance(30)).collect();
+        }
+        if rng.chance(70) {
+            // As if there were very many logs.
+            setup.sizes = Sizes { list: rng.below(3), starts: 1, states: 1, table: 2, ..Sizes::default() };
+        }
         setup
     }
 

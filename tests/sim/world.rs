@@ -546,6 +546,10 @@ impl World {
             Body::New(new) => {
                 let mut config = Config::new(dialled, harm_to_v1);
                 config.defences = self.setup.defences;
+                config.sizes = self.setup.sizes;
+                if self.setup.first.contains(&peer) {
+                    config.version = 1;
+                }
                 End::New(Box::new(NewEnd {
                     session: Session::new(config),
                     input: BytesMut::new(),

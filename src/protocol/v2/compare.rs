@@ -24,6 +24,7 @@ impl V2 {
             self.vector.push(extent);
         }
         if last {
+            self.level = None;
             if !self.announced {
                 self.announce(common, view);
             }
@@ -80,6 +81,9 @@ impl V2 {
 
     /// Reads from the first entry of each log that the peer does not have at all.
     pub(super) fn start_where_lacking(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if let Some(level) = self.level {
+            return self.start_behind(common, level, view);
+        }
         if self.logs.is_empty() {
             common.feeder.lower(Position::START);
             return;
@@ -143,7 +147,9 @@ impl V2 {
         if fork.ours == fork.theirs {
             return;
         }
-        let peer_log = self.logs.entry(log.clone()).or_default();
+        // Without state it was level before.
+        let has = self.level.map_or(0, |_| fork.seq.saturating_sub(1));
+        let peer_log = self.logs.entry(log.clone()).or_insert_with(|| PeerLog { has, ..PeerLog::default() });
         if peer_log.forked.is_some() {
             return;
         }
@@ -190,6 +196,8 @@ impl V2 {
             }
         }
         self.announce(common, view);
+        // The peer has nothing of the new one.
+        self.logs.entry(self.log_id.clone()).or_default();
         self.ask_start(self.log_id.clone(), 1);
     }
 }

@@ -97,10 +97,9 @@ impl V2 {
     /// The node that went last did not arrive whole: it goes once more.
     fn send_again(&mut self, key: Key) {
         let Some((_, log, seq)) = self.last_large.take_if(|(last, ..)| *last == key) else { return };
-        if let Some(peer_log) = self.logs.get_mut(&log) {
-            peer_log.has = peer_log.has.min(seq - 1);
-            peer_log.reread = 0;
-        }
+        let peer_log = self.logs.entry(log.clone()).or_insert_with(|| PeerLog { has: seq, ..PeerLog::default() });
+        peer_log.has = peer_log.has.min(seq - 1);
+        peer_log.reread = 0;
         self.ask_start(log, seq);
     }
 

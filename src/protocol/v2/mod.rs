@@ -1,6 +1,7 @@
 //! A session with a 2.x peer: version vectors with digests, one ordered stream of what the peer lacks, credit.
 //!
-//! 1. Both send their vector right behind the handshake: every log with its seq and digest.
+//! 1. They find out which logs differ, and what each has of those: by digests of sets of logs (`trees`), or with a peer of
+//!    the extension's first version by a vector from each side: every log with its seq and digest.
 //! 2. For each log, the side with more entries compares digests at the other's seq (equal lengths: both see it, the
 //!    dialler acts). A mismatch is a fork; its first entry is found by bisecting with probes, and both sides report it.
 //! 3. Each side streams the rows the other lacks, in its store's order, from the lowest place on, for ever: the
@@ -11,6 +12,7 @@ mod compare;
 mod large;
 mod pace;
 mod send;
+mod trees;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -19,7 +21,9 @@ use bytes::{Bytes, BytesMut};
 use super::asker::Asker;
 use super::batch::{Reader, Writer, MAX_BATCH};
 use super::behind::Behind;
-use super::extension::{Capability, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_PIECES};
+use super::extension::{
+    Capability, Compare, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_PIECES,
+};
 use super::feeder::before;
 use super::fork::Compared;
 use super::frame::FRAME_OVERHEAD;
@@ -28,11 +32,12 @@ use super::message::{Message, Mode};
 use super::pieces::PieceOrigin;
 use super::recent::{MOST_RECENT, RECENT};
 use super::session::{CloseReason, Common, InEvent, LocalLog, Query, Reply};
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::store::{Position, Row};
 use large::Large;
 use pace::Pace;
+use trees::Trees;
 
 /// Nothing sent for this long: send a sign of life, in milliseconds.
 pub const ALIVE_MS: u64 = 15_000;
@@ -95,6 +100,11 @@ struct PeerLog {
 }
 
 impl PeerLog {
+    /// Whether our logs differ, or may.
+    fn is_disputed(&self) -> bool {
+        self.forked.is_some() || self.doubted || self.reported.is_some() || self.demanded || self.shown.is_some()
+    }
+
     /// Whether an entry that the peer sends is of use: before a fork, or the one at it that we asked for.
     fn takes(&self, seq: Seq) -> bool {
         self.forked.is_none_or(|from| seq < from || seq == from && self.demanded)
@@ -138,6 +148,14 @@ pub(crate) struct V2 {
     remote: Mode,
     log_id: LogId,
     logs: HashMap<LogId, PeerLog>,
+    /// The comparison of all logs.
+    trees: Trees,
+    /// Of a log without state the peer has our entries up to this place; `None` if it has none of it.
+    level: Option<Position>,
+    /// So many logs may have state before those that are level are dropped.
+    states: usize,
+    /// Highest version of the extension that we speak.
+    version: u64,
     vector: Vec<Extent>,
     vector_seen: bool,
     /// Ours has been sent.
@@ -186,6 +204,7 @@ pub(crate) struct V2 {
     starts: usize,
     asker: Asker<Purpose>,
     probed: Option<Digest>,
+    started_at: u64,
     heard_at: u64,
     sent_at: u64,
 }
@@ -204,6 +223,10 @@ impl V2 {
             remote,
             log_id: view.log_id(),
             logs: HashMap::new(),
+            trees: Trees::default(),
+            level: None,
+            states: 0,
+            version: common.config.version,
             vector: Vec::new(),
             vector_seen: false,
             announced: false,
@@ -235,6 +258,7 @@ impl V2 {
             starts: 0,
             asker: Asker::default(),
             probed: None,
+            started_at: common.now,
             heard_at: common.now,
             sent_at: common.now,
             capability,
@@ -244,6 +268,11 @@ impl V2 {
             v2.announce(common, view);
         }
         v2
+    }
+
+    #[cfg(test)]
+    pub(crate) fn states(&self) -> usize {
+        self.logs.len()
     }
 
     pub(crate) fn capability(&self) -> &Capability {
@@ -274,10 +303,13 @@ impl V2 {
         self.asker.len()
     }
 
-    /// Sends our vector. Indices of logs start anew with it.
+    /// Sends our vector, with which indices of logs start anew, or has all logs compared.
     fn announce(&mut self, common: &mut Common, view: &dyn LocalLog) {
         self.announced = true;
         self.tell_held(common);
+        if self.has_trees() {
+            return self.compare_anew(common, view);
+        }
         self.writer.reset_table();
         let mut heads = view.logs();
         heads.sort_by(|a, b| a.log.cmp(&b.log));
@@ -360,6 +392,11 @@ impl V2 {
         let Message::Extension(kind, body) = Message::decode(frame)? else { return Ok(()) };
         match Extension::decode(kind, body)? {
             Extension::Vector { first, last, extents } => self.on_vector(common, first, last, extents, view),
+            Extension::Compare(said) => self.on_compare(common, &said, view),
+            Extension::NewTable => {
+                self.reader.reset_table();
+                Ok(())
+            }
             Extension::Batch(rows) => self.on_batch(common, frame, rows, view),
             Extension::Piece(piece) => self.on_piece(common, frame, &piece, view),
             Extension::Held(held) => {
@@ -456,8 +493,8 @@ impl V2 {
     /// The peer has this log up to `seq`.
     fn note_has(&mut self, common: &mut Common, log: &LogId, seq: Seq, view: &dyn LocalLog) -> Result<()> {
         let ours = view.seq(log);
-        if !self.logs.contains_key(log) {
-            common.name_log(ours)?;
+        if !self.keep_in_mind(common, log, ours)? {
+            return Ok(());
         }
         let peer_log = self.logs.entry(log.clone()).or_default();
         if seq > peer_log.has && common.config.defences.no_echo {
@@ -558,6 +595,8 @@ impl V2 {
         }
         common.ask_on(&mut self.asker);
         self.catch_up_with(common, view);
+        self.look_for_left_out(common, view);
+        self.drop_level(common, view);
         self.keep_alive(common);
     }
 

@@ -139,6 +139,7 @@ impl V2 {
         self.credit -= i64::try_from(bytes).unwrap_or(i64::MAX);
         self.pace.sent(common.now);
         self.say(common, &Extension::Batch(&body));
+        self.renew_table(common);
     }
 
     fn judge(&mut self, common: &Common, row: &Row) -> Judgement {
@@ -147,7 +148,8 @@ impl V2 {
             return Judgement::Pass;
         }
         if !self.logs.contains_key(row.log()) {
-            self.logs.insert(row.log().clone(), PeerLog::default());
+            let Some(assumed) = self.assumed(row) else { return Judgement::Pass };
+            self.logs.insert(row.log().clone(), assumed);
         }
         let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Pass };
         let shown = peer_log.shown == Some(row.seq());

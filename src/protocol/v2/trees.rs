@@ -1,0 +1,352 @@
+//! Which logs differ, found out by comparing digests of ever smaller sets of them (docs/design/wire.md, "Comparing many
+//! logs"). The peers take turns; a turn answers all that the turn before it asked, and one that asks nothing is the last.
+//!
+//! Only logs that differ have state afterwards. Of any other log the peer has what we had when the comparison began, which
+//! [`V2::level`] tells by its place in our store.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::protocol::batch::CHUNK;
+use crate::protocol::extension::WITH_TREES;
+use crate::protocol::session::MAX_LOGS;
+use crate::protocol::tree::{part_digest, Item};
+use crate::store::log_set::{place_of, Prefix};
+
+/// Logs in one list that answers another: keeps a list at some 16 KiB. What is more is told part by part.
+const TELL_LOGS: u64 = 256;
+
+/// Digits of the longest prefix.
+const MOST_DIGITS: u8 = 16;
+
+/// Comparisons that a peer may begin at once: a link needs one, and one more for each fork of our log or its.
+const COMPARISONS: u64 = 64;
+
+/// After so long it may begin one more, in milliseconds.
+const COMPARISON_MS: u64 = 1_000;
+
+/// The comparison under way, if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Trees {
+    running: bool,
+    number: u64,
+    /// Comparisons that the peer has begun.
+    begun: u64,
+    /// Our last place when it began.
+    since: Position,
+    /// Prefixes of which the peer knows our digest, and those of which it got a list that it is to answer.
+    said: HashSet<Prefix>,
+    listed: HashSet<Prefix>,
+    /// What we have found out.
+    found: Vec<Extent>,
+    /// The peer's turn asks something.
+    heard_question: bool,
+    turn: Turn,
+    /// The peer named more logs than we keep in mind: those that were left out are found by another comparison.
+    left_out: bool,
+}
+
+/// What we are going to say.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Whole frames.
+    frames: BytesMut,
+    items: BytesMut,
+    asks: bool,
+    list_logs: u64,
+    first: bool,
+    said: HashSet<Prefix>,
+    listed: HashSet<Prefix>,
+}
+
+impl Turn {
+    fn push(&mut self, number: u64, item: &Item) {
+        match item {
+            Item::Root(_) => drop(self.said.insert(Prefix::ROOT)),
+            Item::Parts(prefix, _) => self.said.extend((0..16).filter_map(|digit| prefix.part(digit))),
+            Item::List { prefix, asks: true, .. } => drop(self.listed.insert(*prefix)),
+            Item::List { .. } => {}
+        }
+        self.asks |= item.is_question();
+        item.put(&mut self.items);
+        if self.items.len() >= CHUNK {
+            self.end_frame(number, false);
+        }
+    }
+
+    fn end_frame(&mut self, number: u64, last: bool) {
+        let items = self.items.split();
+        let first = std::mem::take(&mut self.first);
+        Extension::Compare(Compare { number, first, last, again: false, items: &items }).encode(&mut self.frames);
+    }
+
+    /// We have `logs` logs in `prefix`, and the peer has others, or other entries.
+    fn ask(&mut self, number: u64, prefix: Prefix, logs: u64, view: &dyn LocalLog) {
+        let item = if logs <= self.list_logs || prefix.digits() == MOST_DIGITS {
+            Item::List { prefix, asks: true, extents: extents_in(prefix, view) }
+        } else {
+            Item::Parts(prefix, view.parts(prefix).map(|part| part_digest(&part)))
+        };
+        self.push(number, &item);
+    }
+
+    /// Lists all of our logs in `prefix`.
+    fn tell(&mut self, number: u64, prefix: Prefix, view: &dyn LocalLog) {
+        let mut rest = vec![prefix];
+        while let Some(prefix) = rest.pop() {
+            if view.bucket(prefix).logs <= TELL_LOGS || prefix.digits() == MOST_DIGITS {
+                let extents = extents_in(prefix, view);
+                self.push(number, &Item::List { prefix, asks: false, extents });
+            } else {
+                rest.extend((0..16).filter_map(|digit| prefix.part(digit)));
+            }
+        }
+    }
+}
+
+fn extents_in(prefix: Prefix, view: &dyn LocalLog) -> Vec<Extent> {
+    let heads = view.logs_in(prefix).into_iter();
+    heads.map(|head| Extent { log: head.log, seq: head.seq, digest: head.digest }).collect()
+}
+
+impl V2 {
+    pub(super) fn has_trees(&self) -> bool {
+        self.capability.version.min(self.version) >= WITH_TREES
+    }
+
+    /// Finds out anew what both sides have. The listener begins; the dialler asks it to.
+    pub(super) fn compare_anew(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if common.config.dialled {
+            let number = self.trees.number;
+            let again = Extension::Compare(Compare { number, first: false, last: false, again: true, items: &[] });
+            return self.say(common, &again);
+        }
+        let number = self.trees.number + 1;
+        self.begin(number, view);
+        let root = view.bucket(Prefix::ROOT);
+        let mut turn = Turn { first: true, list_logs: common.config.sizes.list, ..Turn::default() };
+        if root.logs <= turn.list_logs {
+            turn.ask(number, Prefix::ROOT, root.logs, view);
+        } else {
+            turn.push(number, &Item::Root(root));
+        }
+        self.trees.turn = turn;
+        self.take_turn(common);
+    }
+
+    fn begin(&mut self, number: u64, view: &dyn LocalLog) {
+        self.trees = Trees { running: true, number, begun: self.trees.begun, since: view.end(), ..Trees::default() };
+    }
+
+    /// Sends what has been collected.
+    fn take_turn(&mut self, common: &mut Common) {
+        let mut turn = std::mem::take(&mut self.trees.turn);
+        turn.end_frame(self.trees.number, true);
+        self.trees.said = turn.said;
+        self.trees.listed = turn.listed;
+        self.sent_at = common.now;
+        common.send_bytes(turn.frames);
+    }
+
+    /// The peer begins a comparison, or has us begin one: each may cost us a list of all logs.
+    fn count_comparison(&mut self, common: &Common) -> Result<()> {
+        self.trees.begun += 1;
+        if self.trees.begun > COMPARISONS + common.now.saturating_sub(self.started_at) / COMPARISON_MS {
+            return Err(Error::Protocol("the peer compares logs again and again".into()));
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_compare(&mut self, common: &mut Common, said: &Compare<'_>, view: &dyn LocalLog) -> Result<()> {
+        let mut items = said.items;
+        if said.again {
+            self.count_comparison(common)?;
+            if !common.config.dialled {
+                self.compare_anew(common, view);
+            }
+            return Ok(());
+        }
+        if said.first && common.config.dialled {
+            self.count_comparison(common)?;
+            if !std::mem::replace(&mut self.announced, true) {
+                self.tell_held(common);
+            }
+            self.begin(said.number, view);
+            self.trees.said.insert(Prefix::ROOT);
+        } else if !self.trees.running || said.number != self.trees.number {
+            // Of a comparison that was given up for a later one.
+            return Ok(());
+        }
+        self.trees.turn.list_logs = common.config.sizes.list;
+        while let Some(item) = Item::take(&mut items)? {
+            self.trees.heard_question |= item.is_question();
+            self.on_item(common, item, said.first, view)?;
+        }
+        if said.last {
+            let answers = std::mem::take(&mut self.trees.heard_question);
+            let asks = self.trees.turn.asks;
+            if answers {
+                self.take_turn(common);
+            }
+            if !asks {
+                self.end_comparison(common, view);
+            }
+        }
+        Ok(())
+    }
+
+    fn on_item(&mut self, common: &mut Common, item: Item, first: bool, view: &dyn LocalLog) -> Result<()> {
+        let number = self.trees.number;
+        match item {
+            Item::Root(theirs) if first && self.trees.said.remove(&Prefix::ROOT) => {
+                let ours = view.bucket(Prefix::ROOT);
+                if ours != theirs {
+                    self.trees.turn.ask(number, Prefix::ROOT, ours.logs, view);
+                }
+            }
+            Item::Parts(prefix, theirs) if self.trees.said.remove(&prefix) => {
+                let ours = view.parts(prefix);
+                for ((digit, ours), theirs) in (0..).zip(&ours).zip(theirs) {
+                    if let Some(part) = prefix.part(digit).filter(|_| part_digest(ours) != theirs) {
+                        self.trees.turn.ask(number, part, ours.logs, view);
+                    }
+                }
+            }
+            Item::List { prefix, asks: true, extents } if self.trees.said.remove(&prefix) => {
+                self.match_logs(common, prefix, extents, view)?;
+                self.trees.turn.tell(number, prefix, view);
+            }
+            Item::List { prefix, asks: false, extents } if self.was_listed(prefix) => {
+                self.match_logs(common, prefix, extents, view)?;
+            }
+            _ => return Err(Error::Protocol("the peer answers what was not asked".into())),
+        }
+        Ok(())
+    }
+
+    /// Whether we listed `prefix`, or one that it is part of.
+    fn was_listed(&self, prefix: Prefix) -> bool {
+        (0..=prefix.digits()).any(|digits| self.trees.listed.contains(&Prefix::of(prefix.bits(), digits)))
+    }
+
+    /// The peer has these logs in `prefix` and no others.
+    fn match_logs(
+        &mut self,
+        common: &mut Common,
+        prefix: Prefix,
+        extents: Vec<Extent>,
+        view: &dyn LocalLog,
+    ) -> Result<()> {
+        let mut ours: HashMap<LogId, Extent> =
+            extents_in(prefix, view).into_iter().map(|extent| (extent.log.clone(), extent)).collect();
+        for theirs in extents {
+            if !prefix.holds(place_of(&theirs.log)) {
+                return Err(Error::Protocol(format!(
+                    "log '{}' is listed where it does not belong",
+                    quoted(&theirs.log)
+                )));
+            }
+            let same = ours.remove(&theirs.log).is_some_and(|ours| ours == theirs);
+            if same || !self.keep_in_mind(common, &theirs.log, view.seq(&theirs.log))? {
+                continue;
+            }
+            self.trees.found.push(theirs);
+        }
+        let unknown_there = ours.into_keys().map(|log| Extent { log, seq: 0, digest: Digest::default() });
+        self.trees.found.extend(unknown_there);
+        Ok(())
+    }
+
+    /// Whether there is room for what the peer has of a log of which we have `ours` entries.
+    pub(super) fn keep_in_mind(&mut self, common: &mut Common, log: &LogId, ours: Seq) -> Result<bool> {
+        if self.logs.contains_key(log) {
+            return Ok(true);
+        }
+        if ours == 0 && self.has_trees() && common.names() >= common.config.sizes.names.min(MAX_LOGS) {
+            self.trees.left_out = true;
+            return Ok(false);
+        }
+        common.name_log(ours)?;
+        Ok(true)
+    }
+
+    fn end_comparison(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        self.trees.running = false;
+        self.trees.said = HashSet::new();
+        self.trees.listed = HashSet::new();
+        self.level = Some(self.trees.since);
+        self.vector = std::mem::take(&mut self.trees.found);
+        self.compare(common, view);
+    }
+
+    /// Reads from where the peer may lack entries: of logs that differ, and of all others behind `level`.
+    pub(super) fn start_behind(&mut self, common: &mut Common, level: Position, view: &dyn LocalLog) {
+        common.feeder.lower(level);
+        let mut lacking = Vec::new();
+        for (log, peer_log) in &self.logs {
+            if !peer_log.doubted && view.seq(log) > peer_log.has {
+                lacking.push((log.clone(), peer_log.has + 1));
+            }
+        }
+        if lacking.len() > common.config.sizes.starts {
+            common.feeder.lower(Position::START);
+            return;
+        }
+        for (log, seq) in lacking {
+            self.ask_start(log, seq);
+        }
+    }
+
+    /// What the peer has of a log that has no state, judged by a row of it. `None` if it has the row.
+    pub(super) fn assumed(&self, row: &Row) -> Option<PeerLog> {
+        match self.level {
+            Some(level) if row.at <= level => None,
+            Some(_) => Some(PeerLog { has: row.seq().saturating_sub(1), ..PeerLog::default() }),
+            None => Some(PeerLog::default()),
+        }
+    }
+
+    /// Drops what is known of logs that both sides have the same entries of, once there are many and nothing is under way.
+    pub(super) fn drop_level(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        let many = self.logs.len() > self.states.max(common.config.sizes.states);
+        let quiet = self.level.is_some()
+            && self.vector_seen
+            && !self.trees.running
+            && self.behind.is_empty()
+            && self.pending.is_empty()
+            && self.held.is_empty()
+            && self.large.is_none()
+            && self.asker.is_idle()
+            && common.intake.is_empty()
+            && !common.intake.is_busy();
+        let end = view.end();
+        if !many || !quiet || common.feeder.reached() != Some(end) {
+            return;
+        }
+        let telling = &self.telling;
+        self.logs
+            .retain(|log, peer_log| peer_log.is_disputed() || peer_log.has != view.seq(log) || telling.contains(log));
+        self.logs.shrink_to_fit();
+        // Those that stay are not looked at for every event.
+        self.states = self.logs.len().saturating_mul(2);
+        self.level = Some(end);
+        common.forget_names();
+    }
+
+    /// Begins a new table of indices if the old one has become large. The last batch has been sent.
+    pub(super) fn renew_table(&mut self, common: &mut Common) {
+        if self.has_trees() && self.writer.logs() >= common.config.sizes.table {
+            self.writer.reset_table();
+            self.say(common, &Extension::NewTable);
+        }
+    }
+
+    /// Logs that were left out of the last comparison are looked for once the others have come.
+    pub(super) fn look_for_left_out(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if self.trees.left_out && !self.trees.running && self.vector_seen && self.behind.is_empty() {
+            self.trees.left_out = false;
+            common.forget_names();
+            self.compare_anew(common, view);
+        }
+    }
+}
