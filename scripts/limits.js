@@ -56,7 +56,8 @@ function constants () {
     for (const [, name, text] of code.replace(/\/\/.*/g, '').matchAll(RUST)) {
       for (const [field, value] of parts(text)) found.set(`${file}: ${name}${field}`, value)
     }
-    for (const [, name, text] of code.matchAll(DEFAULT)) found.set(`${file}: ${name}`, text.trim())
+    const [defaults = ''] = /fn default\(\) -> Self \{[^]*?\n {4}\}/.exec(code) ?? []
+    for (const [, name, text] of defaults.matchAll(DEFAULT)) found.set(`${file}: ${name}`, text.trim())
   }
   for (const file of files('lib', '.js')) {
     const code = fs.readFileSync(path.join(root, file), 'utf8')
