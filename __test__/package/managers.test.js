@@ -42,7 +42,9 @@ let work, registry
 function binary (scope, name) {
   const folder = path.join(MANAGERS, scope)
   if (!fs.existsSync(folder)) return undefined
-  return fs.readdirSync(folder).flatMap((each) => ['', 'bin'].map((below) => path.join(folder, each, below, process.platform === 'win32' ? `${name}.exe` : name))).find((file) => fs.existsSync(file))
+  const file = process.platform === 'win32' && !name.endsWith('.exe') ? `${name}.exe` : name
+  return fs.readdirSync(folder).flatMap((each) => ['', 'bin'].map((below) => path.join(folder, each, below, file)))
+    .find((each) => fs.existsSync(each) && fs.statSync(each).size > 1024 * 1024)
 }
 
 const script = (...parts) => [process.execPath, path.join(MANAGERS, ...parts)]
@@ -59,7 +61,8 @@ const TOOLS = {
   'pnpm 12': native('@pnpm', 'pnpm'),
   'yarn 1': script('yarn/bin/yarn.js'),
   'yarn 4': script('@yarnpkg/cli-dist/bin/yarn.js'),
-  bun: native('@oven', 'bun'),
+  // Its install script, where it may run, moves the program.
+  bun: native('@oven', 'bun') ?? native('bun', 'bun.exe'),
   deno: native('@deno', 'deno')
 }
 
