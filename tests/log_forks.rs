@@ -230,7 +230,12 @@ fn a_log_of_which_peers_hold_another_version_is_told() {
     assert_eq!(stuck.ours, log.entry(&"other".into(), 3).unwrap().unwrap().key);
     log.peers_have(&"other".into(), 9);
     assert_eq!(log.stuck_logs()[0].behind(), 7);
-    log.agreed(&"other".into());
+    let (id, holder) = ("other".into(), "holder".into());
+    log.note_fork(&id, 3, stuck.ours, stuck.theirs, Some(&holder));
+    log.agreed(&"somebody else".into(), |_, _| true);
+    log.agreed(&holder, |_, _| false);
+    assert_eq!(log.stuck_logs().len(), 1, "the one that holds it still does");
+    log.agreed(&holder, |log, seq| *log == id && seq == 3);
     assert_eq!(log.stuck_logs(), []);
 }
 

@@ -62,6 +62,15 @@ async fn converge(peers: &[&Peer], nodes: u64) {
     }
 }
 
+async fn until(what: &str, reached: impl Fn() -> bool) {
+    net_support::soon(what, async {
+        while !reached() {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
 /// A peer that has seen everything, and an older copy of the emitter's store.
 async fn restored() -> (Peer, Peer) {
     let original = Peer::listening().await;
@@ -128,13 +137,14 @@ async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_go
     let two = copy(&one.log);
     one.emit("one");
     two.emit("two");
+    two.emit("two more");
     let id = one.log.log_id();
     // Two third parties, each with one version.
     let (left, right) = (Peer::listening().await, Peer::listening().await);
     one.dial(left.port);
     two.dial(right.port);
     left.holds(2).await;
-    right.holds(2).await;
+    right.holds(3).await;
     one.close().await;
     two.close().await;
     left.dial(right.port);
@@ -148,11 +158,14 @@ async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_go
     // It stays so until somebody decides.
     let stuck = left.log.stuck_logs();
     assert_eq!((stuck.len(), &*stuck[0].log, stuck[0].seq, stuck[0].theirs), (1, &*id, 2, theirs));
+    until("both missing entries are told", || left.log.stuck_logs()[0].behind() == 2).await;
+    until("the other side knows, too", || right.log.stuck_logs().len() == 1).await;
     let moved = left.log.adopt(&id, None).await.unwrap().unwrap();
-    converge(&[&left, &right], 3).await;
+    converge(&[&left, &right], 4).await;
+    until("it knows that the log is whole again", || right.log.stuck_logs().is_empty()).await;
     left.when("a level link", |peers| peers.iter().any(|peer| peer.stage == Stage::Live && peer.stuck.is_empty()))
         .await;
     assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, theirs);
     assert_eq!(right.log.entry(&moved, 1).unwrap().unwrap().key, ours);
-    assert_eq!(texts(&left), ["one", "shared", "two"]);
+    assert_eq!(texts(&left), ["one", "shared", "two", "two more"]);
 }

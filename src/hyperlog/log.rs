@@ -242,10 +242,15 @@ impl Log {
         self.stuck.lock().all()
     }
 
-    /// A session has found a fork without having received the other version's node.
-    pub fn note_fork(&self, log: &LogId, seq: Seq, ours: Key, theirs: Key) {
+    /// A session has found a fork, perhaps without having received the other version's node. `holder` is the log that the peer
+    /// writes, if it says so.
+    pub fn note_fork(&self, log: &LogId, seq: Seq, ours: Key, theirs: Key, holder: Option<&LogId>) {
         if *log != self.log_id() {
-            self.stuck.lock().note(log, seq, ours, theirs, false);
+            let mut stuck = self.stuck.lock();
+            stuck.note(log, seq, ours, theirs, false);
+            if let Some(holder) = holder {
+                stuck.held_by(log, theirs, holder);
+            }
         }
     }
 
@@ -254,9 +259,10 @@ impl Log {
         self.stuck.lock().peers_have(log, seq);
     }
 
-    /// Every version of a log that peers hold is ours: they have adopted it, say.
-    pub fn agreed(&self, log: &LogId) {
-        self.stuck.lock().forget(log);
+    /// The peer that writes `holder` has been compared with us: where it held another version of a log and `agrees` tells that
+    /// it has ours up to that entry, nothing is stuck any more.
+    pub fn agreed(&self, holder: &LogId, agrees: impl Fn(&LogId, Seq) -> bool) {
+        self.stuck.lock().forget_healed(holder, agrees);
     }
 
     /// Lets the version of a log that peers hold take the place of ours, because the user says so. Our entries from where the

@@ -25,6 +25,8 @@ pub struct StuckLog {
     pub proven: bool,
     /// The last entry of the peers' version, as far as they tell.
     pub peers_last: Seq,
+    /// The log that the peer writes which was last seen to hold it, if it says so.
+    pub holder: Option<LogId>,
 }
 
 impl StuckLog {
@@ -62,7 +64,7 @@ impl Stuck {
         }
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let since_ms = u64::try_from(since).unwrap_or(u64::MAX);
-        let known = StuckLog { log: log.clone(), since_ms, seq, ours, theirs, proven, peers_last: seq };
+        let known = StuckLog { log: log.clone(), since_ms, seq, ours, theirs, proven, peers_last: seq, holder: None };
         self.versions.insert((log.clone(), theirs), known);
     }
 
@@ -74,10 +76,19 @@ impl Stuck {
         }
     }
 
-    pub(super) fn forget(&mut self, log: &LogId) {
-        if !self.versions.is_empty() {
-            self.versions.retain(|(known, _), _| known != log);
+    pub(super) fn held_by(&mut self, log: &LogId, theirs: Key, holder: &LogId) {
+        if let Some(known) = self.versions.get_mut(&(log.clone(), theirs)) {
+            known.holder = Some(holder.clone());
         }
+    }
+
+    pub(super) fn forget(&mut self, log: &LogId) {
+        self.versions.retain(|(known, _), _| known != log);
+    }
+
+    /// Forgets the versions that `holder` had and, as `agrees` finds, has no more.
+    pub(super) fn forget_healed(&mut self, holder: &LogId, agrees: impl Fn(&LogId, Seq) -> bool) {
+        self.versions.retain(|_, known| known.holder.as_ref() != Some(holder) || !agrees(&known.log, known.seq));
     }
 
     pub(super) fn of(&self, log: &LogId) -> Vec<StuckLog> {

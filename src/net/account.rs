@@ -14,9 +14,6 @@ use crate::store::Row;
 /// Changes of what a link holds that are too small to be entered, in bytes: 1,024 links are off by 16 MiB at the most.
 const MEMORY_STEP: usize = 16 * 1024;
 
-/// What a node on its way into the log takes besides its value and links, in bytes: its place in a group, key and log id.
-const NODE_BYTES: usize = 192;
-
 /// See the module's documentation.
 pub(super) struct Account<'a> {
     shared: &'a Shared,
@@ -95,8 +92,7 @@ impl<'a> Account<'a> {
     /// Nodes go to the log.
     pub(super) fn offers(&mut self, nodes: &[Incoming]) {
         self.collecting = 0;
-        let cost = |node: &Incoming| NODE_BYTES + node.value.len() + 32 * node.links.len();
-        self.adding = nodes.iter().map(cost).collect();
+        self.adding = nodes.iter().map(Incoming::cost).collect();
     }
 
     /// The log has answered.

@@ -128,6 +128,16 @@ impl Link {
         }
     }
 
+    /// The logs of which it does.
+    pub(super) fn stuck_logs(&self) -> Vec<String> {
+        self.status.lock().stuck.clone()
+    }
+
+    /// It holds our version of this log after all.
+    pub(super) fn healed(&self, log: &str) {
+        self.status.lock().stuck.retain(|known| known != log);
+    }
+
     /// Whether there is such a log.
     pub(super) fn is_stuck(&self) -> bool {
         !self.status.lock().stuck.is_empty()

@@ -23,6 +23,7 @@ mod pending;
 mod places;
 pub mod policy;
 mod socket;
+mod told;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -45,6 +46,7 @@ pub use ledger::Shares;
 use link::Table;
 use memory::Memory;
 use socket::Resolver;
+use told::Told;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
 /// bytes (see `peer`) delays one, and not for as long as this.
@@ -119,6 +121,8 @@ struct Shared {
     /// What peers cost, and what links hold for them.
     ledger: Mutex<Ledger>,
     memory: Mutex<Memory>,
+    /// What was told of forks.
+    told: Mutex<Told>,
     /// The bound address, or that binding is under way.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
@@ -150,6 +154,7 @@ impl Net {
             table: Mutex::default(),
             ledger: Mutex::new(Ledger::new(options.shares)),
             memory: Mutex::default(),
+            told: Mutex::default(),
             options,
             listening: Mutex::new(Listening::No),
             closing: watch::Sender::new(false),
@@ -230,6 +235,11 @@ impl Net {
 impl Shared {
     fn observe(&self, event: NetEvent) {
         self.observer.event(event);
+    }
+
+    /// Whether the owner is to hear of what a peer of `network` did.
+    fn tells(&self, network: u64, error: &Error) -> bool {
+        self.told.lock().tells(network, error, self.now_ms())
     }
 
     /// A receiver that turns true when the network closes.

@@ -132,7 +132,7 @@ pub(super) async fn serve(
                 // Only a courtesy: whatever does not get through now comes with the next link.
                 drop(timeout(FAREWELL, farewell).await);
             }
-            let is_fault = !peer.gave_way && is_fault(end.reason);
+            let is_fault = !peer.gave_way && is_fault(end.reason) && shared.tells(peer.account.network(), &end.error);
             Served { health, end, is_fault }
         }
         // What waits to be sent may be half a frame. The next link is likely to end at the same place.
@@ -374,13 +374,14 @@ impl<'a> Peer<'a> {
                 }
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
                 OutEvent::Report(error) => {
-                    if let Error::Fork { log, .. } = &error {
-                        self.note_stuck(log);
-                    }
                     if let Error::Fork { log, seq, ours, theirs } = &error {
-                        self.shared.log.note_fork(&log.as_str().into(), *seq, *ours, *theirs);
+                        self.note_stuck(log);
+                        let holder = self.session.capability().map(|capability| &capability.log);
+                        self.shared.log.note_fork(&log.as_str().into(), *seq, *ours, *theirs, holder);
                     }
-                    self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
+                    if self.shared.tells(self.account.network(), &error) {
+                        self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
+                    }
                 }
                 OutEvent::Close(reason) => {
                     self.closed.get_or_insert(reason);
@@ -395,6 +396,23 @@ impl<'a> Peer<'a> {
         let peers_own = self.session.capability().is_some_and(|capability| *capability.log == *log);
         if *self.own_log != *log && !peers_own {
             self.link.stuck(log);
+        }
+    }
+
+    /// Notes how far the peer is with logs of which it holds another version, and whether it still does.
+    fn look_at_stuck(&self, stage: Stage) {
+        let session = &self.session;
+        for log in self.link.stuck_logs() {
+            match session.compared(&log) {
+                Some((has, true)) => self.shared.log.peers_have(&log.as_str().into(), has),
+                // Before that it may not have been compared.
+                Some((_, false)) if stage == Stage::Live => self.link.healed(&log),
+                _ => {}
+            }
+        }
+        if let Some(capability) = session.capability().filter(|_| stage == Stage::Live && !self.live) {
+            let agrees = |log: &LogId, seq| session.compared(log).is_some_and(|(has, differs)| has >= seq && !differs);
+            self.shared.log.agreed(&capability.log, agrees);
         }
     }
 
@@ -511,6 +529,7 @@ impl<'a> Peer<'a> {
             self.useful = useful;
             self.link.used(self.shared.now_ms());
         }
+        self.look_at_stuck(stage);
         if stage == Stage::Live && !self.live {
             self.live = true;
             // A log that does not get across is not level.

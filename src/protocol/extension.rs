@@ -22,6 +22,9 @@ pub const WITH_PIECES: u64 = 2;
 /// From this version on logs are compared by digests of sets of them, and no vector is sent.
 pub const WITH_TREES: u64 = 2;
 
+/// From this version on an entry may be demanded.
+pub const WITH_DEMANDS: u64 = 2;
+
 /// Flag: this emitter writes standard protobuf payloads.
 pub const STANDARD: u64 = 1;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::batch::{Writer, CHUNK, MAX_BATCH};
-use super::extension::{Capability, Extension, Extent, WINDOW};
+use super::extension::{Capability, Extension, Extent, VERSION, WINDOW};
 use super::message::{Handshake, LogSeq, Message, Mode, WireNode};
 use super::pieces::LARGE;
 use super::session::{HANDSHAKE_MS, LOGS_PER_SECOND, LOG_BURST, MAX_LOGS};
@@ -63,9 +63,14 @@ impl Scene {
 
     /// With a 2.x peer that has shaken hands.
     fn v2(max_frame: u64) -> Self {
+        Self::extension(1, max_frame)
+    }
+
+    /// With one that speaks this version of the extension.
+    fn extension(version: u64, max_frame: u64) -> Self {
         let mut scene = Self::new(Config::new(true, harm_to_v1));
         let capability =
-            Capability { version: 1, flags: 0, max_frame, window: WINDOW, log: "theirs".into(), max_value: None };
+            Capability { version, flags: 0, max_frame, window: WINDOW, log: "theirs".into(), max_value: None };
         let metadata = capability.encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
         scene.hear(&Message::Handshake(handshake));
@@ -503,12 +508,12 @@ fn nothing_comes_out_of_a_closed_session() {
 }
 
 /// A 2.x peer says that our log and its log part at entry 2.
-fn accused_of_a_fork() -> Scene {
-    let mut scene = Scene::v2(1 << 20);
+fn accused_of_a_fork(version: u64, times: usize) -> Scene {
+    let mut scene = Scene::extension(version, 1 << 20);
     scene.log.0.insert("own".into(), 5);
     scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
     scene.feed(InEvent::Rows(Ok(vec![])));
-    for _ in 0..3 {
+    for _ in 0..times {
         scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key: Key([4; 32]) });
         answer(&mut scene, || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
     }
@@ -533,7 +538,7 @@ const DEMAND: &[u8] = &[6, 16, 3, b'o', b'w', b'n', 2];
 
 #[test]
 fn a_fork_of_our_log_is_not_believed_but_looked_at() {
-    let mut scene = accused_of_a_fork();
+    let mut scene = accused_of_a_fork(VERSION, 3);
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
     assert_eq!(sent(&scene, DEMAND), 1, "the entry is asked for once");
     let mut writer = Writer::default();
@@ -552,8 +557,25 @@ fn a_fork_of_our_log_is_not_believed_but_looked_at() {
 }
 
 #[test]
+fn a_peer_of_the_first_version_shows_the_entry_that_differs_because_our_vector_lacks_it() {
+    let mut scene = accused_of_a_fork(1, 1);
+    assert_eq!(sent(&scene, DEMAND), 0, "it would not understand");
+    answer(&mut scene, || Reply::Digest(Some(Digest([7; 32]))));
+    let mut vector = BytesMut::new();
+    let extents = vec![Extent { log: "own".into(), seq: 1, digest: Digest([7; 32]) }];
+    Extension::Vector { first: true, last: true, extents }.encode(&mut vector);
+    assert_eq!(sent(&scene, &vector), 1);
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
+    let mut writer = Writer::default();
+    writer.push(&row("own", 2, b"another".to_vec()));
+    scene.hear_extension(&Extension::Batch(&writer.finish()));
+    scene.feed(InEvent::Idle);
+    assert_eq!(scene.adds(), 1, "the log judges it");
+}
+
+#[test]
 fn the_entry_that_differs_is_shown_once_and_nothing_behind_it() {
-    let mut scene = accused_of_a_fork();
+    let mut scene = accused_of_a_fork(VERSION, 3);
     let batches = |scene: &Scene| {
         scene.out.iter().filter(|out| matches!(out, OutEvent::Send(bytes) if bytes.get(1) == Some(&7))).count()
     };

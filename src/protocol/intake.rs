@@ -28,7 +28,7 @@ pub(crate) struct Intake {
 
 impl Intake {
     pub(crate) fn push(&mut self, node: Incoming) {
-        self.bytes += node.value.len();
+        self.bytes += node.cost();
         self.nodes.push(node);
     }
 
@@ -67,5 +67,29 @@ pub(crate) fn detach(frame: &Bytes, part: &[u8]) -> Bytes {
         Bytes::copy_from_slice(part)
     } else {
         frame.slice_ref(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::node::{Key, Links, Signed};
+
+    #[test]
+    fn links_and_signatures_of_what_is_collected_count() {
+        let (links, blob) = (Links::from_vec(vec![Key::default(); 1000]), Some(Bytes::from(vec![0; 32_000])));
+        for signed in [None, Some(Arc::new(Signed { identity: blob.clone(), signature: blob }))] {
+            let node =
+                Incoming { log: "a".into(), seq: 1, links: links.clone(), value: Bytes::new(), signed, claimed: None };
+            let (mut intake, cost) = (Intake::default(), node.cost());
+            let mut nodes = 0;
+            while !intake.is_full() {
+                intake.push(node.clone());
+                nodes += 1;
+            }
+            assert!(nodes * cost < MAX_BYTES + cost, "{nodes} nodes of {cost} bytes");
+        }
     }
 }

@@ -621,6 +621,15 @@ impl Session {
         }
     }
 
+    /// How far a 2.x peer has a log, and whether it is another version than ours; `None` while that is not known.
+    #[must_use]
+    pub fn compared(&self, log: &str) -> Option<(Seq, bool)> {
+        match &self.protocol {
+            Protocol::V2(v2) => v2.compared(log),
+            _ => None,
+        }
+    }
+
     /// The frame that tells the peer why the link ends; `None` if it would not understand. To be sent last.
     #[must_use]
     pub fn goodbye(&self, why: Farewell, text: &str) -> Option<Bytes> {

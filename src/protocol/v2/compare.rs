@@ -144,7 +144,7 @@ impl V2 {
     }
 
     pub(super) fn fork_found(&mut self, common: &mut Common, log: &LogId, fork: Compared, tell: bool) {
-        if fork.ours == fork.theirs {
+        if fork.ours == fork.theirs || fork.seq == 0 {
             return;
         }
         // Without state it was level before.
@@ -169,8 +169,23 @@ impl V2 {
             if let Some(peer_log) = self.logs.get_mut(log) {
                 peer_log.demanded = true;
             }
-            self.say(common, &Extension::Demand { log: log.clone(), seq: fork.seq });
+            if self.capability.version >= WITH_DEMANDS {
+                self.say(common, &Extension::Demand { log: log.clone(), seq: fork.seq });
+            } else {
+                let query = Query::Digest(log.clone(), fork.seq - 1);
+                self.asker.ask(query, Purpose::Before(log.clone(), fork.seq - 1));
+            }
         }
+    }
+
+    /// A peer of the first version knows no demands. It sends what our vector lacks, so that lacks the tail that differs.
+    pub(super) fn announce_without_tail(&mut self, common: &mut Common, view: &dyn LocalLog, agreed: LogHead) {
+        let mut heads = view.logs();
+        heads.retain(|head| head.log != agreed.log);
+        if agreed.seq > 0 {
+            heads.push(agreed);
+        }
+        self.announce_heads(common, heads);
     }
 
     /// The peer asks for the entry at which our logs part: it is sent like any other, once.

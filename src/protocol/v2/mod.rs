@@ -22,7 +22,7 @@ use super::asker::Asker;
 use super::batch::{Reader, Writer, MAX_BATCH};
 use super::behind::Behind;
 use super::extension::{
-    Capability, Compare, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_PIECES,
+    Capability, Compare, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_DEMANDS, WITH_PIECES,
 };
 use super::feeder::before;
 use super::fork::Compared;
@@ -34,7 +34,7 @@ use super::recent::{MOST_RECENT, RECENT};
 use super::session::{CloseReason, Common, InEvent, LocalLog, Query, Reply};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
-use crate::store::{Position, Row};
+use crate::store::{LogHead, Position, Row};
 use large::Large;
 use pace::Pace;
 use trees::Trees;
@@ -135,6 +135,8 @@ enum Purpose {
         theirs: Key,
         tell: bool,
     },
+    /// Our digest before the first entry that differs, for a peer that knows no demands.
+    Before(LogId, Seq),
     /// What the peer probed for: digest, then entry.
     ProbedDigest,
     ProbedEntry(LogId, Seq),
@@ -299,19 +301,33 @@ impl V2 {
         common.feeder.reached().filter(|_| sent && granted && self.asker.is_idle())
     }
 
+    /// How far the peer has a log, and whether it is another version than ours; `None` while that is not known.
+    pub(crate) fn compared(&self, log: &str) -> Option<(Seq, bool)> {
+        match self.logs.get(log) {
+            Some(known) => Some((known.has, known.forked.is_some())).filter(|_| !known.doubted && self.vector_seen),
+            // Without state it was level.
+            None => self.level.map(|_| (Seq::MAX, false)),
+        }
+    }
+
     pub(crate) fn backlog(&self) -> usize {
         self.asker.len()
     }
 
     /// Sends our vector, with which indices of logs start anew, or has all logs compared.
     fn announce(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        self.announced = true;
-        self.tell_held(common);
         if self.has_trees() {
+            self.announced = true;
+            self.tell_held(common);
             return self.compare_anew(common, view);
         }
+        self.announce_heads(common, view.logs());
+    }
+
+    fn announce_heads(&mut self, common: &mut Common, mut heads: Vec<LogHead>) {
+        self.announced = true;
+        self.tell_held(common);
         self.writer.reset_table();
-        let mut heads = view.logs();
         heads.sort_by(|a, b| a.log.cmp(&b.log));
         let mut out = BytesMut::new();
         let mut chunks = heads.chunks(VECTOR_CHUNK).peekable();
@@ -358,7 +374,7 @@ impl V2 {
             }
             InEvent::Rows(Ok(rows)) => self.on_rows(common, rows, view),
             InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
-            InEvent::Answered(Ok(replies)) => self.on_answered(common, replies),
+            InEvent::Answered(Ok(replies)) => self.on_answered(common, replies, view),
             InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
@@ -456,7 +472,7 @@ impl V2 {
         self.asker.ask(Query::Entry(log, seq), Purpose::Start);
     }
 
-    fn on_answered(&mut self, common: &mut Common, replies: Vec<Reply>) {
+    fn on_answered(&mut self, common: &mut Common, replies: Vec<Reply>, view: &dyn LocalLog) {
         for (purpose, reply) in self.asker.finish(replies) {
             match (purpose, reply) {
                 (Purpose::Start, reply) => {
@@ -470,6 +486,9 @@ impl V2 {
                 (Purpose::Fork { log, seq, theirs, tell }, Reply::Entry(Some(entry))) => {
                     let fork = Compared { seq, ours: entry.key, theirs };
                     self.fork_found(common, &log, fork, tell);
+                }
+                (Purpose::Before(log, seq), Reply::Digest(Some(digest))) => {
+                    self.announce_without_tail(common, view, LogHead { log, seq, digest });
                 }
                 (Purpose::ProbedDigest, Reply::Digest(digest)) => self.probed = digest,
                 (Purpose::ProbedEntry(log, seq), Reply::Entry(Some(entry))) => {
