@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * Holds the tables of docs/design/limits.md against the code.
+ * Holds the tables of docs/design/limits.md against the code, and the tests that SECURITY.md names against those there are.
  *
  *   node scripts/limits.js            fails on a row that the code contradicts, and on a limit without a row
  *   node scripts/limits.js --missing  prints rows to fill in for the limits that have none
@@ -102,6 +102,19 @@ function quoted (cell) {
   return /`([^`]+)`/.exec(cell ?? '')?.[1]
 }
 
+/** What is wrong with a test named as `path: title` or `path`; undefined if there is such a test. */
+function faultOfTest (test) {
+  const [file, title] = test.split(': ')
+  if (!fs.existsSync(path.join(root, file))) return `there is no test file ${file}`
+  if (title && !fs.readFileSync(path.join(root, file), 'utf8').includes(title)) return `${file} has no test "${title}"`
+}
+
+/** The tests that SECURITY.md names. */
+function faultsOfSecurity () {
+  const named = fs.readFileSync(path.join(root, 'SECURITY.md'), 'utf8').matchAll(/`((?:src|tests|__test__)\/[^`]+)`/g)
+  return Array.from(named, ([, test]) => faultOfTest(test)).filter(Boolean)
+}
+
 function main (given) {
   const all = constants()
   const faults = []
@@ -122,15 +135,15 @@ function main (given) {
     const actual = evaluate(all.get(name), name.split(': ')[0], all)
     if (actual !== undefined && actual !== said(value)) fault(`the table says ${value}, the code ${all.get(name)}`)
     if (test === 'tuning') continue
-    const [file, title] = (quoted(test) ?? '').split(': ')
-    if (!file || !fs.existsSync(path.join(root, file))) fault(`there is no test file ${file}`)
-    else if (title && !fs.readFileSync(path.join(root, file), 'utf8').includes(title)) fault(`${file} has no test "${title}"`)
+    const missing = quoted(test) ? faultOfTest(quoted(test)) : 'there is no test, nor the word "tuning"'
+    if (missing) fault(missing)
   }
   for (const [name, text] of all) {
     if (!LIMIT.test(name.split(': ')[1].replace(/[.[].*/, '')) || listed.has(name)) continue
     if (given.includes('--missing')) console.log(`| | ${text} | \`${name}\` | | | |`)
     else faults.push(`${name} = ${text} has no row in docs/design/limits.md`)
   }
+  for (const fault of faultsOfSecurity()) faults.push(fault)
   for (const fault of faults) console.error(fault)
   console.log(`${listed.size} limits, ${faults.length} faults`)
   process.exitCode = faults.length > 0 ? 1 : 0
