@@ -109,3 +109,24 @@ test('who squats on the next entry of an author at a peer that knows the author 
     return wanted.every((num) => has.includes(num))
   })
 })
+
+test('entries that a stranger gave to an honest peer in the name of another cut nobody off', LIMIT, async (t) => {
+  const [author, relay] = [await victim(t), await victim(t)]
+  await author.emitter.append('T', { num: 1 })
+  await relay.emitter.connect(author.port, HOST)
+  // More often than forks are acted upon.
+  for (let round = 0; round < 6; round++) {
+    await eventually(async () => (await numbers(relay.emitter)).includes(1))
+    const { log, seq } = await own(author.emitter)
+    const stranger = await meet(relay.port, `stranger ${round}`)
+    stranger.send(messages.batch([log], [{ index: 0, seq: seq + 1, value: numbered(66 + round) }]))
+    await eventually(async () => (await numbers(relay.emitter)).includes(66 + round))
+    stranger.socket.destroy()
+    // What the honest one emits arrives, although it holds an entry that the author refuses.
+    await relay.emitter.append('T', { num: 30 + round })
+    await eventually(async () => (await numbers(author.emitter)).includes(30 + round))
+    await author.emitter.append('T', { num: 10 + round })
+  }
+  await relay.emitter.append('T', { num: 40 })
+  await eventually(async () => (await numbers(author.emitter)).includes(40))
+})

@@ -68,6 +68,8 @@ pub struct Log {
     pub(super) commits: AtomicU64,
     pub(super) stuck: Mutex<Stuck>,
     pub(super) adoptions: AtomicU64,
+    /// The first entry of the local log that was refused because somebody else wrote it; 0 if there is none.
+    pub(super) forged_from: AtomicU64,
     /// What was last told of a group that failed; nothing once one is stored.
     pub(super) told: Mutex<Option<String>>,
     /// On a store that waits, whoever plans holds it (`turns`), and nobody else asks for it.
@@ -155,6 +157,7 @@ impl Log {
             commits: AtomicU64::new(0),
             stuck: Mutex::default(),
             adoptions: AtomicU64::new(0),
+            forged_from: AtomicU64::new(0),
             told: Mutex::new(None),
             store,
             options,

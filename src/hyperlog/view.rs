@@ -41,6 +41,10 @@ impl LocalLog for Log {
         self.adoptions.load(Ordering::Relaxed)
     }
 
+    fn forged_from(&self) -> Option<Seq> {
+        Some(self.forged_from.load(Ordering::Relaxed)).filter(|from| *from > 0)
+    }
+
     fn end(&self) -> Position {
         Log::end(self)
     }

@@ -250,6 +250,7 @@ impl Log {
                     // Our tail is about to move, and the log will be somebody else's.
                     park(writer, parked.clone(), Waits::Entry(node.log.clone(), node.seq - 1))
                 } else {
+                    self.note_forged(node.seq);
                     Outcome::Refused(forged(&node.log, node.seq, "has not written it"))
                 });
                 continue;
@@ -294,6 +295,15 @@ impl Log {
         Ok(first.unwrap_or(Outcome::Known))
     }
 
+    /// Peers hold entries of our own log from `seq` on that are not ours: honest ones, too, who got them from whoever made
+    /// them up. Links that begin from now on know, and leave them aside.
+    fn note_forged(&self, seq: Seq) {
+        let before = self.forged_from.load(Ordering::Relaxed);
+        if before == 0 || seq < before {
+            self.forged_from.store(seq, Ordering::Relaxed);
+        }
+    }
+
     /// Why a node is refused. Another version of an entry of our own log, received and hashed, is the proof that somebody
     /// else writes it, too: our tail moves once the group is stored, if that may be.
     fn refused(&self, writer: &mut Writer, group: &mut Group, parked: &Parked, error: Error) -> Error {
@@ -313,7 +323,10 @@ impl Log {
                     group.answers.fork = Some(Fork { log: log.clone(), from: seq, theirs: None, reply: None });
                     return error;
                 }
-                Err(reason) => refusal = Some(forged(log, seq, reason)),
+                Err(reason) => {
+                    self.note_forged(seq);
+                    refusal = Some(forged(log, seq, reason));
+                }
             }
         }
         if refusal.is_none() {
@@ -491,6 +504,7 @@ impl Log {
         let kept = || matches!(caught("the store", || stored_id(self.store.as_ref())), Ok(Some(id)) if id == to);
         if local && (stored.is_ok() || kept()) {
             writer.planner.set_local(to.clone());
+            self.forged_from.store(0, Ordering::Relaxed);
             writer.forks.moved(moved);
             if moves {
                 writer.left.note(log, *from, &to, moved);

@@ -164,6 +164,10 @@ pub trait LocalLog {
     fn adoptions(&self) -> u64 {
         0
     }
+    /// The first entry of our own log that peers hold and that we did not write: what they have from there on is of no use.
+    fn forged_from(&self) -> Option<Seq> {
+        None
+    }
     /// The last place stored.
     fn end(&self) -> Position;
 }

@@ -51,7 +51,10 @@ impl V2 {
             let ours_seq = ours.as_ref().map_or(0, |head| head.seq);
             let mut peer_log =
                 PeerLog { has: theirs.seq, reported: reported.get(&theirs.log).copied(), ..PeerLog::default() };
-            if theirs.seq > ours_seq && self.remote != Mode::Pull {
+            if theirs.seq > ours_seq && theirs.log == self.log_id {
+                peer_log.forked = view.forged_from().filter(|from| theirs.seq >= *from);
+            }
+            if theirs.seq > ours_seq && peer_log.forked.is_none() && self.remote != Mode::Pull {
                 self.behind.insert(&theirs.log, ours_seq, common.now);
             } else if theirs.seq == ours_seq {
                 if ours.is_some_and(|head| head.digest != theirs.digest) {

@@ -519,6 +519,9 @@ impl V2 {
         if seq > peer_log.has && common.config.defences.no_echo {
             peer_log.has = seq;
         }
+        if seq > ours && *log == self.log_id {
+            peer_log.forked = peer_log.forked.or(view.forged_from().filter(|from| seq >= *from));
+        }
         if seq > ours && peer_log.forked.is_none() && self.remote != Mode::Pull {
             if self.behind.is_empty() {
                 self.behind_since = common.now;
@@ -573,6 +576,12 @@ impl V2 {
                 Outcome::Parked => common.counters.parked += 1,
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
                     self.fork_found(common, &log, Compared { seq, ours, theirs }, true);
+                }
+                // We asked for it, and may move our log for it no more: other logs go on.
+                Outcome::Refused(error @ Error::Forged { .. })
+                    if self.logs.get(&log).is_some_and(|log| log.demanded) =>
+                {
+                    common.report(error);
                 }
                 Outcome::Refused(error) => return Err(error),
             }

@@ -106,6 +106,7 @@ impl V2 {
     fn send_row(&mut self, common: &mut Common, row: &Row) {
         match self.judge(common, row) {
             Judgement::Pass => {}
+            Judgement::Demand => self.say(common, &Extension::Demand { log: row.log().clone(), seq: row.seq() }),
             Judgement::Reread(seq) => self.ask_start(row.log().clone(), seq),
             Judgement::TooLarge(size) => {
                 let limit = usize::try_from(self.most_accepted()).unwrap_or(usize::MAX);
@@ -152,6 +153,11 @@ impl V2 {
             self.logs.insert(row.log().clone(), assumed);
         }
         let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Pass };
+        if peer_log.forked == Some(row.seq()) && *row.log() == self.log_id && !peer_log.demanded {
+            // We have written an entry by now of which the peer holds another version.
+            peer_log.demanded = true;
+            return Judgement::Demand;
+        }
         let shown = peer_log.shown == Some(row.seq());
         let forked = peer_log.forked.or(peer_log.shown).is_some_and(|from| row.seq() >= from);
         if row.seq() <= peer_log.has || peer_log.doubted || forked && !shown {
@@ -178,6 +184,8 @@ impl V2 {
 enum Judgement {
     /// The peer has it, or cannot use it.
     Pass,
+    /// The peer is to show its version: that is the proof of a fork.
+    Demand,
     Send,
     /// The peer lacks an earlier entry of the log: go back to this one.
     Reread(Seq),
