@@ -52,5 +52,6 @@ export type {
   StreamInput,
   StreamIterator,
   StreamOptions,
+  StuckLog,
   Verified
 } from './index.js'
