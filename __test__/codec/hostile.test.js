@@ -81,6 +81,12 @@ both('values that never end are refused at once', (options) => {
   assert.throws(() => M.encode(loop), RangeError)
 })
 
+both('a tag that 1.x would write wrongly is refused, the largest before it is not', (options) => {
+  const { L, M } = compile(`message L { optional int32 a = ${2 ** 28 - 1}; } message M { optional int32 a = ${2 ** 28}; }`, options)
+  assert.deepEqual(L.decode(L.encode({ a: 7 })), { a: 7 })
+  assert.throws(() => M.encode({ a: 7 }), { message: /only tags below 268435456/ })
+})
+
 both('bytes that claim too much are refused at once', (options) => {
   const { M } = compile('message M { repeated bool flags = 1 [packed = true]; repeated fixed64 raw = 2 [packed = true]; optional M m = 3; optional bytes b = 4; }', options)
   assert.throws(() => M.decode(Buffer.from('0affffffffff7f', 'hex')), /Could not decode packed bool/)
