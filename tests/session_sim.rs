@@ -8,16 +8,20 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
     clippy::needless_pass_by_value
 )]
 
 mod sim;
 
+use hyperemitter::protocol::extension::WINDOW;
+use hyperemitter::protocol::pieces::MAX_PARTIAL_BYTES;
 use hyperemitter::protocol::session::Defences;
+use sim::foe::Deed;
 use sim::old::Defects;
 use sim::rng::Rng;
 use sim::setup::{event, Fault, Kind, Setup};
-use sim::world::{Stats, World};
+use sim::world::{Body, Stats, World};
 
 /// Seeds in an ordinary test run.
 const SEEDS: u64 = 300;
@@ -61,6 +65,73 @@ fn seeds_converge() {
         let seen = [echo_parked, starved, two_sources, grown_by_one, grown_loop, unrelayed, total.half_open];
         assert!(seen.iter().all(|count| *count > 0), "a defect of 1.x did not occur: {seen:?}");
     }
+}
+
+/// Seeds of networks with a hostile member in an ordinary test run.
+const HOSTILE_SEEDS: u64 = 60;
+
+#[test]
+fn honest_peers_converge_beside_hostile_ones_whose_cost_is_bounded() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIM_SEEDS").unwrap_or(HOSTILE_SEEDS),
+    };
+    let mut failed = Vec::new();
+    let mut turns = [0; Deed::ALL.len()];
+    for seed in seeds.clone() {
+        let which = seed as usize % Deed::ALL.len();
+        let deed = Deed::ALL[which];
+        // All that was emitted arrives everywhere, and the owners' logs hold nothing else.
+        match run(Setup::with_foe(seed, deed)).and_then(|stats| within_bounds(&stats).map(|()| stats)) {
+            Ok(stats) => turns[which] += stats.foe.turns,
+            Err(failure) => {
+                println!("SIM_SEED={seed} ({deed:?}): {failure}");
+                failed.push(seed);
+            }
+        }
+    }
+    println!("{} seeds, turns of {:?}: {turns:?}", seeds.end - seeds.start, Deed::ALL);
+    assert!(failed.is_empty(), "failing seeds: {failed:?}");
+    assert!(seeds.end - seeds.start < HOSTILE_SEEDS || turns.iter().all(|turns| *turns > 0), "{turns:?}");
+}
+
+/// Whether what hostile members caused is in proportion to what they did.
+fn within_bounds(stats: &Stats) -> Result<(), String> {
+    let foe = stats.foe;
+    let (nodes, turns) = (stats.nodes as u64, foe.turns + 1);
+    // A question for each entry named, of some eight bytes at least, and for each log that a vector makes known anew.
+    let asked = foe.bytes / 4 + turns * 32;
+    // A vector or a demand, three of which go in a turn, may have everything read once more, in ever so small reads.
+    let read = turns * 3 * (2 * nodes + 64);
+    if foe.asked > asked || foe.read > read || foe.partial > MAX_PARTIAL_BYTES || foe.sent > turns * 2 * WINDOW {
+        return Err(format!("{foe:?} with {nodes} nodes is more than {asked} questions, {read} rows"));
+    }
+    Ok(())
+}
+
+/// What unsigned logs cannot prevent: that somebody writes the next entries of a log whose owner it does not reach first.
+/// Whoever believes that is stuck at that place of that log, says so, and has everything before it; the owner's own log
+/// holds what the owner wrote, and nothing else.
+#[test]
+fn who_forges_the_logs_of_others_changes_nothing_at_their_owners() {
+    let mut believed = 0;
+    for seed in 0..40 {
+        let mut setup = Setup::with_foe(seed, Deed::ForgeOthers);
+        setup.deadline = 20_000;
+        let mut world = World::new(setup);
+        let level = world.run_on().is_ok();
+        let mut forged = 0;
+        for peer in 0..world.peers.len() {
+            world.own_logs_are_own(peer).unwrap();
+            let Body::New(new) = &world.peers[peer].body else { continue };
+            forged += new.rows().iter().filter(|row| !world.emitted.contains(&row.node.key)).count();
+        }
+        // Peers that hold other things than were emitted are the only reason for not being level.
+        assert!(level || forged > 0, "seed {seed}");
+        believed += forged;
+    }
+    assert!(believed > 0, "nothing was forged");
 }
 
 /// Takes one defence out.

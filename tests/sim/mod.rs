@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod check;
+pub mod foe;
 pub mod new;
 pub mod old;
 pub mod recordings;

@@ -2,6 +2,7 @@
 
 use hyperemitter::protocol::session::{Defences, Sizes};
 
+use super::foe::Deed;
 use super::rng::Rng;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub struct Setup {
     pub duplicates: u64,
     /// Peers of ours emit as users do: keys are no longer the seed's.
     pub as_users: bool,
+    /// What hostile members do; talk nonsense, if nothing.
+    pub deed: Option<Deed>,
     pub defences: Defences,
     /// Peers of ours that speak the extension's first version.
     pub first: Vec<usize>,
@@ -69,6 +72,7 @@ impl Setup {
             faults: Vec::new(),
             duplicates: 0,
             as_users: false,
+            deed: None,
             defences: Defences::default(),
             first: Vec::new(),
             sizes: Sizes::default(),
@@ -112,6 +116,33 @@ impl Setup {
             // As if there were very many logs.
             setup.sizes = Sizes { list: rng.below(3), starts: 1, states: 1, table: 2, ..Sizes::default() };
         }
+        setup
+    }
+
+    /// A random network with a hostile member, in which every peer of ours has written before.
+    pub fn with_foe(seed: u64, deed: Deed) -> Self {
+        let mut setup = Setup::random(seed);
+        let mut rng = Rng::new(seed ^ 0x0f0e);
+        if deed == Deed::Forge {
+            // An entry that its owner writes at the same moment looks like a copy of the database: the owner goes on under
+            // another id, and both versions are kept. 1.x cannot hold both, so this is for networks of ours.
+            setup.kinds.iter_mut().filter(|kind| **kind == Kind::Old).for_each(|kind| *kind = Kind::New);
+        }
+        if !setup.kinds.contains(&Kind::Hostile) {
+            let ours: Vec<usize> = (0..setup.kinds.len()).filter(|peer| setup.kinds[*peer] == Kind::New).collect();
+            setup.links.push((setup.kinds.len(), *rng.pick(&ours), (1, 20)));
+            setup.dials.push(rng.below(3_000));
+            setup.kinds.push(Kind::Hostile);
+        }
+        for peer in (0..setup.kinds.len()).filter(|peer| setup.kinds[*peer] == Kind::New) {
+            setup.emits.insert(0, (0, peer, event(&format!("first of {peer}"))));
+        }
+        if matches!(deed, Deed::Forge | Deed::ForgeOthers) {
+            // An emitter that has just been opened takes the tail of its log from anybody.
+            setup.faults.retain(|(_, fault)| !matches!(fault, Fault::Restart(..)));
+        }
+        setup.as_users = true;
+        setup.deed = Some(deed);
         setup
     }
 

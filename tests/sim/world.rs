@@ -12,6 +12,7 @@ use hyperemitter::protocol::{frame, CloseReason, Config, InEvent, Incoming, OutE
 use hyperemitter::store::{Position, ReadLimit};
 
 use super::check::Witness;
+use super::foe::Foe;
 use super::new::NewPeer;
 use super::old::{Defects, OldLog, OldSession};
 use super::rng::Rng;
@@ -41,7 +42,7 @@ pub struct Peer {
 enum End {
     Old(Box<OldSession>, BytesMut),
     New(Box<NewEnd>),
-    Hostile,
+    Hostile(Option<Box<Foe>>),
 }
 
 struct NewEnd {
@@ -110,6 +111,26 @@ pub struct Stats {
     pub most_queued: usize,
     /// Bytes sent over all links.
     pub bytes: u64,
+    pub foe: Caused,
+}
+
+/// What hostile members caused at those they are linked with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Caused {
+    /// Bytes that they sent.
+    pub bytes: u64,
+    /// How often they sent something.
+    pub turns: u64,
+    /// Nodes that honest peers hold and did not emit.
+    pub made_up: usize,
+    /// Questions to the store.
+    pub asked: u64,
+    /// Rows read.
+    pub read: u64,
+    /// Bytes sent to them.
+    pub sent: u64,
+    /// Bytes of incomplete nodes kept, at the most.
+    pub partial: usize,
 }
 
 pub struct World {
@@ -303,6 +324,13 @@ impl World {
     }
 
     fn is_level(&self) -> bool {
+        if self.setup.deed.is_some() {
+            // Beside what was emitted there may be what a hostile member made up.
+            let counts: BTreeSet<_> = (0..self.peers.len()).filter_map(|peer| self.count_of(peer)).collect();
+            return self.peers.iter().all(|peer| peer.up)
+                && counts.len() == 1
+                && counts.first().is_some_and(|count| *count >= self.emitted.len());
+        }
         (0..self.peers.len())
             .all(|peer| self.peers[peer].up && self.count_of(peer).is_none_or(|count| count == self.emitted.len()))
     }
@@ -322,7 +350,7 @@ impl World {
                     .map(|end| match end {
                         End::Old(session, _) => format!("old live={} parked={}", session.is_live(), session.parked()),
                         End::New(new) => format!("new {:?} {:?}", new.session.peer(), new.session.stage()),
-                        End::Hostile => "hostile".into(),
+                        End::Hostile(_) => "hostile".into(),
                     })
                     .collect();
                 format!("{}>{} attempts {} [{}]", link.peers[0], link.peers[1], link.attempts, ends.join(", "))
@@ -334,13 +362,20 @@ impl World {
     /// Every event once, causes first, and logs that agree.
     fn check_logs(&mut self) -> Result<(), String> {
         self.stats.nodes = self.emitted.len();
+        let mut held = None;
         for peer in 0..self.peers.len() {
             let Some(keys) = self.keys_of(peer) else { continue };
             let set: BTreeSet<Key> = keys.iter().copied().collect();
             if set.len() != keys.len() {
                 return Err(format!("peer {peer} has a node twice"));
             }
-            if set != self.emitted {
+            if self.setup.deed.is_some() && set.is_superset(&self.emitted) {
+                if *held.get_or_insert_with(|| set.clone()) != set {
+                    return Err(format!("peer {peer} has other nodes than others"));
+                }
+                self.stats.foe.made_up = set.len() - self.emitted.len();
+                self.own_logs_are_own(peer)?;
+            } else if set != self.emitted {
                 return Err(format!("peer {peer} has other nodes than were emitted"));
             }
             let mut seen = HashSet::new();
@@ -375,6 +410,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// The log to which a peer of ours appends holds what it emitted, and nothing else.
+    pub fn own_logs_are_own(&self, peer: usize) -> Result<(), String> {
+        let Body::New(new) = &self.peers[peer].body else { return Ok(()) };
+        let own = new.log.log_id();
+        match new.rows().iter().find(|row| *row.log() == own && !self.emitted.contains(&row.node.key)) {
+            Some(row) => Err(format!("peer {peer} has a forged entry {}/{} in its own log", row.log(), row.seq())),
+            None => Ok(()),
+        }
     }
 
     fn collect_defects(&mut self) {
@@ -534,7 +579,13 @@ impl World {
                         self.write(link, id, side, bytes);
                     }
                 }
-                Some(End::Hostile) => self.soon(50, Ev::Nonsense(link, id)),
+                Some(End::Hostile(foe)) => {
+                    let hello = foe.as_mut().map(|foe| foe.hello());
+                    if let Some(hello) = hello {
+                        self.write(link, id, side, hello);
+                    }
+                    self.soon(50, Ev::Nonsense(link, id));
+                }
                 None => {}
             }
         }
@@ -550,6 +601,7 @@ impl World {
                 if self.setup.first.contains(&peer) {
                     config.version = 1;
                 }
+                config.partials = new.partials.clone();
                 End::New(Box::new(NewEnd {
                     session: Session::new(config),
                     input: BytesMut::new(),
@@ -558,7 +610,7 @@ impl World {
                     witness: None,
                 }))
             }
-            Body::Hostile => End::Hostile,
+            Body::Hostile => End::Hostile(self.setup.deed.map(|deed| Box::new(Foe::new(deed, &mut self.rng)))),
         }
     }
 
@@ -643,7 +695,7 @@ impl World {
             if !new.session.wants_frames() {
                 return;
             }
-            match frame::split(&mut new.input, frame::MAX_FRAME_LEN) {
+            match frame::split(&mut new.input, new.session.frame_limit()) {
                 Ok(Some(frame)) => {
                     if let Some(witness) = &mut new.witness {
                         witness.heard(&frame);
@@ -687,6 +739,9 @@ impl World {
     fn carry_out(&mut self, link: usize, conn: u64, side: usize, event: OutEvent) {
         match event {
             OutEvent::Send(bytes) => {
+                if self.is_hostile(link) {
+                    self.stats.foe.sent += bytes.len() as u64;
+                }
                 self.witness(link, conn, side, &bytes);
                 self.write(link, conn, side, bytes);
             }
@@ -695,7 +750,12 @@ impl World {
                 self.soon(3, Ev::Answer(link, conn, side, Work::Read(after, limit)));
             }
             OutEvent::Add(nodes) => self.soon(8, Ev::Answer(link, conn, side, Work::Add(nodes))),
-            OutEvent::Ask(queries) => self.soon(5, Ev::Answer(link, conn, side, Work::Ask(queries))),
+            OutEvent::Ask(queries) => {
+                if self.is_hostile(link) {
+                    self.stats.foe.asked += queries.len() as u64;
+                }
+                self.soon(5, Ev::Answer(link, conn, side, Work::Ask(queries)));
+            }
             OutEvent::ForkLocal { log, from } => self.soon(5, Ev::Answer(link, conn, side, Work::Fork(log, from))),
             OutEvent::Report(error) => {
                 if error.code() == "ERR_HYPER_FORK" {
@@ -709,7 +769,7 @@ impl World {
                 if self.trace {
                     println!("{} link {link} side {side} closes: {reason:?}", self.now);
                 }
-                let hostile = self.links[link].peers.iter().any(|peer| matches!(self.peers[*peer].body, Body::Hostile));
+                let hostile = self.is_hostile(link);
                 match reason {
                     CloseReason::HalfOpen => {
                         self.stats.half_open += 1;
@@ -767,12 +827,17 @@ impl World {
         assert!(end.session.peer() != PeerKind::V2, "1.x is taken for 2.x");
     }
 
+    fn is_hostile(&self, link: usize) -> bool {
+        self.links[link].peers.iter().any(|peer| matches!(self.peers[*peer].body, Body::Hostile))
+    }
+
     fn answer(&mut self, link: usize, conn: u64, side: usize, work: Work) {
         let peer = self.links[link].peers[side];
         let Some(current) = self.links[link].conn.as_mut().filter(|current| current.id == conn) else { return };
         let queued = current.queued[side];
         let Some(End::New(end)) = current.ends[side].as_mut() else { return };
         let source = end.source;
+        let hostile = self.links[link].peers.iter().any(|peer| matches!(self.peers[*peer].body, Body::Hostile));
         let Body::New(new) = &self.peers[peer].body else { return };
         match work {
             Work::Read(after, limit) => {
@@ -781,6 +846,9 @@ impl World {
                     return;
                 }
                 let rows = new.log.read(after, limit);
+                if hostile {
+                    self.stats.foe.read += rows.as_ref().map_or(0, |rows| rows.len() as u64);
+                }
                 self.feed(link, conn, side, vec![InEvent::Rows(rows)]);
             }
             Work::Add(nodes) => {
@@ -789,6 +857,7 @@ impl World {
                 }
                 let end = new.log.end();
                 let outcomes = new.add(source, nodes);
+                self.stats.foe.partial = self.stats.foe.partial.max(new.partials.bytes());
                 let grown = new.log.end() != end;
                 self.feed(link, conn, side, vec![InEvent::Added(Ok(outcomes))]);
                 self.read_input(link, conn, side);
@@ -877,7 +946,19 @@ impl World {
             return;
         }
         self.stats.nonsense += 1;
-        let bytes = nonsense_bytes(&mut self.rng, &self.emitted);
+        self.stats.foe.turns += 1;
+        let victim = self.links[link].peers[1];
+        let rows = match &self.peers[victim].body {
+            Body::New(new) if self.setup.deed.is_some() => new.rows(),
+            _ => Vec::new(),
+        };
+        let logs: Vec<String> = (0..self.peers.len() - 1).map(|peer| format!("log-{peer}")).collect();
+        let current = self.links[link].conn.as_mut().and_then(|conn| conn.ends[0].as_mut());
+        let bytes = match current {
+            Some(End::Hostile(Some(foe))) => foe.next(&mut self.rng, &logs[victim], &logs, &rows),
+            _ => nonsense_bytes(&mut self.rng, &self.emitted),
+        };
+        self.stats.foe.bytes += bytes.len() as u64;
         self.write(link, conn, 0, bytes);
         // Once the honest are level there is no point in going on.
         if self.now < self.calm_at() + 20_000 {
