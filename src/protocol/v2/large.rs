@@ -29,7 +29,7 @@ impl V2 {
 
     /// Whether large nodes go in pieces, and all frames are small.
     pub(crate) fn has_pieces(&self) -> bool {
-        self.capability.version >= WITH_PIECES
+        self.capability.version.min(self.version) >= WITH_PIECES
     }
 
     pub(super) fn is_large(&self, row: &Row) -> bool {

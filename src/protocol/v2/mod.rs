@@ -219,7 +219,7 @@ fn size(row: &Row) -> usize {
 impl V2 {
     pub(crate) fn start(common: &mut Common, capability: Capability, remote: Mode, view: &dyn LocalLog) -> Self {
         // Both ends must remember as much.
-        let reach = if capability.version >= WITH_PIECES { MOST_RECENT } else { RECENT };
+        let reach = if capability.version.min(common.config.version) >= WITH_PIECES { MOST_RECENT } else { RECENT };
         let mut v2 = V2 {
             credit: i64::try_from(capability.window).unwrap_or(i64::MAX),
             remote,
