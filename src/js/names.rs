@@ -102,5 +102,7 @@ mod tests {
         assert_eq!(texts.number("b"), Some(1));
         assert_eq!(texts.text(1).map(|text| &**text), Some("b"));
         assert_eq!(texts.text(UNNUMBERED), None);
+        let long = |len: usize| Texts::default().number(&"x".repeat(len));
+        assert_eq!((long(MAX_NAME_LEN), long(MAX_NAME_LEN + 1)), (Some(0), None));
     }
 }
