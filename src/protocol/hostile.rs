@@ -574,6 +574,23 @@ fn a_peer_of_the_first_version_shows_the_entry_that_differs_because_our_vector_l
 }
 
 #[test]
+fn a_peer_of_the_first_version_hears_of_a_fork_of_our_log_from_the_vector_alone() {
+    for (version, told) in [(1, 0), (VERSION, 1)] {
+        let mut scene = accused_of_a_fork(version, 0);
+        let mut writer = Writer::default();
+        writer.push(&row("own", 2, b"another".to_vec()));
+        scene.hear_extension(&Extension::Batch(&writer.finish()));
+        scene.feed(InEvent::Idle);
+        let (ours, theirs) = (Key([5; 32]), Key([4; 32]));
+        let fork = Error::Fork { log: "own".into(), seq: 2, ours, theirs };
+        scene.feed(InEvent::Added(Ok(vec![Outcome::Refused(fork)])));
+        let mut frame = BytesMut::new();
+        Extension::Fork { log: "own".into(), seq: 2, key: ours }.encode(&mut frame);
+        assert_eq!(sent(&scene, &frame), told, "version {version}");
+    }
+}
+
+#[test]
 fn the_entry_that_differs_is_shown_once_and_nothing_behind_it() {
     let mut scene = accused_of_a_fork(VERSION, 3);
     let batches = |scene: &Scene| {

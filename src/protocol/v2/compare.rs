@@ -161,7 +161,9 @@ impl V2 {
         peer_log.bisect = None;
         let known = peer_log.reported.replace(fork) == Some(fork);
         self.behind.remove(log);
-        if tell {
+        // A peer of the first version that hears of the fork after the vector that is to make it send the entry would keep it back.
+        let vector = *log == self.log_id && self.capability.version < WITH_DEMANDS;
+        if tell && !vector {
             self.say(common, &Extension::Fork { log: log.clone(), seq: fork.seq, key: fork.ours });
         }
         if !known {
