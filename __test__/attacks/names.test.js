@@ -24,9 +24,13 @@ async function victim (t, store) {
   return { emitter, port, told }
 }
 
-/** Turns the event loop until `condition` holds, which may ask the emitter. */
+/** Turns the event loop until `condition` holds, which may ask the emitter. A test that has ended must not go on turning. */
 async function eventually (condition) {
-  while (!await condition()) await turns(1)
+  const end = Date.now() + LIMIT.timeout
+  while (!await condition()) {
+    if (Date.now() > end) throw new Error('what was waited for did not come')
+    await turns(1)
+  }
 }
 
 async function numbers (emitter) {
