@@ -97,7 +97,7 @@ impl Foe {
                     Extension::Fork { log: log.as_str().into(), seq, key }.encode(&mut out);
                 }
                 2 => {
-                    Extension::Demand { log: log.as_str().into(), seq: 1 + rng.below(last(&log) + 2) }.encode(&mut out)
+                    Extension::Demand { log: log.as_str().into(), seq: 1 + rng.below(last(&log) + 2) }.encode(&mut out);
                 }
                 _ => {
                     let digest = Digest(rng.bytes(32).try_into().unwrap());
@@ -110,7 +110,7 @@ impl Foe {
                     let name = format!("{}-{number}", self.seq);
                     match rng.below(4) {
                         _ if !self.is_v2 && number % 2 == 0 => {
-                            Message::Have(LogSeq { log: &name, seq }).encode(&mut out)
+                            Message::Have(LogSeq { log: &name, seq }).encode(&mut out);
                         }
                         _ if !self.is_v2 => Message::Want(LogSeq { log: &log, seq: 0 }).encode(&mut out),
                         0 => Extension::Probe { log: log.as_str().into(), seq }.encode(&mut out),
