@@ -440,6 +440,30 @@ fn nothing_is_acknowledged_once_the_files_have_been_taken_away() {
     }
 }
 
+// Between fork and exec a child holds copies of its parent's files, and so of their locks.
+#[cfg(unix)]
+#[test]
+fn a_store_opens_again_at_once_while_the_process_starts_others() {
+    let real = TempDir::new().unwrap();
+    let path = real.path().join("store");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    std::process::Command::new("true").status().unwrap();
+                }
+            });
+        }
+        let reopened = (0..40).try_for_each(|_| {
+            let store = EmbeddedStore::open(&path, &EmbeddedOptions::default(), &mut |_, _| {})?;
+            store.close()
+        });
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+        reopened.unwrap();
+    });
+}
+
 #[cfg(unix)]
 #[test]
 fn the_index_of_a_store_that_is_open_elsewhere_is_left_alone() {

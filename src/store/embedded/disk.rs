@@ -265,14 +265,20 @@ mod platform {
             Err(Errno::WOULDBLOCK) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let free = OPEN.lock().get_or_insert_with(HashSet::new).insert(folder);
-        Ok(free.then(|| OsGuard { file, path: path.to_owned(), lock, folder, _dir: dir }))
+        if !OPEN.lock().get_or_insert_with(HashSet::new).insert(folder) {
+            // Not left to the closing of the file: a process that is being started may hold a copy of it.
+            let _ = flock(&file, FlockOperation::Unlock);
+            return Ok(None);
+        }
+        Ok(Some(OsGuard { file, path: path.to_owned(), lock, folder, _dir: dir }))
     }
 
     /// Whether somebody holds the lock of this file.
     pub(super) fn is_locked(path: &Path) -> io::Result<bool> {
         let file = super::open_regular(OpenOptions::new().read(true).write(true), path)?;
-        Ok(flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK);
+        let _ = flock(&file, FlockOperation::Unlock);
+        Ok(locked)
     }
 }
 

@@ -113,9 +113,17 @@ impl Index {
         }
     }
 
-    /// Whether somebody has the index in this folder open.
-    pub(super) fn in_use(path: &Path) -> bool {
-        is_locked(&path.join(DATABASE)).unwrap_or(false)
+    /// Whether nobody has the index in this folder open any more. Waits a moment for a lock that is about to go: a process
+    /// that is being started holds copies of its parent's files, and so of their locks, until it runs its own program.
+    pub(super) fn is_released(path: &Path, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        while is_locked(&path.join(DATABASE)).unwrap_or(false) {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
     }
 
     fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Outcome<T> {
@@ -218,13 +226,7 @@ impl Index {
     /// Threads of sled's pool may hold its files, and so its lock, for a moment after the last handle has gone. Whoever
     /// opens the index in that moment would take it for broken.
     fn wait_for_release(&self) {
-        let patience = Instant::now() + RELEASE;
-        while Index::in_use(&self.path) {
-            if Instant::now() > patience {
-                return;
-            }
-            std::thread::sleep(POLL);
-        }
+        let _ = Index::is_released(&self.path, RELEASE);
     }
 
     /// Remembers where the log ended when the store was closed.

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::core::{Core, REBUILD};
 use super::disk::Disk;
@@ -17,6 +18,10 @@ use super::EmbeddedOptions;
 use crate::error::{Error, Result};
 use crate::node::Key;
 use crate::store::{Position, Progress};
+
+/// How long opening waits for a lock of the index that is about to go. Starting a process takes milliseconds, a loaded
+/// machine some hundred.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// In which situation a store is put together.
 #[derive(Clone, Copy)]
@@ -96,6 +101,10 @@ pub(super) fn run(
 /// Opens the index; one that will not open, is about another log, or should be made anew is replaced by an empty one.
 fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     let dir = segments.disk.index_dir(&segments.dir);
+    // The folder's lock is ours, so only somebody who passed it by can hold this one for longer.
+    if !how.alone && !Index::is_released(&dir, LOCK_PATIENCE) {
+        return Err(Error::Locked { path: segments.dir.display().to_string() });
+    }
     let mut known = Place::default();
     let mut attempt = || -> std::result::Result<(Index, Option<Checkpoint>), Fault> {
         let index = Index::open(&dir)?;
@@ -133,9 +142,6 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
         };
         Error::Storage { action: format!("open the index in {}", dir.display()), source }
     };
-    if !how.alone && Index::in_use(&dir) {
-        return Err(Error::Locked { path: segments.dir.display().to_string() });
-    }
     // What passes says nothing about the index.
     let error = failed(fault.clone());
     if error.is_transient() {
