@@ -1,7 +1,8 @@
 'use strict'
 
 // npm run bench: every row, each peer beside us in the same run, medians and ratios. Options: --quick (one round), --rounds N,
-// --only TEXT (rows whose name contains it), --long (also the rows that take minutes), --json FILE, --svg FILE.
+// --only TEXT (rows whose name contains it), --long (also the rows that take minutes), --json FILE, --svg FILE, --against FOLDER
+// (our side of every row beside another checkout's, in turn, instead of the peers).
 
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
@@ -18,6 +19,7 @@ const { values: args } = parseArgs({
     rounds: { type: 'string', default: '3' },
     only: { type: 'string', default: '' },
     long: { type: 'boolean' },
+    against: { type: 'string' },
     json: { type: 'string' },
     svg: { type: 'string' }
   }
@@ -70,8 +72,49 @@ function verdict (met, goal) {
   return goal === undefined ? '' : met ? 'met' : 'NOT met'
 }
 
+/** What runs in both checkouts: each work once, with every figure that is taken from it. */
+function ours () {
+  const works = new Map()
+  const add = ({ work, options, pick }, name, less) => {
+    const key = JSON.stringify([work, options])
+    if (!works.has(key)) works.set(key, { work, options, picks: new Map() })
+    const { picks } = works.get(key)
+    if (![...picks.values()].some((known) => String(known.pick) === String(pick))) picks.set(name, { pick, less })
+  }
+  for (const row of rows.pairs) add(row.ours, row.name, false)
+  for (const row of [...rows.figures, ...(args.long ? rows.long : [])]) add(row, row.name, true)
+  return [...works.values()]
+}
+
+/** Ratios above 1 are in favour of this checkout. */
+async function compare (other) {
+  console.log(`| work | here | ${other} | ratio | over the rounds |\n| --- | --- | --- | --- | --- |`)
+  for (const { work, options, picks } of ours().filter(({ picks }) => [...picks.keys()].some((name) => name.includes(args.only)))) {
+    const results = []
+    try {
+      for (let round = 0; round < rounds; round++) {
+        // Who goes first changes, so that neither side always finds the machine as the other left it.
+        const first = round % 2 ? other : undefined
+        const one = await measure(work, options, first)
+        const two = await measure(work, options, first ? undefined : other)
+        results.push(first ? [two, one] : [one, two])
+      }
+    } catch (err) {
+      console.log(`| ${[...picks.keys()].join('; ')} | failed: ${err.message} | | | |`)
+      process.exitCode = 1
+      continue
+    }
+    for (const [name, { pick, less }] of picks) {
+      const ratios = results.map(([here, there]) => less ? pick(there) / pick(here) : pick(here) / pick(there))
+      const of = (side) => short(median(results.map((result) => pick(result[side]))))
+      console.log(`| ${name} | ${of(0)} | ${of(1)} | ${median(ratios).toFixed(3)} | ${ratios.map((ratio) => ratio.toFixed(2)).join(' ')} |`)
+    }
+  }
+}
+
 async function main () {
   const about = machine()
+  if (args.against) return compare(path.resolve(args.against))
   const report = { date: new Date().toISOString().slice(0, 10), machine: about, rounds, pairs: [], figures: [] }
   const wanted = (row) => row.name.includes(args.only) || (row.peer || '').includes(args.only)
   console.log(`${about.cpu}, ${about.cores} cores, ${about.memory}, ${about.system}, Node ${about.node}; medians of ${rounds}\n`)

@@ -2,16 +2,16 @@
 
 const { EventEmitter } = require('node:events')
 
-const { EmitCallback, EmitPromise } = require('./context')
+const { EmitCallback, EmitPromise } = require('./async-context')
 const { HyperError, badArgument } = require('./errors')
-const { quiet } = require('./promised')
-const { topicName } = require('./listeners')
+const { quiet } = require('./callback')
+const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
-const Hyperlog = require('./hyperlog')
-const Parts = require('./parts')
-const { EventStream } = require('./streams')
-const reading = require('./reading')
+const Hyperlog = require('./log/hyperlog')
+const Parts = require('./internals')
+const { EventStream } = require('./log/event-stream')
+const reading = require('./log/reader')
 
 /** Everything that is not 1.x's to see. */
 const kParts = Symbol('parts')

@@ -4,7 +4,7 @@ const { isUint8Array } = require('node:util/types')
 
 const { badArgument } = require('./errors')
 const codec = require('./codec')
-const native = require('./native')
+const native = require('./native/addon')
 
 /** Longest schema text read from a stream, in bytes; compilers are not made for more. */
 const MAX_TEXT = 16 * 1024 * 1024

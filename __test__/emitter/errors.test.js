@@ -8,7 +8,7 @@ const { test } = require('node:test')
 
 const { HyperEmitter } = require('./helpers')
 const { reasonOf } = require('../../lib/errors')
-const { timeText } = require('../../lib/stored-time')
+const { timeText } = require('../../lib/log/stored-time')
 
 const { HyperError } = HyperEmitter
 

@@ -5,8 +5,8 @@
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
 
-const { Context } = require('../../lib/context')
-const Loop = require('../../lib/loop')
+const { Context } = require('../../lib/async-context')
+const Loop = require('../../lib/native/pump')
 
 test('events committed while notices are heard hold the process, when the last thing that held it is over', (t) => {
   let busy = true

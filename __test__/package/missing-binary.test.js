@@ -1,6 +1,6 @@
 'use strict'
 
-// What users see when no addon loads: lib/native.js in a folder that looks like the package, without an addon or with a bad one.
+// What users see when no addon loads: lib/native/addon.js in a folder that looks like the package, without an addon or with a bad one.
 
 const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
@@ -15,11 +15,11 @@ const { version } = require('../../package.json')
 const { PACKAGE, PLATFORMS, BINARY, hostName } = require('../../addon')
 const { napi } = require('../../package.json')
 
-/** Loads lib/native.js in a copy of the package without its addon; returns the error's message. */
-function load (t, { files = {}, env, setUp = '', program = "require('./lib/native')" } = {}) {
+/** Loads lib/native/addon.js in a copy of the package without its addon; returns the error's message. */
+function load (t, { files = {}, env, setUp = '', program = "require('./lib/native/addon')" } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-missing-'))
   t.after(() => fs.rmSync(folder, { recursive: true }))
-  for (const file of ['package.json', 'addon.js', 'lib/native.js']) fs.cpSync(path.join(root, file), path.join(folder, file))
+  for (const file of ['package.json', 'addon.js', 'lib/native/addon.js']) fs.cpSync(path.join(root, file), path.join(folder, file))
   for (const [file, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true })
     if (text === null) fs.rmSync(path.join(folder, file))

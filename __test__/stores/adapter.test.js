@@ -10,9 +10,9 @@ const { test } = require('node:test')
 const { promisify } = require('node:util')
 const { runInNewContext } = require('node:vm')
 
-const { adaptLevel } = require('../../lib/level')
-const { readRange } = require('../../lib/level/range')
-const { LevelAdapter: { put, putText, del } } = require('../../lib/level/adapter')
+const { adaptLevel } = require('../../lib/stores/level/handle')
+const { readRange } = require('../../lib/stores/level/range')
+const { LevelAdapter: { put, putText, del } } = require('../../lib/stores/level/adapter')
 const { all, rocksdb } = require('./shapes')
 
 const BYTES = Buffer.from(Array.from({ length: 256 }, (_, i) => i))

@@ -12,11 +12,12 @@ const LIMIT = 20 * 60 * 1000
  * Runs `bench/work/<name>.js` and resolves to the object it prints as its last line.
  * @param {string} name
  * @param {object} options passed as JSON in the first argument
+ * @param {string} [root] the checkout whose works are run, default this one
  * @returns {Promise<object>}
  */
-exports.measure = function measure (name, options = {}) {
+exports.measure = function measure (name, options = {}, root = path.join(__dirname, '../..')) {
   return new Promise((resolve, reject) => {
-    const args = ['--expose-gc', path.join(__dirname, '../work', name + '.js'), JSON.stringify(options)]
+    const args = ['--expose-gc', path.join(root, 'bench/work', name + '.js'), JSON.stringify(options)]
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: LIMIT })
     let out = ''
     let err = ''

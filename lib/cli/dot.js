@@ -1,6 +1,6 @@
 'use strict'
 
-const { timeText } = require('../stored-time')
+const { timeText } = require('../log/stored-time')
 const { forDot } = require('./escape')
 
 /** The fill colour of the nth log: hues by the golden angle, so that any two logs differ. */

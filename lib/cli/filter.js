@@ -5,7 +5,7 @@ const { EXIT, Failure, PipeClosed, describe } = require('./exit')
 const { Feed } = require('./feed')
 const { lineReader, toLine } = require('./json')
 const { beginInput } = require('./resume')
-const { lastChange } = require('./place')
+const { lastChange } = require('./reader-position')
 
 /** How often peers are asked whether they have all, in milliseconds. */
 const DRAIN_MS = 50
@@ -13,7 +13,7 @@ const DRAIN_MS = 50
 /**
  * A session as a filter: ndjson in, ndjson out.
  * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
- *   options: Record<string, any>, place: import('./place').Place, name: string}} session
+ *   options: Record<string, any>, place: import('./reader-position').Place, name: string}} session
  * @returns {Promise<number>} exit code
  */
 async function run ({ context, hyper, schema, options, place, name }) {

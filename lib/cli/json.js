@@ -2,7 +2,7 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const { timeText } = require('../stored-time')
+const { timeText } = require('../log/stored-time')
 const { forJson } = require('./escape')
 
 /**

@@ -9,7 +9,7 @@ const { EXIT, PipeClosed } = require('./exit')
 const { forTerminal, shown } = require('./escape')
 const { hasColours } = require('./terminal')
 const { completer } = require('./completer')
-const { lastChange } = require('./place')
+const { lastChange } = require('./reader-position')
 
 /** How often a script that has ended looks whether its emits are stored, in milliseconds. */
 const PENDING_MS = 5
@@ -30,7 +30,7 @@ the prompt knows. All members of hyper: docs/API.md in the package.`
  * A session at a prompt, with the emitter in scope as `hyper`. Values of expressions and errors are printed, and each
  * event is printed on lines of its own before a new prompt.
  * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
- *   place: import('./place').Place}} session
+ *   place: import('./reader-position').Place}} session
  * @returns {Promise<number>} exit code
  */
 async function run ({ context, hyper, schema, place }) {

@@ -9,7 +9,7 @@ const commands = require('./commands')
 const { nearest } = require('../nearest')
 const { port, unknown: unknownOption } = require('./options')
 const { hasColours } = require('./terminal')
-const { Place, lastChange } = require('./place')
+const { Place, lastChange } = require('./reader-position')
 
 /** The name under which a session's place is kept unless `--as` says otherwise. */
 const DEFAULT_NAME = 'hypem'

@@ -9,7 +9,7 @@ const { link } = require('./plan')
 const { build, fast, beginBatch, codecFor } = require('./messages')
 const marks = require('./marks')
 const { jsonHelpers } = require('./json')
-const { legacyEngine } = require('./legacy/engine')
+const { legacyEngine } = require('./v1/engine')
 const { standardEngine } = require('./standard/engine')
 
 /**
@@ -28,7 +28,7 @@ const { standardEngine } = require('./standard/engine')
 function compile (schema, opts) {
   opts = opts || {}
   const text = String(schema)
-  const binding = opts.binding || require('../native')
+  const binding = opts.binding || require('../native/addon')
   const json = binding.compileSchema(text, JSON.stringify(sources(opts)))
   const standard = opts.protobuf === 'standard'
   if (!standard && opts.protobuf !== undefined && opts.protobuf !== null && opts.protobuf !== '1.x') {

@@ -4,10 +4,10 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const slab = require('./slab')
-const { restart, restartBatch } = require('./legacy/runtime')
+const slab = require('./message-pool')
+const { restart, restartBatch } = require('./v1/runtime')
 const { allow } = require('./budget')
-const { cursor } = require('./legacy/wire')
+const { cursor } = require('./v1/wire')
 const { define, BUILT_IN } = require('./plan')
 const { PLAIN, STANDARD, EXACT } = require('./marks')
 

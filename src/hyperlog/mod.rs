@@ -7,20 +7,20 @@
 #![forbid(unsafe_code)]
 
 mod batch;
-pub mod feed;
+pub mod recent_rows;
 pub mod fork;
-mod group;
+mod commit_group;
 mod guard;
 pub mod import;
-mod left;
+mod relabelled;
 mod log;
 pub mod parking;
 pub mod plan;
-mod room;
+mod value_buffer;
 pub mod stuck;
-mod turns;
+mod commit_pipeline;
 pub mod verify;
-mod view;
+mod session_view;
 mod writer;
 
 use bytes::Bytes;

@@ -1,5 +1,5 @@
 //! The way from Rust threads to a Level database in JavaScript, and back: numbered requests out through a threadsafe
-//! function, numbered answers in through a call. lib/level.js is the other end.
+//! function, numbered answers in through a call. lib/stores/level/handle.js is the other end.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};

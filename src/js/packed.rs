@@ -1,5 +1,5 @@
 //! How acknowledgements, events and rows lie in the buffers that JavaScript hands in or gets. The other end is
-//! lib/packed.js; change both together.
+//! lib/native/layout.js; change both together.
 //!
 //! Numbers are little-endian; `f64` where JavaScript wants a number beyond 2^32. All offsets count from the start of
 //! the pack, which is a multiple of 8, so that JavaScript reads through typed arrays.

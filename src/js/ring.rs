@@ -1,4 +1,4 @@
-//! The ring: emits as lib/ring.js writes them, one after another, flushed with one call.
+//! The ring: emits as lib/native/emit-buffer.js writes them, one after another, flushed with one call.
 //!
 //! A record is `[u32 payload length][u16 name number][u8 ack kind][u8 encoding]`, little-endian, then the payload, padded
 //! to a multiple of 4. Ack kinds: 0 none, 1 plain, 2 node.
@@ -10,7 +10,7 @@ use crate::hyperlog::{AckKind, Batch};
 
 const HEAD: usize = 8;
 
-/// A small record, in bytes; and lib/ring.js hands over no more records at a time.
+/// A small record, in bytes; and lib/native/emit-buffer.js hands over no more records at a time.
 const SMALL: usize = 32;
 const MOST: usize = 256;
 

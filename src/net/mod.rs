@@ -11,7 +11,7 @@
 mod account;
 mod caught;
 mod dialer;
-mod effort;
+mod work_meter;
 mod event;
 mod ledger;
 mod link;
@@ -23,7 +23,7 @@ mod pending;
 mod places;
 pub mod policy;
 mod socket;
-mod told;
+mod refusal_notices;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -46,7 +46,7 @@ pub use ledger::Shares;
 use link::Table;
 use memory::Memory;
 use socket::Resolver;
-use told::Told;
+use refusal_notices::Told;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
 /// bytes (see `peer`) delays one, and not for as long as this.

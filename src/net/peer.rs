@@ -20,7 +20,7 @@ use tokio::time::{sleep_until, timeout, Instant};
 
 use super::account::Account;
 use super::caught::caught;
-use super::effort::Effort;
+use super::work_meter::Effort;
 use super::event::{Counters, Dialect, Direction, End, NetEvent, Reason, Stage, Who};
 use super::link::Link;
 use super::outbox::Outbox;

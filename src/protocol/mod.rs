@@ -14,11 +14,11 @@ mod feeder;
 mod fork;
 pub mod frame;
 #[cfg(test)]
-mod hostile;
+mod hostile_tests;
 mod incoming;
 mod intake;
 #[cfg(test)]
-mod many;
+mod many_logs_tests;
 pub mod message;
 pub mod pieces;
 pub mod recent;

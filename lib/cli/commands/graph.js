@@ -3,7 +3,7 @@
 const { writeFile } = require('node:fs/promises')
 const { extname } = require('node:path')
 const { UsageFailure } = require('../exit')
-const { timeText } = require('../../stored-time')
+const { timeText } = require('../../log/stored-time')
 const { toDot } = require('../dot')
 const { forJson } = require('../escape')
 const { load } = require('../packages')

@@ -1,6 +1,6 @@
 'use strict'
 
-const { timeText } = require('../../stored-time')
+const { timeText } = require('../../log/stored-time')
 const { forTerminal, shown } = require('../escape')
 const { UsageFailure } = require('../exit')
 const { logLine } = require('../json')

@@ -2,7 +2,7 @@
 
 const { readdirSync, statSync } = require('node:fs')
 const { join } = require('node:path')
-const { timeText } = require('../../stored-time')
+const { timeText } = require('../../log/stored-time')
 const { forJson } = require('../escape')
 const { count, size, table } = require('../format')
 const { kindOf } = require('../store')

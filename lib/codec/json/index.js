@@ -7,8 +7,8 @@
 
 const { define, get } = require('../plan')
 const { allow, ALLOWANCE } = require('../budget')
-const { restart } = require('../legacy/runtime')
-const { cursor } = require('../legacy/wire')
+const { restart } = require('../v1/runtime')
+const { cursor } = require('../v1/wire')
 const { MAX_DEPTH } = require('../standard/engine')
 const { formOf } = require('./well-known')
 const { scalarToJson, scalarFromJson, zeroToJson, keyFromJson, enumTable, enumToJson, enumFromJson, within } = require('./scalars')

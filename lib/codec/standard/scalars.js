@@ -8,8 +8,8 @@
 const { isDate, isNumberObject, isUint8Array } = require('node:util/types')
 
 const { Fault, show } = require('../faults')
-const { copy, view } = require('../slab')
-const { batch } = require('../legacy/runtime')
+const { copy, view } = require('../message-pool')
+const { batch } = require('../v1/runtime')
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 

@@ -1,4 +1,4 @@
-//! Requests and replies as flat bytes, for a database behind a foreign-function boundary. `lib/level/packing.js` is
+//! Requests and replies as flat bytes, for a database behind a foreign-function boundary. `lib/stores/level/packing.js` is
 //! the other side.
 //!
 //! All numbers are u32, little-endian. Text is UTF-8.

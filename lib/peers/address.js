@@ -1,6 +1,6 @@
 'use strict'
 
-const { coded } = require('./errors')
+const { coded } = require('../errors')
 
 /** Ports, hosts and `host:port` keys, checked as Node's `net` checks them. */
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { inContext } = require('./context')
+const { inContext } = require('./async-context')
 
 /**
  * Callback last, or a promise when there is none.

@@ -1,9 +1,9 @@
 'use strict'
 
-const { failure } = require('./errors')
+const { failure } = require('../errors')
 const {
   HEAD_BYTES, ACK_BYTES, ACK_NODE, ACK_NEXT_NODE, ACK_RUN, KEY_LENGTH
-} = require('./packed')
+} = require('./layout')
 
 /**
  * Emits waiting for their acknowledgement, and the callbacks of those that have one.
@@ -21,14 +21,14 @@ const SLACK = 1024
 class Acks {
   /**
    * @param {object} core the native half
-   * @param {import('./slab')} slab where packs go
+   * @param {import('./pack-buffer')} slab where packs go
    * @param {(error: Error) => void} report hears of failed emits that have no callback
    */
   constructor (core, slab, report) {
     this.core = core
     this.slab = slab
     this.report = report
-    /** In emit order: who gets the answer (lib/context.js), or the number of emits in a row that ask for none. */
+    /** In emit order: who gets the answer (lib/async-context.js), or the number of emits in a row that ask for none. */
     this.waiting = []
     this.head = 0
     /** Emits not yet answered, and callbacks that got an error. */

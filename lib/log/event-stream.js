@@ -2,8 +2,8 @@
 
 const { Duplex } = require('node:stream')
 
-const { beginBatch } = require('./codec')
-const { asError, badArgument, beyond, closed, undecodable } = require('./errors')
+const { beginBatch } = require('../codec')
+const { asError, badArgument, beyond, closed, undecodable } = require('../errors')
 const { Cursor } = require('./cursor')
 
 /** As in 1.x, on both sides. */

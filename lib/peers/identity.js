@@ -2,7 +2,7 @@
 
 const { randomBytes } = require('node:crypto')
 
-const { promised } = require('./promised')
+const { promised } = require('../callback')
 
 /** The emitter's id (`STOREID`), which names it in EventPeer announcements. It is not the log's id. */
 class Identity {

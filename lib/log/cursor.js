@@ -1,7 +1,7 @@
 'use strict'
 
-const { inContext } = require('./context')
-const Rows = require('./rows')
+const { inContext } = require('../async-context')
+const Rows = require('../native/rows')
 
 /** Rows, and bytes of their values, fetched at a time. */
 const ROWS = 1024

@@ -2,8 +2,8 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const { fast } = require('./codec')
-const { badArgument, coded } = require('./errors')
+const { fast } = require('../codec')
+const { badArgument, coded } = require('../errors')
 
 /**
  * The ring: emits are encoded into it at once, so that a throw leaves nothing behind, and reach the native half together,

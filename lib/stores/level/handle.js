@@ -5,8 +5,8 @@
  * answers.
  */
 
-const { adaptLevel, LevelAdapter } = require('./level/adapter')
-const { unpackGet, unpackRanges, unpackBatch, packValues, packRows, EMPTY } = require('./level/packing')
+const { adaptLevel, LevelAdapter } = require('./adapter')
+const { unpackGet, unpackRanges, unpackBatch, packValues, packRows, EMPTY } = require('./packing')
 
 /** What each kind of request does; `answer(error, reply)` is called once. */
 const HANDLERS = [

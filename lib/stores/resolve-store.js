@@ -1,6 +1,6 @@
 'use strict'
 
-const { badArgument } = require('./errors')
+const { badArgument } = require('../errors')
 
 /**
  * Where the log is kept, from the first argument of the constructor: a folder, memory, or the caller's own database.
@@ -17,7 +17,7 @@ function placeOf (native, db, how) {
     return { path: db }
   }
   // Only those who bring a database need this.
-  const { levelPort } = require('./level')
+  const { levelPort } = require('./level/handle')
   return { port: levelPort(native, db, how) }
 }
 

@@ -3,9 +3,9 @@
 const { EventEmitter } = require('node:events')
 
 const { checkPort, checkHost, knownPeers } = require('./address')
-const { closed, coded } = require('./errors')
-const { linkFailure } = require('./network-errors')
-const { promised } = require('./promised')
+const { closed, coded } = require('../errors')
+const { linkFailure } = require('./system-errors')
+const { promised } = require('../callback')
 
 /** Refusals that a further attempt does not change: a waiting `connect` hears of them at once. */
 const REFUSALS = new Set(['ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL'])

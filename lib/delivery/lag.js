@@ -1,7 +1,7 @@
 'use strict'
 
-const { beginBatch } = require('./codec')
-const { Cursor } = require('./cursor')
+const { beginBatch } = require('../codec')
+const { Cursor } = require('../log/cursor')
 
 /** Milliseconds until a store that could not be read is asked again. */
 const RETRY = 1000

@@ -1,7 +1,7 @@
 'use strict'
 
-const { inContext } = require('./context')
-const { closed, failure } = require('./errors')
+const { inContext } = require('../async-context')
+const { closed, failure } = require('../errors')
 
 /** Questions to the native half, each answered by one notice with its id. */
 class Requests {

@@ -7,7 +7,7 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
-const { BINARY, PACKAGE, PLATFORMS, HERE, glibcVersion, load } = require('../addon')
+const { BINARY, PACKAGE, PLATFORMS, HERE, glibcVersion, load } = require('../../addon')
 
 try {
   module.exports = load()

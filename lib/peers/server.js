@@ -4,9 +4,9 @@ const os = require('node:os')
 const { isDeepStrictEqual } = require('node:util')
 
 const { checkPort } = require('./address')
-const { closed, coded } = require('./errors')
-const { listenFailure } = require('./network-errors')
-const { promised } = require('./promised')
+const { closed, coded } = require('../errors')
+const { listenFailure } = require('./system-errors')
+const { promised } = require('../callback')
 
 /** Accepting peers, and telling the log where. */
 class Server {

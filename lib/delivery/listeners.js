@@ -1,7 +1,7 @@
 'use strict'
 
-const { Context } = require('./context')
-const { badArgument } = require('./errors')
+const { Context } = require('../async-context')
+const { badArgument } = require('../errors')
 
 /**
  * Who listens to what.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::MutexGuard;
 
-use super::group::{take_jobs, Failed, Group};
+use super::commit_group::{take_jobs, Failed, Group};
 use super::log::Log;
 use super::writer::Writer;
 use super::Job;

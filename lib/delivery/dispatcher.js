@@ -1,7 +1,7 @@
 'use strict'
 
-const { beginBatch } = require('./codec')
-const { HEAD_BYTES, EVENT_BYTES, MORE_EVENTS, MORE_NOTICES } = require('./packed')
+const { beginBatch } = require('../codec')
+const { HEAD_BYTES, EVENT_BYTES, MORE_EVENTS, MORE_NOTICES } = require('../native/layout')
 
 /**
  * Hands events to listeners: log order over all names, one window, global back-pressure.
@@ -21,9 +21,9 @@ class Dispatcher {
   /**
    * @param {object} parts
    * @param {object} parts.emitter the receiver of listeners that take `done`
-   * @param {import('./context').Context} parts.context where delivery runs before any listener has been called
+   * @param {import('../async-context').Context} parts.context where delivery runs before any listener has been called
    * @param {object} parts.core the native half
-   * @param {import('./slab')} parts.slab where packs go
+   * @param {import('../native/pack-buffer')} parts.slab where packs go
    * @param {import('./listeners').Listeners} parts.listeners
    * @param {() => void} parts.hear hears the notices that wait
    * @param {(name: string, bytes: Buffer, start: number, end: number, mark: number) => *} parts.decode throws if it cannot

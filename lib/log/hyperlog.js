@@ -2,11 +2,11 @@
 
 const { Readable } = require('node:stream')
 
-const { badArgument, closed, coded } = require('./errors')
-const { promised } = require('./promised')
+const { badArgument, closed, coded } = require('../errors')
+const { promised } = require('../callback')
 const { Cursor } = require('./cursor')
-const { WHOLE_VALUES } = require('./packed')
-const reading = require('./reading')
+const { WHOLE_VALUES } = require('../native/layout')
+const reading = require('./reader')
 
 /** Nodes asked for at a time: enough to keep the store busy, however many heads strangers have made. */
 const AT_ONCE = 64

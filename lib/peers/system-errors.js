@@ -3,7 +3,7 @@
 const { constants: { errno } } = require('node:os')
 const { getSystemErrorMap } = require('node:util')
 
-const { coded } = require('./errors')
+const { coded } = require('../errors')
 
 /**
  * Failures of the network worded as Node words them, which 1.x passed on: `err.code` is the system's (`ECONNREFUSED`,

@@ -1,14 +1,14 @@
 'use strict'
 
-const native = require('./native')
-const placeOf = require('./place')
-const { knownPeers } = require('./address')
-const { beginBatch } = require('./codec')
-const { badArgument, beyond, closed, undecodable } = require('./errors')
-const { quiet } = require('./promised')
+const native = require('../native/addon')
+const placeOf = require('../stores/resolve-store')
+const { knownPeers } = require('../peers/address')
+const { beginBatch } = require('../codec')
+const { badArgument, beyond, closed, undecodable } = require('../errors')
+const { quiet } = require('../callback')
 const { Cursor } = require('./cursor')
-const { WHOLE_VALUES } = require('./packed')
-const Rows = require('./rows')
+const { WHOLE_VALUES } = require('../native/layout')
+const Rows = require('../native/rows')
 
 /** How to end what `iterate` gives. */
 const LEAVING = Object.getPrototypeOf(iterate.prototype)

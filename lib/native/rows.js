@@ -1,6 +1,6 @@
 'use strict'
 
-const { HEAD_BYTES, ROW_BYTES, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED } = require('./packed')
+const { HEAD_BYTES, ROW_BYTES, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED } = require('./layout')
 
 /** Rows as the native half packs them (src/js/packed.rs), read one after another. */
 class Rows {

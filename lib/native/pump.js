@@ -1,7 +1,7 @@
 'use strict'
 
-const { working } = require('./lifetime')
-const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./packed')
+const { working } = require('../lifetime')
+const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./layout')
 
 /**
  * When what is pulled from the native half: one turn hands over events whose callbacks have run, then runs the callbacks
@@ -20,9 +20,9 @@ class Loop {
    * @param {object} parts
    * @param {object} parts.core the native half
    * @param {import('./acks')} parts.acks
-   * @param {import('./dispatch')} parts.dispatcher
+   * @param {import('../delivery/dispatcher')} parts.dispatcher
    * @param {(notice: object) => void} parts.notice hears notices
-   * @param {import('./context').Context} parts.context where notices, which belong to nobody's request, are heard
+   * @param {import('../async-context').Context} parts.context where notices, which belong to nobody's request, are heard
    * @param {() => boolean} parts.isOpening
    * @param {() => boolean} parts.needed whether the process must go on for other reasons
    */

@@ -9,7 +9,7 @@
 
 const wire = require('./wire')
 const { overdrawn } = require('../budget')
-const { copy, view } = require('../slab')
+const { copy, view } = require('../message-pool')
 const { cursor, readVarint } = wire
 
 /** Thrown for a value that generated code leaves to the interpreter. */

@@ -1,6 +1,6 @@
 'use strict'
 
-const { badArgument } = require('../errors')
+const { badArgument } = require('../../errors')
 const { bytes, readRange } = require('./range')
 const settle = require('./settle')
 
