@@ -216,6 +216,20 @@ mod platform {
         }
     }
 
+    /// Asks for nothing but the number of names. Since Linux 6.13 whoever looks at a file's times makes the next write set
+    /// them exactly, and so the next fdatasync write the inode too: 70 µs for each commit.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_named(file: &File) -> io::Result<bool> {
+        use rustix::fs::{statx, AtFlags, StatxFlags};
+        match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK) {
+            Ok(found) => Ok(found.stx_nlink > 0),
+            // Before Linux 4.11, or kept from us by a sandbox.
+            Err(Errno::NOSYS | Errno::PERM) => Ok(file.metadata()?.nlink() > 0),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
     pub(super) fn is_named(file: &File) -> io::Result<bool> {
         Ok(file.metadata()?.nlink() > 0)
     }
