@@ -8,14 +8,14 @@ use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::{oneshot, watch};
 
-use super::recent_rows::Recent;
+use super::commit_pipeline::Queue;
 use super::fork::Forks;
 use super::guard::Guarded;
-use super::relabelled::Left;
 use super::parking::Parking;
 use super::plan::Planner;
+use super::recent_rows::Recent;
+use super::relabelled::Left;
 use super::stuck::{Stuck, StuckLog};
-use super::commit_pipeline::Queue;
 use super::writer::{state_of, Writer};
 use super::{Ack, Batch, Incoming, Job, Outcome, Reply, Source, SourceId, State};
 use crate::error::{Error, Result};

@@ -2,25 +2,25 @@
 //!
 //! [`Log`] is the handle, [`Batch`] brings appends, [`plan`] decides, `writer` commits in groups (`group`) and announces,
 //! `turns` says which thread does that when, `room` is the memory of new values, `guard` makes errors of other people's
-//! panics, [`fork`] bounds what other versions of our log may cause, [`stuck`] knows the logs of which peers hold another version, [`feed`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
+//! panics, [`fork`] bounds what other versions of our log may cause, [`stuck`] knows the logs of which peers hold another version, [`recent_rows`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
 
 #![forbid(unsafe_code)]
 
 mod batch;
-pub mod recent_rows;
-pub mod fork;
 mod commit_group;
+mod commit_pipeline;
+pub mod fork;
 mod guard;
 pub mod import;
-mod relabelled;
 mod log;
 pub mod parking;
 pub mod plan;
-mod value_buffer;
-pub mod stuck;
-mod commit_pipeline;
-pub mod verify;
+pub mod recent_rows;
+mod relabelled;
 mod session_view;
+pub mod stuck;
+mod value_buffer;
+pub mod verify;
 mod writer;
 
 use bytes::Bytes;

@@ -11,13 +11,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 
 use super::batch::Event;
-use super::fork::Forks;
 use super::commit_group::{job_acks, Answers, Failed, Fork, Group};
+use super::fork::Forks;
 use super::guard::caught;
-use super::relabelled::Left;
 use super::log::{last_key, new_id, stored_id, Log};
 use super::parking::{Parked, Parking, Waits};
 use super::plan::{Lookup, Planner, Verdict};
+use super::relabelled::Left;
 use super::value_buffer::Room;
 use super::{Ack, AckKind, Answer, Batch, Incoming, Job, Outcome, Source, SourceId, State};
 use crate::error::{Error, Result};

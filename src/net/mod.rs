@@ -11,7 +11,6 @@
 mod account;
 mod caught;
 mod dialer;
-mod work_meter;
 mod event;
 mod ledger;
 mod link;
@@ -22,8 +21,9 @@ mod peer;
 mod pending;
 mod places;
 pub mod policy;
-mod socket;
 mod refusal_notices;
+mod socket;
+mod work_meter;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -45,8 +45,8 @@ use ledger::Ledger;
 pub use ledger::Shares;
 use link::Table;
 use memory::Memory;
-use socket::Resolver;
 use refusal_notices::Told;
+use socket::Resolver;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
 /// bytes (see `peer`) delays one, and not for as long as this.

@@ -20,13 +20,13 @@ use tokio::time::{sleep_until, timeout, Instant};
 
 use super::account::Account;
 use super::caught::caught;
-use super::work_meter::Effort;
 use super::event::{Counters, Dialect, Direction, End, NetEvent, Reason, Stage, Who};
 use super::link::Link;
 use super::outbox::Outbox;
 use super::pending::Pending;
 use super::places::Network;
 use super::policy::Health;
+use super::work_meter::Effort;
 use super::Shared;
 use crate::error::{quoted, Error, Result};
 use crate::event::harm_to_v1;
