@@ -14,12 +14,12 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
 use hyperemitter::error::Error;
-use hyperemitter::event::harm_to_v1;
+use hyperemitter::event::reason_unsafe_for_v1;
 use hyperemitter::hyperlog::{Ack, Log, LogObserver, LogOptions, SourceId};
 use hyperemitter::node::LogId;
-use hyperemitter::protocol::batch::{Reader, Writer};
+use hyperemitter::protocol::batch::{BatchReader, BatchWriter};
 use hyperemitter::protocol::message::{Message, WireNode};
-use hyperemitter::protocol::{frame, Config, InEvent, Incoming, OutEvent, Query, Reply, Session};
+use hyperemitter::protocol::{frame, Config, Found, InEvent, Incoming, Lookup, OutEvent, Session};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Position, ReadLimit, Row};
 
@@ -83,7 +83,7 @@ struct Side {
 
 impl Side {
     fn new(log: Arc<Log>, dialled: bool, extension: bool) -> Self {
-        let mut config = Config::new(dialled, harm_to_v1);
+        let mut config = Config::new(dialled, reason_unsafe_for_v1);
         config.extension = extension;
         Side { log, session: Session::new(config), input: BytesMut::new() }
     }
@@ -100,12 +100,12 @@ impl Side {
                     OutEvent::Add(nodes) => {
                         next.push(InEvent::Added(self.log.add(SourceId(1), nodes).try_recv().unwrap()));
                     }
-                    OutEvent::Ask(queries) => {
+                    OutEvent::Lookup(queries) => {
                         let replies = queries.iter().map(|query| match query {
-                            Query::Digest(log, seq) => Reply::Digest(self.log.digest_at(log, *seq).unwrap()),
-                            Query::Entry(log, seq) => Reply::Entry(self.log.entry(log, *seq).unwrap()),
+                            Lookup::Digest(log, seq) => Found::Digest(self.log.digest_at(log, *seq).unwrap()),
+                            Lookup::Entry(log, seq) => Found::Entry(self.log.entry(log, *seq).unwrap()),
                         });
-                        next.push(InEvent::Answered(Ok(replies.collect())));
+                        next.push(InEvent::LookedUp(Ok(replies.collect())));
                     }
                     OutEvent::ForkLocal { .. } | OutEvent::Report(_) | OutEvent::Close(_) => panic!("{event:?}"),
                 }
@@ -158,14 +158,14 @@ fn benches(criterion: &mut Criterion) {
         );
     });
     let batch = |rows: &[Row]| {
-        let mut writer = Writer::default();
+        let mut writer = BatchWriter::default();
         rows.iter().for_each(|row| writer.push(row));
         writer.finish().freeze()
     };
     group.bench_function("write a batch", |bencher| bencher.iter(|| black_box(batch(&rows))));
     let body = batch(&rows);
     group.bench_function("read a batch", |bencher| {
-        bencher.iter(|| black_box(Reader::default().read(&body, &body, 0).unwrap()));
+        bencher.iter(|| black_box(BatchReader::default().read(&body, &body, 0).unwrap()));
     });
     group.bench_function("catch up as 1.x", |bencher| bencher.iter(|| catch_up(&full, false)));
     group.bench_function("catch up as 2.x", |bencher| bencher.iter(|| catch_up(&full, true)));

@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 use hyperemitter::codec::{compile, Sources};
 use hyperemitter::event;
 use hyperemitter::node::{Digest, LogId};
-use hyperemitter::protocol::batch::Reader;
+use hyperemitter::protocol::batch::BatchReader;
 use hyperemitter::protocol::extension::{Capability, Extension};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
-use hyperemitter::protocol::{Config, InEvent, LocalLog, OutEvent, Outcome, Query, Reply, Session};
+use hyperemitter::protocol::{Config, Found, InEvent, LocalLog, Lookup, OutEvent, Outcome, Session};
 use hyperemitter::store::{LogHead, Position};
 
 /// Far below the default, so that a fuzzer reaches it.
@@ -26,7 +26,7 @@ pub fn event(data: &[u8]) {
         // Whatever the answer is: it must be one.
         let _ = event::check_name(&event.name);
     }
-    let _ = event::harm_to_v1(data);
+    let _ = event::reason_unsafe_for_v1(data);
 }
 
 /// Frames off a socket, arriving in pieces whose size is the first byte.
@@ -62,7 +62,7 @@ fn message(bytes: &[u8]) {
 fn extension(kind: u8, body: &[u8]) {
     let Ok(decoded) = Extension::decode(kind, body) else { return };
     if let Extension::Batch(rows) = decoded {
-        let mut reader = Reader::default();
+        let mut reader = BatchReader::default();
         reader.announce(Arc::from("own"));
         let frame = Bytes::copy_from_slice(rows);
         let _ = reader.read(&frame, &frame, 0);
@@ -111,7 +111,7 @@ impl LocalLog for Three {
 /// A peer that says whatever it likes. The first byte sets the session up, the rest are frames.
 pub fn session(data: &[u8]) {
     let Some((&setup, data)) = data.split_first() else { return };
-    let mut config = Config::new(setup & 1 == 0, event::harm_to_v1);
+    let mut config = Config::new(setup & 1 == 0, event::reason_unsafe_for_v1);
     config.extension = setup & 2 == 0;
     config.standard = setup & 4 != 0;
     config.max_frame = MAX_FRAME;
@@ -123,7 +123,7 @@ pub fn session(data: &[u8]) {
     }
     if setup & 8 != 0 {
         // Past the door of a 2.x session, which noise would seldom find.
-        let metadata = Capability::ours(&Config::new(true, event::harm_to_v1), Arc::from("peer")).encode();
+        let metadata = Capability::ours(&Config::new(true, event::reason_unsafe_for_v1), Arc::from("peer")).encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
         let mut out = BytesMut::new();
         Message::Handshake(handshake).encode(&mut out);
@@ -163,7 +163,7 @@ fn answer(session: &mut Session, event: InEvent, now: u64) -> bool {
             Some(OutEvent::Send(_) | OutEvent::Report(_)) => continue,
             Some(OutEvent::Read { .. }) => InEvent::Rows(Ok(Vec::new())),
             Some(OutEvent::Add(nodes)) => InEvent::Added(Ok(nodes.iter().map(|_| Outcome::Added).collect())),
-            Some(OutEvent::Ask(queries)) => InEvent::Answered(Ok(queries.iter().map(reply).collect())),
+            Some(OutEvent::Lookup(queries)) => InEvent::LookedUp(Ok(queries.iter().map(reply).collect())),
             Some(OutEvent::ForkLocal { .. }) => InEvent::Forked(Ok(Arc::from("other"))),
         };
         session.handle(answer, now, &Three);
@@ -171,9 +171,9 @@ fn answer(session: &mut Session, event: InEvent, now: u64) -> bool {
     panic!("the session never comes to rest");
 }
 
-fn reply(query: &Query) -> Reply {
+fn reply(query: &Lookup) -> Found {
     match query {
-        Query::Digest(..) => Reply::Digest(Some(Digest([7; 32]))),
-        Query::Entry(..) => Reply::Entry(None),
+        Lookup::Digest(..) => Found::Digest(Some(Digest([7; 32]))),
+        Lookup::Entry(..) => Found::Entry(None),
     }
 }

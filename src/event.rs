@@ -230,7 +230,7 @@ fn is_reserved(name: &str) -> bool {
 
 /// Why this value must not be sent to a 1.x peer, if so: each of these crashes or misleads a 1.x process.
 #[must_use]
-pub fn harm_to_v1(value: &[u8]) -> Option<String> {
+pub fn reason_unsafe_for_v1(value: &[u8]) -> Option<String> {
     let Ok(event) = decode(value) else {
         return Some("its value is not an event container".into());
     };
@@ -324,10 +324,10 @@ mod tests {
         for encoding in [Encoding::V1, Encoding::V1Exact] {
             let value = sample("tree", b"x", encoding);
             assert_eq!(decode(&value).unwrap().encoding, encoding);
-            assert_eq!(harm_to_v1(&value), None);
+            assert_eq!(reason_unsafe_for_v1(&value), None);
         }
         assert!(sample("tree", b"x", Encoding::V1Exact).ends_with(b"\x28\x02"));
-        assert!(harm_to_v1(&sample("tree", b"x", Encoding::Standard)).is_some());
+        assert!(reason_unsafe_for_v1(&sample("tree", b"x", Encoding::Standard)).is_some());
     }
 
     #[test]
@@ -345,17 +345,20 @@ mod tests {
         assert!(RESERVED.windows(2).all(|pair| pair[0] < pair[1]), "binary search needs order");
         for name in RESERVED {
             assert_eq!(check_name(name).unwrap_err().code(), "ERR_HYPER_RESERVED_NAME");
-            assert!(harm_to_v1(&sample(name, b"", Encoding::V1)).is_some());
+            assert!(reason_unsafe_for_v1(&sample(name, b"", Encoding::V1)).is_some());
         }
         check_name("").unwrap();
         check_name("userAdded").unwrap();
-        assert_eq!(harm_to_v1(&sample("userAdded", b"x", Encoding::V1)), None);
+        assert_eq!(reason_unsafe_for_v1(&sample("userAdded", b"x", Encoding::V1)), None);
     }
 
     #[test]
     fn an_event_peer_without_addresses_is_harmful() {
-        assert!(harm_to_v1(&sample("EventPeer", b"\x0a\x01i", Encoding::V1)).is_some());
-        assert_eq!(harm_to_v1(&sample("EventPeer", b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", Encoding::V1)), None);
+        assert!(reason_unsafe_for_v1(&sample("EventPeer", b"\x0a\x01i", Encoding::V1)).is_some());
+        assert_eq!(
+            reason_unsafe_for_v1(&sample("EventPeer", b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", Encoding::V1)),
+            None
+        );
     }
 
     #[test]
@@ -363,13 +366,13 @@ mod tests {
         // Here a number and some unknown fields; 1.x ignores the wire type and takes it for the name.
         let hidden = b"\x12\x00\x0a\x02ok\x08\x09EventPeer\x1a\x01\x00";
         assert!(decode(hidden).is_err());
-        assert!(harm_to_v1(hidden).is_some());
+        assert!(reason_unsafe_for_v1(hidden).is_some());
         // Addresses without ip or port, cut short, or of another wire type do not decode in 1.x.
         for address in
             [&b"\x12\x00"[..], b"\x12\x02\x10\x01", b"\x12\x03\x0a\x01h", b"\x12\x04\x0a\x05h\x10", b"\x10\x01"]
         {
             let payload = [b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", address].concat();
-            assert!(harm_to_v1(&sample("EventPeer", &payload, Encoding::V1)).is_some(), "{address:?}");
+            assert!(reason_unsafe_for_v1(&sample("EventPeer", &payload, Encoding::V1)).is_some(), "{address:?}");
         }
     }
 

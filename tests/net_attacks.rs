@@ -6,7 +6,7 @@ mod net_support;
 
 use std::sync::Arc;
 
-use hyperemitter::net::{Dialect, End, NetEvent, NetOptions, Reason, Shares, Stage};
+use hyperemitter::net::{End, NetEvent, NetOptions, PeerKind, Reason, Shares, Stage};
 use net_support::{options, soon, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
@@ -246,5 +246,5 @@ async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_on
     let linked =
         a.net.peers().into_iter().find(|peer| peer.address.is_some_and(|at| at.ip().to_string() == "127.0.0.1"));
     let linked = linked.unwrap();
-    assert_eq!((linked.stage, linked.dialect), (Stage::Live, Dialect::V2));
+    assert_eq!((linked.stage, linked.kind), (Stage::Live, PeerKind::V2));
 }

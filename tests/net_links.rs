@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::BytesMut;
 use hyperemitter::event;
 use hyperemitter::hyperlog::{Incoming, SourceId};
-use hyperemitter::net::{Dialect, Direction, End, NetEvent, NetOptions, Reason, Stage};
+use hyperemitter::net::{Direction, End, NetEvent, NetOptions, PeerKind, Reason, Stage};
 use hyperemitter::node::Links;
 use net_support::proxy::{Mode, Proxy};
 use net_support::{options, soon, Peer};
@@ -295,7 +295,7 @@ async fn connections_over_the_limit_are_turned_away_and_the_others_served() {
     for _ in 0..16 {
         kept.push(ask_as_1_x(&a).await);
     }
-    a.when("16 peers", |peers| peers.iter().filter(|peer| peer.dialect == Dialect::V1).count() == 16).await;
+    a.when("16 peers", |peers| peers.iter().filter(|peer| peer.kind == PeerKind::V1).count() == 16).await;
     for _ in 0..200 {
         until_closed(connect(&a).await).await;
     }
@@ -336,7 +336,7 @@ async fn peers_that_hold_their_places_and_are_of_no_use_give_way() {
     let mut held = Vec::new();
     for n in 1..=8 {
         held.push(hold_a_place(&a).await);
-        a.when("another place is taken", |peers| peers.iter().filter(|peer| peer.dialect == Dialect::V1).count() == n)
+        a.when("another place is taken", |peers| peers.iter().filter(|peer| peer.kind == PeerKind::V1).count() == n)
             .await;
     }
     let b = Peer::new(options());
@@ -384,7 +384,7 @@ async fn a_link_stands_when_the_peer_has_introduced_itself_not_when_something_ac
     proxy.set(Mode::Pass);
     let (_, event) = b.event_after(from, "the link", is_up).await;
     let NetEvent::Connected { key: up, peer } = event else { unreachable!() };
-    assert_eq!((up, peer.direction, peer.dialect), (key, Direction::Outbound, Dialect::V2));
+    assert_eq!((up, peer.direction, peer.kind), (key, Direction::Outbound, PeerKind::V2));
     b.event("level", |event| matches!(event, NetEvent::Synced { .. })).await;
     a.event("the other side", is_up).await;
 }
@@ -453,8 +453,8 @@ async fn silent_connections_keep_nobody_of_another_address_out() {
     assert!(matches!(told, NetEvent::Report { error, .. } if error.to_string().contains("say nothing")));
     // The handshake of a 1.x peer, long after the flood.
     slow.write_all(&[5, 0, 8, 1, 32, 1]).await.unwrap();
-    a.when("a 1.x peer", |peers| peers.iter().any(|peer| peer.dialect == Dialect::V1)).await;
-    assert_eq!(a.link("0").unwrap().dialect, Dialect::V1);
+    a.when("a 1.x peer", |peers| peers.iter().any(|peer| peer.kind == PeerKind::V1)).await;
+    assert_eq!(a.link("0").unwrap().kind, PeerKind::V1);
     let b = Peer::listening().await;
     b.dial(a.port);
     b.live(1).await;

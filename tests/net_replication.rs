@@ -274,7 +274,7 @@ async fn stats_tell_where_a_link_stands() {
     let link = b.link(&key).unwrap();
     assert_eq!(link.stage, Stage::Live);
     assert!(link.counters.bytes_in > 0 && link.counters.bytes_out > 0 && link.counters.frames_in > 0);
-    assert_eq!(a.link("0").unwrap().dialect, hyperemitter::net::Dialect::V2);
+    assert_eq!(a.link("0").unwrap().kind, hyperemitter::net::PeerKind::V2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 mod sim;
 
 use bytes::{Bytes, BytesMut};
-use hyperemitter::event::harm_to_v1;
+use hyperemitter::event::reason_unsafe_for_v1;
 use hyperemitter::hyperlog::SourceId;
 use hyperemitter::protocol::pieces::{Partials, LARGE, MAX_PARTIAL_BYTES};
 use hyperemitter::protocol::{frame, Config, InEvent, OutEvent, Session};
@@ -21,7 +21,7 @@ struct End<'a> {
 
 impl<'a> End<'a> {
     fn new(peer: &'a NewPeer, dialled: bool, partials: &Partials, source: u64) -> Self {
-        let config = Config { partials: partials.clone(), ..Config::new(dialled, harm_to_v1) };
+        let config = Config { partials: partials.clone(), ..Config::new(dialled, reason_unsafe_for_v1) };
         let (input, output) = (BytesMut::new(), BytesMut::new());
         End { peer, session: Session::new(config), source: SourceId(source), input, output, sent: 0 }
     }
@@ -35,7 +35,7 @@ impl<'a> End<'a> {
                     OutEvent::Send(bytes) => self.output.extend_from_slice(&bytes),
                     OutEvent::Read { after, limit } => events.push(InEvent::Rows(self.peer.log.read(after, limit))),
                     OutEvent::Add(nodes) => events.push(InEvent::Added(Ok(self.peer.add(self.source, nodes)))),
-                    OutEvent::Ask(queries) => events.push(InEvent::Answered(Ok(self.peer.answer(&queries)))),
+                    OutEvent::Lookup(queries) => events.push(InEvent::LookedUp(Ok(self.peer.answer(&queries)))),
                     other => panic!("{other:?}"),
                 }
             }

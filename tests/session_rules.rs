@@ -12,7 +12,7 @@
 
 mod sim;
 
-use hyperemitter::event::harm_to_v1;
+use hyperemitter::event::reason_unsafe_for_v1;
 use sim::new::NewPeer;
 use sim::setup::{event, Kind, Setup};
 use sim::world::{Body, World};
@@ -160,7 +160,7 @@ fn a_store_restored_from_a_backup_gets_its_own_tail_back() {
 fn an_event_that_kills_1x_reaches_ours_and_never_a_1x_peer() {
     let mut deadly = b"\x0a\x0bconstructor\x12\x01x".to_vec();
     deadly.extend_from_slice(&[0x1a, 1, 7]);
-    assert!(harm_to_v1(&deadly).is_some());
+    assert!(reason_unsafe_for_v1(&deadly).is_some());
     for seed in 0..4 {
         // 0 (ours) - 1 (ours) - 2 (1.x)
         let mut world = world(&[Kind::New, Kind::New, Kind::Old], &[(0, 1), (1, 2)], seed);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{key_of, Digest, Key, Links, Node, Signed};
-use hyperemitter::protocol::batch::{Reader, Writer};
+use hyperemitter::protocol::batch::{BatchReader, BatchWriter};
 use hyperemitter::protocol::extension::{Capability, Compare, Extension, Extent};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
@@ -68,7 +68,7 @@ fn rows() -> Vec<Row> {
 }
 
 fn batches() -> Vec<BytesMut> {
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     writer.announce(&"log-a".into());
     let rows = rows();
     let (early, late) = rows.split_at(4);
@@ -189,7 +189,7 @@ fn every_message_reads_back() {
 
 #[test]
 fn batches_bring_the_same_nodes_without_their_keys() {
-    let mut reader = Reader::default();
+    let mut reader = BatchReader::default();
     reader.announce("log-a".into());
     let mut nodes = Vec::new();
     for body in batches() {
@@ -208,7 +208,7 @@ fn batches_bring_the_same_nodes_without_their_keys() {
 
 #[test]
 fn a_chain_of_events_costs_two_bytes_each_beside_its_values() {
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     let mut last: Vec<Key> = Vec::new();
     let mut values = 0;
     for seq in 1..=100 {
@@ -224,14 +224,14 @@ fn a_chain_of_events_costs_two_bytes_each_beside_its_values() {
 fn a_cut_or_changed_batch_is_refused_or_reads_as_other_nodes_but_never_panics() {
     let batch = batches()[0].clone().freeze();
     for len in 0..batch.len() {
-        let mut reader = Reader::default();
+        let mut reader = BatchReader::default();
         reader.announce("log-a".into());
         let cut = batch.slice(..len);
         let _ = reader.read(&cut, &cut, 0);
     }
     for at in 0..batch.len() {
         for bit in 0..8 {
-            let mut reader = Reader::default();
+            let mut reader = BatchReader::default();
             reader.announce("log-a".into());
             let mut changed = batch.to_vec();
             changed[at] ^= 1 << bit;

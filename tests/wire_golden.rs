@@ -16,11 +16,13 @@ mod sim;
 use std::collections::{BTreeSet, HashMap};
 
 use bytes::{Bytes, BytesMut};
-use hyperemitter::event::harm_to_v1;
+use hyperemitter::event::reason_unsafe_for_v1;
 use hyperemitter::hyperlog::SourceId;
 use hyperemitter::node::Key;
 use hyperemitter::protocol::message::Message;
-use hyperemitter::protocol::{frame, CloseReason, Config, InEvent, Incoming, OutEvent, PeerKind, Session, Stage};
+use hyperemitter::protocol::{
+    frame, CloseReason, Config, InEvent, Incoming, OutEvent, PeerKind, Session, SessionStage,
+};
 use serde_json::Value;
 use sim::new::NewPeer;
 use sim::recordings::{load, read_session, unframe, unhex, Script, Seen, SCRIPTS};
@@ -35,7 +37,7 @@ struct Side {
 
 impl Side {
     fn new(peer: NewPeer, dialled: bool) -> Self {
-        let session = Session::new(Config::new(dialled, harm_to_v1));
+        let session = Session::new(Config::new(dialled, reason_unsafe_for_v1));
         let mut side = Side { peer, session, sent: Vec::new(), closed: None };
         side.feed(InEvent::Opened, 0);
         side
@@ -55,7 +57,7 @@ impl Side {
                     }
                     OutEvent::Read { after, limit } => next.push(InEvent::Rows(self.peer.log.read(after, limit))),
                     OutEvent::Add(nodes) => next.push(InEvent::Added(Ok(self.peer.add(SourceId(1), nodes)))),
-                    OutEvent::Ask(queries) => next.push(InEvent::Answered(Ok(self.peer.answer(&queries)))),
+                    OutEvent::Lookup(queries) => next.push(InEvent::LookedUp(Ok(self.peer.answer(&queries)))),
                     OutEvent::ForkLocal { from, .. } => panic!("a fork at {from}"),
                     OutEvent::Report(error) => panic!("{error}"),
                     OutEvent::Close(reason) => self.closed = Some(reason),
@@ -156,7 +158,7 @@ fn play(script: &Script, recording: &Value, link: &str, name: &str, dialled: boo
                 }
             }
         }
-        assert_eq!(side.session.peer(), PeerKind::V1);
+        assert_eq!(side.session.peer_kind(), PeerKind::V1);
         assert!(!matches!(side.closed, Some(CloseReason::Peer(_) | CloseReason::Local(_))), "{:?}", side.closed);
         for _ in 0..20 {
             let Some(at) = side.session.wake_at().filter(|at| *at < now + 3_000) else { break };
@@ -240,7 +242,7 @@ fn a_level_1x_peer_hears_of_an_event_at_once_and_only_once() {
     for hex in ["0008012001", "04", "05"] {
         side.hear(unhex(hex).into(), 1);
     }
-    assert_eq!(side.session.stage(), Stage::Live);
+    assert_eq!(side.session.stage(), SessionStage::Live);
     side.peer.append(Bytes::from_static(b"\x0a\x01e\x12\x01x"));
     side.feed(InEvent::Advanced, 2);
     assert_eq!(side.nodes_sent(), [("log-b".to_string(), 1)]);

@@ -80,7 +80,7 @@ mod tests {
 
     use crate::emitter::Reply;
     use crate::error::Error;
-    use crate::net::{Dialect, Direction, Who};
+    use crate::net::{Direction, PeerKind, Who};
 
     fn report() -> Notice {
         Notice::Report(Error::Closed("a report"))
@@ -89,7 +89,7 @@ mod tests {
     const PEER: Who = Who {
         direction: Direction::Inbound,
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
-        dialect: Dialect::V2,
+        kind: PeerKind::V2,
     };
 
     fn of(key: &str) -> [Notice; 3] {

@@ -11,7 +11,7 @@ use super::packed::pack_rows;
 use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
 use crate::hyperlog::stuck::StuckLog;
-use crate::net::{Dialect, Direction, End, NetEvent, PeerInfo, Stage, Who};
+use crate::net::{Direction, End, NetEvent, PeerInfo, PeerKind, Stage, Who};
 use crate::node::{Change, Node};
 use crate::store::{Located, Row};
 
@@ -207,11 +207,11 @@ fn direction_name(direction: Direction) -> &'static str {
     }
 }
 
-fn protocol_name(dialect: Dialect) -> Option<&'static str> {
-    match dialect {
-        Dialect::Unknown => None,
-        Dialect::V1 => Some("1.x"),
-        Dialect::V2 => Some("2.x"),
+fn protocol_name(kind: PeerKind) -> Option<&'static str> {
+    match kind {
+        PeerKind::Unknown => None,
+        PeerKind::V1 => Some("1.x"),
+        PeerKind::V2 => Some("2.x"),
     }
 }
 
@@ -222,7 +222,7 @@ fn who_json(key: &str, peer: Who) -> serde_json::Value {
         "direction": direction_name(peer.direction),
         "address": peer.address.ip().to_canonical().to_string(),
         "port": peer.address.port(),
-        "protocol": protocol_name(peer.dialect),
+        "protocol": protocol_name(peer.kind),
     })
 }
 
@@ -241,7 +241,7 @@ fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
     json!({
         "key": peer.key,
         "direction": direction_name(peer.direction),
-        "protocol": protocol_name(peer.dialect),
+        "protocol": protocol_name(peer.kind),
         "address": peer.address.map(|address| address.ip().to_canonical().to_string()),
         "port": peer.address.map(|address| address.port()),
         "state": match peer.stage {

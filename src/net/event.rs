@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::node::Change;
+pub use crate::protocol::PeerKind;
 
 /// Something happened to a link. Keys are 1.x's: `host:port` as given for links we dial, a counter (`"0"`,
 /// `"1"`, …) for links that were dialled to us.
@@ -86,7 +87,7 @@ pub struct Who {
     /// Where the connection leads.
     pub address: SocketAddr,
     /// What the peer speaks.
-    pub dialect: Dialect,
+    pub kind: PeerKind,
 }
 
 /// Why a link, or the attempt to get one, ended.
@@ -198,18 +199,6 @@ pub enum Direction {
     Inbound,
 }
 
-/// What a peer speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dialect {
-    /// Its handshake has not arrived.
-    #[default]
-    Unknown,
-    /// hyperemitter 1.x or plain hyperlog.
-    V1,
-    /// The 2.x extension.
-    V2,
-}
-
 /// Where a link stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
@@ -257,7 +246,7 @@ pub struct PeerInfo {
     /// Who dialled.
     pub direction: Direction,
     /// What the peer speaks.
-    pub dialect: Dialect,
+    pub kind: PeerKind,
     /// Where it stands.
     pub stage: Stage,
     /// Since when, in milliseconds of Unix time.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::event::{unix_ms, Counters, Dialect, Direction, End, PeerInfo, Stage};
-use super::places::{Network, Places, Room};
+use super::event::{unix_ms, Counters, Direction, End, PeerInfo, PeerKind, Stage};
+use super::inbound_slots::{Network, Places, Room};
 use super::NetOptions;
 use crate::error::Error;
 use crate::node::Change;
@@ -40,7 +40,7 @@ struct Status {
     last_end: Option<End>,
     stuck: Vec<String>,
     useful_ms: Option<u64>,
-    dialect: Dialect,
+    kind: PeerKind,
     counters: Counters,
     delivered: Change,
 }
@@ -116,7 +116,7 @@ impl Link {
     pub(super) fn restart(&self, stage: Stage) {
         let status = &mut *self.status.lock();
         status.enter(stage);
-        (status.dialect, status.counters, status.delivered) = Default::default();
+        (status.kind, status.counters, status.delivered) = Default::default();
         (status.stuck, status.useful_ms) = Default::default();
     }
 
@@ -154,10 +154,10 @@ impl Link {
     }
 
     /// Publishes where the connection stands.
-    pub(super) fn publish(&self, stage: Stage, dialect: Dialect, counters: Counters, delivered: Change) {
+    pub(super) fn publish(&self, stage: Stage, kind: PeerKind, counters: Counters, delivered: Change) {
         let status = &mut *self.status.lock();
         status.enter(stage);
-        (status.dialect, status.counters, status.delivered) = (dialect, counters, delivered);
+        (status.kind, status.counters, status.delivered) = (kind, counters, delivered);
     }
 
     fn describe(&self) -> PeerInfo {
@@ -165,7 +165,7 @@ impl Link {
         PeerInfo {
             key: self.key.clone(),
             direction: self.direction,
-            dialect: status.dialect,
+            kind: status.kind,
             stage: status.stage,
             since_ms: status.since_ms,
             address: status.address,

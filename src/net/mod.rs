@@ -8,22 +8,22 @@
 //!
 //! Shutdown: [`Net::close`] stops the accept loop, ends every session and pause, and waits for the tasks.
 
-mod account;
 mod caught;
+mod cost_limits;
+mod cpu_time;
 mod dialer;
 mod event;
-mod ledger;
+mod fork_reports;
+mod inbound_slots;
 mod link;
+mod link_costs;
+mod link_memory;
 mod listener;
-mod memory;
 mod outbox;
 mod peer;
-mod pending;
-mod places;
+mod pending_work;
 pub mod policy;
-mod refusal_notices;
 mod socket;
-mod work_meter;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -35,17 +35,17 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-pub use event::{Counters, Dialect, Direction, End, NetEvent, NetObserver, PeerInfo, Reason, Stage, Who};
+pub use event::{Counters, Direction, End, NetEvent, NetObserver, PeerInfo, PeerKind, Reason, Stage, Who};
 
 use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
 use crate::protocol::frame;
 use crate::protocol::pieces::Partials;
-use ledger::Ledger;
-pub use ledger::Shares;
+use cost_limits::CostLimits;
+pub use cost_limits::Shares;
+use fork_reports::ForkReports;
 use link::Table;
-use memory::Memory;
-use refusal_notices::Told;
+use link_memory::LinkMemory;
 use socket::Resolver;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
@@ -93,7 +93,7 @@ impl Default for NetOptions {
             max_inbound: 1024,
             max_silent: 512,
             handshake_timeout_ms: 10_000,
-            idle_after_ms: places::IDLE_MS,
+            idle_after_ms: inbound_slots::IDLE_MS,
             frame_timeout_ms: peer::FRAME_MS,
             stall_timeout_ms: 30_000,
             patience_ms: None,
@@ -119,10 +119,10 @@ struct Shared {
     resolver: Resolver,
     table: Mutex<Table>,
     /// What peers cost, and what links hold for them.
-    ledger: Mutex<Ledger>,
-    memory: Mutex<Memory>,
+    cost_limits: Mutex<CostLimits>,
+    memory: Mutex<LinkMemory>,
     /// What was told of forks.
-    told: Mutex<Told>,
+    fork_reports: Mutex<ForkReports>,
     /// The bound address, or that binding is under way.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
@@ -152,9 +152,9 @@ impl Net {
             runtime,
             resolver: Resolver::new(),
             table: Mutex::default(),
-            ledger: Mutex::new(Ledger::new(options.shares)),
+            cost_limits: Mutex::new(CostLimits::new(options.shares)),
             memory: Mutex::default(),
-            told: Mutex::default(),
+            fork_reports: Mutex::default(),
             options,
             listening: Mutex::new(Listening::No),
             closing: watch::Sender::new(false),
@@ -239,7 +239,7 @@ impl Shared {
 
     /// Whether the owner is to hear of what a peer of `network` did.
     fn tells(&self, network: u64, error: &Error) -> bool {
-        self.told.lock().tells(network, error, self.now_ms())
+        self.fork_reports.lock().tells(network, error, self.now_ms())
     }
 
     /// A receiver that turns true when the network closes.

@@ -18,21 +18,21 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, Instant};
 
-use super::account::Account;
 use super::caught::caught;
-use super::event::{Counters, Dialect, Direction, End, NetEvent, Reason, Stage, Who};
+use super::cpu_time::CpuTimer;
+use super::event::{Counters, Direction, End, NetEvent, PeerKind, Reason, Stage, Who};
+use super::inbound_slots::Network;
 use super::link::Link;
+use super::link_costs::LinkCosts;
 use super::outbox::Outbox;
-use super::pending::Pending;
-use super::places::Network;
+use super::pending_work::PendingWork;
 use super::policy::Health;
-use super::work_meter::Effort;
 use super::Shared;
 use crate::error::{quoted, Error, Result};
-use crate::event::harm_to_v1;
+use crate::event::reason_unsafe_for_v1;
 use crate::hyperlog::Outcome;
 use crate::node::{Change, LogId};
-use crate::protocol::{self, frame, CloseReason, Config, Farewell, InEvent, OutEvent, PeerKind, Session};
+use crate::protocol::{self, frame, CloseReason, Config, GoodbyeReason, InEvent, OutEvent, Session};
 use crate::store::{Position, ReadLimit};
 
 /// Bytes asked of the socket at a time.
@@ -110,10 +110,10 @@ pub(super) async fn serve(
         }
     };
     link.reached(ends.1);
-    let account = Account::open(shared, link, Network::of(ends.1));
-    let mut peer = Peer::new(shared, link, ends, account);
+    let costs = LinkCosts::open(shared, link, Network::of(ends.1));
+    let mut peer = Peer::new(shared, link, ends, costs);
     let end = caught(peer.run(&socket, drops)).await;
-    shared.log.forget(peer.account.source().session);
+    shared.log.forget(peer.costs.source().session);
     let served = match end {
         Ok(end) => {
             let health = peer.health();
@@ -132,7 +132,7 @@ pub(super) async fn serve(
                 // Only a courtesy: whatever does not get through now comes with the next link.
                 drop(timeout(FAREWELL, farewell).await);
             }
-            let is_fault = !peer.gave_way && is_fault(end.reason) && shared.tells(peer.account.network(), &end.error);
+            let is_fault = !peer.gave_way && is_fault(end.reason) && shared.tells(peer.costs.network(), &end.error);
             Served { health, end, is_fault }
         }
         // What waits to be sent may be half a frame. The next link is likely to end at the same place.
@@ -153,7 +153,7 @@ fn is_fault(reason: Reason) -> bool {
 struct Peer<'a> {
     shared: &'a Arc<Shared>,
     link: &'a Link,
-    account: Account<'a>,
+    costs: LinkCosts<'a>,
     session: Session,
     /// Bytes read, not yet whole frames.
     inbox: BytesMut,
@@ -164,7 +164,7 @@ struct Peer<'a> {
     outbox: Outbox,
     /// A read that the session asked for and that waits for room in the outbox.
     wanted: Option<(Position, ReadLimit)>,
-    pending: Pending,
+    pending: PendingWork,
     /// A frame is incomplete: when it last got on, and the bytes read by then.
     begun: Option<(u64, u64)>,
     /// The peer sent its last byte; what has arrived is still stored.
@@ -196,28 +196,28 @@ struct Peer<'a> {
 }
 
 impl<'a> Peer<'a> {
-    fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr), account: Account<'a>) -> Self {
+    fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr), costs: LinkCosts<'a>) -> Self {
         let options = &shared.options;
         let config = Config {
             standard: options.standard,
             max_frame: options.max_frame,
             max_value: options.max_value,
             partials: shared.partials.clone(),
-            network: account.network(),
+            network: costs.network(),
             patience_ms: options.patience_ms,
-            ..Config::new(link.direction == Direction::Outbound, harm_to_v1)
+            ..Config::new(link.direction == Direction::Outbound, reason_unsafe_for_v1)
         };
         Peer {
             shared,
             link,
-            account,
+            costs,
             session: Session::new(config),
             inbox: BytesMut::new(),
             chunk: FIRST_CHUNK,
             held_back: false,
             outbox: Outbox::default(),
             wanted: None,
-            pending: Pending::default(),
+            pending: PendingWork::default(),
             begun: None,
             ended: false,
             closed: None,
@@ -272,7 +272,7 @@ impl<'a> Peer<'a> {
     /// Everything that can be done without waiting, short of reading the socket. Whether a further turn would find
     /// more to do at once.
     fn turn(&mut self, socket: &TcpStream) -> Result<bool, End> {
-        let began = Effort::begin();
+        let began = CpuTimer::start();
         self.take_frames().map_err(End::here)?;
         self.act();
         // One read per turn: a peer that has all of a long log must not keep the others waiting while it is scanned.
@@ -287,9 +287,9 @@ impl<'a> Peer<'a> {
         }
         self.flush(socket)?;
         self.publish();
-        self.account.took(began.micros());
-        self.account.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
-        self.account.hold(self.inbox.capacity() + self.outbox.held() + self.session.held());
+        self.costs.took(began.micros());
+        self.costs.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
+        self.costs.hold(self.inbox.capacity() + self.outbox.held() + self.session.held());
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }
@@ -307,10 +307,10 @@ impl<'a> Peer<'a> {
         let before = self.counters.frames_in;
         while self.takes_frames() {
             let limit = self.session.frame_limit();
-            let limit = if self.session.peer() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
+            let limit = if self.session.peer_kind() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
             let Some(frame) = frame::split(&mut self.inbox, limit)? else { break };
             self.counters.frames_in += 1;
-            self.account.frame(frame.len());
+            self.costs.frame(frame.len());
             self.handle(InEvent::Frame(frame));
             self.act();
             if self.told.is_none() && self.closed.is_none() {
@@ -322,7 +322,7 @@ impl<'a> Peer<'a> {
         if self.counters.frames_in != before {
             self.handle(InEvent::Idle);
             self.act();
-            self.account.idle();
+            self.costs.idle();
         }
         Ok(())
     }
@@ -337,7 +337,7 @@ impl<'a> Peer<'a> {
     }
 
     fn takes_frames(&self) -> bool {
-        let waits = self.account.paused_until().is_some();
+        let waits = self.costs.paused_until().is_some();
         !waits && self.closed.is_none() && self.session.wants_frames() && self.outbox.len() < OUTBOX_HIGH
     }
 
@@ -346,8 +346,8 @@ impl<'a> Peer<'a> {
     }
 
     fn has_room(&self) -> bool {
-        let waits = self.account.paused_until().is_some();
-        !waits && self.outbox.len() < OUTBOX_LOW && self.account.has_room()
+        let waits = self.costs.paused_until().is_some();
+        !waits && self.outbox.len() < OUTBOX_LOW && self.costs.has_room()
     }
 
     fn handle(&mut self, event: InEvent) {
@@ -363,13 +363,13 @@ impl<'a> Peer<'a> {
                 }
                 OutEvent::Read { after, limit } => self.wanted = Some((after, limit)),
                 OutEvent::Add(nodes) => {
-                    self.account.offers(&nodes);
-                    if let Some(outcomes) = self.pending.add(self.shared, self.account.source(), nodes) {
+                    self.costs.offers(&nodes);
+                    if let Some(outcomes) = self.pending.add(self.shared, self.costs.source(), nodes) {
                         self.answer(InEvent::Added(outcomes));
                     }
                 }
-                OutEvent::Ask(queries) => {
-                    self.account.lookups(queries.len());
+                OutEvent::Lookup(queries) => {
+                    self.costs.lookups(queries.len());
                     self.pending.ask(self.shared, queries);
                 }
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
@@ -379,7 +379,7 @@ impl<'a> Peer<'a> {
                         let holder = self.session.capability().map(|capability| &capability.log);
                         self.shared.log.note_fork(&log.as_str().into(), *seq, *ours, *theirs, holder);
                     }
-                    if self.shared.tells(self.account.network(), &error) {
+                    if self.shared.tells(self.costs.network(), &error) {
                         self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
                     }
                 }
@@ -419,10 +419,10 @@ impl<'a> Peer<'a> {
     /// Passes the result of outside work to the session.
     fn answer(&mut self, event: InEvent) {
         if let InEvent::Rows(Ok(rows)) = &event {
-            self.account.rows(rows);
+            self.costs.rows(rows);
         }
         if let InEvent::Added(Ok(outcomes)) = &event {
-            self.account.stored(outcomes);
+            self.costs.stored(outcomes);
             for outcome in outcomes {
                 match outcome {
                     Outcome::Added => self.counters.added += 1,
@@ -466,18 +466,10 @@ impl<'a> Peer<'a> {
         Ok(())
     }
 
-    fn dialect(&self) -> Dialect {
-        match self.session.peer() {
-            PeerKind::Unknown => Dialect::Unknown,
-            PeerKind::V1 => Dialect::V1,
-            PeerKind::V2 => Dialect::V2,
-        }
-    }
-
     /// The link stands once the peer has introduced itself and the session goes on: before anything it brings is heard.
     fn greet(&mut self) -> Result<()> {
-        let (dialect, direction) = (self.dialect(), self.link.direction);
-        if dialect == Dialect::Unknown {
+        let (kind, direction) = (self.session.peer_kind(), self.link.direction);
+        if kind == PeerKind::Unknown {
             return Ok(());
         }
         let now = self.shared.now_ms();
@@ -487,7 +479,7 @@ impl<'a> Peer<'a> {
         }
         table.greeted(self.link, now);
         drop(table);
-        let peer = Who { direction, address: self.ends.1, dialect };
+        let peer = Who { direction, address: self.ends.1, kind };
         self.told = Some(peer);
         self.shared.observe(NetEvent::Connected { key: self.link.key.clone(), peer });
         Ok(())
@@ -517,10 +509,10 @@ impl<'a> Peer<'a> {
 
     fn publish(&mut self) {
         let stage = match self.session.stage() {
-            protocol::Stage::Handshake => Stage::Handshake,
-            protocol::Stage::Sync => Stage::Sync,
-            protocol::Stage::Live => Stage::Live,
-            protocol::Stage::Closed => return,
+            protocol::SessionStage::Handshake => Stage::Handshake,
+            protocol::SessionStage::Sync => Stage::Sync,
+            protocol::SessionStage::Live => Stage::Live,
+            protocol::SessionStage::Closed => return,
         };
         let session = self.session.counters();
         (self.counters.nodes_in, self.counters.nodes_out) = (session.nodes_received, session.nodes_sent);
@@ -540,12 +532,12 @@ impl<'a> Peer<'a> {
         if let Some(at) = self.session.delivered().filter(|_| self.outbox.is_empty()) {
             self.delivered = at.change;
         }
-        self.link.publish(stage, self.dialect(), self.counters, self.delivered);
+        self.link.publish(stage, self.session.peer_kind(), self.counters, self.delivered);
     }
 
     /// When something happens even if nothing else does.
     fn deadline(&self) -> Instant {
-        let paused = self.account.paused_until();
+        let paused = self.costs.paused_until();
         let due =
             [self.session.wake_at(), self.handshake_due(), self.stall_due(), self.poke_due(), self.frame_due(), paused];
         let due = due.into_iter().flatten().min();
@@ -554,7 +546,7 @@ impl<'a> Peer<'a> {
     }
 
     fn handshake_due(&self) -> Option<u64> {
-        let greeted = self.session.peer() != PeerKind::Unknown;
+        let greeted = self.session.peer_kind() != PeerKind::Unknown;
         let patience = self.shared.options.handshake_timeout_ms;
         let last = self.since_ms.saturating_add(patience.saturating_mul(HANDSHAKES));
         (!greeted).then(|| self.heard_at.saturating_add(patience).min(last))
@@ -594,7 +586,7 @@ impl<'a> Peer<'a> {
 
     fn health(&self) -> Health {
         let lasted = self.shared.now_ms().saturating_sub(self.since_ms);
-        match self.session.peer() {
+        match self.session.peer_kind() {
             PeerKind::Unknown => Health::Silent,
             _ if self.hopeless => Health::Hopeless,
             // What it brought, the next one need not: it gets further, however often it is cut.
@@ -607,17 +599,17 @@ impl<'a> Peer<'a> {
     fn say_goodbye(&mut self, end: &End) -> bool {
         let why = match end.reason {
             _ if end.told => return false,
-            Reason::Closing => Farewell::Closing,
-            Reason::Refused => Farewell::Refused,
-            Reason::Damaged => Farewell::Damaged,
-            Reason::Silent => Farewell::Silent,
-            Reason::Protocol => Farewell::Protocol,
-            Reason::Renewed => Farewell::Renewed,
+            Reason::Closing => GoodbyeReason::Closing,
+            Reason::Refused => GoodbyeReason::Refused,
+            Reason::Damaged => GoodbyeReason::Damaged,
+            Reason::Silent => GoodbyeReason::Silent,
+            Reason::Protocol => GoodbyeReason::Protocol,
+            Reason::Renewed => GoodbyeReason::Renewed,
             Reason::Lost | Reason::Ended | Reason::Dropped | Reason::Itself | Reason::Internal => return false,
         };
         // What is wrong with our own store, and where it is, is nobody else's business.
         let text = match why {
-            Farewell::Refused | Farewell::Protocol | Farewell::Silent => end.error.to_string(),
+            GoodbyeReason::Refused | GoodbyeReason::Protocol | GoodbyeReason::Silent => end.error.to_string(),
             _ => String::new(),
         };
         let frame = self.session.goodbye(why, &text);
@@ -657,19 +649,21 @@ impl<'a> Peer<'a> {
 }
 
 /// The peer ended the link and said why.
-fn end_told(why: Farewell, text: &str) -> End {
+fn end_told(why: GoodbyeReason, text: &str) -> End {
     let error = |what: &str| match text {
         "" => Error::Incompatible(format!("the peer ended the link: {what}")),
         text => Error::Incompatible(format!("the peer ended the link: {what}: {}", quoted(text))),
     };
     match why {
-        Farewell::Closing => End::here(Error::Ended).because(Reason::Closing),
-        Farewell::Renewed => End::here(Error::Ended).because(Reason::Renewed),
-        Farewell::Other => End::here(Error::Ended),
-        Farewell::Refused => End::here(error("it does not want it")).because(Reason::Refused),
-        Farewell::Damaged => End::here(error("its store has failed")).because(Reason::Damaged),
-        Farewell::Silent => End::here(error("it heard nothing from here for too long")).because(Reason::Silent),
-        Farewell::Protocol => End::here(error("it was sent what it does not understand")).because(Reason::Protocol),
+        GoodbyeReason::Closing => End::here(Error::Ended).because(Reason::Closing),
+        GoodbyeReason::Renewed => End::here(Error::Ended).because(Reason::Renewed),
+        GoodbyeReason::Other => End::here(Error::Ended),
+        GoodbyeReason::Refused => End::here(error("it does not want it")).because(Reason::Refused),
+        GoodbyeReason::Damaged => End::here(error("its store has failed")).because(Reason::Damaged),
+        GoodbyeReason::Silent => End::here(error("it heard nothing from here for too long")).because(Reason::Silent),
+        GoodbyeReason::Protocol => {
+            End::here(error("it was sent what it does not understand")).because(Reason::Protocol)
+        }
     }
 }
 

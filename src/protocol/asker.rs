@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use super::session::{OutEvent, Query, Reply};
+use super::session::{Found, Lookup, OutEvent};
 
 /// Questions in one group: bounds how long one answer keeps a blocking thread.
 const MAX_GROUP: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) struct Asker<P> {
-    queued: VecDeque<(Query, P)>,
+    queued: VecDeque<(Lookup, P)>,
     under_way: Option<Vec<P>>,
 }
 
@@ -20,7 +20,7 @@ impl<P> Default for Asker<P> {
 }
 
 impl<P> Asker<P> {
-    pub(crate) fn ask(&mut self, query: Query, purpose: P) {
+    pub(crate) fn ask(&mut self, query: Lookup, purpose: P) {
         self.queued.push_back((query, purpose));
     }
 
@@ -41,11 +41,11 @@ impl<P> Asker<P> {
         let group: Vec<_> = self.queued.drain(..self.queued.len().min(MAX_GROUP)).collect();
         let (queries, purposes) = group.into_iter().unzip();
         self.under_way = Some(purposes);
-        Some(OutEvent::Ask(queries))
+        Some(OutEvent::Lookup(queries))
     }
 
     /// The group under way was answered.
-    pub(crate) fn finish(&mut self, replies: Vec<Reply>) -> Vec<(P, Reply)> {
+    pub(crate) fn finish(&mut self, replies: Vec<Found>) -> Vec<(P, Found)> {
         self.under_way.take().unwrap_or_default().into_iter().zip(replies).collect()
     }
 }

@@ -77,7 +77,7 @@ impl Memory {
 
 /// Writes batches.
 #[derive(Debug, Default)]
-pub struct Writer {
+pub struct BatchWriter {
     table: HashMap<LogId, usize>,
     memory: Memory,
     fresh: Vec<LogId>,
@@ -86,12 +86,12 @@ pub struct Writer {
     rows: BytesMut,
 }
 
-impl Writer {
+impl BatchWriter {
     /// Names up to `most` nodes by their distance, if it comes to that. The default is what every version knows, [`RECENT`].
     #[must_use]
     pub fn reaching(most: usize) -> Self {
         let memory = Memory { recent: Recent::new(most), ..Memory::default() };
-        Writer { memory, ..Writer::default() }
+        BatchWriter { memory, ..BatchWriter::default() }
     }
 
     /// Forgets all indices: a new vector begins.
@@ -203,7 +203,7 @@ impl Writer {
 
 /// Reads batches.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub struct BatchReader {
     table: Vec<LogId>,
     memory: Memory,
 }
@@ -224,12 +224,12 @@ impl Budget {
     }
 }
 
-impl Reader {
-    /// For a [`Writer::reaching`] as far.
+impl BatchReader {
+    /// For a [`BatchWriter::reaching`] as far.
     #[must_use]
     pub fn reaching(most: usize) -> Self {
         let memory = Memory { recent: Recent::new(most), ..Memory::default() };
-        Reader { memory, ..Reader::default() }
+        BatchReader { memory, ..BatchReader::default() }
     }
 
     /// Forgets all indices: a new vector begins.

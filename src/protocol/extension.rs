@@ -152,7 +152,7 @@ pub struct Extent {
 
 /// Why a peer ends a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Farewell {
+pub enum GoodbyeReason {
     /// Its emitter closes.
     Closing,
     /// It does not want the link: a limit, a right, an encoding, a network.
@@ -169,30 +169,30 @@ pub enum Farewell {
     Other,
 }
 
-impl Farewell {
+impl GoodbyeReason {
     /// The number on the wire.
     #[must_use]
     pub fn code(self) -> u64 {
         match self {
-            Farewell::Other => 0,
-            Farewell::Closing => 1,
-            Farewell::Refused => 2,
-            Farewell::Damaged => 3,
-            Farewell::Silent => 4,
-            Farewell::Protocol => 5,
-            Farewell::Renewed => 6,
+            GoodbyeReason::Other => 0,
+            GoodbyeReason::Closing => 1,
+            GoodbyeReason::Refused => 2,
+            GoodbyeReason::Damaged => 3,
+            GoodbyeReason::Silent => 4,
+            GoodbyeReason::Protocol => 5,
+            GoodbyeReason::Renewed => 6,
         }
     }
 
     fn of(code: u64) -> Self {
         match code {
-            1 => Farewell::Closing,
-            2 => Farewell::Refused,
-            3 => Farewell::Damaged,
-            4 => Farewell::Silent,
-            5 => Farewell::Protocol,
-            6 => Farewell::Renewed,
-            _ => Farewell::Other,
+            1 => GoodbyeReason::Closing,
+            2 => GoodbyeReason::Refused,
+            3 => GoodbyeReason::Damaged,
+            4 => GoodbyeReason::Silent,
+            5 => GoodbyeReason::Protocol,
+            6 => GoodbyeReason::Renewed,
+            _ => GoodbyeReason::Other,
         }
     }
 }
@@ -265,7 +265,7 @@ pub enum Extension<'a> {
     /// The sender ends the link.
     Goodbye {
         /// Why.
-        why: Farewell,
+        why: GoodbyeReason,
         /// The same in words.
         text: String,
     },
@@ -381,7 +381,7 @@ impl<'a> Extension<'a> {
     }
 
     fn decode_goodbye(body: &mut &[u8]) -> Option<Self> {
-        let why = Farewell::of(take_varint(body)?);
+        let why = GoodbyeReason::of(take_varint(body)?);
         let text = String::from_utf8_lossy(take_prefixed(body)?);
         // It is shown to users: one line, of the peer's making.
         let text = text.chars().filter(|char| !char.is_control()).take(MAX_GOODBYE).collect();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::batch::{Writer, CHUNK, MAX_BATCH};
+use super::batch::{BatchWriter, CHUNK, MAX_BATCH};
 use super::extension::{Capability, Extension, Extent, VERSION, WINDOW};
 use super::message::{Handshake, LogSeq, Message, Mode, WireNode};
 use super::pieces::LARGE;
@@ -15,7 +15,7 @@ use super::v1::{GIVE_UP_PULL_MS, PATIENCE_MS, PATIENCE_WITH_DIALLER_MS};
 use super::v2::{ALIVE_MS, SILENT_MS};
 use super::*;
 use crate::error::Error;
-use crate::event::harm_to_v1;
+use crate::event::reason_unsafe_for_v1;
 use crate::node::{key_of, Digest, Key, LogId, Node};
 use crate::store::{LogHead, Position, Row};
 
@@ -55,9 +55,9 @@ impl Scene {
 
     /// With a 1.x peer that has shaken hands.
     fn v1(dialled: bool) -> Self {
-        let mut scene = Self::new(Config::new(dialled, harm_to_v1));
+        let mut scene = Self::new(Config::new(dialled, reason_unsafe_for_v1));
         scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
-        assert_eq!(scene.session.peer(), PeerKind::V1);
+        assert_eq!(scene.session.peer_kind(), PeerKind::V1);
         scene
     }
 
@@ -68,13 +68,13 @@ impl Scene {
 
     /// With one that speaks this version of the extension.
     fn extension(version: u64, max_frame: u64) -> Self {
-        let mut scene = Self::new(Config::new(true, harm_to_v1));
+        let mut scene = Self::new(Config::new(true, reason_unsafe_for_v1));
         let capability =
             Capability { version, flags: 0, max_frame, window: WINDOW, log: "theirs".into(), max_value: None };
         let metadata = capability.encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
         scene.hear(&Message::Handshake(handshake));
-        assert_eq!(scene.session.peer(), PeerKind::V2);
+        assert_eq!(scene.session.peer_kind(), PeerKind::V2);
         scene
     }
 
@@ -137,7 +137,7 @@ fn row(log: &str, seq: u64, value: Vec<u8>) -> Row {
 
 #[test]
 fn a_peer_that_connects_and_says_nothing_is_given_up() {
-    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
     assert_eq!(scene.session.wake_at(), Some(HANDSHAKE_MS));
     scene.tick_at(HANDSHAKE_MS - 1);
     assert!(scene.closed().is_none());
@@ -162,7 +162,7 @@ fn a_level_1x_peer_may_be_silent_for_ever() {
     let mut scene = Scene::v1(true);
     scene.hear(&Message::SentHeads);
     scene.hear(&Message::SentWants);
-    assert_eq!(scene.session.stage(), Stage::Live);
+    assert_eq!(scene.session.stage(), SessionStage::Live);
     scene.tick_at(u64::MAX / 2);
     assert!(scene.closed().is_none());
 }
@@ -199,12 +199,12 @@ fn a_flood_of_log_names_is_read_ever_more_slowly_and_ends_the_session() {
     }
     assert!(scene.accused() && named == MAX_LOGS + 1 && waits > 100_000);
     assert!(scene.now > (MAX_LOGS - LOG_BURST) as u64 * 1_000 / LOGS_PER_SECOND - 1_000, "{}", scene.now);
-    assert_eq!(scene.session.stage(), Stage::Closed);
+    assert_eq!(scene.session.stage(), SessionStage::Closed);
 }
 
 #[test]
 fn logs_in_our_store_are_named_without_limit() {
-    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
     for log in 0..100_000 {
         scene.log.0.insert(log.to_string(), 1);
     }
@@ -305,7 +305,7 @@ fn a_flood_of_nodes_stops_the_reading_while_the_log_is_busy() {
 
 #[test]
 fn a_flood_of_wants_stops_the_reading_while_the_store_is_busy() {
-    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
     scene.log.0.insert("own".into(), 9);
     scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
     let mut wants = 0;
@@ -314,7 +314,7 @@ fn a_flood_of_wants_stops_the_reading_while_the_store_is_busy() {
         wants += 1;
         assert!(wants < 10_000, "it must stop some time");
     }
-    assert_eq!(scene.out.iter().filter(|out| matches!(out, OutEvent::Ask(_))).count(), 1);
+    assert_eq!(scene.out.iter().filter(|out| matches!(out, OutEvent::Lookup(_))).count(), 1);
 }
 
 #[test]
@@ -326,7 +326,7 @@ fn a_flood_of_probes_stops_the_reading_while_the_store_is_busy() {
         probes += 1;
         assert!(probes < 10_000, "it must stop some time");
     }
-    assert_eq!(scene.out.iter().filter(|out| matches!(out, OutEvent::Ask(_))).count(), 1);
+    assert_eq!(scene.out.iter().filter(|out| matches!(out, OutEvent::Lookup(_))).count(), 1);
 }
 
 #[test]
@@ -344,26 +344,26 @@ fn a_node_with_a_wrong_key_ends_the_session() {
 fn a_second_handshake_changes_nothing() {
     let mut scene = Scene::v1(true);
     let before = scene.out.len();
-    let metadata = Capability::ours(&Config::new(true, harm_to_v1), "x".into()).encode();
+    let metadata = Capability::ours(&Config::new(true, reason_unsafe_for_v1), "x".into()).encode();
     let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
     scene.hear(&Message::Handshake(handshake));
-    assert_eq!((scene.session.peer(), scene.out.len()), (PeerKind::V1, before));
+    assert_eq!((scene.session.peer_kind(), scene.out.len()), (PeerKind::V1, before));
 }
 
 #[test]
 fn a_broken_capability_record_ends_the_session_and_a_foreign_one_is_ignored() {
     for (metadata, accused) in [(&b"hyper2\xff"[..], true), (b"hyper2", true), (b"m", false), (b"", false)] {
-        let mut scene = Scene::new(Config::new(true, harm_to_v1));
+        let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(metadata), live: Some(true) };
         scene.hear(&Message::Handshake(handshake));
         assert_eq!(scene.accused(), accused, "{metadata:?}");
-        assert_eq!(scene.session.peer() == PeerKind::V1, !accused);
+        assert_eq!(scene.session.peer_kind() == PeerKind::V1, !accused);
     }
 }
 
 #[test]
 fn an_emitter_of_standard_protobuf_refuses_a_1x_peer_and_says_why() {
-    let mut config = Config::new(true, harm_to_v1);
+    let mut config = Config::new(true, reason_unsafe_for_v1);
     config.standard = true;
     let mut scene = Scene::new(config);
     scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata: None, live: Some(true) }));
@@ -374,7 +374,7 @@ fn an_emitter_of_standard_protobuf_refuses_a_1x_peer_and_says_why() {
 #[test]
 fn a_2x_peer_that_sends_beyond_its_window_is_cut_off() {
     let mut scene = Scene::v2(1 << 20);
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     let mut sent = 0;
     for seq in 1.. {
         writer.push(&row("theirs", seq, vec![7; 60_000]));
@@ -393,7 +393,7 @@ fn a_2x_peer_that_sends_beyond_its_window_is_cut_off() {
 #[test]
 fn a_2x_peer_gets_credit_once_the_log_has_stored_what_it_sent() {
     let mut scene = Scene::v2(1 << 20);
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     for seq in 1..=8 {
         writer.push(&row("theirs", seq, vec![7; 40_000]));
     }
@@ -488,11 +488,11 @@ fn a_fork_that_is_none_is_not_believed() {
     let key = Key([4; 32]);
     scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key });
     let queries = scene.out.iter().rev().find_map(|out| match out {
-        OutEvent::Ask(queries) => Some(queries.len()),
+        OutEvent::Lookup(queries) => Some(queries.len()),
         _ => None,
     });
-    let entry = || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key }));
-    scene.feed(InEvent::Answered(Ok((0..queries.unwrap()).map(|_| entry()).collect())));
+    let entry = || Found::Entry(Some(crate::store::Entry { at: Position::of(2), key }));
+    scene.feed(InEvent::LookedUp(Ok((0..queries.unwrap()).map(|_| entry()).collect())));
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. } | OutEvent::Report(_))));
 }
 
@@ -515,18 +515,18 @@ fn accused_of_a_fork(version: u64, times: usize) -> Scene {
     scene.feed(InEvent::Rows(Ok(vec![])));
     for _ in 0..times {
         scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key: Key([4; 32]) });
-        answer(&mut scene, || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
+        answer(&mut scene, || Found::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
     }
     scene
 }
 
 /// Answers the last questions, whatever they were.
-fn answer(scene: &mut Scene, reply: impl Fn() -> Reply) {
+fn answer(scene: &mut Scene, reply: impl Fn() -> Found) {
     let queries = scene.out.iter().rev().find_map(|out| match out {
-        OutEvent::Ask(queries) => Some(queries.len()),
+        OutEvent::Lookup(queries) => Some(queries.len()),
         _ => None,
     });
-    scene.feed(InEvent::Answered(Ok((0..queries.unwrap_or(0)).map(|_| reply()).collect())));
+    scene.feed(InEvent::LookedUp(Ok((0..queries.unwrap_or(0)).map(|_| reply()).collect())));
 }
 
 fn sent(scene: &Scene, frame: &[u8]) -> usize {
@@ -541,7 +541,7 @@ fn a_fork_of_our_log_is_not_believed_but_looked_at() {
     let mut scene = accused_of_a_fork(VERSION, 3);
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
     assert_eq!(sent(&scene, DEMAND), 1, "the entry is asked for once");
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     for seq in [2, 3] {
         writer.push(&row("own", seq, b"another".to_vec()));
     }
@@ -560,13 +560,13 @@ fn a_fork_of_our_log_is_not_believed_but_looked_at() {
 fn a_peer_of_the_first_version_shows_the_entry_that_differs_because_our_vector_lacks_it() {
     let mut scene = accused_of_a_fork(1, 1);
     assert_eq!(sent(&scene, DEMAND), 0, "it would not understand");
-    answer(&mut scene, || Reply::Digest(Some(Digest([7; 32]))));
+    answer(&mut scene, || Found::Digest(Some(Digest([7; 32]))));
     let mut vector = BytesMut::new();
     let extents = vec![Extent { log: "own".into(), seq: 1, digest: Digest([7; 32]) }];
     Extension::Vector { first: true, last: true, extents }.encode(&mut vector);
     assert_eq!(sent(&scene, &vector), 1);
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     writer.push(&row("own", 2, b"another".to_vec()));
     scene.hear_extension(&Extension::Batch(&writer.finish()));
     scene.feed(InEvent::Idle);
@@ -577,7 +577,7 @@ fn a_peer_of_the_first_version_shows_the_entry_that_differs_because_our_vector_l
 fn a_peer_of_the_first_version_hears_of_a_fork_of_our_log_from_the_vector_alone() {
     for (version, told) in [(1, 0), (VERSION, 1)] {
         let mut scene = accused_of_a_fork(version, 0);
-        let mut writer = Writer::default();
+        let mut writer = BatchWriter::default();
         writer.push(&row("own", 2, b"another".to_vec()));
         scene.hear_extension(&Extension::Batch(&writer.finish()));
         scene.feed(InEvent::Idle);
@@ -598,7 +598,7 @@ fn the_entry_that_differs_is_shown_once_and_nothing_behind_it() {
     };
     for _ in 0..3 {
         scene.hear_bytes(DEMAND.into());
-        answer(&mut scene, || Reply::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
+        answer(&mut scene, || Found::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
     }
     scene.feed(InEvent::Rows(Ok((2..=5).map(|seq| row("own", seq, b"ours".to_vec())).collect())));
     scene.feed(InEvent::Rows(Ok((2..=5).map(|seq| row("own", seq, b"ours".to_vec())).collect())));
@@ -608,26 +608,26 @@ fn the_entry_that_differs_is_shown_once_and_nothing_behind_it() {
 #[test]
 fn a_goodbye_ends_the_session_with_its_reason_and_what_it_says_is_one_short_line() {
     let scene = Scene::v2(1 << 20);
-    let frame = scene.session.goodbye(Farewell::Refused, "no\nroom").unwrap();
+    let frame = scene.session.goodbye(GoodbyeReason::Refused, "no\nroom").unwrap();
     assert_eq!(frame[..], *b"\x0a\x0f\x02\x07no\nroom");
-    assert!(Scene::v1(true).session.goodbye(Farewell::Closing, "").is_none(), "1.x would not understand it");
+    assert!(Scene::v1(true).session.goodbye(GoodbyeReason::Closing, "").is_none(), "1.x would not understand it");
     let mut scene = Scene::v2(1 << 20);
     scene.hear_bytes(frame[..].into());
-    assert!(matches!(scene.closed(), Some(CloseReason::Told(Farewell::Refused, text)) if text == "noroom"));
+    assert!(matches!(scene.closed(), Some(CloseReason::Told(GoodbyeReason::Refused, text)) if text == "noroom"));
     let mut scene = Scene::v2(1 << 20);
-    scene.hear_bytes(scene.session.goodbye(Farewell::Protocol, &"x".repeat(100_000)).unwrap()[..].into());
+    scene.hear_bytes(scene.session.goodbye(GoodbyeReason::Protocol, &"x".repeat(100_000)).unwrap()[..].into());
     assert!(matches!(scene.closed(), Some(CloseReason::Told(_, text)) if text.len() == 512));
     // A reason of a later version.
     let mut scene = Scene::v2(1 << 20);
     scene.hear_bytes(b"\x03\x0f\x63\x00"[..].into());
-    assert!(matches!(scene.closed(), Some(CloseReason::Told(Farewell::Other, _))));
+    assert!(matches!(scene.closed(), Some(CloseReason::Told(GoodbyeReason::Other, _))));
 }
 
 #[test]
 fn a_peer_that_only_takes_may_not_send_and_one_that_only_brings_gets_nothing() {
-    let metadata = Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()).encode();
+    let metadata = Capability::ours(&Config::new(true, reason_unsafe_for_v1), "theirs".into()).encode();
     let with = |mode, v2: bool| {
-        let mut scene = Scene::new(Config::new(true, harm_to_v1));
+        let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
         scene.log.0.insert("own".into(), 1);
         let metadata = Some(&metadata[..]).filter(|_| v2);
         scene.hear(&Message::Handshake(Handshake { version: 1, mode, metadata, live: Some(true) }));
@@ -638,7 +638,7 @@ fn a_peer_that_only_takes_may_not_send_and_one_that_only_brings_gets_nothing() {
     scene.feed(InEvent::Idle);
     assert!(scene.accused() && scene.adds() == 0);
     let mut scene = with(Mode::Pull, true);
-    let mut writer = Writer::default();
+    let mut writer = BatchWriter::default();
     writer.push(&row("theirs", 1, vec![7]));
     scene.hear_extension(&Extension::Batch(&writer.finish()));
     scene.feed(InEvent::Idle);
@@ -646,13 +646,14 @@ fn a_peer_that_only_takes_may_not_send_and_one_that_only_brings_gets_nothing() {
     let mut scene = with(Mode::Push, true);
     scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::Read { .. })));
-    assert_eq!(scene.session.stage(), Stage::Live);
+    assert_eq!(scene.session.stage(), SessionStage::Live);
 }
 
 /// With a peer that takes large nodes in pieces, and has nothing.
 fn with_pieces(mode: Mode, window: u64) -> Scene {
-    let mut scene = Scene::new(Config::new(true, harm_to_v1));
-    let capability = Capability { window, ..Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()) };
+    let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
+    let capability =
+        Capability { window, ..Capability::ours(&Config::new(true, reason_unsafe_for_v1), "theirs".into()) };
     let metadata = capability.encode();
     scene.hear(&Message::Handshake(Handshake { version: 1, mode, metadata: Some(&metadata), live: Some(true) }));
     scene
@@ -743,8 +744,8 @@ fn a_peer_that_only_takes_may_not_send_in_pieces_either_and_none_is_larger_than_
         (Mode::Sync, (1 << 20) + super::pieces::BESIDE_VALUE as u64 + 1, true),
         (Mode::Sync, u64::MAX, true),
     ] {
-        let mut scene = Scene::new(Config { max_value: 1 << 20, ..Config::new(true, harm_to_v1) });
-        let metadata = Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()).encode();
+        let mut scene = Scene::new(Config { max_value: 1 << 20, ..Config::new(true, reason_unsafe_for_v1) });
+        let metadata = Capability::ours(&Config::new(true, reason_unsafe_for_v1), "theirs".into()).encode();
         scene.hear(&Message::Handshake(Handshake { version: 1, mode, metadata: Some(&metadata), live: Some(true) }));
         scene.hear_extension(&piece(total));
         assert_eq!(scene.accused(), accused, "{mode:?} {total}");
@@ -767,8 +768,8 @@ fn saying_again_and_again_that_nothing_of_a_large_node_arrived_costs_the_peer_it
 
 /// With a 2.x peer whose handshake is as ours.
 fn with_our_like() -> Scene {
-    let metadata = Capability::ours(&Config::new(true, harm_to_v1), "theirs".into()).encode();
-    let mut scene = Scene::new(Config::new(true, harm_to_v1));
+    let metadata = Capability::ours(&Config::new(true, reason_unsafe_for_v1), "theirs".into()).encode();
+    let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));
     let metadata = Some(&metadata[..]);
     scene.hear(&Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata, live: Some(true) }));
     scene
@@ -781,7 +782,7 @@ fn a_peer_that_knows_pieces_may_send_no_large_frames() {
     assert_eq!(with_our_like().session.frame_limit(), frame::MAX_SMALL_FRAME);
     for (size, accused) in [(LARGE, false), (MAX_BATCH, true)] {
         let mut scene = with_our_like();
-        let mut writer = Writer::default();
+        let mut writer = BatchWriter::default();
         writer.push(&row("theirs", 1, vec![7; size]));
         scene.hear_extension(&Extension::Batch(&writer.finish()));
         assert_eq!(scene.accused(), accused, "{size} bytes");

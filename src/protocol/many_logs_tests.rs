@@ -11,7 +11,7 @@ use super::session::Sizes;
 use super::tree::Item;
 use super::*;
 use crate::error::Error;
-use crate::event::harm_to_v1;
+use crate::event::reason_unsafe_for_v1;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
 use crate::store::log_set::{Bucket, LogSet, Prefix, PARTS};
 use crate::store::{Entry, LogHead, Position, ReadLimit, Row};
@@ -76,11 +76,11 @@ impl Book {
         self.rows[from..].iter().take(limit.rows).filter(|row| row.at > after).cloned().collect()
     }
 
-    fn answer(&self, query: &Query) -> Reply {
+    fn answer(&self, query: &Lookup) -> Found {
         match query {
-            Query::Digest(log, 0) if self.seq(log) > 0 => Reply::Digest(Some(Digest::default())),
-            Query::Digest(log, seq) => Reply::Digest(self.digests.get(&(log.clone(), *seq)).copied()),
-            Query::Entry(log, seq) => Reply::Entry(
+            Lookup::Digest(log, 0) if self.seq(log) > 0 => Found::Digest(Some(Digest::default())),
+            Lookup::Digest(log, seq) => Found::Digest(self.digests.get(&(log.clone(), *seq)).copied()),
+            Lookup::Entry(log, seq) => Found::Entry(
                 self.places
                     .get(&(log.clone(), *seq))
                     .map(|place| &self.rows[*place])
@@ -144,7 +144,7 @@ impl Pair {
 
     fn of(dialler: Book, listener: Book, change: impl Fn(&mut Config)) -> Self {
         let end = |book, dialled| {
-            let mut config = Config::new(dialled, harm_to_v1);
+            let mut config = Config::new(dialled, reason_unsafe_for_v1);
             change(&mut config);
             End {
                 session: Session::new(config),
@@ -198,9 +198,9 @@ impl Pair {
                 self.feed(side, InEvent::Added(Ok(outcomes)));
                 self.feed(side, InEvent::Advanced);
             }
-            OutEvent::Ask(queries) => {
+            OutEvent::Lookup(queries) => {
                 let replies = queries.iter().map(|query| end.book.answer(query)).collect();
-                self.feed(side, InEvent::Answered(Ok(replies)));
+                self.feed(side, InEvent::LookedUp(Ok(replies)));
             }
             OutEvent::Report(Error::Fork { .. }) => end.forks += 1,
             OutEvent::Close(reason) => end.closed = Some(reason),
@@ -254,7 +254,7 @@ impl Pair {
     fn assert_level(&self) {
         for end in &self.ends {
             assert!(end.closed.is_none(), "{:?}", end.closed);
-            assert_eq!(end.session.stage(), Stage::Live);
+            assert_eq!(end.session.stage(), SessionStage::Live);
         }
         assert_eq!(self.ends[0].book.root(), self.ends[1].book.root());
     }
@@ -424,7 +424,7 @@ struct Stranger {
 impl Stranger {
     fn new(dialled: bool, logs: usize) -> Self {
         let mut stranger = Stranger {
-            session: Session::new(Config::new(dialled, harm_to_v1)),
+            session: Session::new(Config::new(dialled, reason_unsafe_for_v1)),
             book: Book::with(logs),
             out: Vec::new(),
         };

@@ -29,8 +29,8 @@ mod v2;
 mod window;
 mod wire;
 
-pub use self::extension::Farewell;
+pub use self::extension::GoodbyeReason;
 pub use self::incoming::{Incoming, Outcome};
 pub use self::session::{
-    CloseReason, Config, Counters, InEvent, LocalLog, OutEvent, PeerKind, Query, Reply, Session, Stage,
+    CloseReason, Config, Found, InEvent, LocalLog, Lookup, OutEvent, PeerKind, Session, SessionCounters, SessionStage,
 };

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
-use super::extension::{Capability, Extension, Farewell};
+use super::extension::{Capability, Extension, GoodbyeReason};
 use super::feeder::Feeder;
 use super::frame::MAX_SMALL_FRAME;
 use super::incoming::{Incoming, Outcome};
@@ -60,8 +60,8 @@ pub enum InEvent {
     Rows(Result<Vec<Row>>),
     /// Answers [`OutEvent::Add`]: one outcome per node.
     Added(Result<Vec<Outcome>>),
-    /// Answers [`OutEvent::Ask`]: one reply per query.
-    Answered(Result<Vec<Reply>>),
+    /// Answers [`OutEvent::Lookup`]: one reply per query.
+    LookedUp(Result<Vec<Found>>),
     /// Answers [`OutEvent::ForkLocal`] with the new log id.
     Forked(Result<LogId>),
     /// Time has passed; see [`Session::wake_at`].
@@ -83,7 +83,7 @@ pub enum OutEvent {
     /// Offer nodes to the log, in order.
     Add(Vec<Incoming>),
     /// Ask the store.
-    Ask(Vec<Query>),
+    Lookup(Vec<Lookup>),
     /// Our own log is forked: go on under a new id from this seq.
     ForkLocal {
         /// Our own log, as the session knew it.
@@ -99,16 +99,16 @@ pub enum OutEvent {
 
 /// A question about what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
+pub enum Lookup {
     /// Running digest of a log after `seq` entries.
     Digest(LogId, Seq),
     /// The entry of a log at a seq.
     Entry(LogId, Seq),
 }
 
-/// Answer to the [`Query`] of the same name.
+/// Answer to the [`Lookup`] of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum Found {
     /// `None` beyond the log's end.
     Digest(Option<Digest>),
     /// `None` if there is no such entry.
@@ -133,7 +133,7 @@ pub enum CloseReason {
     /// Our own log or store failed.
     Local(Error),
     /// The peer ends the link, and says why.
-    Told(Farewell, String),
+    Told(GoodbyeReason, String),
 }
 
 /// The log as a session sees it: memory only, never blocking.
@@ -173,19 +173,20 @@ pub trait LocalLog {
 }
 
 /// Which protocol the peer speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum PeerKind {
-    /// No handshake yet.
+    /// Its handshake has not arrived.
+    #[default]
     Unknown,
-    /// hyperlog 4.12.1's.
+    /// hyperlog 4.12.1's: the peer is hyperemitter 1.x or plain hyperlog.
     V1,
-    /// The extension.
+    /// The 2.x extension.
     V2,
 }
 
 /// How far a session has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum SessionStage {
     /// Waiting for the peer's handshake.
     Handshake,
     /// At least one side still lacks what the other announced.
@@ -202,7 +203,7 @@ pub struct Config {
     /// Whether we opened the connection. Links that a 1.x peer opened are given up more patiently: each redial
     /// costs it one of its ten attempts.
     pub dialled: bool,
-    /// Why a value must not reach a 1.x peer (`event::harm_to_v1`).
+    /// Why a value must not reach a 1.x peer (`event::reason_unsafe_for_v1`).
     pub harm: fn(&[u8]) -> Option<String>,
     /// This emitter writes standard protobuf, which 1.x misreads: sessions with 1.x are refused.
     pub standard: bool,
@@ -339,14 +340,14 @@ pub(crate) struct Common {
     pub(crate) active_at: u64,
     pub(crate) feeder: Feeder,
     pub(crate) intake: Intake,
-    pub(crate) counters: Counters,
+    pub(crate) counters: SessionCounters,
     names: Names,
     closed: bool,
 }
 
 /// What a session has done, for `peers()` and the simulator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
+pub struct SessionCounters {
     /// Nodes sent.
     pub nodes_sent: u64,
     /// Nodes received, echoes included.
@@ -486,7 +487,7 @@ impl Session {
                 active_at: 0,
                 feeder: Feeder::default(),
                 intake: Intake::default(),
-                counters: Counters::default(),
+                counters: SessionCounters::default(),
                 names: Names::default(),
                 closed: false,
             },
@@ -564,7 +565,7 @@ impl Session {
 
     /// Which protocol the peer speaks.
     #[must_use]
-    pub fn peer(&self) -> PeerKind {
+    pub fn peer_kind(&self) -> PeerKind {
         match self.protocol {
             Protocol::Opening => PeerKind::Unknown,
             Protocol::V1(_) => PeerKind::V1,
@@ -574,19 +575,19 @@ impl Session {
 
     /// How far the session has come.
     #[must_use]
-    pub fn stage(&self) -> Stage {
+    pub fn stage(&self) -> SessionStage {
         if self.common.closed {
-            return Stage::Closed;
+            return SessionStage::Closed;
         }
         let live = match &self.protocol {
-            Protocol::Opening => return Stage::Handshake,
+            Protocol::Opening => return SessionStage::Handshake,
             Protocol::V1(v1) => v1.is_live(),
             Protocol::V2(v2) => v2.is_live(&self.common),
         };
         if live {
-            Stage::Live
+            SessionStage::Live
         } else {
-            Stage::Sync
+            SessionStage::Sync
         }
     }
 
@@ -603,7 +604,7 @@ impl Session {
 
     /// What the session has done so far.
     #[must_use]
-    pub fn counters(&self) -> Counters {
+    pub fn counters(&self) -> SessionCounters {
         self.common.counters
     }
 
@@ -636,8 +637,8 @@ impl Session {
 
     /// The frame that tells the peer why the link ends; `None` if it would not understand. To be sent last.
     #[must_use]
-    pub fn goodbye(&self, why: Farewell, text: &str) -> Option<Bytes> {
-        if self.peer() != PeerKind::V2 {
+    pub fn goodbye(&self, why: GoodbyeReason, text: &str) -> Option<Bytes> {
+        if self.peer_kind() != PeerKind::V2 {
             return None;
         }
         let mut out = BytesMut::new();

@@ -25,7 +25,7 @@ use super::fork::{Check, Compared};
 use super::incoming::{Incoming, Outcome};
 use super::intake::detach;
 use super::message::{check_log_id, LogSeq, Message, Mode, WireNode};
-use super::session::{CloseReason, Common, InEvent, LocalLog, OutEvent, Query, Reply};
+use super::session::{CloseReason, Common, Found, InEvent, LocalLog, Lookup, OutEvent};
 use super::window::Window;
 use crate::error::{Error, Result};
 use crate::node::{key_of, Key, LogId, Seq, Signed};
@@ -181,8 +181,8 @@ impl V1 {
             InEvent::Frame(frame) => self.on_frame(common, &frame, view)?,
             InEvent::Rows(Ok(rows)) => self.on_rows(common, rows),
             InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
-            InEvent::Answered(Ok(replies)) => self.on_answered(common, replies, view),
-            InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
+            InEvent::LookedUp(Ok(replies)) => self.on_answered(common, replies, view),
+            InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::LookedUp(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
             InEvent::Forked(Ok(_)) => common.close(CloseReason::Renew),
@@ -291,7 +291,7 @@ impl V1 {
 
     fn ask_start(&mut self, log: LogId, seq: Seq) {
         self.starts += 1;
-        self.asker.ask(Query::Entry(log, seq), Purpose::Start);
+        self.asker.ask(Lookup::Entry(log, seq), Purpose::Start);
     }
 
     /// The peer has passed the first `count` announcements: those it did not want, it has.
@@ -348,7 +348,7 @@ impl V1 {
             Some(claimed) if claimed != theirs => return Err(Error::ChecksumMismatch { claimed, actual: theirs }),
             _ => {}
         }
-        self.asker.ask(Query::Entry(log.clone(), node.seq), Purpose::Compare { log, seq: node.seq, theirs });
+        self.asker.ask(Lookup::Entry(log.clone(), node.seq), Purpose::Compare { log, seq: node.seq, theirs });
         Ok(())
     }
 
@@ -388,9 +388,9 @@ impl V1 {
         Ok(())
     }
 
-    fn on_answered(&mut self, common: &mut Common, replies: Vec<Reply>, view: &dyn LocalLog) {
+    fn on_answered(&mut self, common: &mut Common, replies: Vec<Found>, view: &dyn LocalLog) {
         for (purpose, reply) in self.asker.finish(replies) {
-            let Reply::Entry(entry) = reply else { continue };
+            let Found::Entry(entry) = reply else { continue };
             match purpose {
                 Purpose::Start => {
                     self.starts = self.starts.saturating_sub(1);

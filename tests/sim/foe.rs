@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{Digest, Key, Links, Node};
-use hyperemitter::protocol::batch::Writer;
+use hyperemitter::protocol::batch::BatchWriter;
 use hyperemitter::protocol::extension::{Capability, Extension, Extent, VERSION, WINDOW};
 use hyperemitter::protocol::message::{Handshake, LogSeq, Message, Mode, WireNode};
 use hyperemitter::protocol::pieces::{Piece, LARGE, PIECE};
@@ -34,13 +34,13 @@ impl Deed {
 pub struct Foe {
     deed: Deed,
     is_v2: bool,
-    writer: Writer,
+    writer: BatchWriter,
     seq: u64,
 }
 
 impl Foe {
     pub fn new(deed: Deed, rng: &mut Rng) -> Self {
-        Foe { deed, is_v2: rng.chance(60), writer: Writer::default(), seq: 0 }
+        Foe { deed, is_v2: rng.chance(60), writer: BatchWriter::default(), seq: 0 }
     }
 
     pub fn hello(&mut self) -> Bytes {
@@ -88,7 +88,7 @@ impl Foe {
                 0 => {
                     let digest = Digest(rng.bytes(32).try_into().unwrap());
                     let extents = vec![Extent { log: log.as_str().into(), seq, digest }];
-                    self.writer = Writer::default();
+                    self.writer = BatchWriter::default();
                     Extension::Vector { first: true, last: true, extents }.encode(&mut out);
                 }
                 1 => {
@@ -138,7 +138,7 @@ impl Foe {
                 }
             }
             Deed::Amplify if self.is_v2 => {
-                self.writer = Writer::default();
+                self.writer = BatchWriter::default();
                 Extension::Vector { first: true, last: true, extents: Vec::new() }.encode(&mut out);
                 Extension::Credit { bytes: WINDOW, updates: Vec::new() }.encode(&mut out);
                 Extension::Demand { log: log.as_str().into(), seq: 1 }.encode(&mut out);

@@ -8,7 +8,7 @@ use hyperemitter::event::Encoding;
 use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions, SourceId};
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::pieces::Partials;
-use hyperemitter::protocol::{Incoming, Outcome, Query, Reply};
+use hyperemitter::protocol::{Found, Incoming, Lookup, Outcome};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Meta, Position, ReadLimit, Row, Store};
 
@@ -98,12 +98,12 @@ impl NewPeer {
         self.log.add(source, nodes).try_recv().expect("a memory store answers at once").unwrap()
     }
 
-    pub fn answer(&self, queries: &[Query]) -> Vec<Reply> {
+    pub fn answer(&self, queries: &[Lookup]) -> Vec<Found> {
         queries
             .iter()
             .map(|query| match query {
-                Query::Digest(log, seq) => Reply::Digest(self.log.digest_at(log, *seq).unwrap()),
-                Query::Entry(log, seq) => Reply::Entry(self.log.entry(log, *seq).unwrap()),
+                Lookup::Digest(log, seq) => Found::Digest(self.log.digest_at(log, *seq).unwrap()),
+                Lookup::Entry(log, seq) => Found::Entry(self.log.entry(log, *seq).unwrap()),
             })
             .collect()
     }

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
-use hyperemitter::event::harm_to_v1;
+use hyperemitter::event::reason_unsafe_for_v1;
 use hyperemitter::hyperlog::SourceId;
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::message::{LogSeq, Message, WireNode};
 use hyperemitter::protocol::session::MAX_LOGS;
-use hyperemitter::protocol::{frame, CloseReason, Config, InEvent, Incoming, OutEvent, PeerKind, Query, Session};
+use hyperemitter::protocol::{frame, CloseReason, Config, InEvent, Incoming, Lookup, OutEvent, PeerKind, Session};
 use hyperemitter::store::{Position, ReadLimit};
 
 use super::check::Witness;
@@ -74,7 +74,7 @@ struct Link {
 enum Work {
     Read(Position, ReadLimit),
     Add(Vec<Incoming>),
-    Ask(Vec<Query>),
+    Ask(Vec<Lookup>),
     Fork(LogId, Seq),
 }
 
@@ -349,7 +349,7 @@ impl World {
                     .flat_map(|conn| conn.ends.iter().flatten())
                     .map(|end| match end {
                         End::Old(session, _) => format!("old live={} parked={}", session.is_live(), session.parked()),
-                        End::New(new) => format!("new {:?} {:?}", new.session.peer(), new.session.stage()),
+                        End::New(new) => format!("new {:?} {:?}", new.session.peer_kind(), new.session.stage()),
                         End::Hostile(_) => "hostile".into(),
                     })
                     .collect();
@@ -595,7 +595,7 @@ impl World {
         match &mut self.peers[peer].body {
             Body::Old(_) => End::Old(Box::new(OldSession::new(true)), BytesMut::new()),
             Body::New(new) => {
-                let mut config = Config::new(dialled, harm_to_v1);
+                let mut config = Config::new(dialled, reason_unsafe_for_v1);
                 config.defences = self.setup.defences;
                 config.sizes = self.setup.sizes;
                 if self.setup.first.contains(&peer) {
@@ -750,7 +750,7 @@ impl World {
                 self.soon(3, Ev::Answer(link, conn, side, Work::Read(after, limit)));
             }
             OutEvent::Add(nodes) => self.soon(8, Ev::Answer(link, conn, side, Work::Add(nodes))),
-            OutEvent::Ask(queries) => {
+            OutEvent::Lookup(queries) => {
                 if self.is_hostile(link) {
                     self.stats.foe.asked += queries.len() as u64;
                 }
@@ -821,10 +821,10 @@ impl World {
             return;
         };
         let Some(witness) = end.witness.as_mut() else { return };
-        if let Err(failure) = witness.said(bytes, old, harm_to_v1) {
+        if let Err(failure) = witness.said(bytes, old, reason_unsafe_for_v1) {
             self.failure = Some(format!("link {link}, to 1.x: {failure}"));
         }
-        assert!(end.session.peer() != PeerKind::V2, "1.x is taken for 2.x");
+        assert!(end.session.peer_kind() != PeerKind::V2, "1.x is taken for 2.x");
     }
 
     fn is_hostile(&self, link: usize) -> bool {
@@ -867,7 +867,7 @@ impl World {
             }
             Work::Ask(queries) => {
                 let replies = new.answer(&queries);
-                self.feed(link, conn, side, vec![InEvent::Answered(Ok(replies))]);
+                self.feed(link, conn, side, vec![InEvent::LookedUp(Ok(replies))]);
             }
             Work::Fork(log, from) => {
                 let id = new.log.fork_local(log, from).try_recv().expect("a memory store answers at once");

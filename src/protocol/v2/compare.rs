@@ -65,7 +65,7 @@ impl V2 {
                 }
             } else if theirs.seq > 0 && theirs.seq < ours_seq {
                 peer_log.doubted = true;
-                let query = Query::Digest(theirs.log.clone(), theirs.seq);
+                let query = Lookup::Digest(theirs.log.clone(), theirs.seq);
                 self.asker.ask(query, Purpose::Verify(theirs.clone()));
             }
             self.logs.insert(theirs.log, peer_log);
@@ -140,7 +140,7 @@ impl V2 {
             Some(theirs_key) if bisect.high == bisect.low + 1 => {
                 let (log, seq) = (theirs.log.clone(), bisect.high);
                 self.asker
-                    .ask(Query::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: theirs_key, tell: true });
+                    .ask(Lookup::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: theirs_key, tell: true });
             }
             _ => self.probe(common, &theirs.log),
         }
@@ -177,7 +177,7 @@ impl V2 {
             if self.capability.version >= WITH_DEMANDS {
                 self.say(common, &Extension::Demand { log: log.clone(), seq: fork.seq });
             } else {
-                let query = Query::Digest(log.clone(), fork.seq - 1);
+                let query = Lookup::Digest(log.clone(), fork.seq - 1);
                 self.asker.ask(query, Purpose::Before(log.clone(), fork.seq - 1));
             }
         }

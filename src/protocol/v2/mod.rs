@@ -19,10 +19,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
-use super::batch::{Reader, Writer, MAX_BATCH};
+use super::batch::{BatchReader, BatchWriter, MAX_BATCH};
 use super::behind::Behind;
 use super::extension::{
-    Capability, Compare, Extension, Extent, Farewell, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_DEMANDS, WITH_PIECES,
+    Capability, Compare, Extension, Extent, GoodbyeReason, MAX_UPDATES, VECTOR_CHUNK, WINDOW, WITH_DEMANDS, WITH_PIECES,
 };
 use super::feeder::before;
 use super::fork::Compared;
@@ -31,7 +31,7 @@ use super::incoming::Outcome;
 use super::message::{Message, Mode};
 use super::pieces::PieceOrigin;
 use super::recent::{MOST_RECENT, RECENT};
-use super::session::{CloseReason, Common, InEvent, LocalLog, Query, Reply};
+use super::session::{CloseReason, Common, Found, InEvent, LocalLog, Lookup};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::store::{LogHead, Position, Row};
@@ -164,8 +164,8 @@ pub(crate) struct V2 {
     announced: bool,
     /// The dialler goes first: until then, or until something of it is stored, we send no rows.
     yield_until: u64,
-    writer: Writer,
-    reader: Reader,
+    writer: BatchWriter,
+    reader: BatchReader,
     pending: VecDeque<Row>,
     /// Bytes the peer still accepts; the last batch may overdraw it.
     credit: i64,
@@ -202,7 +202,7 @@ pub(crate) struct V2 {
     arriving_at: u64,
     resyncs: u32,
     /// The peer said goodbye, and why.
-    leaving: Option<(Farewell, String)>,
+    leaving: Option<(GoodbyeReason, String)>,
     starts: usize,
     asker: Asker<Purpose>,
     probed: Option<Digest>,
@@ -233,8 +233,8 @@ impl V2 {
             vector_seen: false,
             announced: false,
             yield_until: 0,
-            writer: Writer::reaching(reach),
-            reader: Reader::reaching(reach),
+            writer: BatchWriter::reaching(reach),
+            reader: BatchReader::reaching(reach),
             pending: VecDeque::new(),
             received: 0,
             collecting: 0,
@@ -374,8 +374,8 @@ impl V2 {
             }
             InEvent::Rows(Ok(rows)) => self.on_rows(common, rows, view),
             InEvent::Added(Ok(outcomes)) => self.on_added(common, outcomes, view)?,
-            InEvent::Answered(Ok(replies)) => self.on_answered(common, replies, view),
-            InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::Answered(Err(error)) => {
+            InEvent::LookedUp(Ok(replies)) => self.on_answered(common, replies, view),
+            InEvent::Rows(Err(error)) | InEvent::Added(Err(error)) | InEvent::LookedUp(Err(error)) => {
                 common.close(CloseReason::Local(error));
             }
             InEvent::Advanced => {
@@ -431,17 +431,17 @@ impl V2 {
                 Ok(())
             }
             Extension::Probe { log, seq } => {
-                self.asker.ask(Query::Digest(log.clone(), seq), Purpose::ProbedDigest);
-                self.asker.ask(Query::Entry(log.clone(), seq), Purpose::ProbedEntry(log, seq));
+                self.asker.ask(Lookup::Digest(log.clone(), seq), Purpose::ProbedDigest);
+                self.asker.ask(Lookup::Entry(log.clone(), seq), Purpose::ProbedEntry(log, seq));
                 Ok(())
             }
             Extension::Proof { extent, key } => {
-                let query = Query::Digest(extent.log.clone(), extent.seq);
+                let query = Lookup::Digest(extent.log.clone(), extent.seq);
                 self.asker.ask(query, Purpose::Bisect(extent, key));
                 Ok(())
             }
             Extension::Fork { log, seq, key } => {
-                self.asker.ask(Query::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: key, tell: false });
+                self.asker.ask(Lookup::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: key, tell: false });
                 Ok(())
             }
             Extension::Demand { log, seq } => {
@@ -469,29 +469,29 @@ impl V2 {
 
     fn ask_start(&mut self, log: LogId, seq: Seq) {
         self.starts += 1;
-        self.asker.ask(Query::Entry(log, seq), Purpose::Start);
+        self.asker.ask(Lookup::Entry(log, seq), Purpose::Start);
     }
 
-    fn on_answered(&mut self, common: &mut Common, replies: Vec<Reply>, view: &dyn LocalLog) {
+    fn on_answered(&mut self, common: &mut Common, replies: Vec<Found>, view: &dyn LocalLog) {
         for (purpose, reply) in self.asker.finish(replies) {
             match (purpose, reply) {
                 (Purpose::Start, reply) => {
                     self.starts = self.starts.saturating_sub(1);
-                    if let Reply::Entry(Some(entry)) = reply {
+                    if let Found::Entry(Some(entry)) = reply {
                         self.lower(common, before(entry.at));
                     }
                 }
-                (Purpose::Verify(theirs), Reply::Digest(Some(ours))) => self.verified(common, &theirs, ours),
-                (Purpose::Bisect(theirs, key), Reply::Digest(Some(ours))) => self.bisected(common, &theirs, key, ours),
-                (Purpose::Fork { log, seq, theirs, tell }, Reply::Entry(Some(entry))) => {
+                (Purpose::Verify(theirs), Found::Digest(Some(ours))) => self.verified(common, &theirs, ours),
+                (Purpose::Bisect(theirs, key), Found::Digest(Some(ours))) => self.bisected(common, &theirs, key, ours),
+                (Purpose::Fork { log, seq, theirs, tell }, Found::Entry(Some(entry))) => {
                     let fork = Compared { seq, ours: entry.key, theirs };
                     self.fork_found(common, &log, fork, tell);
                 }
-                (Purpose::Before(log, seq), Reply::Digest(Some(digest))) => {
+                (Purpose::Before(log, seq), Found::Digest(Some(digest))) => {
                     self.announce_without_tail(common, view, LogHead { log, seq, digest });
                 }
-                (Purpose::ProbedDigest, Reply::Digest(digest)) => self.probed = digest,
-                (Purpose::ProbedEntry(log, seq), Reply::Entry(Some(entry))) => {
+                (Purpose::ProbedDigest, Found::Digest(digest)) => self.probed = digest,
+                (Purpose::ProbedEntry(log, seq), Found::Entry(Some(entry))) => {
                     if let Some(digest) = self.probed.take() {
                         let extent = Extent { log, seq, digest };
                         self.say(common, &Extension::Proof { extent, key: entry.key });

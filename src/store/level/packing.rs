@@ -205,7 +205,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_reply_makes_us_fall(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+        fn malformed_replies_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
             for kind in [Kind::Get, Kind::Ranges, Kind::Batch] {
                 let _ = unpack(kind, Bytes::from(bytes.clone()));
             }

@@ -13,9 +13,9 @@ pub const MAX_TOLD: usize = 1024;
 
 /// When which fork of which network was told.
 #[derive(Debug, Default)]
-pub(super) struct Told(HashMap<(u64, &'static str, String), u64>);
+pub(super) struct ForkReports(HashMap<(u64, &'static str, String), u64>);
 
-impl Told {
+impl ForkReports {
     /// Whether the owner is to hear of `error`, which a peer of `network` caused.
     pub(super) fn tells(&mut self, network: u64, error: &Error, now: u64) -> bool {
         let (Error::Fork { log, .. } | Error::Forged { log, .. }) = error else { return true };
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn a_forger_that_comes_back_is_told_once_in_a_while_and_others_are_told_beside_it() {
-        let mut told = Told::default();
+        let mut told = ForkReports::default();
         let heard = (0..1000).filter(|n| told.tells(1, &forged("a"), n * TELL_AGAIN_MS / 100)).count();
         assert_eq!(heard, 10);
         let now = 10 * TELL_AGAIN_MS;

@@ -1,4 +1,4 @@
-//! Memory that links hold for their peers: one account of it all, and who lets go when it is too much.
+//! LinkMemory that links hold for their peers: one account of it all, and who lets go when it is too much.
 //!
 //! Counted are bytes received and not yet stored (frames that are incomplete, nodes on their way into the log), rows that
 //! were read for them, and bytes that wait to be sent. What nodes hold that wait for others in the log has a bound of its own (`hyperlog::parking`).
@@ -9,8 +9,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::inbound_slots::Network;
 use super::link::Link;
-use super::places::Network;
 
 /// What all links together may hold: with what is parked in the log, and what has arrived of large nodes, 256 MiB.
 pub(super) const LIMIT: usize = 160 * 1024 * 1024;
@@ -29,13 +29,13 @@ struct Held {
 
 /// The account.
 #[derive(Default)]
-pub(super) struct Memory {
+pub(super) struct LinkMemory {
     total: usize,
     links: HashMap<u64, Held>,
     networks: HashMap<Network, usize>,
 }
 
-impl Memory {
+impl LinkMemory {
     /// A link holds this much now. Returns the link that has to go, if it is too much.
     pub(super) fn hold(&mut self, id: u64, network: Network, link: &Arc<Link>, bytes: usize) -> Option<Arc<Link>> {
         self.release(id);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn who_holds_most_of_the_network_that_holds_most_goes_and_the_total_stays_below_the_limit() {
-        let mut memory = Memory::default();
+        let mut memory = LinkMemory::default();
         assert!(memory.hold(1_000, HONEST, &link(1_000), 40 << 20).is_none());
         let mut gone = 0;
         for id in 0..200 {
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_released_or_shrinks_is_free() {
-        let mut memory = Memory::default();
+        let mut memory = LinkMemory::default();
         memory.hold(1, HOARDER, &link(1), 1_000);
         memory.hold(1, HOARDER, &link(1), 10);
         assert_eq!(memory.total, 10);
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn when_it_gets_tight_those_that_hold_little_go_on() {
-        let mut memory = Memory::default();
+        let mut memory = LinkMemory::default();
         assert!(memory.has_room(HOARDER));
         memory.hold(1, HOARDER, &link(1), TIGHT);
         assert!(!memory.has_room(HOARDER) && memory.has_room(HONEST));

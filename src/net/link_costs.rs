@@ -1,10 +1,10 @@
-//! One link's side of the ledger and of the account of memory: gathers what a turn of its task cost, and enters it once.
+//! One link's side of the limits and of the account of memory: gathers what a turn of its task cost, and enters it once.
 
 use std::sync::Arc;
 
-use super::ledger::{Kind, Verdict, LOOKUP_ROWS};
+use super::cost_limits::{Cost, Verdict, LOOKUP_ROWS};
+use super::inbound_slots::Network;
 use super::link::Link;
-use super::places::Network;
 use super::Shared;
 use crate::error::Error;
 use crate::hyperlog::{Incoming, Origin, Outcome, Source, SourceId};
@@ -15,7 +15,7 @@ use crate::store::Row;
 const MEMORY_STEP: usize = 16 * 1024;
 
 /// See the module's documentation.
-pub(super) struct Account<'a> {
+pub(super) struct LinkCosts<'a> {
     shared: &'a Shared,
     link: &'a Arc<Link>,
     source: SourceId,
@@ -36,7 +36,7 @@ pub(super) struct Account<'a> {
     held: usize,
 }
 
-/// Gathered since the ledger was last told.
+/// Gathered since the limits was last told.
 #[derive(Default)]
 struct Due {
     any: bool,
@@ -48,11 +48,11 @@ struct Due {
     used_bytes: u64,
 }
 
-impl<'a> Account<'a> {
-    pub(super) fn open(shared: &'a Shared, link: &'a Arc<Link>, network: Network) -> Account<'a> {
+impl<'a> LinkCosts<'a> {
+    pub(super) fn open(shared: &'a Shared, link: &'a Arc<Link>, network: Network) -> LinkCosts<'a> {
         let source = shared.next_source();
-        shared.ledger.lock().open(source.0, network, shared.now_ms());
-        Account {
+        shared.cost_limits.lock().open(source.0, network, shared.now_ms());
+        LinkCosts {
             shared,
             link,
             source,
@@ -145,16 +145,16 @@ impl<'a> Account<'a> {
         let sent = sent.min(self.unsent);
         self.unsent -= sent;
         let due = std::mem::take(&mut self.due);
-        let ledger = &mut *self.shared.ledger.lock();
+        let limits = &mut *self.shared.cost_limits.lock();
         let id = self.source.0;
-        ledger.charge(id, Kind::Time, due.time_us);
-        ledger.charge(id, Kind::Rows, due.rows);
-        ledger.charge_network(id, Kind::Rows, due.first_rows);
-        ledger.charge(id, Kind::Bytes, due.bytes);
-        ledger.charge(id, Kind::Nodes, received);
-        ledger.used(id, due.used, due.used_bytes);
-        ledger.sent(id, sent);
-        self.paused_until = match ledger.verdict(id, now) {
+        limits.charge(id, Cost::Time, due.time_us);
+        limits.charge(id, Cost::Rows, due.rows);
+        limits.charge_network(id, Cost::Rows, due.first_rows);
+        limits.charge(id, Cost::Bytes, due.bytes);
+        limits.charge(id, Cost::Nodes, received);
+        limits.used(id, due.used, due.used_bytes);
+        limits.sent(id, sent);
+        self.paused_until = match limits.verdict(id, now) {
             Verdict::Go => None,
             Verdict::Pause(wait) => Some(now + wait),
             Verdict::End(what) => {
@@ -196,9 +196,9 @@ impl<'a> Account<'a> {
     }
 }
 
-impl Drop for Account<'_> {
+impl Drop for LinkCosts<'_> {
     fn drop(&mut self) {
-        self.shared.ledger.lock().close(self.source.0);
+        self.shared.cost_limits.lock().close(self.source.0);
         self.shared.memory.lock().release(self.source.0);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 /// The beginning of some work on this thread.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Effort {
+pub(super) struct CpuTimer {
     #[cfg(unix)]
     worked: Duration,
     #[cfg(not(unix))]
@@ -17,9 +17,9 @@ pub(super) struct Effort {
 }
 
 #[cfg(unix)]
-impl Effort {
-    pub(super) fn begin() -> Self {
-        Effort { worked: worked() }
+impl CpuTimer {
+    pub(super) fn start() -> Self {
+        CpuTimer { worked: worked() }
     }
 
     /// Microseconds worked since then. To be asked on the same thread.
@@ -37,9 +37,9 @@ fn worked() -> Duration {
 
 /// Elsewhere by the clock.
 #[cfg(not(unix))]
-impl Effort {
-    pub(super) fn begin() -> Self {
-        Effort { began: Instant::now() }
+impl CpuTimer {
+    pub(super) fn start() -> Self {
+        CpuTimer { began: Instant::now() }
     }
 
     pub(super) fn micros(self) -> u64 {
@@ -57,9 +57,9 @@ mod tests {
 
     #[test]
     fn waiting_is_no_effort() {
-        let effort = Effort::begin();
+        let timer = CpuTimer::start();
         // As long as other threads have the processor, for all that this one can tell.
         std::thread::sleep(Duration::from_millis(200));
-        assert!(effort.micros() < 100_000, "{} us", effort.micros());
+        assert!(timer.micros() < 100_000, "{} us", timer.micros());
     }
 }

@@ -7,19 +7,19 @@ use super::Shared;
 use crate::error::{Error, Result};
 use crate::hyperlog::{Incoming, Log, Outcome, Source};
 use crate::node::{LogId, Seq};
-use crate::protocol::{InEvent, Query, Reply};
+use crate::protocol::{Found, InEvent, Lookup};
 use crate::store::{Position, ReadLimit, Row};
 
 /// One of each kind at the most; the session sees to that.
 #[derive(Default)]
-pub(super) struct Pending {
+pub(super) struct PendingWork {
     add: Option<oneshot::Receiver<Result<Vec<Outcome>>>>,
     read: Option<JoinHandle<Result<Vec<Row>>>>,
-    ask: Option<JoinHandle<Result<Vec<Reply>>>>,
+    ask: Option<JoinHandle<Result<Vec<Found>>>>,
     fork: Option<oneshot::Receiver<Result<LogId>>>,
 }
 
-impl Pending {
+impl PendingWork {
     /// Offers nodes to the log. The outcomes, if the log was quick.
     pub(super) fn add(
         &mut self,
@@ -51,7 +51,7 @@ impl Pending {
         None
     }
 
-    pub(super) fn ask(&mut self, shared: &Shared, queries: Vec<Query>) {
+    pub(super) fn ask(&mut self, shared: &Shared, queries: Vec<Lookup>) {
         let log = std::sync::Arc::clone(&shared.log);
         self.ask =
             Some(shared.runtime.spawn_blocking(move || queries.iter().map(|query| reply(&log, query)).collect()));
@@ -66,16 +66,16 @@ impl Pending {
         tokio::select! {
             answer = answered(&mut self.add) => InEvent::Added(answer),
             answer = joined(&mut self.read) => InEvent::Rows(answer),
-            answer = joined(&mut self.ask) => InEvent::Answered(answer),
+            answer = joined(&mut self.ask) => InEvent::LookedUp(answer),
             answer = answered(&mut self.fork) => InEvent::Forked(answer),
         }
     }
 }
 
-fn reply(log: &Log, query: &Query) -> Result<Reply> {
+fn reply(log: &Log, query: &Lookup) -> Result<Found> {
     Ok(match query {
-        Query::Digest(id, seq) => Reply::Digest(log.digest_at(id, *seq)?),
-        Query::Entry(id, seq) => Reply::Entry(log.entry(id, *seq)?),
+        Lookup::Digest(id, seq) => Found::Digest(log.digest_at(id, *seq)?),
+        Lookup::Entry(id, seq) => Found::Entry(log.entry(id, *seq)?),
     })
 }
 

@@ -1,4 +1,4 @@
-//! What peers cost: one account per link and one per network, each with a bucket for every kind of cost.
+//! What peers cost: one account per link and one per network, each with a bucket for every cost of cost.
 //!
 //! What a peer brings or needs pays for itself: whatever it costs is charged when it is done and given back when it turns
 //! out to have been of use, which is when a node was new here, or was sent because the peer lacked it. So an honest peer at
@@ -12,11 +12,11 @@
 
 use std::collections::HashMap;
 
-use super::places::Network;
+use super::inbound_slots::Network;
 
-/// A kind of cost.
+/// A cost of cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum Cost {
     /// Microseconds of the network's thread.
     Time,
     /// Rows read from the store, or what costs as much.
@@ -27,11 +27,11 @@ pub(super) enum Kind {
     Nodes,
 }
 
-const KINDS: [(Kind, &str); 4] = [
-    (Kind::Time, "processor time"),
-    (Kind::Rows, "reads of the store"),
-    (Kind::Bytes, "bytes received"),
-    (Kind::Nodes, "nodes received"),
+const COSTS: [(Cost, &str); 4] = [
+    (Cost::Time, "processor time"),
+    (Cost::Rows, "reads of the store"),
+    (Cost::Bytes, "bytes received"),
+    (Cost::Nodes, "nodes received"),
 ];
 
 /// A bucket's size, and what flows into it in a second.
@@ -57,7 +57,7 @@ const LINK: [Rate; 4] = [
 /// All links of one network together may cost this many times as much: a site behind one address has more than one peer.
 const NETWORK_FACTOR: i64 = 2;
 
-/// What a node that was of use gives back: of each kind more than it can have cost.
+/// What a node that was of use gives back: of each cost more than it can have cost.
 const USEFUL_TIME_US: i64 = 25;
 /// See [`USEFUL_TIME_US`]: credits, wants and haves that go with a node.
 const USEFUL_BYTES: i64 = 128;
@@ -78,17 +78,17 @@ const PATIENCE_MS: u64 = 30_000;
 const MAX_NETWORKS: usize = 16 * 1024;
 
 #[derive(Clone, Debug)]
-struct Account {
+struct Buckets {
     rates: [Rate; 4],
     levels: [i64; 4],
     at_ms: u64,
 }
 
-impl Account {
-    fn new(shares: Shares, factor: i64, now_ms: u64) -> Account {
+impl Buckets {
+    fn new(shares: Shares, factor: i64, now_ms: u64) -> Buckets {
         let part = |whole: i64| (whole * factor * i64::from(shares.percent) / 100).max(1);
         let rates = LINK.map(|rate| Rate { burst: part(rate.burst), per_second: part(rate.per_second) });
-        Account { rates, levels: rates.map(|rate| rate.burst), at_ms: now_ms }
+        Buckets { rates, levels: rates.map(|rate| rate.burst), at_ms: now_ms }
     }
 
     fn refill(&mut self, now_ms: u64) {
@@ -104,9 +104,9 @@ impl Account {
         }
     }
 
-    fn add(&mut self, kind: Kind, amount: i64) {
-        for ((level, rate), (each, _)) in self.levels.iter_mut().zip(self.rates).zip(KINDS) {
-            if each == kind {
+    fn add(&mut self, cost: Cost, amount: i64) {
+        for ((level, rate), (each, _)) in self.levels.iter_mut().zip(self.rates).zip(COSTS) {
+            if each == cost {
                 *level = level.saturating_add(amount).min(rate.burst);
             }
         }
@@ -114,7 +114,7 @@ impl Account {
 
     /// Milliseconds until nothing is overdrawn, and of what it is most.
     fn pause(&self) -> Option<(u64, &'static str)> {
-        let waits = self.levels.iter().zip(self.rates).zip(KINDS).map(|((level, rate), (_, name))| {
+        let waits = self.levels.iter().zip(self.rates).zip(COSTS).map(|((level, rate), (_, name))| {
             let lacks = level.saturating_neg().max(0);
             let wait = lacks.saturating_mul(1_000) / rate.per_second + i64::from(lacks > 0);
             (u64::try_from(wait).unwrap_or(0), name)
@@ -129,13 +129,13 @@ impl Account {
 
 struct OfLink {
     network: Network,
-    account: Account,
+    buckets: Buckets,
     /// How long it has had to wait since it was last of use, in milliseconds.
     waited_ms: u64,
 }
 
 struct OfNetwork {
-    account: Account,
+    buckets: Buckets,
     links: usize,
 }
 
@@ -166,15 +166,15 @@ impl Default for Shares {
 
 /// All accounts.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct CostLimits {
     shares: Shares,
     links: HashMap<u64, OfLink>,
     networks: HashMap<Network, OfNetwork>,
 }
 
-impl Ledger {
-    pub(super) fn new(shares: Shares) -> Ledger {
-        Ledger { shares, ..Ledger::default() }
+impl CostLimits {
+    pub(super) fn new(shares: Shares) -> CostLimits {
+        CostLimits { shares, ..CostLimits::default() }
     }
 
     /// A link begins.
@@ -185,9 +185,9 @@ impl Ledger {
         let shared = self
             .networks
             .entry(network)
-            .or_insert_with(|| OfNetwork { account: Account::new(self.shares, NETWORK_FACTOR, now_ms), links: 0 });
+            .or_insert_with(|| OfNetwork { buckets: Buckets::new(self.shares, NETWORK_FACTOR, now_ms), links: 0 });
         shared.links += 1;
-        self.links.insert(link, OfLink { network, account: Account::new(self.shares, 1, now_ms), waited_ms: 0 });
+        self.links.insert(link, OfLink { network, buckets: Buckets::new(self.shares, 1, now_ms), waited_ms: 0 });
     }
 
     /// It is over. Its network's account stays as it is.
@@ -201,45 +201,45 @@ impl Ledger {
     /// Those that owe nothing, and, if that is not enough, all that have no link.
     fn forget_networks(&mut self, now_ms: u64) {
         for shared in self.networks.values_mut() {
-            shared.account.refill(now_ms);
+            shared.buckets.refill(now_ms);
         }
-        self.networks.retain(|_, shared| shared.links > 0 || !shared.account.is_full());
+        self.networks.retain(|_, shared| shared.links > 0 || !shared.buckets.is_full());
         if self.networks.len() >= MAX_NETWORKS {
             self.networks.retain(|_, shared| shared.links > 0);
         }
     }
 
-    fn change(&mut self, link: u64, kind: Kind, amount: i64, with_link: bool) {
+    fn change(&mut self, link: u64, cost: Cost, amount: i64, with_link: bool) {
         let Some(of_link) = self.links.get_mut(&link) else { return };
         if with_link {
-            of_link.account.add(kind, amount);
+            of_link.buckets.add(cost, amount);
         }
         if let Some(shared) = self.networks.get_mut(&of_link.network) {
-            shared.account.add(kind, amount);
+            shared.buckets.add(cost, amount);
         }
     }
 
     /// The link has cost this.
-    pub(super) fn charge(&mut self, link: u64, kind: Kind, amount: u64) {
-        self.change(link, kind, -whole(amount), true);
+    pub(super) fn charge(&mut self, link: u64, cost: Cost, amount: u64) {
+        self.change(link, cost, -whole(amount), true);
     }
 
     /// What every link may cost once for nothing, the first pass over the log, counts for its network only: else each new
     /// connection had another.
-    pub(super) fn charge_network(&mut self, link: u64, kind: Kind, amount: u64) {
-        self.change(link, kind, -whole(amount), false);
+    pub(super) fn charge_network(&mut self, link: u64, cost: Cost, amount: u64) {
+        self.change(link, cost, -whole(amount), false);
     }
 
     /// So many nodes, of so many bytes, were brought and new.
     pub(super) fn used(&mut self, link: u64, nodes: u64, bytes: u64) {
-        self.change(link, Kind::Nodes, whole(nodes), true);
-        self.change(link, Kind::Bytes, whole(bytes), true);
+        self.change(link, Cost::Nodes, whole(nodes), true);
+        self.change(link, Cost::Bytes, whole(bytes), true);
         self.was_of_use(link, nodes);
     }
 
     /// So many nodes were sent, which the peer lacked.
     pub(super) fn sent(&mut self, link: u64, nodes: u64) {
-        self.change(link, Kind::Rows, whole(nodes.saturating_mul(LOOKUP_ROWS)), true);
+        self.change(link, Cost::Rows, whole(nodes.saturating_mul(LOOKUP_ROWS)), true);
         self.was_of_use(link, nodes);
     }
 
@@ -247,8 +247,8 @@ impl Ledger {
         if nodes == 0 {
             return;
         }
-        self.change(link, Kind::Time, whole(nodes).saturating_mul(USEFUL_TIME_US), true);
-        self.change(link, Kind::Bytes, whole(nodes).saturating_mul(USEFUL_BYTES), true);
+        self.change(link, Cost::Time, whole(nodes).saturating_mul(USEFUL_TIME_US), true);
+        self.change(link, Cost::Bytes, whole(nodes).saturating_mul(USEFUL_BYTES), true);
         if let Some(of_link) = self.links.get_mut(&link) {
             of_link.waited_ms = 0;
         }
@@ -257,11 +257,11 @@ impl Ledger {
     /// What the link may do. Asked whenever it has been charged, and when a pause is over.
     pub(super) fn verdict(&mut self, link: u64, now_ms: u64) -> Verdict {
         let Some(of_link) = self.links.get_mut(&link) else { return Verdict::Go };
-        of_link.account.refill(now_ms);
-        let mut pause = of_link.account.pause();
+        of_link.buckets.refill(now_ms);
+        let mut pause = of_link.buckets.pause();
         if let Some(shared) = self.networks.get_mut(&of_link.network) {
-            shared.account.refill(now_ms);
-            pause = pause.max(shared.account.pause());
+            shared.buckets.refill(now_ms);
+            pause = pause.max(shared.buckets.pause());
         }
         let Some((wait, name)) = pause else { return Verdict::Go };
         if of_link.waited_ms >= self.shares.patience_ms {
@@ -285,12 +285,12 @@ mod tests {
     const THERE: Network = Network::V4([10, 0, 0, 2]);
 
     /// How often a link may do what costs `amount` in `ms` milliseconds, and how it ended.
-    fn hammer(ledger: &mut Ledger, link: u64, kind: Kind, amount: u64, ms: u64) -> (u64, Option<&'static str>) {
+    fn hammer(limits: &mut CostLimits, link: u64, cost: Cost, amount: u64, ms: u64) -> (u64, Option<&'static str>) {
         let (mut done, mut now) = (0, 0);
         while now < ms {
-            match ledger.verdict(link, now) {
+            match limits.verdict(link, now) {
                 Verdict::Go => {
-                    ledger.charge(link, kind, amount);
+                    limits.charge(link, cost, amount);
                     done += 1;
                 }
                 Verdict::Pause(wait) => now += wait,
@@ -302,11 +302,11 @@ mod tests {
 
     #[test]
     fn work_in_vain_is_bounded_by_the_burst_and_the_rate_and_then_ends_the_link() {
-        for (rate, (kind, name)) in LINK.into_iter().zip(KINDS) {
-            let mut ledger = Ledger::default();
-            ledger.open(1, HERE, 0);
+        for (rate, (cost, name)) in LINK.into_iter().zip(COSTS) {
+            let mut limits = CostLimits::default();
+            limits.open(1, HERE, 0);
             let amount = u64::try_from(rate.per_second / 100).unwrap();
-            let (done, end) = hammer(&mut ledger, 1, kind, amount, 120_000);
+            let (done, end) = hammer(&mut limits, 1, cost, amount, 120_000);
             let most = (rate.burst + rate.per_second * 31) / i64::try_from(amount).unwrap() + 1;
             assert!(i64::try_from(done).unwrap() <= most, "{name}: {done} of {most}");
             assert_eq!(end, Some(name));
@@ -315,58 +315,58 @@ mod tests {
 
     #[test]
     fn what_is_of_use_is_never_short() {
-        let mut ledger = Ledger::default();
-        ledger.open(1, HERE, 0);
+        let mut limits = CostLimits::default();
+        limits.open(1, HERE, 0);
         // A million nodes a second for a minute, of 100 bytes, at 10 µs each, acknowledged in groups of 1,024.
         let mut now_us = 0_u64;
         while now_us < 60_000_000 {
-            ledger.charge(1, Kind::Nodes, 1_024);
-            ledger.charge(1, Kind::Bytes, 1_024 * 150);
-            ledger.charge(1, Kind::Time, 1_024 * 10);
-            assert_eq!(ledger.verdict(1, now_us / 1_000), Verdict::Go);
-            ledger.used(1, 1_024, 1_024 * 100);
+            limits.charge(1, Cost::Nodes, 1_024);
+            limits.charge(1, Cost::Bytes, 1_024 * 150);
+            limits.charge(1, Cost::Time, 1_024 * 10);
+            assert_eq!(limits.verdict(1, now_us / 1_000), Verdict::Go);
+            limits.used(1, 1_024, 1_024 * 100);
             now_us += 1_024;
         }
     }
 
     #[test]
     fn reconnecting_and_many_links_multiply_nothing() {
-        let mut ledger = Ledger::default();
+        let mut limits = CostLimits::default();
         let mut total = 0;
         for link in 0..50 {
-            ledger.open(link, HERE, 0);
-            while ledger.verdict(link, 0) == Verdict::Go {
-                ledger.charge(link, Kind::Time, 10_000);
+            limits.open(link, HERE, 0);
+            while limits.verdict(link, 0) == Verdict::Go {
+                limits.charge(link, Cost::Time, 10_000);
                 total += 10_000;
             }
             if link % 2 == 0 {
-                ledger.close(link);
+                limits.close(link);
             }
         }
         assert!(total <= LINK[0].burst * NETWORK_FACTOR + 10_000, "{total}");
-        ledger.open(99, THERE, 0);
-        assert_eq!(ledger.verdict(99, 0), Verdict::Go, "another network's account is its own");
+        limits.open(99, THERE, 0);
+        assert_eq!(limits.verdict(99, 0), Verdict::Go, "another network's account is its own");
     }
 
     #[test]
     fn the_first_pass_over_a_log_counts_for_the_network_only() {
-        let mut ledger = Ledger::default();
-        ledger.open(1, HERE, 0);
-        ledger.charge_network(1, Kind::Rows, 20_000_000);
-        assert_eq!(ledger.verdict(1, 0), Verdict::Go);
-        ledger.charge_network(1, Kind::Rows, 20_000_000);
-        assert!(matches!(ledger.verdict(1, 0), Verdict::Pause(_)));
+        let mut limits = CostLimits::default();
+        limits.open(1, HERE, 0);
+        limits.charge_network(1, Cost::Rows, 20_000_000);
+        assert_eq!(limits.verdict(1, 0), Verdict::Go);
+        limits.charge_network(1, Cost::Rows, 20_000_000);
+        assert!(matches!(limits.verdict(1, 0), Verdict::Pause(_)));
     }
 
     #[test]
     fn something_useful_in_between_keeps_an_overdrawn_link() {
-        let mut ledger = Ledger::default();
-        ledger.open(1, HERE, 0);
+        let mut limits = CostLimits::default();
+        limits.open(1, HERE, 0);
         let mut now = 0;
         for _ in 0..1_000 {
-            ledger.charge(1, Kind::Time, 200_000);
-            ledger.used(1, 1, 0);
-            match ledger.verdict(1, now) {
+            limits.charge(1, Cost::Time, 200_000);
+            limits.used(1, 1, 0);
+            match limits.verdict(1, now) {
                 Verdict::Go => {}
                 Verdict::Pause(wait) => now += wait,
                 Verdict::End(name) => panic!("ended for {name}"),
@@ -376,21 +376,21 @@ mod tests {
 
     #[test]
     fn a_debt_is_paid_with_time() {
-        let mut ledger = Ledger::default();
-        ledger.open(1, HERE, 0);
-        ledger.charge(1, Kind::Time, 1_050_000);
-        assert_eq!(ledger.verdict(1, 0), Verdict::Pause(501));
-        assert_eq!(ledger.verdict(1, 502), Verdict::Go);
+        let mut limits = CostLimits::default();
+        limits.open(1, HERE, 0);
+        limits.charge(1, Cost::Time, 1_050_000);
+        assert_eq!(limits.verdict(1, 0), Verdict::Pause(501));
+        assert_eq!(limits.verdict(1, 502), Verdict::Go);
     }
 
     #[test]
     fn accounts_of_networks_that_are_gone_stay_few() {
-        let mut ledger = Ledger::default();
+        let mut limits = CostLimits::default();
         for n in 0..3 * MAX_NETWORKS as u64 {
-            ledger.open(n, Network::V6(n), n);
-            ledger.charge(n, Kind::Time, 2_000_000);
-            ledger.close(n);
+            limits.open(n, Network::V6(n), n);
+            limits.charge(n, Cost::Time, 2_000_000);
+            limits.close(n);
         }
-        assert!(ledger.networks.len() <= MAX_NETWORKS && ledger.links.is_empty());
+        assert!(limits.networks.len() <= MAX_NETWORKS && limits.links.is_empty());
     }
 }
