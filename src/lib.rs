@@ -1,7 +1,7 @@
 //! hyperemitter's core: a persistent, replicated event log on a Merkle DAG.
 //!
-//! Dependency rule, inwards only: `os_error` ← `error` ← `node`, `event` ← `store`, `protocol`, `codec` ← `hyperlog` ← `net` ←
-//! `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
+//! Dependency rule, inwards only: `os_error` ← `error` ← `node`, `event`, `identity` ← `store`, `protocol`, `codec` ←
+//! `hyperlog` ← `net` ← `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -10,6 +10,7 @@ pub mod emitter;
 pub mod error;
 pub mod event;
 pub mod hyperlog;
+pub mod identity;
 #[cfg(feature = "js")]
 pub mod js;
 pub mod net;
