@@ -54,6 +54,7 @@ const STEPS = [
   ['lint', 'rust documentation', cargo('doc', '--locked', '--no-deps', '--document-private-items', '--quiet'), { RUSTDOCFLAGS: '-D warnings' }],
   ['lint', 'crates', [node, 'scripts/crates.js']],
   ['lint', 'limits', [node, 'scripts/limits.js']],
+  ['lint', 'imports', [node, 'scripts/imports.js']],
   ['lint', 'npm packages', [node, 'scripts/packages.js']],
   ['rust', 'rust tests', cargo('test', '--locked', '--quiet')],
   ['rust', 'rust tests, core alone', cargo('test', '--locked', '--quiet', '--no-default-features')],
