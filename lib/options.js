@@ -2,7 +2,7 @@
 
 const { badArgument } = require('./errors')
 
-/** 1.x's defaults; ours come from the native half (src/hyperlog/log.rs). */
+/** 1.x's defaults; ours come from the native half (src/hyperlog/options.rs). */
 const DEFAULTS = { reconnectTimeout: 1000 }
 
 /** The container of the largest event, in bytes, unless `maxEventSize` says otherwise. */

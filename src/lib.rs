@@ -16,5 +16,6 @@ pub mod js;
 pub mod net;
 pub mod node;
 pub mod os_error;
+pub mod panic;
 pub mod protocol;
 pub mod store;

@@ -11,7 +11,6 @@ mod notices;
 mod request;
 
 use std::collections::VecDeque;
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
@@ -28,6 +27,7 @@ use crate::error::{Error, Result};
 use crate::hyperlog::{Ack, Batch, Log, LogObserver, LogOptions};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
+use crate::panic::caught;
 use crate::store::{Row, Store};
 
 /// How long a closing emitter waits for tasks that hold sockets.
@@ -195,9 +195,7 @@ impl Emitter {
             if let Some(opener) = opener {
                 let progress = &mut |done, total| opened.notify(Notice::Progress { id: 0, done, total });
                 // Everybody waits for this: whatever becomes of it must be told.
-                let store = catch_unwind(AssertUnwindSafe(|| opener(progress)))
-                    .unwrap_or_else(|_| Err(Error::Internal("opening the store panicked".into())));
-                opened.start(store);
+                opened.start(caught("opening the store", || opener(progress)));
             }
             if let Some(log) = opened.log.get() {
                 log.run();

@@ -1,9 +1,8 @@
-//! What is planned together and stored by one commit, and whom that answers.
+//! What is planned together and stored by one commit, and who gets an answer from it.
 
-use std::collections::VecDeque;
-
+use super::job::{Job, Responder};
 use super::parking::{Parked, Waits};
-use super::{Ack, Answer, Job, Outcome};
+use super::{Ack, Outcome};
 use crate::error::Error;
 use crate::node::{Key, LogId, Seq};
 use crate::store::Commit;
@@ -16,12 +15,9 @@ const MAX_BYTES: usize = 4 * 1024 * 1024;
 const FEW_ROWS: usize = 4;
 const FEW_BYTES: usize = 4 * 1024;
 
-/// What a job costs beside its bytes, for each of its members.
-const MEMBER: usize = 64;
-
-/// A group in the making, or on its way to the store.
+/// A group that is being planned, or on its way to the store.
 #[derive(Default)]
-pub(super) struct Group {
+pub(super) struct CommitGroup {
     pub(super) commit: Commit,
     pub(super) answers: Answers,
     /// Nodes taken out of the parking for this group, and what they waited for.
@@ -32,41 +28,41 @@ pub(super) struct Group {
     bytes: usize,
 }
 
-/// Whom a group answers.
+/// Who gets an answer from a group.
 #[derive(Default)]
 pub(super) struct Answers {
     /// As they will be given once the group is stored.
     pub(super) acks: Vec<Ack>,
-    /// Bytes of appends that wait no longer then.
+    /// Bytes of appends that are answered then.
     pub(super) appended: usize,
-    pub(super) nodes: Vec<(Vec<Outcome>, Answer<Vec<Outcome>>)>,
-    pub(super) facts: Vec<Answer<()>>,
-    /// Done when the rest is stored, before anything else is planned.
+    pub(super) nodes: Vec<(Vec<Outcome>, Responder<Vec<Outcome>>)>,
+    pub(super) facts: Vec<Responder<()>>,
+    /// Done once the rest is stored, before anything else is planned.
     pub(super) fork: Option<Fork>,
 }
 
-/// A log gives way from a seq on: the local one because peers hold another version, or any because the user says so.
+/// A log gives way from a seq on: the local one because peers hold another version, or any one because the user says so.
 pub(super) struct Fork {
     pub(super) log: LogId,
     pub(super) from: Seq,
-    /// The node there of the version that is to take its place, if the user named one.
+    /// The node at `from` in the version that is to take its place, if the user chose one.
     pub(super) theirs: Option<Key>,
     /// Whoever asked for it, if anybody did.
-    pub(super) reply: Option<Answer<LogId>>,
+    pub(super) responder: Option<Responder<LogId>>,
 }
 
 /// A group that could not be stored.
-pub(super) struct Failed {
+pub(super) struct FailedGroup {
     pub(super) error: Error,
-    /// Whom it would have answered, until they have been told.
+    /// Who has a part in it, until they have been told.
     pub(super) untold: Option<Answers>,
     pub(super) released: Vec<(Parked, Waits)>,
 }
 
-impl Group {
+impl CommitGroup {
     /// A job is about to join.
     pub(super) fn count(&mut self, job: &Job) {
-        self.bytes += job_cost(job);
+        self.bytes += job.cost();
     }
 
     /// Nothing of it will be stored. The first reason counts.
@@ -75,10 +71,10 @@ impl Group {
     }
 
     /// The group as a failed one if it must not be stored; its members are still to be told.
-    pub(super) fn failed(&mut self) -> Option<Box<Failed>> {
+    pub(super) fn failed(&mut self) -> Option<Box<FailedGroup>> {
         let error = self.spoilt.clone()?;
         let (answers, released) = (std::mem::take(&mut self.answers), std::mem::take(&mut self.released));
-        Some(Box::new(Failed { error, untold: Some(answers), released }))
+        Some(Box::new(FailedGroup { error, untold: Some(answers), released }))
     }
 
     /// Bytes of jobs that may still join.
@@ -89,7 +85,7 @@ impl Group {
         MAX_BYTES.saturating_sub(self.bytes)
     }
 
-    /// Whether there is nothing to store, nobody to answer and nothing to mend.
+    /// Whether there is nothing to store and nobody to answer.
     pub(super) fn is_empty(&self) -> bool {
         let Answers { acks, appended, nodes, facts, fork } = &self.answers;
         let answers = !acks.is_empty() || *appended > 0 || !nodes.is_empty() || !facts.is_empty() || fork.is_some();
@@ -110,37 +106,4 @@ impl Group {
     pub(super) fn is_last(&self) -> bool {
         self.answers.fork.is_some()
     }
-}
-
-/// Acks that a job is owed.
-pub(super) fn job_acks(job: &Job) -> usize {
-    match job {
-        Job::Append(batch) => batch.acks(),
-        Job::Refused { acks, .. } => *acks,
-        _ => 0,
-    }
-}
-
-fn job_cost(job: &Job) -> usize {
-    match job {
-        Job::Append(batch) => batch.cost(),
-        Job::Refused { acks, .. } => acks * MEMBER,
-        Job::Add { nodes, .. } => {
-            nodes.iter().map(|(node, _)| node.value.len() + MEMBER * (1 + node.links.len())).sum()
-        }
-        Job::SetMeta { facts, .. } => facts.iter().flat_map(|(_, value)| value).map(|value| MEMBER + value.len()).sum(),
-        Job::ForkLocal { .. } | Job::Adopt { .. } | Job::Forget(_) => 0,
-    }
-}
-
-/// Takes jobs for a group with this much room, in bytes; the last may go beyond it. A fork ends the group.
-pub(super) fn take_jobs(jobs: &mut VecDeque<Job>, room: usize) -> Vec<Job> {
-    let mut bytes = 0;
-    let mut taken = Vec::new();
-    while bytes < room && !matches!(taken.last(), Some(Job::ForkLocal { .. } | Job::Adopt { .. })) {
-        let Some(job) = jobs.pop_front() else { break };
-        bytes += job_cost(&job);
-        taken.push(job);
-    }
-    taken
 }

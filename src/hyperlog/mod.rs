@@ -1,38 +1,51 @@
 //! The log: one writer, any number of readers.
 //!
-//! [`Log`] is the handle, [`Batch`] brings appends, [`plan`] decides, `writer` commits in groups (`group`) and announces,
-//! `turns` says which thread does that when, `room` is the memory of new values, `guard` makes errors of other people's
-//! panics, [`fork`] bounds what other versions of our log may cause, [`stuck`] knows the logs of which peers hold another version, [`recent_rows`] keeps what is recent in memory, [`parking`] holds nodes that came too early.
+//! Going down: [`Log`] is the handle. `commit_pipeline` decides which thread plans and commits when, over the `commit_queue`
+//! of `job`s. `writer` turns jobs into a `commit_group`, by the rules in [`plan`] and `versions`. `committer` stores the group
+//! and answers for it. `shared` is what everybody sees of the last commit.
+//!
+//! Beside that: [`Batch`] brings appends, `value_buffer` holds their values, [`recent_rows`] keeps the newest rows in
+//! memory, [`parking`] holds nodes that came before their causes, [`fork`] bounds what other versions of our log may cause,
+//! [`stuck`] knows the logs of which peers hold another version.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 mod commit_group;
 mod commit_pipeline;
+mod commit_queue;
+mod committer;
 pub mod fork;
-mod guard;
+mod ids;
 pub mod import;
+mod job;
+mod linked_logs;
 mod log;
+mod observer;
+mod options;
 pub mod parking;
 pub mod plan;
 pub mod recent_rows;
 mod relabelled;
 mod session_view;
+mod shared;
 pub mod stuck;
+mod uncommitted_rows;
 mod value_buffer;
 pub mod verify;
+mod versions;
 mod writer;
 
-use bytes::Bytes;
-use tokio::sync::oneshot;
-
 pub use self::batch::{Append, Batch};
-pub use self::log::{new_id, Log, LogObserver, LogOptions};
-use crate::error::{Error, Result};
-use crate::node::{Change, Key, LogId, NodeRef, Seq};
+pub use self::ids::new_log_id;
+pub use self::job::Response;
+pub use self::log::Log;
+pub use self::observer::LogObserver;
+pub use self::options::LogOptions;
+pub use self::shared::CommittedState;
+use crate::error::Error;
+use crate::node::{Change, NodeRef};
 pub use crate::protocol::{Incoming, Outcome};
-use crate::store::log_set::LogSet;
-use crate::store::{Meta, Position};
 
 /// One replication session, for the quota of what it may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -92,61 +105,5 @@ impl Ack {
     #[must_use]
     pub fn failed(error: Error) -> Self {
         Ack { change: 0, result: Err(Box::new(error)) }
-    }
-}
-
-/// A question answered later.
-pub type Reply<T> = oneshot::Receiver<Result<T>>;
-
-/// The asking side's end of a [`Reply`].
-pub(crate) type Answer<T> = oneshot::Sender<Result<T>>;
-
-/// A job for the writer.
-pub(crate) enum Job {
-    Append(Batch),
-    /// Appends that were refused before they got here; they are answered in their turn.
-    Refused {
-        acks: usize,
-        error: Error,
-    },
-    Add {
-        source: Source,
-        nodes: Vec<(Incoming, Key)>,
-        reply: Answer<Vec<Outcome>>,
-    },
-    SetMeta {
-        facts: Vec<(Meta, Option<Bytes>)>,
-        reply: Answer<()>,
-    },
-    ForkLocal {
-        log: LogId,
-        from: Seq,
-        reply: Answer<LogId>,
-    },
-    Adopt {
-        log: LogId,
-        from: Seq,
-        theirs: Key,
-        reply: Answer<LogId>,
-    },
-    Forget(SourceId),
-}
-
-/// The log's state as of the last commit, for decisions that must not block.
-#[derive(Debug)]
-pub struct State {
-    /// The last place stored.
-    pub end: Position,
-    /// Id of the local log.
-    pub log_id: LogId,
-    /// Head of every log.
-    pub logs: LogSet,
-}
-
-impl State {
-    /// Last seq of a log, 0 if it is unknown.
-    #[must_use]
-    pub fn seq(&self, log: &str) -> Seq {
-        self.logs.get(log).map_or(0, |(seq, _)| seq)
     }
 }

@@ -4,18 +4,21 @@
 //! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate. Unlike there, an append
 //! links to a few heads at the most, and nobody else writes in the local log while it is written.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{Incoming, State};
+use super::linked_logs::LinkedLogs;
+use super::shared::CommittedState;
+use super::uncommitted_rows::UncommittedRows;
+use super::Incoming;
 use crate::error::{Error, Result};
-use crate::node::{key_of, Change, Digest, Key, KeyMap, Links, LogId, Node, Seq};
+use crate::node::{key_of, Change, Digest, Key, Links, LogId, Node, Seq};
 use crate::store::heads::Heads;
 use crate::store::log_map::LogMap;
-use crate::store::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, StoreState};
+use crate::store::{Body, Entry, Located, LogLinks, NewRow, Position, StoreState};
 
 /// Links of one node at the most. 1.x links to all heads: 64 Ki links are 4 MiB on its wire, half of the default limit of
 /// an event.
@@ -72,90 +75,16 @@ pub struct Planner {
     by_age: BTreeMap<Change, Key>,
     /// Heads of logs, beside those in `stored`: of all that the store may not have yet, and of others used lately.
     logs: LogMap<Head>,
-    /// The log's state as stored, which lags behind at most the planned group and the one before.
-    stored: Option<Arc<RwLock<State>>>,
+    /// The log's state as stored. It lags behind by at most the planned group and the one before.
+    stored: Option<Arc<RwLock<CommittedState>>>,
     /// Nodes of the group that is planned.
-    planned: Fresh,
+    planned: UncommittedRows,
     /// Nodes of the group before, which the store may not know yet.
-    flushing: Fresh,
-}
-
-/// Rows that the store may not know yet, in order.
-#[derive(Debug, Default)]
-struct Fresh {
-    /// Key and seq of each node. Changes have no gaps.
-    nodes: Vec<(Key, Seq)>,
-    /// Change of the first.
-    first: Change,
-    /// From which node on they are of which log.
-    runs: Vec<(usize, LogId)>,
-    /// Further entries for nodes.
-    duplicates: Vec<(LogId, Seq, Key)>,
-    /// Where keys are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
-    index: KeyMap<usize>,
-    /// Keys of entries, as far as anybody has asked, and how many of `nodes` and `duplicates` that is.
-    entries: HashMap<(LogId, Seq), Key>,
-    entered: (usize, usize),
+    flushing: UncommittedRows,
 }
 
 /// Heads kept beside the stored state before those that it has are dropped: as many logs are busy at the same time.
 const KEEP_HEADS: usize = 4 * 1024;
-
-/// Rows for which memory is kept between groups.
-const KEEP_ROWS: usize = 64 * 1024;
-
-impl Fresh {
-    fn push(&mut self, node: &Node) {
-        if self.nodes.is_empty() {
-            self.first = node.change;
-        }
-        if self.runs.last().is_none_or(|(_, log)| *log != node.log) {
-            self.runs.push((self.nodes.len(), node.log.clone()));
-        }
-        self.nodes.push((node.key, node.seq));
-    }
-
-    fn log(&self, at: usize) -> Option<&LogId> {
-        let run = self.runs.partition_point(|(from, _)| *from <= at).checked_sub(1)?;
-        self.runs.get(run).map(|(_, log)| log)
-    }
-
-    fn find(&mut self, key: &Key) -> Option<Located> {
-        for (at, (key, _)) in self.nodes.iter().enumerate().skip(self.index.len()) {
-            self.index.insert(*key, at);
-        }
-        let at = *self.index.get(key)?;
-        let (key, seq) = *self.nodes.get(at)?;
-        Some(Located { key, change: self.first + at as Change, log: self.log(at)?.clone(), seq })
-    }
-
-    fn entry(&mut self, log: &LogId, seq: Seq) -> Option<Key> {
-        let (nodes, duplicates) = self.entered;
-        for at in nodes..self.nodes.len() {
-            if let (Some((key, seq)), Some(log)) = (self.nodes.get(at).copied(), self.log(at).cloned()) {
-                self.entries.insert((log, seq), key);
-            }
-        }
-        for (log, seq, key) in self.duplicates.iter().skip(duplicates) {
-            self.entries.insert((log.clone(), *seq), *key);
-        }
-        self.entered = (self.nodes.len(), self.duplicates.len());
-        self.entries.get(&(log.clone(), seq)).copied()
-    }
-
-    fn clear(&mut self) {
-        if self.nodes.capacity() > KEEP_ROWS || self.duplicates.capacity() > KEEP_ROWS {
-            *self = Fresh::default();
-            return;
-        }
-        self.nodes.clear();
-        self.runs.clear();
-        self.duplicates.clear();
-        self.index.clear();
-        self.entries.clear();
-        self.entered = (0, 0);
-    }
-}
 
 impl Planner {
     /// Goes on from what a store holds, appending under `local`.
@@ -170,8 +99,8 @@ impl Planner {
             by_age: BTreeMap::new(),
             logs: state.logs.iter().map(|log| (log.log.clone(), Head { seq: log.seq, digest: log.digest })).collect(),
             stored: None,
-            planned: Fresh::default(),
-            flushing: Fresh::default(),
+            planned: UncommittedRows::default(),
+            flushing: UncommittedRows::default(),
         };
         planner.order_heads();
         planner
@@ -179,7 +108,7 @@ impl Planner {
 
     /// As [`Planner::new`], without memory for logs that nobody writes: `stored` is what `state` says, and is kept up with
     /// every group before [`Planner::hand_over`] of the one behind the next.
-    pub(super) fn beside(stored: Arc<RwLock<State>>, local: LogId, state: &StoreState) -> Self {
+    pub(super) fn beside(stored: Arc<RwLock<CommittedState>>, local: LogId, state: &StoreState) -> Self {
         let heads = StoreState { end: state.end, heads: state.heads.clone(), logs: Vec::new() };
         Planner { stored: Some(stored), ..Planner::new(local, &heads) }
     }
@@ -242,20 +171,13 @@ impl Planner {
         Some(Head { seq, digest })
     }
 
-    /// Head of a log.
-    #[must_use]
-    pub fn log_head(&self, log: &LogId) -> Option<LogHead> {
-        self.head(log).map(|head| LogHead { log: log.clone(), seq: head.seq, digest: head.digest })
-    }
-
     /// The planned group goes to the store, which has all of the group before.
     pub fn hand_over(&mut self) {
         self.flushing.clear();
         std::mem::swap(&mut self.planned, &mut self.flushing);
         if self.stored.is_some() && self.logs.len() > KEEP_HEADS {
             let before = std::mem::take(&mut self.logs);
-            let flushing = self.flushing.runs.iter().map(|(_, log)| log);
-            for log in flushing.chain(self.flushing.duplicates.iter().map(|(log, ..)| log)) {
+            for log in self.flushing.logs() {
                 if let Some(head) = before.get(log) {
                     self.logs.insert(log.clone(), *head);
                 }
@@ -279,7 +201,7 @@ impl Planner {
     /// whatever their keys are, each one's turn comes.
     fn append_links(&mut self) -> (Links, LogLinks) {
         let mut links = Links::new();
-        let mut log_links = Logs::new(&self.local);
+        let mut log_links = LinkedLogs::new(&self.local);
         if self.heads.len() <= MAX_APPEND_LINKS {
             for (head, located) in self.heads.iter() {
                 links.push(*head);
@@ -341,7 +263,7 @@ impl Planner {
                 }),
             };
         }
-        let mut log_links = Logs::new(&node.log);
+        let mut log_links = LinkedLogs::new(&node.log);
         for link in &node.links {
             match self.locate(link, lookup)? {
                 Some(found) => log_links.note(&found.log),
@@ -390,7 +312,7 @@ impl Planner {
 
     fn store_duplicate(&mut self, found: &Located, log: LogId, seq: Seq, log_links: LogLinks) -> NewRow<Node> {
         self.end.duplicate += 1;
-        self.planned.duplicates.push((log.clone(), seq, found.key));
+        self.planned.push_duplicate(log.clone(), seq, found.key);
         let digest = self.advance(&log, seq, &found.key);
         let body = Body::Duplicate { change: found.change, key: found.key, log, seq };
         NewRow { at: self.end, digest, log_links, body }
@@ -423,55 +345,10 @@ impl Planner {
     }
 }
 
-/// Other logs, each once, in the order in which they are noted.
-struct Logs<'a> {
-    own: &'a LogId,
-    noted: LogLinks,
-    /// The same, once they are too many to look through.
-    seen: HashSet<LogId>,
-    /// Comparisons of ids, to see that they do not grow with the square of the links.
-    #[cfg(test)]
-    compared: usize,
-}
-
-/// As many ids are compared one by one; with more a set is faster.
-const FEW_LOGS: usize = 16;
-
-impl<'a> Logs<'a> {
-    fn new(own: &'a LogId) -> Self {
-        Logs {
-            own,
-            noted: LogLinks::new(),
-            seen: HashSet::new(),
-            #[cfg(test)]
-            compared: 0,
-        }
-    }
-
-    fn note(&mut self, log: &LogId) {
-        if log == self.own {
-            return;
-        }
-        #[cfg(test)]
-        {
-            self.compared += self.noted.len().min(FEW_LOGS);
-        }
-        let new = if self.noted.len() < FEW_LOGS {
-            !self.noted.contains(log)
-        } else {
-            if self.seen.is_empty() {
-                self.seen.extend(self.noted.iter().cloned());
-            }
-            self.seen.insert(log.clone())
-        };
-        if new {
-            self.noted.push(log.clone());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     /// A store that has nothing, and must not be asked for what is being planned.
@@ -630,23 +507,10 @@ mod tests {
     }
 
     #[test]
-    fn noting_logs_takes_few_comparisons_however_many_there_are() {
-        for logs in [1_000, 10_000, 100_000] {
-            let own = LogId::from("own");
-            let mut noted = Logs::new(&own);
-            let ids: Vec<LogId> = (0..logs).map(|number| number.to_string().into()).collect();
-            for id in ids.iter().chain(&ids).chain([&own]) {
-                noted.note(id);
-            }
-            assert!(noted.noted.iter().eq(&ids), "each once, in order");
-            assert!(noted.compared <= 2 * logs * FEW_LOGS);
-        }
-    }
-
-    #[test]
     fn logs_that_nobody_writes_take_no_memory_beside_the_stored_state() {
         for logs in [1_000, 20_000] {
-            let empty = State { end: Position::START, log_id: "local".into(), logs: std::iter::empty().collect() };
+            let empty =
+                CommittedState { end: Position::START, log_id: "local".into(), logs: std::iter::empty().collect() };
             let state = Arc::new(RwLock::new(empty));
             let mut planner = Planner::beside(Arc::clone(&state), "local".into(), &StoreState::default());
             let mut before: Vec<NewRow<Node>> = Vec::new();

@@ -15,18 +15,18 @@ const OVERHEAD: usize = 200;
 
 /// A window on the end of the log.
 #[derive(Debug, Default)]
-pub struct Recent {
+pub struct RecentRows {
     rows: VecDeque<Row>,
     /// The place before the first row kept.
     after: Position,
     bytes: usize,
 }
 
-impl Recent {
+impl RecentRows {
     /// An empty window behind `end`.
     #[must_use]
     pub fn new(end: Position) -> Self {
-        Recent { after: end, ..Recent::default() }
+        RecentRows { after: end, ..RecentRows::default() }
     }
 
     /// Adds the next row, and drops the oldest ones over the bounds.
@@ -42,7 +42,7 @@ impl Recent {
 
     /// Starts anew behind `end`: what is stored has been relabelled or reloaded.
     pub fn reset(&mut self, end: Position) {
-        *self = Recent::new(end);
+        *self = RecentRows::new(end);
     }
 
     /// Rows after `after`; `None` if the first of them is no longer kept.
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn rows_after_a_place_come_in_order_and_within_the_limit() {
-        let mut recent = Recent::new(Position::of(10));
+        let mut recent = RecentRows::new(Position::of(10));
         (11..=20).for_each(|change| recent.push(row(change, 5)));
         let changes = |after, limit| {
             recent.read(Position::of(after), limit).map(|rows| rows.iter().map(|row| row.at.change).collect::<Vec<_>>())
@@ -104,10 +104,10 @@ mod tests {
 
     #[test]
     fn the_window_is_bounded_in_rows_and_bytes() {
-        let mut recent = Recent::default();
+        let mut recent = RecentRows::default();
         (1..=2 * MAX_ROWS as u64).for_each(|change| recent.push(row(change, 0)));
         assert!(recent.rows.len() <= MAX_ROWS);
-        let mut recent = Recent::default();
+        let mut recent = RecentRows::default();
         (1..=40).for_each(|change| recent.push(row(change, 1024 * 1024)));
         assert!(recent.bytes <= MAX_BYTES);
         assert_eq!(recent.read(Position::START, ALL), None);

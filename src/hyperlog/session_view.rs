@@ -1,7 +1,5 @@
 //! The log as replication sessions see it.
 
-use std::sync::atomic::Ordering;
-
 use super::Log;
 use crate::node::{LogId, Seq};
 use crate::protocol::LocalLog;
@@ -38,11 +36,11 @@ impl LocalLog for Log {
     }
 
     fn adoptions(&self) -> u64 {
-        self.adoptions.load(Ordering::Relaxed)
+        Log::adoptions(self)
     }
 
     fn forged_from(&self) -> Option<Seq> {
-        Some(self.forged_from.load(Ordering::Relaxed)).filter(|from| *from > 0)
+        Log::forged_from(self)
     }
 
     fn end(&self) -> Position {

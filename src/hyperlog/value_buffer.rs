@@ -1,4 +1,4 @@
-//! Memory for the values of a batch.
+//! Memory for the values of a batch of appends.
 
 use bytes::{Bytes, BytesMut};
 
@@ -6,7 +6,7 @@ use super::batch::Event;
 use crate::event::{self, ID_LEN};
 
 /// Values of a batch, encoded one behind another and then shared without copying.
-pub(super) enum Room {
+pub(super) enum ValueBuffer {
     /// From the allocator.
     Heap(BytesMut),
     /// Pages that the kernel has handed over at once, and how many of their bytes are written. Touching fresh pages one
@@ -15,7 +15,7 @@ pub(super) enum Room {
     Pages(memmap2::MmapMut, usize),
 }
 
-impl Room {
+impl ValueBuffer {
     /// Pages from which on they are worth a system call, and what is left free in the last one does not matter.
     #[cfg(target_os = "linux")]
     const PAGES_FROM: usize = 8;
@@ -26,32 +26,32 @@ impl Room {
         let pages = (len >= Self::PAGES_FROM * rustix::param::page_size())
             .then(|| memmap2::MmapOptions::new().len(len).populate().map_anon());
         match pages {
-            Some(Ok(pages)) => Room::Pages(pages, 0),
+            Some(Ok(pages)) => ValueBuffer::Pages(pages, 0),
             // Without pages the allocator may still have some.
-            Some(Err(_)) | None => Room::to_pass_on(len),
+            Some(Err(_)) | None => ValueBuffer::to_pass_on(len),
         }
     }
 
     /// Room for this many bytes, which a store in memory keeps for as long as it lives.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn to_keep(len: usize) -> Self {
-        Room::to_pass_on(len)
+        ValueBuffer::to_pass_on(len)
     }
 
     /// Room for this many bytes, which are dropped once they are on disk: the allocator has pages that are in use already.
     pub(super) fn to_pass_on(len: usize) -> Self {
-        Room::Heap(BytesMut::with_capacity(len))
+        ValueBuffer::Heap(BytesMut::with_capacity(len))
     }
 
     /// Appends the container of an event.
     ///
     /// # Panics
-    /// If it does not fit, and the room is in pages.
+    /// If it does not fit, and the buffer is made of pages.
     pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8; ID_LEN], time: u64) {
         match self {
-            Room::Heap(bytes) => event::encode(bytes, event.name, event.payload, id, time, event.encoding),
+            ValueBuffer::Heap(bytes) => event::encode(bytes, event.name, event.payload, id, time, event.encoding),
             #[cfg(target_os = "linux")]
-            Room::Pages(pages, len) => {
+            ValueBuffer::Pages(pages, len) => {
                 let mut rest = pages.get_mut(*len..).unwrap_or_default();
                 let before = rest.len();
                 event::encode(&mut rest, event.name, event.payload, id, time, event.encoding);
@@ -63,18 +63,18 @@ impl Room {
     /// Bytes written.
     pub(super) fn len(&self) -> usize {
         match self {
-            Room::Heap(bytes) => bytes.len(),
+            ValueBuffer::Heap(bytes) => bytes.len(),
             #[cfg(target_os = "linux")]
-            Room::Pages(_, len) => *len,
+            ValueBuffer::Pages(_, len) => *len,
         }
     }
 
     /// What was written, to be shared.
     pub(super) fn freeze(self) -> Bytes {
         match self {
-            Room::Heap(bytes) => bytes.freeze(),
+            ValueBuffer::Heap(bytes) => bytes.freeze(),
             #[cfg(target_os = "linux")]
-            Room::Pages(pages, len) => Bytes::from_owner(pages).slice(..len),
+            ValueBuffer::Pages(pages, len) => Bytes::from_owner(pages).slice(..len),
         }
     }
 }
@@ -88,13 +88,13 @@ mod tests {
     use crate::hyperlog::AckKind;
 
     #[test]
-    fn what_is_written_is_the_same_in_all_kinds_of_room() {
+    fn what_is_written_is_the_same_in_all_kinds_of_buffer() {
         let name: Arc<str> = "name".into();
         for len in [0, 100, 4096, 200_000] {
             let payload = vec![7; len];
             let event = Event { name: &name, payload: &payload, encoding: Encoding::Standard, ack: AckKind::None };
             let most = event::encoded_len(name.len(), len);
-            let [mut kept, mut passed] = [Room::to_keep(3 * most), Room::to_pass_on(3 * most)];
+            let [mut kept, mut passed] = [ValueBuffer::to_keep(3 * most), ValueBuffer::to_pass_on(3 * most)];
             let times = [1, u64::MAX, 1_790_000_000_000];
             let ends = times.map(|time| {
                 kept.push(&event, &[9; ID_LEN], time);

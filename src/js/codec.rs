@@ -1,12 +1,11 @@
 //! Schemas for JavaScript: text in, plan out. Encoding itself is generated JavaScript (`lib/codec`).
 
-use std::panic::{catch_unwind, AssertUnwindSafe};
-
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
 use crate::codec::{compile, Compiled, Sources};
 use crate::error::{Error, Result};
+use crate::panic::caught;
 
 /// An error with one of the core's codes; `napi::Error` puts its status into `err.code`.
 type Coded = napi::Error<String>;
@@ -46,7 +45,5 @@ fn compile_text(text: &str, sources: Option<&str>) -> Result<Compiled> {
 
 /// A panic must not cross into C; it becomes an internal error.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> napi::Result<T, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(work));
-    let result = outcome.unwrap_or_else(|_| Err(Error::Internal("the schema compiler panicked".to_owned())));
-    result.map_err(|error| Coded::new(error.code().to_owned(), error.to_string()))
+    caught("the schema compiler", work).map_err(|error| Coded::new(error.code().to_owned(), error.to_string()))
 }

@@ -8,7 +8,6 @@
 //!
 //! Shutdown: [`Net::close`] stops the accept loop, ends every session and pause, and waits for the tasks.
 
-mod caught;
 mod cost_limits;
 mod cpu_time;
 mod dialer;

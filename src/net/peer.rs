@@ -18,7 +18,6 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{sleep_until, timeout, Instant};
 
-use super::caught::caught;
 use super::cpu_time::CpuTimer;
 use super::event::{Counters, Direction, End, NetEvent, PeerKind, Reason, Stage, Who};
 use super::inbound_slots::Network;
@@ -32,6 +31,7 @@ use crate::error::{quoted, Error, Result};
 use crate::event::reason_unsafe_for_v1;
 use crate::hyperlog::Outcome;
 use crate::node::{Change, LogId};
+use crate::panic::caught_async;
 use crate::protocol::{self, frame, CloseReason, Config, GoodbyeReason, InEvent, OutEvent, Session};
 use crate::store::{Position, ReadLimit};
 
@@ -112,7 +112,7 @@ pub(super) async fn serve(
     link.reached(ends.1);
     let costs = LinkCosts::open(shared, link, Network::of(ends.1));
     let mut peer = Peer::new(shared, link, ends, costs);
-    let end = caught(peer.run(&socket, drops)).await;
+    let end = caught_async("serving a link", peer.run(&socket, drops)).await;
     shared.log.forget(peer.costs.source().session);
     let served = match end {
         Ok(end) => {

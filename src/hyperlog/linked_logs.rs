@@ -1,0 +1,74 @@
+//! The logs that a node's links lead to.
+
+use std::collections::HashSet;
+
+use crate::node::LogId;
+use crate::store::LogLinks;
+
+/// Other logs, each once, in the order in which they are noted.
+pub(super) struct LinkedLogs<'a> {
+    own: &'a LogId,
+    pub(super) noted: LogLinks,
+    /// The same, once they are too many to look through.
+    seen: HashSet<LogId>,
+    /// Comparisons of ids, to see that they do not grow with the square of the links.
+    #[cfg(test)]
+    compared: usize,
+}
+
+/// As many ids are compared one by one; with more a set is faster.
+const FEW_LOGS: usize = 16;
+
+impl<'a> LinkedLogs<'a> {
+    /// Of a node in the log `own`, which does not count.
+    pub(super) fn new(own: &'a LogId) -> Self {
+        LinkedLogs {
+            own,
+            noted: LogLinks::new(),
+            seen: HashSet::new(),
+            #[cfg(test)]
+            compared: 0,
+        }
+    }
+
+    /// A link leads to this log.
+    pub(super) fn note(&mut self, log: &LogId) {
+        if log == self.own {
+            return;
+        }
+        #[cfg(test)]
+        {
+            self.compared += self.noted.len().min(FEW_LOGS);
+        }
+        let new = if self.noted.len() < FEW_LOGS {
+            !self.noted.contains(log)
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.noted.iter().cloned());
+            }
+            self.seen.insert(log.clone())
+        };
+        if new {
+            self.noted.push(log.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noting_logs_takes_few_comparisons_however_many_there_are() {
+        for logs in [1_000, 10_000, 100_000] {
+            let own = LogId::from("own");
+            let mut noted = LinkedLogs::new(&own);
+            let ids: Vec<LogId> = (0..logs).map(|number| number.to_string().into()).collect();
+            for id in ids.iter().chain(&ids).chain([&own]) {
+                noted.note(id);
+            }
+            assert!(noted.noted.iter().eq(&ids), "each once, in order");
+            assert!(noted.compared <= 2 * logs * FEW_LOGS);
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Who hears what the log did.
+
+use std::sync::Arc;
+
+use super::Ack;
+use crate::error::{Error, Result};
+use crate::node::LogId;
+use crate::panic::caught;
+
+/// Hears what the log did. Called by whichever thread plans, commits or submits: it must not block, nor append to the log
+/// or wait for it.
+pub trait LogObserver: Send + Sync {
+    /// Answers, in append order. Their rows are visible but not announced yet.
+    fn acks(&self, acks: Vec<Ack>);
+    /// More rows are announced.
+    fn advanced(&self);
+    /// Appends go to another log from now on, because the old one is forked.
+    fn log_id_changed(&self, log: &LogId);
+    /// The store failed.
+    fn report(&self, error: Error);
+}
+
+/// An observer whose panics become reports: the threads that commit must go on, because everybody waits for them.
+pub(super) struct CatchingObserver(pub(super) Arc<dyn LogObserver>);
+
+impl CatchingObserver {
+    pub(super) fn acks(&self, acks: Vec<Ack>) {
+        self.call("hearing of acks", || self.0.acks(acks));
+    }
+
+    pub(super) fn advanced(&self) {
+        self.call("hearing of new rows", || self.0.advanced());
+    }
+
+    pub(super) fn log_id_changed(&self, log: &LogId) {
+        self.call("hearing of a new log id", || self.0.log_id_changed(log));
+    }
+
+    pub(super) fn report(&self, error: Error) {
+        // If this panics as well, nobody is left to tell.
+        let _: Result<()> = caught("hearing of an error", || {
+            self.0.report(error);
+            Ok(())
+        });
+    }
+
+    fn call(&self, what: &str, call: impl FnOnce()) {
+        let heard = caught(what, || {
+            call();
+            Ok(())
+        });
+        if let Err(error) = heard {
+            self.report(error);
+        }
+    }
+}

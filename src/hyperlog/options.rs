@@ -1,0 +1,18 @@
+//! Settings of a log.
+
+/// Settings of a log.
+#[derive(Clone, Copy, Debug)]
+pub struct LogOptions {
+    /// Largest container accepted from `append`, in bytes.
+    pub max_event_size: usize,
+    /// Largest value accepted from peers, in bytes; above the former, so that peers may differ a little.
+    pub max_incoming_size: usize,
+    /// Bytes of unacknowledged appends.
+    pub max_pending: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        LogOptions { max_event_size: 8 << 20, max_incoming_size: 32 << 20, max_pending: 256 << 20 }
+    }
+}

@@ -1,0 +1,83 @@
+//! Events of our own become rows.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Writer;
+use crate::error::{Error, Result};
+use crate::event;
+use crate::hyperlog::batch::Event;
+use crate::hyperlog::commit_group::CommitGroup;
+use crate::hyperlog::value_buffer::ValueBuffer;
+use crate::hyperlog::{Ack, AckKind, Batch};
+use crate::store::{share_nodes, NewRow};
+
+impl Writer {
+    /// Plans the events of a batch. One that may not be stored is answered, and the others go on.
+    pub(super) fn plan_appends(&mut self, group: &mut CommitGroup, batch: &Batch) {
+        let time = now_ms();
+        group.answers.appended += batch.cost();
+        let buffer = if self.shared.store.is_immediate() { ValueBuffer::to_keep } else { ValueBuffer::to_pass_on };
+        let mut values = buffer(batch.cost());
+        // For each event, where its value ends in the buffer, or why it may not be stored.
+        let mut checked = Vec::with_capacity(batch.len());
+        // Events come in runs of one name.
+        let mut sound: Option<&Arc<str>> = None;
+        for event in batch.iter() {
+            let sound_name = sound.is_some_and(|name| Arc::ptr_eq(name, event.name));
+            let fit = check(&event, sound_name, self.options.max_event_size);
+            if fit.is_ok() {
+                sound = Some(event.name);
+                values.push(&event, &self.ids.next(), time);
+            }
+            checked.push(fit.map(|()| values.len()));
+        }
+        let values = values.freeze();
+        let mut start = 0;
+        let mut planned = Vec::with_capacity(batch.len());
+        for end in checked.iter().flatten() {
+            planned.push(self.planner.append(values.slice(start..*end)));
+            start = *end;
+        }
+        let first = group.commit.rows.len();
+        group.commit.rows.extend(share_nodes(planned));
+        group.answers.acks.reserve(batch.acks());
+        let mut rows = group.commit.rows.iter().skip(first);
+        for (event, fit) in batch.iter().zip(checked) {
+            let row = match fit {
+                Ok(_) => rows.next(),
+                Err(error) => {
+                    if event.ack != AckKind::None {
+                        group.answers.acks.push(Ack::failed(error));
+                    }
+                    continue;
+                }
+            };
+            let change = row.map_or(0, |row| row.at.change);
+            match event.ack {
+                AckKind::None => {}
+                AckKind::Plain => group.answers.acks.push(Ack { change, result: Ok(None) }),
+                AckKind::Node => {
+                    let node = row.and_then(NewRow::node).cloned();
+                    group.answers.acks.push(Ack { change, result: Ok(node) });
+                }
+            }
+        }
+    }
+}
+
+/// Whether this event may be stored. `sound_name` says that its name has passed before.
+fn check(event: &Event<'_>, sound_name: bool, max_event_size: usize) -> Result<()> {
+    if !sound_name {
+        event::check_name(event.name)?;
+    }
+    let size = event::encoded_len(event.name.len(), event.payload.len());
+    if size > max_event_size {
+        return Err(Error::TooLarge { name: event.name.to_string(), size, limit: max_event_size });
+    }
+    Ok(())
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

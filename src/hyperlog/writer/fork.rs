@@ -1,0 +1,63 @@
+//! A log gives way: its tail moves to a new log.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::Writer;
+use crate::error::{Error, Result};
+use crate::hyperlog::commit_group::Fork;
+use crate::hyperlog::fork::Forks;
+use crate::hyperlog::ids::{new_log_id, stored_log_id};
+use crate::node::LogId;
+use crate::panic::caught;
+use crate::store::{Commit, Meta, Relabel};
+
+impl Writer {
+    /// Moves a log's tail to a new log, which appends go to if it was the local one. Returns the new log's id.
+    pub(super) fn move_tail(&mut self, fork: &Fork) -> Result<LogId> {
+        let Fork { log, from, theirs, .. } = fork;
+        let (local, last) = (log == self.planner.local(), self.planner.seq(log));
+        if !local && theirs.is_none() {
+            // Another session was first.
+            return Ok(self.planner.local().clone());
+        }
+        let to = new_log_id()?;
+        let moves = *from >= 1 && *from <= last;
+        let mut commit = Commit::default();
+        if moves {
+            commit.relabel = Some(Relabel { log: log.clone(), from: *from, to: to.clone() });
+        } else if !local {
+            return Err(Error::InvalidArgument(format!("log {log:?} has no entry {from} that could give way")));
+        }
+        let moved = if moves { last + 1 - from } else { 0 };
+        if local {
+            let id = Some(Bytes::copy_from_slice(to.as_bytes()));
+            commit.meta = vec![(Meta::LogId, id), Forks::fact(&to, moved)];
+        }
+        let store = self.shared.store.as_ref();
+        let stored = caught("the store", || store.commit(&commit));
+        // It may be stored although it failed.
+        let kept = || matches!(caught("the store", || stored_log_id(store)), Ok(Some(id)) if id == to);
+        if local && (stored.is_ok() || kept()) {
+            self.planner.set_local(to.clone());
+            self.shared.forget_forged();
+            self.versions.forks.moved(moved);
+            if moves {
+                self.versions.left.note(log, *from, &to, moved);
+            }
+        }
+        self.reload();
+        stored?;
+        if let Some(theirs) = theirs {
+            self.versions.adopt(log, *from, *theirs);
+            self.shared.stuck.lock().forget(log);
+            self.shared.adoptions.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.announce(self.planner.end());
+        if local {
+            self.shared.observer.log_id_changed(&to);
+        }
+        Ok(to)
+    }
+}

@@ -1,0 +1,218 @@
+//! Nodes of peers, and of imported stores, become rows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::Writer;
+use crate::error::{Error, Result};
+use crate::event;
+use crate::hyperlog::commit_group::{CommitGroup, Fork};
+use crate::hyperlog::parking::{Parked, Waits};
+use crate::hyperlog::plan::{Lookup, Verdict};
+use crate::hyperlog::versions::forged;
+use crate::hyperlog::{Incoming, Outcome, Source, SourceId};
+use crate::node::{Key, KeyMap, LogId, Node, Seq};
+use crate::store::{share_nodes, Entry, Located, NewRow, Store};
+
+/// Plans the nodes of one job.
+pub(super) struct NodePlanner<'a> {
+    writer: &'a mut Writer,
+    group: &'a mut CommitGroup,
+    lookup: StoreLookup<'a>,
+    planned: Vec<NewRow<Node>>,
+}
+
+impl NodePlanner<'_> {
+    /// Plans `nodes`, and whatever was parked waiting for one of them. Gives the outcome of each.
+    ///
+    /// # Errors
+    /// The store's. What was planned before is sound, and stays in the group.
+    pub(super) fn plan(
+        writer: &mut Writer,
+        group: &mut CommitGroup,
+        source: Source,
+        nodes: Vec<(Incoming, Key)>,
+    ) -> Result<Vec<Outcome>> {
+        let store = Arc::clone(&writer.shared.store);
+        let lookup = StoreLookup::of(store.as_ref(), &nodes)?;
+        let planned = Vec::with_capacity(nodes.len());
+        let mut planner = NodePlanner { writer, group, lookup, planned };
+        let mut outcomes = Vec::with_capacity(nodes.len());
+        let mut failed = None;
+        for (node, key) in nodes {
+            match planner.plan_node(Parked { node, key, source }) {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
+        }
+        let planned = planner.planned;
+        group.commit.rows.extend(share_nodes(planned));
+        failed.map_or(Ok(outcomes), Err)
+    }
+
+    /// Plans one node and whatever was parked waiting for it.
+    fn plan_node(&mut self, parked: Parked) -> Result<Outcome> {
+        if let Some(error) = self.unfit(&parked) {
+            return Ok(Outcome::Refused(error));
+        }
+        let mut first = None;
+        let mut work = VecDeque::from([parked]);
+        while let Some(parked) = work.pop_front() {
+            let outcome = self.decide(parked, &mut work)?;
+            first.get_or_insert(outcome);
+        }
+        Ok(first.unwrap_or(Outcome::Known))
+    }
+
+    /// Why a node cannot be stored, whatever the log holds.
+    fn unfit(&self, parked: &Parked) -> Option<Error> {
+        let node = &parked.node;
+        if let Some(claimed) = node.claimed.filter(|claimed| *claimed != parked.key) {
+            return Some(Error::ChecksumMismatch { claimed, actual: parked.key });
+        }
+        let (size, limit) = (node.value.len(), self.writer.options.max_incoming_size);
+        if size > limit {
+            let name = event::decode(&node.value).map_or(String::new(), |event| event.name.into_owned());
+            return Some(Error::TooLarge { name, size, limit });
+        }
+        None
+    }
+
+    /// Decides about one node. Those that waited for it go to the end of `work`.
+    fn decide(&mut self, parked: Parked, work: &mut VecDeque<Parked>) -> Result<Outcome> {
+        // What a user imports is the user's own.
+        if parked.source.session != SourceId::USER && self.writer.planner.is_forged(&parked.node) {
+            return Ok(self.forged(parked));
+        }
+        if let Some(error) = self.writer.versions.fork_before(&parked) {
+            return Ok(Outcome::Refused(error));
+        }
+        if let Some(error) = self.other_version(&parked)? {
+            return Ok(Outcome::Refused(self.refused(&parked, error)));
+        }
+        let waits = match self.writer.planner.add(&parked.node, parked.key, &mut self.lookup)? {
+            Verdict::Store(row) => {
+                self.release(&row, work);
+                self.planned.push(row);
+                return Ok(Outcome::Added);
+            }
+            Verdict::Known => return Ok(Outcome::Known),
+            Verdict::Refuse(error) => return Ok(Outcome::Refused(self.refused(&parked, error))),
+            Verdict::NeedsNode(key) => Waits::Node(key),
+            Verdict::NeedsEntry(log, seq) => Waits::Entry(log, seq),
+        };
+        Ok(self.park(parked, waits))
+    }
+
+    /// A peer's node of the local log that we have not written.
+    fn forged(&mut self, parked: Parked) -> Outcome {
+        let (log, seq) = (parked.node.log.clone(), parked.node.seq);
+        if self.group.is_last() && seq > 1 {
+            // Our tail is about to move, and the log will be somebody else's.
+            return self.park(parked, Waits::Entry(log, seq - 1));
+        }
+        self.writer.shared.note_forged(seq);
+        Outcome::Refused(forged(&log, seq, "has not written it"))
+    }
+
+    /// The fork if a peer's node is of a version of its log that must not become part of ours.
+    fn other_version(&mut self, parked: &Parked) -> Result<Option<Error>> {
+        if parked.source.session == SourceId::USER {
+            return Ok(None);
+        }
+        let Writer { versions, planner, .. } = &mut *self.writer;
+        match versions.unlike_adopted(parked) {
+            Some(error) => Ok(Some(error)),
+            None => versions.unlike_left(parked, planner, &mut self.lookup),
+        }
+    }
+
+    /// Takes the nodes that waited for `row` out of the parking.
+    fn release(&mut self, row: &NewRow<Node>, work: &mut VecDeque<Parked>) {
+        for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
+            for parked in self.writer.parking.release(&waits) {
+                self.group.released.push((parked.clone(), waits.clone()));
+                work.push_back(parked);
+            }
+        }
+    }
+
+    /// Why a node is refused. Another version of an entry of our own log, received and hashed, proves that somebody else
+    /// writes that log, too: our tail moves once the group is stored, if that may be.
+    fn refused(&mut self, parked: &Parked, error: Error) -> Error {
+        let (log, session) = (&parked.node.log, parked.source.session);
+        let Error::Fork { seq, ours, theirs, .. } = error else { return error };
+        if session == SourceId::USER {
+            return error;
+        }
+        let writer = &mut *self.writer;
+        let mut refusal = None;
+        if log == writer.planner.local() {
+            // Once is enough for a group.
+            if self.group.is_last() {
+                return error;
+            }
+            match writer.versions.admit_fork(seq) {
+                Ok(()) => {
+                    self.group.answers.fork = Some(Fork { log: log.clone(), from: seq, theirs: None, responder: None });
+                    return error;
+                }
+                Err(reason) => {
+                    writer.shared.note_forged(seq);
+                    refusal = Some(forged(log, seq, reason));
+                }
+            }
+        }
+        if refusal.is_none() {
+            writer.versions.note_parted(session, log, seq, ours, theirs);
+        }
+        writer.shared.stuck.lock().note(log, seq, ours, theirs, true);
+        refusal.unwrap_or(error)
+    }
+
+    /// Sets a node aside.
+    fn park(&mut self, parked: Parked, waits: Waits) -> Outcome {
+        if self.writer.parking.park(parked, waits) {
+            Outcome::Parked
+        } else {
+            Outcome::Refused(Error::Protocol("more nodes ahead of their causes than this peer may have waiting".into()))
+        }
+    }
+}
+
+/// Looks into the store; nodes that one job names are looked up together.
+struct StoreLookup<'a> {
+    store: &'a dyn Store,
+    found: KeyMap<Option<Located>>,
+}
+
+impl<'a> StoreLookup<'a> {
+    fn of(store: &'a dyn Store, nodes: &[(Incoming, Key)]) -> Result<Self> {
+        let mut found = KeyMap::default();
+        if !store.is_immediate() {
+            let named = nodes.iter().flat_map(|(node, key)| node.links.iter().chain(std::iter::once(key)));
+            let mut keys: Vec<Key> = named.copied().collect();
+            keys.sort_unstable();
+            keys.dedup();
+            let located = store.locate(&keys)?;
+            found = keys.into_iter().zip(located).collect();
+        }
+        Ok(StoreLookup { store, found })
+    }
+}
+
+impl Lookup for StoreLookup<'_> {
+    fn locate(&mut self, key: &Key) -> Result<Option<Located>> {
+        if let Some(found) = self.found.get(key) {
+            return Ok(found.clone());
+        }
+        Ok(self.store.locate(&[*key])?.pop().flatten())
+    }
+
+    fn entry(&mut self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
+        self.store.entry(log, seq)
+    }
+}

@@ -1,0 +1,216 @@
+//! The single writer: plans what is queued as one group. [`Committer`] stores the group.
+//!
+//! Everything that comes while a commit is under way becomes the next commit, so one flush serves all of it.
+
+mod appends;
+mod fork;
+mod incoming;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::incoming::NodePlanner;
+use super::commit_group::{CommitGroup, FailedGroup, Fork};
+use super::committer::Committer;
+use super::fork::Forks;
+use super::ids::{new_log_id, stored_log_id, EventIds};
+use super::job::Job;
+use super::parking::Parking;
+use super::plan::Planner;
+use super::shared::{CommittedState, Shared};
+use super::versions::{forged, LogVersions};
+use super::{Ack, LogOptions};
+use crate::error::{Error, Result};
+use crate::node::{Key, LogId};
+use crate::panic::caught;
+use crate::store::{Commit, Meta, Store, StoreState};
+
+/// Whoever has it plans. There is one per log.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    committer: Arc<Committer>,
+    options: LogOptions,
+    planner: Planner,
+    parking: Parking,
+    versions: LogVersions,
+    ids: EventIds,
+    /// Why the state could not be read back after a commit that failed. The planner then knows less than the store, and
+    /// nothing can be planned.
+    unreadable: Option<Error>,
+}
+
+/// The local log as found in a store, or as made there.
+pub(super) struct OwnLog {
+    pub(super) id: LogId,
+    /// It was made just now.
+    pub(super) is_new: bool,
+}
+
+impl OwnLog {
+    /// Gives the store a log id if it has none.
+    pub(super) fn open(store: &dyn Store) -> Result<Self> {
+        if let Some(id) = stored_log_id(store)? {
+            return Ok(OwnLog { id, is_new: false });
+        }
+        let id = new_log_id()?;
+        let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
+        store.commit(&Commit { meta, ..Commit::default() })?;
+        Ok(OwnLog { id, is_new: true })
+    }
+}
+
+impl Writer {
+    /// A writer that goes on from `state`, which the store holds.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        committer: Arc<Committer>,
+        options: LogOptions,
+        local: &OwnLog,
+        state: &StoreState,
+    ) -> Result<Self> {
+        let ids = EventIds::new()?;
+        let versions = LogVersions::new(Forks::of(shared.store.as_ref(), &local.id)?);
+        let mut planner = Planner::beside(Arc::clone(&shared.state), local.id.clone(), state);
+        if local.is_new {
+            planner.set_local(local.id.clone());
+        }
+        planner.set_own_last(last_own_key(shared.store.as_ref(), &planner)?);
+        let parking = Parking::default();
+        Ok(Writer { shared, committer, options, planner, parking, versions, ids, unreadable: None })
+    }
+
+    /// Plans `jobs` behind what `group` has already. What cannot be planned is answered here.
+    pub(super) fn plan(&mut self, group: &mut CommitGroup, jobs: Vec<Job>) {
+        if self.unreadable.is_some() {
+            // Once for all jobs. If the store's reads failed only for a moment, all is well again.
+            self.reload();
+        }
+        for job in jobs {
+            if let Some(error) = &self.unreadable {
+                self.committer.refuse(job, error);
+                continue;
+            }
+            group.count(&job);
+            let owed = group.answers.acks.len() + job.acks();
+            // Answers are told apart by their order alone, so a defect here must not swallow any.
+            let planned = caught("planning", || {
+                self.plan_job(group, job);
+                Ok(())
+            });
+            if let Err(error) = planned {
+                group.answers.acks.resize(owed, Ack { change: 0, result: Ok(None) });
+                group.spoil(error);
+            }
+        }
+    }
+
+    fn plan_job(&mut self, group: &mut CommitGroup, job: Job) {
+        match job {
+            Job::Append(batch) => self.plan_appends(group, &batch),
+            Job::Refused { acks, error } => {
+                group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), acks));
+            }
+            Job::Add { source, nodes, responder } => match NodePlanner::plan(self, group, source, nodes) {
+                Ok(outcomes) => group.answers.nodes.push((outcomes, responder)),
+                // A look-up failed: what was planned before it is sound and stays.
+                Err(error) => drop(responder.send(Err(error))),
+            },
+            Job::SetMeta { facts, responder } => {
+                group.commit.meta.extend(facts);
+                group.answers.facts.push(responder);
+            }
+            Job::Forget(session) => {
+                self.parking.forget(session);
+                self.versions.forget(session);
+            }
+            Job::ForkLocal { log, from, responder } => {
+                // A node before it may have proved a fork that goes further back.
+                let proved = group.answers.fork.take().map(|fork| fork.from);
+                if proved.is_none() && log == *self.planner.local() {
+                    if let Err(reason) = self.versions.admit_fork(from) {
+                        return drop(responder.send(Err(forged(&log, from, reason))));
+                    }
+                }
+                let from = proved.map_or(from, |proved| proved.min(from));
+                group.answers.fork = Some(Fork { log, from, theirs: None, responder: Some(responder) });
+            }
+            Job::Adopt { log, from, theirs, responder } => match &group.answers.fork {
+                Some(_) => {
+                    let why = "our own log has just forked, and its entries are about to move: ask again";
+                    drop(responder.send(Err(Error::InvalidArgument(why.into()))));
+                }
+                None => {
+                    group.answers.fork = Some(Fork { log, from, theirs: Some(theirs), responder: Some(responder) });
+                }
+            },
+        }
+    }
+
+    /// The planned group goes to the store, which has all of the group before.
+    pub(super) fn hand_over(&mut self) {
+        self.planner.hand_over();
+    }
+
+    /// Commits a planned group, and what must follow it at once. The planner knows of nothing else that is not stored.
+    pub(super) fn commit_last(&mut self, mut group: CommitGroup) {
+        let fork = group.answers.fork.take();
+        self.hand_over();
+        let stored = self.committer.commit(group).map_err(|failed| {
+            let error = failed.error.clone();
+            self.start_anew(failed, CommitGroup::default());
+            error
+        });
+        if let Some(fork) = fork {
+            let forked = stored.and_then(|()| self.move_tail(&fork));
+            match (fork.responder, forked) {
+                // The receiver may be gone; the fork is still right.
+                (Some(responder), forked) => drop(responder.send(forked)),
+                // Nobody asked for it, and the next proof is as good as this one.
+                (None, Err(error)) => self.shared.observer.report(error),
+                (None, Ok(_)) => {}
+            }
+        }
+    }
+
+    /// Goes back to what is stored after a group that failed. `group` was planned behind it and fails with it. What either
+    /// took out of the parking waits again.
+    pub(super) fn start_anew(&mut self, mut failed: Box<FailedGroup>, group: CommitGroup) {
+        self.committer.tell(failed.untold.take(), &failed.error);
+        self.committer.answer_failed(group.answers, &failed.error);
+        self.reload();
+        for (parked, waits) in failed.released.into_iter().chain(group.released) {
+            // Beyond the bound its session asks again, as for any node that is refused there.
+            let _ = self.parking.park(parked, waits);
+        }
+    }
+
+    /// Reads the state back from the store: after a commit that failed, or that moved entries.
+    fn reload(&mut self) {
+        let shared = &self.shared;
+        let read = caught("the store", || {
+            let state = shared.store.state()?;
+            let end = state.end;
+            shared.replace_state(CommittedState::of(self.planner.local().clone(), &state));
+            let mut planner = self.planner.renewed(&state);
+            planner.set_own_last(last_own_key(shared.store.as_ref(), &planner)?);
+            Ok((end, planner))
+        });
+        match read {
+            Ok((end, planner)) => {
+                self.planner = planner;
+                shared.forget_recent(end);
+                self.unreadable = None;
+            }
+            Err(error) => self.unreadable = Some(error),
+        }
+    }
+}
+
+/// The local log's last node.
+fn last_own_key(store: &dyn Store, planner: &Planner) -> Result<Option<Key>> {
+    match planner.seq(planner.local()) {
+        0 => Ok(None),
+        seq => Ok(store.entry(planner.local(), seq)?.map(|entry| entry.key)),
+    }
+}
