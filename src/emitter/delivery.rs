@@ -82,13 +82,7 @@ impl Delivery {
     }
 
     /// The next rows, and the number of the read that is to fetch more if they are not in memory.
-    pub(super) fn take(
-        &mut self,
-        log: &Log,
-        max_rows: usize,
-        max_bytes: usize,
-        interested: &mut dyn FnMut(&Row) -> bool,
-    ) -> (Vec<Row>, Option<u64>) {
+    pub(super) fn take(&mut self, log: &Log, max_rows: usize, max_bytes: usize) -> (Vec<Row>, Option<u64>) {
         let mut out = Vec::new();
         let (mut bytes, mut scanned) = (0, 0);
         while self.at.change < self.allowed && scanned < MAX_SCANNED && out.len() < max_rows && bytes < max_bytes {
@@ -119,7 +113,7 @@ impl Delivery {
                     continue;
                 }
                 self.at = row.at;
-                if row.at.duplicate == 0 && interested(&row) {
+                if row.at.duplicate == 0 {
                     bytes += row.node.value.len();
                     out.push(row);
                 }
@@ -161,7 +155,7 @@ impl Emitter {
             let error = match rows_after(&log, after) {
                 Ok(rows) => {
                     emitter.delivery.lock().fetched(number, rows);
-                    return emitter.ring();
+                    return emitter.outbox.ring();
                 }
                 Err(error) => error,
             };
@@ -171,7 +165,7 @@ impl Emitter {
                 return;
             }
             if tell {
-                emitter.notify(Notice::Report(error));
+                emitter.outbox.notify(Notice::Report(error));
             }
             let again = Arc::clone(&emitter);
             // Dropped with the runtime, so that closing does not wait for it.

@@ -1,37 +1,37 @@
-//! Wires store, log, network and delivery together, and owns the order of opening and closing.
+//! One emitter: store, log, network and delivery, wired together.
 //!
-//! Everything that JavaScript hears is pulled by it: acknowledgements, events and notices wait here, and a [`Bell`]
-//! says that something does.
+//! `opening` and `shutdown` own the order in which they come and go. Everything that JavaScript hears is pulled by it:
+//! acknowledgements and notices wait in the `outbox`, events in `delivery`, and a [`Bell`] says that something waits.
 
 #![forbid(unsafe_code)]
 
 mod delivery;
 mod network;
 mod notices;
+mod observer;
+mod opening;
+mod outbox;
 mod request;
+mod shutdown;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use self::delivery::Delivery;
-use self::network::EarlyConnect;
-use self::notices::Notices;
+use self::opening::{Call, Opening};
+use self::outbox::Outbox;
+pub use self::outbox::Waiting;
 pub use self::request::{Reply, Request, Stats};
 use crate::error::{Error, Result};
-use crate::hyperlog::{Ack, Batch, Log, LogObserver, LogOptions};
+use crate::hyperlog::{Ack, Batch, Log, LogOptions};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::panic::caught;
 use crate::store::{Row, Store};
-
-/// How long a closing emitter waits for tasks that hold sockets.
-const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(2);
 
 /// Says, from any thread, that something waits to be taken.
 pub trait Bell: Send + Sync {
@@ -75,7 +75,7 @@ pub enum Notice {
         id: u32,
         /// Units done.
         done: u64,
-        /// Of so many.
+        /// Total units.
         total: u64,
     },
     /// Appends go to another log: peers hold something else under the old one.
@@ -84,40 +84,6 @@ pub enum Notice {
     Net(NetEvent),
     /// Something went wrong that no call of the user's can be blamed for.
     Report(Error),
-}
-
-enum Opening {
-    /// What was asked before the store was open, in order.
-    Waiting {
-        appends: Vec<Early>,
-        bytes: usize,
-        requests: Vec<(u32, Request)>,
-        connects: Vec<EarlyConnect>,
-    },
-    Open,
-    Failed(Error),
-}
-
-/// What was emitted before the store was open.
-enum Early {
-    Append(Batch),
-    /// So many were refused, and are answered in their turn.
-    Refused(usize, Error),
-}
-
-/// Which calls have something to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// [`Emitter::take_acks`].
-    pub acks: bool,
-    /// [`Emitter::take_notices`].
-    pub notices: bool,
-}
-
-#[derive(Default)]
-struct Outbox {
-    acks: VecDeque<Ack>,
-    notices: Notices,
 }
 
 /// Settings of an emitter.
@@ -134,22 +100,36 @@ pub struct Emitter {
     options: Options,
     log: OnceLock<Arc<Log>>,
     net: OnceLock<Net>,
-    opening: Mutex<Opening>,
-    outbox: Mutex<Outbox>,
+    opening: Opening,
+    outbox: Outbox,
     delivery: Mutex<Delivery>,
     closing: AtomicBool,
+    /// The thread that opens the store, and then does the log's writing.
     writer: Mutex<Option<JoinHandle<()>>>,
     /// The thread that [`Emitter::close`] started.
     closer: Mutex<Option<JoinHandle<()>>>,
-    /// The last change, where there is no log any more to ask.
-    left_at: Change,
+    /// The last change, once there is no log any more to ask.
+    last_change_when_closed: Change,
     runtime: Mutex<Option<Runtime>>,
-    bell: Arc<dyn Bell>,
-    /// While JavaScript is inside a call that it ends by asking what waits, nobody needs to ring.
-    muted: AtomicUsize,
 }
 
 impl Emitter {
+    fn new(options: Options, opening: Opening, outbox: Outbox, runtime: Option<Runtime>) -> Self {
+        Emitter {
+            options,
+            log: OnceLock::new(),
+            net: OnceLock::new(),
+            opening,
+            outbox,
+            delivery: Mutex::new(Delivery::default()),
+            closing: AtomicBool::new(false),
+            writer: Mutex::new(None),
+            closer: Mutex::new(None),
+            last_change_when_closed: 0,
+            runtime: Mutex::new(runtime),
+        }
+    }
+
     /// Starts opening; returns at once. [`Notice::Ready`] or [`Notice::Failed`] follows.
     ///
     /// # Errors
@@ -163,29 +143,10 @@ impl Emitter {
             .enable_all()
             .build()
             .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
-        let emitter = Arc::new(Emitter {
-            options,
-            log: OnceLock::new(),
-            net: OnceLock::new(),
-            opening: Mutex::new(Opening::Waiting {
-                appends: Vec::new(),
-                bytes: 0,
-                requests: Vec::new(),
-                connects: Vec::new(),
-            }),
-            outbox: Mutex::new(Outbox::default()),
-            delivery: Mutex::new(Delivery::default()),
-            closing: AtomicBool::new(false),
-            writer: Mutex::new(None),
-            closer: Mutex::new(None),
-            left_at: 0,
-            runtime: Mutex::new(Some(runtime)),
-            bell,
-            muted: AtomicUsize::new(0),
-        });
+        let emitter = Arc::new(Emitter::new(options, Opening::begun(), Outbox::new(bell), Some(runtime)));
         let opener = match source {
             Source::Immediate(store) => {
-                emitter.start(Ok(store));
+                emitter.opened(Ok(store));
                 None
             }
             Source::Opening(opener) => Some(opener),
@@ -193,9 +154,9 @@ impl Emitter {
         let opened = Arc::clone(&emitter);
         let write = move || {
             if let Some(opener) = opener {
-                let progress = &mut |done, total| opened.notify(Notice::Progress { id: 0, done, total });
-                // Everybody waits for this: whatever becomes of it must be told.
-                opened.start(caught("opening the store", || opener(progress)));
+                let progress = &mut |done, total| opened.outbox.notify(Notice::Progress { id: 0, done, total });
+                // Everybody waits for this, so a panic must become an answer, too.
+                opened.opened(caught("opening the store", || opener(progress)));
             }
             if let Some(log) = opened.log.get() {
                 log.run();
@@ -207,105 +168,14 @@ impl Emitter {
         Ok(emitter)
     }
 
-    fn start(self: &Arc<Self>, store: Result<Arc<dyn Store>>) {
-        let observer = Arc::new(Observer(Arc::downgrade(self)));
-        let log = store.and_then(|store| Log::open(store, self.options.log, observer.clone()));
-        let mut opening = self.opening.lock();
-        let state = match &log {
-            Ok(_) => Opening::Open,
-            Err(error) => Opening::Failed(error.clone()),
-        };
-        let Opening::Waiting { appends, requests, connects, .. } = std::mem::replace(&mut *opening, state) else {
-            return;
-        };
-        match log {
-            Ok(log) => {
-                self.delivery.lock().start(log.end());
-                self.notify(Notice::Ready { log_id: log.log_id(), change: log.end().change });
-                for found in log.store().mended() {
-                    self.notify(Notice::Report(Error::Mended(found)));
-                }
-                // Under the lock: what is appended from now on must come after what waited.
-                for early in appends {
-                    match early {
-                        Early::Append(batch) => log.append(batch),
-                        Early::Refused(acks, error) => log.refuse_appends(acks, error),
-                    }
-                }
-                if self.closing.load(Ordering::SeqCst) {
-                    log.close();
-                }
-                if let Some(runtime) = &*self.runtime.lock() {
-                    let net = Net::new(Arc::clone(&log), self.options.net.clone(), observer, runtime.handle().clone());
-                    // Only this thread sets these, once.
-                    let _ = self.net.set(net);
-                }
-                let _ = self.log.set(log);
-                drop(opening);
-                self.connect_early(connects);
-                for (id, request) in requests {
-                    self.request(id, request);
-                }
-            }
-            Err(error) => {
-                // Under the lock: what is refused from now on must come after what waited.
-                for early in appends {
-                    match early {
-                        Early::Append(batch) => self.push_acks(vec![Ack::failed(error.clone()); batch.acks()]),
-                        Early::Refused(acks, own) => self.push_acks(vec![Ack::failed(own); acks]),
-                    }
-                }
-                drop(opening);
-                self.notify(Notice::Failed(error.clone()));
-                self.connect_early(connects);
-                for (id, _) in requests {
-                    self.notify(Notice::Answer { id, result: Err(error.clone()) });
-                }
-            }
-        }
-    }
-
     /// Appends events in order; allowed before the store is open. Returns whether something waits to be taken.
-    pub fn append(&self, batch: impl Into<Batch>) -> bool {
+    pub fn append(self: &Arc<Self>, batch: impl Into<Batch>) -> bool {
         let batch = batch.into();
-        self.muted.fetch_add(1, Ordering::SeqCst);
-        match self.log.get() {
+        self.outbox.muted(|| match self.log.get() {
             Some(log) => log.append(batch),
-            None => self.append_early(batch),
-        }
-        self.muted.fetch_sub(1, Ordering::SeqCst);
+            None => self.call(Call::Append(batch)),
+        });
         self.has_output()
-    }
-
-    fn append_early(&self, batch: Batch) {
-        let mut opening = self.opening.lock();
-        match &mut *opening {
-            Opening::Waiting { appends, bytes, .. } => {
-                let limit = self.options.log.max_pending;
-                let pending = *bytes + batch.cost();
-                let refused = if self.closing.load(Ordering::SeqCst) {
-                    Error::Closed("it was closed before its store was open")
-                } else if pending > limit {
-                    Error::Backlog { pending, limit }
-                } else {
-                    *bytes = pending;
-                    appends.push(Early::Append(batch));
-                    return;
-                };
-                appends.push(Early::Refused(batch.acks(), refused));
-            }
-            Opening::Failed(error) => {
-                let acks = vec![Ack::failed(error.clone()); batch.acks()];
-                drop(opening);
-                self.push_acks(acks);
-            }
-            Opening::Open => {
-                drop(opening);
-                if let Some(log) = self.log.get() {
-                    log.append(batch);
-                }
-            }
-        }
     }
 
     /// Answers to appends, in their order, `max` at the most. Events they speak of may be taken from now on: callbacks
@@ -313,11 +183,7 @@ impl Emitter {
     pub fn take_acks(&self, max: usize) -> Vec<Ack> {
         // Read before the queue: acks up to here have been pushed, so once they are taken it may be delivered.
         let end = self.log.get().map(|log| log.announced().change);
-        let mut outbox = self.outbox.lock();
-        let count = outbox.acks.len().min(max);
-        let acks: Vec<Ack> = outbox.acks.drain(..count).collect();
-        let emptied = outbox.acks.is_empty();
-        drop(outbox);
+        let (acks, emptied) = self.outbox.take_acks(max);
         let last = acks.iter().rev().map(|ack| ack.change).find(|change| *change > 0);
         let allowed = if emptied { end } else { last };
         if let Some(change) = allowed.max(last) {
@@ -326,20 +192,15 @@ impl Emitter {
         acks
     }
 
-    /// The next events for listeners, in log order, of those that `interested` keeps. Never past what the last
-    /// [`Emitter::take_acks`] allowed. May return none although some are left; the bell rings when they are at hand.
-    pub fn take_events(
-        self: &Arc<Self>,
-        max_rows: usize,
-        max_bytes: usize,
-        interested: &mut dyn FnMut(&Row) -> bool,
-    ) -> Vec<Row> {
+    /// The next events for listeners, in log order. Never past what the last [`Emitter::take_acks`] allowed. May return
+    /// none although some are left; the bell rings when they are at hand.
+    pub fn take_events(self: &Arc<Self>, max_rows: usize, max_bytes: usize) -> Vec<Row> {
         let Some(log) = self.log.get() else { return Vec::new() };
         if self.closing.load(Ordering::SeqCst) {
             return Vec::new();
         }
         let mut delivery = self.delivery.lock();
-        let (rows, fetch) = delivery.take(log, max_rows, max_bytes, interested);
+        let (rows, fetch) = delivery.take(log, max_rows, max_bytes);
         drop(delivery);
         if let Some(after) = fetch {
             self.fetch_events(log, after);
@@ -355,7 +216,7 @@ impl Emitter {
     /// The last change stored.
     #[must_use]
     pub fn last_change(&self) -> Change {
-        self.log.get().map_or(self.left_at, |log| log.end().change)
+        self.log.get().map_or(self.last_change_when_closed, |log| log.end().change)
     }
 
     /// Whether events are committed that were neither taken nor skipped.
@@ -379,13 +240,12 @@ impl Emitter {
     /// What waits to be taken besides events.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
-        let outbox = self.outbox.lock();
-        Waiting { acks: !outbox.acks.is_empty(), notices: !outbox.notices.is_empty() }
+        self.outbox.waiting()
     }
 
     /// Everything else that happened, in order.
     pub fn take_notices(&self) -> Vec<Notice> {
-        self.outbox.lock().notices.take()
+        self.outbox.take_notices()
     }
 
     /// The log, once it is open.
@@ -397,141 +257,6 @@ impl Emitter {
     /// Bytes of appends not yet answered.
     #[must_use]
     pub fn pending(&self) -> usize {
-        match (self.log.get(), &*self.opening.lock()) {
-            (Some(log), _) => log.pending(),
-            (None, Opening::Waiting { bytes, .. }) => *bytes,
-            _ => 0,
-        }
-    }
-
-    fn push_acks(&self, acks: Vec<Ack>) {
-        if acks.is_empty() {
-            return;
-        }
-        self.outbox.lock().acks.extend(acks);
-        self.ring();
-    }
-
-    fn notify(&self, notice: Notice) {
-        self.outbox.lock().notices.push(notice);
-        self.ring();
-    }
-
-    fn ring(&self) {
-        if self.muted.load(Ordering::SeqCst) == 0 {
-            self.bell.ring();
-        }
-    }
-
-    /// Stops accepting, ends sessions, writes what waits, closes the store; then answers `id`. Returns at once.
-    pub fn close(self: &Arc<Self>, id: u32) {
-        let emitter = Arc::clone(self);
-        let spawned = std::thread::Builder::new().name("hyper-close".into()).spawn(move || {
-            let result = emitter.shut_down();
-            emitter.notify(Notice::Answer { id, result: result.map(|()| Reply::Done) });
-        });
-        match spawned {
-            Ok(thread) => *self.closer.lock() = Some(thread),
-            // No thread to wait with: this one has to. Who lacks threads gets one back by it.
-            Err(_) => {
-                let result = self.shut_down().map(|()| Reply::Done);
-                self.notify(Notice::Answer { id, result });
-            }
-        }
-    }
-
-    /// What takes the place of this emitter once `close` has been answered: it knows the last change and refuses
-    /// everything. When the last other owner of this one lets go, all that it held is free: descriptors, threads, memory.
-    #[must_use]
-    pub fn closed(&self) -> Arc<Self> {
-        if let Some(thread) = self.closer.lock().take() {
-            // It has given its answer and owns the emitter for a moment more.
-            let _ = thread.join();
-        }
-        Arc::new(Emitter {
-            options: self.options.clone(),
-            log: OnceLock::new(),
-            net: OnceLock::new(),
-            opening: Mutex::new(Opening::Failed(Error::Closed("it keeps nothing"))),
-            outbox: Mutex::new(Outbox::default()),
-            delivery: Mutex::new(Delivery::default()),
-            closing: AtomicBool::new(true),
-            writer: Mutex::new(None),
-            closer: Mutex::new(None),
-            left_at: self.last_change(),
-            runtime: Mutex::new(None),
-            bell: Arc::clone(&self.bell),
-            muted: AtomicUsize::new(0),
-        })
-    }
-
-    fn end_sessions(&self) {
-        if let Some(net) = self.net.get() {
-            // Ends by itself within a bound; a runtime that is gone already has ended everything.
-            let _ = net.close().blocking_recv();
-        }
-    }
-
-    /// [`Emitter::close`] on this thread; for an environment that goes away. Harmless when closed already.
-    ///
-    /// # Errors
-    /// The store's, on closing it.
-    pub fn shut_down(&self) -> Result<()> {
-        // A second call (the environment ends while a close is under way) waits for the first: the store must not be
-        // closed under the writer.
-        let mut writer = self.writer.lock();
-        {
-            // Under the lock: a store that opens right now sees this and closes its log, or its log is here already.
-            let _opening = self.opening.lock();
-            self.closing.store(true, Ordering::SeqCst);
-        }
-        self.end_sessions();
-        if let Some(log) = self.log.get() {
-            log.close();
-        }
-        if let Some(thread) = writer.take() {
-            // A writer that panicked has nothing left to write.
-            let _ = thread.join();
-            // A store that was still opening may have started to dial.
-            self.end_sessions();
-        }
-        // Not under its lock: what is dropped with the runtime answers, and may look for it.
-        let runtime = self.runtime.lock().take();
-        if let Some(runtime) = runtime {
-            runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
-        }
-        match self.log.get() {
-            Some(log) => log.store().close(),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Passes on what the log announces, for as long as the emitter is there.
-struct Observer(std::sync::Weak<Emitter>);
-
-impl LogObserver for Observer {
-    fn acks(&self, acks: Vec<Ack>) {
-        if let Some(emitter) = self.0.upgrade() {
-            emitter.push_acks(acks);
-        }
-    }
-
-    fn advanced(&self) {
-        if let Some(emitter) = self.0.upgrade() {
-            emitter.ring();
-        }
-    }
-
-    fn log_id_changed(&self, log: &LogId) {
-        if let Some(emitter) = self.0.upgrade() {
-            emitter.notify(Notice::LogIdChanged(log.clone()));
-        }
-    }
-
-    fn report(&self, error: Error) {
-        if let Some(emitter) = self.0.upgrade() {
-            emitter.notify(Notice::Report(error));
-        }
+        self.log.get().map_or_else(|| self.opening.pending(), |log| log.pending())
     }
 }

@@ -1,44 +1,20 @@
-//! The emitter's side of the network: its events become notices.
+//! The emitter's calls to the network.
 
-use super::{Emitter, Notice, Observer, Opening};
-use crate::net::{NetEvent, NetObserver, PeerInfo};
+use std::sync::Arc;
 
-/// A call of [`Emitter::connect`] before the store was open.
-pub(super) struct EarlyConnect {
-    host: String,
-    port: u16,
-    known: bool,
-}
+use super::opening::Call;
+use super::Emitter;
+use crate::net::{Net, PeerInfo};
 
 impl Emitter {
-    /// Dials a peer and keeps the link up; what becomes of it is told by [`Notice::Net`], the last of which is
-    /// `GaveUp`. A key that is in use is left alone. Allowed before the store is open.
-    pub fn connect(&self, host: String, port: u16, known: bool) {
-        if let Some(net) = self.net.get() {
-            net.connect(host, port, known);
-            return;
-        }
-        let mut opening = self.opening.lock();
-        match &mut *opening {
-            Opening::Waiting { connects, .. } => connects.push(EarlyConnect { host, port, known }),
-            Opening::Open => {
-                drop(opening);
-                if let Some(net) = self.net.get() {
-                    net.connect(host, port, known);
-                }
+    /// Dials a peer and keeps the link up; what becomes of it is told by [`Notice::Net`](super::Notice::Net), the last of
+    /// which is `GaveUp`. A key that is in use is left alone. Allowed before the store is open.
+    pub fn connect(self: &Arc<Self>, host: String, port: u16, known: bool) {
+        match self.net.get() {
+            Some(net) => {
+                net.connect(host, port, known);
             }
-            Opening::Failed(error) => {
-                let error = error.clone();
-                drop(opening);
-                let key = format!("{host}:{port}");
-                self.notify(Notice::Net(NetEvent::GaveUp { key, error }));
-            }
-        }
-    }
-
-    pub(super) fn connect_early(&self, connects: Vec<EarlyConnect>) {
-        for EarlyConnect { host, port, known } in connects {
-            self.connect(host, port, known);
+            None => self.call(Call::Connect { host, port, known }),
         }
     }
 
@@ -52,14 +28,6 @@ impl Emitter {
     /// Every link.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
-        self.net.get().map(crate::net::Net::peers).unwrap_or_default()
-    }
-}
-
-impl NetObserver for Observer {
-    fn event(&self, event: NetEvent) {
-        if let Some(emitter) = self.0.upgrade() {
-            emitter.notify(Notice::Net(event));
-        }
+        self.net.get().map(Net::peers).unwrap_or_default()
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Emitter, Notice, Opening};
+use super::opening::Call;
+use super::{Emitter, Notice};
 use crate::error::{Error, Result};
 use crate::hyperlog::import::{import, import_facts};
 use crate::hyperlog::stuck::StuckLog;
@@ -129,25 +130,16 @@ pub struct Stats {
 impl Emitter {
     /// Asks; [`Notice::Answer`] with this id follows, exactly once. Allowed before the store is open.
     pub fn request(self: &Arc<Self>, id: u32, request: Request) {
-        let Some(log) = self.log.get() else {
-            let mut opening = self.opening.lock();
-            match &mut *opening {
-                Opening::Waiting { requests, .. } => requests.push((id, request)),
-                Opening::Failed(error) => {
-                    let error = error.clone();
-                    drop(opening);
-                    self.notify(Notice::Answer { id, result: Err(error) });
-                }
-                // Opened between the two looks.
-                Opening::Open => {
-                    drop(opening);
-                    self.request(id, request);
-                }
-            }
-            return;
-        };
+        match self.log.get() {
+            Some(log) => self.ask(log, id, request),
+            None => self.call(Call::Request(id, request)),
+        }
+    }
+
+    /// [`Emitter::request`] once the store is open.
+    pub(super) fn ask(self: &Arc<Self>, log: &Arc<Log>, id: u32, request: Request) {
         let log = Arc::clone(log);
-        let answer = Answer { emitter: Arc::clone(self), id, sent: false };
+        let answer = PendingAnswer { emitter: Arc::clone(self), id, sent: false };
         match request {
             Request::Wait(after) => {
                 let mut end = log.watch();
@@ -192,7 +184,7 @@ impl Emitter {
             let now = done.saturating_mul(PROGRESS_STEPS) / total.max(1);
             if now != step {
                 step = now;
-                self.notify(Notice::Progress { id, done, total });
+                self.outbox.notify(Notice::Progress { id, done, total });
             }
         };
         Ok(match request {
@@ -247,23 +239,23 @@ impl Emitter {
 }
 
 /// Answers a request exactly once: with what it came to, or with `Closed` when it is dropped unfinished.
-struct Answer {
+struct PendingAnswer {
     emitter: Arc<Emitter>,
     id: u32,
     sent: bool,
 }
 
-impl Answer {
+impl PendingAnswer {
     fn send(mut self, result: Result<Reply>) {
         self.sent = true;
-        self.emitter.notify(Notice::Answer { id: self.id, result });
+        self.emitter.outbox.notify(Notice::Answer { id: self.id, result });
     }
 }
 
-impl Drop for Answer {
+impl Drop for PendingAnswer {
     fn drop(&mut self) {
         if !self.sent {
-            self.emitter.notify(Notice::Answer { id: self.id, result: Err(gone()) });
+            self.emitter.outbox.notify(Notice::Answer { id: self.id, result: Err(gone()) });
         }
     }
 }

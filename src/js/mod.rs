@@ -206,7 +206,7 @@ impl Core {
                 break;
             }
             batches += 1;
-            desk.rows = self.emitter.borrow().take_events(EVENTS.rows, EVENTS.bytes, &mut |_| true);
+            desk.rows = self.emitter.borrow().take_events(EVENTS.rows, EVENTS.bytes);
             if desk.rows.is_empty() {
                 break;
             }

@@ -1,0 +1,207 @@
+//! From `open` to the open store. Calls that come before are deferred, and made in their order once it is open.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::observer::Observer;
+use super::request::Request;
+use super::{Emitter, Notice};
+use crate::error::{Error, Result};
+use crate::hyperlog::{Ack, Batch, Log};
+use crate::net::{Net, NetEvent};
+use crate::store::Store;
+
+/// A call that may be made before the store is open.
+pub(super) enum Call {
+    Append(Batch),
+    /// Appends that were refused. They are answered when their turn comes.
+    RefusedAppends(usize, Error),
+    Request(u32, Request),
+    Connect {
+        host: String,
+        port: u16,
+        known: bool,
+    },
+}
+
+impl Call {
+    fn is_append(&self) -> bool {
+        matches!(self, Call::Append(_) | Call::RefusedAppends(..))
+    }
+}
+
+/// Calls that wait for the store.
+#[derive(Default)]
+pub(super) struct Deferred {
+    calls: Vec<Call>,
+    /// Bytes of their appends.
+    bytes: usize,
+}
+
+impl Deferred {
+    fn push(&mut self, call: Call, max_pending: usize, closing: bool) {
+        let Call::Append(batch) = &call else {
+            self.calls.push(call);
+            return;
+        };
+        let pending = self.bytes + batch.cost();
+        let refused = if closing {
+            Error::Closed("it was closed before its store was open")
+        } else if pending > max_pending {
+            Error::Backlog { pending, limit: max_pending }
+        } else {
+            self.bytes = pending;
+            self.calls.push(call);
+            return;
+        };
+        self.calls.push(Call::RefusedAppends(batch.acks(), refused));
+    }
+
+    /// Its appends, and everything else.
+    fn split(self) -> (Vec<Call>, Vec<Call>) {
+        self.calls.into_iter().partition(Call::is_append)
+    }
+}
+
+/// How far opening has come.
+enum State {
+    Waiting(Deferred),
+    Open,
+    Failed(Error),
+}
+
+/// What is to become of a call.
+enum Admission {
+    Deferred,
+    Now(Call),
+    Never(Call, Error),
+}
+
+/// The opening of the store.
+pub(super) struct Opening(Mutex<State>);
+
+impl Opening {
+    pub(super) fn begun() -> Self {
+        Opening(Mutex::new(State::Waiting(Deferred::default())))
+    }
+
+    pub(super) fn failed(error: Error) -> Self {
+        Opening(Mutex::new(State::Failed(error)))
+    }
+
+    /// The one place where a call meets the state of opening.
+    fn admit(&self, call: Call, max_pending: usize, closing: impl FnOnce() -> bool) -> Admission {
+        match &mut *self.0.lock() {
+            State::Waiting(deferred) => {
+                deferred.push(call, max_pending, closing());
+                Admission::Deferred
+            }
+            State::Open => Admission::Now(call),
+            State::Failed(error) => Admission::Never(call, error.clone()),
+        }
+    }
+
+    /// Bytes of deferred appends.
+    pub(super) fn pending(&self) -> usize {
+        match &*self.0.lock() {
+            State::Waiting(deferred) => deferred.bytes,
+            State::Open | State::Failed(_) => 0,
+        }
+    }
+
+    /// Runs `change` while opening neither succeeds nor fails.
+    pub(super) fn while_undecided(&self, change: impl FnOnce()) {
+        let _state = self.0.lock();
+        change();
+    }
+}
+
+impl Emitter {
+    /// Makes a call that came before the store was known to be open: now, later, or never.
+    pub(super) fn call(self: &Arc<Self>, call: Call) {
+        let closing = || self.closing.load(Ordering::SeqCst);
+        match self.opening.admit(call, self.options.log.max_pending, closing) {
+            Admission::Deferred => {}
+            // It was opened meanwhile, and whoever opened it has set the log.
+            Admission::Now(call) => {
+                if let Some(log) = self.log.get() {
+                    self.perform(log, call);
+                }
+            }
+            Admission::Never(call, error) => self.refuse(call, &error),
+        }
+    }
+
+    /// Makes a call on the open store.
+    fn perform(self: &Arc<Self>, log: &Arc<Log>, call: Call) {
+        match call {
+            Call::Append(batch) => log.append(batch),
+            Call::RefusedAppends(acks, error) => log.refuse_appends(acks, error),
+            Call::Request(id, request) => self.ask(log, id, request),
+            Call::Connect { host, port, known } => {
+                if let Some(net) = self.net.get() {
+                    net.connect(host, port, known);
+                }
+            }
+        }
+    }
+
+    /// Answers a call that will not be made, because opening failed.
+    fn refuse(&self, call: Call, error: &Error) {
+        match call {
+            Call::Append(batch) => self.outbox.push_acks(vec![Ack::failed(error.clone()); batch.acks()]),
+            Call::RefusedAppends(acks, own) => self.outbox.push_acks(vec![Ack::failed(own); acks]),
+            Call::Request(id, _) => self.outbox.notify(Notice::Answer { id, result: Err(error.clone()) }),
+            Call::Connect { host, port, .. } => {
+                let key = format!("{host}:{port}");
+                self.outbox.notify(Notice::Net(NetEvent::GaveUp { key, error: error.clone() }));
+            }
+        }
+    }
+
+    /// The store is open, or could not be opened. Makes or answers the calls that have been deferred.
+    pub(super) fn opened(self: &Arc<Self>, store: Result<Arc<dyn Store>>) {
+        let observer = Arc::new(Observer(Arc::downgrade(self)));
+        match store.and_then(|store| Log::open(store, self.options.log, observer.clone())) {
+            Ok(log) => self.begin(&log, observer),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn begin(self: &Arc<Self>, log: &Arc<Log>, observer: Arc<Observer>) {
+        let mut state = self.opening.0.lock();
+        let State::Waiting(deferred) = std::mem::replace(&mut *state, State::Open) else { return };
+        let (appends, others) = deferred.split();
+        self.delivery.lock().start(log.end());
+        self.outbox.notify(Notice::Ready { log_id: log.log_id(), change: log.end().change });
+        for found in log.store().mended() {
+            self.outbox.notify(Notice::Report(Error::Mended(found)));
+        }
+        // Under the lock, and before others find the log: what they append must come after what was deferred.
+        appends.into_iter().for_each(|call| self.perform(log, call));
+        if self.closing.load(Ordering::SeqCst) {
+            log.close();
+        }
+        if let Some(runtime) = &*self.runtime.lock() {
+            let net = Net::new(Arc::clone(log), self.options.net.clone(), observer, runtime.handle().clone());
+            // Only this thread sets the net and the log, once.
+            let _ = self.net.set(net);
+        }
+        let _ = self.log.set(Arc::clone(log));
+        drop(state);
+        others.into_iter().for_each(|call| self.perform(log, call));
+    }
+
+    fn fail(self: &Arc<Self>, error: &Error) {
+        let mut state = self.opening.0.lock();
+        let State::Waiting(deferred) = std::mem::replace(&mut *state, State::Failed(error.clone())) else { return };
+        let (appends, others) = deferred.split();
+        // Under the lock: what is refused from now on must come after what was deferred.
+        appends.into_iter().for_each(|call| self.refuse(call, error));
+        drop(state);
+        self.outbox.notify(Notice::Failed(error.clone()));
+        others.into_iter().for_each(|call| self.refuse(call, error));
+    }
+}

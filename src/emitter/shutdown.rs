@@ -1,0 +1,84 @@
+//! Closing an emitter: no more appends, sessions end, what waits is written, the store is closed.
+
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::opening::Opening;
+use super::request::Reply;
+use super::{Emitter, Notice};
+use crate::error::{Error, Result};
+
+/// How long a closing emitter waits for tasks that hold sockets.
+const RUNTIME_SHUTDOWN: Duration = Duration::from_secs(2);
+
+impl Emitter {
+    /// Stops accepting, ends sessions, writes what waits, closes the store; then answers `id`. Returns at once.
+    pub fn close(self: &Arc<Self>, id: u32) {
+        let emitter = Arc::clone(self);
+        let spawned = std::thread::Builder::new().name("hyper-close".into()).spawn(move || {
+            let result = emitter.shut_down().map(|()| Reply::Done);
+            emitter.outbox.notify(Notice::Answer { id, result });
+        });
+        match spawned {
+            Ok(thread) => *self.closer.lock() = Some(thread),
+            // The system has no thread to wait with, so this one waits. Closing gives it some back.
+            Err(_) => {
+                let result = self.shut_down().map(|()| Reply::Done);
+                self.outbox.notify(Notice::Answer { id, result });
+            }
+        }
+    }
+
+    /// What takes the place of this emitter once `close` has been answered: it knows the last change and refuses
+    /// everything. When the last other owner of this one lets go, all that it held is free: descriptors, threads, memory.
+    #[must_use]
+    pub fn closed(&self) -> Arc<Self> {
+        if let Some(thread) = self.closer.lock().take() {
+            // It has given its answer and owns the emitter for a moment more.
+            let _ = thread.join();
+        }
+        let opening = Opening::failed(Error::Closed("it keeps nothing"));
+        let closed = Emitter::new(self.options.clone(), opening, self.outbox.emptied(), None);
+        closed.closing.store(true, Ordering::SeqCst);
+        Arc::new(Emitter { last_change_when_closed: self.last_change(), ..closed })
+    }
+
+    /// [`Emitter::close`] on this thread; for an environment that goes away. Harmless when closed already.
+    ///
+    /// # Errors
+    /// The store's, on closing it.
+    pub fn shut_down(&self) -> Result<()> {
+        // A second call (the environment ends while a close is under way) waits for the first: the store must not be
+        // closed while the writer uses it.
+        let mut writer = self.writer.lock();
+        // A store that is being opened either sees this and closes its log, or has set the log already.
+        self.opening.while_undecided(|| self.closing.store(true, Ordering::SeqCst));
+        self.end_sessions();
+        if let Some(log) = self.log.get() {
+            log.close();
+        }
+        if let Some(thread) = writer.take() {
+            // A writer that panicked has nothing left to write.
+            let _ = thread.join();
+            // A store that was still opening may have started to dial.
+            self.end_sessions();
+        }
+        // Not under its lock: what is dropped with the runtime answers, and may look for it.
+        let runtime = self.runtime.lock().take();
+        if let Some(runtime) = runtime {
+            runtime.shutdown_timeout(RUNTIME_SHUTDOWN);
+        }
+        match self.log.get() {
+            Some(log) => log.store().close(),
+            None => Ok(()),
+        }
+    }
+
+    fn end_sessions(&self) {
+        if let Some(net) = self.net.get() {
+            // Ends by itself within a bound; a runtime that is gone already has ended everything.
+            let _ = net.close().blocking_recv();
+        }
+    }
+}
