@@ -398,8 +398,11 @@ declare namespace HyperEmitter {
     direction: 'in' | 'out'
     /** What it speaks, once known. */
     protocol: '1.x' | '2.x' | null
-    /** `live`: neither side lacks what the other has announced. `stuck`: the same but for logs of which the two hold different versions. */
-    state: 'connecting' | 'waiting' | 'handshake' | 'sync' | 'live' | 'stuck'
+    /**
+     * `live`: neither side lacks what the other has announced. `stuck`: the same but for logs of which the two hold different versions.
+     * `standby`: another link to the same emitter carries everything; this one takes over when that ends.
+     */
+    state: 'connecting' | 'waiting' | 'handshake' | 'standby' | 'sync' | 'live' | 'stuck'
     /** Logs of which this peer holds another version, as far as this connection has found (16 at the most). */
     stuck: string[]
     /** When the peer last brought something new or took what it lacked, in milliseconds since 1970. */

@@ -10,7 +10,8 @@ use hyperemitter::protocol::batch::BatchReader;
 use hyperemitter::protocol::extension::{Capability, Extension};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
-use hyperemitter::protocol::{Config, Found, InEvent, LocalLog, Lookup, OutEvent, Outcome, Session};
+use hyperemitter::protocol::twins::Turn;
+use hyperemitter::protocol::{Config, Found, InEvent, Instance, LocalLog, Lookup, OutEvent, Outcome, Session, Token};
 use hyperemitter::store::{LogHead, Position};
 
 /// Far below the default, so that a fuzzer reaches it.
@@ -115,6 +116,7 @@ pub fn session(data: &[u8]) {
     config.extension = setup & 2 == 0;
     config.standard = setup & 4 != 0;
     config.max_frame = MAX_FRAME;
+    config.twin = (setup & 16 != 0).then_some((Instance([1; 16]), Token([2; 8])));
     let mut session = Session::new(config);
     let mut now = 0;
     let mut input = BytesMut::from(data);
@@ -123,7 +125,9 @@ pub fn session(data: &[u8]) {
     }
     if setup & 8 != 0 {
         // Past the door of a 2.x session, which noise would seldom find.
-        let metadata = Capability::ours(&Config::new(true, event::reason_unsafe_for_v1), Arc::from("peer")).encode();
+        let twin = Some((Instance([setup; 16]), Token([3; 8])));
+        let config = Config { twin, ..Config::new(true, event::reason_unsafe_for_v1) };
+        let metadata = Capability::ours(&config, Arc::from("peer")).encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
         let mut out = BytesMut::new();
         Message::Handshake(handshake).encode(&mut out);
@@ -165,6 +169,10 @@ fn answer(session: &mut Session, event: InEvent, now: u64) -> bool {
             Some(OutEvent::Add(nodes)) => InEvent::Added(Ok(nodes.iter().map(|_| Outcome::Added).collect())),
             Some(OutEvent::Lookup(queries)) => InEvent::LookedUp(Ok(queries.iter().map(reply).collect())),
             Some(OutEvent::ForkLocal { .. }) => InEvent::Forked(Ok(Arc::from("other"))),
+            Some(OutEvent::Met(..) | OutEvent::Twin(None)) => InEvent::Turn(Turn::Carry),
+            Some(OutEvent::Twin(Some(token))) => {
+                InEvent::Turn(if token.0[0] & 1 == 0 { Turn::StandBy } else { Turn::TakeOver })
+            }
         };
         session.handle(answer, now, &Three);
     }

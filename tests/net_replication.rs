@@ -135,26 +135,6 @@ async fn a_mesh_that_forms_over_full_logs_sends_each_event_once() {
 }
 
 #[tokio::test]
-async fn two_links_between_the_same_peers_are_harmless() {
-    let (a, b) = (Peer::listening().await, Peer::listening().await);
-    a.emit_many(200);
-    b.emit_many(200);
-    a.dial(b.port);
-    b.dial(a.port);
-    a.holds(400).await;
-    b.holds(400).await;
-    a.live(2).await;
-    b.live(2).await;
-    for n in 0..20 {
-        a.emit(&format!("a{n}"));
-        b.emit(&format!("b{n}"));
-    }
-    a.holds(440).await;
-    b.holds(440).await;
-    assert!(agree(&[&a, &b]));
-}
-
-#[tokio::test]
 async fn a_peer_that_dials_itself_goes_on_as_before() {
     let a = Peer::listening().await;
     a.emit_many(50);

@@ -134,6 +134,29 @@ fn who_forges_the_logs_of_others_changes_nothing_at_their_owners() {
     assert!(believed > 0, "nothing was forged");
 }
 
+/// Seeds of networks with several links between two peers in an ordinary test run.
+const TWIN_SEEDS: u64 = 60;
+
+#[test]
+fn of_several_links_between_two_peers_one_carries_and_nothing_is_lost_when_it_ends() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIM_SEEDS").unwrap_or(TWIN_SEEDS),
+    };
+    let mut further = 0;
+    for seed in seeds {
+        let mut world = World::new(Setup::with_twins(seed));
+        world.run_on().unwrap_or_else(|failure| panic!("SIM_SEED={seed}: {failure}"));
+        world.settle(10_000);
+        for (peers, (carry, up)) in world.carrying() {
+            assert_eq!(carry, 1, "SIM_SEED={seed}: of {up} links between {peers:?} {carry} carry");
+            further += up - 1;
+        }
+    }
+    assert!(further > 0, "no two peers were linked twice");
+}
+
 /// Takes one defence out.
 type Without = fn(&mut Defences);
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{key_of, Digest, Key, Links, Node, Signed};
 use hyperemitter::protocol::batch::{BatchReader, BatchWriter};
-use hyperemitter::protocol::extension::{Capability, Compare, Extension, Extent};
+use hyperemitter::protocol::extension::{Capability, Compare, Extension, Extent, Instance, Token};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
 use hyperemitter::protocol::pieces::Piece;
@@ -31,7 +31,7 @@ fn hex(bytes: &[u8]) -> String {
 
 /// As peers of the first version show it.
 fn first_capability() -> Capability {
-    Capability { version: 1, max_value: None, ..capability() }
+    Capability { version: 1, max_value: None, twin: None, ..capability() }
 }
 
 fn capability() -> Capability {
@@ -42,6 +42,7 @@ fn capability() -> Capability {
         window: 1 << 20,
         log: "log-a".into(),
         max_value: Some(8 << 20),
+        twin: Some((Instance([9; 16]), Token([10; 8]))),
     }
 }
 
@@ -143,7 +144,13 @@ fn messages() -> BTreeMap<&'static str, Vec<u8>> {
         put(name, Extension::Compare(Compare { number, first, last: last && !again, again, items: &items }));
     }
     put("new-table", Extension::NewTable);
-    for (name, capability) in [("handshake", first_capability()), ("handshake-2", capability())] {
+    put("twin-yield", Extension::Twin(Some(Token([10; 8]))));
+    put("twin-carry", Extension::Twin(None));
+    for (name, capability) in [
+        ("handshake", first_capability()),
+        ("handshake-2", Capability { twin: None, ..capability() }),
+        ("handshake-twin", capability()),
+    ] {
         let metadata = capability.encode();
         let mut bytes = BytesMut::new();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
@@ -174,7 +181,11 @@ fn every_message_reads_back() {
         let frame = frame::split(&mut input, usize::MAX).unwrap().unwrap();
         match Message::decode(&frame).unwrap() {
             Message::Handshake(handshake) => {
-                let expected = if name == "handshake" { first_capability() } else { capability() };
+                let expected = match name {
+                    "handshake" => first_capability(),
+                    "handshake-2" => Capability { twin: None, ..capability() },
+                    _ => capability(),
+                };
                 assert_eq!(Capability::decode(handshake.metadata.unwrap()).unwrap(), Some(expected));
             }
             Message::Extension(kind, body) => {

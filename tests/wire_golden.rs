@@ -59,6 +59,7 @@ impl Side {
                     OutEvent::Add(nodes) => next.push(InEvent::Added(Ok(self.peer.add(SourceId(1), nodes)))),
                     OutEvent::Lookup(queries) => next.push(InEvent::LookedUp(Ok(self.peer.answer(&queries)))),
                     OutEvent::ForkLocal { from, .. } => panic!("a fork at {from}"),
+                    OutEvent::Met(..) | OutEvent::Twin(_) => panic!("it has no instance id"),
                     OutEvent::Report(error) => panic!("{error}"),
                     OutEvent::Close(reason) => self.closed = Some(reason),
                 }

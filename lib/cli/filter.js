@@ -65,7 +65,7 @@ async function print (context, hyper, place) {
 async function drained (hyper) {
   for (;;) {
     const { peers } = await hyper.stats()
-    if (peers.every(({ state, behind }) => state === 'live' && behind === 0)) return
+    if (peers.every(({ state, behind }) => state === 'standby' || (state === 'live' && behind === 0))) return
     await sleep(DRAIN_MS)
   }
 }

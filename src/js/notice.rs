@@ -248,6 +248,7 @@ fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
             Stage::Connecting => "connecting",
             Stage::Waiting => "waiting",
             Stage::Handshake => "handshake",
+            Stage::StandBy => "standby",
             Stage::Sync => "sync",
             Stage::Live if peer.stuck.is_empty() => "live",
             Stage::Live => "stuck",
@@ -256,7 +257,8 @@ fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
         "lastEnd": peer.last_end.as_ref().map(end_json),
         "stuck": peer.stuck,
         "usefulAt": peer.useful_ms,
-        "behind": change.saturating_sub(peer.delivered),
+        // What it lacks the link that carries tells.
+        "behind": if peer.stage == Stage::StandBy { 0 } else { change.saturating_sub(peer.delivered) },
         "bytesIn": counters.bytes_in,
         "bytesOut": counters.bytes_out,
         "framesIn": counters.frames_in,

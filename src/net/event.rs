@@ -209,6 +209,8 @@ pub enum Stage {
     Waiting,
     /// Connected; the peer's handshake is awaited.
     Handshake,
+    /// Another link to the same emitter carries what there is; this one takes over when it ends.
+    StandBy,
     /// Exchanging what existed before the link.
     Sync,
     /// Exchanging events as they appear.

@@ -23,6 +23,7 @@ mod peer;
 mod pending_work;
 pub mod policy;
 mod socket;
+mod twin;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -46,6 +47,7 @@ use fork_reports::ForkReports;
 use link::Table;
 use link_memory::LinkMemory;
 use socket::Resolver;
+use twin::Family;
 
 /// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
 /// bytes (see `peer`) delays one, and not for as long as this.
@@ -120,6 +122,8 @@ struct Shared {
     /// What peers cost, and what links hold for them.
     cost_limits: Mutex<CostLimits>,
     memory: Mutex<LinkMemory>,
+    /// Links to the same emitter.
+    family: Mutex<Family>,
     /// What was told of forks.
     fork_reports: Mutex<ForkReports>,
     /// The bound address, or that binding is under way.
@@ -153,6 +157,7 @@ impl Net {
             table: Mutex::default(),
             cost_limits: Mutex::new(CostLimits::new(options.shares)),
             memory: Mutex::default(),
+            family: Mutex::default(),
             fork_reports: Mutex::default(),
             options,
             listening: Mutex::new(Listening::No),

@@ -26,12 +26,14 @@ use super::link_costs::LinkCosts;
 use super::outbox::Outbox;
 use super::pending_work::PendingWork;
 use super::policy::Health;
+use super::twin::Twin;
 use super::Shared;
 use crate::error::{quoted, Error, Result};
 use crate::event::reason_unsafe_for_v1;
 use crate::hyperlog::Outcome;
 use crate::node::{Change, LogId};
 use crate::panic::caught_async;
+use crate::protocol::twins::Turn;
 use crate::protocol::{self, frame, CloseReason, Config, GoodbyeReason, InEvent, OutEvent, Session};
 use crate::store::{Position, ReadLimit};
 
@@ -154,6 +156,8 @@ struct Peer<'a> {
     shared: &'a Arc<Shared>,
     link: &'a Link,
     costs: LinkCosts<'a>,
+    /// Its place among the links that lead to the same emitter.
+    twin: Twin<'a>,
     session: Session,
     /// Bytes read, not yet whole frames.
     inbox: BytesMut,
@@ -198,7 +202,9 @@ struct Peer<'a> {
 impl<'a> Peer<'a> {
     fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr), costs: LinkCosts<'a>) -> Self {
         let options = &shared.options;
+        let twin = Twin::open(&shared.family, costs.source().session.0);
         let config = Config {
+            twin: twin.record,
             standard: options.standard,
             max_frame: options.max_frame,
             max_value: options.max_value,
@@ -211,6 +217,7 @@ impl<'a> Peer<'a> {
             shared,
             link,
             costs,
+            twin,
             session: Session::new(config),
             inbox: BytesMut::new(),
             chunk: FIRST_CHUNK,
@@ -258,6 +265,7 @@ impl<'a> Peer<'a> {
                 event = self.pending.finished() => { self.answer(event); Ok(()) }
                 ready = socket.writable(), if !self.outbox.is_empty() => ready.map_err(|error| self.lost(&error)),
                 ready = socket.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(socket)),
+                () = self.twin.takes_over() => { self.handle(InEvent::Turn(Turn::TakeOver)); Ok(()) }
                 // The log outlives its peers: this never fails.
                 _ = grown.changed() => { self.handle(InEvent::Advanced); Ok(()) }
                 () = sleep_until(deadline) => { self.poke(socket); self.check_time() }
@@ -373,6 +381,8 @@ impl<'a> Peer<'a> {
                     self.pending.ask(self.shared, queries);
                 }
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
+                OutEvent::Met(instance, token) => self.handle(InEvent::Turn(self.twin.met(instance, token))),
+                OutEvent::Twin(token) => self.handle(InEvent::Turn(self.twin.told(token))),
                 OutEvent::Report(error) => {
                     if let Error::Fork { log, seq, ours, theirs } = &error {
                         self.note_stuck(log);
@@ -474,7 +484,9 @@ impl<'a> Peer<'a> {
         }
         let now = self.shared.now_ms();
         let mut table = self.shared.table.lock();
-        if direction == Direction::Outbound && table.is_own(self.ends) {
+        let theirs = self.session.capability().and_then(|capability| capability.twin);
+        let is_own = table.is_own(self.ends) || theirs.is_some_and(|(instance, _)| self.twin.is_ours(instance));
+        if direction == Direction::Outbound && is_own {
             return Err(Error::Itself(self.link.key.clone()));
         }
         table.greeted(self.link, now);
@@ -510,6 +522,7 @@ impl<'a> Peer<'a> {
     fn publish(&mut self) {
         let stage = match self.session.stage() {
             protocol::SessionStage::Handshake => Stage::Handshake,
+            protocol::SessionStage::StandBy => Stage::StandBy,
             protocol::SessionStage::Sync => Stage::Sync,
             protocol::SessionStage::Live => Stage::Live,
             protocol::SessionStage::Closed => return,

@@ -54,10 +54,19 @@ const DEMAND: u8 = 16;
 
 const COMPARE: u8 = 20;
 const NEW_TABLE: u8 = 21;
+const TWIN: u8 = 28;
 
 const FIRST: u64 = 1;
 const LAST: u64 = 2;
 const AGAIN: u64 = 4;
+
+/// Random bytes that an emitter draws when it opens: two links to the same one are recognised by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instance(pub [u8; 16]);
+
+/// Random bytes that an emitter draws for one connection: only the other end of it knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub [u8; 8]);
 
 /// What a 2.x peer says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +83,8 @@ pub struct Capability {
     pub log: LogId,
     /// Largest event container it stores, in bytes; peers of the first version do not say.
     pub max_value: Option<u64>,
+    /// Which open emitter it is, and the token it gives on this connection. Peers that do not say carry rows on every link.
+    pub twin: Option<(Instance, Token)>,
 }
 
 impl Capability {
@@ -87,6 +98,7 @@ impl Capability {
             window: WINDOW,
             log,
             max_value: Some(config.max_value as u64),
+            twin: config.twin,
         }
     }
 
@@ -102,6 +114,10 @@ impl Capability {
         if let Some(max_value) = self.max_value {
             put_number(&mut out, 6, max_value);
         }
+        if let Some((instance, token)) = self.twin {
+            put_bytes(&mut out, 8, &instance.0);
+            put_bytes(&mut out, 12, &token.0);
+        }
         out
     }
 
@@ -113,6 +129,7 @@ impl Capability {
         let Some(mut body) = metadata.strip_prefix(MAGIC) else { return Ok(None) };
         let (mut version, mut flags, mut max_frame, mut window) = (0, 0, 0, 0);
         let (mut log, mut max_value) = (None, None);
+        let (mut instance, mut token) = (None, None);
         while !body.is_empty() {
             match take_field(&mut body).ok_or_else(|| malformed("capability record"))? {
                 (1, Value::Number(number)) => version = number,
@@ -121,12 +138,15 @@ impl Capability {
                 (4, Value::Number(number)) => window = number,
                 (5, Value::Bytes(bytes)) => log = Some(log_id(bytes)?),
                 (6, Value::Number(number)) => max_value = Some(number),
+                (8, Value::Bytes(bytes)) => instance = bytes.try_into().ok().map(Instance),
+                (12, Value::Bytes(bytes)) => token = bytes.try_into().ok().map(Token),
                 _ => {}
             }
         }
         match log {
             Some(log) if version > 0 && max_frame > 0 && window > 0 => {
-                Ok(Some(Capability { version, flags, max_frame, window, log, max_value }))
+                let twin = instance.zip(token);
+                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, twin }))
             }
             _ => Err(malformed("capability record")),
         }
@@ -280,6 +300,9 @@ pub enum Extension<'a> {
     Compare(Compare<'a>),
     /// The sender's table of indices is empty again.
     NewTable,
+    /// Which of several links between the same two emitters carries rows: the one on which the receiver gave this token, or,
+    /// without one, this link.
+    Twin(Option<Token>),
     /// A later version's; ignored.
     Unknown,
 }
@@ -314,6 +337,7 @@ impl<'a> Extension<'a> {
             PIECE => Self::decode_piece(body).unwrap_or_else(|| Err(malformed("piece"))),
             COMPARE => Self::decode_compare(body).ok_or_else(|| malformed("comparison of logs")),
             NEW_TABLE => Ok(Extension::NewTable),
+            TWIN => Ok(Extension::Twin(body.first_chunk().map(|token| Token(*token)))),
             HELD => Self::decode_held(body).ok_or_else(|| malformed("list of partial nodes")),
             GOODBYE => Self::decode_goodbye(body).ok_or_else(|| malformed("goodbye")),
             _ => Ok(Extension::Unknown),
@@ -459,6 +483,10 @@ impl<'a> Extension<'a> {
                 COMPARE
             }
             Extension::NewTable => NEW_TABLE,
+            Extension::Twin(token) => {
+                body.put_slice(token.as_ref().map_or(&[], |token| &token.0));
+                TWIN
+            }
             Extension::Held(held) => {
                 put_varint(&mut body, held.len() as u64);
                 for (key, bytes) in held {

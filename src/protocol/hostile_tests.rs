@@ -69,8 +69,15 @@ impl Scene {
     /// With one that speaks this version of the extension.
     fn extension(version: u64, max_frame: u64) -> Self {
         let mut scene = Self::new(Config::new(true, reason_unsafe_for_v1));
-        let capability =
-            Capability { version, flags: 0, max_frame, window: WINDOW, log: "theirs".into(), max_value: None };
+        let capability = Capability {
+            version,
+            flags: 0,
+            max_frame,
+            window: WINDOW,
+            log: "theirs".into(),
+            max_value: None,
+            twin: None,
+        };
         let metadata = capability.encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };
         scene.hear(&Message::Handshake(handshake));

@@ -429,8 +429,15 @@ impl Stranger {
             out: Vec::new(),
         };
         stranger.feed(InEvent::Opened);
-        let capability =
-            Capability { version: 2, flags: 0, max_frame: 1 << 20, window: WINDOW, log: "x".into(), max_value: None };
+        let capability = Capability {
+            version: 2,
+            flags: 0,
+            max_frame: 1 << 20,
+            window: WINDOW,
+            log: "x".into(),
+            max_value: None,
+            twin: None,
+        };
         let mut bytes = BytesMut::new();
         let metadata = capability.encode();
         let metadata = Some(&metadata[..]);

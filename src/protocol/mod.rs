@@ -24,12 +24,13 @@ pub mod pieces;
 pub mod recent;
 pub mod session;
 pub mod tree;
+pub mod twins;
 mod v1;
 mod v2;
 mod window;
 mod wire;
 
-pub use self::extension::GoodbyeReason;
+pub use self::extension::{GoodbyeReason, Instance, Token};
 pub use self::incoming::{Incoming, Outcome};
 pub use self::session::{
     CloseReason, Config, Found, InEvent, LocalLog, Lookup, OutEvent, PeerKind, Session, SessionCounters, SessionStage,

@@ -9,13 +9,14 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 use super::asker::Asker;
-use super::extension::{Capability, Extension, GoodbyeReason};
+use super::extension::{Capability, Extension, GoodbyeReason, Instance, Token};
 use super::feeder::Feeder;
 use super::frame::MAX_SMALL_FRAME;
 use super::incoming::{Incoming, Outcome};
 use super::intake::Intake;
 use super::message::{Handshake, Message, Mode};
 use super::pieces::Partials;
+use super::twins::Turn;
 use super::v1::V1;
 use super::v2::V2;
 use crate::error::{Error, Result};
@@ -64,6 +65,8 @@ pub enum InEvent {
     LookedUp(Result<Vec<Found>>),
     /// Answers [`OutEvent::ForkLocal`] with the new log id.
     Forked(Result<LogId>),
+    /// Answers [`OutEvent::Met`] and [`OutEvent::Twin`], or comes when another link to the same peer has ended.
+    Turn(Turn),
     /// Time has passed; see [`Session::wake_at`].
     Tick,
 }
@@ -91,6 +94,11 @@ pub enum OutEvent {
         /// First seq at which the peer holds something else.
         from: Seq,
     },
+    /// The peer says which open emitter it is, and gives a token: there may be other links to it. Nothing is exchanged before the
+    /// driver has said which of them carries ([`InEvent::Turn`]).
+    Met(Instance, Token),
+    /// The peer says that this link carries rows, or that the one on which we gave this token does.
+    Twin(Option<Token>),
     /// Tell the user; the session goes on unless `Close` follows.
     Report(Error),
     /// End the connection. Nothing follows.
@@ -189,6 +197,8 @@ pub enum PeerKind {
 pub enum SessionStage {
     /// Waiting for the peer's handshake.
     Handshake,
+    /// Another link to the same emitter carries what there is.
+    StandBy,
     /// At least one side still lacks what the other announced.
     Sync,
     /// Both sides are level; new events flow.
@@ -211,6 +221,8 @@ pub struct Config {
     pub max_frame: usize,
     /// Largest event container that the log stores, in bytes; announced to 2.x peers, which send nothing larger.
     pub max_value: usize,
+    /// This emitter among all, and what it calls this connection. Without it each of several links to one peer carries everything.
+    pub twin: Option<(Instance, Token)>,
     /// What has arrived of large nodes, over all links of this emitter.
     pub partials: Partials,
     /// Number of the network that the peer is in: what it leaves incomplete is kept for this network.
@@ -241,6 +253,7 @@ impl Config {
             standard: false,
             max_frame: super::frame::MAX_FRAME_LEN,
             max_value: super::frame::MAX_FRAME_LEN / 2,
+            twin: None,
             partials: Partials::default(),
             network: 0,
             patience_ms: None,
@@ -584,7 +597,9 @@ impl Session {
             Protocol::V1(v1) => v1.is_live(),
             Protocol::V2(v2) => v2.is_live(&self.common),
         };
-        if live {
+        if matches!(&self.protocol, Protocol::V2(v2) if v2.stands_by()) {
+            SessionStage::StandBy
+        } else if live {
             SessionStage::Live
         } else {
             SessionStage::Sync

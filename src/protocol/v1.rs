@@ -191,7 +191,12 @@ impl V1 {
                 common.feeder.advanced();
                 self.behind.grown();
             }
-            InEvent::Opened | InEvent::Idle | InEvent::Arriving | InEvent::Written | InEvent::Tick => {}
+            InEvent::Opened
+            | InEvent::Idle
+            | InEvent::Arriving
+            | InEvent::Written
+            | InEvent::Tick
+            | InEvent::Turn(_) => {}
         }
         if view.log_id() != self.log_id {
             // Everything announced under the old id is void, and a log is announced once per connection.

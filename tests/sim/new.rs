@@ -8,6 +8,7 @@ use hyperemitter::event::Encoding;
 use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions, SourceId};
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::pieces::Partials;
+use hyperemitter::protocol::twins::Twins;
 use hyperemitter::protocol::{Found, Incoming, Lookup, Outcome};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Meta, Position, ReadLimit, Row, Store};
@@ -33,6 +34,8 @@ pub struct NewPeer {
     pub log: Arc<Log>,
     sources: u64,
     pub partials: Partials,
+    /// Its links, where several may lead to one peer; by the link, connection and side of the simulated network.
+    pub twins: Option<Twins<(usize, u64, usize)>>,
 }
 
 impl NewPeer {
@@ -45,7 +48,7 @@ impl NewPeer {
 
     fn open(store: Arc<MemoryStore>) -> Self {
         let log = Log::open(store.clone(), LogOptions::default(), Arc::new(Quiet)).unwrap();
-        NewPeer { store, log, sources: 0, partials: Partials::default() }
+        NewPeer { store, log, sources: 0, partials: Partials::default(), twins: None }
     }
 
     /// A new process on the same store.

@@ -42,6 +42,8 @@ pub struct Setup {
     pub as_users: bool,
     /// What hostile members do; talk nonsense, if nothing.
     pub deed: Option<Deed>,
+    /// Peers of ours know when two links lead to the same one.
+    pub twins: bool,
     pub defences: Defences,
     /// Peers of ours that speak the extension's first version.
     pub first: Vec<usize>,
@@ -73,6 +75,7 @@ impl Setup {
             duplicates: 0,
             as_users: false,
             deed: None,
+            twins: false,
             defences: Defences::default(),
             first: Vec::new(),
             sizes: Sizes::default(),
@@ -143,6 +146,35 @@ impl Setup {
         }
         setup.as_users = true;
         setup.deed = Some(deed);
+        setup
+    }
+
+    /// A random network of ours in which some are linked twice or three times, dialled by either.
+    pub fn with_twins(seed: u64) -> Self {
+        let mut setup = Setup::random(seed);
+        let mut rng = Rng::new(seed ^ 0x7717);
+        setup.kinds.retain(|kind| *kind != Kind::Hostile);
+        let count = setup.kinds.len();
+        setup.links.retain(|(dialler, listener, _)| *dialler < count && *listener < count);
+        let links = setup.links.len();
+        setup.faults.retain(|(_, fault)| match fault {
+            Fault::Cut(link) | Fault::Partition(link, _) => *link < links,
+            Fault::Restart(..) | Fault::Stall(..) => true,
+        });
+        setup.kinds.iter_mut().for_each(|kind| *kind = Kind::New);
+        setup.first.clear();
+        for (dialler, listener, delay) in setup.links.clone() {
+            for _ in 0..rng.below(3) {
+                let ends = if rng.chance(50) { (dialler, listener) } else { (listener, dialler) };
+                setup.links.push((ends.0, ends.1, if rng.chance(50) { delay } else { (1, 60) }));
+            }
+        }
+        setup.dials = setup.links.iter().map(|_| if rng.chance(50) { 0 } else { rng.below(5_000) }).collect();
+        for _ in 0..rng.below(20) {
+            setup.faults.push((rng.range(50, 9_000), Fault::Cut(rng.below(setup.links.len() as u64) as usize)));
+        }
+        setup.as_users = true;
+        setup.twins = true;
         setup
     }
 

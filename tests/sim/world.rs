@@ -8,7 +8,10 @@ use hyperemitter::hyperlog::SourceId;
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::message::{LogSeq, Message, WireNode};
 use hyperemitter::protocol::session::MAX_LOGS;
-use hyperemitter::protocol::{frame, CloseReason, Config, InEvent, Incoming, Lookup, OutEvent, PeerKind, Session};
+use hyperemitter::protocol::twins::{Turn, Twins};
+use hyperemitter::protocol::{
+    frame, CloseReason, Config, InEvent, Incoming, Instance, Lookup, OutEvent, PeerKind, Session, SessionStage, Token,
+};
 use hyperemitter::store::{Position, ReadLimit};
 
 use super::check::Witness;
@@ -83,6 +86,7 @@ enum Ev {
     OldStep(usize, u64, usize),
     Answer(usize, u64, usize, Work),
     Wake(usize, u64, usize),
+    TakeOver(usize, u64, usize),
     Advanced(usize),
     Dial(usize),
     Emit(usize, Vec<u8>),
@@ -290,7 +294,9 @@ impl World {
                 next_check = self.now + 50;
                 if self.is_level() {
                     self.stats.level_at = self.now - calm;
-                    self.collect_defects();
+                    if !self.setup.twins {
+                        self.collect_defects();
+                    }
                     return self.check_logs();
                 }
                 if self.now > deadline {
@@ -303,6 +309,19 @@ impl World {
             }
         }
         Err("nothing left to happen".into())
+    }
+
+    /// Goes on for so many milliseconds although all are level.
+    pub fn settle(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while let Some((&(at, number), _)) = self.queue.first_key_value() {
+            if at > end {
+                return;
+            }
+            let Some(event) = self.queue.remove(&(at, number)) else { return };
+            self.now = at;
+            self.happen(event);
+        }
     }
 
     fn keys_of(&self, peer: usize) -> Option<Vec<Key>> {
@@ -433,6 +452,7 @@ impl World {
             Ev::Arrive(link, conn, side) => self.arrive(link, conn, side),
             Ev::OldStep(link, conn, side) => self.old_step(link, conn, side),
             Ev::Answer(link, conn, side, work) => self.answer(link, conn, side, work),
+            Ev::TakeOver(link, conn, side) => self.feed(link, conn, side, vec![InEvent::Turn(Turn::TakeOver)]),
             Ev::Wake(link, conn, side) => {
                 if let Some(End::New(end)) = self.end(link, conn, side) {
                     end.wake_set = None;
@@ -559,7 +579,7 @@ impl World {
         }
         self.conns += 1;
         let id = self.conns;
-        let ends = [self.make_end(dialler, true), self.make_end(listener, false)];
+        let ends = [self.make_end(dialler, (link, id, 0)), self.make_end(listener, (link, id, 1))];
         let both = |kind: fn(&Body) -> bool| kind(&self.peers[dialler].body) || kind(&self.peers[listener].body);
         let mixed = both(|body| matches!(body, Body::Old(_))) && both(|body| matches!(body, Body::New(_)));
         let ends = ends.map(|mut end| {
@@ -591,7 +611,8 @@ impl World {
         }
     }
 
-    fn make_end(&mut self, peer: usize, dialled: bool) -> End {
+    fn make_end(&mut self, peer: usize, place: (usize, u64, usize)) -> End {
+        let dialled = place.2 == 0;
         match &mut self.peers[peer].body {
             Body::Old(_) => End::Old(Box::new(OldSession::new(true)), BytesMut::new()),
             Body::New(new) => {
@@ -602,6 +623,15 @@ impl World {
                     config.version = 1;
                 }
                 config.partials = new.partials.clone();
+                if self.setup.twins {
+                    let token = Token((place.1 * 2 + place.2 as u64).to_be_bytes());
+                    let twins = new.twins.get_or_insert_with(|| {
+                        let drawn = self.rng.bytes(16);
+                        Twins::new(Instance(drawn.try_into().unwrap()))
+                    });
+                    twins.opened(place, token);
+                    config.twin = Some((twins.ours(), token));
+                }
                 End::New(Box::new(NewEnd {
                     session: Session::new(config),
                     input: BytesMut::new(),
@@ -622,8 +652,12 @@ impl World {
                 Some(End::New(new)) => {
                     self.stats.echoes += new.session.counters().echoes;
                     self.stats.in_vain += new.session.counters().in_vain;
-                    if let Body::New(peer) = &self.peers[self.links[link].peers[side]].body {
+                    if let Body::New(peer) = &mut self.peers[self.links[link].peers[side]].body {
                         peer.log.forget(new.source);
+                        let next = peer.twins.as_mut().and_then(|twins| twins.closed((link, conn.id, side)));
+                        if let Some((link, conn, side)) = next {
+                            self.soon(2, Ev::TakeOver(link, conn, side));
+                        }
                     }
                 }
                 _ => {}
@@ -757,6 +791,21 @@ impl World {
                 self.soon(5, Ev::Answer(link, conn, side, Work::Ask(queries)));
             }
             OutEvent::ForkLocal { log, from } => self.soon(5, Ev::Answer(link, conn, side, Work::Fork(log, from))),
+            OutEvent::Met(instance, token) => {
+                let turn = self.twins(link, side).map(|twins| twins.met((link, conn, side), instance, token));
+                self.feed(link, conn, side, turn.map(InEvent::Turn).into_iter().collect());
+            }
+            OutEvent::Twin(token) => {
+                let Some(twins) = self.twins(link, side) else { return };
+                let (turn, woken) = match token {
+                    Some(token) => twins.told((link, conn, side), token),
+                    None => (twins.carries((link, conn, side)), None),
+                };
+                if let Some((link, conn, side)) = woken {
+                    self.soon(2, Ev::TakeOver(link, conn, side));
+                }
+                self.feed(link, conn, side, vec![InEvent::Turn(turn)]);
+            }
             OutEvent::Report(error) => {
                 if error.code() == "ERR_HYPER_FORK" {
                     self.stats.forks += 1;
@@ -791,6 +840,28 @@ impl World {
                 self.drop_conn(link);
             }
         }
+    }
+
+    fn twins(&mut self, link: usize, side: usize) -> Option<&mut Twins<(usize, u64, usize)>> {
+        match &mut self.peers[self.links[link].peers[side]].body {
+            Body::New(new) => new.twins.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Links between each two peers that carry rows at either end, and all that are up.
+    pub fn carrying(&self) -> BTreeMap<(usize, usize), (usize, usize)> {
+        let mut count = BTreeMap::new();
+        for link in &self.links {
+            let Some(conn) = &link.conn else { continue };
+            let [a, b] = link.peers;
+            let (carry, up) = count.entry((a.min(b), a.max(b))).or_insert((0, 0));
+            let stands_by =
+                |end: &Option<End>| matches!(end, Some(End::New(new)) if new.session.stage() == SessionStage::StandBy);
+            *carry += usize::from(!conn.ends.iter().all(stands_by));
+            *up += 1;
+        }
+        count
     }
 
     /// What a side has sent still arrives: the connection ends in good order.

@@ -58,5 +58,5 @@ async function level (hyper, log) {
 }
 
 function isLevel ({ state, behind }) {
-  return state === 'live' && behind === 0
+  return state === 'standby' || (state === 'live' && behind === 0)
 }

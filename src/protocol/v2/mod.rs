@@ -12,6 +12,7 @@ mod compare;
 mod large;
 mod pace;
 mod send;
+mod standby;
 mod trees;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -31,7 +32,7 @@ use super::incoming::Outcome;
 use super::message::{Message, Mode};
 use super::pieces::PieceOrigin;
 use super::recent::{MOST_RECENT, RECENT};
-use super::session::{CloseReason, Common, Found, InEvent, LocalLog, Lookup};
+use super::session::{CloseReason, Common, Found, InEvent, LocalLog, Lookup, OutEvent};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::store::{LogHead, Position, Row};
@@ -201,6 +202,10 @@ pub(crate) struct V2 {
     /// When bytes of a frame came that is not whole yet; a large event on a slow line takes long.
     arriving_at: u64,
     resyncs: u32,
+    /// Another link to the same emitter carries rows.
+    stands_by: bool,
+    /// The peer has said something of its logs.
+    heard: bool,
     /// The peer said goodbye, and why.
     leaving: Option<(GoodbyeReason, String)>,
     starts: usize,
@@ -218,9 +223,22 @@ fn size(row: &Row) -> usize {
 
 impl V2 {
     pub(crate) fn start(common: &mut Common, capability: Capability, remote: Mode, view: &dyn LocalLog) -> Self {
+        let mut v2 = V2::waiting(common, capability, remote, view);
+        match v2.capability.twin.filter(|_| common.config.twin.is_some() && v2.has_trees()) {
+            Some((instance, token)) => {
+                v2.stands_by = true;
+                common.out.push_back(OutEvent::Met(instance, token));
+            }
+            None => v2.begin_exchange(common, view),
+        }
+        v2
+    }
+
+    /// Nothing has been exchanged yet but handshakes.
+    fn waiting(common: &Common, capability: Capability, remote: Mode, view: &dyn LocalLog) -> Self {
         // Both ends must remember as much.
         let reach = if capability.version.min(common.config.version) >= WITH_PIECES { MOST_RECENT } else { RECENT };
-        let mut v2 = V2 {
+        V2 {
             credit: i64::try_from(capability.window).unwrap_or(i64::MAX),
             remote,
             log_id: view.log_id(),
@@ -256,6 +274,8 @@ impl V2 {
             behind_since: common.now,
             arriving_at: 0,
             resyncs: 0,
+            stands_by: false,
+            heard: false,
             leaving: None,
             starts: 0,
             asker: Asker::default(),
@@ -264,12 +284,15 @@ impl V2 {
             heard_at: common.now,
             sent_at: common.now,
             capability,
-        };
+        }
+    }
+
+    /// The link carries rows from now on.
+    fn begin_exchange(&mut self, common: &mut Common, view: &dyn LocalLog) {
         // The dialler waits for the listener's vector, so that its own travels with its first rows.
         if !common.config.dialled {
-            v2.announce(common, view);
+            self.announce(common, view);
         }
-        v2
     }
 
     #[cfg(test)]
@@ -282,7 +305,8 @@ impl V2 {
     }
 
     pub(crate) fn is_live(&self, common: &Common) -> bool {
-        self.vector_seen
+        !self.stands_by
+            && self.vector_seen
             && self.behind.is_empty()
             && self.pending.is_empty()
             && self.large.is_none()
@@ -360,6 +384,9 @@ impl V2 {
     /// # Errors
     /// What the peer did wrong.
     pub(crate) fn handle(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
+        if self.stands_by {
+            return self.stand_by(common, event, view);
+        }
         let more_to_come = matches!(event, InEvent::Frame(_));
         let tick = matches!(event, InEvent::Tick);
         match event {
@@ -385,6 +412,7 @@ impl V2 {
                     self.grown.clone_from(&self.telling);
                 }
             }
+            InEvent::Turn(turn) => self.on_turn(common, turn, view),
             // A fork of our log is the log's own business: it gets the entry that differs.
             InEvent::Opened | InEvent::Idle | InEvent::Written | InEvent::Tick | InEvent::Forked(_) => {}
         }
@@ -406,7 +434,10 @@ impl V2 {
     fn on_frame(&mut self, common: &mut Common, frame: &Bytes, view: &dyn LocalLog) -> Result<()> {
         // Of hyperlog's own messages a 2.x peer needs none but the handshake.
         let Message::Extension(kind, body) = Message::decode(frame)? else { return Ok(()) };
-        match Extension::decode(kind, body)? {
+        let extension = Extension::decode(kind, body)?;
+        self.heard |= !matches!(extension, Extension::Twin(_) | Extension::Alive | Extension::Unknown);
+        match extension {
+            Extension::Twin(token) => self.on_twin(common, token),
             Extension::Vector { first, last, extents } => self.on_vector(common, first, last, extents, view),
             Extension::Compare(said) => self.on_compare(common, &said, view),
             Extension::NewTable => {
@@ -688,6 +719,9 @@ impl V2 {
     }
 
     pub(crate) fn wake_at(&self, common: &Common) -> Option<u64> {
+        if self.stands_by {
+            return Some((self.heard_at + SILENT_MS).min(self.sent_at + ALIVE_MS).max(common.now + 1));
+        }
         let resync = (self.vector_seen && !self.behind.is_empty()).then_some(self.behind_since + RESYNC_MS);
         let yielded = (self.yield_until > common.now).then_some(self.yield_until);
         let look = self.behind.is_looking().then_some(common.now + 1);

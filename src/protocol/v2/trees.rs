@@ -31,7 +31,7 @@ pub(super) struct Trees {
     running: bool,
     number: u64,
     /// Comparisons that the peer has begun.
-    begun: u64,
+    pub(super) begun: u64,
     /// Our last place when it began.
     since: Position,
     /// Prefixes of which the peer knows our digest, and those of which it got a list that it is to answer.
@@ -149,7 +149,7 @@ impl V2 {
     }
 
     /// The peer begins a comparison, or has us begin one: each may cost us a list of all logs.
-    fn count_comparison(&mut self, common: &Common) -> Result<()> {
+    pub(super) fn count_comparison(&mut self, common: &Common) -> Result<()> {
         self.trees.begun += 1;
         if self.trees.begun > COMPARISONS + common.now.saturating_sub(self.started_at) / COMPARISON_MS {
             return Err(Error::Protocol("the peer compares logs again and again".into()));

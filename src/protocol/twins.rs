@@ -1,0 +1,242 @@
+//! Links between the same two emitters: one of them carries rows, the others stand by.
+//!
+//! Two emitters are linked more than once where each dialled the other, or one dialled two addresses of the other. If every
+//! link carried rows, each event would travel as often as there are links. Both sides must choose the same link, also when
+//! their handshakes cross on the way; so the emitter whose instance id is greater *leads*: it decides, and names the link
+//! that carries by the token that the other side gave there. Instance ids are known to everybody an emitter was ever linked
+//! with; a token is known only to who is at the other end of that one link. So nobody can make others take their link for
+//! a further one of his.
+//!
+//! The other side *follows*: it carries every link until it is told that one stands by, and objects if it knows nothing of
+//! the link that is named. When a link that carried ends, either side has the oldest of those that stand by carry, and says
+//! so; where the two sides choose differently, the leader names its choice again. Two links that both carry for a while cost
+//! bytes, nothing else.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::extension::{Instance, Token};
+
+/// What a link is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// Carry rows.
+    Carry,
+    /// Carry rows, and tell the peer that this link does.
+    TakeOver,
+    /// Stand by, and tell the peer that the link on which it gave this token carries.
+    Yield(Token),
+    /// Stand by, as the peer has decided.
+    StandBy,
+}
+
+/// All links of one emitter that may have twins, each under an id of the driver's.
+#[derive(Debug)]
+pub struct Twins<Id> {
+    ours: Instance,
+    links: HashMap<Id, Twin<Id>>,
+    by_token: HashMap<Token, Id>,
+    /// In the order in which they were met.
+    by_instance: HashMap<Instance, Vec<Id>>,
+}
+
+#[derive(Debug)]
+struct Twin<Id> {
+    token: Token,
+    peer: Option<(Instance, Token)>,
+    carries: bool,
+    /// The link that was last named to the peer as the one that carries.
+    named: Option<Id>,
+}
+
+impl<Id: Copy + Eq + Hash> Twins<Id> {
+    /// For the emitter with this instance id.
+    #[must_use]
+    pub fn new(ours: Instance) -> Self {
+        Twins { ours, links: HashMap::new(), by_token: HashMap::new(), by_instance: HashMap::new() }
+    }
+
+    /// The emitter's own instance id.
+    #[must_use]
+    pub fn ours(&self) -> Instance {
+        self.ours
+    }
+
+    /// A connection begins, on which we give this token.
+    pub fn opened(&mut self, id: Id, token: Token) {
+        self.by_token.insert(token, id);
+        self.links.insert(id, Twin { token, peer: None, carries: false, named: None });
+    }
+
+    /// The peer has introduced itself.
+    pub fn met(&mut self, id: Id, theirs: Instance, token: Token) -> Turn {
+        let first = self.by_instance.get(&theirs).and_then(|ids| self.carrying(ids, None));
+        let first = first.filter(|_| self.leads(theirs));
+        let Some(twin) = self.links.get_mut(&id) else { return Turn::Carry };
+        twin.peer = Some((theirs, token));
+        twin.carries = first.is_none();
+        twin.named = first.map(|(first, _)| first);
+        self.by_instance.entry(theirs).or_default().push(id);
+        first.map_or(Turn::Carry, |(_, token)| Turn::Yield(token))
+    }
+
+    fn leads(&self, theirs: Instance) -> bool {
+        self.ours > theirs
+    }
+
+    /// A link other than `but` that carries, and the token that the peer gave on it.
+    fn carrying(&self, ids: &[Id], but: Option<Id>) -> Option<(Id, Token)> {
+        let links = ids.iter().filter(|id| Some(**id) != but).filter_map(|id| Some((*id, self.links.get(id)?)));
+        links.filter(|(_, twin)| twin.carries).find_map(|(id, twin)| twin.peer.map(|(_, token)| (id, token)))
+    }
+
+    /// On link `id` the peer says that the one on which we gave `token` carries. What becomes of `id`, and the other link if
+    /// that is to carry from now on.
+    pub fn told(&mut self, id: Id, token: Token) -> (Turn, Option<Id>) {
+        let named = self.by_token.get(&token).copied().filter(|named| *named != id);
+        let peer = self.links.get(&id).and_then(|twin| twin.peer).map(|(instance, _)| instance);
+        // The other link may not have heard the peer's handshake yet.
+        let known = named.and_then(|named| self.links.get(&named));
+        let known = known.filter(|twin| twin.peer.is_none_or(|(instance, _)| Some(instance) == peer));
+        let wakes = known.is_some_and(|twin| twin.peer.is_some() && !twin.carries);
+        let stands_by = known.is_some();
+        self.set(id, !stands_by);
+        if !stands_by {
+            return (Turn::TakeOver, None);
+        }
+        let woken = named.filter(|_| wakes);
+        woken.inspect(|named| self.set(*named, true));
+        (Turn::StandBy, woken)
+    }
+
+    /// On link `id` the peer says that it carries. If we lead and know of another that does, the peer may not: it is named,
+    /// once, and if the peer insists, it is gone there.
+    pub fn carries(&mut self, id: Id) -> Turn {
+        let twin = self.links.get(&id).filter(|twin| !twin.carries);
+        let led = twin.and_then(|twin| twin.peer).filter(|(instance, _)| self.leads(*instance));
+        let others = led.and_then(|(instance, _)| self.by_instance.get(&instance));
+        let other = others.and_then(|ids| self.carrying(ids, Some(id)));
+        let Some(twin) = self.links.get_mut(&id) else { return Turn::Carry };
+        match other.filter(|(other, _)| twin.named != Some(*other)) {
+            Some((other, token)) => {
+                twin.named = Some(other);
+                Turn::Yield(token)
+            }
+            None => {
+                twin.carries = true;
+                Turn::Carry
+            }
+        }
+    }
+
+    fn set(&mut self, id: Id, carries: bool) {
+        if let Some(twin) = self.links.get_mut(&id) {
+            twin.carries = carries;
+        }
+    }
+
+    /// A link has ended. The one that is to take over from it.
+    pub fn closed(&mut self, id: Id) -> Option<Id> {
+        let gone = self.links.remove(&id)?;
+        self.by_token.remove(&gone.token);
+        let (instance, _) = gone.peer?;
+        let ids = self.by_instance.get_mut(&instance)?;
+        ids.retain(|other| *other != id);
+        let next = ids.first().copied();
+        if next.is_none() {
+            self.by_instance.remove(&instance);
+        }
+        let ids = self.by_instance.get(&instance)?;
+        let next = next.filter(|_| gone.carries && self.carrying(ids, None).is_none());
+        next.inspect(|next| self.set(*next, true));
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOW: Instance = Instance([1; 16]);
+    const HIGH: Instance = Instance([2; 16]);
+
+    fn token(n: u8) -> Token {
+        Token([n; 8])
+    }
+
+    /// The emitter that leads, or follows, with link 1 that carries; on link n it gave token n, the peer 100 + n.
+    fn with_one(ours: Instance, theirs: Instance) -> Twins<u8> {
+        let mut twins = Twins::new(ours);
+        twins.opened(1, token(1));
+        assert_eq!(twins.met(1, theirs, token(101)), Turn::Carry);
+        twins
+    }
+
+    #[test]
+    fn who_leads_has_a_further_link_stand_by_and_who_follows_does_as_told() {
+        let mut leader = with_one(HIGH, LOW);
+        leader.opened(2, token(2));
+        assert_eq!(leader.met(2, LOW, token(102)), Turn::Yield(token(101)));
+        let mut follower = with_one(LOW, HIGH);
+        follower.opened(2, token(2));
+        assert_eq!(follower.met(2, HIGH, token(102)), Turn::Carry);
+        assert_eq!(follower.told(2, token(1)), (Turn::StandBy, None));
+        assert_eq!(follower.closed(1), Some(2));
+        assert_eq!(leader.closed(1), Some(2));
+    }
+
+    #[test]
+    fn links_of_different_emitters_have_nothing_to_do_with_each_other() {
+        let mut twins = with_one(HIGH, LOW);
+        twins.opened(2, token(2));
+        assert_eq!(twins.met(2, Instance([0; 16]), token(102)), Turn::Carry);
+        assert_eq!(twins.closed(1), None);
+    }
+
+    #[test]
+    fn a_token_of_no_link_or_of_another_emitters_link_is_refused() {
+        let mut twins = with_one(LOW, HIGH);
+        twins.opened(2, token(2));
+        twins.met(2, Instance([9; 16]), token(102));
+        for unknown in [token(77), token(102), token(2), token(1)] {
+            assert_eq!(twins.told(2, unknown), (Turn::TakeOver, None), "{unknown:?}");
+        }
+    }
+
+    #[test]
+    fn a_link_may_be_named_before_its_handshake_has_come() {
+        let mut twins = with_one(LOW, HIGH);
+        twins.opened(2, token(2));
+        assert_eq!(twins.told(1, token(2)), (Turn::StandBy, None));
+        assert_eq!(twins.met(2, HIGH, token(102)), Turn::Carry);
+        assert_eq!(twins.closed(2), Some(1));
+    }
+
+    #[test]
+    fn where_both_sides_choose_another_link_the_leaders_choice_holds_unless_it_is_gone() {
+        let mut leader = with_one(HIGH, LOW);
+        for n in [2, 3] {
+            leader.opened(n, token(n));
+            assert_eq!(leader.met(n, LOW, token(100 + n)), Turn::Yield(token(101)));
+        }
+        assert_eq!(leader.closed(1), Some(2));
+        assert_eq!(leader.carries(3), Turn::Yield(token(102)));
+        assert_eq!(leader.carries(3), Turn::Carry, "the peer knows nothing of link 2");
+        let mut leader = with_one(HIGH, LOW);
+        leader.opened(2, token(2));
+        leader.met(2, LOW, token(102));
+        assert_eq!(leader.carries(2), Turn::Carry, "link 1 has ended there");
+    }
+
+    #[test]
+    fn nothing_is_kept_of_links_that_are_gone() {
+        let mut twins = with_one(HIGH, LOW);
+        twins.opened(2, token(2));
+        twins.met(2, LOW, token(102));
+        twins.opened(3, token(3));
+        for id in [3, 1, 2] {
+            twins.closed(id);
+        }
+        assert!(twins.links.is_empty() && twins.by_token.is_empty() && twins.by_instance.is_empty());
+    }
+}

@@ -1,0 +1,85 @@
+//! Standing by: another link to the same emitter carries rows (`twins`), and this one is kept for when that ends.
+
+use super::*;
+use crate::protocol::extension::Token;
+use crate::protocol::twins::Turn;
+
+impl V2 {
+    pub(crate) fn stands_by(&self) -> bool {
+        self.stands_by
+    }
+
+    /// What happens meanwhile: signs of life both ways, and whatever says that it is over.
+    pub(super) fn stand_by(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
+        match event {
+            InEvent::Frame(frame) => {
+                self.heard_at = common.now;
+                let Message::Extension(kind, body) = Message::decode(&frame)? else { return Ok(()) };
+                match Extension::decode(kind, body)? {
+                    Extension::Twin(token) => self.on_twin(common, token)?,
+                    Extension::Goodbye { why, text } => common.close(CloseReason::Told(why, text)),
+                    // The peer has carried this link before it knew of the other one: nobody answers it.
+                    _ => {}
+                }
+            }
+            InEvent::Arriving => self.heard_at = common.now,
+            InEvent::Turn(turn) => self.on_turn(common, turn, view),
+            _ => {}
+        }
+        if !common.is_closed() {
+            self.keep_alive(common);
+        }
+        Ok(())
+    }
+
+    /// The peer says which link carries: the driver knows the others.
+    pub(super) fn on_twin(&mut self, common: &mut Common, token: Option<Token>) -> Result<()> {
+        // It may cost a comparison.
+        self.count_comparison(common)?;
+        common.out.push_back(OutEvent::Twin(token));
+        Ok(())
+    }
+
+    pub(super) fn on_turn(&mut self, common: &mut Common, turn: Turn, view: &dyn LocalLog) {
+        match turn {
+            Turn::Carry => self.carry(common, view),
+            Turn::TakeOver => {
+                self.say(common, &Extension::Twin(None));
+                if !self.stands_by && !self.heard && !common.config.dialled {
+                    // The peer stood by and has not answered.
+                    self.announce(common, view);
+                }
+                self.carry(common, view);
+            }
+            Turn::Yield(token) => {
+                self.say(common, &Extension::Twin(Some(token)));
+                self.yield_to_twin(common, view);
+            }
+            Turn::StandBy => self.yield_to_twin(common, view),
+        }
+    }
+
+    fn carry(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if std::mem::take(&mut self.stands_by) {
+            self.log_id = view.log_id();
+            self.begin_exchange(common, view);
+        }
+    }
+
+    /// A session that has exchanged nothing can stand by as if it had not begun; any other is in the middle of something.
+    fn yield_to_twin(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if self.stands_by {
+            return;
+        }
+        if self.heard {
+            common.close(CloseReason::Renew);
+            return;
+        }
+        // What the peer may begin is counted from the beginning.
+        let (begun, started_at) = (self.trees.begun, self.started_at);
+        *self = V2::waiting(common, self.capability.clone(), self.remote, view);
+        self.trees.begun = begun;
+        self.started_at = started_at;
+        self.stands_by = true;
+    }
+}
