@@ -107,7 +107,8 @@ impl Side {
                         });
                         next.push(InEvent::LookedUp(Ok(replies.collect())));
                     }
-                    OutEvent::ForkLocal { .. } | OutEvent::Report(_) | OutEvent::Close(_) => panic!("{event:?}"),
+                    OutEvent::Met(..) | OutEvent::Twin(_) | OutEvent::ForkLocal { .. } => panic!("{event:?}"),
+                    OutEvent::Report(_) | OutEvent::Close(_) => panic!("{event:?}"),
                 }
             }
         }

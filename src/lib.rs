@@ -11,6 +11,7 @@ pub mod error;
 pub mod event;
 pub mod hyperlog;
 pub mod identity;
+pub mod incoming;
 #[cfg(feature = "js")]
 pub mod js;
 pub mod net;

@@ -14,9 +14,9 @@
 
 mod sim;
 
+use hyperemitter::protocol::config::Defences;
 use hyperemitter::protocol::extension::WINDOW;
 use hyperemitter::protocol::pieces::MAX_PARTIAL_BYTES;
-use hyperemitter::protocol::session::Defences;
 use sim::foe::Deed;
 use sim::old::Defects;
 use sim::rng::Rng;

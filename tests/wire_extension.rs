@@ -17,11 +17,13 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{key_of, Digest, Key, Links, Node, Signed};
 use hyperemitter::protocol::batch::{BatchReader, BatchWriter};
-use hyperemitter::protocol::extension::{Capability, Compare, Extension, Extent, Instance, Token};
+use hyperemitter::protocol::capability::Capability;
+use hyperemitter::protocol::extension::{Compare, Extension, Extent};
 use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
 use hyperemitter::protocol::pieces::Piece;
 use hyperemitter::protocol::tree::Item;
+use hyperemitter::protocol::twins::{Instance, Token};
 use hyperemitter::store::log_set::{Bucket, Prefix};
 use hyperemitter::store::{Position, Row};
 

@@ -44,8 +44,8 @@ pub use self::observer::LogObserver;
 pub use self::options::LogOptions;
 pub use self::shared::CommittedState;
 use crate::error::Error;
+pub use crate::incoming::{Incoming, Outcome};
 use crate::node::{Change, NodeRef};
-pub use crate::protocol::{Incoming, Outcome};
 
 /// One replication session, for the quota of what it may have parked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -209,7 +209,7 @@ impl<'a> Peer<'a> {
             max_frame: options.max_frame,
             max_value: options.max_value,
             partials: shared.partials.clone(),
-            network: costs.network(),
+            address_prefix: costs.network(),
             patience_ms: options.patience_ms,
             ..Config::new(link.direction == Direction::Outbound, reason_unsafe_for_v1)
         };
@@ -297,7 +297,7 @@ impl<'a> Peer<'a> {
         self.publish();
         self.costs.took(began.micros());
         self.costs.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
-        self.costs.hold(self.inbox.capacity() + self.outbox.held() + self.session.held());
+        self.costs.hold(self.inbox.capacity() + self.outbox.held() + self.session.unsent_bytes());
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }

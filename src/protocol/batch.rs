@@ -1,8 +1,8 @@
 //! Compact batches of nodes between 2.x peers (docs/design/wire.md).
 //!
-//! Keys are not sent: the receiver recomputes them anyway. A link to one of the last nodes on the link (`recent.rs`)
-//! costs a byte or two instead of a key, a log id costs its index in the sender's table, and a node that continues its
-//! log right behind the one before costs neither log nor seq.
+//! Keys are not sent, since the receiver computes them anyway. A link to one of the last nodes sent ([`RecentKeys`]) takes a byte
+//! or two instead of a key. A log id is an index into the sender's table. A node that follows the one before it in the same log
+//! needs neither log nor seq.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,26 +10,27 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use smallvec::SmallVec;
 
-use super::incoming::Incoming;
 use super::intake::detach;
 use super::message::{check_log_id, MAX_LINKS};
 use super::pieces::LARGE;
-use super::recent::{Recent, RECENT};
-use super::session::MAX_LOGS;
+use super::recent_keys::{RecentKeys, RECENT};
+use super::signed::{put_signed, read_signed};
+use super::unknown_logs::MAX_LOGS;
 use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::error::{Error, Result};
-use crate::node::{key_of, Key, Links, LogId, Seq, Signed};
+use crate::incoming::Incoming;
+use crate::node::{key_of, Key, Links, LogId, Seq};
 use crate::store::Row;
 
 /// A batch is sent when it has grown to this many bytes.
 pub const CHUNK: usize = 64 * 1024;
 
-/// Bytes of a batch from a peer of version 2 at the most: one that is just short of [`CHUNK`], and the largest row that
-/// does not travel in pieces, with all links as hashes and a new log's name.
+/// Largest batch from a peer of version 2, in bytes: rows just short of [`CHUNK`], and the largest row that does not travel in
+/// pieces, with all its links as hashes and a new log's name.
 pub const MAX_BATCH: usize = CHUNK + LARGE + LARGE / 32 + 1024;
 
-/// What the rows of one batch may become in memory, in bytes. A row of two bytes becomes some two hundred, a link of one
-/// byte thirty-two: the worst that a batch of [`CHUNK`] bytes with one more row of 65,536 links can come to is half of this.
+/// Memory that the rows of one batch may take, in bytes. A row of two bytes becomes some two hundred, a link of one byte becomes
+/// thirty-two. The worst batch of [`CHUNK`] bytes with one more row of 65,536 links takes half of this.
 pub const MAX_EXPANSION: usize = 16 * 1024 * 1024;
 
 const LINKS: u8 = 0b11;
@@ -40,31 +41,29 @@ const CONTINUES: u8 = 0b100;
 const SIGNED: u8 = 0b1000;
 const RESERVED: u8 = !0b1111;
 
-const IDENTITY: u64 = 1;
-const SIGNATURE: u64 = 2;
-
-/// What both ends remember from one node to the next.
+/// What a row may refer to. Both ends keep it alike, from row to row.
 #[derive(Debug)]
-struct Memory {
+struct Context {
+    /// Index of the last row's log; `None` if the next row has to name its log.
     log: Option<usize>,
     seq: Seq,
-    recent: Recent,
+    recent: RecentKeys,
 }
 
-impl Default for Memory {
+impl Default for Context {
     fn default() -> Self {
-        Memory { log: None, seq: 0, recent: Recent::new(RECENT) }
+        Context { log: None, seq: 0, recent: RecentKeys::new(RECENT) }
     }
 }
 
-impl Memory {
+impl Context {
     fn push(&mut self, log: usize, seq: Seq, key: Key) {
         self.log = Some(log);
         self.seq = seq;
         self.recent.push(key);
     }
 
-    /// A node that came beside the batches. The next row names its log.
+    /// A node crossed the link outside of a batch. The next row has to name its log.
     fn push_beside(&mut self, key: Key) {
         self.log = None;
         self.recent.push(key);
@@ -79,25 +78,26 @@ impl Memory {
 #[derive(Debug, Default)]
 pub struct BatchWriter {
     table: HashMap<LogId, usize>,
-    memory: Memory,
-    fresh: Vec<LogId>,
+    context: Context,
+    /// Logs that are new in the table: the next batch names them.
+    new_logs: Vec<LogId>,
     /// Bytes of their names.
-    named: usize,
+    new_names: usize,
     rows: BytesMut,
 }
 
 impl BatchWriter {
-    /// Names up to `most` nodes by their distance, if it comes to that. The default is what every version knows, [`RECENT`].
+    /// A writer that names up to `most` nodes by their distance. The default is [`RECENT`], which every version knows.
     #[must_use]
     pub fn reaching(most: usize) -> Self {
-        let memory = Memory { recent: Recent::new(most), ..Memory::default() };
-        BatchWriter { memory, ..BatchWriter::default() }
+        let context = Context { recent: RecentKeys::new(most), ..Context::default() };
+        BatchWriter { context, ..BatchWriter::default() }
     }
 
     /// Forgets all indices: a new vector begins.
     pub fn reset_table(&mut self) {
         self.table.clear();
-        self.memory.log = None;
+        self.context.log = None;
     }
 
     /// Gives `log` the next index, as a vector does.
@@ -118,8 +118,8 @@ impl BatchWriter {
         }
         let index = self.table.len();
         self.table.insert(log.clone(), index);
-        self.named += log.len() + 2;
-        self.fresh.push(log.clone());
+        self.new_names += log.len() + 2;
+        self.new_logs.push(log.clone());
         index
     }
 
@@ -130,10 +130,10 @@ impl BatchWriter {
         let links = &row.node.links;
         head |= match links.as_slice() {
             [] => LINK_NONE,
-            [one] if self.memory.recent.latest() == Some(one) => LINK_PREVIOUS,
+            [one] if self.context.recent.latest() == Some(one) => LINK_PREVIOUS,
             _ => LINK_LIST,
         };
-        let continues = self.memory.continues(log, row.seq());
+        let continues = self.context.continues(log, row.seq());
         if continues {
             head |= CONTINUES;
         }
@@ -150,7 +150,7 @@ impl BatchWriter {
         if head & LINKS == LINK_LIST {
             put_varint(out, links.len() as u64);
             for link in links {
-                if let Some(distance) = self.memory.recent.distance(link) {
+                if let Some(distance) = self.context.recent.distance(link) {
                     farthest = farthest.max(distance);
                     put_varint(out, distance as u64);
                 } else {
@@ -160,24 +160,24 @@ impl BatchWriter {
                 }
             }
         }
-        self.memory.recent.used(farthest, by_hash);
+        self.context.recent.used(farthest, by_hash);
         if row.node.signed.is_some() {
             put_signed(out, row.node.signed.as_deref());
         }
         put_varint(out, row.node.value.len() as u64);
         out.put_slice(&row.node.value);
-        self.memory.push(log, row.seq(), row.node.key);
+        self.context.push(log, row.seq(), row.node.key);
     }
 
-    /// A node went to the peer beside the batches: the next ones may link to it.
+    /// A node went to the peer outside of a batch: later rows may link to it.
     pub fn remember(&mut self, key: Key) {
-        self.memory.push_beside(key);
+        self.context.push_beside(key);
     }
 
-    /// Bytes collected, those of new logs' names included.
+    /// Bytes collected, including the names of new logs.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.rows.len() + self.named
+        self.rows.len() + self.new_names
     }
 
     /// Whether nothing is collected.
@@ -189,10 +189,10 @@ impl BatchWriter {
     /// The body of a batch with what was collected.
     pub fn finish(&mut self) -> BytesMut {
         let rows = self.rows.split();
-        let mut out = BytesMut::with_capacity(rows.len() + self.named + 1);
-        self.named = 0;
-        put_varint(&mut out, self.fresh.len() as u64);
-        for log in self.fresh.drain(..) {
+        let mut out = BytesMut::with_capacity(rows.len() + self.new_names + 1);
+        self.new_names = 0;
+        put_varint(&mut out, self.new_logs.len() as u64);
+        for log in self.new_logs.drain(..) {
             put_varint(&mut out, log.len() as u64);
             out.put_slice(log.as_bytes());
         }
@@ -205,14 +205,14 @@ impl BatchWriter {
 #[derive(Debug, Default)]
 pub struct BatchReader {
     table: Vec<LogId>,
-    memory: Memory,
+    context: Context,
 }
 
 fn malformed() -> Error {
     Error::Protocol("undecodable batch".into())
 }
 
-/// What the rest of a batch may become in memory.
+/// Memory that the rest of a batch may take.
 struct Budget(usize);
 
 impl Budget {
@@ -225,17 +225,17 @@ impl Budget {
 }
 
 impl BatchReader {
-    /// For a [`BatchWriter::reaching`] as far.
+    /// A reader for what a [`BatchWriter::reaching`] as far has written.
     #[must_use]
     pub fn reaching(most: usize) -> Self {
-        let memory = Memory { recent: Recent::new(most), ..Memory::default() };
-        BatchReader { memory, ..BatchReader::default() }
+        let context = Context { recent: RecentKeys::new(most), ..Context::default() };
+        BatchReader { context, ..BatchReader::default() }
     }
 
     /// Forgets all indices: a new vector begins.
     pub fn reset_table(&mut self) {
         self.table.clear();
-        self.memory.log = None;
+        self.context.log = None;
     }
 
     /// Gives `log` the next index, as a vector does.
@@ -243,13 +243,13 @@ impl BatchReader {
         self.table.push(log);
     }
 
-    /// A node came beside the batches: the next ones may link to it.
+    /// A node came outside of a batch: later rows may link to it.
     pub fn remember(&mut self, key: Key) {
-        self.memory.push_beside(key);
+        self.context.push_beside(key);
     }
 
-    /// The nodes of a batch: `body` is the part of `frame` behind the type byte. `logs` are known to the session; a table
-    /// that has [`MAX_LOGS`] more names of which no row came, or names given twice.
+    /// The nodes of a batch. `body` is the part of `frame` behind the type byte. The session knows `logs` logs; the table may hold
+    /// [`MAX_LOGS`] names more than that.
     ///
     /// # Errors
     /// `Protocol` if it is malformed.
@@ -284,7 +284,7 @@ impl BatchReader {
             let index = take_varint(body).and_then(|index| usize::try_from(index).ok()).ok_or_else(malformed)?;
             (index, take_varint(body).ok_or_else(malformed)?)
         } else {
-            (self.memory.log.ok_or_else(malformed)?, self.memory.seq.checked_add(1).ok_or_else(malformed)?)
+            (self.context.log.ok_or_else(malformed)?, self.context.seq.checked_add(1).ok_or_else(malformed)?)
         };
         let log = self.table.get(index).cloned().ok_or_else(malformed)?;
         if seq == 0 {
@@ -292,16 +292,16 @@ impl BatchReader {
         }
         let links = match head & LINKS {
             LINK_NONE => Links::new(),
-            LINK_PREVIOUS => SmallVec::from_elem(*self.memory.recent.latest().ok_or_else(malformed)?, 1),
+            LINK_PREVIOUS => SmallVec::from_elem(*self.context.recent.latest().ok_or_else(malformed)?, 1),
             LINK_LIST => self.links(body, budget)?,
             _ => return Err(malformed()),
         };
         if head & LINKS != LINK_LIST {
-            self.memory.recent.used(0, false);
+            self.context.recent.used(0, false);
         }
         let signed = if head & SIGNED == 0 { None } else { Some(Arc::new(read_signed(body)?)) };
         let value = take_prefixed(body).ok_or_else(malformed)?;
-        self.memory.push(index, seq, key_of(&links, value));
+        self.context.push(index, seq, key_of(&links, value));
         Ok(Incoming { log, seq, links, value: detach(frame, value), signed, claimed: None })
     }
 
@@ -319,33 +319,10 @@ impl BatchReader {
             by_hash |= distance == 0;
             links.push(match distance {
                 0 => Key(take_hash(body).ok_or_else(malformed)?),
-                _ => *self.memory.recent.at(distance).ok_or_else(malformed)?,
+                _ => *self.context.recent.at(distance).ok_or_else(malformed)?,
             });
         }
-        self.memory.recent.used(farthest, by_hash);
+        self.context.recent.used(farthest, by_hash);
         Ok(links)
     }
-}
-
-/// Appends who vouches for a node: flags, then what there is.
-pub(super) fn put_signed(out: &mut BytesMut, signed: Option<&Signed>) {
-    let parts = signed.map_or([None, None], |signed| [signed.identity.as_ref(), signed.signature.as_ref()]);
-    let [identity, signature] = parts.map(|part| part.is_some());
-    put_varint(out, if identity { IDENTITY } else { 0 } | if signature { SIGNATURE } else { 0 });
-    for bytes in parts.into_iter().flatten() {
-        put_varint(out, bytes.len() as u64);
-        out.put_slice(bytes);
-    }
-}
-
-/// Reads what [`put_signed`] wrote.
-pub(super) fn read_signed(body: &mut &[u8]) -> Result<Signed> {
-    let flags = take_varint(body).ok_or_else(malformed)?;
-    let mut part = |flag| -> Result<Option<Bytes>> {
-        if flags & flag == 0 {
-            return Ok(None);
-        }
-        Ok(Some(Bytes::copy_from_slice(take_prefixed(body).ok_or_else(malformed)?)))
-    };
-    Ok(Signed { identity: part(IDENTITY)?, signature: part(SIGNATURE)? })
 }

@@ -1,23 +1,26 @@
-//! Logs of which the peer has more than we do, and for how long.
+//! The logs of which the peer has more than we do, and since when.
 //!
-//! A peer can name very many such logs. Nothing here walks all of them for one event: each event looks at some, in turn, and
-//! those at which something happened are looked at by name.
+//! A peer can name very many such logs, so no event walks all of them. Each event looks at the next few in turn; a log to which
+//! something happened is looked at directly.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use crate::node::{LogId, Seq};
 
-/// Logs looked at for one event. A link with no more than these sees at once what came over other links.
+/// Logs looked at for one event. With no more logs than this, a link notices at once what came over other links.
 const PER_EVENT: usize = 16;
 
-/// Logs looked at each millisecond while the log has grown and not all were looked at: some 50 µs of work.
+/// Logs looked at in one tick of a millisecond, until all have been looked at since our log last grew: some 50 µs of work.
 const PER_TICK: usize = 256;
 
 #[derive(Debug)]
 struct Entry {
+    /// Entries that we had at the last look.
     ours: Seq,
+    /// When that last changed.
     since: u64,
+    /// The peer was asked for the missing ones.
     asked: bool,
 }
 
@@ -25,12 +28,12 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Behind {
     logs: BTreeMap<LogId, Entry>,
-    /// The same by age: those the peer was asked for, and the others.
+    /// The same logs by age: those that the peer was asked for, and the others.
     asked: BTreeSet<(u64, LogId)>,
     waiting: BTreeSet<(u64, LogId)>,
     /// The log that was looked at last.
-    place: Option<LogId>,
-    /// So many are still to be looked at since the log last grew.
+    last: Option<LogId>,
+    /// How many are still to be looked at since our log last grew.
     unseen: usize,
     #[cfg(test)]
     pub(crate) looked: usize,
@@ -49,7 +52,7 @@ impl Behind {
         self.logs.contains_key(log)
     }
 
-    /// We have `ours` entries of a log of which the peer has more. Known ones stay as they are.
+    /// Adds a log of which we have `ours` entries and the peer has more. Does nothing if it is known.
     pub(crate) fn insert(&mut self, log: &LogId, ours: Seq, now: u64) {
         if !self.contains(log) {
             self.logs.insert(log.clone(), Entry { ours, since: now, asked: false });
@@ -64,7 +67,8 @@ impl Behind {
         }
     }
 
-    /// We have `ours` entries of `log` by now, the peer `has`. Whether that is news.
+    /// Notes that by now we have `ours` entries of `log` and the peer `has`. Returns whether we have caught up, or have more
+    /// than at the last look.
     pub(crate) fn look(&mut self, log: &LogId, ours: Seq, has: Seq, now: u64) -> bool {
         #[cfg(test)]
         {
@@ -81,12 +85,12 @@ impl Behind {
         moved || has <= ours
     }
 
-    /// The log has grown: all are to be looked at again.
+    /// Our log has grown: every log is to be looked at again.
     pub(crate) fn grown(&mut self) {
         self.unseen = self.logs.len();
     }
 
-    /// Whether there are logs to look at even if nothing further happens.
+    /// Whether logs are still to be looked at, even if nothing further happens.
     pub(crate) fn is_looking(&self) -> bool {
         self.unseen > 0 && !self.logs.is_empty()
     }
@@ -94,34 +98,34 @@ impl Behind {
     /// The next logs to look at.
     pub(crate) fn next(&mut self, tick: bool) -> Vec<LogId> {
         let most = if tick { PER_TICK } else { PER_EVENT }.min(self.unseen);
-        let mut next: Vec<LogId> = match &self.place {
-            Some(place) => {
-                let behind = (Bound::Excluded(place.clone()), Bound::Unbounded);
+        let mut next: Vec<LogId> = match &self.last {
+            Some(last) => {
+                let behind = (Bound::Excluded(last.clone()), Bound::Unbounded);
                 self.logs.range::<LogId, _>(behind).map(|(log, _)| log.clone()).take(most).collect()
             }
             None => self.logs.keys().take(most).cloned().collect(),
         };
         if next.len() < most {
-            // Round: from the first one on, as far as they were not just taken.
+            // Continue with the first log, without those just taken.
             let missing = most.saturating_sub(next.len()).min(self.logs.len().saturating_sub(next.len()));
             next.extend(self.logs.keys().take(missing).cloned());
         }
         self.unseen = if next.is_empty() { 0 } else { self.unseen.saturating_sub(next.len()) };
-        self.place = next.last().cloned();
+        self.last = next.last().cloned();
         next
     }
 
-    /// Since when the oldest one waits that was not asked for.
+    /// Since when the oldest log has waited that was not asked for.
     pub(crate) fn waiting_since(&self) -> Option<u64> {
         self.waiting.first().map(|(since, _)| *since)
     }
 
-    /// Since when the oldest one waits that was asked for.
+    /// Since when the oldest log has waited that was asked for.
     pub(crate) fn asked_since(&self) -> Option<u64> {
         self.asked.first().map(|(since, _)| *since)
     }
 
-    /// Up to `most` logs that have waited since `until` or longer; they count as asked for from now on.
+    /// Up to `most` logs that have waited since `until` or longer. From now on they count as asked for.
     pub(crate) fn ask(&mut self, until: u64, most: usize) -> Vec<LogId> {
         let mut logs = Vec::new();
         while logs.len() < most && self.waiting.first().is_some_and(|(since, _)| *since <= until) {

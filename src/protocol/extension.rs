@@ -1,43 +1,25 @@
-//! What 2.x peers say to each other beyond hyperlog's protocol: the capability record in the handshake's
-//! `metadata`, and message types from 6 on. docs/design/wire.md has the bytes.
+//! The messages of 2.x peers: types from 6 on, which hyperlog skips. docs/design/wire.md has the bytes.
 
 use bytes::{BufMut, BytesMut};
 
 use super::message::{check_log_id, Message};
 use super::pieces::{Piece, MAX_PARTIALS};
-use super::session::{Config, MAX_LOGS};
-use super::wire::{put_bytes, put_number, put_varint, take_field, take_hash, take_prefixed, take_varint, Value};
+use super::twins::Token;
+use super::unknown_logs::MAX_LOGS;
+use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 
-/// First bytes of our `metadata`. Anything else there is some other program's.
-pub const MAGIC: &[u8; 6] = b"hyper2";
-
-/// Version of the extension described here. Peers speak the lower one of theirs.
-pub const VERSION: u64 = 2;
-
-/// From this version on large nodes travel in pieces.
-pub const WITH_PIECES: u64 = 2;
-
-/// From this version on logs are compared by digests of sets of them, and no vector is sent.
-pub const WITH_TREES: u64 = 2;
-
-/// From this version on an entry may be demanded.
-pub const WITH_DEMANDS: u64 = 2;
-
-/// Flag: this emitter writes standard protobuf payloads.
-pub const STANDARD: u64 = 1;
-
-/// Bytes of batches a peer may send ahead of our answer: some round trips' worth at LAN speed, a few groups of the log.
+/// Bytes of batches that a peer may send before we grant more: some round trips' worth at LAN speed, a few group commits.
 pub const WINDOW: u64 = 1024 * 1024;
 
-/// Logs per vector frame: keeps a frame near 64 KiB.
+/// Logs in one vector frame: keeps the frame near 64 KiB.
 pub const VECTOR_CHUNK: usize = 1024;
 
 /// Log updates in one credit frame.
 pub const MAX_UPDATES: usize = 1024;
 
-/// Characters of a goodbye's text: an error's message.
+/// Characters of a goodbye's text, which is an error's message.
 pub const MAX_GOODBYE: usize = 512;
 
 const VECTOR: u8 = 6;
@@ -60,132 +42,33 @@ const FIRST: u64 = 1;
 const LAST: u64 = 2;
 const AGAIN: u64 = 4;
 
-/// Random bytes that an emitter draws when it opens: two links to the same one are recognised by them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instance(pub [u8; 16]);
-
-/// Random bytes that an emitter draws for one connection: only the other end of it knows them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Token(pub [u8; 8]);
-
-/// What a 2.x peer says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capability {
-    /// Highest version of the extension it speaks.
-    pub version: u64,
-    /// Sum of flags; unknown ones are ignored.
-    pub flags: u64,
-    /// Largest frame it accepts, in bytes.
-    pub max_frame: u64,
-    /// Bytes of batches it accepts before it grants more.
-    pub window: u64,
-    /// The log it appends to.
-    pub log: LogId,
-    /// Largest event container it stores, in bytes; peers of the first version do not say.
-    pub max_value: Option<u64>,
-    /// Which open emitter it is, and the token it gives on this connection. Peers that do not say carry rows on every link.
-    pub twin: Option<(Instance, Token)>,
-}
-
-impl Capability {
-    /// Ours.
-    #[must_use]
-    pub fn ours(config: &Config, log: LogId) -> Self {
-        Capability {
-            version: config.version,
-            flags: if config.standard { STANDARD } else { 0 },
-            max_frame: config.max_frame as u64,
-            window: WINDOW,
-            log,
-            max_value: Some(config.max_value as u64),
-            twin: config.twin,
-        }
-    }
-
-    /// The `metadata` bytes.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let mut out = MAGIC.to_vec();
-        put_number(&mut out, 1, self.version);
-        put_number(&mut out, 2, self.flags);
-        put_number(&mut out, 3, self.max_frame);
-        put_number(&mut out, 4, self.window);
-        put_bytes(&mut out, 5, self.log.as_bytes());
-        if let Some(max_value) = self.max_value {
-            put_number(&mut out, 6, max_value);
-        }
-        if let Some((instance, token)) = self.twin {
-            put_bytes(&mut out, 8, &instance.0);
-            put_bytes(&mut out, 12, &token.0);
-        }
-        out
-    }
-
-    /// Reads `metadata`; `None` if it is not ours. Unknown fields are for later versions.
-    ///
-    /// # Errors
-    /// `Protocol` if it is ours and malformed.
-    pub fn decode(metadata: &[u8]) -> Result<Option<Self>> {
-        let Some(mut body) = metadata.strip_prefix(MAGIC) else { return Ok(None) };
-        let (mut version, mut flags, mut max_frame, mut window) = (0, 0, 0, 0);
-        let (mut log, mut max_value) = (None, None);
-        let (mut instance, mut token) = (None, None);
-        while !body.is_empty() {
-            match take_field(&mut body).ok_or_else(|| malformed("capability record"))? {
-                (1, Value::Number(number)) => version = number,
-                (2, Value::Number(number)) => flags = number,
-                (3, Value::Number(number)) => max_frame = number,
-                (4, Value::Number(number)) => window = number,
-                (5, Value::Bytes(bytes)) => log = Some(log_id(bytes)?),
-                (6, Value::Number(number)) => max_value = Some(number),
-                (8, Value::Bytes(bytes)) => instance = bytes.try_into().ok().map(Instance),
-                (12, Value::Bytes(bytes)) => token = bytes.try_into().ok().map(Token),
-                _ => {}
-            }
-        }
-        match log {
-            Some(log) if version > 0 && max_frame > 0 && window > 0 => {
-                let twin = instance.zip(token);
-                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, twin }))
-            }
-            _ => Err(malformed("capability record")),
-        }
-    }
-
-    /// Whether the peer writes standard protobuf payloads.
-    #[must_use]
-    pub fn is_standard(&self) -> bool {
-        self.flags & STANDARD != 0
-    }
-}
-
-/// How far a log goes, and what is in it.
+/// How far a log goes, and the digest of what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// The log.
     pub log: LogId,
     /// Its last seq.
     pub seq: Seq,
-    /// Its digest there.
+    /// Its digest after that entry.
     pub digest: Digest,
 }
 
-/// Why a peer ends a link.
+/// Why a peer ends a link, as its goodbye says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoodbyeReason {
     /// Its emitter closes.
     Closing,
-    /// It does not want the link: a limit, a right, an encoding, a network.
+    /// It refuses the link: because of a limit, a right, an encoding or a network name.
     Refused,
     /// Its store has failed.
     Damaged,
-    /// It heard nothing, or nothing was taken, for too long.
+    /// For too long it heard nothing, or its bytes were not taken.
     Silent,
-    /// It takes what it got for a breach of the protocol.
+    /// It received something that breaks the protocol.
     Protocol,
     /// It wants a fresh link.
     Renewed,
-    /// Something that a later version knows.
+    /// A reason of a later version.
     Other,
 }
 
@@ -217,43 +100,43 @@ impl GoodbyeReason {
     }
 }
 
-/// Part of a turn in a comparison of all logs.
+/// One frame of a turn in a comparison of all logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compare<'a> {
-    /// Which comparison; the listener counts.
+    /// Number of the comparison; the listener counts them.
     pub number: u64,
-    /// Begins it.
+    /// The first frame of the comparison.
     pub first: bool,
-    /// Ends the turn.
+    /// The last frame of the turn.
     pub last: bool,
-    /// The dialler asks for a new one; nothing else is in the message.
+    /// The dialler asks for a new comparison; the message says nothing else.
     pub again: bool,
-    /// What is compared: [`super::tree::Item`]s.
+    /// What is compared: encoded `tree::Item`s.
     pub items: &'a [u8],
 }
 
-/// A message of type 6 or above.
+/// One message of a type from 6 on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extension<'a> {
     /// Part of the sender's version vector.
     Vector {
-        /// Begins a vector: whatever was said before is void.
+        /// The first frame of the vector, which replaces the one before.
         first: bool,
-        /// Ends it.
+        /// The last frame of the vector.
         last: bool,
-        /// One per log; each gets the next index in the sender's table.
+        /// One per log. Each log gets the next index in the sender's table.
         extents: Vec<Extent>,
     },
-    /// Nodes (`batch`).
+    /// Nodes, in the format of `batch`.
     Batch(&'a [u8]),
-    /// More bytes of batches are welcome.
+    /// The receiver may send further batches.
     Credit {
-        /// So many.
+        /// So many bytes of them.
         bytes: u64,
-        /// Logs that the sender now has up to a seq, from elsewhere.
+        /// Logs that the sender has up to a seq by now, from other peers.
         updates: Vec<(LogId, Seq)>,
     },
-    /// "What have you got here?"
+    /// Asks for the digest and the key at an entry.
     Probe {
         /// The log.
         log: LogId,
@@ -267,7 +150,7 @@ pub enum Extension<'a> {
         /// The entry's key.
         key: Key,
     },
-    /// "Our logs part here."
+    /// The two sides' versions of a log differ from an entry on.
     Fork {
         /// The log.
         log: LogId,
@@ -280,30 +163,30 @@ pub enum Extension<'a> {
     Alive,
     /// Part of a large node.
     Piece(Piece<'a>),
-    /// So many bytes of these nodes have arrived: go on from there.
+    /// How many bytes of these large nodes have arrived: the receiver is to go on from there.
     Held(Vec<(Key, u64)>),
     /// The sender ends the link.
     Goodbye {
         /// Why.
         why: GoodbyeReason,
-        /// The same in words.
+        /// The reason in words.
         text: String,
     },
-    /// "Show me this entry, at which our logs part."
+    /// Asks for an entry itself, the first that differs.
     Demand {
         /// The log.
         log: LogId,
         /// The entry.
         seq: Seq,
     },
-    /// What the sender's logs are.
+    /// Digests and lists of the sender's logs, to be compared with the receiver's.
     Compare(Compare<'a>),
-    /// The sender's table of indices is empty again.
+    /// The sender has emptied its table of indices.
     NewTable,
     /// Which of several links between the same two emitters carries rows: the one on which the receiver gave this token, or,
     /// without one, this link.
     Twin(Option<Token>),
-    /// A later version's; ignored.
+    /// A message of a later version; ignored.
     Unknown,
 }
 
@@ -322,7 +205,7 @@ fn take_log(body: &mut &[u8]) -> Option<Result<LogId>> {
 }
 
 impl<'a> Extension<'a> {
-    /// Decodes the body of a message of type `kind`. Bytes behind the known ones are a later version's.
+    /// Decodes the body of a message of type `kind`. Further bytes are a later version's and ignored.
     ///
     /// # Errors
     /// `Protocol`.
@@ -407,7 +290,7 @@ impl<'a> Extension<'a> {
     fn decode_goodbye(body: &mut &[u8]) -> Option<Self> {
         let why = GoodbyeReason::of(take_varint(body)?);
         let text = String::from_utf8_lossy(take_prefixed(body)?);
-        // It is shown to users: one line, of the peer's making.
+        // The peer chose this text and users will see it, so it must stay one line.
         let text = text.chars().filter(|char| !char.is_control()).take(MAX_GOODBYE).collect();
         Some(Extension::Goodbye { why, text })
     }

@@ -1,28 +1,28 @@
 //! Frames: a varint length, then that many bytes.
 //!
-//! hyperlog's `length-prefixed-stream` sets no limit and reserves what is announced; here a limit is checked
-//! before anything is reserved, and memory grows only with bytes that arrived.
+//! hyperlog's `length-prefixed-stream` has no limit and reserves whatever length is announced. Here the limit is checked before
+//! anything is reserved, and memory grows only with bytes that have arrived.
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{Error, Result};
 
-/// Largest frame accepted by default, in bytes, prefix excluded: eight times the default `maxEventSize`, so that
-/// a peer with a raised limit is heard out and refused with a reason instead of a broken link.
+/// Largest frame accepted by default, in bytes, without its prefix. Eight times the default `maxEventSize`, so that an event of a
+/// peer with a raised limit is read and refused with a reason, instead of breaking the link.
 pub const MAX_FRAME_LEN: usize = 64 * 1024 * 1024;
 
-/// Largest frame of a peer that sends large nodes in pieces (version 2 of the extension), whatever the driver's limit: the
-/// largest one it has a use for is a vector of 1,024 logs whose ids have 256 bytes each, of some 300 KiB.
+/// Largest frame of a peer that sends large nodes in pieces (version 2 of the extension), whatever the driver's limit. The
+/// largest one that it needs is a vector of 1,024 logs with ids of 256 bytes each, some 300 KiB.
 pub const MAX_SMALL_FRAME: usize = 512 * 1024;
 
 /// Bytes of a frame beside its event: key, links, log id, numbers.
 pub const FRAME_OVERHEAD: usize = 64 * 1024;
 
-/// Longest prefix that can name a length within any limit.
+/// Longest prefix that any length needs.
 const MAX_PREFIX_LEN: usize = 10;
 
-/// Splits the first frame off `input`, without its prefix and without copying; `None` until it is complete.
-/// Empty frames are returned empty.
+/// Splits the first frame off `input`, without its prefix and without copying; `None` until it is complete. An empty frame is
+/// returned as no bytes.
 ///
 /// # Errors
 /// `Protocol` if the prefix is malformed or announces more than `limit` bytes; the input is then useless.
@@ -49,7 +49,7 @@ pub fn split(input: &mut BytesMut, limit: usize) -> Result<Option<Bytes>> {
     Ok(None)
 }
 
-/// What to reserve for `missing` bytes of a frame: an announcement alone must not cost memory.
+/// How much to reserve for `missing` bytes of a frame. The announcement alone must not cost memory.
 fn chunk(missing: usize) -> usize {
     missing.min(256 * 1024)
 }

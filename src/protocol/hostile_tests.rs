@@ -7,12 +7,15 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::batch::{BatchWriter, CHUNK, MAX_BATCH};
-use super::extension::{Capability, Extension, Extent, VERSION, WINDOW};
+use super::capability::Capability;
+use super::extension::{Extension, Extent, WINDOW};
 use super::message::{Handshake, LogSeq, Message, Mode, WireNode};
 use super::pieces::LARGE;
-use super::session::{HANDSHAKE_MS, LOGS_PER_SECOND, LOG_BURST, MAX_LOGS};
+use super::session::HANDSHAKE_MS;
+use super::unknown_logs::{LOGS_PER_SECOND, LOG_BURST, MAX_LOGS};
 use super::v1::{GIVE_UP_PULL_MS, PATIENCE_MS, PATIENCE_WITH_DIALLER_MS};
 use super::v2::{ALIVE_MS, SILENT_MS};
+use super::version::VERSION;
 use super::*;
 use crate::error::Error;
 use crate::event::reason_unsafe_for_v1;
@@ -714,7 +717,7 @@ fn a_peer_that_grants_nothing_makes_us_hold_one_large_row_and_wakes_nobody() {
             answered += 1;
             scene.feed(InEvent::Rows(Ok(vec![row(log, 1, vec![7; 1 << 20])])));
         }
-        most = most.max(scene.session.held());
+        most = most.max(scene.session.unsent_bytes());
     }
     scene.tick_at(scene.now + 1_000);
     assert!(most >= 1 << 20, "what is held is told: {most}");

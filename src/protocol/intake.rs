@@ -1,21 +1,21 @@
-//! Nodes received and not yet offered to the log: one group under way, the next one collecting behind it.
+//! Nodes received and not yet stored: one group on its way into the log, and the next one, which collects behind it.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::incoming::Incoming;
+use crate::incoming::Incoming;
 use crate::node::{LogId, Seq};
 
-/// Nodes collected at the most before the driver stops reading the socket: two groups of the size at which a
-/// store's flush no longer dominates.
+/// Nodes collected before the driver stops reading the socket: two groups of the size at which the store's flush no longer
+/// dominates.
 pub const MAX_NODES: usize = 1024;
 
-/// Bytes collected at the most before the driver stops reading the socket; one frame may exceed it.
+/// Bytes collected before the driver stops reading the socket; one frame may exceed it.
 pub const MAX_BYTES: usize = 2 * 1024 * 1024;
 
-/// Values up to this size are copied out of the frame, because a slice would keep the driver's whole read buffer
-/// alive for as long as the node stays in memory (parked, recent, or in a memory store).
+/// Values up to this size are copied out of the frame. A slice would keep the driver's whole read buffer alive for as long as
+/// the node stays in memory (parked, recent, or in a memory store).
 const COPY_UP_TO: usize = 16 * 1024;
 
 /// Collects nodes into groups.
@@ -45,7 +45,7 @@ impl Intake {
         self.under_way.is_some()
     }
 
-    /// The next group, if none is under way and something was collected.
+    /// The next group, if something was collected and none is under way.
     pub(crate) fn start(&mut self) -> Option<Vec<Incoming>> {
         if self.under_way.is_some() || self.nodes.is_empty() {
             return None;
@@ -55,13 +55,13 @@ impl Intake {
         Some(std::mem::take(&mut self.nodes))
     }
 
-    /// The group under way was answered: its log entries, in order.
+    /// The log has answered for the group under way. Returns its log entries, in order.
     pub(crate) fn finish(&mut self) -> VecDeque<(LogId, Seq)> {
         self.under_way.take().unwrap_or_default()
     }
 }
 
-/// `part` of `frame` as bytes of their own if small, else as a slice of the frame.
+/// `part` of `frame`: a copy if it is small, else a slice of the frame.
 pub(crate) fn detach(frame: &Bytes, part: &[u8]) -> Bytes {
     if part.len() <= COPY_UP_TO {
         Bytes::copy_from_slice(part)

@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 
-use super::extension::{Capability, Compare, Extension, WINDOW};
+use super::capability::Capability;
+use super::config::Sizes;
+use super::extension::{Compare, Extension, WINDOW};
 use super::message::{Handshake, Message, Mode};
-use super::session::Sizes;
 use super::tree::Item;
 use super::*;
 use crate::error::Error;

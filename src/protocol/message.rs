@@ -1,7 +1,7 @@
 //! hyperlog's messages: a type byte, then a protobuf body.
 //!
-//! Follows hyperlog 4.12.1 `schema.proto` and `lib/protocol.js`: unknown types, unknown fields and bytes after a
-//! marker are ignored, a body that does not decode ends the link. Types from [`FIRST_EXTENSION`] on are ours
+//! Follows hyperlog 4.12.1 `schema.proto` and `lib/protocol.js`: unknown types, unknown fields and bytes behind a message without
+//! a body are ignored; a body that does not decode ends the link. Types from [`FIRST_EXTENSION`] on are ours
 //! (`extension`); hyperlog skips them.
 
 use bytes::{BufMut, BytesMut};
@@ -14,7 +14,7 @@ use crate::node::Key;
 /// First message type that hyperlog does not know.
 pub const FIRST_EXTENSION: u8 = 6;
 
-/// Longest log id accepted, in bytes. A cuid has 25; ids are kept per session and repeated in every index.
+/// Longest log id accepted, in bytes. 1.x's ids have 25. Ids are kept per session and repeated in every index.
 pub const MAX_LOG_ID_LEN: usize = 256;
 
 /// Most links of one node. A node links to all heads its writer knew; 1.x has no limit.
@@ -27,22 +27,22 @@ const NODE: u8 = 3;
 const SENT_HEADS: u8 = 4;
 const SENT_WANTS: u8 = 5;
 
-/// One frame's content, borrowed from it.
+/// The message in one frame, borrowed from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Opens a session.
     Handshake(Handshake<'a>),
-    /// "I can send this log up to seq."
+    /// The sender can send this log up to the seq.
     Have(LogSeq<'a>),
-    /// "Send me what follows seq."
+    /// The sender wants this log's entries behind the seq.
     Want(LogSeq<'a>),
-    /// A node, under one of its log entries.
+    /// A node, with one of its log entries.
     Node(WireNode<'a>),
-    /// "All my heads' logs are announced."
+    /// The sender has announced all logs of its heads.
     SentHeads,
-    /// "I have asked for, and received, everything."
+    /// The sender has asked for everything, and received it.
     SentWants,
-    /// A type of ours or of a later version: type and body.
+    /// A message of ours, or of a later version: type and body.
     Extension(u8, &'a [u8]),
     /// A frame without content; 1.x ignores it.
     Empty,
@@ -51,13 +51,13 @@ pub enum Message<'a> {
 /// `Handshake { required uint32 version = 1; optional string mode = 2; optional bytes metadata = 3; optional bool live = 4 }`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handshake<'a> {
-    /// 1; nobody checks it.
+    /// Always 1; hyperlog does not check it.
     pub version: u64,
-    /// Who sends; absent means "sync".
+    /// Which way nodes go; absent means "sync".
     pub mode: Mode,
-    /// Opaque to 1.x; our capability record.
+    /// Ignored by 1.x. We put our capability record here.
     pub metadata: Option<&'a [u8]>,
-    /// Stay open and stream after the sync; one side's `true` is enough.
+    /// Stay open after the sync and stream new nodes. One side's `true` is enough.
     pub live: Option<bool>,
 }
 
@@ -73,6 +73,17 @@ pub enum Mode {
     Push,
 }
 
+impl Mode {
+    /// # Errors
+    /// `Protocol` if a peer with this mode may not send nodes.
+    pub(crate) fn check_sends(self) -> Result<()> {
+        if self == Mode::Pull {
+            return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));
+        }
+        Ok(())
+    }
+}
+
 /// `Log { required string log = 1; required uint32 seq = 2 }`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSeq<'a> {
@@ -86,9 +97,9 @@ pub struct LogSeq<'a> {
 /// order on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireNode<'a> {
-    /// The sender's change; it only orders what this peer sends.
+    /// The position in the sender's store. It only orders what this peer sends.
     pub change: u64,
-    /// `None` if it was empty, which skips 1.x's check.
+    /// `None` if it was empty; 1.x then does not check it.
     pub key: Option<Key>,
     /// Log of the entry.
     pub log: &'a str,

@@ -1,37 +1,47 @@
 //! Replication between two peers: frames, messages, and the session as a state machine.
 //!
-//! No I/O, no clock, no randomness: [`session::Session`] takes what happened and says what is to be done. With
-//! hyperemitter 1.x it speaks hyperlog 4.12.1's protocol ([`message`]), with 2.x the extension ([`extension`],
-//! docs/DESIGN.md "Wire").
+//! No I/O, no clock, no randomness: the [`Session`] takes what happened and says what is to be done. With hyperemitter 1.x it
+//! speaks hyperlog 4.12.1's protocol ([`message`], `v1`), with 2.x the extension ([`extension`], `v2`; docs/design/wire.md).
+//!
+//! - [`io`]: what goes into a session and comes out; [`config`]: what it needs at its start;
+//! - [`frame`], [`message`], [`extension`], [`capability`], [`batch`], [`pieces`], [`tree`]: bytes on the wire;
+//! - [`session`]: the handshake, then `v1` or `v2`; `common` and `peer_logs` hold what these two share.
 
 #![forbid(unsafe_code)]
 
-mod asker;
 pub mod batch;
 mod behind;
+pub mod capability;
+mod common;
+pub mod config;
 pub mod extension;
-mod feeder;
-mod fork;
 pub mod frame;
-#[cfg(test)]
-mod hostile_tests;
-mod incoming;
 mod intake;
-#[cfg(test)]
-mod many_logs_tests;
+pub mod io;
+mod lookups;
 pub mod message;
+mod peer_logs;
 pub mod pieces;
-pub mod recent;
+pub mod recent_keys;
+mod row_cursor;
 pub mod session;
+mod signed;
 pub mod tree;
 pub mod twins;
+pub mod unknown_logs;
 mod v1;
 mod v2;
-mod window;
+pub mod version;
 mod wire;
 
-pub use self::extension::{GoodbyeReason, Instance, Token};
-pub use self::incoming::{Incoming, Outcome};
-pub use self::session::{
-    CloseReason, Config, Found, InEvent, LocalLog, Lookup, OutEvent, PeerKind, Session, SessionCounters, SessionStage,
-};
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod many_logs_tests;
+
+pub use self::config::Config;
+pub use self::extension::GoodbyeReason;
+pub use self::io::{CloseReason, Found, InEvent, LocalLog, Lookup, OutEvent, PeerKind, SessionCounters, SessionStage};
+pub use self::session::Session;
+pub use self::twins::{Instance, Token};
+pub use crate::incoming::{Incoming, Outcome};

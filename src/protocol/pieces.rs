@@ -10,10 +10,10 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use parking_lot::Mutex;
 
-use super::batch::{put_signed, read_signed};
-use super::incoming::Incoming;
 use super::message::MAX_LINKS;
+use super::signed::{put_signed, read_signed};
 use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
+use crate::incoming::Incoming;
 use crate::node::{key_of, Key, Links, LogId, Node, Seq};
 
 /// Bytes of a piece. Seven seconds of a line of 20 kbit/s: what a cut can waste there.
@@ -35,7 +35,7 @@ pub const PARTIAL_MS: u64 = 60 * 60 * 1000;
 /// How often what is too old is looked for, in milliseconds.
 const SWEEP_MS: u64 = 60 * 1000;
 
-/// What is not continued for this long gives way first to others of its network, in milliseconds: a cut line is redialled
+/// What is not continued for this long gives way first to others of its prefix, in milliseconds: a cut line is redialled
 /// well within it.
 const IDLE_MS: u64 = 60 * 1000;
 
@@ -128,12 +128,12 @@ pub(crate) enum Progress {
     Spoilt(bool),
 }
 
-/// Where pieces come from: a network and the log that the peer says it writes. What one origin brought, no other continues,
+/// Where pieces come from: a prefix and the log that the peer says it writes. What one origin brought, no other continues,
 /// so nobody can spoil what peers of other networks send.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PieceOrigin {
-    /// Number of the network, as the driver counts them.
-    pub network: u64,
+    /// Number of the prefix, as the driver counts them.
+    pub address_prefix: u64,
     /// The log of the peer's capability record.
     pub log: LogId,
 }
@@ -165,7 +165,7 @@ impl Partial {
     }
 }
 
-/// What comes from one network: by when it was begun, and by when it was last continued.
+/// What comes from one prefix: by when it was begun, and by when it was last continued.
 #[derive(Debug, Default)]
 struct Share {
     bytes: usize,
@@ -179,8 +179,8 @@ struct Inner {
     partials: HashMap<u64, Partial>,
     numbers: HashMap<Id, u64>,
     origins: HashMap<PieceOrigin, BTreeSet<u64>>,
-    networks: HashMap<u64, Share>,
-    /// Networks by bytes.
+    prefixes: HashMap<u64, Share>,
+    /// Prefixes by bytes.
     largest: BTreeSet<(usize, u64)>,
     bytes: usize,
     next: u64,
@@ -265,28 +265,28 @@ impl Inner {
     fn begin(&mut self, id: Id, session: u64, now: u64) -> u64 {
         self.next += 1;
         let number = self.next;
-        let network = id.origin.network;
+        let prefix = id.origin.address_prefix;
         self.numbers.insert(id.clone(), number);
         self.origins.entry(id.origin.clone()).or_default().insert(number);
         let partial = Partial { id, bytes: Vec::new(), session: Some(session), spoilt: false, used_at: now };
         let cost = partial.cost();
         self.partials.insert(number, partial);
-        let share = self.networks.entry(network).or_default();
+        let share = self.prefixes.entry(prefix).or_default();
         share.begun.insert(number);
         share.used.insert((now, number));
-        self.recount(network, 0, cost);
+        self.recount(prefix, 0, cost);
         number
     }
 
-    fn recount(&mut self, network: u64, less: usize, more: usize) {
-        let Some(share) = self.networks.get_mut(&network) else { return };
-        self.largest.remove(&(share.bytes, network));
+    fn recount(&mut self, prefix: u64, less: usize, more: usize) {
+        let Some(share) = self.prefixes.get_mut(&prefix) else { return };
+        self.largest.remove(&(share.bytes, prefix));
         share.bytes = share.bytes + more - less;
         self.bytes = self.bytes + more - less;
         if share.begun.is_empty() {
-            self.networks.remove(&network);
+            self.prefixes.remove(&prefix);
         } else {
-            self.largest.insert((share.bytes, network));
+            self.largest.insert((share.bytes, prefix));
         }
     }
 
@@ -299,12 +299,12 @@ impl Inner {
                 self.origins.remove(&partial.id.origin);
             }
         }
-        let network = partial.id.origin.network;
-        if let Some(share) = self.networks.get_mut(&network) {
+        let prefix = partial.id.origin.address_prefix;
+        if let Some(share) = self.prefixes.get_mut(&prefix) {
             share.begun.remove(&number);
             share.used.remove(&(partial.used_at, number));
         }
-        self.recount(network, partial.cost(), 0);
+        self.recount(prefix, partial.cost(), 0);
         Some(partial)
     }
 
@@ -326,17 +326,17 @@ impl Inner {
         partial.bytes.reserve_exact(capacity - len);
         partial.bytes.extend_from_slice(new);
         partial.session = partial.session.filter(|only| *only == session);
-        let (network, after) = (partial.id.origin.network, partial.cost());
-        if let Some(share) = self.networks.get_mut(&network) {
+        let (prefix, after) = (partial.id.origin.address_prefix, partial.cost());
+        if let Some(share) = self.prefixes.get_mut(&prefix) {
             share.used.remove(&(used_at, number));
             share.used.insert((now, number));
         }
-        self.recount(network, before, after);
+        self.recount(prefix, before, after);
         true
     }
 
     /// Makes room for `more` bytes of this one. First what of its origin was begun first, if there are too many; then, in the
-    /// network that has most, what was not continued for [`IDLE_MS`], then what was begun last, so that those before it
+    /// prefix that has most, what was not continued for [`IDLE_MS`], then what was begun last, so that those before it
     /// come to their end. `false` if that is this one: it is dropped.
     fn make_room(&mut self, keep: u64, more: usize, total: usize, now: u64) -> bool {
         let origin = self.partials.get(&keep).and_then(|partial| self.origins.get(&partial.id.origin));
@@ -346,7 +346,7 @@ impl Inner {
         first.map(|number| self.remove(number));
         let most = MAX_PARTIAL_BYTES.max(total.saturating_add(OVERHEAD));
         while self.bytes + more > most {
-            let share = self.largest.last().and_then(|(_, network)| self.networks.get(network));
+            let share = self.largest.last().and_then(|(_, prefix)| self.prefixes.get(prefix));
             let Some(share) = share else { return false };
             let idle = share.used.first().filter(|(used_at, _)| used_at + IDLE_MS < now).map(|(_, number)| *number);
             let Some(victim) = idle.filter(|idle| *idle != keep).or(share.begun.last().copied()) else { return false };
@@ -383,8 +383,8 @@ mod tests {
         Node { key: key_of(&links, &value), change: 1, log: "a".into(), seq: 7, links, value, signed: None }
     }
 
-    fn origin(network: u64) -> PieceOrigin {
-        PieceOrigin { network, log: "theirs".into() }
+    fn origin(prefix: u64) -> PieceOrigin {
+        PieceOrigin { address_prefix: prefix, log: "theirs".into() }
     }
 
     fn piece<'a>(node: &Node, blob: &Blob, out: &'a mut BytesMut, offset: usize) -> Piece<'a> {
@@ -523,7 +523,7 @@ mod tests {
         let honest = node(4 << 20, 0);
         assert!(matches!(send(&partials, &origin(1), 1, &honest, 0, 100), Progress::More));
         for number in 0..100_000 {
-            let claimed = PieceOrigin { network: 2, log: number.to_string().into() };
+            let claimed = PieceOrigin { address_prefix: 2, log: number.to_string().into() };
             begin(&partials, &claimed, number, 1 << 20, 0);
         }
         let inner = partials.0.lock();
@@ -544,7 +544,7 @@ mod tests {
         while done < offsets.len() {
             for (peer, offset) in offsets.iter_mut().enumerate().filter(|(_, offset)| **offset < usize::MAX) {
                 let mut out = BytesMut::new();
-                let from = PieceOrigin { network: 1, log: peer.to_string().into() };
+                let from = PieceOrigin { address_prefix: 1, log: peer.to_string().into() };
                 match partials.add(&from, peer as u64, &piece(&node, &blob, &mut out, *offset), 0) {
                     Progress::More => *offset += out.len(),
                     Progress::Gap(have) => *offset = usize::try_from(have).unwrap(),

@@ -1,5 +1,5 @@
-//! What a comparison of two sets of logs says (docs/design/wire.md, "Comparing many logs"): digests of the parts of a
-//! prefix, and lists of the logs in one.
+//! What peers say to compare two sets of logs (docs/design/wire.md, "Comparing many logs"): digests of the parts of a prefix, and
+//! lists of the logs in a prefix.
 
 use bytes::{BufMut, BytesMut};
 
@@ -9,8 +9,8 @@ use crate::error::{Error, Result};
 use crate::node::Digest;
 use crate::store::log_set::{Bucket, Prefix, PARTS};
 
-/// Bytes of a part's digest. A writer of logs who wants to hide a difference has to find two histories that agree in all of
-/// these, which takes 2^48 attempts and hides it from one pair of peers until a log in the same part grows.
+/// Bytes of a part's digest. To hide a difference, the writer of a log would have to find two histories with the same bytes.
+/// That takes 2^48 attempts, and hides the difference from one pair of peers until a log in the same part grows.
 pub const PART_BYTES: usize = 12;
 
 const ROOT: u8 = 0;
@@ -21,7 +21,7 @@ const TELLS: u8 = 3;
 /// The first bytes of a bucket's digest; `None` if it is empty.
 pub type PartDigest = Option<[u8; PART_BYTES]>;
 
-/// One thing that is said of a set of logs.
+/// One statement about the sender's logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item {
     /// All of the sender's logs.
@@ -30,16 +30,16 @@ pub enum Item {
     Parts(Prefix, [PartDigest; PARTS]),
     /// All of the sender's logs in a prefix.
     List {
-        /// Where.
+        /// The prefix.
         prefix: Prefix,
-        /// The receiver is to answer with its own.
+        /// The receiver is to answer with its own list.
         asks: bool,
         /// The logs.
         extents: Vec<Extent>,
     },
 }
 
-/// What a part is compared by.
+/// The digest by which a part is compared.
 #[must_use]
 pub fn part_digest(bucket: &Bucket) -> PartDigest {
     if bucket.logs == 0 {
@@ -49,7 +49,7 @@ pub fn part_digest(bucket: &Bucket) -> PartDigest {
 }
 
 impl Item {
-    /// Whether the receiver has to say something about it.
+    /// Whether the receiver has to answer it.
     #[must_use]
     pub fn is_question(&self) -> bool {
         !matches!(self, Item::List { asks: false, .. })
@@ -95,10 +95,10 @@ impl Item {
     fn decode(body: &mut &[u8]) -> Option<Result<Self>> {
         let (&head, rest) = body.split_first()?;
         let digits = head & 31;
-        let (places, rest) = rest.split_at_checked(usize::from(digits.div_ceil(2)))?;
+        let (path, rest) = rest.split_at_checked(usize::from(digits.div_ceil(2)))?;
         *body = rest;
         let mut bits = [0; 8];
-        bits.get_mut(..places.len())?.copy_from_slice(places);
+        bits.get_mut(..path.len())?.copy_from_slice(path);
         let bits = u64::from_be_bytes(bits);
         let prefix = Prefix::of(bits, digits);
         if prefix.bits() != bits || prefix.digits() != digits {
@@ -139,8 +139,8 @@ impl Item {
 
 fn put_head(out: &mut BytesMut, kind: u8, prefix: Prefix) {
     out.put_u8(kind << 5 | prefix.digits());
-    let places = prefix.bits().to_be_bytes();
-    out.put_slice(places.get(..usize::from(prefix.digits().div_ceil(2))).unwrap_or_default());
+    let path = prefix.bits().to_be_bytes();
+    out.put_slice(path.get(..usize::from(prefix.digits().div_ceil(2))).unwrap_or_default());
 }
 
 fn malformed() -> Error {

@@ -15,7 +15,13 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::extension::{Instance, Token};
+/// Random bytes that an emitter draws when it opens: two links to the same one are recognised by them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instance(pub [u8; 16]);
+
+/// Random bytes that an emitter draws for one connection: only the other end of it knows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Token(pub [u8; 8]);
 
 /// What a link is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
-//! Protobuf's wire primitives, as far as hyperlog's four messages and ours need them.
+//! Protobuf's wire primitives, as far as hyperlog's messages and ours need them.
 //!
-//! Written out, not generated: field order and the absence of defaults must match what protocol-buffers 3.2.1
-//! puts on the wire, and decoding borrows from the frame.
+//! They are written by hand, because the order of fields and the absence of defaults must match what protocol-buffers 3.2.1
+//! writes, and because decoding borrows from the frame.
 
 use bytes::BufMut;
 

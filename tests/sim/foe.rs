@@ -3,9 +3,11 @@
 use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{Digest, Key, Links, Node};
 use hyperemitter::protocol::batch::BatchWriter;
-use hyperemitter::protocol::extension::{Capability, Extension, Extent, VERSION, WINDOW};
+use hyperemitter::protocol::capability::Capability;
+use hyperemitter::protocol::extension::{Extension, Extent, WINDOW};
 use hyperemitter::protocol::message::{Handshake, LogSeq, Message, Mode, WireNode};
 use hyperemitter::protocol::pieces::{Piece, LARGE, PIECE};
+use hyperemitter::protocol::version::VERSION;
 use hyperemitter::store::{Position, Row};
 
 use super::rng::Rng;

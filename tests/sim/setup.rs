@@ -1,6 +1,6 @@
 //! What a seed stands for: peers, links, events and faults.
 
-use hyperemitter::protocol::session::{Defences, Sizes};
+use hyperemitter::protocol::config::{Defences, Sizes};
 
 use super::foe::Deed;
 use super::rng::Rng;

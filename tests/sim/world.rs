@@ -7,8 +7,8 @@ use hyperemitter::event::reason_unsafe_for_v1;
 use hyperemitter::hyperlog::SourceId;
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::message::{LogSeq, Message, WireNode};
-use hyperemitter::protocol::session::MAX_LOGS;
 use hyperemitter::protocol::twins::{Turn, Twins};
+use hyperemitter::protocol::unknown_logs::MAX_LOGS;
 use hyperemitter::protocol::{
     frame, CloseReason, Config, InEvent, Incoming, Instance, Lookup, OutEvent, PeerKind, Session, SessionStage, Token,
 };

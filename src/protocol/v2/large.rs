@@ -1,9 +1,18 @@
-//! Nodes that travel in pieces: sending them, and putting together what comes.
+//! Large nodes, which travel in pieces: sending them, and putting together those that arrive.
 
 use bytes::{Bytes, BytesMut};
 
-use super::*;
+use super::V2;
+use crate::error::{Error, Result};
+use crate::node::Key;
+use crate::protocol::common::Common;
+use crate::protocol::extension::Extension;
+use crate::protocol::frame::FRAME_OVERHEAD;
+use crate::protocol::io::LocalLog;
+use crate::protocol::peer_logs::PeerLog;
 use crate::protocol::pieces::{Blob, Piece, Progress, BESIDE_VALUE, LARGE, MAX_PARTIALS};
+use crate::protocol::version::WITH_PIECES;
+use crate::store::Row;
 
 /// A node on its way to the peer.
 #[derive(Debug)]
@@ -27,7 +36,7 @@ impl V2 {
         self.capability.max_value.map_or(frame, |most| most.min(frame))
     }
 
-    /// Whether large nodes go in pieces, and all frames are small.
+    /// Whether large nodes go in pieces, so that all frames are small.
     pub(crate) fn has_pieces(&self) -> bool {
         self.capability.version.min(self.version) >= WITH_PIECES
     }
@@ -36,7 +45,7 @@ impl V2 {
         self.has_pieces() && row.node.size() > LARGE
     }
 
-    /// The row goes in pieces, after what has been collected before it.
+    /// Starts to send a row in pieces, behind the rows that have been collected before it.
     pub(super) fn begin_large(&mut self, common: &mut Common, row: &Row) {
         self.flush_batch(common);
         let blob = Blob::of(&row.node);
@@ -54,7 +63,7 @@ impl V2 {
         let total = large.blob.len();
         let last = large.offset >= total;
         let piece = Piece { log: log.clone(), seq, key, total: total as u64, offset: offset as u64, bytes: &bytes };
-        // What the receiver counts, and grants again: a credit that is whole means that all has arrived.
+        // Counted as the receiver counts it, without the prefix: full credit has to mean that everything has arrived.
         let mut out = BytesMut::new();
         Extension::Piece(piece).encode(&mut out);
         let prefix = out.iter().take_while(|byte| **byte >= 0x80).count() + 1;
@@ -70,13 +79,12 @@ impl V2 {
             self.writer.remember(key);
             common.counters.nodes_sent += 1;
             if let Some(peer_log) = self.logs.get_mut(&log) {
-                peer_log.has = peer_log.has.max(seq);
-                peer_log.told = peer_log.told.max(seq);
+                peer_log.note_sent(seq);
             }
         }
     }
 
-    /// What the peer holds of large nodes. For the one under way it is where to go on.
+    /// The peer says how much it has of some large nodes. The one on its way continues from there.
     pub(super) fn on_held(&mut self, held: Vec<(Key, u64)>) {
         for (key, bytes) in held {
             match self.large.as_mut().filter(|large| large.row.node.key == key) {
@@ -94,16 +102,16 @@ impl V2 {
         }
     }
 
-    /// The node that went last did not arrive whole: it goes once more.
+    /// The last large node did not arrive whole: it is sent once more.
     fn send_again(&mut self, key: Key) {
         let Some((_, log, seq)) = self.last_large.take_if(|(last, ..)| *last == key) else { return };
-        let peer_log = self.logs.entry(log.clone()).or_insert_with(|| PeerLog { has: seq, ..PeerLog::default() });
+        let peer_log = self.logs.entry(log.clone()).or_insert_with(|| PeerLog::up_to(seq));
         peer_log.has = peer_log.has.min(seq - 1);
         peer_log.reread = 0;
-        self.ask_start(log, seq);
+        self.lookups.ask_start(log, seq);
     }
 
-    /// Tells the peer what is here of nodes that it sent in part.
+    /// Tells the peer how much is here of large nodes that it has sent in part.
     pub(super) fn tell_held(&mut self, common: &mut Common) {
         let held = common.config.partials.held(&self.origin);
         if self.has_pieces() && !held.is_empty() {
@@ -118,19 +126,14 @@ impl V2 {
         piece: &Piece<'_>,
         view: &dyn LocalLog,
     ) -> Result<()> {
-        if self.received >= WINDOW {
-            return Err(Error::Protocol("the peer sends more than it was granted".into()));
-        }
-        if self.remote == Mode::Pull {
-            return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));
-        }
+        self.received.check_window()?;
+        self.logs.mode.check_sends()?;
         let most = common.config.max_frame.min(common.config.max_value.saturating_add(BESIDE_VALUE));
         if piece.total > most as u64 {
             return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces", piece.total)));
         }
-        // Pieces have room of their own, so they are free again at once.
-        self.received += frame.len() as u64;
-        self.stored += frame.len() as u64;
+        // Pieces have a memory limit of their own, so that credit for them can be granted at once.
+        self.received.pass(frame.len() as u64);
         self.behind_since = common.now;
         self.note_has(common, &piece.log, piece.seq, view)?;
         let last = piece.offset.saturating_add(piece.bytes.len() as u64) >= piece.total;
@@ -143,7 +146,7 @@ impl V2 {
                 common.counters.nodes_received += 1;
                 let peer_log = self.logs.get_mut(&node.log);
                 let of_use = peer_log.is_none_or(|peer_log| {
-                    peer_log.told = peer_log.told.max(node.seq);
+                    peer_log.own.told = peer_log.own.told.max(node.seq);
                     peer_log.takes(node.seq)
                 });
                 if of_use {
@@ -154,7 +157,7 @@ impl V2 {
             Progress::Spoilt(true) => {
                 return Err(Error::Protocol("a node in pieces is not what its key says".into()));
             }
-            // Some of it came in another session: it is asked for anew, from the beginning.
+            // Some of it came in another session. The peer is to send it again from the beginning.
             Progress::Spoilt(false) => self.say(common, &Extension::Held(vec![(piece.key, 0)])),
         }
         Ok(())

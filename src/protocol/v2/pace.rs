@@ -1,20 +1,20 @@
-//! How large a batch may grow, by how fast the peer takes them.
+//! Decides how large a batch may grow, by how fast the peer takes batches.
 //!
-//! A batch that is cut off comes again from its beginning, so on a slow line batches are small.
+//! A batch that is cut off has to be sent again from its beginning. So on a slow line batches are small.
 
 use crate::protocol::batch::CHUNK;
 
-/// A batch takes about this long on its way, in milliseconds.
+/// How long a batch should take on its way, in milliseconds.
 const BATCH_MS: u64 = 500;
 
-/// The smallest batch: below it, the frames' own bytes weigh in.
+/// Smallest batch, in bytes. With smaller ones the bytes of the frames themselves would matter.
 const LEAST: usize = 4 * 1024;
 
-/// Measures credit that comes back.
+/// Measures how fast credit comes back.
 #[derive(Debug)]
 pub(super) struct Pace {
     chunk: usize,
-    /// Since when something is on its way.
+    /// When the measurement began; `None` while nothing is on its way.
     since: Option<u64>,
 }
 
@@ -25,7 +25,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Bytes after which a batch is sent.
+    /// A batch is sent once it has this many bytes.
     pub(super) fn chunk(&self) -> usize {
         self.chunk
     }
@@ -34,12 +34,12 @@ impl Pace {
         self.since.get_or_insert(now);
     }
 
-    /// The peer has stored so many bytes.
+    /// The peer has stored this many bytes.
     pub(super) fn granted(&mut self, bytes: u64, now: u64) {
         let Some(since) = self.since.replace(now).filter(|_| bytes > 0) else { return };
         let fits = bytes.saturating_mul(BATCH_MS) / now.saturating_sub(since).max(1);
         let fits = usize::try_from(fits).unwrap_or(CHUNK);
-        // Grows by doubling, so that one lucky measurement does not count for much; shrinks at once.
+        // It shrinks at once, but at most doubles, so that a single lucky measurement does not count for much.
         self.chunk = fits.min(2 * self.chunk).clamp(LEAST, CHUNK);
     }
 }

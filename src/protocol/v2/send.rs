@@ -1,72 +1,84 @@
-//! What goes to the peer: rows it lacks, as its credit allows, and our word on what it need not send.
+//! What goes to the peer: rows that it lacks, as its credit allows, and how far we are with logs that it need not send.
 
-use super::*;
+use super::{row_size, V2};
+use crate::error::Error;
+use crate::node::{LogId, Seq};
+use crate::protocol::common::Common;
+use crate::protocol::extension::{Extension, MAX_UPDATES};
+use crate::protocol::frame::FRAME_OVERHEAD;
+use crate::protocol::io::{CloseReason, LocalLog};
+use crate::protocol::peer_logs::Judgement;
+use crate::store::Row;
+
+/// How long a row of a log that the peer also gets from other peers waits for the peer's word that it has it, in milliseconds.
+/// Without that word it is sent, and the log's next rows are sent at once again.
+pub const LAZY_MS: u64 = 30;
+
+/// Rows that may wait for that at a time; then the oldest ones are sent.
+const MAX_HELD: usize = 256;
+
+/// Bytes of these rows, beside one row.
+const MAX_HELD_BYTES: usize = 256 * 1024;
 
 impl V2 {
-    /// The peer sends what we get from elsewhere: it will hear how far we are.
-    pub(super) fn tell_from_now_on(&mut self, log: LogId) {
-        if let Some(peer_log) = self.logs.get_mut(&log).filter(|_| self.telling.len() < MAX_UPDATES) {
-            peer_log.remind = true;
-            self.telling.insert(log.clone());
-            self.grown.insert(log);
+    /// The peer sends a log that other peers send us too: from now on it hears how far we are with it.
+    pub(super) fn tell_progress_of(&mut self, log: LogId) {
+        if let Some(peer_log) = self.logs.get_mut(&log).filter(|_| self.shared_logs.len() < MAX_UPDATES) {
+            peer_log.own.remind = true;
+            self.shared_logs.insert(log.clone());
+            self.shared_grown.insert(log);
         }
     }
 
-    /// What the peer does not know yet of how far we are.
-    fn news(&mut self, view: &dyn LocalLog) -> Vec<(LogId, Seq)> {
-        let mut news = Vec::new();
-        for log in std::mem::take(&mut self.grown) {
+    /// How far we are with logs of which the peer does not know that yet.
+    fn progress(&mut self, view: &dyn LocalLog) -> Vec<(LogId, Seq)> {
+        let mut progress = Vec::new();
+        for log in std::mem::take(&mut self.shared_grown) {
             let ours = view.seq(&log);
             let Some(peer_log) = self.logs.get_mut(&log) else { continue };
-            if ours > peer_log.told || peer_log.remind {
-                peer_log.told = ours;
-                peer_log.remind = false;
-                news.push((log, ours));
+            if ours > peer_log.own.told || peer_log.own.remind {
+                peer_log.own.told = ours;
+                peer_log.own.remind = false;
+                progress.push((log, ours));
             }
         }
-        news
+        progress
     }
 
+    /// Grants the peer credit for what has been stored.
     pub(super) fn grant(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        let updates = self.news(view);
-        if self.stored > 0 && self.stored_since.is_none() {
-            self.stored_since = Some(common.now);
-        }
-        let settled = self.stored_since.is_some_and(|since| common.now >= since + SETTLE_MS);
-        if self.stored >= WINDOW / 4 || settled || !updates.is_empty() {
-            self.stored_since = None;
-            let bytes = std::mem::take(&mut self.stored);
-            self.received = self.received.saturating_sub(bytes);
+        let updates = self.progress(view);
+        if let Some(bytes) = self.received.grant(common.now, !updates.is_empty()) {
             self.say(common, &Extension::Credit { bytes, updates });
         }
     }
 
-    /// Whether the next row could go: the peer has granted bytes, and no large one is on its way.
+    /// Whether the next row could be sent: the peer has granted bytes, and no large node is on its way.
     pub(super) fn may_send(&self) -> bool {
         self.credit > 0 && self.large.is_none()
     }
 
     pub(super) fn send_pending(&mut self, common: &mut Common) {
-        self.release(common);
-        while self.credit > 0 && (self.large.is_some() || self.starts == 0) {
+        self.send_postponed(common);
+        while self.credit > 0 && (self.large.is_some() || !self.lookups.is_starting()) {
             if self.large.is_some() {
                 self.send_piece(common);
-                self.release(common);
+                self.send_postponed(common);
                 continue;
             }
-            if self.held_bytes > MAX_HELD_BYTES {
+            if self.postponed_bytes > MAX_HELD_BYTES {
                 break;
             }
             let Some(row) = self.pending.pop_front() else { break };
-            common.feeder.passed(row.at);
+            common.rows.passed(row.at);
             if self.is_lazy(&row) {
-                self.held_bytes += size(&row);
-                self.held.push_back((common.now, row));
-                if self.held.len() > MAX_HELD || self.held_bytes > MAX_HELD_BYTES {
-                    self.release(common);
+                self.postponed_bytes += row_size(&row);
+                self.postponed.push_back((common.now, row));
+                if self.postponed.len() > MAX_HELD || self.postponed_bytes > MAX_HELD_BYTES {
+                    self.send_postponed(common);
                 }
             } else {
-                self.waiting -= size(&row);
+                self.unsent_bytes -= row_size(&row);
                 self.send_row(common, &row);
             }
             if common.is_closed() {
@@ -76,52 +88,58 @@ impl V2 {
         self.flush_batch(common);
     }
 
-    /// Whether the peer may be getting this row from elsewhere.
     fn is_lazy(&self, row: &Row) -> bool {
-        self.logs.get(row.log()).is_some_and(|peer_log| peer_log.lazy && row.seq() > peer_log.has)
+        self.logs.get(row.log()).is_some_and(|peer_log| peer_log.is_lazy(row.seq()))
     }
 
-    /// Sends held rows whose time is up, in order, and drops those that the peer has by now. While they are too many, or too
-    /// large, the first ones do not wait.
-    fn release(&mut self, common: &mut Common) {
-        let mut over = self.held_bytes.saturating_sub(MAX_HELD_BYTES);
-        for (since, row) in std::mem::take(&mut self.held) {
-            let waits = self.is_lazy(&row) && common.now < since + LAZY_MS && self.held.len() < MAX_HELD && over == 0;
+    /// Sends postponed rows whose time is up, in order, and drops those that the peer has by now. While there are too many, or
+    /// too many bytes, the oldest ones are sent at once.
+    fn send_postponed(&mut self, common: &mut Common) {
+        let mut over = self.postponed_bytes.saturating_sub(MAX_HELD_BYTES);
+        for (since, row) in std::mem::take(&mut self.postponed) {
+            let in_bounds = self.postponed.len() < MAX_HELD && over == 0;
+            let waits = self.is_lazy(&row) && common.now < since + LAZY_MS && in_bounds;
             if waits || !self.may_send() {
-                self.held.push_back((since, row));
+                self.postponed.push_back((since, row));
                 continue;
             }
-            self.waiting -= size(&row);
-            self.held_bytes -= size(&row);
-            over = over.saturating_sub(size(&row));
+            self.unsent_bytes -= row_size(&row);
+            self.postponed_bytes -= row_size(&row);
+            over = over.saturating_sub(row_size(&row));
             if let Some(peer_log) = self.logs.get_mut(row.log()) {
-                // No word: the other way to the peer is gone, or slower than this one.
-                peer_log.lazy &= row.seq() <= peer_log.has;
+                // No word came: the peer's other source is gone, or slower than this link.
+                peer_log.own.lazy &= row.seq() <= peer_log.has;
             }
             self.send_row(common, &row);
         }
     }
 
+    /// When the oldest postponed row is to be sent. Without credit it cannot, whatever the time.
+    pub(super) fn postponed_due(&self) -> Option<u64> {
+        self.postponed.front().filter(|_| self.may_send()).map(|(since, _)| since + LAZY_MS)
+    }
+
     /// Adds the row to the batch if the peer lacks it.
     fn send_row(&mut self, common: &mut Common, row: &Row) {
+        if self.needs_proof(row) {
+            return self.say(common, &Extension::Demand { log: row.log().clone(), seq: row.seq() });
+        }
         match self.judge(common, row) {
-            Judgement::Pass => {}
-            Judgement::Demand => self.say(common, &Extension::Demand { log: row.log().clone(), seq: row.seq() }),
-            Judgement::Reread(seq) => self.ask_start(row.log().clone(), seq),
-            Judgement::TooLarge(size) => {
+            Judgement::Skip => {}
+            Judgement::Reread(seq) => self.lookups.ask_start(row.log().clone(), seq),
+            Judgement::Send if self.is_too_large(row) => {
                 let limit = usize::try_from(self.most_accepted()).unwrap_or(usize::MAX);
+                let size = row.node.value.len();
                 let error = Error::TooLarge { name: format!("{}/{}", row.log(), row.seq()), size, limit };
                 self.flush_batch(common);
-                common.report(error.clone());
-                common.close(CloseReason::Incompatible(error));
+                common.close_and_report(CloseReason::Incompatible, error);
             }
             Judgement::Send if self.is_large(row) => self.begin_large(common, row),
             Judgement::Send => {
                 self.writer.push(row);
                 common.counters.nodes_sent += 1;
                 if let Some(peer_log) = self.logs.get_mut(row.log()) {
-                    peer_log.has = peer_log.has.max(row.seq());
-                    peer_log.told = peer_log.told.max(row.seq());
+                    peer_log.note_sent(row.seq());
                 }
                 if self.writer.len() >= self.pace.chunk() {
                     self.flush_batch(common);
@@ -143,52 +161,34 @@ impl V2 {
         self.renew_table(common);
     }
 
-    fn judge(&mut self, common: &Common, row: &Row) -> Judgement {
-        let defences = common.config.defences;
-        if row.at.duplicate > 0 && !defences.send_duplicates {
-            return Judgement::Pass;
+    /// Whether this is an entry of our own log, written since, of which the peer has a different version. The peer is asked for
+    /// it, once, as the proof of a fork.
+    fn needs_proof(&mut self, row: &Row) -> bool {
+        if *row.log() != self.log_id {
+            return false;
         }
-        if !self.logs.contains_key(row.log()) {
-            let Some(assumed) = self.assumed(row) else { return Judgement::Pass };
-            self.logs.insert(row.log().clone(), assumed);
-        }
-        let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Pass };
-        if peer_log.forked == Some(row.seq()) && *row.log() == self.log_id && !peer_log.demanded {
-            // We have written an entry by now of which the peer holds another version.
-            peer_log.demanded = true;
-            return Judgement::Demand;
-        }
-        let shown = peer_log.shown == Some(row.seq());
-        let forked = peer_log.forked.or(peer_log.shown).is_some_and(|from| row.seq() >= from);
-        if row.seq() <= peer_log.has || peer_log.doubted || forked && !shown {
-            return Judgement::Pass;
-        }
-        let next = peer_log.has + 1;
-        if row.seq() > next && defences.no_echo {
-            if peer_log.reread == next {
-                return Judgement::Pass;
-            }
-            peer_log.reread = next;
-            return Judgement::Reread(next);
-        }
-        let value = row.node.value.len();
-        let frame = row.node.size() + row.node.links.len() + FRAME_OVERHEAD;
-        if self.capability.max_value.is_some_and(|most| value as u64 > most) || frame as u64 > self.capability.max_frame
-        {
-            return Judgement::TooLarge(value);
-        }
-        Judgement::Send
+        let Some(peer_log) = self.logs.get_mut(row.log()) else { return false };
+        peer_log.forked == Some(row.seq()) && !std::mem::replace(&mut peer_log.own.demanded, true)
     }
-}
 
-enum Judgement {
-    /// The peer has it, or cannot use it.
-    Pass,
-    /// The peer is to show its version: that is the proof of a fork.
-    Demand,
-    Send,
-    /// The peer lacks an earlier entry of the log: go back to this one.
-    Reread(Seq),
-    /// Larger than what the peer accepts.
-    TooLarge(usize),
+    fn judge(&mut self, common: &Common, row: &Row) -> Judgement {
+        let (level, seq) = (self.level, row.seq());
+        self.logs.judge(
+            row,
+            common.config.defences,
+            || Self::unnamed(level, row),
+            |peer_log| {
+                let own = &peer_log.own;
+                let is_behind_fork = peer_log.forked.or(own.shown).is_some_and(|from| seq >= from);
+                own.doubted || is_behind_fork && own.shown != Some(seq)
+            },
+        )
+    }
+
+    /// Whether the row is larger than what the peer accepts.
+    fn is_too_large(&self, row: &Row) -> bool {
+        let value = row.node.value.len() as u64;
+        let frame = row.node.size() + row.node.links.len() + FRAME_OVERHEAD;
+        self.capability.max_value.is_some_and(|most| value > most) || frame as u64 > self.capability.max_frame
+    }
 }

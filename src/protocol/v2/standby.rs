@@ -1,8 +1,12 @@
 //! Standing by: another link to the same emitter carries rows (`twins`), and this one is kept for when that ends.
 
-use super::*;
-use crate::protocol::extension::Token;
-use crate::protocol::twins::Turn;
+use super::V2;
+use crate::error::Result;
+use crate::protocol::common::Common;
+use crate::protocol::extension::Extension;
+use crate::protocol::io::{CloseReason, InEvent, LocalLog, OutEvent};
+use crate::protocol::message::Message;
+use crate::protocol::twins::{Token, Turn};
 
 impl V2 {
     pub(crate) fn stands_by(&self) -> bool {
@@ -77,7 +81,7 @@ impl V2 {
         }
         // What the peer may begin is counted from the beginning.
         let (begun, started_at) = (self.trees.begun, self.started_at);
-        *self = V2::waiting(common, self.capability.clone(), self.remote, view);
+        *self = V2::waiting(common, self.capability.clone(), self.logs.mode, view);
         self.trees.begun = begun;
         self.started_at = started_at;
         self.stands_by = true;

@@ -1,28 +1,38 @@
-//! Which logs differ, found out by comparing digests of ever smaller sets of them (docs/design/wire.md, "Comparing many
-//! logs"). The peers take turns; a turn answers all that the turn before it asked, and one that asks nothing is the last.
+//! Finds the logs that differ by comparing digests of ever smaller sets of logs (docs/design/wire.md, "Comparing many logs"). The
+//! peers take turns. A turn answers everything that the turn before it asked; one that asks nothing is the last.
 //!
-//! Only logs that differ have state afterwards. Of any other log the peer has what we had when the comparison began, which
-//! [`V2::level`] tells by its place in our store.
+//! Afterwards only logs that differ have state. Of any other log the peer has what we had when the comparison began: its rows up
+//! to the position in [`V2::level`].
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::*;
+use bytes::BytesMut;
+
+use super::log_state::LogState;
+use super::V2;
+use crate::error::{quoted, Error, Result};
+use crate::node::{Digest, LogId, Seq};
 use crate::protocol::batch::CHUNK;
-use crate::protocol::extension::WITH_TREES;
-use crate::protocol::session::MAX_LOGS;
+use crate::protocol::common::Common;
+use crate::protocol::extension::{Compare, Extension, Extent};
+use crate::protocol::io::LocalLog;
+use crate::protocol::peer_logs::PeerLog;
 use crate::protocol::tree::{part_digest, Item};
+use crate::protocol::unknown_logs::MAX_LOGS;
+use crate::protocol::version::WITH_TREES;
 use crate::store::log_set::{place_of, Prefix};
+use crate::store::{Position, Row};
 
-/// Logs in one list that answers another: keeps a list at some 16 KiB. What is more is told part by part.
+/// Logs in one list that answers another: keeps the list at some 16 KiB. A larger part is divided into several lists.
 const TELL_LOGS: u64 = 256;
 
 /// Digits of the longest prefix.
 const MOST_DIGITS: u8 = 16;
 
-/// Comparisons that a peer may begin at once: a link needs one, and one more for each fork of our log or its.
+/// Comparisons that a peer may begin at once. A link needs one, and one more for each fork of either side's log.
 const COMPARISONS: u64 = 64;
 
-/// After so long it may begin one more, in milliseconds.
+/// The peer may begin one more comparison each time this many milliseconds have passed.
 const COMPARISON_MS: u64 = 1_000;
 
 /// The comparison under way, if there is one.
@@ -32,28 +42,34 @@ pub(super) struct Trees {
     number: u64,
     /// Comparisons that the peer has begun.
     pub(super) begun: u64,
-    /// Our last place when it began.
+    /// The end of our store when it began.
     since: Position,
-    /// Prefixes of which the peer knows our digest, and those of which it got a list that it is to answer.
+    /// Prefixes of which the peer knows our digest.
     said: HashSet<Prefix>,
+    /// Prefixes of which the peer got a list that it is to answer.
     listed: HashSet<Prefix>,
-    /// What we have found out.
+    /// The peer's extent of every log that differs, as far as found out.
     found: Vec<Extent>,
     /// The peer's turn asks something.
     heard_question: bool,
+    /// Our next turn.
     turn: Turn,
-    /// The peer named more logs than we keep in mind: those that were left out are found by another comparison.
+    /// The peer named more logs than we keep in mind. Another comparison finds those that were left out.
     left_out: bool,
 }
 
-/// What we are going to say.
+/// What we are going to say in our turn.
 #[derive(Debug, Default)]
 struct Turn {
     /// Whole frames.
     frames: BytesMut,
+    /// Items for the next frame.
     items: BytesMut,
+    /// One of the items asks something.
     asks: bool,
+    /// Parts with at most this many logs are listed.
     list_logs: u64,
+    /// The next frame is the first of the comparison.
     first: bool,
     said: HashSet<Prefix>,
     listed: HashSet<Prefix>,
@@ -80,7 +96,7 @@ impl Turn {
         Extension::Compare(Compare { number, first, last, again: false, items: &items }).encode(&mut self.frames);
     }
 
-    /// We have `logs` logs in `prefix`, and the peer has others, or other entries.
+    /// Asks for the peer's logs in `prefix`, where we have `logs` of them and the peer others, or other entries.
     fn ask(&mut self, number: u64, prefix: Prefix, logs: u64, view: &dyn LocalLog) {
         let item = if logs <= self.list_logs || prefix.digits() == MOST_DIGITS {
             Item::List { prefix, asks: true, extents: extents_in(prefix, view) }
@@ -114,7 +130,7 @@ impl V2 {
         self.capability.version.min(self.version) >= WITH_TREES
     }
 
-    /// Finds out anew what both sides have. The listener begins; the dialler asks it to.
+    /// Starts a new comparison. The listener begins it; the dialler asks for it.
     pub(super) fn compare_anew(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if common.config.dialled {
             let number = self.trees.number;
@@ -138,7 +154,7 @@ impl V2 {
         self.trees = Trees { running: true, number, begun: self.trees.begun, since: view.end(), ..Trees::default() };
     }
 
-    /// Sends what has been collected.
+    /// Sends our turn.
     fn take_turn(&mut self, common: &mut Common) {
         let mut turn = std::mem::take(&mut self.trees.turn);
         turn.end_frame(self.trees.number, true);
@@ -148,7 +164,7 @@ impl V2 {
         common.send_bytes(turn.frames);
     }
 
-    /// The peer begins a comparison, or has us begin one: each may cost us a list of all logs.
+    /// The peer begins a comparison, or asks us to begin one. Each may cost us a list of all logs.
     pub(super) fn count_comparison(&mut self, common: &Common) -> Result<()> {
         self.trees.begun += 1;
         if self.trees.begun > COMPARISONS + common.now.saturating_sub(self.started_at) / COMPARISON_MS {
@@ -174,7 +190,7 @@ impl V2 {
             self.begin(said.number, view);
             self.trees.said.insert(Prefix::ROOT);
         } else if !self.trees.running || said.number != self.trees.number {
-            // Of a comparison that was given up for a later one.
+            // It belongs to a comparison that was given up for a later one.
             return Ok(());
         }
         self.trees.turn.list_logs = common.config.sizes.list;
@@ -224,7 +240,7 @@ impl V2 {
         Ok(())
     }
 
-    /// Whether we listed `prefix`, or one that it is part of.
+    /// Whether we listed `prefix`, or a prefix that contains it.
     fn was_listed(&self, prefix: Prefix) -> bool {
         (0..=prefix.digits()).any(|digits| self.trees.listed.contains(&Prefix::of(prefix.bits(), digits)))
     }
@@ -257,12 +273,12 @@ impl V2 {
         Ok(())
     }
 
-    /// Whether there is room for what the peer has of a log of which we have `ours` entries.
+    /// Whether what the peer has of a log may be kept. We have `ours` entries of it.
     pub(super) fn keep_in_mind(&mut self, common: &mut Common, log: &LogId, ours: Seq) -> Result<bool> {
         if self.logs.contains_key(log) {
             return Ok(true);
         }
-        if ours == 0 && self.has_trees() && common.names() >= common.config.sizes.names.min(MAX_LOGS) {
+        if ours == 0 && self.has_trees() && common.unknown_logs.count() >= common.config.sizes.names.min(MAX_LOGS) {
             self.trees.left_out = true;
             return Ok(false);
         }
@@ -276,64 +292,64 @@ impl V2 {
         self.trees.listed = HashSet::new();
         self.level = Some(self.trees.since);
         self.vector = std::mem::take(&mut self.trees.found);
-        self.compare(common, view);
+        self.apply_vector(common, view);
     }
 
-    /// Reads from where the peer may lack entries: of logs that differ, and of all others behind `level`.
+    /// Reads from the first row that the peer may lack: of logs that differ, and of all others behind `level`.
     pub(super) fn start_behind(&mut self, common: &mut Common, level: Position, view: &dyn LocalLog) {
-        common.feeder.lower(level);
+        common.rows.lower(level);
         let mut lacking = Vec::new();
-        for (log, peer_log) in &self.logs {
-            if !peer_log.doubted && view.seq(log) > peer_log.has {
+        for (log, peer_log) in self.logs.iter() {
+            if !peer_log.own.doubted && view.seq(log) > peer_log.has {
                 lacking.push((log.clone(), peer_log.has + 1));
             }
         }
         if lacking.len() > common.config.sizes.starts {
-            common.feeder.lower(Position::START);
+            common.rows.lower(Position::START);
             return;
         }
         for (log, seq) in lacking {
-            self.ask_start(log, seq);
+            self.lookups.ask_start(log, seq);
         }
     }
 
-    /// What the peer has of a log that has no state, judged by a row of it. `None` if it has the row.
-    pub(super) fn assumed(&self, row: &Row) -> Option<PeerLog> {
-        match self.level {
+    /// What the peer has of a log without state, judged by a row of it; `None` if it has the row.
+    pub(super) fn unnamed(level: Option<Position>, row: &Row) -> Option<PeerLog<LogState>> {
+        match level {
             Some(level) if row.at <= level => None,
-            Some(_) => Some(PeerLog { has: row.seq().saturating_sub(1), ..PeerLog::default() }),
+            Some(_) => Some(PeerLog::up_to(row.seq().saturating_sub(1))),
             None => Some(PeerLog::default()),
         }
     }
 
-    /// Drops what is known of logs that both sides have the same entries of, once there are many and nothing is under way.
+    /// Drops the state of logs of which both sides have the same entries, once there are many and nothing is under way.
     pub(super) fn drop_level(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        let many = self.logs.len() > self.states.max(common.config.sizes.states);
+        let many = self.logs.len() > self.max_states.max(common.config.sizes.states);
         let quiet = self.level.is_some()
             && self.vector_seen
             && !self.trees.running
-            && self.behind.is_empty()
+            && self.logs.behind.is_empty()
             && self.pending.is_empty()
-            && self.held.is_empty()
+            && self.postponed.is_empty()
             && self.large.is_none()
-            && self.asker.is_idle()
+            && self.lookups.is_idle()
             && common.intake.is_empty()
             && !common.intake.is_busy();
         let end = view.end();
-        if !many || !quiet || common.feeder.reached() != Some(end) {
+        if !many || !quiet || common.rows.reached() != Some(end) {
             return;
         }
-        let telling = &self.telling;
+        let shared = &self.shared_logs;
         self.logs
-            .retain(|log, peer_log| peer_log.is_disputed() || peer_log.has != view.seq(log) || telling.contains(log));
+            .retain(|log, peer_log| peer_log.is_disputed() || peer_log.has != view.seq(log) || shared.contains(log));
         self.logs.shrink_to_fit();
-        // Those that stay are not looked at for every event.
-        self.states = self.logs.len().saturating_mul(2);
+        // Do not look at those that stay for every event.
+        self.max_states = self.logs.len().saturating_mul(2);
         self.level = Some(end);
-        common.forget_names();
+        common.unknown_logs.forget();
     }
 
-    /// Begins a new table of indices if the old one has become large. The last batch has been sent.
+    /// Begins a new table of indices if the old one has become large. To be called when the last batch has been sent.
     pub(super) fn renew_table(&mut self, common: &mut Common) {
         if self.has_trees() && self.writer.logs() >= common.config.sizes.table {
             self.writer.reset_table();
@@ -341,11 +357,11 @@ impl V2 {
         }
     }
 
-    /// Logs that were left out of the last comparison are looked for once the others have come.
+    /// Starts another comparison for the logs that the last one left out, once the others have come.
     pub(super) fn look_for_left_out(&mut self, common: &mut Common, view: &dyn LocalLog) {
-        if self.trees.left_out && !self.trees.running && self.vector_seen && self.behind.is_empty() {
+        if self.trees.left_out && !self.trees.running && self.vector_seen && self.logs.behind.is_empty() {
             self.trees.left_out = false;
-            common.forget_names();
+            common.unknown_logs.forget();
             self.compare_anew(common, view);
         }
     }

@@ -1,19 +1,19 @@
-//! The last nodes sent, by which a 1.x peer's echo is recognised without asking the log.
+//! The last nodes sent. A 1.x peer echoes what it receives; these echoes are recognised without a lookup in the log.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::node::{Key, LogId, Seq};
 
-/// Nodes remembered. An echo follows within a round trip; later ones cost the log one look-up each.
+/// Nodes remembered. An echo usually follows within a round trip; later ones cost the log one lookup each.
 const CAPACITY: usize = 1024;
 
 #[derive(Debug, Default)]
-pub(crate) struct Window {
+pub(crate) struct SentNodes {
     sent: HashMap<Key, (LogId, Seq)>,
     order: VecDeque<Key>,
 }
 
-impl Window {
+impl SentNodes {
     pub(crate) fn push(&mut self, key: Key, log: LogId, seq: Seq) {
         if self.sent.insert(key, (log, seq)).is_none() {
             self.order.push_back(key);
@@ -36,17 +36,17 @@ mod tests {
 
     #[test]
     fn an_hour_of_live_events_leaves_no_growth() {
-        let mut window = Window::default();
+        let mut nodes = SentNodes::default();
         let log: LogId = "log".into();
         let key = |seq: u64| crate::node::key_of(&[], &seq.to_le_bytes());
         for seq in 1..=200_000 {
-            window.push(key(seq), log.clone(), seq);
-            // Also what is sent a second time, after a second want.
-            window.push(key(seq), log.clone(), seq);
+            nodes.push(key(seq), log.clone(), seq);
+            // A node is sent again after a second want.
+            nodes.push(key(seq), log.clone(), seq);
         }
-        assert!(window.sent.len() <= CAPACITY && window.order.len() <= CAPACITY);
-        assert!(window.contains(&key(200_000), "log", 200_000));
-        assert!(!window.contains(&key(1), "log", 1));
-        assert!(!window.contains(&key(200_000), "other", 200_000));
+        assert!(nodes.sent.len() <= CAPACITY && nodes.order.len() <= CAPACITY);
+        assert!(nodes.contains(&key(200_000), "log", 200_000));
+        assert!(!nodes.contains(&key(1), "log", 1));
+        assert!(!nodes.contains(&key(200_000), "other", 200_000));
     }
 }

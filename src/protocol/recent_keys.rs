@@ -1,36 +1,37 @@
-//! What both ends of a link remember of the nodes that crossed it one way, so that later rows can name them by distance.
+//! The keys of the last nodes that crossed a link in one direction. Both ends keep them, so that a row can name a node that it
+//! links to by its distance instead of its hash.
 //!
-//! How many nodes that are follows from the rows alone, so both ends agree without a word: [`RECENT`] at first; each row that
-//! has to name a node by its hash doubles it, up to the link's bound; it halves again when nobody reaches that far back. A
-//! link that carries one writer's log at a time stays small, and one that carries a hundred writers' reaches far.
+//! The number of keys kept follows from the rows alone, so both ends agree on it without negotiating. It starts at [`RECENT`],
+//! doubles (up to the link's bound) with each row that has to name a node by its hash, and halves again when no row reaches that
+//! far back. A link that carries one writer's log at a time stays small; one that carries a hundred writers' logs reaches far.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::node::Key;
 
-/// Nodes that a row can name by their distance at the start of a link, and at least.
+/// Nodes that a row can always name by their distance, also at the start of a link.
 pub const RECENT: usize = 64;
 
-/// Nodes that a row can name so at the most, between peers of version 2: a second of a hundred writers with ten events each,
-/// which is more than a round trip through their hub. 32 KiB for the reader of such a link, 64 KiB for its writer.
+/// Most nodes that a row can name by their distance, between peers of version 2: a second of a hundred writers with ten events
+/// each, which is more than a round trip through their hub. Takes 32 KiB at the reader of such a link, 64 KiB at its writer.
 pub const MOST_RECENT: usize = 1024;
 
-/// The window halves after so many times its own size in rows that did not need more than half of it.
+/// The window halves after this many times its own size in rows, if none of them needed more than half of it.
 const IDLE_WINDOWS: usize = 4;
 
 /// Keys of the last nodes, latest first.
 #[derive(Debug)]
-pub(super) struct Recent {
+pub(super) struct RecentKeys {
     keys: VecDeque<Key>,
     window: usize,
     most: usize,
-    /// Rows since the farther half of the window was last of use.
+    /// Rows since one last reached into the farther half of the window.
     unused: usize,
-    /// Nodes so far: the number of the latest one.
+    /// Nodes so far; also the number of the latest one.
     count: u64,
-    /// Number of each key in `keys`, by its first bytes: for a writer with a large window. Where two keys share them, the
-    /// earlier one is named by its hash.
-    places: Option<HashMap<u64, u64>>,
+    /// The number of each key in `keys`, by the key's first bytes. Only kept by a writer with a large window. Of two keys that
+    /// begin alike only the later one is found; the earlier one is named by its hash.
+    numbers: Option<HashMap<u64, u64>>,
 }
 
 fn short(key: &Key) -> u64 {
@@ -38,11 +39,11 @@ fn short(key: &Key) -> u64 {
     first.try_into().map_or(0, u64::from_le_bytes)
 }
 
-impl Recent {
+impl RecentKeys {
     /// Remembers at most `most` nodes.
     pub(super) fn new(most: usize) -> Self {
         let most = most.max(RECENT);
-        Recent { keys: VecDeque::new(), window: RECENT, most, unused: 0, count: 0, places: None }
+        RecentKeys { keys: VecDeque::new(), window: RECENT, most, unused: 0, count: 0, numbers: None }
     }
 
     pub(super) fn latest(&self) -> Option<&Key> {
@@ -54,23 +55,23 @@ impl Recent {
         self.keys.get(distance.checked_sub(1)?)
     }
 
-    /// How far back this node is.
+    /// How far back this node is; `None` if it is too far.
     pub(super) fn distance(&mut self, key: &Key) -> Option<usize> {
         if self.window == RECENT {
             return self.keys.iter().position(|each| each == key).map(|index| index + 1);
         }
         let (keys, count) = (&self.keys, self.count);
-        let places = self
-            .places
+        let numbers = self
+            .numbers
             .get_or_insert_with(|| (0..count).rev().zip(keys).map(|(at, key)| (short(key), at + 1)).collect());
-        let distance = usize::try_from(count - places.get(&short(key))?).ok()? + 1;
+        let distance = usize::try_from(count - numbers.get(&short(key))?).ok()? + 1;
         (self.at(distance) == Some(key)).then_some(distance)
     }
 
     pub(super) fn push(&mut self, key: Key) {
         self.count += 1;
-        if let Some(places) = &mut self.places {
-            places.insert(short(&key), self.count);
+        if let Some(numbers) = &mut self.numbers {
+            numbers.insert(short(&key), self.count);
         }
         self.keys.push_front(key);
         self.trim();
@@ -80,16 +81,16 @@ impl Recent {
         while self.keys.len() > self.window {
             let number = self.count - (self.keys.len() as u64 - 1);
             let Some(key) = self.keys.pop_back() else { return };
-            if let Some(places) = &mut self.places {
+            if let Some(numbers) = &mut self.numbers {
                 let short = short(&key);
-                if places.get(&short) == Some(&number) {
-                    places.remove(&short);
+                if numbers.get(&short) == Some(&number) {
+                    numbers.remove(&short);
                 }
             }
         }
     }
 
-    /// A row named nodes up to this distance, and others by hash.
+    /// A row has named nodes up to this distance, and maybe others by their hash.
     pub(super) fn used(&mut self, farthest: usize, by_hash: bool) {
         if by_hash {
             self.window = (self.window * 2).min(self.most);
@@ -100,12 +101,12 @@ impl Recent {
                 self.unused = 0;
                 self.window /= 2;
                 if self.window == RECENT {
-                    self.places = None;
+                    self.numbers = None;
                 }
                 self.trim();
                 self.keys.shrink_to(self.window);
-                if let Some(places) = &mut self.places {
-                    places.shrink_to(self.window);
+                if let Some(numbers) = &mut self.numbers {
+                    numbers.shrink_to(self.window);
                 }
             }
         }
@@ -128,9 +129,9 @@ mod tests {
 
     #[test]
     fn the_window_grows_while_it_is_too_small_and_shrinks_when_it_is_not_used() {
-        let mut recent = Recent::new(MOST_RECENT);
+        let mut recent = RecentKeys::new(MOST_RECENT);
         let (mut number, mut by_hash) = (0, 0);
-        let mut step = |recent: &mut Recent, back: u64| {
+        let mut step = |recent: &mut RecentKeys, back: u64| {
             let distance = (number >= back).then(|| recent.distance(&key(number - back))).flatten();
             let hashed = number >= back && distance.is_none();
             if let Some(distance) = distance {
@@ -155,12 +156,12 @@ mod tests {
         for _ in 0..10_000 {
             step(&mut recent, 1);
         }
-        assert_eq!((recent.window(), recent.keys.len(), recent.places.is_none()), (RECENT, RECENT, true));
+        assert_eq!((recent.window(), recent.keys.len(), recent.numbers.is_none()), (RECENT, RECENT, true));
     }
 
     #[test]
     fn with_a_peer_of_the_first_version_it_stays_what_it_is() {
-        let mut recent = Recent::new(RECENT);
+        let mut recent = RecentKeys::new(RECENT);
         for number in 0..1000 {
             recent.used(0, true);
             recent.push(key(number));

@@ -1,4 +1,4 @@
-//! A node on its way from a peer into the log, and what became of it.
+//! A node on its way from a peer into the log, and the outcome.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::node::{Key, Links, LogId, Seq, Signed};
 pub struct Incoming {
     /// Log under which the peer has it.
     pub log: LogId,
-    /// Position in that log; 0 if the peer gave none (1.x then takes the next one).
+    /// Its seq in that log; 0 if the peer gave none (1.x then takes the next one).
     pub seq: Seq,
     /// Keys of its causes, in hashed order.
     pub links: Links,
@@ -24,11 +24,11 @@ pub struct Incoming {
     pub claimed: Option<Key>,
 }
 
-/// What keeping one node costs beside its parts: the struct, its places in a queue and in an index.
+/// Bytes of memory that a node takes beside its parts: the struct, and its entries in a queue and an index.
 const BOOKKEEPING: usize = 256;
 
 impl Incoming {
-    /// What it takes in memory, in bytes: everything that grows with what a peer sent, counted in full.
+    /// Bytes of memory that it takes: everything that grows with what the peer sent, counted in full.
     #[must_use]
     pub fn cost(&self) -> usize {
         let signed = self.signed.as_ref().map_or(0, |signed| {
@@ -38,12 +38,12 @@ impl Incoming {
     }
 }
 
-/// What became of an incoming node.
+/// The outcome for one incoming node.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// Stored, durably.
     Added,
-    /// It was stored already.
+    /// Stored already.
     Known,
     /// Set aside until something it depends on arrives.
     Parked,

@@ -1,0 +1,109 @@
+//! The capability record: what a 2.x peer tells of itself, in the `metadata` of its handshake (docs/design/wire.md).
+
+use super::config::Config;
+use super::extension::{log_id, WINDOW};
+use super::twins::{Instance, Token};
+use super::wire::{put_bytes, put_number, take_field, Value};
+use crate::error::{Error, Result};
+use crate::node::LogId;
+
+/// First bytes of our `metadata`. Any other `metadata` belongs to some other program.
+pub const MAGIC: &[u8; 6] = b"hyper2";
+
+/// Flag: this emitter writes standard protobuf payloads.
+pub const STANDARD: u64 = 1;
+
+/// What a 2.x peer tells of itself in its handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capability {
+    /// Highest version of the extension it speaks.
+    pub version: u64,
+    /// Sum of flags ([`STANDARD`]); unknown ones are ignored.
+    pub flags: u64,
+    /// Largest frame it accepts, in bytes.
+    pub max_frame: u64,
+    /// Bytes of batches it accepts before it grants more.
+    pub window: u64,
+    /// The log it appends to.
+    pub log: LogId,
+    /// Largest event container it stores, in bytes; `None` from peers of the first version.
+    pub max_value: Option<u64>,
+    /// Which open emitter it is, and the token it gives on this connection. Peers that do not say carry rows on every link.
+    pub twin: Option<(Instance, Token)>,
+}
+
+impl Capability {
+    /// Ours.
+    #[must_use]
+    pub fn ours(config: &Config, log: LogId) -> Self {
+        Capability {
+            version: config.version,
+            flags: if config.standard { STANDARD } else { 0 },
+            max_frame: config.max_frame as u64,
+            window: WINDOW,
+            log,
+            max_value: Some(config.max_value as u64),
+            twin: config.twin,
+        }
+    }
+
+    /// The `metadata` bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        put_number(&mut out, 1, self.version);
+        put_number(&mut out, 2, self.flags);
+        put_number(&mut out, 3, self.max_frame);
+        put_number(&mut out, 4, self.window);
+        put_bytes(&mut out, 5, self.log.as_bytes());
+        if let Some(max_value) = self.max_value {
+            put_number(&mut out, 6, max_value);
+        }
+        if let Some((instance, token)) = self.twin {
+            put_bytes(&mut out, 8, &instance.0);
+            put_bytes(&mut out, 12, &token.0);
+        }
+        out
+    }
+
+    /// Decodes `metadata`; `None` if it is not ours. Unknown fields are a later version's and ignored.
+    ///
+    /// # Errors
+    /// `Protocol` if it is ours and malformed.
+    pub fn decode(metadata: &[u8]) -> Result<Option<Self>> {
+        let Some(mut body) = metadata.strip_prefix(MAGIC) else { return Ok(None) };
+        let (mut version, mut flags, mut max_frame, mut window) = (0, 0, 0, 0);
+        let (mut log, mut max_value) = (None, None);
+        let (mut instance, mut token) = (None, None);
+        while !body.is_empty() {
+            match take_field(&mut body).ok_or_else(malformed)? {
+                (1, Value::Number(number)) => version = number,
+                (2, Value::Number(number)) => flags = number,
+                (3, Value::Number(number)) => max_frame = number,
+                (4, Value::Number(number)) => window = number,
+                (5, Value::Bytes(bytes)) => log = Some(log_id(bytes)?),
+                (6, Value::Number(number)) => max_value = Some(number),
+                (8, Value::Bytes(bytes)) => instance = bytes.try_into().ok().map(Instance),
+                (12, Value::Bytes(bytes)) => token = bytes.try_into().ok().map(Token),
+                _ => {}
+            }
+        }
+        match log {
+            Some(log) if version > 0 && max_frame > 0 && window > 0 => {
+                let twin = instance.zip(token);
+                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, twin }))
+            }
+            _ => Err(malformed()),
+        }
+    }
+
+    /// Whether the peer writes standard protobuf payloads.
+    #[must_use]
+    pub fn is_standard(&self) -> bool {
+        self.flags & STANDARD != 0
+    }
+}
+
+fn malformed() -> Error {
+    Error::Protocol("undecodable capability record".into())
+}

@@ -1,0 +1,77 @@
+//! Credit for the peer: bytes that it sent, from their arrival until they are stored and it may send as many again.
+
+use crate::error::{Error, Result};
+use crate::protocol::extension::WINDOW;
+
+/// Stored bytes are acknowledged after this many milliseconds, even if little of the window is used up. So a sender that wants to
+/// leave soon knows that its peer has everything. These frames are small, and so few that they cost nothing.
+pub const ACKNOWLEDGE_MS: u64 = 25;
+
+/// Bytes received for which no credit was granted yet, by how far they have come.
+#[derive(Debug, Default)]
+pub(super) struct ReceivedBytes {
+    /// All of them.
+    ungranted: u64,
+    /// Their nodes wait to be offered to the log.
+    collected: u64,
+    /// Their nodes are on their way into the log.
+    offered: u64,
+    /// Their nodes are stored.
+    stored: u64,
+    /// Since when there are stored ones.
+    stored_since: Option<u64>,
+}
+
+impl ReceivedBytes {
+    /// # Errors
+    /// `Protocol` if the peer may send nothing before more is granted.
+    pub(super) fn check_window(&self) -> Result<()> {
+        if self.ungranted >= WINDOW {
+            return Err(Error::Protocol("the peer sends more than it was granted".into()));
+        }
+        Ok(())
+    }
+
+    /// Bytes arrived whose nodes go to the log.
+    pub(super) fn collect(&mut self, bytes: u64) {
+        self.ungranted += bytes;
+        self.collected += bytes;
+    }
+
+    /// Bytes arrived that are kept elsewhere: they can be granted again at once.
+    pub(super) fn pass(&mut self, bytes: u64) {
+        self.ungranted += bytes;
+        self.stored += bytes;
+    }
+
+    /// What was collected is offered to the log. If `nothing` of it was of use, its bytes count as stored.
+    pub(super) fn offer(&mut self, nothing: bool) {
+        let bytes = std::mem::take(&mut self.collected);
+        *(if nothing { &mut self.stored } else { &mut self.offered }) += bytes;
+    }
+
+    /// The log has answered for what was offered.
+    pub(super) fn added(&mut self) {
+        self.stored += std::mem::take(&mut self.offered);
+    }
+
+    /// The credit to grant, if it is time, or if a message goes to the peer anyway.
+    pub(super) fn grant(&mut self, now: u64, anyway: bool) -> Option<u64> {
+        if self.stored > 0 && self.stored_since.is_none() {
+            self.stored_since = Some(now);
+        }
+        let due = self.due().is_some_and(|due| now >= due);
+        if self.stored < WINDOW / 4 && !due && !anyway {
+            return None;
+        }
+        self.stored_since = None;
+        let bytes = std::mem::take(&mut self.stored);
+        self.ungranted = self.ungranted.saturating_sub(bytes);
+        Some(bytes)
+    }
+
+    /// When stored bytes are to be acknowledged.
+    pub(super) fn due(&self) -> Option<u64> {
+        self.stored_since.map(|since| since + ACKNOWLEDGE_MS)
+    }
+}

@@ -1,0 +1,146 @@
+//! Nodes from the peer on their way into the log, and what to do when they do not come.
+
+use bytes::Bytes;
+
+use super::V2;
+use crate::error::{Error, Result};
+use crate::incoming::Outcome;
+use crate::node::{LogId, Seq};
+use crate::protocol::batch::MAX_BATCH;
+use crate::protocol::common::Common;
+use crate::protocol::io::{CloseReason, LocalLog};
+use crate::protocol::peer_logs::Compared;
+
+/// If the peer has more of a log and does not send it for this many milliseconds, it is told anew what we have.
+pub const RESYNC_MS: u64 = 5_000;
+
+/// After this many vectors that changed nothing the link is closed for a new one.
+const MAX_RESYNCS: u32 = 3;
+
+impl V2 {
+    /// Notes that the peer has this log up to `seq`.
+    pub(super) fn note_has(&mut self, common: &mut Common, log: &LogId, seq: Seq, view: &dyn LocalLog) -> Result<()> {
+        let ours = view.seq(log);
+        if !self.keep_in_mind(common, log, ours)? {
+            return Ok(());
+        }
+        if seq > ours && *log == self.log_id {
+            let peer_log = self.logs.entry(log.clone()).or_default();
+            peer_log.forked = peer_log.forked.or(view.forged_from().filter(|from| seq >= *from));
+        }
+        if self.logs.note_has(log, seq, ours, common.config.defences, common.now) {
+            self.behind_since = common.now;
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_batch(
+        &mut self,
+        common: &mut Common,
+        frame: &Bytes,
+        rows: &[u8],
+        view: &dyn LocalLog,
+    ) -> Result<()> {
+        self.received.check_window()?;
+        if self.has_pieces() && frame.len() > MAX_BATCH {
+            let sent = frame.len();
+            return Err(Error::Protocol(format!(
+                "a batch of {sent} bytes, the limit is {MAX_BATCH}: larger nodes go in pieces"
+            )));
+        }
+        self.logs.mode.check_sends()?;
+        self.behind_since = common.now;
+        self.received.collect(frame.len() as u64);
+        for node in self.reader.read(frame, rows, self.logs.len())? {
+            common.counters.nodes_received += 1;
+            self.note_has(common, &node.log, node.seq, view)?;
+            if let Some(peer_log) = self.logs.get_mut(&node.log) {
+                peer_log.own.told = peer_log.own.told.max(node.seq);
+                if !peer_log.takes(node.seq) {
+                    continue;
+                }
+            }
+            common.intake.push(node);
+        }
+        Ok(())
+    }
+
+    pub(super) fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
+        self.received.added();
+        self.yield_until = 0;
+        for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
+            self.look_at(common, &log, view);
+            match outcome {
+                Outcome::Added => {}
+                Outcome::Known => {
+                    common.counters.in_vain += 1;
+                    self.tell_progress_of(log);
+                }
+                Outcome::Parked => common.counters.parked += 1,
+                Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
+                    self.fork_found(common, &log, Compared { seq, ours, theirs }, true);
+                }
+                // We asked for this entry, and our log may not move again because of it. Other logs go on.
+                Outcome::Refused(error @ Error::Forged { .. })
+                    if self.logs.get(&log).is_some_and(|peer_log| peer_log.own.demanded) =>
+                {
+                    common.report(error);
+                }
+                Outcome::Refused(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Offers the nodes collected so far to the log, unless others are on their way into it.
+    pub(super) fn offer_nodes(&mut self, common: &mut Common) {
+        if common.is_closed() || common.intake.is_busy() {
+            return;
+        }
+        self.received.offer(common.intake.is_empty());
+        common.offer_nodes();
+    }
+
+    /// Notes how far we are with a log that has grown, if that matters to anybody.
+    pub(super) fn look_at(&mut self, common: &Common, log: &LogId, view: &dyn LocalLog) {
+        if self.shared_logs.contains(log) {
+            self.shared_grown.insert(log.clone());
+        }
+        if self.logs.look_at(log, view, common.now) {
+            self.behind_since = common.now;
+            self.resyncs = 0;
+        }
+    }
+
+    /// If the peer does not send what it has, tells it anew what we have, and in the end closes the link.
+    pub(super) fn resync_if_stuck(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        if common.intake.is_busy() || self.logs.behind.is_looking() {
+            self.behind_since = common.now;
+        }
+        self.behind_since = self.behind_since.max(self.arriving_at);
+        if self.resync_due().is_none_or(|due| common.now < due) {
+            return;
+        }
+        self.behind_since = common.now;
+        self.resyncs += 1;
+        if self.resyncs > MAX_RESYNCS {
+            common.close(CloseReason::HalfOpen);
+        } else {
+            self.announce(common, view);
+        }
+    }
+
+    pub(super) fn resync_due(&self) -> Option<u64> {
+        (self.vector_seen && !self.logs.behind.is_empty()).then_some(self.behind_since + RESYNC_MS)
+    }
+
+    /// The peer has said goodbye. The session ends once the log has what the peer brought before.
+    pub(super) fn leave(&mut self, common: &mut Common) {
+        if common.intake.is_busy() || !common.intake.is_empty() {
+            return;
+        }
+        if let Some((why, text)) = self.leaving.take() {
+            common.close(CloseReason::Told(why, text));
+        }
+    }
+}
