@@ -26,6 +26,27 @@ function promised (callback, start) {
   }))
 }
 
+/**
+ * A promise of the answer to one question to the native half.
+ *
+ * @template T
+ * @param {import('./native/requests')} requests
+ * @param {(id: number) => void} ask
+ * @param {(answer: object) => T} convert
+ * @param {object} [how] see `Requests.ask`
+ * @returns {Promise<T>}
+ */
+function promisedAnswer (requests, ask, convert, how) {
+  return quiet(new Promise((resolve, reject) => {
+    requests.ask(ask, (error, answer) => error ? reject(error) : resolve(convert(answer)), how)
+  }))
+}
+
+/** A promise that is rejected with `error`. */
+function rejected (error) {
+  return quiet(Promise.reject(error))
+}
+
 /** The same promise; ignoring it is harmless. */
 function quiet (promise) {
   promise.catch(ignore)
@@ -34,4 +55,4 @@ function quiet (promise) {
 
 function ignore () {}
 
-module.exports = { promised, quiet }
+module.exports = { promised, promisedAnswer, quiet, rejected }

@@ -3,18 +3,26 @@
 const { EventEmitter } = require('node:events')
 
 const { EmitCallback, EmitPromise } = require('./async-context')
-const { HyperError, badArgument } = require('./errors')
+const { HyperError, badCodecs } = require('./errors')
 const { quiet } = require('./callback')
 const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
-const Hyperlog = require('./log/hyperlog')
-const Parts = require('./internals')
 const { EventStream } = require('./log/event-stream')
-const reading = require('./log/reader')
+const wire = require('./wiring')
 
-/** Everything that is not 1.x's to see. */
+/** Under this symbol an emitter has its parts: they do not show among its properties, which are 1.x's. */
 const kParts = Symbol('parts')
+
+/**
+ * The parts of an emitter.
+ *
+ * @param {HyperEmitter} emitter
+ * @returns {import('./wiring').Parts}
+ */
+function partsOf (emitter) {
+  return emitter[kParts]
+}
 
 /**
  * A persistent, replicated EventEmitter.
@@ -29,7 +37,7 @@ function HyperEmitter (db, schema, opts) {
   if (!(this instanceof HyperEmitter)) return new HyperEmitter(db, schema, opts)
 
   const options = checkOptions(opts)
-  const { codecs, later } = loadSchema(schema, options)
+  const { codecs, read } = loadSchema(schema, options)
 
   this._opts = options
   this._db = db
@@ -40,9 +48,9 @@ function HyperEmitter (db, schema, opts) {
   this.codecs = codecs
   this.messages = codecs
 
-  Object.defineProperty(this, kParts, { value: new Parts(this, db, options, later) })
-  this._hyperlog = new Hyperlog(this[kParts])
-  this[kParts].start()
+  const parts = wire(this, db, options, read)
+  Object.defineProperty(this, kParts, { value: parts })
+  this._hyperlog = parts.hyperlog
 }
 
 Object.setPrototypeOf(HyperEmitter, EventEmitter)
@@ -64,14 +72,14 @@ const methods = {
    * before any listener hears it.
    */
   emit (name, payload, callback) {
-    this[kParts].emit(name, payload, typeof callback === 'function' ? new EmitCallback(callback) : undefined)
+    partsOf(this).emits.emit(name, payload, typeof callback === 'function' ? new EmitCallback(callback) : undefined)
     return this
   },
 
   /** {@link emit} with a promise of the node, every fault included. */
   append (name, payload) {
     return quiet(new Promise((resolve, reject) => {
-      this[kParts].emit(name, payload, new EmitPromise(resolve, reject))
+      partsOf(this).emits.emit(name, payload, new EmitPromise(resolve, reject))
     }))
   },
 
@@ -98,7 +106,7 @@ const methods = {
 
   /** Removes the first registration of `fn`. */
   removeListener (name, fn) {
-    this[kParts].listeners.remove(topicName(name), fn)
+    partsOf(this).listeners.remove(topicName(name), fn)
     return this
   },
 
@@ -107,17 +115,17 @@ const methods = {
   },
 
   removeAllListeners (name) {
-    this[kParts].listeners.removeAll(name === undefined ? undefined : topicName(name))
+    partsOf(this).listeners.removeAll(name === undefined ? undefined : topicName(name))
     return this
   },
 
   listeners (name) {
-    return this[kParts].listeners.of(topicName(name))
+    return partsOf(this).listeners.of(topicName(name))
   },
 
   /** As {@link listeners}, but those added by `once` as functions that remove themselves when called, with `listener`. */
   rawListeners (name) {
-    return this[kParts].listeners.rawOf(topicName(name))
+    return partsOf(this).listeners.rawOf(topicName(name))
   },
 
   listenerCount (name, fn) {
@@ -126,10 +134,10 @@ const methods = {
   },
 
   eventNames () {
-    return this[kParts].listeners.names()
+    return partsOf(this).listeners.names()
   },
 
-  /** Kept for those who ask; there is no warning about many listeners. */
+  /** As Node's; there is no warning about many listeners. */
   setMaxListeners: EventEmitter.prototype.setMaxListeners,
   getMaxListeners: EventEmitter.prototype.getMaxListeners,
 
@@ -138,17 +146,17 @@ const methods = {
    * Events stay in the log meanwhile.
    */
   pause () {
-    this[kParts].dispatcher.pause()
+    partsOf(this).dispatcher.pause()
     return this
   },
 
   resume () {
-    this[kParts].dispatcher.resume()
+    partsOf(this).dispatcher.resume()
     return this
   },
 
   isPaused () {
-    return this[kParts].dispatcher.isPaused
+    return partsOf(this).dispatcher.isPaused
   },
 
   /** Sets the codec of a name, or several: `(name, codec)`, an array of `{ name, codec }`, or an object of codecs. */
@@ -159,7 +167,7 @@ const methods = {
     } else if (Array.isArray(name)) {
       for (const each of name) codecs[each.name] = each.codec
     } else if (typeof name === 'object') {
-      if (name === null) throw badArgument('registerCodec wants a name and a codec, an array, or an object of codecs, not null')
+      if (name === null) throw badCodecs()
       for (const each of Object.keys(name)) codecs[each] = name[each]
     }
     return this
@@ -167,82 +175,81 @@ const methods = {
 
   /** Resolves once the store is open. */
   ready () {
-    this[kParts].readyAsked = true
-    return this[kParts].ready
+    return partsOf(this).state.askReady()
   },
 
   /** The emitter's id, stable for its store: `callback(err, id)`, or a promise. */
   getId (callback) {
-    return this[kParts].identity.get(callback)
+    return partsOf(this).identity.get(callback)
   },
 
   /** Connects to a peer, and stays connected: `callback(err)`, or a promise. */
   connect (port, host, callback) {
     if (typeof host === 'function') [host, callback] = [undefined, host]
-    return this[kParts].peers.connect(port, host, callback)
+    return partsOf(this).connections.connect(port, host, callback)
   },
 
   /** Accepts peers: `callback(err, address)`, or a promise of the address. */
   listen (port, host, callback) {
     if (typeof host === 'function') [host, callback] = [undefined, host]
-    return this[kParts].server.listen(port, host, callback)
+    return partsOf(this).server.listen(port, host, callback)
   },
 
   /** A Duplex of `{ name, payload }`: what is stored from now on, after a change `from`, or `{ from: 'beginning' }`. */
   stream (opts) {
-    return new EventStream(this, this[kParts], opts)
+    return new EventStream(this, partsOf(this), opts)
   },
 
   /** An async iterable of what is stored. */
   read (opts) {
-    return reading.read(this[kParts], opts)
+    return partsOf(this).reader.read(opts)
   },
 
-  /** The places of the nodes that nothing links to. */
+  /** Which nodes nothing links to: their changes, keys, logs and seqs. */
   heads () {
-    return reading.heads(this[kParts])
+    return partsOf(this).reader.heads()
   },
 
   /** The node with this key; undefined if there is none. */
   get (key) {
-    return reading.get(this[kParts], key)
+    return partsOf(this).reader.get(key)
   },
 
   /** A digest over all logs: equal on two emitters exactly when they hold the same. */
   digest () {
-    return reading.digest(this[kParts])
+    return partsOf(this).reader.digest()
   },
 
-  /** Where a named consumer is: `position(name)` reads the change, `position(name, change)` sets it, durably. */
+  /** How far a named consumer has come: `position(name)` reads the change, `position(name, change)` stores it, durably. */
   position (name, change) {
     // A change that somebody failed to find must not turn storing into reading.
-    if (arguments.length < 2) return reading.position(this[kParts], name)
-    return quiet(reading.setPosition(this[kParts], name, change))
+    if (arguments.length < 2) return partsOf(this).positions.get(name)
+    return partsOf(this).positions.set(name, change)
   },
 
   /** Checks everything stored. `onProgress({ done, total })` hears how far it is. */
   verify (opts) {
-    return reading.verify(this[kParts], opts)
+    return partsOf(this).maintenance.verify(opts)
   },
 
   /** Copies a database that 1.x or this module wrote into this log; resolves to the number of new rows. */
   importFrom (source, opts) {
-    return reading.importFrom(this[kParts], source, opts)
+    return partsOf(this).maintenance.importFrom(source, opts)
   },
 
   /** Lets the version of a log that peers hold take the place of ours, which moves to a new log; resolves to its id. */
   adopt (log, opts) {
-    return reading.adopt(this[kParts], log, opts)
+    return partsOf(this).maintenance.adopt(log, opts)
   },
 
-  /** Numbers about the emitter. */
+  /** Runtime statistics. */
   stats () {
-    return reading.stats(this[kParts])
+    return partsOf(this).maintenance.stats()
   },
 
-  /** Ends: nothing more is delivered, what was emitted is stored, then the store is closed. */
+  /** Stops delivery, stores what was emitted, and closes the store. */
   close (callback) {
-    return this[kParts].close(callback)
+    return partsOf(this).closing.close(callback)
   }
 }
 
@@ -259,7 +266,7 @@ if (Symbol.asyncDispose) {
 }
 
 function listen (emitter, name, fn, how) {
-  const { listeners, acks } = emitter[kParts]
+  const { listeners, acks } = partsOf(emitter)
   // Inside an emit's callback: that event is still to come, those before it are history.
   listeners.add(topicName(name), fn, { ...how, since: acks.current })
   return emitter

@@ -4,8 +4,10 @@ const { inspect } = require('node:util')
 const { isNativeError } = require('node:util/types')
 
 /**
- * Errors with stable codes. A wrong argument is a TypeError or RangeError thrown at once; what goes wrong later is an
- * Error given to a callback, a promise or `status`.
+ * All errors that JavaScript makes: their codes, classes and messages. Each export below {@link define} makes one of them.
+ *
+ * A wrong argument is a TypeError or RangeError thrown at once; what goes wrong later is an Error given to a callback, a promise
+ * or `status`. Codes are stable, messages are not.
  */
 
 const OURS = /^ERR_HYPER_/
@@ -39,6 +41,29 @@ function coded (code, message, Class = undefined) {
   return error
 }
 
+/**
+ * One kind of error.
+ *
+ * @param {string} code
+ * @param {Function | undefined} Class of a wrong argument; otherwise ours
+ * @param {(...values: *) => string} message
+ * @param {(...values: *) => object} [fields] that the error has as well
+ * @returns {(...values: *) => Error} makes one from the values that its message tells
+ */
+function define (code, Class, message, fields) {
+  return function make (...values) {
+    const error = coded(code, message(...values), Class)
+    // The stack begins where the error was asked for.
+    Error.captureStackTrace(error, make)
+    return fields === undefined ? error : Object.assign(error, fields(...values))
+  }
+}
+
+const INVALID = 'ERR_HYPER_INVALID_ARG'
+
+/** `typeof`, which calls null an object. */
+const typeOf = (value) => value === null ? 'null' : typeof value
+
 /** What somebody threw, in words: users' functions may throw anything. */
 function reasonOf (thrown) {
   if (isNativeError(thrown)) return String(thrown.message)
@@ -47,28 +72,6 @@ function reasonOf (thrown) {
   } catch {
     return 'something that cannot be printed'
   }
-}
-
-/** A wrong argument. */
-function badArgument (message, Class = TypeError) {
-  return coded('ERR_HYPER_INVALID_ARG', message, Class)
-}
-
-/** A place in the log behind its end: of another store, or of this one before it was lost or restored. */
-function beyond (name, change, last) {
-  return badArgument(`${name} is ${change}, but the log ends with change ${last}: is this the store that the number is from?`, RangeError)
-}
-
-/** What everything asked of a closed emitter comes to. */
-function closed () {
-  return coded('ERR_HYPER_CLOSED', 'the emitter is closed: create a new HyperEmitter on the same store to go on')
-}
-
-/** The failure described by a notice of the native half. */
-function failure ({ code, message, system }) {
-  const error = coded(code, message)
-  // The system's name for it (`EADDRINUSE`), where there is one.
-  return system === undefined ? error : Object.assign(error, { system })
 }
 
 /**
@@ -80,12 +83,6 @@ function asError (thrown) {
   return Object.assign(new Error(reasonOf(thrown)), { cause: thrown })
 }
 
-/** A stored event that its codec does not decode. */
-function undecodable (cause, name, change) {
-  const error = coded('ERR_HYPER_DECODE', `event '${name}' of change ${change} does not decode: ${reasonOf(cause)}`)
-  return Object.assign(error, { cause, event: name, change })
-}
-
 /** Throws `error` where nobody catches it, outside of whatever runs now. */
 function surface (error) {
   process.nextTick(raise, error)
@@ -95,4 +92,133 @@ function raise (error) {
   throw error
 }
 
-module.exports = { HyperError, coded, badArgument, beyond, closed, failure, reasonOf, asError, undecodable, surface }
+/** Details that a failure in the native half may have. `system` is the system's name for it, as `ENOSPC`. */
+const DETAILS = ['system', 'log', 'seq', 'path', 'address']
+
+/** The failure that the native half describes: `code`, `message`, and what it knows of {@link DETAILS}. */
+function failure (described) {
+  const error = coded(described.code, described.message)
+  for (const name of DETAILS) {
+    if (described[name] !== undefined && described[name] !== null) error[name] = described[name]
+  }
+  // Node.js has the system's numbers with a minus sign.
+  if (typeof described.errno === 'number') error.errno = -described.errno
+  return error
+}
+
+/** An error of the system's network with the fields that Node.js gives to its own. */
+function systemError (code, message, fields) {
+  return Object.assign(coded(code, message), fields)
+}
+
+/** An event that neither the schema nor a registered codec knows; `Class` is that of the error that its payload came to. */
+function noSuchMessage (name, reason, hint, Class) {
+  return Object.assign(coded('ERR_HYPER_VALUE', `${reason}. There is no message '${name}' in the schema: ${hint}`, Class), { event: name })
+}
+
+module.exports = {
+  HyperError,
+  asError,
+  failure,
+  reasonOf,
+  surface,
+  systemError,
+
+  // ---- the constructor
+
+  optionsNotObject: define(INVALID, TypeError, (given) => `options must be an object, not ${typeof given}`),
+  optionNotNumber: define(INVALID, RangeError,
+    (name, value) => `${name} must be a number from 0, not ${typeof value === 'number' ? value : typeof value}`),
+  optionNotBoolean: define(INVALID, TypeError, (name, value) => `${name} must be true or false, not ${typeOf(value)}`),
+  badProtobufOption: define(INVALID, TypeError, (value) => `protobuf is 'standard' or '1.x', not ${String(value)}`),
+  badSchema: define(INVALID, TypeError,
+    (schema) => `schema must be text, a stream of text or an object of codecs, not ${typeof schema}`),
+  schemaTooLong: define(INVALID, RangeError, (limit) => `the schema stream brings more than ${limit} bytes`),
+  codecsNotExtensible: define(INVALID, TypeError,
+    () => 'the codecs object must be extensible: the codecs Event and EventPeer are added to it'),
+  badStorePath: define(INVALID, TypeError, (path) => `the path of a store must name a folder, not ${JSON.stringify(path)}`),
+  notADatabase: define(INVALID, TypeError,
+    (missing) => `db must be a path, a levelup or abstract-level database, or nothing for memory; it has no ${missing.join(', ')}`),
+  databaseWithoutBytes: define(INVALID, TypeError,
+    () => "db cannot hold bytes: open it with storeEncoding 'buffer' (the default) or 'view'", (cause) => ({ cause })),
+  noBinary: define('ERR_HYPER_NO_BINARY', Error, (message) => message),
+
+  // ---- emitting
+
+  nameRequired: define(INVALID, Error, () => 'name is required'),
+  nameNotString: define(INVALID, TypeError, (name) => `name must be a string, not ${typeof name}`),
+  reservedName: define('ERR_HYPER_RESERVED_NAME', TypeError,
+    (name) => `event name '${name}' is reserved: it would crash hyperemitter 1.x peers; choose another name`),
+  payloadRequired: define(INVALID, Error, () => 'payload is required'),
+  payloadNotBytes: define('ERR_INVALID_ARG_TYPE', TypeError, () => 'argument must be a string'),
+  tooLarge: define('ERR_HYPER_TOO_LARGE', RangeError,
+    (name, size, limit) => `event '${name}' is ${size} bytes, the limit is ${limit}: split it, or raise maxEventSize on every peer`),
+  peerWithoutAddresses: define(INVALID, Error,
+    () => 'an EventPeer must have addresses: without them it would crash hyperemitter 1.x peers'),
+  noSuchMessage,
+  backlog: define('ERR_HYPER_BACKLOG', undefined,
+    (count) => `${count} emits wait for the schema to be read: wait for ready() before emitting more`),
+  closed: define('ERR_HYPER_CLOSED', undefined,
+    () => 'the emitter is closed: create a new HyperEmitter on the same store to go on'),
+
+  // ---- codecs
+
+  badCodecs: define(INVALID, TypeError, () => 'registerCodec wants a name and a codec, an array, or an object of codecs, not null'),
+  unknownEncoding: define('ERR_HYPER_DECODE', undefined, (mark) => `encoding ${mark} is not known to this version`),
+  undecodable: define('ERR_HYPER_DECODE', undefined,
+    (cause, name, change) => `event '${name}' of change ${change} does not decode: ${reasonOf(cause)}`,
+    (cause, event, change) => ({ cause, event, change })),
+  decodesTooLarge: define('ERR_HYPER_DECODE', RangeError,
+    (ratio) => `Decoded message is not valid: decoding would take more than ${ratio} times its bytes`),
+  otherWireType: define('ERR_HYPER_DECODE', Error,
+    (field, kind, found) => `${field} is ${kind} here, and was written as ${found}: the sender's schema is another`),
+  notReadableBy1x: define('ERR_HYPER_VALUE', Error,
+    (message) => `${message}: in 1.x's encoding of this recursive schema the message would not decode and end 1.x processes: leave fields behind the nested message out, or use protobuf: 'standard'`,
+    (message, cause) => ({ cause })),
+  notBytes: define('ERR_INVALID_ARG_TYPE', TypeError, (value) => `expected a Buffer or Uint8Array, got ${typeOf(value)}`),
+  /** A JSON value that does not fit the field at `path`. */
+  badJson: define('ERR_HYPER_VALUE', TypeError, (path, why) => `${path}: ${why}`),
+  badJsonRange: define('ERR_HYPER_VALUE', RangeError, (path, why) => `${path}: ${why}`),
+
+  // ---- listeners
+
+  listenerNotFunction: define(INVALID, TypeError, (given) => `a listener must be a function, not ${typeOf(given)}`),
+  neverListened: define(INVALID, TypeError, (name) => `nobody has ever listened to '${name}': there is no listener to remove`),
+  symbolName: define(INVALID, TypeError, (name) => `event names are text: ${String(name)} can never be emitted`),
+  changesAreReadOnly: define(INVALID, Error, () => 'events reach listeners through the log: use emit'),
+
+  // ---- reading
+
+  queryNotObject: define(INVALID, TypeError, () => 'read wants an object of options'),
+  liveAndReverse: define(INVALID, TypeError, (what) => `${what} cannot be live and reverse`),
+  notAbortSignal: define(INVALID, TypeError, () => 'signal must be an AbortSignal'),
+  notWholeNumber: define(INVALID, TypeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
+  outOfRange: define(INVALID, RangeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
+  badStreamStart: define(INVALID, RangeError, (from) => `from must be 'beginning' or a change number, not ${from}`),
+  /** A change behind the end of the log: of another store, or of this one before it was lost or restored. */
+  beyondEnd: define(INVALID, RangeError,
+    (name, change, last) => `${name} is ${change}, but the log ends with change ${last}: is this the store that the number is from?`),
+  notAKey: define(INVALID, TypeError, (key) => `${String(key)} is not a node key: 64 lowercase hex digits expected`),
+  noSuchNode: define('ERR_HYPER_NOT_FOUND', undefined, (key) => `there is no node ${key}`, () => ({ notFound: true, status: 404 })),
+  namelessPosition: define(INVALID, TypeError, () => 'a position needs a name'),
+  badImportSource: define(INVALID, TypeError, () => 'importFrom wants a database or the path of a store'),
+  badAdoptedLog: define(INVALID, TypeError, () => 'adopt wants the id of a log'),
+  badAdoptedKey: define(INVALID, TypeError, () => 'adopt wants a key as text, if any'),
+
+  // ---- peers
+
+  portMissing: define('ERR_MISSING_ARGS', TypeError, () => 'The "options" or "port" or "path" argument must be specified'),
+  badPort: define('ERR_SOCKET_BAD_PORT', RangeError, (name, shown) => `${name} should be >= 0 and < 65536. Received ${shown}.`),
+  hostNotString: define('ERR_INVALID_ARG_TYPE', TypeError,
+    (host) => `The "host" argument must be of type string. Received type ${typeof host}`),
+  alreadyListening: define('ERR_SERVER_ALREADY_LISTEN', undefined,
+    () => 'Listen method has been called more than once without closing.'),
+  badPeersRecord: define('ERR_HYPER_PEERS', undefined,
+    (cause) => `the record of known peers is not JSON and is ignored: ${cause.message}`),
+  /** How a link ended because the emitter was closed, in 1.x's words. */
+  prematureClose: define('ERR_HYPER_CLOSED', undefined, () => 'premature close'),
+
+  // ---- hypem
+
+  lockedDatabase: define('ERR_HYPER_LOCKED', undefined, (path) => `${path} is in use by another process: close it there first`)
+}

@@ -1,8 +1,8 @@
 'use strict'
 
-const { badArgument } = require('./errors')
+const { optionNotBoolean, optionNotNumber, optionsNotObject } = require('./errors')
 
-/** 1.x's defaults; ours come from the native half (src/hyperlog/options.rs). */
+/** 1.x's default. The other options that have one get it from the native half, or below. */
 const DEFAULTS = { reconnectTimeout: 1000 }
 
 /** The container of the largest event, in bytes, unless `maxEventSize` says otherwise. */
@@ -14,20 +14,16 @@ const MAX_EVENT_SIZE = 8 * 1024 * 1024
  * @param {object | null | undefined} given
  */
 function checkOptions (given) {
-  if (given !== undefined && given !== null && typeof given !== 'object') {
-    throw badArgument(`options must be an object, not ${typeof given}`)
-  }
+  if (given !== undefined && given !== null && typeof given !== 'object') throw optionsNotObject(given)
   const options = { ...DEFAULTS, ...given }
   for (const name of ['reconnectTimeout', 'maxEventSize', 'maxPending']) {
     const value = options[name]
     if (value === undefined) continue
-    if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) {
-      throw badArgument(`${name} must be a number from 0, not ${typeof value === 'number' ? value : typeof value}`, RangeError)
-    }
+    if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw optionNotNumber(name, value)
   }
   const { captureRejections } = options
   if (captureRejections !== undefined && typeof captureRejections !== 'boolean') {
-    throw badArgument(`captureRejections must be true or false, not ${captureRejections === null ? 'null' : typeof captureRejections}`)
+    throw optionNotBoolean('captureRejections', captureRejections)
   }
   return options
 }

@@ -2,7 +2,7 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const { badArgument } = require('./errors')
+const { badSchema, codecsNotExtensible, schemaTooLong } = require('./errors')
 const codec = require('./codec')
 const native = require('./native/addon')
 
@@ -15,17 +15,15 @@ const MAX_TEXT = 16 * 1024 * 1024
  *
  * @param {*} schema
  * @param {object} options the emitter's; `protobuf` and `include` are the compiler's
- * @returns {{ codecs: object, later?: Promise<object> }} `later` compiles what a stream brings, into `codecs`
+ * @returns {{ codecs: object, read?: Promise<object> }} `read` settles when a stream has been read, and its messages are in `codecs`
  */
 function loadSchema (schema, options) {
   if (!schema) return { codecs: complete([]) }
   if (typeof schema === 'string' || isUint8Array(schema)) return { codecs: complete(compileText(schema, options)) }
-  if (typeof schema !== 'object' && typeof schema !== 'function') {
-    throw badArgument(`schema must be text, a stream of text or an object of codecs, not ${typeof schema}`)
-  }
+  if (typeof schema !== 'object' && typeof schema !== 'function') throw badSchema(schema)
   if (typeof schema.pipe === 'function' && typeof schema[Symbol.asyncIterator] === 'function') {
     const codecs = complete({})
-    return { codecs, later: readSchema(schema, options, codecs) }
+    return { codecs, read: readSchema(schema, options, codecs) }
   }
   return { codecs: complete(schema) }
 }
@@ -37,9 +35,7 @@ function compileText (text, options) {
 /** Adds the two codecs that every emitter has, in place of the caller's (1.x). */
 function complete (codecs) {
   for (const [name, core] of Object.entries(codec.core(native))) {
-    if (!Reflect.set(codecs, name, core)) {
-      throw badArgument('the codecs object must be extensible: the codecs Event and EventPeer are added to it')
-    }
+    if (!Reflect.set(codecs, name, core)) throw codecsNotExtensible()
   }
   return codecs
 }
@@ -50,7 +46,7 @@ async function readSchema (stream, options, codecs) {
   for await (const chunk of stream) {
     const bytes = Buffer.from(chunk)
     length += bytes.length
-    if (length > MAX_TEXT) throw badArgument(`the schema stream brings more than ${MAX_TEXT} bytes`, RangeError)
+    if (length > MAX_TEXT) throw schemaTooLong(MAX_TEXT)
     chunks.push(bytes)
   }
   return complete(Object.assign(codecs, compileText(Buffer.concat(chunks), options)))

@@ -1,7 +1,7 @@
 'use strict'
 
 const { readdirSync } = require('node:fs')
-const { coded } = require('../errors')
+const { lockedDatabase } = require('../errors')
 const { Failure } = require('./exit')
 const { load } = require('./packages')
 
@@ -36,7 +36,7 @@ async function openLevel (path, { create = false } = {}) {
     await db.open()
   } catch (error) {
     const locked = error.cause?.code === 'LEVEL_LOCKED'
-    if (locked) throw coded('ERR_HYPER_LOCKED', `${path} is in use by another process: close it there first`)
+    if (locked) throw lockedDatabase(path)
     throw new Failure(`${path} cannot be opened: ${error.cause?.message ?? error.message}`)
   }
   return db

@@ -5,6 +5,8 @@
  * it takes in V8, about, before it is made.
  */
 
+const { decodesTooLarge } = require('../errors')
+
 /** Memory per byte that is decoded. Ordinary messages take two to ten times their bytes. */
 const RATIO = 16
 /** What may be taken beyond that: small payloads may be as unusual as they like. */
@@ -29,9 +31,7 @@ function allow (size, allowance = ALLOWANCE) {
 
 /** Throws what a message comes to that takes more. */
 function overdrawn () {
-  const error = new RangeError(`Decoded message is not valid: decoding would take more than ${RATIO} times its bytes`)
-  error.code = 'ERR_HYPER_DECODE'
-  throw error
+  throw decodesTooLarge(RATIO)
 }
 
 /** Charges `cost` to `account.left`. */

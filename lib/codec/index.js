@@ -4,6 +4,7 @@
  * Schemas and codecs: `.proto` text is compiled in Rust (src/codec), encoders and decoders are generated from its plan.
  */
 
+const { badProtobufOption } = require('../errors')
 const coreText = require('./core')
 const { link } = require('./plan')
 const { build, fast, beginBatch, codecFor } = require('./messages')
@@ -32,7 +33,7 @@ function compile (schema, opts) {
   const json = binding.compileSchema(text, JSON.stringify(sources(opts)))
   const standard = opts.protobuf === 'standard'
   if (!standard && opts.protobuf !== undefined && opts.protobuf !== null && opts.protobuf !== '1.x') {
-    throw new TypeError(`protobuf is 'standard' or '1.x', not ${String(opts.protobuf)}`)
+    throw badProtobufOption(opts.protobuf)
   }
   const make = (mark, parts) => assemble(mark, json, opts.interpret, parts)
   const twins = new Map()

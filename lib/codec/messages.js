@@ -4,7 +4,8 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const slab = require('./message-pool')
+const { notBytes, notReadableBy1x } = require('../errors')
+const pool = require('./message-pool')
 const { restart, restartBatch } = require('./v1/runtime')
 const { allow } = require('./budget')
 const { cursor } = require('./v1/wire')
@@ -93,7 +94,7 @@ function encoder (type, engine) {
 
   function encode (obj, buf, offset) {
     if (buf || offset) return encodeAt(obj, buf, offset)
-    let result = write ? slab.encode(write, obj, guess) : null
+    let result = write ? pool.encode(write, obj, guess) : null
     // Whatever it was, the slow way says it in 1.x's words, or does it after all.
     if (result === null) result = engine.slow(type, obj)
     guess = encode.bytes = result.length
@@ -132,19 +133,11 @@ function decoder (type, engine) {
   return decode
 }
 
-function refused (message, cause) {
-  const error = new Error(message, { cause })
-  error.code = 'ERR_HYPER_VALUE'
-  return error
-}
-
 /** A Buffer over the same bytes. */
 function asBuffer (buf) {
   if (Buffer.isBuffer(buf)) return buf
   if (isUint8Array(buf)) return Buffer.from(buf.buffer, buf.byteOffset, buf.byteLength)
-  const error = new TypeError('expected a Buffer or Uint8Array, got ' + (buf === null ? 'null' : typeof buf))
-  error.code = 'ERR_INVALID_ARG_TYPE'
-  throw error
+  throw notBytes(buf)
 }
 
 /**
@@ -178,7 +171,7 @@ function pair (type, engine, encode, decode, twin) {
       cursor.left = allow(bytes.length)
       reader(bytes, 0, bytes.length)
     } catch (err) {
-      throw refused(`${type.name}: in 1.x's encoding of this recursive schema the message would not decode and end 1.x processes: leave fields behind the nested message out, or use protobuf: 'standard'`, err)
+      throw notReadableBy1x(type.name, err)
     }
     return bytes
   }

@@ -1,69 +1,89 @@
 'use strict'
 
 const { beginBatch } = require('../codec')
-const { HEAD_BYTES, EVENT_BYTES, MORE_EVENTS, MORE_NOTICES } = require('../native/layout')
+const { undecodable } = require('../errors')
+const {
+  HEAD_BYTES, COUNT_WORD, USED_WORD, NEED_WORD, EVENT_BYTES, EVENT_CHANGE_DOUBLE, EVENT_LISTENERS_WORD,
+  EVENT_PAYLOAD_LENGTH_WORD, EVENT_ENCODING_WORD, MORE_EVENTS, MORE_NOTICES
+} = require('../native/layout')
+const PausedListener = require('./paused-listener')
+
+/** The larger of the two sizes of a window: events that may be under way before the first of them is answered. */
+const WINDOW = 15
+
+/** Events handed over in one turn of the pump. */
+const BUDGET = 1024
 
 /**
- * Hands events to listeners: log order over all names, one window, global back-pressure.
+ * Hands events to listeners: in log order over all names, with back-pressure over all listeners.
  *
- * As in 1.x events go out in groups, alternately of 1 and of up to 15, and the next group starts when every listener of
+ * As in 1.x events go out in windows of, alternately, 1 and up to 15, and the next window opens when every listener of
  * every event in the current one has answered. So one unanswered `done` stops everything behind it. A lone event that is
  * answered at once is followed by the next lone one.
  */
-
-/** Events started before the first of them is answered, in every second group. */
-const GROUP = 15
-
-/** Events handed over in one turn of the loop. */
-const BUDGET = 1024
-
 class Dispatcher {
   /**
    * @param {object} parts
    * @param {object} parts.emitter the receiver of listeners that take `done`
    * @param {import('../async-context').Context} parts.context where delivery runs before any listener has been called
    * @param {object} parts.core the native half
-   * @param {import('../native/pack-buffer')} parts.slab where packs go
+   * @param {import('../native/pack-buffer')} parts.packBuffer
+   * @param {import('../native/notices')} parts.notices
+   * @param {import('../native/turn-scheduler')} parts.scheduler
    * @param {import('./listeners').Listeners} parts.listeners
-   * @param {() => void} parts.hear hears the notices that wait
-   * @param {(name: string, bytes: Buffer, start: number, end: number, mark: number) => *} parts.decode throws if it cannot
-   * @param {(error: Error) => void} parts.report hears of events that do not decode
-   * @param {(reason: *, event: object) => void} parts.rejected hears of promises of listeners that reject
-   * @param {(entry: object) => import('./lag')} parts.lagOf makes the lag of a listener that pauses alone
-   * @param {() => void} parts.wake called when delivery can go on after having waited
+   * @param {import('./rejections')} parts.rejections
+   * @param {import('../emitting/event-codecs')} parts.codecs
+   * @param {import('../log/row-source')} parts.rows where listeners that have paused alone catch up from
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../status')} parts.status
    */
-  constructor (parts) {
-    Object.assign(this, parts)
+  constructor ({ emitter, context, core, packBuffer, notices, scheduler, listeners, rejections, codecs, rows, state, status }) {
+    this.emitter = emitter
+    this.core = core
+    this.packBuffer = packBuffer
+    this.notices = notices
+    this.scheduler = scheduler
+    this.listeners = listeners
+    this.rejections = rejections
+    this.codecs = codecs
+    this.rows = rows
+    this.state = state
+    this.status = status
     this.stopped = false
     this.paused = false
     /** Events cannot be decoded yet: the schema is still being read. */
     this.blocked = false
-    /** The pack being handed over: its arrays (the slab may move on), where the next record and payload are. */
+    /** The pack being handed over: its arrays (the pack buffer may move on), where the next record and payload are. */
     this.pack = { bytes: null, words: null, doubles: null, word: 0, left: 0, payloadAt: 0 }
     /** Change of the last event handed over. */
     this.change = 0
     /** The event under way, when a listener's exception interrupted it. */
     this.current = null
-    /** Events started and not answered. */
-    this.open = 0
-    /** Size of the group under way, and how many of it may still start. */
-    this.size = 1
-    this.room = 0
-    /** The last group was a lone event that was not answered at once. */
-    this.lag = false
+    /** Events handed over and not answered. */
+    this.unanswered = 0
+    /** Size of the current window, and how many events may still be handed over in it. */
+    this.windowSize = 1
+    this.windowLeft = 0
+    /** The last window was a lone event that was not answered at once. */
+    this.answeredLate = false
     /** The listener being called. */
     this.calling = null
     /** Listeners that have paused, or catch up, each alone; and how many resumes have come since they paused. */
-    this.lagging = new Set()
+    this.pausedListeners = new Set()
     this.resumes = 0
     /** The context that delivery runs in, and that of the listener called last: most likely that of the next one. */
     this.within = undefined
-    this.latest = this.context
+    this.latestContext = context
   }
 
   /** Whether nothing moves until somebody else does something: a listener, `resume()`. */
   get waits () {
-    return this.stopped || this.paused || this.blocked || (this.open > 0 && this.room === 0)
+    return this.stopped || this.paused || this.blocked || (this.unanswered > 0 && this.windowLeft === 0)
+  }
+
+  /** Whether stored events have yet to be handed over. */
+  get busy () {
+    return this.listeners.size > 0 && !this.waits && this.core.behind()
   }
 
   /**
@@ -71,75 +91,78 @@ class Dispatcher {
    *
    * @returns {boolean} whether to call again at once
    */
-  pump () {
+  deliver () {
     // Entering a context costs as much as a call of a listener: a run of calls of one listener enters it once.
-    this.within = this.latest
+    this.within = this.latestContext
     try {
-      return this.within.runInAsyncScope(this.handOver, this)
+      return this.within.runInAsyncScope(this.deliverWithin, this)
     } finally {
       this.within = undefined
     }
   }
 
-  handOver () {
-    if (this.current !== null) this.deliver(this.current)
+  deliverWithin () {
+    if (this.current !== null) this.callListeners(this.current)
     for (let budget = BUDGET; budget > 0; budget--) {
-      if (this.stopped || this.paused || this.blocked || !this.mayStart()) return false
+      if (this.stopped || this.paused || this.blocked || !this.openWindow()) return false
       if (this.pack.left === 0 || this.listeners.grown) {
         const more = this.fetch()
         if (this.pack.left === 0) {
-          this.room = 0
+          this.windowLeft = 0
           return (more & MORE_EVENTS) !== 0
         }
       }
-      this.start()
+      this.deliverNext()
     }
     return true
   }
 
-  mayStart () {
-    if (this.room > 0) return true
-    if (this.open > 0) return false
-    this.room = this.size = this.lag ? GROUP : 1
-    this.lag = false
+  /** Opens the next window when the current one is used up. Returns whether an event may be handed over. */
+  openWindow () {
+    if (this.windowLeft > 0) return true
+    if (this.unanswered > 0) return false
+    this.windowLeft = this.windowSize = this.answeredLate ? WINDOW : 1
+    this.answeredLate = false
     return true
   }
 
+  /** Takes the next pack of events from the native half. Returns what else waits there. */
   fetch () {
-    const { slab, core, pack } = this
+    const { packBuffer, core, pack } = this
     this.listeners.grown = false
-    slab.prepare()
-    let more = core.takeEvents(slab.bytes, slab.base, this.change)
-    const need = slab.words[(slab.base >>> 2) + 3]
+    packBuffer.prepare()
+    let more = core.takeEvents(packBuffer.bytes, packBuffer.base, this.change)
+    const need = packBuffer.words[(packBuffer.base >>> 2) + NEED_WORD]
     if (need > 0) {
-      slab.replace(need)
-      more = core.takeEvents(slab.bytes, 0, this.change)
+      packBuffer.replace(need)
+      more = core.takeEvents(packBuffer.bytes, 0, this.change)
     }
-    const head = slab.base >>> 2
-    pack.left = slab.words[head]
-    pack.bytes = slab.bytes
-    pack.words = slab.words
-    pack.doubles = slab.doubles
-    pack.word = (slab.base + HEAD_BYTES) >>> 2
-    pack.payloadAt = slab.base + HEAD_BYTES + pack.left * EVENT_BYTES
+    const head = packBuffer.base >>> 2
+    pack.left = packBuffer.words[head + COUNT_WORD]
+    pack.bytes = packBuffer.bytes
+    pack.words = packBuffer.words
+    pack.doubles = packBuffer.doubles
+    pack.word = (packBuffer.base + HEAD_BYTES) >>> 2
+    pack.payloadAt = packBuffer.base + HEAD_BYTES + pack.left * EVENT_BYTES
     if (pack.left > 0) {
-      const used = slab.words[head + 2]
+      const used = packBuffer.words[head + USED_WORD]
       // Whoever decodes something between two events costs speed, nothing else: packs are never written twice.
-      beginBatch(pack.bytes, slab.base + used)
-      slab.advance(used)
+      beginBatch(pack.bytes, packBuffer.base + used)
+      packBuffer.advance(used)
     }
     // A link was up before its events came, and whoever asked for it shall know that first.
-    if ((more & MORE_NOTICES) !== 0) this.hear()
+    if ((more & MORE_NOTICES) !== 0) this.notices.hear()
     return more
   }
 
-  start () {
+  /** Decodes the next event of the pack and calls its listeners. */
+  deliverNext () {
     const { pack } = this
     const { word } = pack
-    const change = pack.doubles[word >>> 1]
-    const topic = this.listeners.numbered(pack.words[word + 2])
+    const change = pack.doubles[(word >>> 1) + EVENT_CHANGE_DOUBLE]
+    const topic = this.listeners.numbered(pack.words[word + EVENT_LISTENERS_WORD])
     const from = pack.payloadAt
-    const to = from + pack.words[word + 3]
+    const to = from + pack.words[word + EVENT_PAYLOAD_LENGTH_WORD]
     pack.word += EVENT_BYTES / 4
     pack.left--
     pack.payloadAt = to
@@ -147,21 +170,21 @@ class Dispatcher {
     if (topic.list.length === 0) return
     let message
     try {
-      message = this.decode(topic.name, pack.bytes, from, to, pack.words[word + 4])
+      message = this.codecs.decode(topic.name, pack.bytes, from, to, pack.words[word + EVENT_ENCODING_WORD])
     } catch (error) {
-      this.report(error, topic.name, change)
+      this.status.warn(undecodable(error, topic.name, change))
       return
     }
-    this.room--
+    this.windowLeft--
     const { cursor } = this.listeners
     cursor.topic = topic
     cursor.index = 0
     this.current = { topic, message, change, unanswered: 1, late: false }
-    this.deliver(this.current)
+    this.callListeners(this.current)
   }
 
   /** Calls the listeners of one event, from the cursor on. */
-  deliver (event) {
+  callListeners (event) {
     const { cursor } = this.listeners
     const { list } = event.topic
     while (cursor.index < list.length) {
@@ -172,12 +195,13 @@ class Dispatcher {
     cursor.topic = null
     if (event.unanswered > 1) {
       event.late = true
-      this.open++
-      this.lag = this.size === 1
+      this.unanswered++
+      this.answeredLate = this.windowSize === 1
     }
     this.answer(event)
   }
 
+  /** Calls one listener in its own async context. */
   call (entry, event) {
     if (entry.once) this.listeners.drop(event.topic, entry)
     this.calling = entry
@@ -185,7 +209,7 @@ class Dispatcher {
       if (entry.context === this.within) {
         this.invoke(entry, event)
       } else {
-        this.latest = entry.context
+        this.latestContext = entry.context
         entry.context.runInAsyncScope(this.invoke, this, entry, event)
       }
     } finally {
@@ -193,60 +217,24 @@ class Dispatcher {
     }
   }
 
-  /** Calls one listener with a stored event that the others have heard. */
-  deliverTo (entry, rows) {
+  /** Calls one listener, which has paused alone, with an event that the others have heard. */
+  callWithRow (entry, row) {
     const { topic } = entry
-    const { change } = rows
+    const { change } = row
     let message
     try {
-      message = this.decode(topic.name, rows.bytes, rows.start, rows.end, rows.encoding)
+      message = this.codecs.decode(topic.name, row.bytes, row.start, row.end, row.encoding)
     } catch {
-      // It has been told of when the others heard it.
+      // There was a warning when the others heard it.
       return
     }
     this.call(entry, { topic, message, change, unanswered: 1, late: false })
   }
 
-  /**
-   * Stops delivery: to the listener that asks for it while it is called, as `events.on` does with a high-water mark, else to
-   * all. One that takes `done` holds all others back anyway.
-   */
-  pause () {
-    const entry = this.calling
-    if (entry === null || entry.wantsDone || entry.once) this.paused = true
-    else if (entry.lag === undefined) this.lagging.add(this.lagOf(entry))
-    else entry.lag.paused = true
-  }
-
-  /**
-   * Ends the pause of all. Whose resume this is cannot be told, so listeners that have paused alone go on when each of
-   * them has resumed.
-   */
-  resume () {
-    this.paused = false
-    this.resumes++
-    this.release()
-    this.wake()
-  }
-
-  /** Lets those go on who have paused alone, if as many resumes have come. */
-  release () {
-    const paused = [...this.lagging].filter((lag) => lag.paused)
-    if (this.resumes < paused.length) return
-    this.resumes = 0
-    // Those that catch up, too: the pause of all held them.
-    for (const lag of this.lagging) lag.resume()
-  }
-
-  /** Whether delivery is paused, to all or to one. */
-  get isPaused () {
-    return this.paused || [...this.lagging].some((lag) => lag.paused)
-  }
-
   invoke ({ fn, wantsDone }, event) {
     let result
     if (wantsDone) {
-      const done = this.expect(event)
+      const done = this.expectAnswer(event)
       try {
         result = fn.call(this.emitter, event.message, done)
       } catch (error) {
@@ -257,12 +245,12 @@ class Dispatcher {
       result = fn(event.message)
     }
     if (typeof result === 'object' && result !== null && typeof result.then === 'function') {
-      result.then(undefined, (reason) => this.rejected(reason, event))
+      result.then(undefined, (reason) => this.rejections.raise(reason, event.topic.name, event.message))
     }
   }
 
   /** A `done` for one listener of an event; only its first call counts. */
-  expect (event) {
+  expectAnswer (event) {
     event.unanswered++
     let answered = false
     return () => {
@@ -274,11 +262,57 @@ class Dispatcher {
 
   answer (event) {
     if (--event.unanswered > 0 || !event.late) return
-    this.open--
-    if (this.open === 0) this.wake()
+    this.unanswered--
+    if (this.unanswered === 0) this.scheduler.schedule()
   }
 
-  /** Nothing is delivered any more. */
+  /**
+   * Stops delivery: to the listener that asks for it while it is called, as `events.on` does with a high-water mark, else to
+   * all. One that takes `done` holds all others back anyway.
+   */
+  pause () {
+    const entry = this.calling
+    if (entry === null || entry.wantsDone || entry.once) {
+      this.paused = true
+    } else if (entry.paused === undefined) {
+      const { rows, state, status, change } = this
+      this.pausedListeners.add(new PausedListener({ entry, after: change, dispatcher: this, rows, state, status }))
+    } else {
+      entry.paused.pause()
+    }
+  }
+
+  /**
+   * Ends the pause of all. Whose resume this is cannot be told, so listeners that have paused alone go on when each of
+   * them has resumed.
+   */
+  resume () {
+    this.paused = false
+    this.resumes++
+    this.resumeListeners()
+    this.scheduler.schedule()
+  }
+
+  /** Lets those go on who have paused alone, if as many resumes have come. */
+  resumeListeners () {
+    const paused = [...this.pausedListeners].filter((each) => each.paused)
+    if (this.resumes < paused.length) return
+    this.resumes = 0
+    // Those that catch up, too: the pause of all held them.
+    for (const each of this.pausedListeners) each.resume()
+  }
+
+  /** A listener that has paused alone hears what all hear again, or has been removed. */
+  forgetPaused (pausedListener) {
+    this.pausedListeners.delete(pausedListener)
+  }
+
+  /** Whether delivery is paused, to all or to one. */
+  get isPaused () {
+    return this.paused || [...this.pausedListeners].some((each) => each.paused)
+  }
+
+  /** Stops delivery for good. */
   stop () {
     this.stopped = true
     this.pack.left = 0

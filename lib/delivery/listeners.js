@@ -1,14 +1,7 @@
 'use strict'
 
 const { Context } = require('../async-context')
-const { badArgument } = require('../errors')
-
-/**
- * Who listens to what.
- *
- * The list of a topic may change while its event is being delivered: `cursor` is where delivery is, and moves with it, so
- * that nobody is skipped and nobody is called twice. A listener that comes meanwhile hears the current event (1.x).
- */
+const { listenerNotFunction, neverListened, symbolName } = require('../errors')
 
 /** Topics without listeners that are remembered, for 1.x's TypeError on names never heard of. */
 const MAX_EMPTY = 1024
@@ -19,19 +12,25 @@ const NONE = { name: '', number: 0, list: [] }
 /**
  * @typedef {object} Entry
  * @property {Function} fn as the user gave it
- * @property {boolean} once
- * @property {Function} [wrapper] how `rawListeners` shows one that hears one event only
+ * @property {boolean} once it hears one event only
+ * @property {Function} [wrapper] how `rawListeners` shows it, if it is `once`
  * @property {boolean} wantsDone it takes `(message, done)`
  * @property {number} since changes before this are not for it
- * @property {object} topic whose event it hears
- * @property {import('./lag')} [lag] it has paused alone, or catches up
+ * @property {object} topic the event name it is registered for
+ * @property {import('./paused-listener')} [paused] it has paused alone, or catches up
  * @property {Context} context in which it was registered, and runs
  */
 
+/**
+ * Who listens to what.
+ *
+ * The list of a topic may change while its event is being delivered: `cursor` is where delivery is, and moves with it, so
+ * that nobody is skipped and nobody is called twice. A listener that comes meanwhile hears the current event (1.x).
+ */
 class Listeners {
-  /** @param {(name: string, number?: number) => void} interest hears which names are listened to, and by which number */
-  constructor (interest) {
-    this.interest = interest
+  /** @param {object} core the native half: packs only events that somebody listens to */
+  constructor (core) {
+    this.core = core
     this.topics = new Map()
     this.byNumber = new Map()
     this.numbers = 0
@@ -49,9 +48,9 @@ class Listeners {
    * @param {{ once?: boolean, first?: boolean, since?: number }} how
    */
   add (name, fn, { once = false, first = false, since = 0 } = {}) {
-    if (typeof fn !== 'function') throw badArgument(`a listener must be a function, not ${fn === null ? 'null' : typeof fn}`)
+    if (typeof fn !== 'function') throw listenerNotFunction(fn)
     const topic = this.topics.get(name) ?? this.create(name)
-    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context(), wrapper: undefined, lag: undefined, topic }
+    const entry = { fn, once, wantsDone: fn.length >= 2, since, context: new Context(), wrapper: undefined, paused: undefined, topic }
     if (first) {
       topic.list.unshift(entry)
       if (this.cursor.topic === topic) this.cursor.index++
@@ -61,7 +60,7 @@ class Listeners {
     if (topic.list.length === 1) {
       this.size++
       this.grown = true
-      this.interest(name, topic.number)
+      this.core.setInterest(name, topic.number)
     }
   }
 
@@ -90,9 +89,9 @@ class Listeners {
 
   /** Removes the first registration of `fn`; nothing if there is none. Throws 1.x's TypeErrors. */
   remove (name, fn) {
-    if (fn === undefined || fn === null) throw badArgument(`a listener must be a function, not ${fn}`)
+    if (fn === undefined || fn === null) throw listenerNotFunction(fn)
     const topic = this.topics.get(name)
-    if (topic === undefined) throw badArgument(`nobody has ever listened to '${name}': there is no listener to remove`)
+    if (topic === undefined) throw neverListened(name)
     const index = topic.list.findIndex((entry) => entry.fn === fn || entry.wrapper === fn)
     if (index >= 0) this.removeAt(topic, index)
   }
@@ -104,12 +103,12 @@ class Listeners {
   }
 
   removeAt (topic, index) {
-    const [{ lag }] = topic.list.splice(index, 1)
-    lag?.leave()
+    const [{ paused }] = topic.list.splice(index, 1)
+    paused?.leave()
     if (this.cursor.topic === topic && index < this.cursor.index) this.cursor.index--
     if (topic.list.length === 0) {
       this.size--
-      this.interest(topic.name)
+      this.core.setInterest(topic.name)
     }
   }
 
@@ -148,7 +147,7 @@ class Listeners {
 
 /** An event name for listening: any text, or what reads as text. */
 function topicName (name) {
-  if (typeof name === 'symbol') throw badArgument(`event names are text: ${String(name)} can never be emitted`)
+  if (typeof name === 'symbol') throw symbolName(name)
   return String(name)
 }
 

@@ -1,74 +1,17 @@
 'use strict'
 
-const { inContext } = require('../async-context')
-const Rows = require('../native/rows')
-
-/** Rows, and bytes of their values, fetched at a time. */
-const ROWS = 1024
-const BYTES = 256 * 1024
-
-/** Waiting for the log to grow: one question to the native half serves all who wait. */
-class Growth {
-  constructor (parts) {
-    this.parts = parts
-    this.waiting = new Set()
-    this.asked = false
-  }
-
-  /** Calls back once the log ends after `after`; `callback(error)` when the emitter closes. Returns how to give up. */
-  wait (after, callback) {
-    const waiter = { after, callback: inContext(callback) }
-    this.waiting.add(waiter)
-    this.ask()
-    return () => this.waiting.delete(waiter)
-  }
-
-  /** Whether what somebody waits for is there, and only has to arrive. */
-  get behind () {
-    if (this.waiting.size === 0) return false
-    const last = this.parts.lastChange()
-    for (const { after } of this.waiting) if (after < last) return true
-    return false
-  }
-
-  /** The emitter closes: those whose rows are there shall get them at once. */
-  hurry () {
-    const last = this.parts.lastChange()
-    for (const waiter of this.waiting) {
-      if (waiter.after >= last) continue
-      this.waiting.delete(waiter)
-      waiter.callback()
-    }
-  }
-
-  ask () {
-    if (this.asked || this.waiting.size === 0) return
-    this.asked = true
-    const after = Math.min(...Array.from(this.waiting, (waiter) => waiter.after))
-    this.parts.requests.ask((id) => this.parts.core.askGrowth(id, after), (error, answer) => {
-      this.asked = false
-      for (const waiter of this.waiting) {
-        if (!error && waiter.after >= answer.number) continue
-        this.waiting.delete(waiter)
-        waiter.callback(error)
-      }
-      this.ask()
-    }, { hold: false })
-  }
-}
-
-/** A place in the log, moving forwards (or backwards), batch by batch. */
+/** A position in the log that moves forwards, or backwards, one batch of rows at a time. */
 class Cursor {
   /**
-   * @param {object} parts
+   * @param {import('./row-source')} source
    * @param {object} how
    * @param {number} how.from rows after this change; before it when `reverse`
    * @param {boolean} [how.reverse]
    * @param {boolean} [how.live] wait at the end
    * @param {number} [how.wants] `WHOLE_VALUES`
    */
-  constructor (parts, { from, reverse = false, live = false, wants = 0 }) {
-    this.parts = parts
+  constructor (source, { from, reverse = false, live = false, wants = 0 }) {
+    this.source = source
     this.from = from
     this.reverse = reverse
     this.live = live
@@ -80,16 +23,16 @@ class Cursor {
   /**
    * Fetches the next rows: `callback(error)`, or `callback(null, rows)` with at least one row, or `callback(null)` at the
    * end. One call at a time.
+   *
+   * @param {(error: Error | null, rows?: import('../native/rows')) => void} callback
    */
   fetch (callback) {
     if (this.ended) {
       callback(null)
       return
     }
-    const { core, requests, tables } = this.parts
-    requests.ask((id) => core.askRows(id, this.from, this.reverse, ROWS, BYTES, this.wants), (error, answer) => {
+    this.source.fetch(this, (error, rows) => {
       if (error) return this.fail(error, callback)
-      const rows = new Rows(core, tables, answer.rows)
       this.from = rows.next
       if (rows.left > 0) {
         this.ended = rows.done && !this.live
@@ -106,7 +49,7 @@ class Cursor {
   }
 
   wait (callback) {
-    this.giveUp = this.parts.growth.wait(this.from, (error) => {
+    this.giveUp = this.source.whenGrown(this.from, (error) => {
       this.giveUp = undefined
       if (error) this.fail(error, callback)
       else this.fetch(callback)
@@ -127,4 +70,4 @@ class Cursor {
   }
 }
 
-module.exports = { Cursor, Growth }
+module.exports = Cursor

@@ -2,9 +2,8 @@
 
 const { Duplex } = require('node:stream')
 
-const { beginBatch } = require('../codec')
-const { asError, badArgument, beyond, closed, undecodable } = require('../errors')
-const { Cursor } = require('./cursor')
+const { asError, badStreamStart, beyondEnd, closed, undecodable } = require('../errors')
+const RowStream = require('./row-stream')
 
 /** As in 1.x, on both sides. */
 const HIGH_WATER = 16
@@ -17,40 +16,53 @@ const MAX_WRITES = 256
  * It is live: it ends when the emitter closes, both sides. A listener that does not answer does not stop it.
  */
 class EventStream extends Duplex {
-  #parts
   #emitter
-  #cursor
+  #codecs
+  #state
+  #status
+  /** Undefined until it is known where to start. */
   #rows
-  #fetching = false
+  /** Somebody has read before that. */
+  #readEarly = false
   #writes = 0
   #blocked
   #finish
   #inWrite = false
   #fault
 
-  constructor (emitter, parts, opts) {
+  /**
+   * @param {object} emitter writes are emitted through its own, perhaps overridden, `emit`
+   * @param {object} parts
+   * @param {import('../emitting/emit-path')} parts.emits
+   * @param {import('../emitting/event-codecs')} parts.codecs
+   * @param {import('./row-source')} parts.rows
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../status')} parts.status
+   * @param {{ from?: 'beginning' | number }} [opts]
+   */
+  constructor (emitter, { emits, codecs, rows, state, status }, opts) {
     super({ objectMode: true, highWaterMark: HIGH_WATER })
     this.#emitter = emitter
-    this.#parts = parts
+    this.#codecs = codecs
+    this.#state = state
+    this.#status = status
     const from = opts?.from
-    if (typeof from === 'number' && !(Number.isSafeInteger(from) && from >= 0)) {
-      throw badArgument(`from must be 'beginning' or a change number, not ${from}`, RangeError)
-    }
-    if (parts.closing) {
+    if (typeof from === 'number' && !(Number.isSafeInteger(from) && from >= 0)) throw badStreamStart(from)
+    if (state.closing) {
       this.destroy(closed())
       return
     }
     const begin = (now) => {
-      if (from > now) parts.warn(beyond('from', from, now))
-      const after = from === 'beginning' ? 0 : typeof from === 'number' ? from : now
-      this.#cursor = new Cursor(parts, { from: after, live: true })
-      if (this.#fetching) this.#fetch()
+      if (from > now) status.warn(beyondEnd('from', from, now))
+      const since = from === 'beginning' ? 0 : typeof from === 'number' ? from : now
+      this.#rows = new RowStream(rows, now, { since, live: true })
+      if (this.#readEarly) this._read()
     }
-    if (parts.openedAt !== undefined) {
-      begin(parts.lastChange())
+    if (state.openedAt !== undefined) {
+      begin(state.lastChange())
     } else {
       // What was emitted before this call is no news, although it is stored only after the opening.
-      parts.afterEmits((stored) => parts.ready.then(() => begin(parts.openedAt + stored), (error) => this.#fail(error)))
+      emits.afterEmits((stored) => state.ready.then(() => begin(state.openedAt + stored), (error) => this.#notOpened(error)))
     }
   }
 
@@ -116,61 +128,36 @@ class EventStream extends Duplex {
   }
 
   _read () {
-    if (this.#rows !== undefined) this.#pass()
-    else if (!this.#fetching) this.#fetch()
-  }
-
-  #fetch () {
-    this.#rows = undefined
-    this.#fetching = true
-    this.#cursor?.fetch((error, rows) => {
-      this.#fetching = false
-      if (this.destroyed) return
-      if (error) return this.destroy(error)
-      if (rows === undefined) return this.#leave()
-      this.#rows = rows
-      beginBatch(rows.bytes, rows.bytes.length)
-      this.#pass()
-    })
+    if (this.#rows === undefined) this.#readEarly = true
+    else this.#rows.fill(this, (row) => this.#eventOf(row), () => this.#endBoth())
   }
 
   /** The store cannot be opened, or the emitter was closed before it was. */
-  #fail (error) {
-    if (this.#parts.closing) this.#leave()
+  #notOpened (error) {
+    if (this.#state.closing) this.#endBoth()
     else this.destroy(error)
   }
 
   /** The emitter closes. What is written is stored by then; what was read is still to be had. */
-  #leave () {
+  #endBoth () {
     if (this.destroyed) return
     this.allowHalfOpen = false
     this.push(null)
   }
 
-  #pass () {
-    const rows = this.#rows
-    while (rows.advance()) {
-      const event = this.#decode(rows)
-      if (event !== undefined && !this.push(event)) return
-    }
-    // A reader inside `push` may have come here first.
-    if (this.#rows === rows) this.#fetch()
-  }
-
-  #decode (rows) {
-    const { name } = rows
+  #eventOf (row) {
+    const { name } = row
     if (name === undefined) return undefined
     try {
-      return { name, payload: this.#parts.decode(name, rows.bytes, rows.start, rows.end, rows.encoding) }
+      return { name, payload: this.#codecs.decode(name, row.bytes, row.start, row.end, row.encoding) }
     } catch (cause) {
-      this.#parts.warn(undecodable(cause, name, rows.change))
+      this.#status.warn(undecodable(cause, name, row.change))
       return undefined
     }
   }
 
   _destroy (error, done) {
-    this.#cursor?.end()
-    this.#rows = undefined
+    this.#rows?.end()
     done(error)
   }
 }

@@ -2,45 +2,56 @@
 
 const { Readable } = require('node:stream')
 
-const { badArgument, closed, coded } = require('../errors')
+const { closed, liveAndReverse, noSuchNode } = require('../errors')
 const { promised } = require('../callback')
-const { Cursor } = require('./cursor')
 const { WHOLE_VALUES } = require('../native/layout')
-const reading = require('./reader')
+const RowStream = require('./row-stream')
 
 /** Nodes asked for at a time: enough to keep the store busy, however many heads strangers have made. */
 const AT_ONCE = 64
 
 /** `emitter._hyperlog`: the log as 1.x's code reads it, nodes with their whole values. */
 class Hyperlog {
-  #parts
+  #reader
+  #rows
+  #state
 
-  constructor (parts) {
-    this.#parts = parts
+  /**
+   * @param {import('./reader')} reader
+   * @param {import('./row-source')} rows
+   * @param {import('../lifecycle/store-state')} state
+   */
+  constructor (reader, rows, state) {
+    this.#reader = reader
+    this.#rows = rows
+    this.#state = state
   }
 
   /** Id of the local log; null before the store is open. */
   get id () {
-    return this.#parts.logId
+    return this.#state.logId
   }
 
   /** The last change stored. */
   get changes () {
-    return this.#parts.lastChange()
+    return this.#state.lastChange()
   }
 
   /** `callback()` once the store is open. */
   ready (callback) {
-    return promised(callback, (done) => this.#parts.ready.then(() => done(), done))
+    return promised(callback, (done) => this.#state.ready.then(() => done(), done))
   }
 
   /** The node with a key: `callback(err, node)` or a promise; a missing one is an error with `notFound`. */
   get (key, opts, callback) {
     if (typeof opts === 'function') callback = opts
-    return promised(callback, (done) => settle(reading.get(this.#parts, key).then((node) => {
-      if (node === undefined) throw missing(key)
-      return node
-    }), done))
+    return promised(callback, (done) => settle(this.#nodeWith(key), done))
+  }
+
+  async #nodeWith (key) {
+    const node = await this.#reader.get(key)
+    if (node === undefined) throw noSuchNode(key)
+    return node
   }
 
   /** Nodes that nothing links to: `callback(err, nodes)` or a promise. */
@@ -51,9 +62,9 @@ class Hyperlog {
 
   async #headNodes () {
     const nodes = []
-    const heads = await reading.heads(this.#parts)
+    const heads = await this.#reader.heads()
     for (let at = 0; at < heads.length; at += AT_ONCE) {
-      nodes.push(...await Promise.all(heads.slice(at, at + AT_ONCE).map(({ key }) => reading.get(this.#parts, key))))
+      nodes.push(...await Promise.all(heads.slice(at, at + AT_ONCE).map(({ key }) => this.#reader.get(key))))
     }
     return nodes
   }
@@ -64,63 +75,57 @@ class Hyperlog {
    * @param {{ since?: number, until?: number, limit?: number, live?: boolean, reverse?: boolean }} [opts]
    */
   createReadStream ({ since = 0, until = Infinity, limit = Infinity, live = false, reverse = false } = {}) {
-    const parts = this.#parts
-    if (limit === -1) limit = Infinity
-    if (live && reverse) throw badArgument('a read stream cannot be live and reverse')
-    let cursor
-    let rows
-    let fetching = false
-    const pass = (current) => {
-      while (current.advance()) {
-        if (limit-- <= 0 || (reverse ? current.change <= since : current.change > until)) return stream.push(null)
-        if (!stream.push(current.node())) return
-      }
-      if (rows === current) fetch()
+    if (live && reverse) throw liveAndReverse('a read stream')
+    const bounds = { since, until, limit: limit === -1 ? Infinity : limit, live, reverse, wants: WHOLE_VALUES }
+    return new NodeStream(this.#rows, this.#state, bounds)
+  }
+}
+
+/** Nodes of the log, with their whole values. */
+class NodeStream extends Readable {
+  #source
+  #state
+  #bounds
+  /** Undefined if the emitter was closed before it was open. */
+  #rows
+
+  /**
+   * @param {import('./row-source')} source
+   * @param {import('../lifecycle/store-state')} state
+   * @param {import('./row-stream').Bounds} bounds
+   */
+  constructor (source, state, bounds) {
+    super({ objectMode: true })
+    this.#source = source
+    this.#state = state
+    this.#bounds = bounds
+    if (state.closing) this.destroy(closed())
+  }
+
+  _construct (done) {
+    const begin = () => {
+      this.#rows = new RowStream(this.#source, this.#state.lastChange(), this.#bounds)
+      done()
     }
-    const fetch = () => {
-      if (cursor === undefined) return stream.push(null)
-      rows = undefined
-      fetching = true
-      cursor.fetch((error, found) => {
-        fetching = false
-        if (stream.destroyed) return
-        if (error) return stream.destroy(error)
-        if (found === undefined) return stream.push(null)
-        rows = found
-        pass(rows)
-      })
-    }
-    const stream = new Readable({
-      objectMode: true,
-      construct (done) {
-        parts.ready.then(() => {
-          const from = reverse ? Math.min(until, parts.lastChange()) + 1 : since
-          cursor = new Cursor(parts, { from, reverse, live, wants: WHOLE_VALUES })
-          done()
-          // Closed before it was open: who reads live has heard everything.
-        }, (error) => live && parts.closing ? done() : done(error))
-      },
-      read () {
-        if (rows !== undefined) pass(rows)
-        else if (!fetching) fetch()
-      },
-      destroy (error, done) {
-        cursor?.end()
-        done(error)
-      }
-    })
-    if (parts.closing) stream.destroy(closed())
-    return stream
+    // Closed before it was open: who reads live has heard everything.
+    const fail = (error) => this.#bounds.live && this.#state.closing ? done() : done(error)
+    this.#state.ready.then(begin, fail)
+  }
+
+  _read () {
+    if (this.#rows === undefined) this.push(null)
+    else this.#rows.fill(this, (row) => row.node())
+  }
+
+  _destroy (error, done) {
+    this.#rows?.end()
+    done(error)
   }
 }
 
 /** Calls back outside of the promise, where an exception of the callback's is its own. */
 function settle (promise, done) {
   promise.then((value) => process.nextTick(done, null, value), (error) => process.nextTick(done, error))
-}
-
-function missing (key) {
-  return Object.assign(coded('ERR_HYPER_NOT_FOUND', `there is no node ${key}`), { notFound: true, status: 404 })
 }
 
 module.exports = Hyperlog

@@ -2,15 +2,9 @@
 
 const { failure } = require('../errors')
 const {
-  HEAD_BYTES, ACK_BYTES, ACK_NODE, ACK_NEXT_NODE, ACK_RUN, KEY_LENGTH
+  HEAD_BYTES, COUNT_WORD, KEYS_WORD, USED_WORD, NEED_WORD, ACK_BYTES, ACK_CHANGE_DOUBLE, ACK_SEQ_DOUBLE, ACK_KIND_WORD,
+  ACK_LINKS_WORD, ACK_VALUE_LENGTH_WORD, ACK_LOG_WORD, ACK_NODE, ACK_NEXT_NODE, ACK_RUN, KEY_LENGTH
 } = require('./layout')
-
-/**
- * Emits waiting for their acknowledgement, and the callbacks of those that have one.
- *
- * Acks arrive in emit order, so the callbacks simply queue up. Their `node` is 1.x's: a plain object, complete, valid for
- * as long as the user keeps it.
- */
 
 /** Keys cut from one string. Their substrings pin it, so it stays at 4 KB. */
 const KEYS_PER_STRING = 64
@@ -18,16 +12,22 @@ const KEYS_PER_STRING = 64
 /** Entries of the queue already called that are kept in front before the array is cut. */
 const SLACK = 1024
 
+/**
+ * Emits waiting for their acknowledgement, and the callbacks of those that have one.
+ *
+ * Acks arrive in emit order, so the callbacks simply queue up. Their `node` is 1.x's: a plain object, complete, valid for
+ * as long as the user keeps it.
+ */
 class Acks {
   /**
    * @param {object} core the native half
-   * @param {import('./pack-buffer')} slab where packs go
-   * @param {(error: Error) => void} report hears of failed emits that have no callback
+   * @param {import('./pack-buffer')} packBuffer
+   * @param {import('../status')} status hears of failed emits that have no callback
    */
-  constructor (core, slab, report) {
+  constructor (core, packBuffer, status) {
     this.core = core
-    this.slab = slab
-    this.report = report
+    this.packBuffer = packBuffer
+    this.status = status
     /** In emit order: who gets the answer (lib/async-context.js), or the number of emits in a row that ask for none. */
     this.waiting = []
     this.head = 0
@@ -47,6 +47,11 @@ class Acks {
      */
     this.unpacked = []
     this.next = 0
+  }
+
+  /** Whether emits wait for their acknowledgement. */
+  get busy () {
+    return this.pending > 0
   }
 
   /** One more emit has gone out; `receiver.answer(error, node)` is called once, if there is a receiver. */
@@ -74,13 +79,13 @@ class Acks {
    */
   take () {
     this.run()
-    const { slab, core } = this
-    slab.prepare()
-    let more = core.takeAcks(slab.bytes, slab.base)
-    const need = slab.words[(slab.base >>> 2) + 3]
+    const { packBuffer, core } = this
+    packBuffer.prepare()
+    let more = core.takeAcks(packBuffer.bytes, packBuffer.base)
+    const need = packBuffer.words[(packBuffer.base >>> 2) + NEED_WORD]
     if (need > 0) {
-      slab.replace(need)
-      more = core.takeAcks(slab.bytes, 0)
+      packBuffer.replace(need)
+      more = core.takeAcks(packBuffer.bytes, 0)
     }
     this.unpack()
     this.run()
@@ -88,12 +93,12 @@ class Acks {
   }
 
   unpack () {
-    const { bytes, buffer, words, doubles, base } = this.slab
+    const { bytes, buffer, words, doubles, base } = this.packBuffer
     const head = base >>> 2
-    const count = words[head]
+    const count = words[head + COUNT_WORD]
     if (count === 0) return
-    const keys = words[head + 1]
-    const used = words[head + 2]
+    const keys = words[head + KEYS_WORD]
+    const used = words[head + USED_WORD]
     const keysAt = base + HEAD_BYTES + count * ACK_BYTES
     let linkAt = keysAt + keys * KEY_LENGTH
     let valueAt = this.valuesAt(count, linkAt)
@@ -102,7 +107,7 @@ class Acks {
     for (let i = 0; i < count; i++) {
       const double = (base + HEAD_BYTES + i * ACK_BYTES) >>> 3
       const word = double << 1
-      const kind = words[word + 4]
+      const kind = words[word + ACK_KIND_WORD]
       if (kind === ACK_NEXT_NODE || kind === ACK_NODE) {
         const within = key % KEYS_PER_STRING
         if (within === 0) {
@@ -116,42 +121,42 @@ class Acks {
           links = [this.lastKey]
         } else {
           links = []
-          for (let n = words[word + 5]; n > 0; n--, linkAt += KEY_LENGTH) {
+          for (let n = words[word + ACK_LINKS_WORD]; n > 0; n--, linkAt += KEY_LENGTH) {
             links.push(bytes.latin1Slice(linkAt, linkAt + KEY_LENGTH))
           }
         }
-        const length = words[word + 6]
+        const length = words[word + ACK_VALUE_LENGTH_WORD]
         this.unpacked.push({
-          log: this.log(words[word + 7]),
+          log: this.log(words[word + ACK_LOG_WORD]),
           key: own,
           identity: null,
           signature: null,
           value: Buffer.from(buffer, valueAt, length),
           links,
-          seq: doubles[double + 1],
-          change: doubles[double]
+          seq: doubles[double + ACK_SEQ_DOUBLE],
+          change: doubles[double + ACK_CHANGE_DOUBLE]
         })
         valueAt += length
         this.lastKey = own
       } else if (kind === ACK_RUN) {
-        this.unpacked.push(doubles[double + 1])
+        this.unpacked.push(doubles[double + ACK_SEQ_DOUBLE])
       } else {
-        const length = words[word + 6]
+        const length = words[word + ACK_VALUE_LENGTH_WORD]
         const [code, message] = bytes.utf8Slice(valueAt, valueAt + length).split('\0')
         valueAt += length
         this.unpacked.push(failure({ code, message }))
       }
     }
-    this.slab.advance(used)
+    this.packBuffer.advance(used)
   }
 
   /** Values lie behind the links of all nodes that have some. */
   valuesAt (count, linksAt) {
-    const { words, base } = this.slab
+    const { words, base } = this.packBuffer
     let links = 0
     for (let i = 0; i < count; i++) {
       const word = (base + HEAD_BYTES + i * ACK_BYTES) >>> 2
-      if (words[word + 4] === ACK_NODE) links += words[word + 5]
+      if (words[word + ACK_KIND_WORD] === ACK_NODE) links += words[word + ACK_LINKS_WORD]
     }
     return linksAt + links * KEY_LENGTH
   }
@@ -173,7 +178,7 @@ class Acks {
         if (answer instanceof Error) {
           for (const barrier of this.barriers) if (this.answered <= barrier.at) barrier.stored--
           if (receiver === undefined) {
-            this.report(answer)
+            this.status.warn(answer)
           } else {
             this.refused++
             receiver.answer(answer)

@@ -7,6 +7,7 @@
 
 const fs = require('node:fs')
 const path = require('node:path')
+const { noBinary } = require('../errors')
 const { BINARY, PACKAGE, PLATFORMS, HERE, glibcVersion, load } = require('../../addon')
 
 try {
@@ -53,8 +54,5 @@ function explain ({ reasons, host, file }) {
   const glibc = glibcVersion()
   const machine = `${host}${glibc ? ` (glibc ${glibc})` : ''}, Node.js ${process.versions.node}`
   const tried = reasons.map((reason) => `\n  - ${reason}`).join('')
-  const explained = new Error(
-    `${BINARY} found no native binary that loads on ${machine}.${tried}\n${advice({ host, file })}`)
-  explained.code = 'ERR_HYPER_NO_BINARY'
-  return explained
+  return noBinary(`${BINARY} found no native binary that loads on ${machine}.${tried}\n${advice({ host, file })}`)
 }

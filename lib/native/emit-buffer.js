@@ -3,14 +3,12 @@
 const { isUint8Array } = require('node:util/types')
 
 const { fast } = require('../codec')
-const { badArgument, coded } = require('../errors')
+const { nameNotString, nameRequired, payloadNotBytes, payloadRequired, reservedName, tooLarge } = require('../errors')
+const {
+  EMIT_HEAD_BYTES, EMIT_LENGTH_WORD, EMIT_FLAGS_WORD, EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT, EMIT_ALIGNMENT, ASK_PLAIN, ASK_NODE
+} = require('./layout')
 
-/**
- * The ring: emits are encoded into it at once, so that a throw leaves nothing behind, and reach the native half together,
- * at the end of the current microtask, when there are many, or when it is nearly full. src/js/ring.rs has the layout.
- */
-
-/** Bytes of the ring. */
+/** Bytes of the buffer. */
 const SIZE = 256 * 1024
 
 /**
@@ -23,36 +21,37 @@ const LAST_FLUSH = 192 * 1024
 /** So many events are flushed at once: the native half works on them while the next are encoded. */
 const FLUSH_COUNT = 256
 
-const HEAD = 8
-
 /** Equal to no name. */
 const NOBODY = {}
 
 /** What a container adds to name and payload at the most, in bytes (src/event.rs). */
 const CONTAINER = 48
 
-/** Ack kinds. */
-const PLAIN = 1
-const NODE = 2
-
-class Ring {
+/**
+ * Emits on their way to the native half. They are encoded into the buffer at once, so that a throw leaves nothing behind, and
+ * handed over together: at the end of the current microtask, when there are many, or when the buffer is nearly full.
+ */
+class EmitBuffer {
   /**
    * @param {object} core the native half
    * @param {number} maxEventSize bytes of the largest container
-   * @param {() => void} arrived called when something waits to be taken
+   * @param {import('./turn-scheduler')} scheduler
    */
-  constructor (core, maxEventSize, arrived) {
+  constructor (core, maxEventSize, scheduler) {
     this.core = core
     this.maxEventSize = maxEventSize
-    this.arrived = arrived
+    this.scheduler = scheduler
     this.bytes = Buffer.allocUnsafeSlow(SIZE)
     this.words = new Uint32Array(this.bytes.buffer)
+    /** How far it is filled, and with how many events. */
     this.end = 0
     this.count = 0
     this.flushAt = FIRST_FLUSH
+    /** The native half's numbers for names. */
     this.numbers = new Map()
     this.latestName = NOBODY
     this.latestNumber = undefined
+    /** A payload is being encoded into the buffer. */
     this.encoding = false
     /** The end of the current microtask is awaited. */
     this.scheduled = false
@@ -67,30 +66,30 @@ class Ring {
    * Appends one event. Throws what the codec throws, and then nothing has happened.
    *
    * @param {string} name
-   * @param {object} encoder the name's codec
+   * @param {object} encoder the name's codec; called so because V8's message about one without `encode` is 1.x's then
    * @param {*} payload
-   * @param {1 | 2} ack PLAIN or NODE
+   * @param {number} ack PLAIN or NODE: the answer asked for
    */
   append (name, encoder, payload, ack) {
     const pair = fast(encoder)
     if (pair === null) return this.appendEncoded(name, encoder.encode(payload), ack, 0)
     const number = this.number(name)
-    // A getter of the payload may emit; the ring has room for one writer only.
+    // A getter of the payload may emit; the buffer has room for one writer only.
     if (this.encoding || number === undefined) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding)
     const start = this.end
     let end
     this.encoding = true
     try {
-      end = pair.write(payload, this.bytes, start + HEAD)
+      end = pair.write(payload, this.bytes, start + EMIT_HEAD_BYTES)
     } finally {
       this.encoding = false
     }
     if (end < 0) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding)
     if (this.end !== start) {
       // Something was emitted while this was encoded, and went first; this lies intact behind the flushed part.
-      return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + HEAD, end)), ack, pair.encoding)
+      return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + EMIT_HEAD_BYTES, end)), ack, pair.encoding)
     }
-    this.checkSize(name, end - start - HEAD)
+    this.checkSize(name, end - start - EMIT_HEAD_BYTES)
     this.commit(start, end, number, ack, pair.encoding)
   }
 
@@ -99,15 +98,15 @@ class Ring {
     const number = this.number(name)
     const length = byteLength(payload)
     this.checkSize(name, length)
-    if (number === undefined || this.encoding || HEAD + length > SIZE) {
+    if (number === undefined || this.encoding || EMIT_HEAD_BYTES + length > SIZE) {
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
       this.flush()
-      if (this.core.append(name, bytes, ack, mark)) this.arrived()
+      if (this.core.append(name, bytes, ack, mark)) this.scheduler.schedule()
       return
     }
-    if (this.end + HEAD + length > SIZE) this.flush()
+    if (this.end + EMIT_HEAD_BYTES + length > SIZE) this.flush()
     const start = this.end
-    const at = start + HEAD
+    const at = start + EMIT_HEAD_BYTES
     if (typeof payload === 'string') this.bytes.utf8Write(payload, at, length)
     else this.bytes.set(payload, at)
     this.commit(start, at + length, number, ack, mark)
@@ -115,9 +114,9 @@ class Ring {
 
   commit (start, end, number, ack, mark) {
     const word = start >>> 2
-    this.words[word] = end - start - HEAD
-    this.words[word + 1] = number | ack << 16 | mark << 24
-    this.end = (end + 3) & ~3
+    this.words[word + EMIT_LENGTH_WORD] = end - start - EMIT_HEAD_BYTES
+    this.words[word + EMIT_FLAGS_WORD] = number | ack << EMIT_ACK_SHIFT | mark << EMIT_ENCODING_SHIFT
+    this.end = (end + EMIT_ALIGNMENT - 1) & -EMIT_ALIGNMENT
     if (!this.scheduled) {
       this.scheduled = true
       queueMicrotask(this.flushSoon)
@@ -136,14 +135,13 @@ class Ring {
     if (length === 0) return
     this.end = 0
     this.count = 0
-    if (this.core.flush(this.bytes, length)) this.arrived()
+    if (this.core.flush(this.bytes, length)) this.scheduler.schedule()
   }
 
   checkSize (name, length) {
     const size = length + name.length + CONTAINER
     if (size <= this.maxEventSize) return
-    throw coded('ERR_HYPER_TOO_LARGE',
-      `event '${name}' is ${size} bytes, the limit is ${this.maxEventSize}: split it, or raise maxEventSize on every peer`, RangeError)
+    throw tooLarge(name, size, this.maxEventSize)
   }
 
   number (name) {
@@ -169,26 +167,21 @@ class Ring {
 /** Throws 1.x's texts for what is no name, and a clear error for a name that would kill 1.x peers. */
 function checkName (name) {
   // eslint-disable-next-line no-self-compare -- NaN, as 1.x's "defined".
-  if (name === undefined || name === null || name !== name) throw badArgument('name is required', Error)
+  if (name === undefined || name === null || name !== name) throw nameRequired()
   if (typeof name !== 'string') Buffer.byteLength(name)
-  if (typeof name !== 'string') throw badArgument(`name must be a string, not ${typeof name}`)
-  if (name in Object.prototype) {
-    throw coded('ERR_HYPER_RESERVED_NAME',
-      `event name '${name}' is reserved: it would crash hyperemitter 1.x peers; choose another name`, TypeError)
-  }
+  if (typeof name !== 'string') throw nameNotString(name)
+  if (name in Object.prototype) throw reservedName(name)
 }
 
 /** Bytes of an encoded payload, bytes of any realm or text; throws as 1.x's bytes encoder does. */
 function byteLength (payload) {
   if (isUint8Array(payload)) return payload.length
   // eslint-disable-next-line no-self-compare -- NaN.
-  if (payload === undefined || payload === null || payload !== payload) throw badArgument('payload is required', Error)
+  if (payload === undefined || payload === null || payload !== payload) throw payloadRequired()
   // Node itself words the refusal of everything that is neither text nor bytes.
   const length = Buffer.byteLength(payload)
-  if (typeof payload !== 'string') throw coded('ERR_INVALID_ARG_TYPE', 'argument must be a string', TypeError)
+  if (typeof payload !== 'string') throw payloadNotBytes()
   return length
 }
 
-Ring.byteLength = byteLength
-
-module.exports = { Ring, checkName, PLAIN, NODE }
+module.exports = { EmitBuffer, byteLength, checkName, PLAIN: ASK_PLAIN, NODE: ASK_NODE }

@@ -1,18 +1,18 @@
 'use strict'
 
-/**
- * Memory for packs. Users keep views of it (`node.value`, fields of type bytes), so it is never written twice: packs lie
- * one behind another, and a full slab is left to the garbage collector.
- */
-
-/** Bytes of one slab. What a kept 10-byte view can pin, so no larger than pays off. */
+/** Bytes of one block of memory. What a kept 10-byte view can pin, so no larger than pays off. */
 const SIZE = 64 * 1024
 
-/** Less than this left: take a new slab rather than pack a handful. */
+/** Less than this left: take a new block rather than pack a handful. */
 const LEAST = 8 * 1024
 
-class Slab {
+/**
+ * Where the native half packs acks and events. Users keep views of it (`node.value`, fields of type bytes), so no byte is
+ * written twice: packs lie one behind another, and a full block is left to the garbage collector.
+ */
+class PackBuffer {
   constructor () {
+    /** Where the next pack goes. */
     this.base = 0
     this.replace(SIZE)
   }
@@ -37,4 +37,4 @@ class Slab {
   }
 }
 
-module.exports = Slab
+module.exports = PackBuffer

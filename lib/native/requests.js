@@ -5,16 +5,21 @@ const { closed, failure } = require('../errors')
 
 /** Questions to the native half, each answered by one notice with its id. */
 class Requests {
-  /** @param {() => void} held called when there is one more that holds the process */
-  constructor (held) {
-    this.held = held
+  /** @param {import('../lifecycle/process-hold')} hold */
+  constructor (hold) {
+    this.hold = hold
     this.waiting = new Map()
     this.last = 0
-    /** Those that hold the process, and those that closing waits for. */
+    /** How many hold the process, and how many closing waits for. */
     this.holding = 0
     this.brief = 0
     this.closed = false
     this.whenBrief = undefined
+  }
+
+  /** Whether an answer is awaited that the process must not end before. */
+  get busy () {
+    return this.holding > 0
   }
 
   /**
@@ -37,7 +42,7 @@ class Requests {
     ask(id)
     if (!hold) return
     this.holding++
-    this.held()
+    this.hold.refresh()
   }
 
   /** The last question, after {@link close}. */

@@ -1,6 +1,10 @@
 'use strict'
 
-const { HEAD_BYTES, ROW_BYTES, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED } = require('./layout')
+const {
+  HEAD_BYTES, COUNT_WORD, DONE_WORD, NEXT_DOUBLE, ROW_BYTES, ROW_CHANGE_DOUBLE, ROW_SEQ_DOUBLE, ROW_TIME_DOUBLE, ROW_NAME_WORD,
+  ROW_LOG_WORD, ROW_NAME_LENGTH_WORD, ROW_BODY_LENGTH_WORD, ROW_ENCODING_WORD, ROW_LINKS_WORD, ROW_IDENTITY_WORD,
+  ROW_SIGNATURE_WORD, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED
+} = require('./layout')
 
 /** Rows as the native half packs them (src/js/packed.rs), read one after another. */
 class Rows {
@@ -16,10 +20,10 @@ class Rows {
     const { buffer, byteOffset } = bytes
     this.words = new Uint32Array(buffer, byteOffset, bytes.length >>> 2)
     this.doubles = new Float64Array(buffer, byteOffset, bytes.length >>> 3)
-    this.left = this.words[0]
+    this.left = this.words[COUNT_WORD]
     /** Whether these were the last ones, and where to go on if not. */
-    this.done = this.words[1] === 1
-    this.next = this.doubles[1]
+    this.done = this.words[DONE_WORD] === 1
+    this.next = this.doubles[NEXT_DOUBLE]
     this.double = HEAD_BYTES >>> 3
     this.at = HEAD_BYTES + this.left * ROW_BYTES
   }
@@ -37,47 +41,47 @@ class Rows {
     this.double += ROW_BYTES >>> 3
     this.head = double
     this.keyAt = this.at
-    this.links = words[word + 11]
-    const spelled = words[word + 8]
+    this.links = words[word + ROW_LINKS_WORD]
+    const spelled = words[word + ROW_NAME_LENGTH_WORD]
     this.isEvent = spelled !== NOT_AN_EVENT
     this.nameAt = this.keyAt + KEY_LENGTH * (1 + this.links)
     this.nameLength = this.isEvent ? spelled : 0
     this.start = this.nameAt + this.nameLength
-    this.end = this.start + words[word + 9]
-    this.identityLength = words[word + 12]
-    this.signatureLength = words[word + 13]
+    this.end = this.start + words[word + ROW_BODY_LENGTH_WORD]
+    this.identityLength = words[word + ROW_IDENTITY_WORD]
+    this.signatureLength = words[word + ROW_SIGNATURE_WORD]
     this.at = this.end + Math.max(0, this.identityLength - 1) + Math.max(0, this.signatureLength - 1)
     return true
   }
 
   get change () {
-    return this.doubles[this.head]
+    return this.doubles[this.head + ROW_CHANGE_DOUBLE]
   }
 
   get seq () {
-    return this.doubles[this.head + 1]
+    return this.doubles[this.head + ROW_SEQ_DOUBLE]
   }
 
   /** Milliseconds since 1970; undefined on events of 1.x. */
   get time () {
-    const time = this.doubles[this.head + 2]
+    const time = this.doubles[this.head + ROW_TIME_DOUBLE]
     return Number.isNaN(time) ? undefined : time
   }
 
   get encoding () {
-    return this.words[(this.head << 1) + 10]
+    return this.words[(this.head << 1) + ROW_ENCODING_WORD]
   }
 
   /** The event's name; undefined if the value is no event. */
   get name () {
     if (!this.isEvent) return undefined
-    const number = this.words[(this.head << 1) + 6]
+    const number = this.words[(this.head << 1) + ROW_NAME_WORD]
     if (number === UNNUMBERED) return this.bytes.utf8Slice(this.nameAt, this.nameAt + this.nameLength)
     return (this.tables.names[number] ??= this.core.nameText(number))
   }
 
   get log () {
-    const number = this.words[(this.head << 1) + 7]
+    const number = this.words[(this.head << 1) + ROW_LOG_WORD]
     return (this.tables.logs[number] ??= this.core.logText(number))
   }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { coded } = require('../errors')
+const { badPort, hostNotString, portMissing } = require('../errors')
 
 /** Ports, hosts and `host:port` keys, checked as Node's `net` checks them. */
 
@@ -11,20 +11,18 @@ const { coded } = require('../errors')
  * @param {string} name how the error calls it
  */
 function checkPort (port, name = 'Port') {
-  if (port === undefined || port === null) {
-    throw coded('ERR_MISSING_ARGS', 'The "options" or "port" or "path" argument must be specified', TypeError)
-  }
+  if (port === undefined || port === null) throw portMissing()
   const number = typeof port === 'string' && port.trim() !== '' ? Number(port) : port
   if (typeof number === 'number' && Number.isInteger(number) && number >= 0 && number < 65536) return number
   const shown = typeof port === 'string' ? `type string ('${port}')` : typeof port === 'number' ? `type number (${port})` : typeof port
-  throw coded('ERR_SOCKET_BAD_PORT', `${name} should be >= 0 and < 65536. Received ${shown}.`, RangeError)
+  throw badPort(name, shown)
 }
 
 /** A host as text; `localhost` when it is left out. */
 function checkHost (host) {
   if (host === undefined || host === null || host === '') return 'localhost'
   if (typeof host === 'string') return host
-  throw coded('ERR_INVALID_ARG_TYPE', `The "host" argument must be of type string. Received type ${typeof host}`, TypeError)
+  throw hostNotString(host)
 }
 
 /** Texts that 1.x itself wrote for hosts that were left out. */

@@ -6,15 +6,22 @@ const { promised } = require('../callback')
 
 /** The emitter's id (`STOREID`), which names it in EventPeer announcements. It is not the log's id. */
 class Identity {
-  constructor (parts) {
-    this.parts = parts
+  /**
+   * @param {object} emitter gets `id`
+   * @param {object} core the native half
+   * @param {import('../native/requests')} requests
+   */
+  constructor (emitter, core, requests) {
+    this.emitter = emitter
+    this.core = core
+    this.requests = requests
     this.waiting = []
   }
 
   /** `callback(err, id)`, at once when it is known; or a promise. */
   get (callback) {
     return promised(callback, (done) => {
-      const { id } = this.parts.emitter
+      const { id } = this.emitter
       if (id !== undefined) {
         done(null, id)
         return
@@ -25,7 +32,7 @@ class Identity {
   }
 
   load () {
-    const { core, requests, emitter } = this.parts
+    const { core, requests, emitter } = this
     const settle = (error, id) => {
       for (const done of this.waiting.splice(0)) error ? done(error) : done(null, id)
     }

@@ -4,34 +4,48 @@ const os = require('node:os')
 const { isDeepStrictEqual } = require('node:util')
 
 const { checkPort } = require('./address')
-const { closed, coded } = require('../errors')
+const { alreadyListening, closed } = require('../errors')
 const { listenFailure } = require('./system-errors')
 const { promised } = require('../callback')
 
 /** Accepting peers, and telling the log where. */
 class Server {
-  constructor (parts) {
-    this.parts = parts
+  /**
+   * @param {object} parts
+   * @param {object} parts.emitter has `_listening`
+   * @param {object} parts.core the native half
+   * @param {import('../native/requests')} parts.requests
+   * @param {import('./identity')} parts.identity
+   * @param {import('../emitting/emit-path')} parts.emits
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../lifecycle/process-hold')} parts.hold
+   */
+  constructor ({ emitter, core, requests, identity, emits, state, hold }) {
+    this.emitter = emitter
+    this.core = core
+    this.requests = requests
+    this.identity = identity
+    this.emits = emits
+    this.state = state
+    this.hold = hold
     /** The address bound, once it is. */
     this.address = undefined
   }
 
   /** A server that is bound, or being bound, holds the process. */
-  get holding () {
-    return this.parts.emitter._listening && !this.parts.closing
+  get busy () {
+    return this.emitter._listening && !this.state.closing
   }
 
   listen (port, host, callback) {
-    const { emitter, closing } = this.parts
-    if (emitter._listening && !closing) {
-      throw coded('ERR_SERVER_ALREADY_LISTEN', 'Listen method has been called more than once without closing.')
-    }
+    const { emitter, state } = this
+    if (this.busy) throw alreadyListening()
     return promised(callback, (done) => {
       const fail = (error) => {
         emitter._listening = false
         process.nextTick(done, error)
       }
-      if (closing) return fail(closed())
+      if (state.closing) return fail(closed())
       emitter._listening = true
       let number
       try {
@@ -44,8 +58,8 @@ class Server {
   }
 
   bind (port, host, done) {
-    const { core, requests, identity, loop } = this.parts
-    identity.get((error, id) => {
+    const { core, requests } = this
+    this.identity.get((error, id) => {
       if (error) return done(error)
       requests.ask((ask) => core.askListen(ask, host, port), (error, answer) => {
         if (error) return done(listenFailure(error, host, port))
@@ -53,12 +67,12 @@ class Server {
         this.announce(id, host, (error) => error ? done(error) : done(null, { ...this.address }))
       })
     })
-    loop.refresh()
+    this.hold.refresh()
   }
 
   /** Emits an EventPeer when where we are has changed since the last one. */
   announce (id, host, done) {
-    const { core, requests } = this.parts
+    const { core, requests } = this
     const ips = host && !(host in UNSPECIFIED) ? [host] : localAddresses(UNSPECIFIED[host])
     const record = { id, addresses: ips.map((ip) => ({ ip, port: this.address.port })) }
     // An EventPeer without addresses kills every 1.x process that it reaches.
@@ -70,7 +84,7 @@ class Server {
         if (error) return done(error)
         requests.ask((ask) => core.setFact(ask, 'myEventPeer', JSON.stringify(record)), done, { brief: true })
       }
-      this.parts.emit('EventPeer', record, { answer: announced })
+      this.emits.emit('EventPeer', record, { answer: announced })
     })
   }
 

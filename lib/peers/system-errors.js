@@ -3,7 +3,7 @@
 const { constants: { errno } } = require('node:os')
 const { getSystemErrorMap } = require('node:util')
 
-const { coded } = require('../errors')
+const { failure, systemError } = require('../errors')
 
 /**
  * Failures of the network worded as Node words them, which 1.x passed on: `err.code` is the system's (`ECONNREFUSED`,
@@ -15,9 +15,15 @@ const WORDS = new Map(Array.from(getSystemErrorMap().values()))
 /** What each system call failed with once a connection stood; everything else fails in `connect`. */
 const CALLS = { ECONNRESET: 'read', EPIPE: 'write' }
 
-/** What a link, or the attempt to get one, ended with. `key` is its `host:port`. */
-function linkFailure ({ code, message, system }, key) {
-  if (system === undefined || code !== 'ERR_HYPER_CONNECT') return coded(code, message)
+/**
+ * What a link, or the attempt to get one, ended with.
+ *
+ * @param {object} notice of the native half
+ * @param {string} key the link's: `host:port`
+ */
+function linkFailure (notice, key) {
+  const { code, message, system } = notice
+  if (system === undefined || code !== 'ERR_HYPER_CONNECT') return failure(notice)
   const colon = key.lastIndexOf(':')
   const where = { address: key.slice(0, colon), port: Number(key.slice(colon + 1)) }
   if (system === 'ENOTFOUND' || system === 'EAI_AGAIN') {
@@ -28,9 +34,10 @@ function linkFailure ({ code, message, system }, key) {
   return explained(system, 'connect', `connect ${system} ${key}`, message, where)
 }
 
-/** Why an address cannot be bound. */
-function listenFailure ({ code, message, system }, host, port) {
-  if (system === undefined) return coded(code, message)
+/** Why an address cannot be bound; `error` is the native half's. */
+function listenFailure (error, host, port) {
+  const { message, system } = error
+  if (system === undefined) return error
   const address = host ?? '::'
   const words = `listen ${system}: ${WORDS.get(system) ?? 'failed'} ${address}:${port}`
   return explained(system, 'listen', words, message, { address, port })
@@ -39,7 +46,7 @@ function listenFailure ({ code, message, system }, host, port) {
 /** An error with the fields that Node gives to its own. */
 function explained (code, syscall, message, cause, fields = {}) {
   const number = errno[code] === undefined ? {} : { errno: -errno[code] }
-  return Object.assign(coded(code, message), number, { syscall, ...fields, cause: new Error(cause) })
+  return systemError(code, message, { ...number, syscall, ...fields, cause: new Error(cause) })
 }
 
 module.exports = { linkFailure, listenFailure }

@@ -2,13 +2,12 @@
 
 /** Errors of the JSON mapping: they name the field's path. */
 
+const { badJson, badJsonRange } = require('../../errors')
 const { show } = require('../faults')
 
 /** `M.list[0]: why`, with code `ERR_HYPER_VALUE`. */
 function refusal (path, why, Kind) {
-  const error = new (Kind || TypeError)(`${path}: ${why}`)
-  error.code = 'ERR_HYPER_VALUE'
-  return error
+  return Kind === RangeError ? badJsonRange(path, why) : badJson(path, why)
 }
 
 /** `M.list[0]: "x" is not a number`. */

@@ -6,6 +6,7 @@
  * comes first.
  */
 
+const { otherWireType } = require('../../errors')
 const { define, get } = require('../plan')
 const { Fault, within, show } = require('../faults')
 const { charge, VIEW, FIRST, ENTRY } = require('../budget')
@@ -263,9 +264,7 @@ function drifted (type, field, wire) {
   cursor.reached = SUSPECT
   if (!cursor.strict) return
   const kind = (field.packed ? 'packed ' : '') + (field.type ? field.type.name : field.kind)
-  const error = new Error(`${type.name}.${field.name} is ${kind} here, and was written as ${LOOKS[wire] ?? 'no known type'}: the sender's schema is another`)
-  error.code = 'ERR_HYPER_DECODE'
-  throw error
+  throw otherWireType(`${type.name}.${field.name}`, kind, LOOKS[wire] ?? 'no known type')
 }
 
 function invalid () {

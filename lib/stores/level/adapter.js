@@ -1,6 +1,6 @@
 'use strict'
 
-const { badArgument } = require('../../errors')
+const { databaseWithoutBytes, notADatabase } = require('../../errors')
 const { bytes, readRange } = require('./range')
 const settle = require('./settle')
 
@@ -150,16 +150,12 @@ function adaptLevel (db) {
   if (missing.length === 0 && typeof db.iterator !== 'function' && typeof db.createReadStream !== 'function') {
     missing.push('iterator or createReadStream')
   }
-  if (missing.length > 0) {
-    throw badArgument(`db must be a path, a levelup or abstract-level database, or nothing for memory; it has no ${missing.join(', ')}`)
-  }
+  if (missing.length > 0) throw notADatabase(missing)
   if (typeof db.valueEncoding === 'function') {
     try {
       db.valueEncoding('binary')
     } catch (error) {
-      const refused = badArgument("db cannot hold bytes: open it with storeEncoding 'buffer' (the default) or 'view'")
-      refused.cause = error
-      throw refused
+      throw databaseWithoutBytes(error)
     }
   }
   return new LevelAdapter(db)

@@ -65,16 +65,16 @@ function serve (adapter, kind, packed, answer) {
  * @returns {object} a `LevelPort`
  * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no database that can be used
  */
-function levelPort (native, db, how = {}) {
+function levelHandle (native, db, how = {}) {
   const adapter = adaptLevel(db)
   const { close } = adapter
   adapter.close = (done) => how.keepOpen ? done(null) : close.call(adapter, done)
-  const port = new native.LevelPort((id, kind, packed) => {
-    serve(adapter, kind, packed, (message, reply) => port.answer(id, message, reply))
+  const handle = new native.LevelPort((id, kind, packed) => {
+    serve(adapter, kind, packed, (message, reply) => handle.answer(id, message, reply))
   })
   /** Closes a database that could not be opened as a store: no store will. */
-  port.abandon = (done) => adapter.close(done)
-  return port
+  handle.abandon = (done) => adapter.close(done)
+  return handle
 }
 
-module.exports = { adaptLevel, levelPort, serve }
+module.exports = { adaptLevel, levelHandle, serve }

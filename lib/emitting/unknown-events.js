@@ -2,8 +2,8 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const { coded } = require('./errors')
-const { nearest } = require('./nearest')
+const { noSuchMessage } = require('../errors')
+const { nearest } = require('../nearest')
 
 /** Events that no message of the schema, and no codec, is for. Their payloads are bytes; in 1.x's encoding they may be text. */
 
@@ -45,8 +45,7 @@ function unencodable (name, payload, codecs, error) {
 function refusal (name, names, reason, Class) {
   const meant = nearest(name, [...names, ...CORE])
   const hint = meant === undefined ? `it has ${list(names)}` : `is '${meant}' meant?`
-  const text = `${reason}. There is no message '${name}' in the schema: ${hint}`
-  return Object.assign(coded('ERR_HYPER_VALUE', text, Class), { event: name })
+  return noSuchMessage(name, reason, hint, Class)
 }
 
 function list (names) {

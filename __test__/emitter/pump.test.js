@@ -1,0 +1,44 @@
+'use strict'
+
+/** What holds the process is decided on how things stand when a turn ends, not on how they stood when it began. */
+
+const assert = require('node:assert/strict')
+const { test } = require('node:test')
+
+const { Context } = require('../../lib/async-context')
+const ProcessHold = require('../../lib/lifecycle/process-hold')
+const Notices = require('../../lib/native/notices')
+const Pump = require('../../lib/native/pump')
+const TurnScheduler = require('../../lib/native/turn-scheduler')
+
+test('events committed while notices are heard hold the process, when the last thing that held it is over', (t) => {
+  let committed = false
+  // A link stores an event and is given up: both after this turn has looked for events.
+  const core = {
+    takeNotices () {
+      committed = true
+      return [{ kind: 'gaveUp' }]
+    }
+  }
+  const connections = { busy: true, hear () { this.busy = false } }
+  const dispatcher = { deliver: () => false, waits: false, get busy () { return committed } }
+  const notices = new Notices(core, new Context())
+  notices.deliverTo({ connections })
+  const hold = new ProcessHold()
+  t.after(() => hold.end())
+  hold.holdWhileBusy([connections, dispatcher])
+  const pump = new Pump({
+    scheduler: new TurnScheduler(),
+    acks: { pending: 0, take: () => 4 },
+    dispatcher,
+    notices,
+    state: { opening: false },
+    hold
+  })
+  pump.turn()
+  assert.equal(connections.busy, false)
+  assert.ok(hold.timer.hasRef())
+  committed = false
+  hold.refresh()
+  assert.ok(!hold.timer.hasRef())
+})

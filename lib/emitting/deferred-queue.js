@@ -1,0 +1,37 @@
+'use strict'
+
+/** Calls that wait until the schema has been read from its stream. They run in the order in which they were made. */
+class DeferredQueue {
+  constructor () {
+    /** Whether calls have to wait; `defer` and `release` change it. */
+    this.deferring = false
+    this.calls = []
+  }
+
+  /** Whether what waits has to be waited for. */
+  get busy () {
+    return this.deferring
+  }
+
+  get length () {
+    return this.calls.length
+  }
+
+  /** From now on calls wait. */
+  defer () {
+    this.deferring = true
+  }
+
+  /** @param {(fault?: Error) => void} call runs when it is released, with why it cannot succeed, if so */
+  add (call) {
+    this.calls.push(call)
+  }
+
+  /** Runs what waits; from now on nothing has to. */
+  release (fault) {
+    this.deferring = false
+    for (const call of this.calls.splice(0)) call(fault)
+  }
+}
+
+module.exports = DeferredQueue

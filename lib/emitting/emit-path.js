@@ -1,0 +1,112 @@
+'use strict'
+
+const { PLAIN, NODE, byteLength, checkName } = require('../native/emit-buffer')
+const { asError, closed, backlog, peerWithoutAddresses } = require('../errors')
+const { refuseText, unencodable } = require('./unknown-events')
+
+/** Emits that wait for a schema to be read. */
+const MAX_DEFERRED = 64 * 1024
+
+/** Brings emits to the native half: from the call to the buffer that it takes them from, and to the queue of their callbacks. */
+class EmitPath {
+  /**
+   * @param {object} parts
+   * @param {import('./event-codecs')} parts.codecs
+   * @param {import('../native/emit-buffer').EmitBuffer} parts.buffer
+   * @param {import('../native/acks')} parts.acks
+   * @param {import('./deferred-queue')} parts.deferred
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../lifecycle/process-hold')} parts.hold
+   * @param {import('../status')} parts.status
+   */
+  constructor ({ codecs, buffer, acks, deferred, state, hold, status }) {
+    this.codecs = codecs
+    this.buffer = buffer
+    this.acks = acks
+    this.deferred = deferred
+    this.state = state
+    this.hold = hold
+    this.status = status
+  }
+
+  /**
+   * Appends an event. Throws what the codec throws, and then nothing has happened.
+   *
+   * @param {string} name
+   * @param {*} payload
+   * @param {{ answer: (error: Error | null, node?: object) => void }} [receiver] told when the event is stored, or refused
+   */
+  emit (name, payload, receiver) {
+    if (this.deferred.deferring) {
+      this.defer(name, payload, receiver)
+      return
+    }
+    const encoder = this.codecs.of(name)
+    if (name === 'EventPeer') checkEventPeer(payload)
+    if (this.state.closing) {
+      this.refuse(name, encoder, payload, receiver)
+      return
+    }
+    const ack = receiver === undefined ? PLAIN : NODE
+    if (encoder === undefined) this.emitEncoded(name, payload, ack)
+    else this.buffer.append(name, encoder, payload, ack)
+    this.acks.expect(receiver)
+    if (!this.hold.active) this.hold.refresh()
+  }
+
+  /** Emits an event without a codec: bytes or text. */
+  emitEncoded (name, payload, ack) {
+    if (typeof payload === 'string' && this.codecs.standard) refuseText(name, this.codecs.all)
+    try {
+      this.buffer.appendEncoded(name, payload, ack, 0)
+    } catch (error) {
+      throw unencodable(name, payload, this.codecs.all, error)
+    }
+  }
+
+  /** The emitter is closed: throws what an emit would throw; otherwise answers that it is closed. */
+  refuse (name, encoder, payload, receiver) {
+    checkName(name)
+    const encoded = encoder === undefined ? payload : encoder.encode(payload)
+    if (encoder === undefined && typeof payload === 'string' && this.codecs.standard) refuseText(name, this.codecs.all)
+    try {
+      this.buffer.checkSize(name, byteLength(encoded))
+    } catch (error) {
+      throw encoder === undefined ? unencodable(name, payload, this.codecs.all, error) : error
+    }
+    if (receiver !== undefined) process.nextTick(() => receiver.answer(closed()))
+  }
+
+  /** The schema is still being read: emits once it has been. */
+  defer (name, payload, receiver) {
+    if (this.deferred.length >= MAX_DEFERRED) throw backlog(MAX_DEFERRED)
+    this.deferred.add((fault) => {
+      try {
+        if (fault !== undefined) throw fault
+        this.emit(name, payload, receiver)
+      } catch (thrown) {
+        // Too late to throw it out of `emit`.
+        const error = asError(thrown)
+        if (receiver !== undefined) process.nextTick(() => receiver.answer(error))
+        else if (error !== fault) this.status.warn(error)
+      }
+    })
+  }
+
+  /**
+   * Calls back once every emit made so far has been answered, also one that is deferred.
+   *
+   * @param {(stored: number) => void} settled with how many of those not yet answered were stored
+   */
+  afterEmits (settled) {
+    if (this.deferred.deferring) this.deferred.add(() => this.acks.settle(settled))
+    else this.acks.settle(settled)
+  }
+}
+
+/** Refuses an EventPeer without addresses, which would end every 1.x process that it reaches. */
+function checkEventPeer (payload) {
+  if (payload && typeof payload === 'object' && !(payload.addresses?.length > 0)) throw peerWithoutAddresses()
+}
+
+module.exports = EmitPath

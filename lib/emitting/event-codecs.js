@@ -1,0 +1,52 @@
+'use strict'
+
+const { fast, codecFor, marks } = require('../codec')
+const { unknownEncoding } = require('../errors')
+
+/** The codecs of an emitter's events, by name. */
+class EventCodecs {
+  /**
+   * @param {{ codecs: object }} emitter its `codecs` are looked at each time: users may set others
+   * @param {boolean} standard whether the schema's payloads are standard protobuf
+   */
+  constructor (emitter, standard) {
+    this.emitter = emitter
+    this.standard = standard
+  }
+
+  /** All codecs, as the user sees them. */
+  get all () {
+    return this.emitter.codecs
+  }
+
+  /** The codec registered for a name: an own property only, whatever else its object inherits. */
+  of (name) {
+    const { codecs } = this.emitter
+    const found = codecs[name]
+    return found && Object.hasOwn(codecs, name) ? found : undefined
+  }
+
+  /**
+   * The payload in `[start, end)`: decoded, or its bytes where there is no codec.
+   *
+   * @param {string} name the event's
+   * @param {Buffer} bytes
+   * @param {number} start
+   * @param {number} end
+   * @param {number} mark how it is encoded (lib/codec/marks.js)
+   * @throws whatever the codec throws
+   */
+  decode (name, bytes, start, end, mark) {
+    const decoder = this.of(name)
+    if (decoder === undefined) return bytes.subarray(start, end)
+    let pair = fast(decoder)
+    if (pair === null) return decoder.decode(bytes.subarray(start, end))
+    if (pair.encoding !== mark && pair.alias !== mark) {
+      if (mark > marks.LAST) throw unknownEncoding(mark)
+      pair = fast(codecFor(decoder, mark))
+    }
+    return pair.read(bytes, start, end)
+  }
+}
+
+module.exports = EventCodecs

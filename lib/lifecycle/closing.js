@@ -1,0 +1,115 @@
+'use strict'
+
+const { promised } = require('../callback')
+const { closed } = require('../errors')
+const { unclosed } = require('./abandoned')
+
+/**
+ * Closes an emitter: delivery stops and links end; then what was emitted is stored, the store is closed, and at last `close` calls
+ * back.
+ */
+class Closing {
+  /**
+   * @param {object} parts
+   * @param {object} parts.emitter
+   * @param {object} parts.core the native half
+   * @param {object} [parts.level] the caller's Level database, as the native half has it
+   * @param {import('./store-state')} parts.state
+   * @param {import('./process-hold')} parts.hold
+   * @param {import('../status')} parts.status
+   * @param {import('../native/turn-scheduler')} parts.scheduler
+   * @param {import('../native/requests')} parts.requests
+   * @param {import('../native/acks')} parts.acks
+   * @param {import('../native/emit-buffer').EmitBuffer} parts.buffer
+   * @param {import('../emitting/schema-stream')} parts.schemaStream
+   * @param {import('../delivery/dispatcher')} parts.dispatcher
+   * @param {import('../peers/connections')} parts.connections
+   * @param {import('../peers/server')} parts.server
+   * @param {import('../log/growth')} parts.growth
+   */
+  constructor ({
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections,
+    server, growth
+  }) {
+    this.emitter = emitter
+    this.core = core
+    this.level = level
+    this.state = state
+    this.hold = hold
+    this.status = status
+    this.scheduler = scheduler
+    this.requests = requests
+    this.acks = acks
+    this.buffer = buffer
+    this.schemaStream = schemaStream
+    this.dispatcher = dispatcher
+    this.connections = connections
+    this.server = server
+    this.growth = growth
+    this.callbacks = []
+  }
+
+  close (callback) {
+    const { emitter } = this
+    // As in 1.x the callback gets no arguments, whatever happened: a failure goes to `status`, or rejects the promise.
+    const tell = (error) => {
+      if (error) this.status.warn(error)
+      callback.call(emitter)
+    }
+    return promised(typeof callback === 'function' ? tell : undefined, (done) => {
+      if (this.state.closed) {
+        process.nextTick(done)
+        return
+      }
+      this.callbacks.push(done)
+      if (!this.state.closing) this.begin()
+    })
+  }
+
+  /** Stops delivery and links, and has what was emitted stored. */
+  begin () {
+    this.state.closing = true
+    this.emitter._closed = true
+    this.dispatcher.stop()
+    this.schemaStream.close()
+    this.connections.end()
+    this.server.end()
+    this.emitter.changeStream?.destroy()
+    this.buffer.flush()
+    // Readers get what is there already.
+    this.growth.hurry()
+    // Records that are being written come first: after this nothing can be written.
+    this.requests.close(() => this.closeStore())
+    this.hold.refresh()
+  }
+
+  closeStore () {
+    this.requests.finish((id) => this.core.close(id), (error) => this.closeDatabase(error))
+  }
+
+  /** The native half closes the caller's database with the store. One that could not be opened as a store is closed here. */
+  closeDatabase (error) {
+    const { level } = this
+    this.level = undefined
+    if (this.state.failed === undefined || level === undefined) return this.finish(error)
+    level.abandon((failure) => this.finish(error || failure))
+  }
+
+  /** The store is closed, or failed to close. Calls back when all emits have been answered: no answer is dropped. */
+  finish (error) {
+    if (this.acks.pending > 0) {
+      this.scheduler.schedule()
+      setImmediate(() => this.finish(error))
+      return
+    }
+    this.state.closed = true
+    this.state.settleReady(closed())
+    unclosed.unregister(this.hold)
+    this.core.release()
+    this.hold.end()
+    process.nextTick(() => this.status.tell('closed'))
+    for (const done of this.callbacks.splice(0)) process.nextTick(done, error)
+  }
+}
+
+module.exports = Closing

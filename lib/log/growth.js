@@ -1,0 +1,62 @@
+'use strict'
+
+const { inContext } = require('../async-context')
+
+/** Waiting for the log to grow: one question to the native half serves all who wait. */
+class Growth {
+  /**
+   * @param {object} core the native half
+   * @param {import('../native/requests')} requests
+   * @param {import('../lifecycle/store-state')} state
+   */
+  constructor (core, requests, state) {
+    this.core = core
+    this.requests = requests
+    this.state = state
+    this.waiting = new Set()
+    this.asked = false
+  }
+
+  /** Calls back once the log ends after `after`; `callback(error)` when the emitter closes. Returns how to give up. */
+  wait (after, callback) {
+    const waiter = { after, callback: inContext(callback) }
+    this.waiting.add(waiter)
+    this.ask()
+    return () => this.waiting.delete(waiter)
+  }
+
+  /** Whether what somebody waits for is stored, and only has to arrive. */
+  get busy () {
+    if (this.waiting.size === 0) return false
+    const last = this.state.lastChange()
+    for (const { after } of this.waiting) if (after < last) return true
+    return false
+  }
+
+  /** The emitter closes: those whose rows are stored shall get them at once. */
+  hurry () {
+    const last = this.state.lastChange()
+    for (const waiter of this.waiting) {
+      if (waiter.after >= last) continue
+      this.waiting.delete(waiter)
+      waiter.callback()
+    }
+  }
+
+  ask () {
+    if (this.asked || this.waiting.size === 0) return
+    this.asked = true
+    const after = Math.min(...Array.from(this.waiting, (waiter) => waiter.after))
+    this.requests.ask((id) => this.core.askGrowth(id, after), (error, answer) => {
+      this.asked = false
+      for (const waiter of this.waiting) {
+        if (!error && waiter.after >= answer.number) continue
+        this.waiting.delete(waiter)
+        waiter.callback(error)
+      }
+      this.ask()
+    }, { hold: false })
+  }
+}
+
+module.exports = Growth

@@ -1,0 +1,72 @@
+'use strict'
+
+const native = require('../native/addon')
+const resolveStore = require('../stores/resolve-store')
+const { badAdoptedKey, badAdoptedLog, badImportSource } = require('../errors')
+const { promisedAnswer, quiet, rejected } = require('../callback')
+const { knownPeers } = require('../peers/address')
+
+/** Work on the store as a whole: statistics, checks, imports, adoption. */
+class Maintenance {
+  /**
+   * @param {object} core the native half
+   * @param {import('../native/requests')} requests
+   */
+  constructor (core, requests) {
+    this.core = core
+    this.requests = requests
+  }
+
+  /** Runtime statistics, and the peers that the store remembers. */
+  stats () {
+    const numbers = promisedAnswer(this.requests, (id) => this.core.askStats(id), parseText)
+    const known = promisedAnswer(this.requests, (id) => this.core.askFact(id, 'peers'), rememberedPeers)
+    return quiet(Promise.all([numbers, known]).then(([numbers, known]) => ({ ...numbers, known })))
+  }
+
+  /** Checks everything stored. */
+  verify (opts) {
+    return promisedAnswer(this.requests, (id) => this.core.askVerify(id), parseText, { progress: progressOf(opts) })
+  }
+
+  /** Copies another store into this log: a folder of ours, or a database of the caller's that 1.x or this module wrote. */
+  importFrom (source, opts) {
+    let store
+    try {
+      store = resolveStore(native, source, { keepOpen: true })
+      if (store.path === undefined && store.level === undefined) throw badImportSource()
+    } catch (error) {
+      return rejected(error)
+    }
+    return promisedAnswer(this.requests,
+      (id) => this.core.askImport(id, store.path ?? '', store.level, opts?.identity === true),
+      ({ number }) => number, { progress: progressOf(opts) })
+  }
+
+  /** Lets the version of a log that peers hold take the place of ours; the log to which ours has moved. */
+  adopt (log, { key } = {}) {
+    if (typeof log !== 'string' || log === '') return rejected(badAdoptedLog())
+    if (key !== undefined && typeof key !== 'string') return rejected(badAdoptedKey())
+    return promisedAnswer(this.requests, (id) => this.core.askAdoption(id, log, key), ({ text }) => text)
+  }
+}
+
+/** The peers in the store's record; none if it is unreadable, which whoever dials is told. */
+function rememberedPeers ({ text }) {
+  try {
+    return text == null ? [] : knownPeers(text)
+  } catch {
+    return []
+  }
+}
+
+function parseText ({ text }) {
+  return JSON.parse(text)
+}
+
+function progressOf (opts) {
+  const { onProgress } = opts ?? {}
+  return typeof onProgress === 'function' ? ({ number, total }) => onProgress({ done: number, total }) : undefined
+}
+
+module.exports = Maintenance

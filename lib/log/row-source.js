@@ -1,0 +1,60 @@
+'use strict'
+
+const Rows = require('../native/rows')
+const { WHOLE_VALUES } = require('../native/layout')
+
+/** Rows, and bytes of their values, fetched at a time. */
+const ROWS = 1024
+const BYTES = 256 * 1024
+
+/** Asks the native half for rows of the log. */
+class RowSource {
+  /**
+   * @param {object} core the native half
+   * @param {import('../native/requests')} requests
+   * @param {import('./growth')} growth
+   */
+  constructor (core, requests, growth) {
+    this.core = core
+    this.requests = requests
+    this.growth = growth
+    /** What is known of the numbers in packed rows. */
+    this.tables = { names: [], logs: [] }
+  }
+
+  /**
+   * The rows after a change, or before it when `reverse`; `rows.next` is where to go on, `rows.done` that nothing follows.
+   *
+   * @param {{ from: number, reverse: boolean, wants: number }} where `wants`: 0, or `WHOLE_VALUES`
+   * @param {(error: Error | null, rows?: Rows) => void} callback
+   */
+  fetch ({ from, reverse, wants }, callback) {
+    this.requests.ask((id) => this.core.askRows(id, from, reverse, ROWS, BYTES, wants), (error, answer) => {
+      if (error) callback(error)
+      else callback(null, new Rows(this.core, this.tables, answer.rows))
+    })
+  }
+
+  /**
+   * The node with a key, as 1.x's hyperlog gives nodes; undefined if there is none.
+   *
+   * @param {string} key
+   * @param {(error: Error | null, node?: object) => void} callback
+   */
+  node (key, callback) {
+    this.requests.ask((id) => this.core.askNode(id, key, WHOLE_VALUES), (error, answer) => {
+      if (error) return callback(error)
+      if (!answer.rows) return callback(null)
+      const rows = new Rows(this.core, this.tables, answer.rows)
+      rows.advance()
+      callback(null, rows.node())
+    })
+  }
+
+  /** Calls back once the log ends after a change. Returns how to give up. */
+  whenGrown (after, callback) {
+    return this.growth.wait(after, callback)
+  }
+}
+
+module.exports = RowSource

@@ -1,0 +1,116 @@
+'use strict'
+
+const { beginBatch } = require('../codec')
+const Cursor = require('./cursor')
+
+/**
+ * The rows of a query, one after another: what `read`, `stream` and `_hyperlog.createReadStream` have in common.
+ *
+ * {@link advance} goes to the next row as long as there are fetched ones; then {@link fetch} brings more, or the end.
+ *
+ * @typedef {object} Bounds
+ * @property {number} [since] only changes after this one
+ * @property {number} [until] only changes up to this one
+ * @property {boolean} [reverse] the latest first
+ * @property {boolean} [live] wait for more at the end, until the emitter closes
+ * @property {Set<string>} [names] only events with these names
+ * @property {number} [limit] so many rows at the most
+ * @property {number} [wants] `WHOLE_VALUES`
+ */
+class RowStream {
+  /**
+   * @param {import('./row-source')} source
+   * @param {number} last the last change stored, where a reverse query starts
+   * @param {Bounds} bounds
+   */
+  constructor (source, last, { since = 0, until = Infinity, reverse = false, live = false, names, limit = Infinity, wants }) {
+    this.since = since
+    this.until = until
+    this.reverse = reverse
+    this.names = names
+    this.left = limit
+    this.cursor = new Cursor(source, { from: reverse ? Math.min(until, last) + 1 : since, reverse, live, wants })
+    /**
+     * The row that {@link advance} went to.
+     *
+     * @type {import('../native/rows') | undefined}
+     */
+    this.row = undefined
+    this.fetching = false
+    /** No row follows. */
+    this.ended = limit <= 0 || until <= since
+  }
+
+  /** Goes to the next row. Returns false if there is none: then it has ended, or rows have to be fetched. */
+  advance () {
+    const { row, names } = this
+    if (row === undefined || this.ended) return false
+    while (row.advance()) {
+      const { change } = row
+      if (this.reverse ? change <= this.since : change > this.until) break
+      if (names !== undefined && !names.has(row.name)) continue
+      if (--this.left === 0) this.finish()
+      return true
+    }
+    // Nothing beyond its bounds is waited for.
+    if (this.reverse ? this.cursor.from <= this.since + 1 : this.cursor.from >= this.until) this.finish()
+    this.row = undefined
+    return false
+  }
+
+  /**
+   * Fetches rows; call it when {@link advance} returned false and the stream has not ended. At the end `ended` is set.
+   *
+   * @param {(error?: Error) => void} callback after {@link end} it may never be called
+   */
+  fetch (callback) {
+    this.fetching = true
+    this.cursor.fetch((error, rows) => {
+      this.fetching = false
+      if (error) return callback(error)
+      if (rows === undefined) {
+        this.finish()
+      } else {
+        beginBatch(rows.bytes, rows.bytes.length)
+        this.row = rows
+      }
+      callback()
+    })
+  }
+
+  /**
+   * Does what the `_read` of a Readable has to: pushes rows until it has enough.
+   *
+   * @param {import('node:stream').Readable} readable
+   * @param {(row: import('../native/rows')) => *} itemOf what to push for a row; nothing for undefined
+   * @param {() => void} atEnd called instead of pushing null
+   */
+  fill (readable, itemOf, atEnd = () => readable.push(null)) {
+    if (this.fetching) return
+    while (this.advance()) {
+      const item = itemOf(this.row)
+      if (item !== undefined && !readable.push(item)) return
+    }
+    // A reader that was called by `push` may have come here first, or have ended it all.
+    if (this.fetching || readable.destroyed) return
+    if (this.ended) return atEnd()
+    this.fetch((error) => {
+      if (readable.destroyed) return
+      if (error) readable.destroy(error)
+      else this.fill(readable, itemOf, atEnd)
+    })
+  }
+
+  finish () {
+    this.ended = true
+    this.cursor.end()
+  }
+
+  /** Nobody reads on. */
+  end () {
+    this.row = undefined
+    this.finish()
+  }
+}
+
+module.exports = RowStream

@@ -1,0 +1,73 @@
+'use strict'
+
+const { failure } = require('../errors')
+
+/** The id in notices of progress that belong to the opening of the store and to no request. */
+const OPENING = 0
+
+/** Notices of the native half: everything that happens but acks and events. Each is handed to the part that it concerns. */
+class Notices {
+  /**
+   * @param {object} core the native half
+   * @param {import('../async-context').Context} context notices belong to nobody's request, and are heard in this one
+   */
+  constructor (core, context) {
+    this.core = core
+    this.context = context
+    /** Taken from the native half, and heard up to `heard`: a user's function that throws leaves some. */
+    this.taken = []
+    this.heard = 0
+    /** @type {Recipients} */
+    this.recipients = undefined
+  }
+
+  /**
+   * Set once by the wiring: some recipients have notices heard themselves.
+   *
+   * @typedef {object} Recipients
+   * @property {import('../lifecycle/opening')} opening
+   * @property {import('./requests')} requests
+   * @property {import('../peers/connections')} connections
+   * @property {import('../lifecycle/store-state')} state
+   * @property {import('../status')} status
+   * @param {Recipients} recipients
+   */
+  deliverTo (recipients) {
+    this.recipients = recipients
+  }
+
+  /** Whether an earlier call of {@link hear} was interrupted. */
+  get left () {
+    return this.taken.length > 0
+  }
+
+  /** Takes all there are and hands them over. */
+  hear () {
+    this.context.runInAsyncScope(this.hearAll, this)
+  }
+
+  hearAll () {
+    // Not spread into a call, not shifted off: there may be one for each of a hundred thousand questions.
+    this.taken = this.taken.slice(this.heard).concat(this.core.takeNotices())
+    this.heard = 0
+    while (this.heard < this.taken.length) this.handOver(this.taken[this.heard++])
+    this.taken = []
+  }
+
+  handOver (notice) {
+    const { opening, requests, connections, state, status } = this.recipients
+    switch (notice.kind) {
+      case 'ready': return opening.onReady(notice)
+      case 'failed': return opening.onFailed(failure(notice))
+      case 'progress': return notice.id === OPENING ? opening.onProgress(notice) : requests.progress(notice)
+      case 'answer': return requests.answer(notice)
+      case 'logId':
+        state.logId = notice.text
+        return undefined
+      case 'report': return status.warn(failure(notice))
+      default: return connections.hear(notice)
+    }
+  }
+}
+
+module.exports = Notices

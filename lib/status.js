@@ -1,0 +1,24 @@
+'use strict'
+
+/** What users hear on `emitter.status`. */
+class Status {
+  /**
+   * @param {import('node:events')} events `emitter.status`
+   * @param {import('./async-context').Context} context in which the emitter was made
+   */
+  constructor (events, context) {
+    this.events = events
+    this.context = context
+  }
+
+  tell (event, ...args) {
+    this.events.emit(event, ...args)
+  }
+
+  /** Reports what went wrong in no call of the user's. Unlike `error` it needs no listener. */
+  warn (error) {
+    this.context.runInAsyncScope(this.events.emit, this.events, 'warning', error)
+  }
+}
+
+module.exports = Status

@@ -1,0 +1,136 @@
+'use strict'
+
+const native = require('./native/addon')
+const Acks = require('./native/acks')
+const Doorbell = require('./native/doorbell')
+const Notices = require('./native/notices')
+const PackBuffer = require('./native/pack-buffer')
+const Pump = require('./native/pump')
+const Requests = require('./native/requests')
+const TurnScheduler = require('./native/turn-scheduler')
+const { EmitBuffer } = require('./native/emit-buffer')
+const DeferredQueue = require('./emitting/deferred-queue')
+const EmitPath = require('./emitting/emit-path')
+const EventCodecs = require('./emitting/event-codecs')
+const SchemaStream = require('./emitting/schema-stream')
+const Dispatcher = require('./delivery/dispatcher')
+const Rejections = require('./delivery/rejections')
+const { Listeners } = require('./delivery/listeners')
+const Growth = require('./log/growth')
+const Hyperlog = require('./log/hyperlog')
+const Maintenance = require('./log/maintenance')
+const Positions = require('./log/positions')
+const Reader = require('./log/reader')
+const RowSource = require('./log/row-source')
+const Connections = require('./peers/connections')
+const Identity = require('./peers/identity')
+const Server = require('./peers/server')
+const Closing = require('./lifecycle/closing')
+const Opening = require('./lifecycle/opening')
+const ProcessHold = require('./lifecycle/process-hold')
+const StoreState = require('./lifecycle/store-state')
+const Status = require('./status')
+const resolveStore = require('./stores/resolve-store')
+const { unclosed } = require('./lifecycle/abandoned')
+const { Context } = require('./async-context')
+const { MAX_EVENT_SIZE } = require('./options')
+
+/**
+ * Makes the parts of one emitter, each with the others that it works with, and opens its store in the background.
+ *
+ * @typedef {object} Parts what the methods of an emitter call
+ * @property {EmitPath} emits
+ * @property {Acks} acks
+ * @property {Listeners} listeners
+ * @property {Dispatcher} dispatcher
+ * @property {EventCodecs} codecs
+ * @property {RowSource} rows
+ * @property {Reader} reader
+ * @property {Hyperlog} hyperlog
+ * @property {Positions} positions
+ * @property {Maintenance} maintenance
+ * @property {Identity} identity
+ * @property {Connections} connections
+ * @property {Server} server
+ * @property {StoreState} state
+ * @property {Status} status
+ * @property {Closing} closing
+ *
+ * @param {object} emitter the HyperEmitter
+ * @param {*} db
+ * @param {object} options checked
+ * @param {Promise<object>} [schemaRead] when the schema is still being read from a stream
+ * @returns {Parts}
+ */
+function wire (emitter, db, options, schemaRead) {
+  const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
+  const standard = protobuf === 'standard'
+
+  // The native half.
+  const database = { keepOpen: false }
+  const { path, level } = resolveStore(native, db, database)
+  const doorbell = new Doorbell()
+  const core = new native.Core({ path, maxEventSize, maxPending, reconnectTimeout, standard }, doorbell.ring, level)
+
+  // What everything else stands on.
+  const context = new Context()
+  const status = new Status(emitter.status, context)
+  const state = new StoreState(core)
+  const hold = new ProcessHold()
+  const scheduler = new TurnScheduler()
+  const requests = new Requests(hold)
+  const notices = new Notices(core, context)
+  const packBuffer = new PackBuffer()
+  const codecs = new EventCodecs(emitter, standard)
+
+  // Emitting.
+  const deferred = new DeferredQueue()
+  const acks = new Acks(core, packBuffer, status)
+  const buffer = new EmitBuffer(core, maxEventSize ?? MAX_EVENT_SIZE, scheduler)
+  const emits = new EmitPath({ codecs, buffer, acks, deferred, state, hold, status })
+
+  // Reading the log.
+  const growth = new Growth(core, requests, state)
+  const rows = new RowSource(core, requests, growth)
+  const reader = new Reader({ core, requests, rows, codecs, state, status })
+  const hyperlog = new Hyperlog(reader, rows, state)
+  const positions = new Positions(core, requests, state)
+  const maintenance = new Maintenance(core, requests)
+
+  // Delivery.
+  const listeners = new Listeners(core)
+  const rejections = new Rejections(emitter, status, options.captureRejections)
+  const dispatcher = new Dispatcher({
+    emitter, context, core, packBuffer, notices, scheduler, listeners, rejections, codecs, rows, state, status
+  })
+  const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
+
+  // Peers.
+  const identity = new Identity(emitter, core, requests)
+  const connections = new Connections({ emitter, core, requests, acks, state, hold, status })
+  const server = new Server({ emitter, core, requests, identity, emits, state, hold })
+
+  // Its life.
+  const opening = new Opening({ emitter, state, status, acks, dispatcher })
+  const closing = new Closing({
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, growth
+  })
+
+  // Three of them need what was made after them.
+  scheduler.pump = new Pump({ scheduler, acks, dispatcher, notices, state, hold })
+  notices.deliverTo({ opening, requests, connections, state, status })
+  // The dispatcher comes last: an event may have been stored after the turn looked for events, and before what brought it
+  // told that it is over.
+  hold.holdWhileBusy([acks, state, requests, growth, connections, server, deferred, dispatcher])
+
+  doorbell.ringForEmitter(scheduler)
+  unclosed.register(emitter, { core, doorbell, timer: hold.timer, database }, hold)
+  if (schemaRead !== undefined) schemaStream.waitFor(schemaRead)
+  if (options.dial !== false) connections.dialKnown()
+
+  return {
+    emits, acks, listeners, dispatcher, codecs, rows, reader, hyperlog, positions, maintenance, identity, connections, server, state, status, closing
+  }
+}
+
+module.exports = wire
