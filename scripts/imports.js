@@ -14,7 +14,9 @@
 const fs = require('node:fs')
 const path = require('node:path')
 
-const LANGUAGES = { javascript }
+const { rust } = require('./rust-imports')
+
+const LANGUAGES = { javascript, rust }
 
 /** `require('./x')` in lib, wherever it stands: one within a function is an import, too. */
 const REQUIRE = /\brequire\('(\.[^']*)'\)/g
@@ -101,4 +103,4 @@ function main (args) {
 
 if (require.main === module) main(process.argv.slice(2))
 
-module.exports = { circles, javascript }
+module.exports = { circles, javascript, rust }

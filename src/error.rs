@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::node::Key;
+use crate::node::{Key, NotAKey};
 use crate::os_error::Cause;
 
 /// What went wrong, by what the caller can do about it.
@@ -177,6 +177,12 @@ pub enum Error {
     /// A defect of this module; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
+}
+
+impl From<NotAKey> for Error {
+    fn from(text: NotAKey) -> Self {
+        Error::InvalidArgument(text.to_string())
+    }
 }
 
 /// Most characters of somebody else's text that one message repeats: names and ids may be megabytes.

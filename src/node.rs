@@ -15,8 +15,6 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use smallvec::SmallVec;
 
-use crate::error::{Error, Result};
-
 /// SHA-256 of a node; written as 64 lowercase hex digits in 1.x's store and on its wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Key(pub [u8; 32]);
@@ -204,13 +202,23 @@ impl fmt::Debug for Key {
     }
 }
 
-impl FromStr for Key {
-    type Err = Error;
+/// Text that is not a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotAKey(String);
 
-    fn from_str(text: &str) -> Result<Self> {
-        Key::from_hex(text.as_bytes()).ok_or_else(|| {
-            Error::InvalidArgument(format!("{text:?} is not a node key: 64 lowercase hex digits expected"))
-        })
+impl fmt::Display for NotAKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a node key: 64 lowercase hex digits expected", self.0)
+    }
+}
+
+impl std::error::Error for NotAKey {}
+
+impl FromStr for Key {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        Key::from_hex(text.as_bytes()).ok_or_else(|| NotAKey(text.to_owned()))
     }
 }
 

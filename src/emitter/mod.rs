@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answering;
 mod delivery;
 mod network;
 mod notices;

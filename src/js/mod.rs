@@ -31,7 +31,7 @@ use self::notice::{JsNotice, Tables};
 use crate::emitter::{Bell, Emitter, Options, Request, Source};
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Batch};
-use crate::node::{Change, Key};
+use crate::node::{Change, Key, NotAKey};
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::level::LevelStore;
 use crate::store::memory::MemoryStore;
@@ -244,7 +244,7 @@ impl Core {
     /// Asks for a node; `wants` is 1 for its whole value. Every `ask…` is answered by one `answer` notice with its id.
     #[napi(catch_unwind)]
     pub fn ask_node(&self, id: u32, key: String, wants: u32) -> Result<()> {
-        let key = key.parse().map_err(|error| thrown(&error))?;
+        let key = parse_key(&key)?;
         self.desk.borrow_mut().reads.insert(id, wants);
         self.emitter.borrow().request(id, Request::Get(key));
         Ok(())
@@ -303,7 +303,7 @@ impl Core {
     /// Lets the version of a log that peers hold take the place of ours; the answer is the log to which ours has moved.
     #[napi(catch_unwind)]
     pub fn ask_adoption(&self, id: u32, log: String, theirs: Option<String>) -> Result<()> {
-        let theirs = theirs.map(|key| key.parse()).transpose().map_err(|error| thrown(&error))?;
+        let theirs = theirs.as_deref().map(parse_key).transpose()?;
         self.emitter.borrow().request(id, Request::Adopt(log.into(), theirs));
         Ok(())
     }
@@ -366,6 +366,10 @@ impl Core {
             + u32::from(self.emitter.borrow().has_events_at_hand()) * MORE_EVENTS
             + u32::from(waiting.notices) * MORE_NOTICES
     }
+}
+
+fn parse_key(text: &str) -> Result<Key> {
+    text.parse().map_err(|error: NotAKey| thrown(&error.into()))
 }
 
 fn needs_room(out: &[u8]) -> bool {

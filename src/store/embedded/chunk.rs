@@ -3,16 +3,15 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::index_keys::{self as keys, hash_of, Pair, PIECES};
+use super::coding::put_varint;
+use super::index_keys::{chunk_key, hash_entry, hash_of, log_entry, seal, Pair, PIECES};
 use super::layout::Place;
+use super::scan_start::{Before, Start};
 use super::state::Added;
 use super::table::EntryAt;
-use crate::node::{Change, Digest, Key, Seq};
+use crate::node::{Digest, Key, Seq};
 use crate::store::slots::Slots;
 use crate::store::Position;
-
-/// Rows of a chunk at the most: a row's number in its chunk takes two bytes in the index.
-pub(super) const MAX_ROWS: usize = 1 << 16;
 
 /// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;
@@ -26,22 +25,6 @@ pub(super) struct ChunkRow {
     pub(super) at: Position,
     pub(super) place: Place,
     pub(super) entry: EntryAt,
-}
-
-/// Where a scan may begin: the place of a record, and what came before it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Start {
-    pub(super) place: Place,
-    pub(super) before: Before,
-}
-
-/// What a scan knows of the records before it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Before {
-    /// The last place, and the key of the node with its change.
-    Known(Position, Key),
-    /// Nothing, but the record is the node with this change; it only tells its key.
-    At(Change),
 }
 
 /// Entries of one stream in a chunk.
@@ -203,18 +186,40 @@ impl Chunk {
 
     /// What the index keeps of this chunk, as keys and values.
     pub(super) fn encode(&self, pieces: &[Piece]) -> Vec<Pair> {
-        let mut out = vec![keys::chunk_entry(self)];
+        let mut out = vec![self.rows_entry()];
         for (number, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
-            out.push(keys::hash_entry(self.number, number, piece));
+            out.push(hash_entry(self.number, number, piece));
         }
         let mut streams: Vec<_> = self.streams.iter().collect();
         streams.sort_unstable_by_key(|(stream, _)| **stream);
         for (stream, rows) in streams {
             for (index, (part, digest)) in rows.rows.chunks(DIGEST_STEP).zip(&rows.digests).enumerate() {
                 let first = rows.first + (index * DIGEST_STEP) as u64;
-                out.push(keys::log_entry(EntryAt { stream: *stream, seq: first }, self.number, *digest, part));
+                out.push(log_entry(EntryAt { stream: *stream, seq: first }, self.number, *digest, part));
             }
         }
         out
+    }
+
+    /// Where the rows are: the chunk's start, and every 32nd row.
+    fn rows_entry(&self) -> Pair {
+        let mut out = Vec::new();
+        put_varint(&mut out, self.before.0.change);
+        put_varint(&mut out, u64::from(self.before.0.duplicate));
+        out.extend_from_slice(&self.before.1 .0);
+        let first = self.rows.first().map_or(Place::default(), |row| row.place);
+        put_varint(&mut out, u64::from(first.segment));
+        put_varint(&mut out, first.offset);
+        for (number, row) in self.rows.iter().enumerate().step_by(SPARSE_STEP).skip(1) {
+            // Only a node tells what comes before the next row.
+            if row.at.duplicate == 0 {
+                let behind = row.at.change - self.before.0.change;
+                for field in [number as u64, u64::from(row.place.segment), row.place.offset, behind] {
+                    // All four are small: 65,536 rows, segments below 2^31 bytes.
+                    out.extend_from_slice(&u32::try_from(field).unwrap_or(u32::MAX).to_le_bytes());
+                }
+            }
+        }
+        seal(chunk_key(self.number), out)
     }
 }

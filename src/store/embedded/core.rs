@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::chunk::{Chunk, MAX_ROWS};
+use super::chunk::Chunk;
 use super::fault::Fault;
 use super::filter::{Filter, COLUMNS};
 use super::groups::Mark;
 use super::index::{checkpoint_entries, slab_entries, Checkpoint, Index, SLAB_ENTRIES};
+use super::index_keys::MAX_ROWS;
 use super::layout::Place;
 use super::segments::Segments;
 use super::state::{Added, Changes, State};

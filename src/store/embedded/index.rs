@@ -1,26 +1,21 @@
-//! sled as the index: everything in it can be made again from the segments.
+//! The index: what is in it, by key. Everything in it can be made again from the segments.
 //!
-//! sled 0.34 panics on files it cannot make sense of, so every call is caught; what fails is a [`Fault`], and a
-//! store whose index is at fault makes a new one the next time it opens.
+//! What fails is a [`Fault`]. A store whose index is at fault opens it anew, or makes a new one.
 
-use std::fs;
 use std::io;
 use std::ops::Range;
-use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use parking_lot::RwLock;
+use std::path::Path;
+use std::time::Duration;
 
 use super::coding::{put_varint, Input};
-use super::disk::is_locked;
-use super::fault::Fault;
+use super::fault::{Fault, Outcome};
 use super::filter::{Filter, COLUMNS, GATE_PARTS, SLAB_PARTS};
 use super::groups::Mark;
 use super::index_keys::{
     chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
 use super::layout::Place;
+use super::sled_db::SledDb;
 use super::state::{Changes, State, Stored};
 use super::table::EntryAt;
 use crate::node::Key;
@@ -33,26 +28,6 @@ const VERSION: u32 = 4;
 const STREAM: u8 = b't';
 const LOG: u8 = b'o';
 const HEAD: u8 = b'd';
-
-/// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
-const CACHE: u64 = 2 << 20;
-
-/// The file that sled locks.
-const DATABASE: &str = "db";
-
-/// How long sled's threads may hold its files after it was closed. They need milliseconds; if they never let go, the
-/// next open makes a new index.
-const RELEASE: Duration = Duration::from_secs(10);
-
-/// Pause between two looks whether they have.
-const POLL: Duration = Duration::from_millis(1);
-
-/// How many times longer than its blocks a file of sled's may be, and how much more. File systems that compress make files
-/// shorter on the medium; what is refused here is a file of holes.
-const HOLES: u64 = 64;
-const SPARSE: u64 = 256 << 20;
-
-type Outcome<T> = std::result::Result<T, Fault>;
 
 /// Covered by the index: chunks `0..chunks`, and the log up to `place`, with the state there.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,65 +51,28 @@ pub(super) enum Contents {
 
 /// The index of one store.
 pub(super) struct Index {
-    path: PathBuf,
-    db: RwLock<Option<sled::Db>>,
-}
-
-fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Outcome<T> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Fault::content("sled panicked")),
-    }
+    db: SledDb,
 }
 
 impl Index {
     /// Opens or creates the index in this folder.
     pub(super) fn open(path: &Path) -> Outcome<Self> {
-        inspect(path)?;
-        let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
-        let db = caught(|| config.mode(sled::Mode::HighThroughput).open())?;
-        Ok(Index { path: path.to_owned(), db: RwLock::new(Some(db)) })
+        Ok(Index { db: SledDb::open(path)? })
     }
 
     /// Removes an index that cannot be used.
     pub(super) fn discard(path: &Path) -> io::Result<()> {
-        let removed = fs::symlink_metadata(path).and_then(|found| {
-            // A link is removed, not what it leads to.
-            if found.is_dir() {
-                fs::remove_dir_all(path)
-            } else {
-                fs::remove_file(path)
-            }
-        });
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        SledDb::discard(path)
     }
 
-    /// Whether nobody has the index in this folder open any more. Waits a moment for a lock that is about to go: a process
-    /// that is being started holds copies of its parent's files, and so of their locks, until it runs its own program.
+    /// Whether nobody has the index in this folder open any more, or lets go of it within `patience`.
     pub(super) fn is_released(path: &Path, patience: Duration) -> bool {
-        let end = Instant::now() + patience;
-        while is_locked(&path.join(DATABASE)).unwrap_or(false) {
-            if Instant::now() > end {
-                return false;
-            }
-            std::thread::sleep(POLL);
-        }
-        true
-    }
-
-    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Outcome<T> {
-        let db = self.db.read();
-        let db = db.as_ref().ok_or(Fault::Closed)?;
-        caught(|| call(db))
+        SledDb::is_released(path, patience)
     }
 
     /// The value of a key, checked.
     fn get(&self, key: &[u8]) -> Outcome<Option<sled::IVec>> {
-        match self.with(|db| db.get(key))? {
+        match self.db.get(key)? {
             Some(value) => checked(key, &value).map(Some),
             None => Ok(None),
         }
@@ -142,11 +80,36 @@ impl Index {
 
     /// Whether the index has exactly this value, checksum included.
     pub(super) fn holds(&self, key: &[u8], value: &[u8]) -> Outcome<bool> {
-        Ok(self.with(|db| db.get(key))?.is_some_and(|held| held == value))
+        Ok(self.db.get(key)?.is_some_and(|held| held == value))
+    }
+
+    /// Writes `pairs` and removes the keys in `gone` at once: after a crash all of it is done or none.
+    pub(super) fn write(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Outcome<()> {
+        self.db.write(pairs, gone)
+    }
+
+    /// Puts what was written on the medium.
+    pub(super) fn flush(&self) -> Outcome<()> {
+        self.db.flush()
+    }
+
+    /// Bytes on disk.
+    pub(super) fn size(&self) -> Outcome<u64> {
+        self.db.size()
+    }
+
+    /// Flushes and releases the files: once this returns they can be opened again.
+    pub(super) fn close(&self) -> Outcome<()> {
+        self.db.close()
+    }
+
+    /// Lets go of the files without a flush, whatever others have made of their names meanwhile.
+    pub(super) fn abandon(&self) -> Outcome<()> {
+        self.db.abandon()
     }
 
     /// Where the rows of a chunk are.
-    pub(super) fn places(&self, chunk: u32) -> Outcome<sled::IVec> {
+    pub(super) fn row_places(&self, chunk: u32) -> Outcome<sled::IVec> {
         self.get(&chunk_key(chunk))?.ok_or_else(|| Fault::content(format!("chunk {chunk} is missing")))
     }
 
@@ -159,7 +122,7 @@ impl Index {
     pub(super) fn block(&self, entry: EntryAt) -> Outcome<LogBlock> {
         let missing = || Fault::content(format!("entry {} of stream {} is missing", entry.seq, entry.stream));
         let (first, last) = (log_key(EntryAt { seq: 0, ..entry }), log_key(entry));
-        let found = self.with(|db| db.range(first..=last).next_back().transpose())?;
+        let found = self.db.last_of(first..=last)?;
         let (key, value) = found.ok_or_else(missing)?;
         let value = checked(&key, &value)?;
         let seq = key.get(5..).and_then(|seq| seq.first_chunk()).map(|seq| u64::from_be_bytes(*seq));
@@ -169,64 +132,6 @@ impl Index {
         } else {
             Err(missing())
         }
-    }
-
-    /// Writes everything at once: after a crash all of it is there or none.
-    pub(super) fn write(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Outcome<()> {
-        let mut batch = sled::Batch::default();
-        let mut keys = Vec::with_capacity(pairs.len());
-        for (key, value) in pairs {
-            keys.push(key.clone());
-            batch.insert(key, value);
-        }
-        gone.into_iter().for_each(|key| batch.remove(key));
-        self.with(|db| db.apply_batch(batch))?;
-        // sled counts a page towards its cache, and so gives its memory back, only once it has been read.
-        self.with(|db| keys.iter().try_for_each(|key| db.get(key).map(drop)))
-    }
-
-    /// Puts what was written on the medium. sled's own flush stops short of that on Linux (sync_file_range), so
-    /// its files are synced as well.
-    pub(super) fn flush(&self) -> Outcome<()> {
-        self.with(|db| db.flush())?;
-        let sync = || -> io::Result<()> {
-            for entry in fs::read_dir(&self.path)? {
-                let entry = entry?;
-                if entry.file_type()?.is_file() {
-                    fs::File::open(entry.path())?.sync_data()?;
-                }
-            }
-            Ok(())
-        };
-        sync().map_err(Fault::from)
-    }
-
-    /// Bytes on disk.
-    pub(super) fn size(&self) -> Outcome<u64> {
-        self.with(sled::Db::size_on_disk)
-    }
-
-    /// Flushes and releases the files: once this returns they can be opened again.
-    pub(super) fn close(&self) -> Outcome<()> {
-        let flushed = self.flush();
-        self.abandon()?;
-        self.wait_for_release();
-        flushed
-    }
-
-    /// Lets go of the files, whatever others have made of their names meanwhile.
-    pub(super) fn abandon(&self) -> Outcome<()> {
-        let db = self.db.write().take();
-        caught(|| {
-            drop(db);
-            Ok(())
-        })
-    }
-
-    /// Threads of sled's pool may hold its files, and so its lock, for a moment after the last handle has gone. Whoever
-    /// opens the index in that moment would take it for broken.
-    fn wait_for_release(&self) {
-        let _ = Index::is_released(&self.path, RELEASE);
     }
 
     /// Remembers where the log ended when the store was closed.
@@ -280,13 +185,7 @@ impl Index {
 
     /// Everything of one kind, in order of key.
     fn all(&self, kind: u8) -> Outcome<Vec<(sled::IVec, sled::IVec)>> {
-        let mut found = Vec::new();
-        self.with(|db| {
-            for pair in db.scan_prefix([kind]) {
-                found.push(pair?);
-            }
-            Ok(())
-        })?;
+        let found = self.db.all_of(&[kind])?;
         found.into_iter().map(|(key, value)| Ok((key.clone(), checked(&key, &value)?))).collect()
     }
 
@@ -317,41 +216,6 @@ impl Index {
         }
         Ok(filter)
     }
-}
-
-/// Refuses a folder that sled would wait in, or be led out of: nothing but files and folders belongs there. Refuses holes,
-/// too: sled reads whatever its file is long, and writes all of it.
-fn inspect(path: &Path) -> Outcome<()> {
-    let found = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        found => found?,
-    };
-    if !found.is_dir() {
-        return Err(Fault::content("it is no folder"));
-    }
-    for entry in fs::read_dir(path)? {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        if !found.is_file() && !found.is_dir() {
-            return Err(Fault::content(format!("{:?} in it is neither a file nor a folder", entry.file_name())));
-        }
-        if found.len() > holes_from(&found) {
-            return Err(Fault::content(format!("{:?} in it is {} bytes of holes", entry.file_name(), found.len())));
-        }
-    }
-    Ok(())
-}
-
-/// The length from which a file has more holes than sled leaves: it makes a file as long as a segment at once.
-#[cfg(unix)]
-fn holes_from(found: &fs::Metadata) -> u64 {
-    use std::os::unix::fs::MetadataExt;
-    found.blocks().saturating_mul(512).saturating_mul(HOLES).saturating_add(SPARSE)
-}
-
-#[cfg(not(unix))]
-fn holes_from(_: &fs::Metadata) -> u64 {
-    u64::MAX
 }
 
 fn checked(key: &[u8], value: &sled::IVec) -> Outcome<sled::IVec> {
@@ -447,29 +311,6 @@ impl Index {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn closing_waits_for_threads_that_still_hold_the_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let index = Index::open(folder.path()).unwrap();
-        index.write(vec![seal(b"key".to_vec(), b"value".to_vec())], Vec::new()).unwrap();
-        let held = index.db.read().clone();
-        std::thread::scope(|scope| {
-            let (index, slow) = (&index, folder.path().join("slow"));
-            let released = slow.clone();
-            scope.spawn(move || {
-                while index.db.read().is_some() {
-                    std::thread::yield_now();
-                }
-                fs::write(released, "").unwrap();
-                drop(held);
-            });
-            index.close().unwrap();
-            assert!(slow.exists(), "closed although a thread held the files");
-        });
-        let index = Index::open(folder.path()).unwrap();
-        assert!(index.get(b"key").unwrap().is_some());
-    }
 
     #[test]
     fn a_complete_slab_is_loaded_with_its_gate() {

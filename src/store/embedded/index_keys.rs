@@ -1,8 +1,8 @@
 //! Keys and values of the index, both ways. Every value ends with a checksum over its key and itself.
 
-use super::chunk::{Before, Chunk, Start, SPARSE_STEP};
 use super::coding::{put_varint, Input};
 use super::layout::Place;
+use super::scan_start::{Before, Start};
 use super::table::EntryAt;
 use crate::node::{Digest, Key};
 use crate::store::Position;
@@ -10,14 +10,16 @@ use crate::store::Position;
 /// Parts into which a chunk's hashes are cut, by their first bits: one is about 6 KB.
 pub(super) const PIECES: usize = 64;
 
+/// Rows of a chunk at the most: a row's number in its chunk takes two bytes in the index.
+pub(super) const MAX_ROWS: usize = 1 << 16;
+
 /// Bytes of the state, the filter or the places in one value: small enough that sled keeps it in its log.
 pub(super) const PART: usize = 32 * 1024;
 
 /// Bytes of one named place: row, segment, offset, change behind the chunk's first.
 const NAMED: usize = 16;
 
-/// Key and value of the index.
-pub(super) type Pair = (Vec<u8>, Vec<u8>);
+pub(super) use super::sled_db::Pair;
 
 /// The end of the log when the store was last closed.
 pub(super) const END: &[u8] = b"e";
@@ -69,30 +71,8 @@ pub(super) fn log_key(entry: EntryAt) -> Vec<u8> {
     key
 }
 
-/// Where the rows of a chunk are: its start, and every 32nd row.
-pub(super) fn chunk_entry(chunk: &Chunk) -> Pair {
-    let mut out = Vec::new();
-    put_varint(&mut out, chunk.before.0.change);
-    put_varint(&mut out, u64::from(chunk.before.0.duplicate));
-    out.extend_from_slice(&chunk.before.1 .0);
-    let first = chunk.rows.first().map_or(Place::default(), |row| row.place);
-    put_varint(&mut out, u64::from(first.segment));
-    put_varint(&mut out, first.offset);
-    for (number, row) in chunk.rows.iter().enumerate().step_by(SPARSE_STEP).skip(1) {
-        // Only a node tells what comes before the next row.
-        if row.at.duplicate == 0 {
-            let behind = row.at.change - chunk.before.0.change;
-            for field in [number as u64, u64::from(row.place.segment), row.place.offset, behind] {
-                // All four are small: 65,536 rows, segments below 2^31 bytes.
-                out.extend_from_slice(&u32::try_from(field).unwrap_or(u32::MAX).to_le_bytes());
-            }
-        }
-    }
-    seal(chunk_key(chunk.number), out)
-}
-
-/// A chunk's places, read from its value.
-pub(super) struct Places<'a> {
+/// Where the rows of a chunk are, read from its value.
+pub(super) struct RowPlaces<'a> {
     before: (Position, Key),
     first: Place,
     named: &'a [u8],
@@ -107,13 +87,13 @@ pub(super) struct Named {
     behind: u32,
 }
 
-impl<'a> Places<'a> {
+impl<'a> RowPlaces<'a> {
     pub(super) fn read(value: &'a [u8]) -> Option<Self> {
         let mut input = Input(value);
         let at = Position { change: input.varint()?, duplicate: input.varint32()? };
         let key = Key(input.array()?);
         let first = Place { segment: input.varint32()?, offset: input.varint()? };
-        Some(Places { before: (at, key), first, named: input.0 })
+        Some(RowPlaces { before: (at, key), first, named: input.0 })
     }
 
     /// The last named row for which `before` holds (it holds for a prefix), with its number and a start there; the
@@ -222,7 +202,7 @@ impl LogBlock {
         let mut next = 0_usize;
         while !input.is_empty() {
             let start = next.checked_add(usize::try_from(input.varint()?).ok()?)?;
-            let len = usize::try_from(input.varint()?).ok().filter(|len| *len <= super::chunk::MAX_ROWS)?;
+            let len = usize::try_from(input.varint()?).ok().filter(|len| *len <= MAX_ROWS)?;
             next = start.checked_add(len)?;
             rows.extend(start..next);
         }

@@ -19,10 +19,13 @@ mod layout;
 mod reads;
 mod recovery;
 mod scan;
+mod scan_start;
 mod segments;
+mod shared_list;
+mod sled_db;
 mod start;
 mod state;
-mod streams;
+
 mod table;
 #[cfg(test)]
 mod tests;
@@ -37,10 +40,10 @@ use std::thread::JoinHandle;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
-use self::chunk::Start;
 use self::core::{Core, REBUILD};
 use self::disk::{Disk, Guard, OsDisk};
 use self::layout::HEADER_LEN;
+use self::scan_start::Start;
 use self::segments::{read_header, Segments};
 use self::start::{How, Running};
 use self::writer::Writer;

@@ -1,13 +1,12 @@
 //! Finding things: first in the rows that are still in memory, then through the index.
 
-use super::chunk::Start;
 use super::core::Core;
 use super::fault::Fault;
-use super::index_keys::{hash_of, rows_of_hash, LogBlock, Places};
+use super::index_keys::{hash_of, rows_of_hash, LogBlock, RowPlaces};
 use super::layout::Place;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
-use super::streams::Streams;
-use super::table::{resolve, EntryAt};
+use super::scan_start::Start;
+use super::table::{resolve, EntryAt, Streams};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 use crate::store::{Entry, Located, Position, ReadLimit, Row};
@@ -54,8 +53,8 @@ fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>>
             }
         }
     };
-    let places = core.index.places(number).map_err(|fault| core.faulty(&fault))?;
-    let places = Places::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
+    let places = core.index.row_places(number).map_err(|fault| core.faulty(&fault))?;
+    let places = RowPlaces::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
     Ok(Some((places.last(|_, at| at <= after).1, horizon)))
 }
 
@@ -235,8 +234,8 @@ fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
 
 /// Where the scan for a row of an indexed chunk begins, and how many rows come before it from there.
 fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
-    let places = core.index.places(chunk).map_err(|fault| core.faulty(&fault))?;
-    let places = Places::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
+    let places = core.index.row_places(chunk).map_err(|fault| core.faulty(&fault))?;
+    let places = RowPlaces::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
     // Strictly before: a row's links may need the row before it.
     let (from, start) = places.last(|number, _| number < row);
     Ok((start, row - from))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::chunk::{Before, Start};
 use super::layout::{group_frame, group_header, Frame, Linked, Place, Record, GROUP, GROUP_HEADER_LEN, HEADER_LEN};
+use super::scan_start::{Before, Start};
 use super::segments::{Segment, Segments};
 use super::table::EntryAt;
 use crate::error::Result;

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use smallvec::SmallVec;
 
 use super::coding::{put_slice, put_varint, Input};
-use super::streams::Streams;
+use super::shared_list::SharedList;
 use crate::node::{Digest, LogId, Seq};
 
 /// From seq `from` of a stream on: entries of `log`, the first with seq `seq`.
@@ -29,6 +29,9 @@ pub(super) struct Stream {
     slot: usize,
     spans: SmallVec<[StreamSpan; 1]>,
 }
+
+/// Streams by number.
+pub(super) type Streams = SharedList<Stream>;
 
 /// From seq `seq` of a log on: seqs of `stream`, the first being `from`.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,0 +1,205 @@
+//! Answers questions from JavaScript, each with one notice that has its id.
+
+use std::sync::Arc;
+
+use super::opening::Call;
+use super::request::{Reply, Request, Stats};
+use super::{Emitter, Notice};
+use crate::error::{Error, Result};
+use crate::hyperlog::import::{import, import_facts};
+use crate::hyperlog::verify::verify;
+use crate::hyperlog::Log;
+use crate::node::Change;
+use crate::store::{Position, ReadLimit, Row};
+
+/// Progress is reported about this often, in units of the work, so that reports stay few.
+const PROGRESS_STEPS: u64 = 200;
+
+/// Nodes looked at first when reading backwards. Stores read forwards only, so how far back the limit reaches is found
+/// by going back twice as far each time.
+const FIRST_SPAN: u64 = 16;
+
+impl Emitter {
+    /// Asks; [`Notice::Answer`] with this id follows, exactly once. Allowed before the store is open.
+    pub fn request(self: &Arc<Self>, id: u32, request: Request) {
+        match self.log.get() {
+            Some(log) => self.ask(log, id, request),
+            None => self.call(Call::Request(id, request)),
+        }
+    }
+
+    /// [`Emitter::request`] once the store is open.
+    pub(super) fn ask(self: &Arc<Self>, log: &Arc<Log>, id: u32, request: Request) {
+        let log = Arc::clone(log);
+        let answer = PendingAnswer { emitter: Arc::clone(self), id, sent: false };
+        match request {
+            Request::Wait(after) => {
+                let mut end = log.watch();
+                self.spawn(async move {
+                    let found = end.wait_for(|end| end.change > after).await.map(|end| end.change);
+                    answer.send(found.map(Reply::Change).map_err(|_| gone()));
+                });
+            }
+            Request::MetaSet(facts) => {
+                let stored = log.set_meta(facts);
+                self.spawn(
+                    async move { answer.send(stored.await.unwrap_or_else(|_| Err(gone())).map(|()| Reply::Done)) },
+                );
+            }
+            Request::Adopt(id, theirs) => {
+                let adopted = log.adopt(&id, theirs);
+                self.spawn(async move {
+                    answer.send(adopted.await.unwrap_or_else(|_| Err(gone())).map(Reply::Adopted));
+                });
+            }
+            Request::Listen { host, port } => {
+                let Some(bound) = self.net.get().map(|net| net.listen(host, port)) else { return };
+                self.spawn(
+                    async move { answer.send(bound.await.unwrap_or_else(|_| Err(gone())).map(Reply::Listening)) },
+                );
+            }
+            request if log.store().is_immediate() && !matches!(request, Request::Verify | Request::Import { .. }) => {
+                answer.send(self.answer(id, &log, request));
+            }
+            request => {
+                self.blocking(move || {
+                    let result = answer.emitter.answer(id, &log, request);
+                    answer.send(result);
+                });
+            }
+        }
+    }
+
+    fn answer(&self, id: u32, log: &Arc<Log>, request: Request) -> Result<Reply> {
+        let mut step = 0;
+        let mut progress = |done: u64, total: u64| {
+            let now = done.saturating_mul(PROGRESS_STEPS) / total.max(1);
+            if now != step {
+                step = now;
+                self.outbox.notify(Notice::Progress { id, done, total });
+            }
+        };
+        Ok(match request {
+            Request::Get(key) => Reply::Node(log.node(&key)?.map(Box::new)),
+            Request::MetaGet(meta) => Reply::Fact(log.meta(&meta)?),
+            Request::Read { from, reverse: false, limit } => read_forward(log, from, limit)?,
+            Request::Read { from, reverse: true, limit } => read_backward(log, from, limit)?,
+            Request::Heads => Reply::Heads(log.heads()?),
+            Request::Digest => Reply::Digest(log.digest()),
+            Request::Stats => Reply::Stats(Box::new(Stats {
+                change: log.end().change,
+                log_id: log.log_id(),
+                logs: log.logs(),
+                heads: log.heads()?.len() as u64,
+                sizes: log.sizes()?,
+                commits: log.commits(),
+                pending: log.pending() as u64,
+                stuck: log.stuck_logs(),
+                peers: self.peers(),
+            })),
+            Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
+            Request::Import { open, identity } => {
+                let source = open()?;
+                let mut added = import(log, source.as_ref(), &mut progress);
+                if identity && added.is_ok() {
+                    added = import_facts(log, source.as_ref()).and(added);
+                }
+                let closed = source.close();
+                let added = added?;
+                closed?;
+                Reply::Imported(added)
+            }
+            Request::MetaSet(_) | Request::Adopt(..) | Request::Wait(_) | Request::Listen { .. } => {
+                return Err(Error::Internal("not a blocking request".into()))
+            }
+        })
+    }
+
+    /// Runs a future; dropped unfinished when the emitter closes.
+    pub(super) fn spawn(&self, work: impl std::future::Future<Output = ()> + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn(work);
+        }
+    }
+
+    /// Runs `work` on a thread that may block; dropped unstarted when the emitter closes.
+    pub(super) fn blocking(&self, work: impl FnOnce() + Send + 'static) {
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn_blocking(work);
+        }
+    }
+}
+
+/// Answers a request exactly once: with what it came to, or with `Closed` when it is dropped unfinished.
+struct PendingAnswer {
+    emitter: Arc<Emitter>,
+    id: u32,
+    sent: bool,
+}
+
+impl PendingAnswer {
+    fn send(mut self, result: Result<Reply>) {
+        self.sent = true;
+        self.emitter.outbox.notify(Notice::Answer { id: self.id, result });
+    }
+}
+
+impl Drop for PendingAnswer {
+    fn drop(&mut self) {
+        if !self.sent {
+            self.emitter.outbox.notify(Notice::Answer { id: self.id, result: Err(gone()) });
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::Closed("it was closed before this was answered")
+}
+
+fn read_forward(log: &Log, from: Change, limit: ReadLimit) -> Result<Reply> {
+    let mut at = Position::of(from);
+    loop {
+        let mut rows = log.read(at, limit)?;
+        let Some(last) = rows.last() else {
+            return Ok(Reply::Rows { rows, next: at.change, done: true });
+        };
+        at = last.at;
+        rows.retain(|row| row.at.duplicate == 0);
+        if !rows.is_empty() {
+            return Ok(Reply::Rows { rows, next: at.change, done: false });
+        }
+    }
+}
+
+fn read_backward(log: &Log, before: Change, limit: ReadLimit) -> Result<Reply> {
+    let mut before = before.min(log.end().change + 1);
+    let (mut rows, mut bytes, mut span): (Vec<Row>, usize, u64) = (Vec::new(), 0, FIRST_SPAN);
+    while before > 1 && rows.len() < limit.rows {
+        let first = before.saturating_sub(span).max(1);
+        for row in nodes_between(log, first, before, limit)?.into_iter().rev() {
+            bytes += row.node.value.len();
+            if !rows.is_empty() && (bytes > limit.bytes || rows.len() == limit.rows) {
+                return Ok(Reply::Rows { rows, next: before, done: false });
+            }
+            before = row.at.change;
+            rows.push(row);
+        }
+        before = first;
+        span *= 2;
+    }
+    Ok(Reply::Rows { rows, next: before, done: before == 1 })
+}
+
+/// Nodes from change `first` to the one before `end`. Changes have no gaps.
+fn nodes_between(log: &Log, first: Change, end: Change, limit: ReadLimit) -> Result<Vec<Row>> {
+    let mut nodes = Vec::new();
+    let mut at = Position::of(first - 1);
+    while at.change + 1 < end {
+        let rows = log.read(at, limit)?;
+        // The newest may not be readable yet.
+        let Some(last) = rows.last() else { break };
+        at = last.at;
+        nodes.extend(rows.into_iter().filter(|row| row.at.duplicate == 0 && row.at.change < end));
+    }
+    Ok(nodes)
+}

@@ -1,0 +1,262 @@
+//! sled, with what it takes to live with it (version 0.34):
+//!
+//! - It panics on files that it cannot make sense of. Every call is caught, and what fails is a [`Fault`]; files that it would
+//!   wait in or be led out of are refused before it sees them.
+//! - Its flush stops short of the medium on Linux (`sync_file_range`). Its files are synced once more.
+//! - Threads of its pool hold its files, and so its lock, for a moment after the last handle has gone. Closing waits for them.
+//! - It counts a page towards its cache, and so gives the page's memory back, only once the page has been read. What is
+//!   written is read again at once.
+//!
+//! It also keeps its first I/O error for all later calls as a text, of which the system's number is read.
+
+use std::fs;
+use std::io;
+use std::ops::RangeInclusive;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLock;
+
+use super::disk::is_locked;
+use super::fault::{Fault, Outcome};
+
+/// Key and value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
+/// Memory sled may use for pages it has read, in bytes. The hot parts of the index are in the filter and the tail.
+const CACHE: u64 = 2 << 20;
+
+/// The file that sled locks.
+const DATABASE: &str = "db";
+
+/// How long sled's threads may hold its files after it was closed. They need milliseconds; if they never let go, the
+/// next open makes a new index.
+const RELEASE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks whether they have.
+const POLL: Duration = Duration::from_millis(1);
+
+/// How many times longer than its blocks a file of sled's may be, and how much more. File systems that compress make files
+/// shorter on the medium; what is refused here is a file of holes.
+const HOLES: u64 = 64;
+const SPARSE: u64 = 256 << 20;
+
+/// An open database of sled's.
+pub(super) struct SledDb {
+    path: PathBuf,
+    db: RwLock<Option<sled::Db>>,
+}
+
+fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Outcome<T> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Fault::content("sled panicked")),
+    }
+}
+
+impl SledDb {
+    /// Opens or creates the database in this folder.
+    pub(super) fn open(path: &Path) -> Outcome<Self> {
+        inspect(path)?;
+        let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
+        let db = caught(|| config.mode(sled::Mode::HighThroughput).open())?;
+        Ok(SledDb { path: path.to_owned(), db: RwLock::new(Some(db)) })
+    }
+
+    /// Removes a database that cannot be used.
+    pub(super) fn discard(path: &Path) -> io::Result<()> {
+        let removed = fs::symlink_metadata(path).and_then(|found| {
+            // A link is removed, not what it leads to.
+            if found.is_dir() {
+                fs::remove_dir_all(path)
+            } else {
+                fs::remove_file(path)
+            }
+        });
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether nobody has the database in this folder open any more. Waits a moment for a lock that is about to go: a process
+    /// that is being started holds copies of its parent's files, and so of their locks, until it runs its own program.
+    pub(super) fn is_released(path: &Path, patience: Duration) -> bool {
+        let end = Instant::now() + patience;
+        while is_locked(&path.join(DATABASE)).unwrap_or(false) {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(POLL);
+        }
+        true
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Outcome<T> {
+        let db = self.db.read();
+        let db = db.as_ref().ok_or(Fault::Closed)?;
+        caught(|| call(db))
+    }
+
+    /// The value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Outcome<Option<sled::IVec>> {
+        self.with(|db| db.get(key))
+    }
+
+    /// The last key within these bounds, and its value.
+    pub(super) fn last_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
+        self.with(|db| db.range(bounds).next_back().transpose())
+    }
+
+    /// Every key that begins with these bytes, in order, and its value.
+    pub(super) fn all_of(&self, prefix: &[u8]) -> Outcome<Vec<(sled::IVec, sled::IVec)>> {
+        self.with(|db| db.scan_prefix(prefix).collect())
+    }
+
+    /// Writes `pairs` and removes the keys in `gone` at once: after a crash all of it is done or none.
+    pub(super) fn write(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Outcome<()> {
+        let mut batch = sled::Batch::default();
+        let mut keys = Vec::with_capacity(pairs.len());
+        for (key, value) in pairs {
+            keys.push(key.clone());
+            batch.insert(key, value);
+        }
+        gone.into_iter().for_each(|key| batch.remove(key));
+        self.with(|db| db.apply_batch(batch))?;
+        // So that sled counts the pages towards its cache.
+        self.with(|db| keys.iter().try_for_each(|key| db.get(key).map(drop)))
+    }
+
+    /// Puts what was written on the medium.
+    pub(super) fn flush(&self) -> Outcome<()> {
+        self.with(|db| db.flush())?;
+        let sync = || -> io::Result<()> {
+            for entry in fs::read_dir(&self.path)? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    fs::File::open(entry.path())?.sync_data()?;
+                }
+            }
+            Ok(())
+        };
+        sync().map_err(Fault::from)
+    }
+
+    /// Bytes on disk.
+    pub(super) fn size(&self) -> Outcome<u64> {
+        self.with(sled::Db::size_on_disk)
+    }
+
+    /// Flushes and releases the files: once this returns they can be opened again.
+    pub(super) fn close(&self) -> Outcome<()> {
+        let flushed = self.flush();
+        self.abandon()?;
+        // Whoever opened the files before that would take them for broken.
+        let _ = SledDb::is_released(&self.path, RELEASE);
+        flushed
+    }
+
+    /// Lets go of the files without a flush, whatever others have made of their names meanwhile.
+    pub(super) fn abandon(&self) -> Outcome<()> {
+        let db = self.db.write().take();
+        caught(|| {
+            drop(db);
+            Ok(())
+        })
+    }
+}
+
+/// Refuses a folder that sled would wait in, or be led out of: nothing but files and folders belongs there. Refuses holes,
+/// too: sled reads whatever its file is long, and writes all of it.
+fn inspect(path: &Path) -> Outcome<()> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !found.is_dir() {
+        return Err(Fault::content("it is no folder"));
+    }
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        if !found.is_file() && !found.is_dir() {
+            return Err(Fault::content(format!("{:?} in it is neither a file nor a folder", entry.file_name())));
+        }
+        if found.len() > holes_from(&found) {
+            return Err(Fault::content(format!("{:?} in it is {} bytes of holes", entry.file_name(), found.len())));
+        }
+    }
+    Ok(())
+}
+
+/// The length from which a file has more holes than sled leaves: it makes a file as long as a segment at once.
+#[cfg(unix)]
+fn holes_from(found: &fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    found.blocks().saturating_mul(512).saturating_mul(HOLES).saturating_add(SPARSE)
+}
+
+#[cfg(not(unix))]
+fn holes_from(_: &fs::Metadata) -> u64 {
+    u64::MAX
+}
+
+impl From<sled::Error> for Fault {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => original(error).into(),
+            error => Fault::content(error.to_string()),
+        }
+    }
+}
+
+/// The system's error behind one of sled's. sled keeps its first error for all later calls as a text, in which the number
+/// stands behind "code: ".
+fn original(error: io::Error) -> io::Error {
+    if error.raw_os_error().is_some() {
+        return error;
+    }
+    let text = error.to_string();
+    let digits = text.split_once("code: ").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
+    let code = digits.flatten().and_then(|digits| digits.parse().ok());
+    code.map_or(error, io::Error::from_raw_os_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_waits_for_threads_that_still_hold_the_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = SledDb::open(folder.path()).unwrap();
+        open.write(vec![(b"key".to_vec(), b"value".to_vec())], Vec::new()).unwrap();
+        let held = open.db.read().clone();
+        std::thread::scope(|scope| {
+            let (open, slow) = (&open, folder.path().join("slow"));
+            let released = slow.clone();
+            scope.spawn(move || {
+                while open.db.read().is_some() {
+                    std::thread::yield_now();
+                }
+                fs::write(released, "").unwrap();
+                drop(held);
+            });
+            open.close().unwrap();
+            assert!(slow.exists(), "closed although a thread held the files");
+        });
+        assert!(SledDb::open(folder.path()).unwrap().get(b"key").unwrap().is_some());
+    }
+
+    #[test]
+    fn the_number_of_an_error_survives_what_sled_makes_of_it() {
+        let first = sled::Error::Io(io::Error::from_raw_os_error(24));
+        let later = first.clone();
+        let Fault::System(later) = Fault::from(later) else { panic!("{first}") };
+        assert_eq!(later.raw_os_error(), Some(24));
+        let Fault::System(other) = Fault::from(sled::Error::Io(io::Error::other("odd"))) else { panic!() };
+        assert_eq!(other.to_string(), "odd");
+    }
+}
