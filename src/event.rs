@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use bytes::{BufMut, Bytes};
 
 use crate::error::{quoted, Error, Result};
+use crate::varint::{put_varint, take, take_varint, varint_len};
 
 /// Bytes of a unique event id: 8 random ones per open of the store, then a little-endian counter.
 pub const ID_LEN: usize = 12;
@@ -120,42 +121,6 @@ fn put_bytes(out: &mut impl BufMut, field: u8, bytes: &[u8]) {
     out.put_u8(field << 3 | 2);
     put_varint(out, bytes.len() as u64);
     out.put_slice(bytes);
-}
-
-/// Appends a protobuf varint.
-pub fn put_varint(out: &mut impl BufMut, mut value: u64) {
-    while value >= 0x80 {
-        out.put_u8((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8((value & 0x7f) as u8);
-}
-
-/// Bytes that [`put_varint`] writes for `value`.
-#[must_use]
-pub fn varint_len(value: u64) -> usize {
-    ((70 - (value | 1).leading_zeros() as usize) / 7).max(1)
-}
-
-/// Takes a protobuf varint off the front of `bytes`; `None` if it is cut short or longer than ten bytes.
-pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..70).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        // The tenth byte has room for one bit; 1.x's doubles lose the rest as well.
-        value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
-    let (head, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
-    *bytes = rest;
-    Some(head)
 }
 
 /// Takes a container apart. Unknown fields are skipped, the last of repeated ones wins, as in 1.x. A name or payload of
@@ -373,19 +338,6 @@ mod tests {
         {
             let payload = [b"\x0a\x01i\x12\x05\x0a\x01h\x10\x01", address].concat();
             assert!(reason_unsafe_for_v1(&sample("EventPeer", &payload, Encoding::V1)).is_some(), "{address:?}");
-        }
-    }
-
-    #[test]
-    fn varints_of_every_length_round_trip() {
-        for bits in 0..64 {
-            for value in [1_u64 << bits, (1_u64 << bits) - 1, u64::MAX >> bits] {
-                let mut out = BytesMut::new();
-                put_varint(&mut out, value);
-                assert_eq!(out.len(), varint_len(value));
-                let mut rest = &out[..];
-                assert_eq!(take_varint(&mut rest), Some(value));
-            }
         }
     }
 }

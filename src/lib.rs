@@ -1,7 +1,7 @@
 //! hyperemitter's core: a persistent, replicated event log on a Merkle DAG.
 //!
-//! Dependency rule, inwards only: `os_error` ← `error` ← `node`, `event`, `identity` ← `store`, `protocol`, `codec` ←
-//! `hyperlog` ← `net` ← `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
+//! Dependency rule, inwards only: `node`, `os_error`, `varint` ← `error` ← `panic`, `event`, `identity` ← `row`, `store`,
+//! `protocol`, `codec` ← `hyperlog` ← `net` ← `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -20,3 +20,4 @@ pub mod os_error;
 pub mod panic;
 pub mod protocol;
 pub mod store;
+pub mod varint;

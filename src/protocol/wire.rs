@@ -5,14 +5,7 @@
 
 use bytes::BufMut;
 
-pub(crate) use crate::event::{put_varint, take_varint, varint_len};
-
-/// Takes `len` bytes off the front.
-pub(crate) fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
-    let (head, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
-    *bytes = rest;
-    Some(head)
-}
+pub(crate) use crate::varint::{put_varint, take, take_varint, varint_len};
 
 /// Takes bytes preceded by their length.
 pub(crate) fn take_prefixed<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
