@@ -19,5 +19,6 @@ pub mod node;
 pub mod os_error;
 pub mod panic;
 pub mod protocol;
+pub mod row;
 pub mod store;
 pub mod varint;

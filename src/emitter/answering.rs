@@ -10,7 +10,8 @@ use crate::hyperlog::import::{import, import_facts};
 use crate::hyperlog::verify::verify;
 use crate::hyperlog::Log;
 use crate::node::Change;
-use crate::store::{Position, ReadLimit, Row};
+use crate::row::{Position, Row};
+use crate::store::ReadLimit;
 
 /// Progress is reported about this often, in units of the work, so that reports stay few.
 const PROGRESS_STEPS: u64 = 200;

@@ -9,7 +9,8 @@ use super::{Emitter, Notice};
 use crate::error::{Error, Result};
 use crate::hyperlog::Log;
 use crate::node::Change;
-use crate::store::{Position, ReadLimit, Row};
+use crate::row::{Position, Row};
+use crate::store::ReadLimit;
 
 /// Rows looked at in one call, so that a listener for a rare name does not hold the JavaScript thread.
 const MAX_SCANNED: usize = 4096;

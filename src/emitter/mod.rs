@@ -32,7 +32,8 @@ use crate::hyperlog::{Ack, Batch, Log, LogOptions};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::panic::caught;
-use crate::store::{Row, Store};
+use crate::row::Row;
+use crate::store::Store;
 
 /// Says, from any thread, that something waits to be taken.
 pub trait Bell: Send + Sync {

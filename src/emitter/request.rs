@@ -10,7 +10,8 @@ use crate::hyperlog::stuck::StuckLog;
 use crate::hyperlog::verify::Verified;
 use crate::net::PeerInfo;
 use crate::node::{Change, Digest, Key, LogId, Node};
-use crate::store::{Located, LogHead, Meta, ReadLimit, Row, Sizes, Store};
+use crate::row::{Located, LogHead, Row};
+use crate::store::{Meta, ReadLimit, Sizes, Store};
 
 /// A question.
 pub enum Request {

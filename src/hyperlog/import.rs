@@ -3,7 +3,8 @@
 use super::{Incoming, Log, Outcome, SourceId};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Change, LogId, Seq};
-use crate::store::{Meta, Position, Progress, ReadLimit, Row, Store};
+use crate::row::{Position, Row};
+use crate::store::{Meta, Progress, ReadLimit, Store};
 
 /// Rows read and committed at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };

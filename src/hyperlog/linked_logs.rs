@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::node::LogId;
-use crate::store::LogLinks;
+use crate::row::LogLinks;
 
 /// Other logs, each once, in the order in which they are noted.
 pub(super) struct LinkedLogs<'a> {

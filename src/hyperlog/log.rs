@@ -17,8 +17,9 @@ use super::writer::{OwnLog, Writer};
 use super::{Batch, Incoming, LogOptions, Outcome, Source, SourceId};
 use crate::error::{Error, Result};
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
+use crate::row::{Entry, Located, LogHead, Position, Row};
 use crate::store::log_set::{hash_head, LogSet};
-use crate::store::{Entry, Located, LogHead, Meta, Position, ReadLimit, Row, Sizes, Store};
+use crate::store::{Meta, ReadLimit, Sizes, Store};
 
 /// A log on a store.
 pub struct Log {

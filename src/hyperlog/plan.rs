@@ -16,9 +16,10 @@ use super::uncommitted_rows::UncommittedRows;
 use super::Incoming;
 use crate::error::{Error, Result};
 use crate::node::{key_of, Change, Digest, Key, Links, LogId, Node, Seq};
+use crate::row::{Body, Entry, Located, LogLinks, NewRow, Position};
 use crate::store::heads::Heads;
 use crate::store::log_map::LogMap;
-use crate::store::{Body, Entry, Located, LogLinks, NewRow, Position, StoreState};
+use crate::store::StoreState;
 
 /// Links of one node at the most. 1.x links to all heads: 64 Ki links are 4 MiB on its wire, half of the default limit of
 /// an event.

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::store::{Position, ReadLimit, Row};
+use crate::row::{Position, Row};
+use crate::store::ReadLimit;
 
 /// Values kept, in bytes. A few milliseconds of the fastest traffic: what a consumer at the tail can be behind.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;

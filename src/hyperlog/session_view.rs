@@ -3,8 +3,8 @@
 use super::Log;
 use crate::node::{LogId, Seq};
 use crate::protocol::LocalLog;
+use crate::row::{LogHead, Position};
 use crate::store::log_set::{Bucket, Prefix, PARTS};
-use crate::store::{LogHead, Position};
 
 impl LocalLog for Log {
     fn log_id(&self) -> LogId {

@@ -12,8 +12,9 @@ use super::stuck::Stuck;
 use crate::error::Result;
 use crate::node::{Key, LogId, NodeRef, Seq};
 use crate::panic::caught;
+use crate::row::{Body, NewRow, Position, Row};
 use crate::store::log_set::{LogSet, Prefix};
-use crate::store::{Body, NewRow, Position, ReadLimit, Row, Store, StoreState};
+use crate::store::{ReadLimit, Store, StoreState};
 
 /// Logs taken into the set's digests while the lock on the state is held: about a millisecond of hashing.
 const SETTLE_AT_ONCE: usize = 4096;

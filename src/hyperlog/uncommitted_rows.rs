@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::node::{Change, Key, KeyMap, LogId, Node, Seq};
-use crate::store::Located;
+use crate::row::Located;
 
 /// Rows for which memory is kept between groups.
 const KEEP_ROWS: usize = 64 * 1024;

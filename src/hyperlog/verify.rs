@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::error::{quoted, Error, Result};
 use crate::node::{key_of, Digest, Key, LogId, Seq};
-use crate::store::{Position, Progress, ReadLimit, Row, Store};
+use crate::row::{Position, Row};
+use crate::store::{Progress, ReadLimit, Store};
 
 /// Rows read at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };

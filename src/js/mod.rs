@@ -32,10 +32,11 @@ use crate::emitter::{Bell, Emitter, Options, Request, Source};
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Batch};
 use crate::node::{Change, Key, NotAKey};
+use crate::row::Row;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::level::LevelStore;
 use crate::store::memory::MemoryStore;
-use crate::store::{Meta, Progress, ReadLimit, Row, Store};
+use crate::store::{Meta, Progress, ReadLimit, Store};
 
 /// Acks taken from the core at a time; what a buffer does not hold waits here.
 const ACKS: usize = 256;

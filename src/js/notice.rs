@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::hyperlog::stuck::StuckLog;
 use crate::net::{Direction, End, NetEvent, PeerInfo, PeerKind, Stage, Who};
 use crate::node::{Change, Node};
-use crate::store::{Located, Row};
+use crate::row::{Located, Row};
 
 /// One thing that happened. `kind` says which fields are there.
 #[napi(object)]

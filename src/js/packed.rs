@@ -28,7 +28,7 @@ use super::names::{Interest, Texts, UNNUMBERED};
 use crate::event;
 use crate::hyperlog::Ack;
 use crate::node::{Change, Key, LogId, Node};
-use crate::store::Row;
+use crate::row::Row;
 
 const HEAD: usize = 16;
 const ACK: usize = 32;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::node::{Digest, LogId, Seq};
-use crate::store::LogHead;
+use crate::row::LogHead;
 
 /// Logs of the largest bucket whose digest runs over the logs themselves; that of a larger one runs over its sixteen
 /// parts. Few enough that one changed log costs some microseconds of hashing, enough that the tree takes a tenth of the

@@ -1,9 +1,10 @@
 //! What makes a commit continue a store, decided before anything of it is written.
 
 use super::log_map::LogMap;
-use super::{Body, NewRow, Position, Relabel};
+use super::Relabel;
 use crate::error::{quoted, Error, Result};
 use crate::node::{LogId, Seq};
+use crate::row::{Body, NewRow, Position};
 
 /// The last seqs of the logs while a commit's rows are checked one after the other.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use crate::hyperlog::batch::Event;
 use crate::hyperlog::commit_group::CommitGroup;
 use crate::hyperlog::value_buffer::ValueBuffer;
 use crate::hyperlog::{Ack, AckKind, Batch};
-use crate::store::{share_nodes, NewRow};
+use crate::row::{share_nodes, NewRow};
 
 impl Writer {
     /// Plans the events of a batch. One that may not be stored is answered, and the others go on.

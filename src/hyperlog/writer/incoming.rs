@@ -12,7 +12,8 @@ use crate::hyperlog::plan::{Lookup, Verdict};
 use crate::hyperlog::versions::forged;
 use crate::hyperlog::{Incoming, Outcome, Source, SourceId};
 use crate::node::{Key, KeyMap, LogId, Node, Seq};
-use crate::store::{share_nodes, Entry, Located, NewRow, Store};
+use crate::row::{share_nodes, Entry, Located, NewRow};
+use crate::store::Store;
 
 /// Plans the nodes of one job.
 pub(super) struct NodePlanner<'a> {

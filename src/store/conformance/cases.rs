@@ -8,7 +8,8 @@ use super::model::{compare, Model};
 use super::random::{random_commit, Random};
 use super::{Case, Medium};
 use crate::node::{key_of, LogId, Node, Signed};
-use crate::store::{Body, Commit, Meta, NewRow, Position, ReadLimit, Relabel, Store, StoreState};
+use crate::row::{Body, NewRow, Position};
+use crate::store::{Commit, Meta, ReadLimit, Relabel, Store, StoreState};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { pub(super) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };

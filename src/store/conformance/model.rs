@@ -6,9 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::node::{key_of, Digest, Key, Links, LogId, Node, NodeRef, Seq, Signed};
-use crate::store::{
-    Body, Commit, Entry, Located, LogHead, Meta, NewRow, Position, ReadLimit, Relabel, Row, Store, StoreState,
-};
+use crate::row::{Body, Entry, Located, LogHead, NewRow, Position, Row};
+use crate::store::{Commit, Meta, ReadLimit, Relabel, Store, StoreState};
 
 /// What a store should hold, and the commit that takes it there.
 ///

@@ -7,7 +7,8 @@ use super::groups::{Groups, Step};
 use super::layout::{Place, HEADER_LEN};
 use super::state::State;
 use crate::error::Result;
-use crate::store::{Position, Progress};
+use crate::row::Position;
+use crate::store::Progress;
 
 /// Bytes between two reports of progress.
 const REPORT: u64 = 4 << 20;

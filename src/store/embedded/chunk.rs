@@ -10,8 +10,8 @@ use super::scan_start::{Before, Start};
 use super::state::Added;
 use super::table::EntryAt;
 use crate::node::{Digest, Key, Seq};
+use crate::row::Position;
 use crate::store::slots::Slots;
-use crate::store::Position;
 
 /// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;

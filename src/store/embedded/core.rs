@@ -17,7 +17,7 @@ use super::segments::Segments;
 use super::state::{Added, Changes, State};
 use crate::error::{Error, Result};
 use crate::node::Key;
-use crate::store::Position;
+use crate::row::Position;
 
 /// Chunks that wait for the index before commits wait for it too. Each is 5 to 7 MB of memory; the index takes
 /// some 20 ms for one, a disk longer to produce it.

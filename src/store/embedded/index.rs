@@ -19,7 +19,7 @@ use super::sled_db::SledDb;
 use super::state::{Changes, State, Stored};
 use super::table::EntryAt;
 use crate::node::Key;
-use crate::store::Position;
+use crate::row::Position;
 
 /// Version of what is written here. An index of another one is made anew.
 const VERSION: u32 = 4;

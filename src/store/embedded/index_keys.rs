@@ -5,7 +5,7 @@ use super::layout::Place;
 use super::scan_start::{Before, Start};
 use super::table::EntryAt;
 use crate::node::{Digest, Key};
-use crate::store::Position;
+use crate::row::Position;
 
 /// Parts into which a chunk's hashes are cut, by their first bits: one is about 6 KB.
 pub(super) const PIECES: usize = 64;

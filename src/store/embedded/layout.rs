@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::coding::{put_slice, put_varint, varint_len, Input};
 use crate::node::{Key, Links, Node, Seq, Signed};
-use crate::store::{Meta, Position};
+use crate::row::Position;
+use crate::store::Meta;
 
 /// Version of this layout. In format 1 a segment began with all of the state. A store with another one is refused, not
 /// guessed at.

@@ -47,9 +47,10 @@ use self::scan_start::Start;
 use self::segments::{read_header, Segments};
 use self::start::{How, Running};
 use self::writer::Writer;
-use super::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
+use super::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::row::{Entry, Located, Position, Row};
 
 /// How an embedded store is laid out.
 #[derive(Clone, Debug)]

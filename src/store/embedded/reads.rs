@@ -9,7 +9,8 @@ use super::scan_start::Start;
 use super::table::{resolve, EntryAt, Streams};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
-use crate::store::{Entry, Located, Position, ReadLimit, Row};
+use crate::row::{Entry, Located, Position, Row};
+use crate::store::ReadLimit;
 
 /// The read ends here: what was durable when it began.
 #[derive(Clone)]

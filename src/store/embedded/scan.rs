@@ -10,7 +10,7 @@ use super::segments::{Segment, Segments};
 use super::table::EntryAt;
 use crate::error::Result;
 use crate::node::{Key, Links, Signed};
-use crate::store::Position;
+use crate::row::Position;
 
 /// First read of a scan, in bytes, where no more is asked for: some thirty small events.
 pub(super) const SMALL_READ: usize = 8 * 1024;

@@ -2,7 +2,7 @@
 
 use super::layout::Place;
 use crate::node::{Change, Key};
-use crate::store::Position;
+use crate::row::Position;
 
 /// Where a scan may begin: the place of a record, and what came before it.
 #[derive(Clone, Copy, Debug, PartialEq)]

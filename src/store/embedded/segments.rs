@@ -11,7 +11,7 @@ use super::disk::{Disk, File};
 use super::layout::{begin_group, end_group, GroupHeader, RecordWriter, Salt, SegmentHeader, HEADER_LEN};
 use crate::error::{Error, Result};
 use crate::node::Key;
-use crate::store::Position;
+use crate::row::Position;
 
 /// Segments kept open for reading. Readers rarely use more than one each; 16 leave room for slow ones.
 const OPEN_SEGMENTS: usize = 16;

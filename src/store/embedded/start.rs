@@ -17,7 +17,8 @@ use super::state::State;
 use super::EmbeddedOptions;
 use crate::error::{Error, Result};
 use crate::node::Key;
-use crate::store::{Position, Progress};
+use crate::row::Position;
+use crate::store::Progress;
 
 /// How long opening waits for a lock of the index that is about to go. Starting a process takes milliseconds, a loaded
 /// machine some hundred.

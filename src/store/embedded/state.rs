@@ -8,8 +8,9 @@ use super::coding::{put_slice, put_varint, Input};
 use super::layout::{fact_of, put_fact, Linked, NodeRecord, Record};
 use super::table::{resolve, EntryAt, Table, TableChanges};
 use crate::node::{Change, Digest, Key, LogId, Seq};
+use crate::row::{Located, LogHead, Position};
 use crate::store::heads::Heads;
-use crate::store::{Located, LogHead, Meta, Position, StoreState};
+use crate::store::{Meta, StoreState};
 
 /// State after some record of the log; a pure function of the records before it.
 #[derive(Clone, Debug, Default)]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::layout::{group_frame, group_header, GROUP, GROUP_HEADER_LEN};
 use super::segments::Segment;
 use crate::error::Result;
-use crate::store::Position;
+use crate::row::Position;
 
 /// Bytes read at a time.
 const READ: usize = 1 << 20;

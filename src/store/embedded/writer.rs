@@ -14,8 +14,9 @@ use super::segments::Segment;
 use super::table::{EntryAt, Table};
 use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, LogId, Seq};
+use crate::row::Body;
 use crate::store::order::{check_relabel, Staged};
-use crate::store::{Body, Commit, Relabel};
+use crate::store::{Commit, Relabel};
 
 /// Groups up to this many bytes are followed by written zeros: the next small groups then change no file length and
 /// allocate no blocks, and fdatasync has only data to write. Larger groups would only write everything twice.

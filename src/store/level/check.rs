@@ -8,7 +8,8 @@ use super::records::{self, duplicate_key};
 use super::LevelStore;
 use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Node, Seq};
-use crate::store::{Position, Progress, ReadLimit, Row, Store};
+use crate::row::{Position, Row};
+use crate::store::{Progress, ReadLimit, Store};
 
 const LIMIT: ReadLimit = ReadLimit { rows: 1024, bytes: 4 * 1024 * 1024 };
 

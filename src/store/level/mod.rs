@@ -32,7 +32,8 @@ use self::state::State;
 use self::write::{meta_key, Draft};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
-use crate::store::{Commit, Entry, Located, Meta, Position, Progress, ReadLimit, Row, Sizes, Store, StoreState};
+use crate::row::{Entry, Located, Position, Row};
+use crate::store::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 
 /// Rows of one read at the most, whatever the caller allows: their keys cross the bridge at once.
 const READ_ROWS: usize = 1024;

@@ -14,7 +14,8 @@ use super::records::{
 use super::state::{LogState, State};
 use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Seq};
-use crate::store::{Located, Position, Progress};
+use crate::row::{Located, Position};
+use crate::store::Progress;
 
 /// Logs whose entries are fetched in one crossing; with [`LOG_ROWS`] this bounds an answer to a few MB.
 const LOGS_AT_ONCE: usize = 32;

@@ -8,7 +8,7 @@ use prost::Message;
 use super::layout::{parse_ordered, push_ordered, split_log_seq};
 use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Seq};
-use crate::store::Position;
+use crate::row::Position;
 
 /// The state that [`Checkpoint`] describes.
 pub const CHECKPOINT: &str = "!hyper2!checkpoint";

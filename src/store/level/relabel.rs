@@ -11,7 +11,8 @@ use super::write::Draft;
 use super::LevelStore;
 use crate::error::{quoted, Error, Result};
 use crate::node::{Key, LogId, Node, Seq};
-use crate::store::{Position, ReadLimit, Relabel, Row, Store};
+use crate::row::{Position, Row};
+use crate::store::{ReadLimit, Relabel, Store};
 
 /// One chunk of the pass over the rows.
 const LIMIT: ReadLimit = ReadLimit { rows: 1024, bytes: 4 * 1024 * 1024 };

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::records::{Checkpoint, LogCheckpoint};
 use crate::node::{Change, Digest, Key, LogId, Seq};
-use crate::store::{Located, LogHead, Position, StoreState};
+use crate::row::{Located, LogHead, Position};
+use crate::store::StoreState;
 
 /// The end of one log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

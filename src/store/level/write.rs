@@ -11,8 +11,9 @@ use super::records::{encode_checkpoint, position_key, Duplicate, CHECKPOINT, MAR
 use super::state::{LogState, State};
 use crate::error::{Error, Result};
 use crate::node::{Key, LogId, Node};
+use crate::row::{Body, Located, NewRow, Position};
 use crate::store::order::{check_relabel, Staged};
-use crate::store::{Body, Located, Meta, NewRow, Position, Relabel};
+use crate::store::{Meta, Relabel};
 
 /// Rows between two checkpoints: what is read again at open after a crash.
 const CHECKPOINT_EVERY: usize = 4096;
