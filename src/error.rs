@@ -64,9 +64,9 @@ pub enum Error {
         /// What was found.
         detail: String,
     },
-    /// Something that opening a store found wrong and put right.
-    #[error("the store was mended when it was opened: {0}")]
-    Mended(String),
+    /// Something that opening a store found wrong and repaired.
+    #[error("the store was repaired when it was opened: {0}")]
+    Repaired(String),
     /// Another process holds the store.
     #[error("{path} is in use by another process: close it there first")]
     Locked {
@@ -262,7 +262,7 @@ impl Error {
             Error::Storage { source, .. } => Cause::of(source).code(),
             Error::ForeignStore(_) => "ERR_HYPER_STORE",
             Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
-            Error::Mended(_) => "ERR_HYPER_MENDED",
+            Error::Repaired(_) => "ERR_HYPER_MENDED",
             Error::Locked { .. } => "ERR_HYPER_LOCKED",
             Error::NotAStore { .. } => "ERR_HYPER_NOT_A_STORE",
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",

@@ -176,8 +176,8 @@ impl Emitter {
         let (appends, others) = deferred.split();
         self.delivery.lock().start(log.end());
         self.outbox.notify(Notice::Ready { log_id: log.log_id(), change: log.end().change });
-        for found in log.store().mended() {
-            self.outbox.notify(Notice::Report(Error::Mended(found)));
+        for found in log.store().repairs() {
+            self.outbox.notify(Notice::Report(Error::Repaired(found)));
         }
         // Under the lock, and before others find the log: what they append must come after what was deferred.
         appends.into_iter().for_each(|call| self.perform(log, call));

@@ -148,7 +148,7 @@ pub trait Store: Send + Sync {
     fn close(&self) -> Result<()>;
 
     /// What opening found wrong and put right by itself, for the operator to read.
-    fn mended(&self) -> Vec<String> {
+    fn repairs(&self) -> Vec<String> {
         Vec::new()
     }
 

@@ -5,7 +5,7 @@ use super::core::Core;
 use super::fault::Fault;
 use super::groups::{Groups, Step};
 use super::layout::{Place, HEADER_LEN};
-use super::state::State;
+use super::recorded_state::RecordedState;
 use crate::error::Result;
 use crate::row::Position;
 use crate::store::Progress;
@@ -22,7 +22,7 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
         let next = view.tail().last().map_or(Position::START, |chunk| chunk.before.0);
         (view.end, view.state.clone(), view.firsts.clone(), next)
     };
-    let mut state = State::default();
+    let mut state = RecordedState::default();
     let mut chunk = Chunk::new(0, (Position::START, state.last));
     // The last place of the chunk at hand, if it is indexed.
     let last_of = |number: u32| -> Option<Position> {

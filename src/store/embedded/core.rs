@@ -13,8 +13,8 @@ use super::groups::Mark;
 use super::index::{checkpoint_entries, slab_entries, Checkpoint, Index, SLAB_ENTRIES};
 use super::index_keys::MAX_ROWS;
 use super::layout::Place;
+use super::recorded_state::{Added, Changes, RecordedState};
 use super::segments::Segments;
-use super::state::{Added, Changes, State};
 use crate::error::{Error, Result};
 use crate::node::Key;
 use crate::row::Position;
@@ -42,7 +42,7 @@ pub(super) const REBUILD: &str = "rebuild-index";
 /// What is stored, as far as it is durable.
 pub(super) struct View {
     pub(super) closed: bool,
-    pub(super) state: State,
+    pub(super) state: RecordedState,
     /// Where the next group begins.
     pub(super) end: Place,
     /// The last place before each indexed chunk.
@@ -200,7 +200,7 @@ impl Core {
     pub(super) fn release(&self) {
         {
             let mut view = self.view.write();
-            view.state = State::default();
+            view.state = RecordedState::default();
             (view.firsts, view.waiting) = (Vec::new(), VecDeque::new());
             view.active = Chunk::new(u32::MAX, (Position::START, Key::default()));
         }

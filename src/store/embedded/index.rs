@@ -15,8 +15,8 @@ use super::index_keys::{
     chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
 use super::layout::Place;
+use super::recorded_state::{Changes, RecordedState, Stored};
 use super::sled_db::SledDb;
-use super::state::{Changes, State, Stored};
 use super::table::EntryAt;
 use crate::node::Key;
 use crate::row::Position;
@@ -37,7 +37,7 @@ pub(super) struct Checkpoint {
     pub(super) place: Place,
     /// The group before `place`.
     pub(super) mark: Mark,
-    pub(super) state: State,
+    pub(super) state: RecordedState,
 }
 
 /// What an index holds.
@@ -290,7 +290,7 @@ fn read_checkpoint(input: &mut Input<'_>, stored: Stored<'_>) -> Option<Checkpoi
     for _ in 0..input.varint()? {
         firsts.push(Position { change: input.varint()?, duplicate: input.varint32()? });
     }
-    Some(Checkpoint { firsts, place, mark, state: State::load(input, stored)? })
+    Some(Checkpoint { firsts, place, mark, state: RecordedState::load(input, stored)? })
 }
 
 /// The number in a key.
@@ -334,7 +334,7 @@ mod tests {
     fn an_index_of_another_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let index = Index::open(folder.path()).unwrap();
-        let (store, changes) = ([7; 16], State::default().take_changes());
+        let (store, changes) = ([7; 16], RecordedState::default().take_changes());
         let mut entries = Vec::new();
         checkpoint_entries(&store, &[], (Place::default(), Mark::default()), &changes, &mut entries);
         index.write(entries.clone(), Vec::new()).unwrap();

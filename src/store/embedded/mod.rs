@@ -17,6 +17,7 @@ mod index;
 mod index_keys;
 mod layout;
 mod reads;
+mod recorded_state;
 mod recovery;
 mod scan;
 mod scan_start;
@@ -24,13 +25,12 @@ mod segments;
 mod shared_list;
 mod sled_db;
 mod start;
-mod state;
 
+mod segment_writer;
 mod table;
 #[cfg(test)]
 mod tests;
 mod witness;
-mod writer;
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -44,9 +44,9 @@ use self::core::{Core, REBUILD};
 use self::disk::{Disk, Guard, OsDisk};
 use self::layout::HEADER_LEN;
 use self::scan_start::Start;
+use self::segment_writer::SegmentWriter;
 use self::segments::{read_header, Segments};
 use self::start::{How, Running};
-use self::writer::Writer;
 use super::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
@@ -81,9 +81,9 @@ pub struct Cut {
     pub bytes: u64,
 }
 
-/// What opening a store found and mended.
+/// What opening a store found and repaired.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opening {
+pub struct OpeningReport {
     /// The unacknowledged end that was cut off.
     pub cut: Option<Cut>,
     /// Why the index was made anew.
@@ -120,9 +120,9 @@ pub struct EmbeddedStore {
     /// Replaced when the index had to be opened anew.
     core: RwLock<Arc<Core>>,
     /// `None` once closed: its segment is a descriptor.
-    writer: Mutex<Option<Writer>>,
+    writer: Mutex<Option<SegmentWriter>>,
     cursors: Cursors,
-    opening: Opening,
+    opening: OpeningReport,
     /// The thread that writes the index; nobody's while there is none.
     indexer: Mutex<Option<JoinHandle<()>>>,
     /// Keeps others out until the store is closed.
@@ -148,22 +148,22 @@ impl EmbeddedStore {
         let how = How { rebuild: folder.rebuild, is_new: folder.segments == 0, alone: false };
         let Running { core, indexer, recovered, rebuilt } =
             start::run(segments, folder.segments.max(1), how, options, progress)?;
-        let writer = Writer::new(recovered.segment, recovered.end, options.segment_size.max(HEADER_LEN));
+        let writer = SegmentWriter::new(recovered.segment, recovered.end, options.segment_size.max(HEADER_LEN));
         Ok(EmbeddedStore {
             path: path.to_owned(),
             options: options.clone(),
             core: RwLock::new(core),
             writer: Mutex::new(Some(writer)),
             cursors: Cursors::default(),
-            opening: Opening { cut: recovered.cut, rebuilt },
+            opening: OpeningReport { cut: recovered.cut, rebuilt },
             indexer: Mutex::new(Some(indexer)),
             guard: Mutex::new(Some(folder.guard)),
         })
     }
 
-    /// What opening found and mended.
+    /// What opening found and repaired.
     #[must_use]
-    pub fn opening(&self) -> &Opening {
+    pub fn opening(&self) -> &OpeningReport {
         &self.opening
     }
 
@@ -186,7 +186,7 @@ impl EmbeddedStore {
     }
 
     /// Opens the index anew if it has failed. What failed may have passed; and an index that is wrong is made again.
-    fn renew(&self, writer: &mut Writer) -> Result<()> {
+    fn renew(&self, writer: &mut SegmentWriter) -> Result<()> {
         let old = self.core();
         if !old.is_broken() {
             return Ok(());
@@ -211,7 +211,7 @@ impl EmbeddedStore {
 }
 
 impl Store for EmbeddedStore {
-    fn mended(&self) -> Vec<String> {
+    fn repairs(&self) -> Vec<String> {
         let cut = self.opening.cut.as_ref().map(|Cut { file, offset, bytes }| {
             format!("{}: {bytes} bytes from offset {offset} on, which a crash left behind and nobody was told of, were cut off", file.display())
         });

@@ -11,9 +11,9 @@ use super::disk::Disk;
 use super::fault::Fault;
 use super::index::{Checkpoint, Contents, Index};
 use super::layout::{Place, HEADER_LEN};
+use super::recorded_state::RecordedState;
 use super::recovery::{self, Recovered};
 use super::segments::Segments;
-use super::state::State;
 use super::EmbeddedOptions;
 use crate::error::{Error, Result};
 use crate::node::Key;
@@ -72,7 +72,8 @@ pub(super) fn run(
 ) -> Result<Running> {
     let Indexed { index, checkpoint, known, rebuilt } = open_index(&segments, how)?;
     let start = Place { segment: 1, offset: HEADER_LEN };
-    let fresh = || Checkpoint { firsts: Vec::new(), place: start, mark: Default::default(), state: State::default() };
+    let fresh =
+        || Checkpoint { firsts: Vec::new(), place: start, mark: Default::default(), state: RecordedState::default() };
     let core = Arc::new(Core::new(segments, index, checkpoint.unwrap_or_else(fresh), options.chunk_rows));
     let indexer = {
         let core = core.clone();

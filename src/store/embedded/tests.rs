@@ -17,7 +17,7 @@ struct Folder(TempDir, EmbeddedOptions);
 impl Medium for Folder {
     fn open(&self) -> Arc<dyn Store> {
         let store = EmbeddedStore::open(self.0.path(), &self.1, &mut |_, _| {}).unwrap();
-        assert_eq!(store.opening(), &Opening::default());
+        assert_eq!(store.opening(), &OpeningReport::default());
         Arc::new(store)
     }
 }
@@ -85,7 +85,7 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
     }
     drop(store);
     let store = open();
-    assert_eq!(store.opening(), &Opening::default());
+    assert_eq!(store.opening(), &OpeningReport::default());
     located(&store, &keys, 0);
     let last = keys.len() - 1;
     for index in (0..keys.len()).step_by(997).chain([65_534, 65_535, 65_536, 65_537].map(|at: usize| at.min(last))) {

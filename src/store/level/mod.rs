@@ -28,7 +28,7 @@ use parking_lot::{Mutex, RwLock};
 pub use self::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
 use self::medium::{after, Medium, GET_BYTES, SCAN_ROWS};
 use self::records::{decode_duplicate, decode_place, duplicate_key, parse_place_key, place_key, MARK_EVERY};
-use self::state::State;
+use self::state::LevelState;
 use self::write::{meta_key, Draft};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
@@ -44,7 +44,7 @@ const RECORD_OVERHEAD: usize = 192;
 /// A log in a Level database.
 pub struct LevelStore {
     medium: Medium,
-    state: RwLock<State>,
+    state: RwLock<LevelState>,
     /// Held while a batch is under way. True after a batch that failed: whether it was applied is not known.
     doubtful: Mutex<bool>,
     closed: AtomicBool,

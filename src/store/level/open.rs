@@ -11,7 +11,7 @@ use super::records::{
     self, decode_checkpoint, decode_place, duplicate_key, encode_checkpoint, encode_duplicate, encode_place, place_key,
     Checkpoint, Duplicate, CHECKPOINT, DIGESTS, DUPLICATES, MARK_EVERY, PLACES,
 };
-use super::state::{LogState, State};
+use super::state::{LevelState, LogEnd};
 use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Seq};
 use crate::row::{Located, Position};
@@ -40,7 +40,7 @@ fn log_end(log: &str) -> String {
 }
 
 /// Reads the state, and stores what had to be derived.
-pub fn open(medium: &Medium, progress: Progress<'_>) -> Result<State> {
+pub fn open(medium: &Medium, progress: Progress<'_>) -> Result<LevelState> {
     let last = last_change(medium)?;
     let kept = checkpoint(medium, last)?;
     if kept.is_none() {
@@ -49,10 +49,10 @@ pub fn open(medium: &Medium, progress: Progress<'_>) -> Result<State> {
     let fresh = kept.is_none();
     let known = kept.unwrap_or_default();
     let ends = log_ends(medium, &known)?;
-    let mut state = State {
+    let mut state = LevelState {
         end: Position::of(last.map_or(0, |(change, _)| change)),
         last_key: last.map(|(_, key)| key),
-        ..State::default()
+        ..LevelState::default()
     };
     let mut extend = Extend::new(medium, &known, state.end.change, progress);
     state.logs = extend.logs(&ends)?;
@@ -245,7 +245,7 @@ fn heads(medium: &Medium) -> Result<BTreeMap<Key, Located>> {
 /// Goes through the entries that our records do not cover yet.
 struct Extend<'a> {
     medium: &'a Medium,
-    known: HashMap<LogId, LogState>,
+    known: HashMap<LogId, LogEnd>,
     /// Last change covered.
     base: Change,
     /// Last change there is.
@@ -266,9 +266,10 @@ struct Extend<'a> {
 
 impl<'a> Extend<'a> {
     fn new(medium: &'a Medium, known: &Checkpoint, end: Change, progress: Progress<'a>) -> Self {
-        let logs = known.logs.iter().map(|log| {
-            (log.log.clone(), LogState { seq: log.seq, digest: log.digest, key: log.key, place: log.place })
-        });
+        let logs = known
+            .logs
+            .iter()
+            .map(|log| (log.log.clone(), LogEnd { seq: log.seq, digest: log.digest, key: log.key, place: log.place }));
         Extend {
             medium,
             known: logs.collect(),
@@ -286,8 +287,8 @@ impl<'a> Extend<'a> {
     }
 
     /// Reads every log to its end.
-    fn logs(&mut self, ends: &BTreeMap<LogId, Seq>) -> Result<HashMap<LogId, LogState>> {
-        let mut states: HashMap<LogId, LogState> = self.known.clone();
+    fn logs(&mut self, ends: &BTreeMap<LogId, Seq>) -> Result<HashMap<LogId, LogEnd>> {
+        let mut states: HashMap<LogId, LogEnd> = self.known.clone();
         let mut waiting: Vec<(LogId, Seq)> = Vec::new();
         for (log, end) in ends {
             let state = states.entry(log.clone()).or_default();
@@ -342,7 +343,7 @@ impl<'a> Extend<'a> {
         seq: Seq,
         place: &str,
         record: Bytes,
-        state: &mut LogState,
+        state: &mut LogEnd,
     ) -> Result<()> {
         if seq != state.seq + 1 {
             return Err(Error::damaged(layout::entry_key(log, state.seq + 1)?, "the log has a gap here"));
@@ -370,7 +371,7 @@ impl<'a> Extend<'a> {
     }
 
     /// Gives every duplicate that has none a place: behind its node, and not before its log's previous entry.
-    fn place_duplicates(&mut self, states: &mut HashMap<LogId, LogState>) -> Result<bool> {
+    fn place_duplicates(&mut self, states: &mut HashMap<LogId, LogEnd>) -> Result<bool> {
         let mut placed = false;
         let owners = self.owners()?;
         let mut taken: HashMap<Change, u32> = HashMap::new();

@@ -6,7 +6,7 @@ use super::bridge::Op;
 use super::layout::{self, encode_entry};
 use super::open::{digest_mark, duplicate_ops};
 use super::records::{digest_key, duplicate_key, Duplicate, MARK_EVERY};
-use super::state::LogState;
+use super::state::LogEnd;
 use super::write::Draft;
 use super::LevelStore;
 use crate::error::{quoted, Error, Result};
@@ -26,7 +26,7 @@ impl LevelStore {
         let first = self
             .entry(log, *from)?
             .ok_or_else(|| Error::Conflict(format!("log {} has no entry {from}", quoted(log))))?;
-        let mut pass = Pass { relabel, moved: HashSet::new(), to: LogState::default() };
+        let mut pass = Pass { relabel, moved: HashSet::new(), to: LogEnd::default() };
         let mut at = before(first.at);
         loop {
             let rows = self.read(at, LIMIT)?;
@@ -50,10 +50,10 @@ impl LevelStore {
     }
 
     /// The log as it was before its entry `from`.
-    fn log_before(&self, log: &LogId, from: Seq) -> Result<Option<LogState>> {
+    fn log_before(&self, log: &LogId, from: Seq) -> Result<Option<LogEnd>> {
         let seq = from - 1;
         let (Some(entry), Some(digest)) = (self.entry(log, seq)?, self.digest(log, seq)?) else { return Ok(None) };
-        Ok(Some(LogState { seq, digest, key: entry.key, place: entry.at.change }))
+        Ok(Some(LogEnd { seq, digest, key: entry.key, place: entry.at.change }))
     }
 }
 
@@ -70,7 +70,7 @@ struct Pass<'a> {
     /// Nodes that report the new log from now on.
     moved: HashSet<Key>,
     /// The new log, so far.
-    to: LogState,
+    to: LogEnd,
 }
 
 impl Pass<'_> {
@@ -111,7 +111,7 @@ impl Pass<'_> {
         let Relabel { log, to, .. } = self.relabel;
         let seq = self.to.seq + 1;
         let digest = self.to.digest.extend(&row.node.key);
-        self.to = LogState { seq, digest, key: row.node.key, place: row.at.change };
+        self.to = LogEnd { seq, digest, key: row.node.key, place: row.at.change };
         draft.push([Op::Delete(layout::entry_key(log, row.seq())?)]);
         if row.at.duplicate == 0 {
             draft.move_node(&Node { log: to.clone(), seq, ..Node::clone(&row.node) });

@@ -9,7 +9,7 @@ use crate::store::StoreState;
 
 /// The end of one log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogState {
+pub struct LogEnd {
     /// Its last seq.
     pub seq: Seq,
     /// Its digest.
@@ -22,7 +22,7 @@ pub struct LogState {
 
 /// The state after the last commit.
 #[derive(Clone, Debug, Default)]
-pub struct State {
+pub struct LevelState {
     /// The last place in use.
     pub end: Position,
     /// Node of the last change.
@@ -30,12 +30,12 @@ pub struct State {
     /// Nodes that nothing links to.
     pub heads: BTreeMap<Key, Located>,
     /// Logs that have entries.
-    pub logs: HashMap<LogId, LogState>,
+    pub logs: HashMap<LogId, LogEnd>,
     /// Rows committed since the last checkpoint.
     pub since_checkpoint: usize,
 }
 
-impl State {
+impl LevelState {
     /// As the log reads it at open.
     pub fn describe(&self) -> StoreState {
         StoreState {

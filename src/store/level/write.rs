@@ -8,7 +8,7 @@ use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
 use super::open::{digest_mark, duplicate_ops};
 use super::records::{encode_checkpoint, position_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED};
-use super::state::{LogState, State};
+use super::state::{LevelState, LogEnd};
 use crate::error::{Error, Result};
 use crate::node::{Key, LogId, Node};
 use crate::row::{Body, Located, NewRow, Position};
@@ -20,12 +20,12 @@ const CHECKPOINT_EVERY: usize = 4096;
 
 /// A batch in the making, and what the state will be once it is stored.
 pub struct Draft<'a> {
-    state: &'a State,
+    state: &'a LevelState,
     staged: Staged,
     end: Position,
     last_key: Option<Key>,
     /// Logs that change; `None` for one that loses all its entries.
-    logs: HashMap<LogId, Option<LogState>>,
+    logs: HashMap<LogId, Option<LogEnd>>,
     added: BTreeMap<Key, Located>,
     removed: BTreeSet<Key>,
     rows: usize,
@@ -36,7 +36,7 @@ pub struct Draft<'a> {
 pub struct Effect {
     end: Position,
     last_key: Option<Key>,
-    logs: HashMap<LogId, Option<LogState>>,
+    logs: HashMap<LogId, Option<LogEnd>>,
     added: BTreeMap<Key, Located>,
     removed: BTreeSet<Key>,
     since_checkpoint: usize,
@@ -47,7 +47,7 @@ impl<'a> Draft<'a> {
     ///
     /// # Errors
     /// `Conflict` if it does not.
-    pub fn new(state: &'a State, relabel: Option<&Relabel>) -> Result<Self> {
+    pub fn new(state: &'a LevelState, relabel: Option<&Relabel>) -> Result<Self> {
         let last = |log: &LogId| state.logs.get(log).map_or(0, |log| log.seq);
         let relabel = relabel.map(|relabel| (relabel, last(&relabel.log)));
         if let Some((relabel, last)) = relabel {
@@ -68,12 +68,12 @@ impl<'a> Draft<'a> {
     }
 
     /// A log as it will be.
-    pub fn log(&self, log: &str) -> Option<LogState> {
+    pub fn log(&self, log: &str) -> Option<LogEnd> {
         self.logs.get(log).copied().unwrap_or_else(|| self.state.logs.get(log).copied())
     }
 
     /// Replaces a log's end.
-    pub fn set_log(&mut self, log: LogId, state: Option<LogState>) {
+    pub fn set_log(&mut self, log: LogId, state: Option<LogEnd>) {
         self.logs.insert(log, state);
     }
 
@@ -113,7 +113,7 @@ impl<'a> Draft<'a> {
         if seq.is_multiple_of(MARK_EVERY) {
             self.ops.push(digest_mark(log, seq, &row.digest)?);
         }
-        let state = LogState { seq, digest: row.digest, key, place: row.at.change };
+        let state = LogEnd { seq, digest: row.digest, key, place: row.at.change };
         self.logs.insert(log.clone(), Some(state));
         self.rows += 1;
         Ok(())
@@ -183,11 +183,11 @@ impl<'a> Draft<'a> {
 
 impl Effect {
     /// The batch is stored.
-    pub fn apply(self, state: &mut State) {
+    pub fn apply(self, state: &mut LevelState) {
         self.clone_into(state);
     }
 
-    fn clone_into(&self, state: &mut State) {
+    fn clone_into(&self, state: &mut LevelState) {
         state.end = self.end;
         state.last_key = self.last_key;
         state.since_checkpoint = self.since_checkpoint;

@@ -12,9 +12,9 @@ use crate::row::{Located, LogHead, Position};
 use crate::store::heads::Heads;
 use crate::store::{Meta, StoreState};
 
-/// State after some record of the log; a pure function of the records before it.
+/// The state after some record of the log. It depends on nothing but the records before it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct State {
+pub(super) struct RecordedState {
     /// The last place in use.
     pub(super) end: Position,
     /// Key of the node with change `end.change`.
@@ -28,7 +28,7 @@ pub(super) struct State {
     gone_heads: Vec<Key>,
 }
 
-impl PartialEq for State {
+impl PartialEq for RecordedState {
     fn eq(&self, other: &Self) -> bool {
         let small = (self.end, self.last, &self.facts) == (other.end, other.last, &other.facts);
         small && self.heads == other.heads && self.table == other.table
@@ -64,7 +64,7 @@ pub(super) struct Added {
     pub(super) before: Digest,
 }
 
-impl State {
+impl RecordedState {
     /// Adds a node behind the end. `digest` gives the log's digest after it from the one before.
     pub(super) fn add_node<'a>(
         &mut self,
@@ -125,7 +125,7 @@ impl State {
                 relabelled.ok_or("a relabel does not fit the logs")?;
             }
             Record::Snapshot(bytes) => {
-                if State::decode(&mut Input(bytes)).as_ref() != Some(self) {
+                if RecordedState::decode(&mut Input(bytes)).as_ref() != Some(self) {
                     return Err("the snapshot at the start of the segment differs from the log before it");
                 }
             }
@@ -202,7 +202,7 @@ impl State {
             Some((key, (change, EntryAt { stream: input.varint32()?, seq: input.varint()? })))
         };
         let heads = stored.heads.into_iter().map(read).collect::<Option<_>>()?;
-        Some(State { end, last, table, heads, facts, ..State::default() })
+        Some(RecordedState { end, last, table, heads, facts, ..RecordedState::default() })
     }
 
     /// Reads the whole state, as the segments of format 1 begin with.
@@ -216,7 +216,7 @@ impl State {
             heads.insert(key, (change, EntryAt { stream: input.varint32()?, seq: input.varint()? }));
         }
         let facts = read_facts(input)?;
-        input.is_empty().then_some(State { end, last, table, heads, facts, ..State::default() })
+        input.is_empty().then_some(RecordedState { end, last, table, heads, facts, ..RecordedState::default() })
     }
 }
 
@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     /// A node of a log of its own that links to nothing.
-    fn add(state: &mut State, number: u32) -> Key {
+    fn add(state: &mut RecordedState, number: u32) -> Key {
         let stream = state.table.define(&LogId::from(format!("log-{number}")));
         let mut key = Key::default();
         key.0[..4].copy_from_slice(&number.wrapping_mul(0x9E37_79B1).to_be_bytes());
@@ -253,7 +253,7 @@ mod tests {
     #[test]
     fn a_checkpoint_writes_the_heads_that_have_changed_however_many_there_are() {
         for heads in [1_000, 10_000, 100_000] {
-            let mut state = State::default();
+            let mut state = RecordedState::default();
             let keys: Vec<Key> = (0..heads).map(|number| add(&mut state, number)).collect();
             assert_eq!(state.take_changes().heads.len(), heads as usize);
             // A chain that takes up sixteen of them.

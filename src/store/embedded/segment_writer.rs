@@ -31,7 +31,7 @@ const AHEAD_PART: u64 = 4;
 const KEEP_BUFFER: usize = 4 << 20;
 
 /// The one who appends.
-pub(super) struct Writer {
+pub(super) struct SegmentWriter {
     segment: Arc<Segment>,
     /// Where the next group goes; everything before it is synced.
     end: u64,
@@ -52,9 +52,9 @@ struct Written {
     len: u64,
 }
 
-impl Writer {
+impl SegmentWriter {
     pub(super) fn new(segment: Arc<Segment>, end: u64, segment_size: u64) -> Self {
-        Writer { segment, end, zeroed: end, segment_size, buffer: Vec::new(), failed: None, dirty: false }
+        SegmentWriter { segment, end, zeroed: end, segment_size, buffer: Vec::new(), failed: None, dirty: false }
     }
 
     pub(super) fn segment_number(&self) -> u32 {
