@@ -59,13 +59,12 @@ impl NodePlanner<'_> {
         if let Some(error) = self.unfit(&parked) {
             return Ok(Outcome::Refused(error));
         }
-        let mut first = None;
-        let mut work = VecDeque::from([parked]);
+        let mut work = VecDeque::new();
+        let outcome = self.decide(parked, &mut work)?;
         while let Some(parked) = work.pop_front() {
-            let outcome = self.decide(parked, &mut work)?;
-            first.get_or_insert(outcome);
+            self.decide(parked, &mut work)?;
         }
-        Ok(first.unwrap_or(Outcome::Known))
+        Ok(outcome)
     }
 
     /// Why a node cannot be stored, whatever the log holds.
@@ -133,6 +132,9 @@ impl NodePlanner<'_> {
 
     /// Takes the nodes that waited for `row` out of the parking.
     fn release(&mut self, row: &NewRow<Node>, work: &mut VecDeque<Parked>) {
+        if self.writer.parking.is_empty() {
+            return;
+        }
         for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
             for parked in self.writer.parking.release(&waits) {
                 self.group.released.push((parked.clone(), waits.clone()));

@@ -449,8 +449,12 @@ impl V2 {
 
     fn on_rows(&mut self, common: &mut Common, rows: Vec<Row>, view: &dyn LocalLog) {
         let rows = common.rows.finish(rows);
+        // All of them are stored by now: one look at each run of a log's rows says what a look at each row would.
+        let mut looked_at = None;
         for row in &rows {
-            self.look_at(common, row.log(), view);
+            if looked_at.replace(row.log()) != Some(row.log()) {
+                self.look_at(common, row.log(), view);
+            }
         }
         self.unsent_bytes += rows.iter().map(row_size).sum::<usize>();
         self.pending.extend(rows);

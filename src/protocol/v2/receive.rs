@@ -68,8 +68,12 @@ impl V2 {
     pub(super) fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
         self.received.added();
         self.yield_until = 0;
+        let mut looked_at = None;
         for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
-            self.look_at(common, &log, view);
+            if looked_at.as_ref() != Some(&log) {
+                self.look_at(common, &log, view);
+                looked_at = Some(log.clone());
+            }
             match outcome {
                 Outcome::Added => {}
                 Outcome::Known => {
