@@ -7,10 +7,11 @@ mod net_support;
 use std::sync::Arc;
 
 use hyperemitter::net::{End, NetEvent, NetOptions, PeerKind, Reason, Shares, Stage};
+use hyperemitter::node::key_of;
 use net_support::{options, soon, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Accounts of a hundredth, so that few frames drain them.
 fn poor() -> NetOptions {
@@ -211,6 +212,51 @@ async fn honest_peers_at_full_speed_are_never_over_their_share() {
     for peer in [&a, &b] {
         assert!(!peer.events().iter().any(|event| matches!(event, NetEvent::Disconnected { .. })));
     }
+}
+
+/// A node of `log` as 1.x sends it.
+fn node(log: &str, seq: u64, value: &[u8]) -> Vec<u8> {
+    let key = key_of(&[], value).to_string();
+    let fields = [(2, key.as_bytes()), (3, log.as_bytes())];
+    let mut body = vec![1 << 3, 1];
+    for (field, bytes) in fields {
+        body.extend([field << 3 | 2, bytes.len() as u8]);
+        body.extend(bytes);
+    }
+    body.extend([vec![4 << 3], varint(seq), vec![5 << 3 | 2, value.len() as u8], value.to_vec()].concat());
+    frame(3, &body)
+}
+
+#[tokio::test]
+async fn a_1x_forger_that_we_dial_is_cut_off_once_and_then_left_aside() {
+    let server = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let a = Peer::new(NetOptions { reconnect_timeout_ms: 1, ..options() });
+    a.emit("ours");
+    a.holds(1).await;
+    a.dial(server.local_addr().unwrap().port());
+    let own = a.log.log_id();
+    let have = |log: &str, seq| frame(1, &[vec![10], text(log), vec![16], varint(seq)].concat());
+    // What its owner has not written, in front of what is somebody else's.
+    let said = [
+        vec![5, 0, 8, 1, 32, 1],
+        have(&own, 2),
+        have("theirs", 1),
+        vec![1, 4],
+        node(&own, 2, b"x"),
+        node("theirs", 1, b"y"),
+        vec![1, 5],
+    ];
+    let is_attempt = |event: &NetEvent| matches!(event, NetEvent::ConnectionError { .. });
+    let (mut first, _) = soon("it dials", server.accept()).await.unwrap();
+    first.write_all(&said.concat()).await.unwrap();
+    let NetEvent::ConnectionError { error, .. } = a.event("its end", is_attempt).await else { unreachable!() };
+    assert_eq!(error.code(), "ERR_HYPER_FORGED");
+    let (mut second, _) = soon("it dials again", server.accept()).await.unwrap();
+    second.write_all(&said.concat()).await.unwrap();
+    a.live(1).await;
+    a.holds(2).await;
+    assert_eq!(a.rows().last().unwrap().log().as_ref(), "theirs");
+    assert_eq!(a.events().iter().filter(|event| is_attempt(event)).count(), 1, "told once");
 }
 
 // Elsewhere loopback has one address only.

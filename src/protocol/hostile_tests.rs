@@ -659,6 +659,49 @@ fn a_peer_that_only_takes_may_not_send_and_one_that_only_brings_gets_nothing() {
     assert_eq!(scene.session.stage(), SessionStage::Live);
 }
 
+#[test]
+fn a_1x_peer_moves_our_log_only_with_an_entry_that_came_and_was_hashed() {
+    let moves = |scene: &Scene| scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. }));
+    let (links, value) = (crate::node::Links::default(), Bytes::from_static(b"theirs"));
+    let theirs = key_of(&links, &value);
+    let scene = |claimed: Option<Key>| {
+        let mut scene = Scene::v1(true);
+        scene.log.0.insert("own".into(), 1);
+        // That it has more of our log than we have is only a claim: the entry before is asked for.
+        scene.hear(&Message::Have(LogSeq { log: "own", seq: 2 }));
+        assert!(!moves(&scene));
+        let node = WireNode {
+            change: 1,
+            key: claimed,
+            log: "own",
+            seq: 1,
+            identity: None,
+            signature: None,
+            value: &value,
+            links: links.clone(),
+        };
+        scene.hear(&Message::Node(node));
+        scene
+    };
+    // A key that is not the node's own is no proof.
+    let lying = scene(Some(Key([7; 32])));
+    assert!(lying.accused() && !moves(&lying));
+    for (ours, forked) in [(theirs, false), (Key([9; 32]), true)] {
+        let mut scene = scene(Some(theirs));
+        assert!(!moves(&scene), "it is compared with ours first");
+        let at = Position::of(1);
+        scene.feed(InEvent::LookedUp(Ok(vec![Found::Entry(Some(crate::store::Entry { key: ours, at }))])));
+        assert_eq!(moves(&scene), forked);
+        if forked {
+            // Where the log moves no more, that is told, and other logs go on.
+            let forged = Error::Forged { log: "own".into(), seq: 1, reason: "" };
+            scene.feed(InEvent::Forked(Err(forged)));
+            assert!(scene.session.stage() != SessionStage::Closed, "{:?}", scene.out.last());
+            assert!(matches!(scene.out.last(), Some(OutEvent::Report(Error::Forged { .. }))));
+        }
+    }
+}
+
 /// With a peer that takes large nodes in pieces, and has nothing.
 fn with_pieces(mode: Mode, window: u64) -> Scene {
     let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));

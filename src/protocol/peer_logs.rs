@@ -95,6 +95,14 @@ impl<T: Default> PeerLogs<T> {
         is_first
     }
 
+    /// The peer has our own log up to `seq`: what it holds from the first forged entry on is of no use.
+    pub(crate) fn note_forged(&mut self, log: &LogId, seq: Seq, ours: Seq, view: &dyn LocalLog) {
+        let forged = view.forged_from().filter(|from| seq > ours && seq >= *from);
+        if let Some(from) = forged {
+            self.logs.entry(log.clone()).or_default().forked.get_or_insert(from);
+        }
+    }
+
     /// Notes that both versions of `log` differ from `seq` on. Returns whether that is news.
     pub(crate) fn note_fork(&mut self, log: &LogId, seq: Seq) -> bool {
         let Some(peer_log) = self.logs.get_mut(log).filter(|peer_log| peer_log.forked.is_none()) else { return false };

@@ -34,7 +34,7 @@ use super::io::{CloseReason, InEvent, LocalLog};
 use super::lookups::Lookups;
 use super::message::{Message, Mode};
 use super::peer_logs::PeerLogs;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::node::{LogId, Seq};
 use crate::store::Position;
 
@@ -131,6 +131,8 @@ impl V1 {
                 common.close(CloseReason::Local(error));
             }
             InEvent::Forked(Ok(_)) => common.close(CloseReason::Renew),
+            // Our log does not move for it: nothing of it is taken here, and other logs go on.
+            InEvent::Forked(Err(error @ Error::Forged { .. })) => common.report(error),
             InEvent::Forked(Err(error)) => common.close(CloseReason::Local(error)),
             InEvent::Advanced => {
                 common.rows.advanced();

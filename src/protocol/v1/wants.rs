@@ -71,6 +71,9 @@ impl V1 {
                 log.into()
             }
         };
+        if log == self.log_id {
+            self.logs.note_forged(&log, seq, ours, view);
+        }
         self.logs.note_has(&log, seq, ours, common.config.defences, common.now);
         Ok(log)
     }

@@ -24,9 +24,8 @@ impl V2 {
         if !self.keep_in_mind(common, log, ours)? {
             return Ok(());
         }
-        if seq > ours && *log == self.log_id {
-            let peer_log = self.logs.entry(log.clone()).or_default();
-            peer_log.forked = peer_log.forked.or(view.forged_from().filter(|from| seq >= *from));
+        if *log == self.log_id {
+            self.logs.note_forged(log, seq, ours, view);
         }
         if self.logs.note_has(log, seq, ours, common.config.defences, common.now) {
             self.behind_since = common.now;
