@@ -80,13 +80,13 @@ mod tests {
 
     use crate::emitter::Reply;
     use crate::error::Error;
-    use crate::net::{Direction, PeerKind, Who};
+    use crate::net::{Direction, PeerKind, RemotePeer};
 
     fn report() -> Notice {
         Notice::Report(Error::Closed("a report"))
     }
 
-    const PEER: Who = Who {
+    const PEER: RemotePeer = RemotePeer {
         direction: Direction::Inbound,
         address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
         kind: PeerKind::V2,

@@ -11,7 +11,7 @@ use super::packed::pack_rows;
 use crate::emitter::{Notice, Reply, Stats};
 use crate::error::Error;
 use crate::hyperlog::stuck::StuckLog;
-use crate::net::{Direction, End, NetEvent, PeerInfo, PeerKind, Stage, Who};
+use crate::net::{Direction, End, NetEvent, PeerInfo, PeerKind, RemotePeer, Stage};
 use crate::node::{Change, Node};
 use crate::row::{Located, Row};
 
@@ -216,7 +216,7 @@ fn protocol_name(kind: PeerKind) -> Option<&'static str> {
 }
 
 /// A peer as `status` tells of it.
-fn who_json(key: &str, peer: Who) -> serde_json::Value {
+fn who_json(key: &str, peer: RemotePeer) -> serde_json::Value {
     json!({
         "link": key,
         "direction": direction_name(peer.direction),

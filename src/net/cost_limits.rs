@@ -1,20 +1,21 @@
-//! What peers cost: one account per link and one per network, each with a bucket for every cost of cost.
+//! What peers may cost: a set of token buckets per link and per address prefix, with one bucket for each kind of cost.
 //!
-//! What a peer brings or needs pays for itself: whatever it costs is charged when it is done and given back when it turns
-//! out to have been of use, which is when a node was new here, or was sent because the peer lacked it. So an honest peer at
-//! full speed is never short, and what drains an account is work in vain: scans that find nothing to send, probes, frames
-//! that name unknown logs, nodes that are stored already, time spent on any of it. An account that is overdrawn waits: its
-//! link's frames are left unread, so that TCP stops the peer, until the bucket is full enough. A link that goes on like that
-//! without anything useful in between is ended.
+//! Everything that a peer causes is charged when it is done. It is given back when it turns out to have been of use: when a node
+//! was new here, or was sent because the peer lacked it. So an honest peer at full speed never runs short. What drains a bucket
+//! is work in vain: reads that find nothing to send, probes, frames that name unknown logs, nodes that are stored already, and the
+//! time spent on any of it.
 //!
-//! Pure: the clock comes with each call. The limits are for all of a network's links together where they say so, because
-//! reconnecting, or many links, must not multiply anything.
+//! A link with an overdrawn bucket is paused: its frames are left unread, so that TCP stops the peer, until the bucket is full
+//! enough. A link that is overdrawn again and again without being of use is ended. All links of a prefix also share buckets, so
+//! that reconnecting, or having many links, does not multiply anything.
+//!
+//! Pure: the clock comes with each call.
 
 use std::collections::HashMap;
 
-use super::inbound_slots::Network;
+use super::address_prefix::AddressPrefix;
 
-/// A cost of cost.
+/// A kind of cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cost {
     /// Microseconds of the network's thread.
@@ -34,48 +35,48 @@ const COSTS: [(Cost, &str); 4] = [
     (Cost::Nodes, "nodes received"),
 ];
 
-/// A bucket's size, and what flows into it in a second.
+/// A bucket's size, and how much flows into it in a second.
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     burst: i64,
     per_second: i64,
 }
 
-/// In vain, one link may cost
+/// What one link may cost in vain:
 const LINK: [Rate; 4] = [
-    // a tenth of the network's thread: ten such links still leave the others theirs, and comparing a hundred thousand logs
-    // at the start takes less than the burst;
+    // A tenth of the network's thread, so that ten such links still leave time for the others. Comparing a hundred thousand logs
+    // at the start takes less than the burst.
     Rate { burst: 1_000_000, per_second: 100_000 },
-    // a tenth of what the store reads, after the 100,000 look-ups of a peer with as many logs;
+    // A tenth of what the store can read, after the 100,000 lookups for a peer with as many logs.
     Rate { burst: 12_500_000, per_second: 250_000 },
-    // a line of 32 Mbit/s, after 64 MiB: the vectors and repetitions of a large mesh that has just come up;
+    // A line of 32 Mbit/s, after 64 MiB for the vectors and repetitions of a large mesh that has just come up.
     Rate { burst: 64 * 1024 * 1024, per_second: 4 * 1024 * 1024 },
-    // a tenth of what the log takes, after a million: what two peers of one source send twice until they have noticed.
+    // A tenth of what the log can take, after a million: two peers with the same source send nodes twice until they notice.
     Rate { burst: 1_000_000, per_second: 50_000 },
 ];
 
-/// All links of one network together may cost this many times as much: a site behind one address has more than one peer.
-const NETWORK_FACTOR: i64 = 2;
+/// All links of one prefix together may cost this many times as much, because a site behind one address may have several peers.
+const PREFIX_FACTOR: i64 = 2;
 
-/// What a node that was of use gives back: of each cost more than it can have cost.
+/// What a node gives back that was of use. Of each kind it is more than the node can have cost.
 const USEFUL_TIME_US: i64 = 25;
-/// See [`USEFUL_TIME_US`]: credits, wants and haves that go with a node.
+/// The same for bytes, for the credits, wants and haves that go with a node.
 const USEFUL_BYTES: i64 = 128;
 
-/// A look-up in the store costs as much as so many rows read in sequence (measured: 100 µs beside 0.26 µs, and a third of
-/// that where the block is cached).
+/// A lookup in the store costs as much as this many rows read in sequence (measured: 100 µs, or a third of that where the block is
+/// cached, beside 0.26 µs).
 pub(super) const LOOKUP_ROWS: u64 = 125;
 
-/// Longest pause at a time: what happens meanwhile is looked at anew.
+/// Longest pause at a time. After it the link is judged again.
 const LONGEST_PAUSE_MS: u64 = 1_000;
 
-/// How long a link that is of no use may go on overdrawing its account, in milliseconds: time enough for a comparison of
-/// many logs to come to the nodes that it is about.
+/// How long a link may be paused without being of use before it is ended, in milliseconds. That is enough for a comparison of many
+/// logs, after which nodes follow.
 const PATIENCE_MS: u64 = 30_000;
 
-/// Accounts of networks without links that are kept until they are full again; further ones are forgotten, the fullest
-/// first. At some 150 bytes each.
-const MAX_NETWORKS: usize = 16 * 1024;
+/// Prefixes whose buckets are kept. Beyond this number, prefixes without links are forgotten, those with full buckets first. Each
+/// takes some 150 bytes.
+const MAX_PREFIXES: usize = 16 * 1024;
 
 #[derive(Clone, Debug)]
 struct Buckets {
@@ -98,7 +99,7 @@ impl Buckets {
         }
         self.at_ms = now_ms;
         for (level, rate) in self.levels.iter_mut().zip(self.rates) {
-            // Rounded up: however often it is asked, something flows.
+            // Rounded up, so that frequent calls do not stop the flow.
             let flow = rate.per_second.saturating_mul(passed) / 1_000 + 1;
             *level = level.saturating_add(flow).min(rate.burst);
         }
@@ -112,7 +113,7 @@ impl Buckets {
         }
     }
 
-    /// Milliseconds until nothing is overdrawn, and of what it is most.
+    /// Milliseconds until no bucket is overdrawn, and the name of the one that takes longest.
     fn pause(&self) -> Option<(u64, &'static str)> {
         let waits = self.levels.iter().zip(self.rates).zip(COSTS).map(|((level, rate), (_, name))| {
             let lacks = level.saturating_neg().max(0);
@@ -127,14 +128,14 @@ impl Buckets {
     }
 }
 
-struct OfLink {
-    network: Network,
+struct LinkBuckets {
+    prefix: AddressPrefix,
     buckets: Buckets,
     /// How long it has had to wait since it was last of use, in milliseconds.
     waited_ms: u64,
 }
 
-struct OfNetwork {
+struct PrefixBuckets {
     buckets: Buckets,
     links: usize,
 }
@@ -142,19 +143,20 @@ struct OfNetwork {
 /// What a link may do now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
+    /// Go on.
     Go,
-    /// Its frames are to be left unread for so many milliseconds.
+    /// Leave its frames unread for this many milliseconds.
     Pause(u64),
-    /// It is to be ended: for its use of this.
+    /// End it, because of this kind of cost.
     End(&'static str),
 }
 
-/// How large the accounts are.
+/// How much links may cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Shares {
-    /// Of the usual accounts; tests have smaller ones.
+    /// Percentage of the usual limits. Tests choose a smaller one.
     pub percent: u8,
-    /// A link whose account made it wait for this long, and which was of no use meanwhile, is ended, in milliseconds.
+    /// A link that was paused for this many milliseconds without being of use is ended.
     pub patience_ms: u64,
 }
 
@@ -164,12 +166,12 @@ impl Default for Shares {
     }
 }
 
-/// All accounts.
+/// The buckets of all links and prefixes.
 #[derive(Default)]
 pub(super) struct CostLimits {
     shares: Shares,
-    links: HashMap<u64, OfLink>,
-    networks: HashMap<Network, OfNetwork>,
+    links: HashMap<u64, LinkBuckets>,
+    prefixes: HashMap<AddressPrefix, PrefixBuckets>,
 }
 
 impl CostLimits {
@@ -178,34 +180,34 @@ impl CostLimits {
     }
 
     /// A link begins.
-    pub(super) fn open(&mut self, link: u64, network: Network, now_ms: u64) {
-        if self.networks.len() >= MAX_NETWORKS {
-            self.forget_networks(now_ms);
+    pub(super) fn open(&mut self, link: u64, prefix: AddressPrefix, now_ms: u64) {
+        if self.prefixes.len() >= MAX_PREFIXES {
+            self.forget_prefixes(now_ms);
         }
         let shared = self
-            .networks
-            .entry(network)
-            .or_insert_with(|| OfNetwork { buckets: Buckets::new(self.shares, NETWORK_FACTOR, now_ms), links: 0 });
+            .prefixes
+            .entry(prefix)
+            .or_insert_with(|| PrefixBuckets { buckets: Buckets::new(self.shares, PREFIX_FACTOR, now_ms), links: 0 });
         shared.links += 1;
-        self.links.insert(link, OfLink { network, buckets: Buckets::new(self.shares, 1, now_ms), waited_ms: 0 });
+        self.links.insert(link, LinkBuckets { prefix, buckets: Buckets::new(self.shares, 1, now_ms), waited_ms: 0 });
     }
 
-    /// It is over. Its network's account stays as it is.
+    /// A link is over. Its prefix keeps its buckets.
     pub(super) fn close(&mut self, link: u64) {
         let Some(gone) = self.links.remove(&link) else { return };
-        if let Some(shared) = self.networks.get_mut(&gone.network) {
+        if let Some(shared) = self.prefixes.get_mut(&gone.prefix) {
             shared.links -= 1;
         }
     }
 
-    /// Those that owe nothing, and, if that is not enough, all that have no link.
-    fn forget_networks(&mut self, now_ms: u64) {
-        for shared in self.networks.values_mut() {
+    /// Forgets prefixes without links: those with full buckets, and, if that is not enough, all of them.
+    fn forget_prefixes(&mut self, now_ms: u64) {
+        for shared in self.prefixes.values_mut() {
             shared.buckets.refill(now_ms);
         }
-        self.networks.retain(|_, shared| shared.links > 0 || !shared.buckets.is_full());
-        if self.networks.len() >= MAX_NETWORKS {
-            self.networks.retain(|_, shared| shared.links > 0);
+        self.prefixes.retain(|_, shared| shared.links > 0 || !shared.buckets.is_full());
+        if self.prefixes.len() >= MAX_PREFIXES {
+            self.prefixes.retain(|_, shared| shared.links > 0);
         }
     }
 
@@ -214,30 +216,30 @@ impl CostLimits {
         if with_link {
             of_link.buckets.add(cost, amount);
         }
-        if let Some(shared) = self.networks.get_mut(&of_link.network) {
+        if let Some(shared) = self.prefixes.get_mut(&of_link.prefix) {
             shared.buckets.add(cost, amount);
         }
     }
 
-    /// The link has cost this.
+    /// The link has caused this cost.
     pub(super) fn charge(&mut self, link: u64, cost: Cost, amount: u64) {
         self.change(link, cost, -whole(amount), true);
     }
 
-    /// What every link may cost once for nothing, the first pass over the log, counts for its network only: else each new
-    /// connection had another.
-    pub(super) fn charge_network(&mut self, link: u64, cost: Cost, amount: u64) {
+    /// The same for a cost that every link may cause once: the first pass over the log. It is charged to the prefix alone, which
+    /// bounds it also for a peer that connects again and again.
+    pub(super) fn charge_prefix(&mut self, link: u64, cost: Cost, amount: u64) {
         self.change(link, cost, -whole(amount), false);
     }
 
-    /// So many nodes, of so many bytes, were brought and new.
+    /// The link has brought this many new nodes, of this many bytes.
     pub(super) fn used(&mut self, link: u64, nodes: u64, bytes: u64) {
         self.change(link, Cost::Nodes, whole(nodes), true);
         self.change(link, Cost::Bytes, whole(bytes), true);
         self.was_of_use(link, nodes);
     }
 
-    /// So many nodes were sent, which the peer lacked.
+    /// This many nodes were sent that the peer lacked.
     pub(super) fn sent(&mut self, link: u64, nodes: u64) {
         self.change(link, Cost::Rows, whole(nodes.saturating_mul(LOOKUP_ROWS)), true);
         self.was_of_use(link, nodes);
@@ -254,12 +256,12 @@ impl CostLimits {
         }
     }
 
-    /// What the link may do. Asked whenever it has been charged, and when a pause is over.
+    /// Decides what the link may do. To be called after it has been charged, and when a pause is over.
     pub(super) fn verdict(&mut self, link: u64, now_ms: u64) -> Verdict {
         let Some(of_link) = self.links.get_mut(&link) else { return Verdict::Go };
         of_link.buckets.refill(now_ms);
         let mut pause = of_link.buckets.pause();
-        if let Some(shared) = self.networks.get_mut(&of_link.network) {
+        if let Some(shared) = self.prefixes.get_mut(&of_link.prefix) {
             shared.buckets.refill(now_ms);
             pause = pause.max(shared.buckets.pause());
         }
@@ -281,10 +283,10 @@ fn whole(amount: u64) -> i64 {
 mod tests {
     use super::*;
 
-    const HERE: Network = Network::V4([10, 0, 0, 1]);
-    const THERE: Network = Network::V4([10, 0, 0, 2]);
+    const HERE: AddressPrefix = AddressPrefix::V4([10, 0, 0, 1]);
+    const THERE: AddressPrefix = AddressPrefix::V4([10, 0, 0, 2]);
 
-    /// How often a link may do what costs `amount` in `ms` milliseconds, and how it ended.
+    /// How often a link may do something that costs `amount` within `ms` milliseconds, and how it ended.
     fn hammer(limits: &mut CostLimits, link: u64, cost: Cost, amount: u64, ms: u64) -> (u64, Option<&'static str>) {
         let (mut done, mut now) = (0, 0);
         while now < ms {
@@ -301,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn work_in_vain_is_bounded_by_the_burst_and_the_rate_and_then_ends_the_link() {
+    fn work_in_vain_is_bounded_by_burst_and_rate_and_ends_the_link_in_the_end() {
         for (rate, (cost, name)) in LINK.into_iter().zip(COSTS) {
             let mut limits = CostLimits::default();
             limits.open(1, HERE, 0);
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_of_use_is_never_short() {
+    fn a_useful_peer_at_full_speed_is_never_paused() {
         let mut limits = CostLimits::default();
         limits.open(1, HERE, 0);
         // A million nodes a second for a minute, of 100 bytes, at 10 µs each, acknowledged in groups of 1,024.
@@ -330,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn reconnecting_and_many_links_multiply_nothing() {
+    fn reconnecting_and_many_links_gain_nothing() {
         let mut limits = CostLimits::default();
         let mut total = 0;
         for link in 0..50 {
@@ -343,23 +345,23 @@ mod tests {
                 limits.close(link);
             }
         }
-        assert!(total <= LINK[0].burst * NETWORK_FACTOR + 10_000, "{total}");
+        assert!(total <= LINK[0].burst * PREFIX_FACTOR + 10_000, "{total}");
         limits.open(99, THERE, 0);
-        assert_eq!(limits.verdict(99, 0), Verdict::Go, "another network's account is its own");
+        assert_eq!(limits.verdict(99, 0), Verdict::Go, "another prefix has its own buckets");
     }
 
     #[test]
-    fn the_first_pass_over_a_log_counts_for_the_network_only() {
+    fn the_first_pass_over_a_log_is_charged_to_the_prefix_only() {
         let mut limits = CostLimits::default();
         limits.open(1, HERE, 0);
-        limits.charge_network(1, Cost::Rows, 20_000_000);
+        limits.charge_prefix(1, Cost::Rows, 20_000_000);
         assert_eq!(limits.verdict(1, 0), Verdict::Go);
-        limits.charge_network(1, Cost::Rows, 20_000_000);
+        limits.charge_prefix(1, Cost::Rows, 20_000_000);
         assert!(matches!(limits.verdict(1, 0), Verdict::Pause(_)));
     }
 
     #[test]
-    fn something_useful_in_between_keeps_an_overdrawn_link() {
+    fn an_overdrawn_link_that_is_of_use_in_between_is_kept() {
         let mut limits = CostLimits::default();
         limits.open(1, HERE, 0);
         let mut now = 0;
@@ -375,7 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_is_paid_with_time() {
+    fn an_overdrawn_bucket_refills_with_time() {
         let mut limits = CostLimits::default();
         limits.open(1, HERE, 0);
         limits.charge(1, Cost::Time, 1_050_000);
@@ -384,13 +386,13 @@ mod tests {
     }
 
     #[test]
-    fn accounts_of_networks_that_are_gone_stay_few() {
+    fn buckets_of_prefixes_without_links_stay_few() {
         let mut limits = CostLimits::default();
-        for n in 0..3 * MAX_NETWORKS as u64 {
-            limits.open(n, Network::V6(n), n);
+        for n in 0..3 * MAX_PREFIXES as u64 {
+            limits.open(n, AddressPrefix::V6(n), n);
             limits.charge(n, Cost::Time, 2_000_000);
             limits.close(n);
         }
-        assert!(limits.networks.len() <= MAX_NETWORKS && limits.links.is_empty());
+        assert!(limits.prefixes.len() <= MAX_PREFIXES && limits.links.is_empty());
     }
 }

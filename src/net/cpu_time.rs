@@ -1,24 +1,24 @@
-//! How long a thread has worked.
+//! Measures how much processor time a thread has used.
 //!
-//! What peers are charged must not depend on who else uses the machine: on a busy one a turn takes many times longer by
-//! the clock than it works, and honest peers would be short.
+//! What a peer is charged must not depend on who else uses the machine. On a busy one a turn takes many times longer by the clock
+//! than it works, and honest peers would run short.
 
 #[cfg(unix)]
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-/// Work shorter than this is taken at its time by the clock: asking the system for a thread's processor time takes longer than
-/// handling a small frame, and so short a time is seldom shared with another thread.
+/// Work shorter than this is measured by the clock. Asking the system for a thread's processor time takes longer than handling a
+/// small frame, and so short a time is seldom shared with another thread.
 #[cfg(unix)]
 const SHORT: Duration = Duration::from_micros(100);
 
 #[cfg(unix)]
 thread_local! {
-    /// This thread's processor time when it was last asked for, and the time by the clock of the short work since.
+    /// This thread's processor time when the system was last asked, and how long the short work since then took by the clock.
     static SAMPLE: Cell<(Duration, Duration)> = const { Cell::new((Duration::ZERO, Duration::ZERO)) };
 }
 
-/// The beginning of some work on this thread.
+/// The start of a measurement on the current thread.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CpuTimer {
     began: Instant,
@@ -29,7 +29,7 @@ impl CpuTimer {
         CpuTimer { began: Instant::now() }
     }
 
-    /// Microseconds worked since then. To be asked on the same thread.
+    /// Microseconds of processor time used since then. To be called on the same thread.
     #[cfg(unix)]
     pub(super) fn micros(self) -> u64 {
         let elapsed = self.began.elapsed();
@@ -50,7 +50,7 @@ impl CpuTimer {
     }
 }
 
-/// Processor time of this thread.
+/// Processor time that the current thread has used.
 #[cfg(unix)]
 fn worked() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
@@ -66,16 +66,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waiting_is_no_effort() {
+    fn waiting_takes_no_processor_time() {
         let timer = CpuTimer::start();
-        // As long as other threads have the processor, for all that this one can tell.
+        // For this thread it is the same as if others had the processor.
         std::thread::sleep(Duration::from_millis(200));
         let micros = timer.micros();
         assert!(micros < 100_000, "{micros} us");
     }
 
     #[test]
-    fn work_counts_in_full_whether_it_comes_in_short_pieces_or_in_a_long_one() {
+    fn short_and_long_work_counts_in_full() {
         let work = |enough: Duration| {
             let (timer, before) = (CpuTimer::start(), worked());
             while worked().saturating_sub(before) < enough {}
@@ -84,7 +84,7 @@ mod tests {
         for _ in 0..50 {
             assert!(work(Duration::from_micros(20)) >= 20);
         }
-        // Less what the clock took for work of the short ones while other threads had the processor.
+        // The short ones may have counted time in which other threads had the processor, which is subtracted here.
         let micros = work(Duration::from_millis(300));
         assert!(micros >= 200_000, "{micros} us");
     }

@@ -1,4 +1,4 @@
-//! One task per dialled peer: connect, serve the link, and connect again for as long as the policy says.
+//! One task per dialled peer: it connects, serves the link, and connects again for as long as the policy says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use super::event::{End, NetEvent, Reason, Stage};
 use super::link::Link;
 use super::policy::{DialPolicy, Health, Next};
-use super::{peer, Shared};
+use super::{connection, Shared};
 use crate::error::Error;
 
-/// What an attempt fails with when this machine lacks something, for as long as it does.
+/// Errors of an attempt that say that this machine lacks something, not the peer.
 const LACKS: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
 /// Where to dial.
@@ -20,7 +20,7 @@ pub(super) struct Target {
     pub(super) port: u16,
 }
 
-/// Ends a dialled link's life, whatever ends its task: the key becomes free, then `GaveUp` is told.
+/// Frees a dialled link's key and tells `GaveUp`, whatever ends the link's task.
 pub(super) struct Ending {
     shared: Arc<Shared>,
     link: Arc<Link>,
@@ -57,7 +57,7 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
             return failed(error, None);
         }
         if reason == Reason::Itself {
-            // It will be ourselves at the next attempt, too.
+            // The next attempt would reach this emitter again.
             ending.error = error;
             return;
         }
@@ -81,7 +81,7 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
     }
 }
 
-/// One connection from dialling to its end, and why it ended.
+/// One connection, from dialling to its end. Returns why it ended.
 async fn attempt(
     shared: &Arc<Shared>,
     link: &Arc<Link>,
@@ -100,7 +100,7 @@ async fn attempt(
         _ = drops.changed() => return (Health::Silent, End::here(Error::Ended).because(Reason::Dropped)),
         _ = closing.wait_for(|closing| *closing) => return (Health::Silent, End::here(closed())),
     };
-    let served = peer::serve(shared, link, stream, drops).await;
+    let served = connection::serve(shared, link, stream, drops).await;
     (served.health, served.end)
 }
 
@@ -108,7 +108,7 @@ fn closed() -> Error {
     Error::Closed("it keeps no links")
 }
 
-/// Spreads the retries of many emitters. Where the system has no randomness, they are not spread.
+/// A random number, which spreads the retries of many emitters. If the system has no randomness they are not spread.
 fn random() -> u64 {
     getrandom::u64().unwrap_or(0)
 }

@@ -1,4 +1,4 @@
-//! What the network tells its owner: link events, and a snapshot of each link.
+//! What the network tells its owner: events of links, and a snapshot of each link.
 
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,57 +16,57 @@ pub enum NetEvent {
         /// The new link.
         key: String,
     },
-    /// A link that was dialled to us is over.
+    /// An inbound link is over.
     InboundGone {
         /// The link; its key is never used again.
         key: String,
-        /// What went wrong; `None` when either side simply closed.
+        /// What went wrong; `None` if one of the sides simply closed it.
         error: Option<Error>,
     },
-    /// A link stands: the peer has introduced itself. Repeated after every successful redial.
+    /// A link stands: the peer's handshake has arrived. Repeated after every successful redial.
     Connected {
         /// The link.
         key: String,
-        /// Who is there.
-        peer: Who,
+        /// RemotePeer is there.
+        peer: RemotePeer,
     },
-    /// Both sides have had everything that the other had when the link came up. Once per connection.
+    /// Both sides have received everything that the other had when the link came up. Once per connection.
     Synced {
         /// The link.
         key: String,
-        /// Who is there.
-        peer: Who,
+        /// RemotePeer is there.
+        peer: RemotePeer,
     },
     /// A link that stood is over.
     Disconnected {
         /// The link.
         key: String,
-        /// Who was there.
-        peer: Who,
+        /// RemotePeer was there.
+        peer: RemotePeer,
         /// Why.
         end: End,
     },
-    /// A dialled link failed or ended, for whatever reason, the local `close` included.
+    /// A dialled link failed or ended, for any reason, including the local `close`.
     ConnectionError {
         /// The link.
         key: String,
         /// Why.
         error: Error,
-        /// Pause until the next attempt in milliseconds; `None` when there will be none.
+        /// Pause until the next attempt, in milliseconds; `None` if there will be none.
         will_retry_in_ms: Option<u64>,
     },
-    /// No further attempt will be made: ten consecutive ones failed without the peer ever having been reached,
-    /// or the network is closed. The key is free again. The last event of every `connect`.
+    /// The last event of every `connect`. No further attempt will be made, because ten in a row failed and the peer was never
+    /// reached, or because the network is closed. The key is free again.
     GaveUp {
         /// The link.
         key: String,
         /// The last failure, or `Closed`.
         error: Error,
     },
-    /// Something the owner should know about although the network goes on: a forked log, a peer that broke the
-    /// protocol, an event that must not reach a 1.x peer.
+    /// An error that does not stop the network: a forked log, a peer that broke the protocol, an event that must not reach a 1.x
+    /// peer.
     Report {
-        /// The link it happened on; `None` for the listener.
+        /// The link; `None` for the listener.
         key: Option<String>,
         /// What.
         error: Error,
@@ -75,18 +75,18 @@ pub enum NetEvent {
 
 /// Hears the network's events.
 pub trait NetObserver: Send + Sync {
-    /// Called on the runtime's thread, in the order of each link's life: must not block.
+    /// Called on the runtime's thread, in the order of each link's events. Must not block.
     fn event(&self, event: NetEvent);
 }
 
 /// The peer at the other end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Who {
-    /// Who dialled.
+pub struct RemotePeer {
+    /// RemotePeer dialled.
     pub direction: Direction,
-    /// Where the connection leads.
+    /// The peer's address.
     pub address: SocketAddr,
-    /// What the peer speaks.
+    /// The protocol that the peer speaks.
     pub kind: PeerKind,
 }
 
@@ -95,7 +95,7 @@ pub struct Who {
 pub enum Reason {
     /// One of the two emitters closes.
     Closing,
-    /// One side does not want the link: a limit, a right, a schema or an encoding that the other lacks.
+    /// One side refuses the link, because of a limit, a right, a schema or an encoding.
     Refused,
     /// One side's store has failed or is damaged.
     Damaged,
@@ -105,7 +105,7 @@ pub enum Reason {
     Protocol,
     /// The connection was cut, or could not be made.
     Lost,
-    /// The other side ended the link in an orderly way and did not say why, as 1.x does.
+    /// The other side ended the link in an orderly way and did not say why. 1.x never says why.
     Ended,
     /// This side ended it for a fresh one.
     Renewed,
@@ -136,7 +136,7 @@ impl Reason {
         }
     }
 
-    /// What a failure found at this side means for the link.
+    /// The reason for ending a link that follows from an error on this side.
     #[must_use]
     pub fn of(error: &Error) -> Reason {
         match error {
@@ -162,35 +162,35 @@ impl Reason {
 pub struct End {
     /// Why, in a word.
     pub reason: Reason,
-    /// Whether the other side said so; else this side found out or decided.
+    /// Whether the other side gave the reason. Otherwise this side found out, or decided.
     pub told: bool,
     /// The failure; [`Error::Ended`] where nothing failed.
     pub error: Error,
-    /// When, in milliseconds of Unix time.
+    /// When it ended, in milliseconds of Unix time.
     pub at_ms: u64,
 }
 
 impl End {
-    /// An end that this side found or decided.
+    /// An end that this side found out or decided.
     #[must_use]
     pub fn here(error: Error) -> End {
         End { reason: Reason::of(&error), told: false, error, at_ms: unix_ms() }
     }
 
-    /// The same for another reason than the error's own.
+    /// The same end with another reason than the error's own.
     #[must_use]
     pub fn because(self, reason: Reason) -> End {
         End { reason, ..self }
     }
 }
 
-/// Milliseconds of Unix time; 0 where the clock is set before it began.
+/// Milliseconds of Unix time; 0 if the clock is set to a time before 1970.
 pub(super) fn unix_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Who dialled.
+/// RemotePeer dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// We did, and we redial.
@@ -199,17 +199,17 @@ pub enum Direction {
     Inbound,
 }
 
-/// Where a link stands.
+/// How far a link has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stage {
-    /// TCP connect under way.
+    /// Connecting.
     #[default]
     Connecting,
     /// Between two attempts.
     Waiting,
-    /// Connected; the peer's handshake is awaited.
+    /// Connected, and waiting for the peer's handshake.
     Handshake,
-    /// Another link to the same emitter carries what there is; this one takes over when it ends.
+    /// Another link to the same emitter carries the events. This one takes over when that ends.
     StandBy,
     /// Exchanging what existed before the link.
     Sync,
@@ -236,7 +236,7 @@ pub struct Counters {
     pub added: u64,
     /// Nodes received that were stored already: echoes, or another peer was faster.
     pub known: u64,
-    /// Nodes received before their causes, set aside.
+    /// Nodes received before their causes, which wait for them.
     pub parked: u64,
 }
 
@@ -245,25 +245,25 @@ pub struct Counters {
 pub struct PeerInfo {
     /// Its key (see [`NetEvent`]).
     pub key: String,
-    /// Who dialled.
+    /// RemotePeer dialled.
     pub direction: Direction,
-    /// What the peer speaks.
+    /// The protocol that the peer speaks.
     pub kind: PeerKind,
-    /// Where it stands.
+    /// How far it has come.
     pub stage: Stage,
     /// Since when, in milliseconds of Unix time.
     pub since_ms: u64,
-    /// Where the connection leads; the last one's while there is none.
+    /// The peer's address; between connections that of the last one.
     pub address: Option<SocketAddr>,
-    /// How the last connection, or the last attempt to get one, ended.
+    /// How the last connection or attempt ended.
     pub last_end: Option<End>,
-    /// Logs of which this peer holds another version, as far as this connection has found: nothing of them gets across.
+    /// Logs of which this connection has found that the peer has another version. Nothing of them is exchanged.
     pub stuck: Vec<String>,
     /// When the peer last brought something new or took what it lacked, in milliseconds of Unix time.
     pub useful_ms: Option<u64>,
     /// What went over it.
     pub counters: Counters,
-    /// The last change up to which the peer has everything: stored by a 2.x peer, sent to a 1.x peer. It is known
-    /// whenever the link comes to rest.
+    /// The last change up to which the peer has everything: stored by a 2.x peer, sent to a 1.x peer. Updated whenever everything
+    /// has been delivered.
     pub delivered: Change,
 }

@@ -1,9 +1,9 @@
-//! One link's side of the limits and of the account of memory: gathers what a turn of its task cost, and enters it once.
+//! What one link costs: collects it during a turn of the link's task, and enters it into the limits once per turn.
 
 use std::sync::Arc;
 
+use super::address_prefix::AddressPrefix;
 use super::cost_limits::{Cost, Verdict, LOOKUP_ROWS};
-use super::inbound_slots::Network;
 use super::link::Link;
 use super::Shared;
 use crate::error::Error;
@@ -11,7 +11,7 @@ use crate::hyperlog::{Incoming, Origin, Outcome, Source, SourceId};
 use crate::node::Change;
 use crate::store::Row;
 
-/// Changes of what a link holds that are too small to be entered, in bytes: 1,024 links are off by 16 MiB at the most.
+/// Smaller changes of the memory that a link holds are not entered, in bytes. For 1,024 links the total is off by at most 16 MiB.
 const MEMORY_STEP: usize = 16 * 1024;
 
 /// See the module's documentation.
@@ -19,24 +19,25 @@ pub(super) struct LinkCosts<'a> {
     shared: &'a Shared,
     link: &'a Arc<Link>,
     source: SourceId,
-    network: Network,
-    /// Frames are left unread until then, in milliseconds.
+    prefix: AddressPrefix,
+    /// Frames are left unread until this time, in milliseconds.
     paused_until: Option<u64>,
     due: Due,
     /// The log has been read for the peer up to here.
     read_to: Change,
-    /// Rows read for the first time that have not been sent: only these can be of use.
+    /// Rows that were read for the first time and not sent since. Only these can be of use.
     unsent: u64,
     /// Nodes received and sent when they were last entered.
     entered: (u64, u64),
-    /// Bytes of frames whose nodes have not been offered to the log, and of the nodes that have.
+    /// Bytes of frames whose nodes have not been offered to the log yet.
     collecting: usize,
+    /// Bytes of each node on its way into the log.
     adding: Vec<usize>,
-    /// What was last entered of the memory held.
+    /// The memory held, as it was last entered.
     held: usize,
 }
 
-/// Gathered since the limits was last told.
+/// Costs collected since they were last entered.
 #[derive(Default)]
 struct Due {
     any: bool,
@@ -49,14 +50,14 @@ struct Due {
 }
 
 impl<'a> LinkCosts<'a> {
-    pub(super) fn open(shared: &'a Shared, link: &'a Arc<Link>, network: Network) -> LinkCosts<'a> {
+    pub(super) fn open(shared: &'a Shared, link: &'a Arc<Link>, prefix: AddressPrefix) -> LinkCosts<'a> {
         let source = shared.next_source();
-        shared.cost_limits.lock().open(source.0, network, shared.now_ms());
+        shared.cost_limits.lock().open(source.0, prefix, shared.now_ms());
         LinkCosts {
             shared,
             link,
             source,
-            network,
+            prefix,
             paused_until: None,
             due: Due::default(),
             read_to: 0,
@@ -68,35 +69,30 @@ impl<'a> LinkCosts<'a> {
         }
     }
 
-    /// By which the log knows the link, and where it comes from.
+    /// The link as the log knows it: its session, and where it comes from.
     pub(super) fn source(&self) -> Source {
-        Source { session: self.source, origin: Origin::Shared(self.network()) }
+        Source { session: self.source, origin: Origin::Shared(self.prefix.number()) }
     }
 
-    /// The network's number.
-    pub(super) fn network(&self) -> u64 {
-        match self.network {
-            Network::V6(prefix) => prefix,
-            // Beside all prefixes that are in use.
-            Network::V4(address) => 0xffff_0000_0000 | u64::from(u32::from_be_bytes(address)),
-        }
+    pub(super) fn prefix(&self) -> AddressPrefix {
+        self.prefix
     }
 
-    /// A frame has been handed to the session.
-    pub(super) fn frame(&mut self, bytes: usize) {
+    /// A frame has gone to the session.
+    pub(super) fn add_frame(&mut self, bytes: usize) {
         self.due.any = true;
         self.due.bytes += bytes as u64;
         self.collecting += bytes;
     }
 
-    /// Nodes go to the log.
-    pub(super) fn offers(&mut self, nodes: &[Incoming]) {
+    /// Nodes are on their way into the log.
+    pub(super) fn start_adding(&mut self, nodes: &[Incoming]) {
         self.collecting = 0;
         self.adding = nodes.iter().map(Incoming::cost).collect();
     }
 
-    /// The log has answered.
-    pub(super) fn stored(&mut self, outcomes: &[Outcome]) {
+    /// The log has answered for them.
+    pub(super) fn finish_adding(&mut self, outcomes: &[Outcome]) {
         for (bytes, outcome) in std::mem::take(&mut self.adding).into_iter().zip(outcomes) {
             if matches!(outcome, Outcome::Added) {
                 self.due.any = true;
@@ -106,8 +102,8 @@ impl<'a> LinkCosts<'a> {
         }
     }
 
-    /// Rows were read for the peer. Each link may have the log read once; what is read again has to be of use.
-    pub(super) fn rows(&mut self, rows: &[Row]) {
+    /// Rows were read for the peer. Each link may have the log read once; rows that are read again have to be of use.
+    pub(super) fn add_rows(&mut self, rows: &[Row]) {
         let Some(last) = rows.last() else { return };
         self.due.any = true;
         let first = rows.iter().filter(|row| row.at.change > self.read_to).count() as u64;
@@ -117,20 +113,20 @@ impl<'a> LinkCosts<'a> {
         self.read_to = self.read_to.max(last.at.change);
     }
 
-    /// So many places in the store are looked up for the peer.
-    pub(super) fn lookups(&mut self, count: usize) {
+    /// This many lookups in the store are made for the peer.
+    pub(super) fn add_lookups(&mut self, count: usize) {
         self.due.any = true;
         self.due.rows += count as u64 * LOOKUP_ROWS;
     }
 
-    /// A turn that did something took this long.
-    pub(super) fn took(&mut self, time_us: u64) {
+    /// A turn took this long. It counts if it did something for the peer.
+    pub(super) fn add_time(&mut self, time_us: u64) {
         if self.due.any {
             self.due.time_us += time_us;
         }
     }
 
-    /// Enters what was gathered, with the nodes received and sent so far.
+    /// Enters what was collected, and the nodes received and sent so far.
     ///
     /// # Errors
     /// `Limit` if the link has to end.
@@ -141,7 +137,7 @@ impl<'a> LinkCosts<'a> {
             return Ok(());
         }
         self.entered = (nodes_in, nodes_out);
-        // What is sent again is not lacked.
+        // The peer did not lack rows that are sent again.
         let sent = sent.min(self.unsent);
         self.unsent -= sent;
         let due = std::mem::take(&mut self.due);
@@ -149,7 +145,7 @@ impl<'a> LinkCosts<'a> {
         let id = self.source.0;
         limits.charge(id, Cost::Time, due.time_us);
         limits.charge(id, Cost::Rows, due.rows);
-        limits.charge_network(id, Cost::Rows, due.first_rows);
+        limits.charge_prefix(id, Cost::Rows, due.first_rows);
         limits.charge(id, Cost::Bytes, due.bytes);
         limits.charge(id, Cost::Nodes, received);
         limits.used(id, due.used, due.used_bytes);
@@ -169,30 +165,30 @@ impl<'a> LinkCosts<'a> {
         self.paused_until
     }
 
-    /// Enters what the link holds: this much, and what is on its way into the log.
+    /// Enters the memory that the link holds: `buffers` bytes, and the nodes on their way into the log.
     pub(super) fn hold(&mut self, buffers: usize) {
         let bytes = buffers + self.collecting + self.adding.iter().sum::<usize>();
         if bytes.abs_diff(self.held) < MEMORY_STEP {
             return;
         }
         self.held = bytes;
-        let victim = self.shared.memory.lock().hold(self.source.0, self.network, self.link, bytes);
-        if let Some(victim) = victim {
+        let evicted = self.shared.memory.lock().hold(self.source.0, self.prefix, self.link, bytes);
+        if let Some(evicted) = evicted {
             let why = "it held more memory than any other while all links together held too much";
-            victim.end_for(Error::Limit(why.to_owned()));
+            evicted.evict(Error::Limit(why.to_owned()));
         }
     }
 
-    /// Nothing that came is left to be offered.
-    pub(super) fn idle(&mut self) {
+    /// The session has collected no nodes: none of the frames had a new one.
+    pub(super) fn drop_collected(&mut self) {
         if self.adding.is_empty() {
             self.collecting = 0;
         }
     }
 
-    /// Whether there is memory for a read of the log.
+    /// Whether there is memory to read the log for the peer.
     pub(super) fn has_room(&self) -> bool {
-        self.shared.memory.lock().has_room(self.network)
+        self.shared.memory.lock().has_room(self.prefix)
     }
 }
 

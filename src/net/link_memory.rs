@@ -1,56 +1,57 @@
-//! LinkMemory that links hold for their peers: one account of it all, and who lets go when it is too much.
+//! Memory that links hold for their peers: bounds the total, and decides which link is ended when it is reached.
 //!
-//! Counted are bytes received and not yet stored (frames that are incomplete, nodes on their way into the log), rows that
-//! were read for them, and bytes that wait to be sent. What nodes hold that wait for others in the log has a bound of its own (`hyperlog::parking`).
+//! Counted are bytes received and not yet stored (incomplete frames, nodes on their way into the log), rows that were read for
+//! peers, and bytes that wait to be sent. Nodes that wait in the log for others have a bound of their own (`hyperlog::parking`).
 //!
-//! Over the limit the link that holds most, of the network that holds most, is ended: whoever hoards lets go, and a peer
-//! that holds little is never the one. Well before that, links of networks that hold much stop reading for their peers.
+//! Over the limit the link is ended that holds most, of the address prefix that holds most. So a peer that hoards is ended, never
+//! one that holds little. Well before the limit, links of prefixes that hold much no longer read rows for their peers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::inbound_slots::Network;
+use super::address_prefix::AddressPrefix;
 use super::link::Link;
 
-/// What all links together may hold: with what is parked in the log, and what has arrived of large nodes, 256 MiB.
+/// What all links together may hold, in bytes. With the nodes parked in the log and the large nodes that have arrived in part it
+/// makes 256 MiB.
 pub(super) const LIMIT: usize = 160 * 1024 * 1024;
 
-/// From here on only links of networks that hold little read the log for their peers.
+/// From this total on only links of prefixes that hold little read the log for their peers.
 const TIGHT: usize = LIMIT / 4 * 3;
 
-/// What a network holds that holds little: three reads, whatever the others do.
+/// A prefix that holds less than this holds little, in bytes: three reads, whatever the others do.
 const LITTLE: usize = 1024 * 1024;
 
 struct Held {
-    network: Network,
+    prefix: AddressPrefix,
     bytes: usize,
     link: Arc<Link>,
 }
 
-/// The account.
+/// See the module's documentation.
 #[derive(Default)]
 pub(super) struct LinkMemory {
     total: usize,
     links: HashMap<u64, Held>,
-    networks: HashMap<Network, usize>,
+    prefixes: HashMap<AddressPrefix, usize>,
 }
 
 impl LinkMemory {
-    /// A link holds this much now. Returns the link that has to go, if it is too much.
-    pub(super) fn hold(&mut self, id: u64, network: Network, link: &Arc<Link>, bytes: usize) -> Option<Arc<Link>> {
+    /// Notes that a link holds this many bytes now. Returns the link to end, if the total is too much.
+    pub(super) fn hold(&mut self, id: u64, prefix: AddressPrefix, link: &Arc<Link>, bytes: usize) -> Option<Arc<Link>> {
         self.release(id);
         if bytes > 0 {
             self.total += bytes;
-            *self.networks.entry(network).or_default() += bytes;
-            self.links.insert(id, Held { network, bytes, link: Arc::clone(link) });
+            *self.prefixes.entry(prefix).or_default() += bytes;
+            self.links.insert(id, Held { prefix, bytes, link: Arc::clone(link) });
         }
         if self.total <= LIMIT {
             return None;
         }
-        let (most, _) = self.networks.iter().max_by_key(|(_, bytes)| **bytes)?;
-        let of_most = self.links.iter().filter(|(_, held)| held.network == *most);
+        let (most, _) = self.prefixes.iter().max_by_key(|(_, bytes)| **bytes)?;
+        let of_most = self.links.iter().filter(|(_, held)| held.prefix == *most);
         let (id, link) = of_most.max_by_key(|(_, held)| held.bytes).map(|(id, held)| (*id, Arc::clone(&held.link)))?;
-        // As good as gone: it must not be chosen again before its task has ended.
+        // It must not be chosen again before its task has ended.
         self.release(id);
         Some(link)
     }
@@ -59,10 +60,10 @@ impl LinkMemory {
     pub(super) fn release(&mut self, id: u64) {
         let Some(held) = self.links.remove(&id) else { return };
         self.total -= held.bytes;
-        if let Some(of_network) = self.networks.get_mut(&held.network) {
-            *of_network -= held.bytes;
-            if *of_network == 0 {
-                self.networks.remove(&held.network);
+        if let Some(of_prefix) = self.prefixes.get_mut(&held.prefix) {
+            *of_prefix -= held.bytes;
+            if *of_prefix == 0 {
+                self.prefixes.remove(&held.prefix);
             }
         }
     }
@@ -71,9 +72,9 @@ impl LinkMemory {
         self.total
     }
 
-    /// Whether a link of this network may read the log for its peer.
-    pub(super) fn has_room(&self, network: Network) -> bool {
-        self.total < TIGHT || self.networks.get(&network).is_none_or(|bytes| *bytes < LITTLE)
+    /// Whether links of this prefix may read the log for their peers.
+    pub(super) fn has_room(&self, prefix: AddressPrefix) -> bool {
+        self.total < TIGHT || self.prefixes.get(&prefix).is_none_or(|bytes| *bytes < LITTLE)
     }
 }
 
@@ -82,15 +83,15 @@ mod tests {
     use super::super::event::Direction;
     use super::*;
 
-    const HOARDER: Network = Network::V4([10, 0, 0, 1]);
-    const HONEST: Network = Network::V4([10, 0, 0, 2]);
+    const HOARDER: AddressPrefix = AddressPrefix::V4([10, 0, 0, 1]);
+    const HONEST: AddressPrefix = AddressPrefix::V4([10, 0, 0, 2]);
 
     fn link(id: u64) -> Arc<Link> {
         Link::new(id.to_string(), Direction::Inbound, false)
     }
 
     #[test]
-    fn who_holds_most_of_the_network_that_holds_most_goes_and_the_total_stays_below_the_limit() {
+    fn the_largest_link_of_the_largest_prefix_is_ended_and_the_total_stays_below_the_limit() {
         let mut memory = LinkMemory::default();
         assert!(memory.hold(1_000, HONEST, &link(1_000), 40 << 20).is_none());
         let mut gone = 0;
@@ -105,18 +106,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_released_or_shrinks_is_free() {
+    fn memory_that_is_released_or_shrinks_no_longer_counts() {
         let mut memory = LinkMemory::default();
         memory.hold(1, HOARDER, &link(1), 1_000);
         memory.hold(1, HOARDER, &link(1), 10);
         assert_eq!(memory.total, 10);
         memory.release(1);
         memory.release(1);
-        assert!(memory.total == 0 && memory.networks.is_empty() && memory.links.is_empty());
+        assert!(memory.total == 0 && memory.prefixes.is_empty() && memory.links.is_empty());
     }
 
     #[test]
-    fn when_it_gets_tight_those_that_hold_little_go_on() {
+    fn near_the_limit_links_that_hold_little_go_on() {
         let mut memory = LinkMemory::default();
         assert!(memory.has_room(HOARDER));
         memory.hold(1, HOARDER, &link(1), TIGHT);

@@ -8,11 +8,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::event::NetEvent;
-use super::link::{Admission, Link};
-use super::{peer, socket, Shared};
+use super::link::Link;
+use super::link_table::Admission;
+use super::{connection, socket, Shared};
 use crate::error::Error;
 
-/// Pause after a failed `accept`, which is nearly always a lack of file descriptors: retrying at once would spin.
+/// Pause after a failed `accept`. It nearly always fails for lack of file descriptors, and retrying at once would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Least time between two reports of the listener.
@@ -29,7 +30,7 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
         };
         match accepted {
             Ok((stream, address)) => {
-                // A peer that is gone already has no address any more.
+                // This fails if the peer is gone already.
                 let Ok(ours) = stream.local_addr() else { continue };
                 let ends = (address, ours);
                 let admission = shared.table.lock().accept(ends, &shared.options, shared.now_ms());
@@ -37,33 +38,33 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
                     Admission::Entered(link) => link,
                     Admission::ReplacedSilent(link) => {
                         reports.report(&shared, || {
-                            "connections come in that say nothing: the oldest ones are dropped for new ones".to_owned()
+                            "many inbound connections send no handshake: the oldest of them are dropped for new ones".to_owned()
                         });
                         link
                     }
                     Admission::ReplacedIdle(link) => {
                         reports.report(&shared, || {
                             format!(
-                                "{} peers are connected, the limit: those that bring and take nothing are dropped for new ones",
+                                "{} peers are connected, the limit: those that neither bring nor take events are dropped for new ones",
                                 shared.options.max_inbound
                             )
                         });
                         link
                     }
                     Admission::Refused => {
-                        // Closing at once tells the peer to try later; left in the backlog it would wait for a
-                        // handshake that never comes.
+                        // Closing at once tells the peer to try later. Left in the backlog it would wait for a handshake that
+                        // never comes.
                         drop(stream);
                         reports.report(&shared, || {
                             format!(
-                                "{} peers are connected, the limit: further ones are turned away",
+                                "{} peers are connected, the limit: further ones are refused",
                                 shared.options.max_inbound
                             )
                         });
                         continue;
                     }
                 };
-                // Here and not in the task: it may have to go before its task has begun.
+                // Subscribed here, not in the task, because the link may be evicted before its task has begun.
                 let drops = link.drops();
                 shared.spawn(serve(Arc::clone(&shared), link, stream, ends, drops));
             }
@@ -77,7 +78,7 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
-/// When the owner was last told of trouble: a lasting one is reported now and then, not per connection.
+/// When the owner last got a report. Lasting trouble is reported now and then, not for every connection.
 #[derive(Default)]
 struct Reports(Option<Instant>);
 
@@ -91,7 +92,7 @@ impl Reports {
     }
 }
 
-/// Ends an accepted link's life, whatever ends its task.
+/// Removes an inbound link and tells `InboundGone`, whatever ends the link's task.
 struct Ending<'a> {
     shared: &'a Shared,
     link: &'a Link,
@@ -120,7 +121,7 @@ async fn serve(
     let mut ending = Ending { shared: &shared, link: &link, ends, error: None };
     // A peer that is gone before it was served is no error.
     if socket::tune(&stream).is_ok() {
-        let served = peer::serve(&shared, &link, stream, drops).await;
+        let served = connection::serve(&shared, &link, stream, drops).await;
         if served.is_fault {
             ending.error = Some(served.end.error);
         }

@@ -1,13 +1,17 @@
 //! Sockets and timers: listening, dialling, and one task per connection that drives a pure
 //! [`Session`](crate::protocol::Session).
 //!
-//! Tasks: the accept loop hands each connection to a task; each dialled peer has a task that lives through all
-//! its reconnections. A task owns one socket and one session, waits for the log with at most one group of nodes
-//! and one read outstanding, and shares nothing with other tasks but the log: peers cannot stall one another.
-//! Everything is bounded by the constants of `policy`, `socket`, `peer` and by [`NetOptions`].
+//! The accept loop (`listener`) gives each connection a task of its own. Each dialled peer has one task through all its
+//! reconnections (`dialer`). Both serve a connection in `connection`: it owns one socket and one session, and shares nothing with
+//! other connections but the log and the bounds. So peers cannot stall one another.
+//!
+//! Everything is bounded: slots for inbound links (`inbound_slots`), what a link may cost (`cost_limits`) and hold in memory
+//! (`link_memory`), and [`NetOptions`]. docs/design/network.md has the reasons.
 //!
 //! Shutdown: [`Net::close`] stops the accept loop, ends every session and pause, and waits for the tasks.
 
+mod address_prefix;
+mod connection;
 mod cost_limits;
 mod cpu_time;
 mod dialer;
@@ -17,9 +21,9 @@ mod inbound_slots;
 mod link;
 mod link_costs;
 mod link_memory;
+mod link_table;
 mod listener;
 mod outbox;
-mod peer;
 mod pending_work;
 pub mod policy;
 mod socket;
@@ -35,59 +39,58 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-pub use event::{Counters, Direction, End, NetEvent, NetObserver, PeerInfo, PeerKind, Reason, Stage, Who};
+pub use event::{Counters, Direction, End, NetEvent, NetObserver, PeerInfo, PeerKind, Reason, RemotePeer, Stage};
 
 use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
 use crate::protocol::frame;
 use crate::protocol::pieces::Partials;
+use address_prefix::AddressPrefix;
 use cost_limits::CostLimits;
 pub use cost_limits::Shares;
 use fork_reports::ForkReports;
-use link::Table;
 use link_memory::LinkMemory;
+use link_table::LinkTable;
 use socket::Resolver;
 use twin::Family;
 
-/// Longest wait of [`Net::close`] for its tasks. They end within a turn; only a peer that does not take the last
-/// bytes (see `peer`) delays one, and not for as long as this.
+/// How long [`Net::close`] waits for its tasks at most. They end within a turn. Only a peer that does not take the last bytes delays
+/// one, and not for as long as this (see `connection`).
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What an emitter can choose.
+/// What an emitter can choose about its network.
 #[derive(Debug, Clone)]
 pub struct NetOptions {
     /// Pause before the first redial in milliseconds (1.x's `reconnectTimeout`).
     pub reconnect_timeout_ms: u64,
-    /// Connections accepted at one time; then one that is of no use gives way, or the newcomer is turned away.
+    /// Inbound connections at a time. Beyond this number one that is of no use is ended, or the newcomer is refused.
     pub max_inbound: usize,
-    /// How many of them may be without a handshake; then old silent ones give way to new ones.
+    /// How many of them may be without a handshake. Beyond this number old ones are ended for new ones.
     pub max_silent: usize,
-    /// A peer that has not sent its handshake by then is dropped, in milliseconds.
+    /// How long a peer may take to send its handshake, in milliseconds.
     pub handshake_timeout_ms: u64,
-    /// An accepted link that was of no use for this long may be ended for a newcomer when all places are taken, in
-    /// milliseconds.
+    /// When all slots are taken, an inbound link that was of no use for this many milliseconds may be ended for a newcomer.
     pub idle_after_ms: u64,
-    /// A frame that was begun and grows by less than 4 KiB within this time ends the link, in milliseconds.
+    /// An incomplete frame that grows by less than 4 KiB within this many milliseconds ends the link.
     pub frame_timeout_ms: u64,
-    /// A peer that takes none of the bytes waiting for it for this long is dropped, in milliseconds.
+    /// A peer that takes none of the bytes waiting for it for this many milliseconds is dropped.
     pub stall_timeout_ms: u64,
-    /// How long a link that a 1.x peer left half dead may stay idle, in milliseconds; `None` for the protocol's own
-    /// choice.
+    /// How long a half-open link to a 1.x peer may stay idle, in milliseconds; `None` for the protocol's own choice.
     pub patience_ms: Option<u64>,
-    /// What a link, and a network of links, may cost in vain.
+    /// What links may cost in vain.
     pub shares: Shares,
     /// Largest frame accepted, in bytes.
     pub max_frame: usize,
-    /// Largest event container that the log takes from peers, in bytes: they are told.
+    /// Largest event container that the log takes from peers, in bytes. Peers are told.
     pub max_value: usize,
     /// The emitter writes standard protobuf, which 1.x peers misread: they are refused.
     pub standard: bool,
 }
 
 impl Default for NetOptions {
-    /// 1.x's pause; 1,024 connections (the usual limit on a process's files), half of which are kept for peers that
-    /// have introduced themselves; a handshake takes one round trip,
-    /// so 10 s serve the slowest line; 30 s without a byte taken mean a hung process or a dead line.
+    /// 1.x's pause. 1,024 connections, the usual limit on a process's files, half of which are kept for peers with a handshake. A
+    /// handshake takes one round trip, so 10 s suffice for the slowest line. 30 s without a byte taken mean a hung process or a
+    /// dead line.
     fn default() -> Self {
         NetOptions {
             reconnect_timeout_ms: 1000,
@@ -95,7 +98,7 @@ impl Default for NetOptions {
             max_silent: 512,
             handshake_timeout_ms: 10_000,
             idle_after_ms: inbound_slots::IDLE_MS,
-            frame_timeout_ms: peer::FRAME_MS,
+            frame_timeout_ms: connection::FRAME_MS,
             stall_timeout_ms: 30_000,
             patience_ms: None,
             shares: Shares::default(),
@@ -118,22 +121,22 @@ struct Shared {
     observer: Arc<dyn NetObserver>,
     runtime: Handle,
     resolver: Resolver,
-    table: Mutex<Table>,
-    /// What peers cost, and what links hold for them.
+    table: Mutex<LinkTable>,
+    /// What peers cost.
     cost_limits: Mutex<CostLimits>,
     memory: Mutex<LinkMemory>,
     /// Links to the same emitter.
     family: Mutex<Family>,
     /// What was told of forks.
     fork_reports: Mutex<ForkReports>,
-    /// The bound address, or that binding is under way.
+    /// Whether and where we listen.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
     /// Tasks alive.
     tasks: watch::Sender<usize>,
     /// Start of the sessions' clock.
     epoch: Instant,
-    /// What has arrived of large nodes.
+    /// Large nodes that have arrived in part.
     partials: Partials,
     next_source: AtomicU64,
 }
@@ -170,8 +173,8 @@ impl Net {
         Net { shared: Arc::new(shared) }
     }
 
-    /// Accepts connections on `port` (0: any free one) of `host`; without a host, on all addresses of both
-    /// families. Answers with the bound address.
+    /// Accepts connections on `port` (0: any free one) of `host`; without a host, on all addresses of both families. The answer is
+    /// the bound address.
     ///
     /// # Errors
     /// `Listen` if the address cannot be bound, or if this network listens already; after a failure it may be
@@ -181,17 +184,16 @@ impl Net {
         let (answer, answered) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         self.shared.spawn(async move {
-            // An owner that no longer listens for the answer needs none.
+            // The caller may have stopped waiting for the answer.
             let _ = answer.send(shared.listen(host.as_deref(), port).await);
         });
         answered
     }
 
-    /// Dials `host:port`, and redials it after every failure (see [`policy`]). A `known` peer, one that an
-    /// earlier run was connected to, is never given up. The outcome goes to the observer; the last event of
-    /// every call that returned `true` is `GaveUp`.
+    /// Dials `host:port`, and redials it after every failure (see [`policy`]). A `known` peer, which an earlier run was connected
+    /// to, is never given up. The observer hears how it goes.
     ///
-    /// Returns whether the link is new: a key that is in use, even if still connecting, is left alone.
+    /// Returns whether the link is new. If so, its last event is `GaveUp`. If the key is in use, nothing is done.
     pub fn connect(&self, host: String, port: u16, known: bool) -> bool {
         let key = socket::target(&host, port);
         let Some(link) = self.shared.table.lock().dial(&key, known) else { return false };
@@ -200,8 +202,8 @@ impl Net {
         true
     }
 
-    /// Ends the connection of a link abruptly, as a failure would; a dialled link is then redialled. Unknown
-    /// keys and links between two attempts are left alone.
+    /// Ends the connection of a link abruptly, as a failure would. A dialled link is then redialled. Does nothing for unknown keys
+    /// and for links between two attempts.
     pub fn drop_link(&self, key: &str) {
         let link = self.shared.table.lock().get(key);
         if let Some(link) = link {
@@ -223,7 +225,7 @@ impl Net {
         answered
     }
 
-    /// Bytes that links hold for their peers: received and not yet stored, or waiting to be sent.
+    /// Bytes of memory that links hold for their peers: received and not yet stored, or waiting to be sent.
     #[must_use]
     pub fn held(&self) -> usize {
         self.shared.memory.lock().total()
@@ -241,12 +243,12 @@ impl Shared {
         self.observer.event(event);
     }
 
-    /// Whether the owner is to hear of what a peer of `network` did.
-    fn tells(&self, network: u64, error: &Error) -> bool {
-        self.fork_reports.lock().tells(network, error, self.now_ms())
+    /// Whether the owner is to hear of an error that a peer from `prefix` caused.
+    fn is_report_due(&self, prefix: AddressPrefix, error: &Error) -> bool {
+        self.fork_reports.lock().is_due(prefix, error, self.now_ms())
     }
 
-    /// A receiver that turns true when the network closes.
+    /// A receiver that becomes true when the network closes.
     fn closing(&self) -> watch::Receiver<bool> {
         self.closing.subscribe()
     }
@@ -309,7 +311,7 @@ impl Shared {
         }
     }
 
-    /// For messages.
+    /// The address we listen on, for error messages.
     fn listening_on(&self) -> String {
         match *self.listening.lock() {
             Listening::On(address) => address.to_string(),

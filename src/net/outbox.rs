@@ -6,14 +6,14 @@ use bytes::{Buf, BytesMut};
 use socket2::SockRef;
 use tokio::net::TcpStream;
 
-/// A larger buffer is given back once it is empty: one huge frame must not cost its size for the link's life.
+/// A larger buffer is freed once it is empty, so that one huge frame does not take its size for the rest of the link's life.
 const KEEP_CAPACITY: usize = 256 * 1024;
 
-/// Frames in order, written as few times as the socket allows.
+/// Frames to write, in order. They are written in as few system calls as the socket allows.
 #[derive(Default)]
 pub(super) struct Outbox {
     waiting: BytesMut,
-    /// When the socket last refused bytes that wait, in milliseconds; `None` while it takes them.
+    /// When the socket first refused the bytes that wait, in milliseconds; `None` while it takes bytes.
     stalled_since: Option<u64>,
 }
 
@@ -34,7 +34,7 @@ impl Outbox {
         self.waiting.len()
     }
 
-    /// Memory that they take.
+    /// Memory that the buffer takes.
     pub(super) fn held(&self) -> usize {
         self.waiting.capacity()
     }
@@ -47,8 +47,8 @@ impl Outbox {
         self.stalled_since
     }
 
-    /// Writes what the system takes now, whatever it last said: it tells of room only when a third of its buffer is free,
-    /// which on a slow line takes minutes though bytes move all the time. How many bytes it took.
+    /// Writes what the system takes, although it has not said that there is room. It says so only when a third of its buffer is
+    /// free, which takes minutes on a slow line, even if bytes move all the time. Returns how many bytes it took.
     pub(super) fn poke(&mut self, socket: &TcpStream) -> u64 {
         match SockRef::from(socket).send(&self.waiting) {
             Ok(written @ 1..) => {
@@ -56,12 +56,12 @@ impl Outbox {
                 self.stalled_since = None;
                 written as u64
             }
-            // An error shows where the socket is read.
+            // Reading the socket will show an error.
             _ => 0,
         }
     }
 
-    /// Writes until all is written or the socket takes no more.
+    /// Writes until everything is written or the socket takes no more.
     pub(super) fn flush(&mut self, socket: &TcpStream, now_ms: u64) -> io::Result<Flushed> {
         let mut flushed = Flushed::default();
         while !self.waiting.is_empty() {

@@ -1,4 +1,4 @@
-//! Work that a session asked for and that is done elsewhere: the log's writer, and reads from the medium.
+//! Work under way that the session asked for: by the log's writer, or on a thread that may block.
 
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::task::JoinHandle;
@@ -10,17 +10,17 @@ use crate::node::{LogId, Seq};
 use crate::protocol::{Found, InEvent, Lookup};
 use crate::store::{Position, ReadLimit, Row};
 
-/// One of each kind at the most; the session sees to that.
+/// At most one of each kind, as the session guarantees.
 #[derive(Default)]
 pub(super) struct PendingWork {
     add: Option<oneshot::Receiver<Result<Vec<Outcome>>>>,
     read: Option<JoinHandle<Result<Vec<Row>>>>,
-    ask: Option<JoinHandle<Result<Vec<Found>>>>,
+    look_up: Option<JoinHandle<Result<Vec<Found>>>>,
     fork: Option<oneshot::Receiver<Result<LogId>>>,
 }
 
 impl PendingWork {
-    /// Offers nodes to the log. The outcomes, if the log was quick.
+    /// Offers nodes to the log. Returns the outcomes if the log has answered at once.
     pub(super) fn add(
         &mut self,
         shared: &Shared,
@@ -41,7 +41,7 @@ impl PendingWork {
         self.add.is_some()
     }
 
-    /// Reads the log: at once if the rows are in memory, else on a thread that may block.
+    /// Reads the log: at once if the rows are in memory, which returns them, else on a thread that may block.
     pub(super) fn read(&mut self, shared: &Shared, after: Position, limit: ReadLimit) -> Option<Result<Vec<Row>>> {
         if let Some(rows) = shared.log.read_recent(after, limit) {
             return Some(Ok(rows));
@@ -51,29 +51,29 @@ impl PendingWork {
         None
     }
 
-    pub(super) fn ask(&mut self, shared: &Shared, queries: Vec<Lookup>) {
+    pub(super) fn look_up(&mut self, shared: &Shared, lookups: Vec<Lookup>) {
         let log = std::sync::Arc::clone(&shared.log);
-        self.ask =
-            Some(shared.runtime.spawn_blocking(move || queries.iter().map(|query| reply(&log, query)).collect()));
+        self.look_up =
+            Some(shared.runtime.spawn_blocking(move || lookups.iter().map(|lookup| find(&log, lookup)).collect()));
     }
 
     pub(super) fn fork(&mut self, shared: &Shared, log: LogId, from: Seq) {
         self.fork = Some(shared.log.fork_local(log, from));
     }
 
-    /// The next result; never, while nothing is under way. Cancellation-safe.
+    /// Waits for the next result, for ever if nothing is under way. Cancellation-safe.
     pub(super) async fn finished(&mut self) -> InEvent {
         tokio::select! {
             answer = answered(&mut self.add) => InEvent::Added(answer),
             answer = joined(&mut self.read) => InEvent::Rows(answer),
-            answer = joined(&mut self.ask) => InEvent::LookedUp(answer),
+            answer = joined(&mut self.look_up) => InEvent::LookedUp(answer),
             answer = answered(&mut self.fork) => InEvent::Forked(answer),
         }
     }
 }
 
-fn reply(log: &Log, query: &Lookup) -> Result<Found> {
-    Ok(match query {
+fn find(log: &Log, lookup: &Lookup) -> Result<Found> {
+    Ok(match lookup {
         Lookup::Digest(id, seq) => Found::Digest(log.digest_at(id, *seq)?),
         Lookup::Entry(id, seq) => Found::Entry(log.entry(id, *seq)?),
     })
@@ -93,7 +93,7 @@ async fn joined<T>(slot: &mut Option<JoinHandle<Result<T>>>) -> Result<T> {
     answer
 }
 
-/// The log went away with the question, as it does when the emitter closes.
+/// The log was closed before it answered, as happens when the emitter closes.
 fn gone() -> Error {
     Error::Closed("its log answers no more")
 }

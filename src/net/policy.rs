@@ -1,30 +1,30 @@
 //! When to dial a peer again: a pure function of how its links ended.
 
-/// Dialling stops after this many consecutive attempts without a healthy link (hyperemitter 1.x's number;
-/// its callback contract counts on it).
+/// Dialling stops after this many consecutive attempts without a healthy link. It is hyperemitter 1.x's number, on which its
+/// callback contract depends.
 pub const MAX_ATTEMPTS: u32 = 10;
 
-/// Longest pause between two attempts, in milliseconds: a peer that comes back after days is found within
-/// half a minute, and one that never does costs two connects a minute.
+/// Longest pause between two attempts, in milliseconds. A peer that comes back after days is found within half a minute; one that
+/// never does costs two attempts a minute.
 pub const MAX_DELAY_MS: u64 = 30_000;
 
 /// How far a link got before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// There was no attempt: this machine lacked what it takes (file descriptors). It says nothing about the peer.
+    /// This machine lacked what an attempt needs (file descriptors), so there was none. It says nothing about the peer.
     Lacking,
     /// Nothing that speaks the protocol answered.
     Silent,
-    /// The peer introduced itself, but the link ended before it was of use: the peer exists and is worth
-    /// retrying, though with growing pauses.
+    /// The peer's handshake arrived, but the link ended before it was of use. The peer exists and is worth retrying, though with
+    /// growing pauses.
     Greeted,
-    /// The peer is well, but the link will end at the same place again until something changes at either side.
+    /// The peer is healthy, but the next link will end at the same event, until something changes on either side.
     Hopeless,
-    /// The link went live, brought events that were new, or served for a while.
+    /// The link went live, brought new events, or lasted for a while.
     Settled,
 }
 
-/// What to do now that a link ended.
+/// What to do after a link has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// Dial again after this many milliseconds.
@@ -36,7 +36,7 @@ pub enum Next {
     GiveUp,
 }
 
-/// The memory of one dialled peer.
+/// What is remembered of one dialled peer.
 #[derive(Clone, Debug)]
 pub struct DialPolicy {
     first_delay_ms: u64,
@@ -45,8 +45,8 @@ pub struct DialPolicy {
 }
 
 impl DialPolicy {
-    /// A peer not dialled yet. `first_delay_ms` is the pause after a first failure (`reconnectTimeout`);
-    /// a `known` peer, one that an earlier run was connected to, is never given up.
+    /// A peer that was not dialled yet. `first_delay_ms` is the pause after a first failure (`reconnectTimeout`). A `known` peer,
+    /// which an earlier run was connected to, is never given up.
     #[must_use]
     pub fn new(first_delay_ms: u64, known: bool) -> Self {
         DialPolicy { first_delay_ms, keep: known, failures: 0 }
@@ -57,8 +57,8 @@ impl DialPolicy {
         self.keep = true;
     }
 
-    /// Decides after an attempt or a link ended. `random` is any uniform number; the pauses of many peers that
-    /// lost the same neighbour are spread by it.
+    /// Decides what to do after an attempt or a link has ended. `random` is a uniform random number. It spreads the pauses of peers
+    /// that lost the same neighbour.
     pub fn ended(&mut self, health: Health, random: u64) -> Next {
         if health == Health::Lacking {
             return Next::Retry { after_ms: self.first_delay_ms };
@@ -78,8 +78,8 @@ impl DialPolicy {
         Next::Retry { after_ms: self.first_delay_ms }
     }
 
-    /// Doubles from the first delay up to the cap; from the second failure on, up to half of it is taken off at
-    /// random.
+    /// The pause after this failure: doubles from the first delay up to the cap. From the second failure on it is shortened at
+    /// random, by up to half.
     fn backed_off(&self, random: u64) -> u64 {
         let doublings = self.failures.saturating_sub(1).min(u64::BITS - 1);
         if doublings == 0 {

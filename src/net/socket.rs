@@ -1,4 +1,4 @@
-//! TCP as this protocol wants it: how addresses are bound and dialled, and what is set on each socket.
+//! TCP: how addresses are bound and dialled, and which options each socket gets.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -14,26 +14,27 @@ use crate::error::{Error, Result};
 /// Connections that the kernel holds before they are accepted (Node's default).
 const BACKLOG: i32 = 511;
 
-/// One attempt to connect, all addresses of the host together.
+/// How long one attempt to connect may take, for all addresses of the host together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Addresses among which that time is divided: at 2.5 s each a line answers whose first packet was lost.
+/// Addresses among which that time is divided. 2.5 s for each are enough even if the first packet is lost.
 const MAX_SPLIT: usize = 4;
 
-/// A silent link is probed after this long, so that a peer whose machine vanished is noticed ...
+/// The system starts to probe a silent connection after this time, so that a peer whose machine vanished is noticed.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
-/// ... once several probes this far apart stay unanswered.
+
+/// The time between two probes. The connection ends when several stay unanswered.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Small frames leave at once (1.x waits 40 ms per turn for Nagle's algorithm), dead peers are found.
+/// Sets the options: small frames are sent at once (1.x loses 40 ms per turn to Nagle's algorithm), and dead peers are noticed.
 pub(super) fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_INTERVAL);
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
-/// Host names being resolved at a time. The system's resolver blocks, for many seconds where name servers are
-/// silent, on threads that also read logs: it must leave some of them free.
+/// Host names being resolved at a time. The system's resolver blocks a thread, for many seconds if name servers are silent. The
+/// same threads also read logs, so some must stay free.
 const LOOKUPS: usize = 4;
 
 /// Binds and dials by name.
@@ -44,10 +45,10 @@ impl Resolver {
         Resolver(Arc::new(Semaphore::new(LOOKUPS)))
     }
 
-    /// Binds as Node does: no host means every address of both families, a name means its first address.
+    /// Binds as Node does. Without a host it is every address of both families, with a name the name's first address.
     ///
     /// # Errors
-    /// `Listen` with the address as given and a cause that says what to do.
+    /// `Listen` with the address as given, and a reason that says what to do.
     pub(super) async fn bind(&self, host: Option<&str>, port: u16) -> Result<TcpListener> {
         let host = host.filter(|host| !host.is_empty());
         let bound = match host {
@@ -67,7 +68,7 @@ impl Resolver {
     /// Connects and tunes, trying each address of the host in turn.
     ///
     /// # Errors
-    /// `Connect` with the last cause.
+    /// `Connect` with the last address's reason.
     pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream> {
         let (reason, system) = match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(host, port)).await {
             Ok(Ok(stream)) => return Ok(stream),
@@ -87,7 +88,7 @@ impl Resolver {
         let addresses = self.addresses(host, port).await?;
         let patience = CONNECT_TIMEOUT / u32::try_from(addresses.len().clamp(1, MAX_SPLIT)).unwrap_or(1);
         for address in addresses {
-            // One that does not answer must not take the time of those behind it.
+            // An address that does not answer must leave time for the next ones.
             let connected = tokio::time::timeout(patience, TcpStream::connect(address)).await;
             match connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
                 Ok(stream) => {
@@ -112,7 +113,7 @@ impl Resolver {
         let host = host.to_owned();
         let lookup = tokio::task::spawn_blocking(move || {
             let addresses = (host.as_str(), port).to_socket_addrs();
-            // Held until the resolver answers, even if nobody waits for it any more.
+            // Held until the resolver has answered, even if nobody waits for it any more.
             drop(permit);
             addresses.map(Vec::from_iter)
         });
@@ -125,7 +126,7 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Elsewhere than on Windows this only skips the wait after an earlier owner's last connection.
+    // Only skips the wait after an earlier owner's last connection. On Windows it would mean something else.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -169,7 +170,7 @@ fn listen_reason(error: &io::Error) -> String {
     format!("{}: {advice}", reason(error))
 }
 
-/// The name by which Node's users know what happened.
+/// The system's name of an error, as Node's users know it.
 pub(super) fn system(error: &io::Error) -> Option<&'static str> {
     Some(match error.kind() {
         io::ErrorKind::AddrInUse => "EADDRINUSE",
@@ -188,7 +189,7 @@ pub(super) fn system(error: &io::Error) -> Option<&'static str> {
     })
 }
 
-/// A lack that may pass: of file descriptors, or of buffers.
+/// The name of an error that says that this machine lacks file descriptors or buffers for now.
 #[cfg(unix)]
 fn lack(error: &io::Error) -> Option<&'static str> {
     use rustix::io::Errno;
@@ -197,7 +198,7 @@ fn lack(error: &io::Error) -> Option<&'static str> {
     names.into_iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| name)
 }
 
-/// Windows has its own numbers: `WSAEMFILE`, `WSAENOBUFS`.
+/// The same for Windows, which has its own numbers: `WSAEMFILE`, `WSAENOBUFS`.
 #[cfg(not(unix))]
 fn lack(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {
@@ -207,7 +208,7 @@ fn lack(error: &io::Error) -> Option<&'static str> {
     }
 }
 
-/// What happened, in words, with the system's name.
+/// An error in words, with the system's name.
 pub(super) fn reason(error: &io::Error) -> String {
     let text = match error.kind() {
         io::ErrorKind::AddrInUse => "the port is in use",

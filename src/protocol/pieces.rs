@@ -1,8 +1,8 @@
 //! Large nodes travel in pieces, and what has arrived of one outlives its link (docs/design/wire.md, "Pieces").
 //!
-//! A frame that is cut off has to come again from its beginning. On a slow line, or one that breaks often, a large frame
-//! would never arrive. So a node of more than [`LARGE`] bytes is sent as pieces of [`PIECE`] bytes each. The receiver
-//! keeps them in [`Partials`], which all links of an emitter share, and says in its next session how much it holds.
+//! A frame that is cut off has to be sent again from its beginning, so on a slow line, or one that breaks often, a large frame would
+//! never arrive. Therefore a node of more than [`LARGE`] bytes is sent as pieces of [`PIECE`] bytes. The receiver keeps them in
+//! [`Partials`], which all links of an emitter share, and says in its next session how much it has.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,36 +16,36 @@ use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::incoming::Incoming;
 use crate::node::{key_of, Key, Links, LogId, Node, Seq};
 
-/// Bytes of a piece. Seven seconds of a line of 20 kbit/s: what a cut can waste there.
+/// Bytes of a piece. On a line of 20 kbit/s it takes seven seconds, which is what a cut can waste there.
 pub const PIECE: usize = 16 * 1024;
 
-/// A node that takes more bytes than this is sent in pieces; several smaller ones share a batch.
+/// A node of more bytes than this is sent in pieces. Smaller ones share batches.
 pub const LARGE: usize = 64 * 1024;
 
-/// Bytes of incomplete nodes that an emitter keeps, for all of its links, what keeping them takes included: four of the
-/// largest events allowed by default. With what links hold and what is parked that is 256 MiB.
+/// Memory for incomplete nodes of all links of an emitter, in bytes, including the overhead of keeping them: four of the largest
+/// events allowed by default. With what links hold and what is parked it makes 256 MiB.
 pub const MAX_PARTIAL_BYTES: usize = 32 * 1024 * 1024;
 
-/// Incomplete nodes that an emitter keeps of one origin, and that one message tells of.
+/// Incomplete nodes that are kept from one origin, and entries in one `Held` message.
 pub const MAX_PARTIALS: usize = 64;
 
-/// What is not continued for this long is dropped, in milliseconds: its sender has other things to do, or is gone.
+/// An incomplete node that was not continued for this many milliseconds is dropped.
 pub const PARTIAL_MS: u64 = 60 * 60 * 1000;
 
-/// How often what is too old is looked for, in milliseconds.
+/// How often such nodes are looked for, in milliseconds.
 const SWEEP_MS: u64 = 60 * 1000;
 
-/// What is not continued for this long gives way first to others of its prefix, in milliseconds: a cut line is redialled
-/// well within it.
+/// An incomplete node that was not continued for this many milliseconds is dropped before others of its address prefix. A cut line is
+/// redialled well within this time.
 const IDLE_MS: u64 = 60 * 1000;
 
-/// What keeping one takes beside its bytes: its places in the indexes, and its origin's log id.
+/// Memory that an incomplete node takes beside its bytes: its entries in the indexes, and its origin's log id.
 const OVERHEAD: usize = 1024;
 
-/// A node in pieces may take so many bytes beside the largest event: as many links as a node may have, and a signature.
+/// How many bytes a node in pieces may be larger than the largest event: enough for the most links a node may have, and a signature.
 pub const BESIDE_VALUE: usize = 4 * 1024 * 1024;
 
-/// A node as bytes: links, signature, value. Its log and seq are said beside it.
+/// A node as bytes: links, signature, value. Each piece names its log and seq separately.
 #[derive(Debug)]
 pub(crate) struct Blob {
     head: BytesMut,
@@ -68,7 +68,7 @@ impl Blob {
         self.head.len() + self.value.len()
     }
 
-    /// Appends the piece that begins at `offset`; answers where it ends.
+    /// Appends the piece that begins at `offset`. Returns where it ends.
     pub(crate) fn put_piece(&self, out: &mut BytesMut, offset: usize) -> usize {
         let end = (offset + PIECE).min(self.len());
         let (from_head, to_head) = (offset.min(self.head.len()), end.min(self.head.len()));
@@ -79,7 +79,7 @@ impl Blob {
     }
 }
 
-/// The node that `blob` is, or nothing if it is not the one with this key.
+/// The node that `blob` encodes; `None` if it is malformed or not the one with this key.
 fn parse(log: LogId, seq: Seq, key: Key, blob: Vec<u8>) -> Option<Incoming> {
     let blob = Bytes::from(blob);
     let mut body = blob.as_ref();
@@ -97,7 +97,7 @@ fn parse(log: LogId, seq: Seq, key: Key, blob: Vec<u8>) -> Option<Incoming> {
     Some(Incoming { log, seq, links, value: blob.slice_ref(value), signed, claimed: Some(key) })
 }
 
-/// One piece, as a peer sent it.
+/// One piece of a node, as a peer sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     /// The log under which the sender has the node.
@@ -106,11 +106,11 @@ pub struct Piece<'a> {
     pub seq: Seq,
     /// The node's key.
     pub key: Key,
-    /// Bytes of the whole.
+    /// Bytes of the whole node.
     pub total: u64,
     /// Where the piece begins.
     pub offset: u64,
-    /// The piece.
+    /// The bytes of the piece.
     pub bytes: &'a [u8],
 }
 
@@ -121,24 +121,24 @@ pub(crate) enum Progress {
     More,
     /// The node is complete.
     Whole(Box<Incoming>),
-    /// The piece does not continue what is here: so many bytes are.
+    /// The piece does not continue what is here. This many bytes are.
     Gap(u64),
-    /// All bytes are there and are not the node with this key. `true` if every one of them came in this session; else it is
-    /// to be sent once more, and no other session's pieces are mixed with these.
+    /// All bytes have arrived, but they are not the node with this key. `true` if all of them came in this session. If not, the
+    /// node is to be sent once more, and this session's pieces are then kept apart from those of others.
     Spoilt(bool),
 }
 
-/// Where pieces come from: a prefix and the log that the peer says it writes. What one origin brought, no other continues,
-/// so nobody can spoil what peers of other networks send.
+/// Where pieces come from: an address prefix, and the log that the peer says it writes. Pieces of different origins are never put
+/// together, so nobody can spoil what peers of other prefixes send.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PieceOrigin {
-    /// Number of the prefix, as the driver counts them.
+    /// Number of the address prefix, which the driver chooses.
     pub address_prefix: u64,
     /// The log of the peer's capability record.
     pub log: LogId,
 }
 
-/// What makes an incomplete node the same as another.
+/// Identifies an incomplete node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Id {
     origin: PieceOrigin,
@@ -152,9 +152,9 @@ struct Id {
 struct Partial {
     id: Id,
     bytes: Vec<u8>,
-    /// The session that brought all of it, if it was one.
+    /// The session that brought all of it; `None` if there were several.
     session: Option<u64>,
-    /// Was spoilt by several together: each session begins anew, for itself. Nothing is kept here.
+    /// Several sessions together have spoilt it, so each now begins again for itself. This entry keeps no bytes.
     spoilt: bool,
     used_at: u64,
 }
@@ -165,7 +165,7 @@ impl Partial {
     }
 }
 
-/// What comes from one prefix: by when it was begun, and by when it was last continued.
+/// The incomplete nodes from one address prefix, by when they began and by when they were last continued.
 #[derive(Debug, Default)]
 struct Share {
     bytes: usize,
@@ -188,8 +188,8 @@ struct Inner {
     swept_at: u64,
 }
 
-/// What has arrived of large nodes: shared by all links of an emitter, and bounded by [`MAX_PARTIAL_BYTES`], or by the size
-/// of one node if that is larger.
+/// Large nodes that have arrived in part. All links of an emitter share them. Their memory is bounded by [`MAX_PARTIAL_BYTES`], or by
+/// the size of one node if that is larger.
 #[derive(Clone, Debug, Default)]
 pub struct Partials(Arc<Mutex<Inner>>);
 
@@ -200,14 +200,14 @@ impl Partials {
         self.0.lock().bytes
     }
 
-    /// A number for a new session.
+    /// The number of a new session.
     pub(crate) fn session(&self) -> u64 {
         let mut inner = self.0.lock();
         inner.sessions += 1;
         inner.sessions
     }
 
-    /// What is held of this origin's nodes.
+    /// How many bytes are here of each of this origin's nodes.
     pub(crate) fn held(&self, origin: &PieceOrigin) -> Vec<(Key, u64)> {
         let inner = self.0.lock();
         let of_origin = inner.origins.get(origin).into_iter().flatten();
@@ -216,7 +216,7 @@ impl Partials {
         shared.map(|partial| (partial.id.key, partial.bytes.len() as u64)).take(MAX_PARTIALS).collect()
     }
 
-    /// Takes a piece in. `now` is the session's clock.
+    /// Adds a piece. `now` is the session's clock.
     pub(crate) fn add(&self, origin: &PieceOrigin, session: u64, piece: &Piece<'_>, now: u64) -> Progress {
         let mut inner = self.0.lock();
         inner.sweep(now);
@@ -233,7 +233,7 @@ impl Partials {
             return Progress::Gap(have);
         }
         if end <= have {
-            // It comes again: the sender did not know yet how much is here.
+            // The sender did not know yet how much is here.
             return Progress::More;
         }
         let number = number.unwrap_or_else(|| inner.begin(id.clone(), session, now));
@@ -251,7 +251,7 @@ impl Partials {
         }
         let alone = partial.session == Some(session);
         if !alone {
-            // Somebody of the same origin has spoilt it. It comes once more, and nobody else adds to it.
+            // A peer of the same origin has spoilt it. It will be sent once more, and nobody else adds to that.
             let number = inner.begin(id, session, now);
             if let Some(partial) = inner.partials.get_mut(&number) {
                 partial.spoilt = true;
@@ -308,12 +308,12 @@ impl Inner {
         Some(partial)
     }
 
-    /// Appends to a node, if there is room for it.
+    /// Appends to a node. Returns whether there was room for it.
     fn grow(&mut self, number: u64, new: &[u8], session: u64, now: u64) -> bool {
         let Some(partial) = self.partials.get(&number) else { return false };
         let len = partial.bytes.len();
         let total = usize::try_from(partial.id.total).unwrap_or(usize::MAX);
-        // In steps of a quarter: a vector's own are as large as what it holds.
+        // Grows by a quarter at a time. A vector by itself would double.
         let capacity = match len + new.len() {
             enough if enough <= partial.bytes.capacity() => partial.bytes.capacity(),
             needed => needed.max(len + len / 4).min(total),
@@ -335,9 +335,9 @@ impl Inner {
         true
     }
 
-    /// Makes room for `more` bytes of this one. First what of its origin was begun first, if there are too many; then, in the
-    /// prefix that has most, what was not continued for [`IDLE_MS`], then what was begun last, so that those before it
-    /// come to their end. `false` if that is this one: it is dropped.
+    /// Makes room for `more` bytes of this node by dropping others. First the oldest one of the same origin, if there are too many.
+    /// Then, of the address prefix that takes most, one that was not continued for [`IDLE_MS`], or else the newest one, so that
+    /// those before it can be completed. Returns `false` if this node itself had to be dropped.
     fn make_room(&mut self, keep: u64, more: usize, total: usize, now: u64) -> bool {
         let origin = self.partials.get(&keep).and_then(|partial| self.origins.get(&partial.id.origin));
         let first = origin
@@ -358,7 +358,7 @@ impl Inner {
         true
     }
 
-    /// Drops what is too old.
+    /// Drops nodes that are too old.
     fn sweep(&mut self, now: u64) {
         if now < self.swept_at.saturating_add(SWEEP_MS) {
             return;
@@ -448,7 +448,7 @@ mod tests {
     }
 
     #[test]
-    fn what_one_network_spoils_another_brings_whole() {
+    fn a_node_that_one_prefix_spoils_arrives_whole_from_another() {
         let partials = Partials::default();
         let node = node(1 << 20, 0);
         let other = Node { value: Bytes::from(vec![0; 1 << 20]), ..node.clone() };
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn who_poisons_from_the_same_address_and_log_id_costs_one_transfer_and_no_link() {
+    fn poisoning_from_the_same_address_and_log_id_costs_one_transfer_and_no_link() {
         let partials = Partials::default();
         let node = node(1 << 20, 0);
         let other = Node { value: Bytes::from(vec![0; 1 << 20]), ..node.clone() };
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_continue_is_asked_for_from_where_it_ends() {
+    fn a_piece_that_does_not_continue_the_node_is_asked_for_again() {
         let partials = Partials::default();
         let node = node(1 << 20, 0);
         assert!(matches!(send(&partials, &origin(1), 1, &node, 5 * PIECE, 1), Progress::Gap(0)));
@@ -536,7 +536,7 @@ mod tests {
     }
 
     #[test]
-    fn more_large_nodes_at_once_than_there_is_room_for_come_to_their_end() {
+    fn more_large_nodes_at_once_than_there_is_room_for_all_become_complete() {
         let partials = Partials::default();
         let node = node(7 << 20, 0);
         let blob = Blob::of(&node);
@@ -560,7 +560,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_continued_gives_way_and_is_dropped_in_the_end() {
+    fn nodes_that_are_not_continued_are_dropped_in_the_end() {
         let partials = Partials::default();
         begin(&partials, &origin(1), 1, 100, 0);
         begin(&partials, &origin(1), 2, 100, PARTIAL_MS / 2);

@@ -1,0 +1,41 @@
+//! Where a connection comes from, as far as the owner of an address cannot choose it at will.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// An IPv4 address, or the first half of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum AddressPrefix {
+    V4([u8; 4]),
+    V6(u64),
+}
+
+impl AddressPrefix {
+    pub(super) fn of(address: SocketAddr) -> AddressPrefix {
+        match address.ip().to_canonical() {
+            IpAddr::V4(ip) => AddressPrefix::V4(ip.octets()),
+            IpAddr::V6(ip) => AddressPrefix::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or(0)),
+        }
+    }
+
+    /// A number for it. No other prefix that is in use has the same one.
+    pub(super) fn number(self) -> u64 {
+        match self {
+            AddressPrefix::V6(prefix) => prefix,
+            AddressPrefix::V4(address) => 0xffff_0000_0000 | u64::from(u32::from_be_bytes(address)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_one_machine_can_choose_among_count_as_one() {
+        let prefix = |ip: &str| AddressPrefix::of(SocketAddr::new(ip.parse().unwrap(), 1));
+        assert_eq!(prefix("2001:db8::1"), prefix("2001:db8::ffff:0:0:2"));
+        assert_ne!(prefix("2001:db8::1"), prefix("2001:db8:0:1::1"));
+        assert_eq!(prefix("::ffff:10.0.0.1"), prefix("10.0.0.1"));
+        assert_ne!(prefix("10.0.0.1"), prefix("10.0.0.2"));
+    }
+}

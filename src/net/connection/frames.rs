@@ -1,0 +1,107 @@
+//! Bytes between the socket and the session: frames in, frames out.
+
+use std::io;
+
+use tokio::net::TcpStream;
+
+use super::Connection;
+use crate::error::Error;
+use crate::net::event::End;
+use crate::protocol::{frame, InEvent, PeerKind};
+
+/// Bytes asked of the socket at a time.
+pub(super) const READ_CHUNK: usize = 64 * 1024;
+
+/// The same at first, and on links that bring little. An idle link keeps a buffer of this size.
+pub(super) const FIRST_CHUNK: usize = 4 * 1024;
+
+/// Largest frame before the handshake is over. It is a handshake, and 512 silent connections may send one each.
+const FIRST_FRAME: usize = 64 * 1024;
+
+/// While more than this waits to be written, the peer's frames are left unread: a peer that asks must take the answers.
+const OUTBOX_HIGH: usize = 4 * 1024 * 1024;
+
+/// An incomplete frame has to grow by this much, or become complete, within the frame timeout.
+pub(super) const FRAME_STEP: u64 = 4 * 1024;
+
+impl Connection<'_> {
+    /// Hands whole frames to the session, as long as it wants them and few of its answers wait to be written.
+    pub(super) fn handle_frames(&mut self) -> Result<(), Error> {
+        let before = self.counters.frames_in;
+        while self.takes_frames() {
+            let limit = self.session.frame_limit();
+            let limit = if self.session.peer_kind() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
+            let Some(frame) = frame::split(&mut self.inbox, limit)? else { break };
+            self.counters.frames_in += 1;
+            self.costs.add_frame(frame.len());
+            self.handle(InEvent::Frame(frame));
+            self.carry_out();
+            if self.remote.is_none() && self.closed.is_none() {
+                self.introduce()?;
+            }
+        }
+        self.held_back = !self.inbox.is_empty() && !self.takes_frames();
+        self.watch_frame(self.counters.frames_in != before);
+        if self.counters.frames_in != before {
+            self.handle(InEvent::Idle);
+            self.carry_out();
+            self.costs.drop_collected();
+        }
+        Ok(())
+    }
+
+    /// Notes whether an incomplete frame has grown enough. `is_another` says that a frame has become complete since.
+    fn watch_frame(&mut self, is_another: bool) {
+        if self.inbox.is_empty() || self.held_back {
+            self.incomplete_frame = None;
+        } else if is_another
+            || self.incomplete_frame.is_none_or(|(_, bytes)| self.counters.bytes_in >= bytes + FRAME_STEP)
+        {
+            self.incomplete_frame = Some((self.shared.now_ms(), self.counters.bytes_in));
+        }
+    }
+
+    /// Whether the session is to get further frames.
+    pub(super) fn takes_frames(&self) -> bool {
+        let waits = self.costs.paused_until().is_some();
+        !waits && self.closed.is_none() && self.session.wants_frames() && self.outbox.len() < OUTBOX_HIGH
+    }
+
+    /// Whether to wait for bytes from the peer.
+    pub(super) fn reads_socket(&self) -> bool {
+        !self.peer_finished && self.takes_frames()
+    }
+
+    /// Reads what has arrived.
+    pub(super) fn receive(&mut self, socket: &TcpStream) -> Result<(), End> {
+        self.inbox.reserve(self.read_size);
+        match socket.try_read_buf(&mut self.inbox) {
+            Ok(0) => self.peer_finished = true,
+            Ok(read) => {
+                self.heard_at = self.shared.now_ms();
+                self.read_size = (2 * read).clamp(FIRST_CHUNK, READ_CHUNK);
+                self.moved_bytes += read as u64;
+                self.counters.bytes_in += read as u64;
+                self.handle(InEvent::Arriving);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(self.lost(&error)),
+        }
+        Ok(())
+    }
+
+    /// Writes what the socket takes.
+    pub(super) fn flush(&mut self, socket: &TcpStream) -> Result<(), End> {
+        let waited = self.outbox.stalled_since().is_some();
+        let flushed = self.outbox.flush(socket, self.shared.now_ms()).map_err(|error| self.lost(&error))?;
+        self.moved_bytes += flushed.bytes;
+        self.counters.bytes_out += flushed.bytes;
+        self.counters.writes += flushed.writes;
+        if waited && flushed.bytes > 0 {
+            // So the peer is slow, but alive.
+            self.handle(InEvent::Written);
+            self.carry_out();
+        }
+        Ok(())
+    }
+}

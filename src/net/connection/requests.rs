@@ -1,0 +1,87 @@
+//! What the session asks for: carrying it out, and passing on the results.
+
+use super::Connection;
+use crate::error::Error;
+use crate::hyperlog::Outcome;
+use crate::net::event::NetEvent;
+use crate::protocol::{InEvent, OutEvent};
+
+/// The log is read for the peer while less than this waits to be written.
+const OUTBOX_LOW: usize = 64 * 1024;
+
+impl Connection<'_> {
+    /// Whether rows may be read for the peer now.
+    pub(super) fn may_read_log(&self) -> bool {
+        let waits = self.costs.paused_until().is_some();
+        !waits && self.outbox.len() < OUTBOX_LOW && self.costs.has_room()
+    }
+
+    /// Tells the session what has happened.
+    pub(super) fn handle(&mut self, event: InEvent) {
+        self.session.handle(event, self.shared.now_ms(), self.shared.log.as_ref());
+    }
+
+    /// Does what the session asks, until it asks no more.
+    pub(super) fn carry_out(&mut self) {
+        while let Some(out) = self.session.poll() {
+            match out {
+                OutEvent::Send(frames) => self.outbox.push(&frames),
+                OutEvent::Read { after, limit } => self.due_read = Some((after, limit)),
+                OutEvent::Add(nodes) => {
+                    self.costs.start_adding(&nodes);
+                    if let Some(outcomes) = self.pending.add(self.shared, self.costs.source(), nodes) {
+                        self.answer(InEvent::Added(outcomes));
+                    }
+                }
+                OutEvent::Lookup(lookups) => {
+                    self.costs.add_lookups(lookups.len());
+                    self.pending.look_up(self.shared, lookups);
+                }
+                OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),
+                OutEvent::Met(instance, token) => self.handle(InEvent::Turn(self.twin.met(instance, token))),
+                OutEvent::Twin(token) => self.handle(InEvent::Turn(self.twin.told(token))),
+                OutEvent::Report(error) => {
+                    if let Error::Fork { log, seq, ours, theirs } = &error {
+                        self.note_fork_elsewhere(log);
+                        let holder = self.session.capability().map(|capability| &capability.log);
+                        self.shared.log.note_fork(&log.as_str().into(), *seq, *ours, *theirs, holder);
+                    }
+                    if self.shared.is_report_due(self.costs.prefix(), &error) {
+                        self.shared.observe(NetEvent::Report { key: Some(self.link.key.clone()), error });
+                    }
+                }
+                OutEvent::Close(reason) => {
+                    self.closed.get_or_insert(reason);
+                }
+            }
+        }
+    }
+
+    /// Notes that the peer has another version of a log, which is therefore stuck on this link. The own log of either side is
+    /// not: its owner continues it under another id.
+    fn note_fork_elsewhere(&self, log: &str) {
+        let peers_own = self.session.capability().is_some_and(|capability| *capability.log == *log);
+        if *self.own_log != *log && !peers_own {
+            self.link.stuck(log);
+        }
+    }
+
+    /// Passes the result of work that the session asked for on to it.
+    pub(super) fn answer(&mut self, event: InEvent) {
+        if let InEvent::Rows(Ok(rows)) = &event {
+            self.costs.add_rows(rows);
+        }
+        if let InEvent::Added(Ok(outcomes)) = &event {
+            self.costs.finish_adding(outcomes);
+            for outcome in outcomes {
+                match outcome {
+                    Outcome::Added => self.counters.added += 1,
+                    Outcome::Known => self.counters.known += 1,
+                    Outcome::Parked => self.counters.parked += 1,
+                    Outcome::Refused(_) => {}
+                }
+            }
+        }
+        self.handle(event);
+    }
+}
