@@ -7,7 +7,7 @@ const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, folder } = require('./helpers')
 
-require('./abstract-emitter')('the embedded store', async () => {
+require('./any-store')('the embedded store', async () => {
   const db = path.join(folder(), 'db')
   return { db, again: () => db }
 })

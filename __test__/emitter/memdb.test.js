@@ -9,7 +9,7 @@ const { HyperEmitter, SCHEMA, folder, settled } = require('./helpers')
 
 const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
 
-require('./abstract-emitter')('memdb, a levelup database of the caller', async () => {
+require('./any-store')('memdb, a levelup database of the caller', async () => {
   const db = memdb()
   // Closing the emitter closes the database, and memdb then forgets everything.
   const keep = () => { db.close = (callback) => callback() }

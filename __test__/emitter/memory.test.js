@@ -1,3 +1,3 @@
 'use strict'
 
-require('./abstract-emitter')('memory', async () => ({ db: undefined }))
+require('./any-store')('memory', async () => ({ db: undefined }))
