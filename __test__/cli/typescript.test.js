@@ -2,12 +2,12 @@
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')
-const { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
+const { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
 const { promisify } = require('node:util')
 const { compile } = require('../..')
-const { planOf } = require('../../lib/cli/schema')
+const { Schema, loadSchema } = require('../../lib/cli/schema')
 const { toTypeScript } = require('../../lib/cli/typescript')
 
 const ROOT = join(__dirname, '../..')
@@ -64,7 +64,7 @@ hyper.on('userAdded', (message: userAdded) => message.nosuch)
 
 function typesOf (schema, options) {
   const messages = compile(schema)
-  return toTypeScript(Object.getPrototypeOf(messages).toJSON.call(messages), options)
+  return toTypeScript(new Schema(Object.getPrototypeOf(messages).toJSON.call(messages)).plan, options)
 }
 
 /** Every way in which TypeScript 7 finds modules, and how its files end there: ESM and CommonJS. */
@@ -109,7 +109,7 @@ test('real schemas of all kinds compile, strictly, in both encodings', async (t)
     for (const file of readdirSync(join(ROOT, folder), { recursive: true }).filter((file) => file.endsWith('.proto'))) {
       let plan
       try {
-        plan = planOf(readFileSync(join(ROOT, folder, file)), join(ROOT, folder, file), compile)
+        plan = loadSchema(join(ROOT, folder, file), compile).plan
       } catch (error) {
         if (error.code === 'ERR_HYPER_SCHEMA') continue // some are there to be refused
         throw error

@@ -7,7 +7,7 @@ const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
 const path = require('node:path')
 const { compile, fast } = require('../../lib/codec')
-const { allow } = require('../../lib/codec/budget')
+const { allow } = require('../../lib/codec/shared/budget')
 
 const MIB = 1024 * 1024
 const FIELDS = Array.from({ length: 30 }, (_, i) => `optional int32 f${i} = ${i + 1};`).join(' ')

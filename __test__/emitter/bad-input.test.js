@@ -7,9 +7,10 @@ const fs = require('node:fs')
 const net = require('node:net')
 const path = require('node:path')
 const { Readable } = require('node:stream')
+const { finished } = require('node:stream/promises')
 const { describe, test } = require('node:test')
 
-const { HyperEmitter, SCHEMA, child, folder, hear, settled } = require('./helpers')
+const { HyperEmitter, SCHEMA, child, folder, hear, settled, turns } = require('./helpers')
 
 function make (t, schema = SCHEMA, opts) {
   const emitter = new HyperEmitter(undefined, schema, opts)
@@ -85,6 +86,26 @@ describe('a schema stream', () => {
       for (const each of [error, (await answer)[0]]) assert.throws(() => { throw each }, expected)
     }
   })
+})
+
+describe('a schema stream that outlives its emitter', () => {
+  for (const [how, finish] of [
+    ['ends', (stream) => { stream.push(SCHEMA); stream.push(null) }],
+    ['breaks', (stream) => stream.destroy(new Error('torn'))]
+  ]) {
+    test(`refuses what waited for it, and is no error when it ${how} later`, async (t) => {
+      const stream = new Readable({ read () {} })
+      const emitter = make(t, stream)
+      emitter.status.on('error', (error) => assert.fail(error))
+      const answer = assert.rejects(emitter.append('T', { num: 1 }), { code: 'ERR_HYPER_CLOSED' })
+      await emitter.close()
+      await answer
+      finish(stream)
+      // What an end with nobody waiting threw was an unhandled rejection, which this test's process would have ended with.
+      await finished(stream).catch(() => {})
+      await turns(5)
+    })
+  }
 })
 
 describe('a schema from a stream, bounded', () => {

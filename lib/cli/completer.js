@@ -1,5 +1,7 @@
 'use strict'
 
+const { fieldOf } = require('./schema')
+
 /** Methods of an emitter whose first argument names an event. */
 const CALL = /\bhyper\s*\.\s*(emit|append|on|once|off|addListener|prependListener|removeListener|removeAllListeners|listenerCount|listeners|registerCodec)\s*\(\s*(['"`])/g
 
@@ -36,7 +38,7 @@ function matching (names, typed, suffix) {
 
 /**
  * Which fields may follow in an object literal that is being typed.
- * @param {import('./schema').Message} message
+ * @param {import('../codec/plan').Message} message the event's
  * @param {string} text between the event's name and the cursor
  */
 function fieldsAt (message, text) {
@@ -47,11 +49,10 @@ function fieldsAt (message, text) {
   for (const token of tokens) {
     const inner = open[open.length - 1]
     if (token === '{') {
-      const field = inner ? inner.message?.field(key) : undefined
-      open.push({ message: inner ? inner.list ? inner.message : field?.message : message, used: new Set() })
+      open.push({ message: inner ? inner.list ? inner.message : messageIn(inner, key) : message, used: new Set() })
       expected = true
     } else if (token === '[') {
-      open.push({ message: inner?.message?.field(key)?.message, list: true })
+      open.push({ message: messageIn(inner, key), list: true })
       expected = false
     } else if (token === '}' || token === ']') {
       open.pop()
@@ -70,6 +71,12 @@ function fieldsAt (message, text) {
   if (typed === '' && last !== '{' && last !== ',') return undefined
   inner.used.delete(typed)
   return { typed, names: inner.message.fields.map(({ name }) => name).filter((name) => !inner.used.has(name)) }
+}
+
+/** The message that a field of an open object holds; undefined for any other value, and for a map. */
+function messageIn (object, key) {
+  const field = object?.message && fieldOf(object.message, key)
+  return field?.kind === 'message' && !field.map ? field.type : undefined
 }
 
 module.exports = { completer }

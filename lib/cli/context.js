@@ -1,6 +1,7 @@
 'use strict'
 
 const { Failure, Interrupted, describe, oneLine } = require('./exit')
+const { size } = require('./format')
 const { Output } = require('./output')
 const { painter } = require('./terminal')
 const { progress } = require('./progress')
@@ -112,7 +113,7 @@ class Context {
         if (!this._failed?.has(error)) this.warn(describe(error))
       })
     }
-    const bar = this.progress('opening')
+    const bar = this.progress('opening', size)
     hyper.status.on('progress', ({ done, total }) => bar.update(done, total))
     try {
       await this.or(hyper.ready())

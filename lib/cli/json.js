@@ -4,6 +4,7 @@ const { isUint8Array } = require('node:util/types')
 
 const { timeText } = require('../log/stored-time')
 const { forJson } = require('./escape')
+const { fieldOf } = require('./schema')
 
 /**
  * Events as JSON: `{"name", "payload"}` per line, as in 1.x, with bytes as base64 as in the protobuf JSON mapping.
@@ -107,30 +108,32 @@ function lineReader (schema, form = 'auto') {
     return value
   }
 
-  function field (value, { type, message, enumeration, repeated, map }, path) {
+  /** The value of a field, from its form in JSON. */
+  function fieldValue (value, field, path) {
     if (value === null || value === undefined) return value
-    if (map) {
+    if (field.map) {
       if (typeof value !== 'object') return value
+      const [, item] = field.type.fields
       const result = {}
-      for (const key of Object.keys(value)) define(result, key, field(value[key], map, `${path}.${key}`))
+      for (const key of Object.keys(value)) define(result, key, fieldValue(value[key], item, `${path}.${key}`))
       return result
     }
-    if (repeated && Array.isArray(value)) return value.map((item, at) => one(item, { type, message, enumeration }, `${path}[${at}]`))
-    return one(value, { type, message, enumeration }, path)
+    if (field.repeated && Array.isArray(value)) return value.map((item, at) => one(item, field, `${path}[${at}]`))
+    return one(value, field, path)
   }
 
-  function one (value, { type, message, enumeration }, path) {
-    if (message) return whole(value, message, path)
-    if (enumeration) return typeof value === 'string' && Object.hasOwn(enumeration, value) ? enumeration[value] : value
-    return BYTES.has(type) ? bytes(value, path) : value
+  function one (value, { kind, type }, path) {
+    if (kind === 'message') return whole(value, type, path)
+    if (kind === 'enum') return typeof value === 'string' && Object.hasOwn(type.exported, value) ? type.exported[value] : value
+    return BYTES.has(kind) ? bytes(value, path) : value
   }
 
   function whole (value, message, path) {
     if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
     const result = {}
     for (const key of Object.keys(value)) {
-      const known = message.field(key)
-      define(result, known?.name ?? key, known ? field(value[key], known, `${path}.${key}`) : value[key])
+      const field = fieldOf(message, key)
+      define(result, field?.name ?? key, field ? fieldValue(value[key], field, `${path}.${key}`) : value[key])
     }
     return result
   }

@@ -1,7 +1,7 @@
 'use strict'
 
 const { forJson } = require('./escape')
-const { entriesOf, eventsOf } = require('./schema')
+const { eventsOf } = require('./schema')
 
 /**
  * TypeScript types of a schema's messages, and the event map that `HyperEmitter<Events>` takes. `emit` needs less than
@@ -49,7 +49,7 @@ const KEYWORDS = new Set(['any', 'as', 'async', 'await', 'bigint', 'boolean', 'b
   'typeof', 'undefined', 'unknown', 'var', 'void', 'while', 'with', 'yield'])
 
 /**
- * @param {object} plan see planOf in schema.js
+ * @param {import('../codec/plan').Plan} plan
  * @param {{source?: string, standard?: boolean}} [options]
  * @returns {string} a module
  */
@@ -57,11 +57,11 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   const names = nameTypes(plan)
   const scalars = standard ? STANDARD : SCALARS
 
-  function typeOf (type, direction) {
-    if (type.message !== undefined) return names.messages[type.message] + (direction === INPUT ? 'Input' : '')
+  function typeOf ({ kind, type }, direction) {
+    if (kind === 'message') return names.get(type) + (direction === INPUT ? 'Input' : '')
     // Standard encoding takes names of values, too; listeners hear numbers in any case.
-    if (type.enum !== undefined) return standard && direction === INPUT ? `${names.enums[type.enum]} | keyof typeof ${names.enums[type.enum]}` : names.enums[type.enum]
-    return scalars[type.scalar][direction]
+    if (kind === 'enum') return standard && direction === INPUT ? `${names.get(type)} | keyof typeof ${names.get(type)}` : names.get(type)
+    return scalars[kind][direction]
   }
 
   function list (type) {
@@ -69,17 +69,17 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   }
 
   function field (field, direction) {
-    const { name, type, repeated, map, required, oneof, implicit } = field
+    const { name, kind, type, repeated, map, required, oneof, implicit } = field
     const value = map
-      ? `Record<string, ${typeOf(plan.messages[type.message].fields.find(({ name }) => name === 'value').type, direction)}>`
-      : repeated ? list(typeOf(type, direction)) : typeOf(type, direction)
+      ? `Record<string, ${typeOf(type.fields[1], direction)}>`
+      : repeated ? list(typeOf(field, direction)) : typeOf(field, direction)
     if (direction === INPUT) {
       // A proto3 field that is not `optional` has no way to be absent: leaving it out is most often a slip.
       const needed = required || (implicit && !repeated)
       return `${key(name)}${needed ? '' : '?'}: ${value}${needed ? '' : ' | null'}`
     }
-    const absent = !repeated && !required && !(standard && implicit) && (type.message !== undefined ? 'null' : scalars[type.scalar]?.[2])
-    return `${key(name)}${oneof === undefined ? '' : '?'}: ${value}${absent ? ' | null' : ''}`
+    const absent = !repeated && !required && !(standard && implicit) && (kind === 'message' ? 'null' : scalars[kind]?.[2])
+    return `${key(name)}${oneof === null ? '' : '?'}: ${value}${absent ? ' | null' : ''}`
   }
 
   function message ({ fields }, name, direction) {
@@ -99,12 +99,11 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   return [
     `// Made from ${source.replace(/[\r\n\u2028\u2029]/g, ' ')} by hypem types. Edit that, not this.\n`,
     events.length > 0 && "import type { Payload } from 'hyperemitter'\n",
-    `/** The events by name: new HyperEmitter<Events>(…) */\nexport interface Events {\n${events.map(({ name, type }) =>
-      `  ${key(name)}: Payload<${typeOf(type, INPUT)}, ${typeOf(type, OUTPUT)}>\n`).join('')}}\n`,
-    ...plan.messages.map((each, index) => names.messages[index] === undefined
-      ? ''
-      : `${message(each, names.messages[index], INPUT)}\n${message(each, names.messages[index], OUTPUT)}`),
-    ...plan.enums.map((each, index) => enumeration(each, names.enums[index]))
+    `/** The events by name: new HyperEmitter<Events>(…) */\nexport interface Events {\n${events.map((each) =>
+      `  ${key(each.name)}: Payload<${typeOf(each, INPUT)}, ${typeOf(each, OUTPUT)}>\n`).join('')}}\n`,
+    ...plan.messages.filter(({ entry }) => !entry).map((each) =>
+      `${message(each, names.get(each), INPUT)}\n${message(each, names.get(each), OUTPUT)}`),
+    ...plan.enums.map((each) => enumeration(each, names.get(each)))
   ].filter(Boolean).join('\n')
 }
 
@@ -116,42 +115,36 @@ function key (name) {
 /**
  * A type's name for every message and enum: the simple name, behind those of the messages it is nested in. Entries of
  * maps need none.
+ * @returns {Map<import('../codec/plan').Message | import('../codec/plan').Enum, string>}
  */
 function nameTypes (plan) {
-  const names = { messages: [], enums: [] }
+  const names = new Map()
   const taken = new Set(RESERVED)
-  const entries = entriesOf(plan)
 
-  function claim (path) {
+  function claim (type, path) {
     const wanted = path.map((part) => part.replace(/[^\w$]/g, '_')).join('_').replace(/^(?=\d)/, '_')
     const base = KEYWORDS.has(wanted) ? `${wanted}_` : wanted
     for (let number = 1; ; number++) {
       const name = number === 1 ? base : `${base}_${number}`
       if (taken.has(name) || taken.has(`${name}Input`)) continue
       taken.add(name).add(`${name}Input`)
-      return name
+      names.set(type, name)
+      return
     }
   }
 
   function walk (named, path) {
-    for (const { name, type } of named) {
-      if (type.message !== undefined && names.messages[type.message] === undefined && !entries.has(type.message)) {
-        names.messages[type.message] = claim([...path, name])
-        walk(plan.messages[type.message].nested, [...path, name])
-      } else if (type.enum !== undefined && names.enums[type.enum] === undefined) {
-        names.enums[type.enum] = claim([...path, name])
-      }
+    for (const { name, kind, type } of named) {
+      if (names.has(type) || type.entry) continue
+      claim(type, [...path, name])
+      if (kind === 'message') walk(type.nested, [...path, name])
     }
   }
 
   walk(plan.top, [])
   // Types of imported files are reachable without being exported.
-  plan.messages.forEach(({ full }, index) => {
-    if (names.messages[index] === undefined && !entries.has(index)) names.messages[index] = claim([full])
-  })
-  plan.enums.forEach(({ name }, index) => {
-    names.enums[index] ??= claim([name])
-  })
+  for (const type of plan.messages) if (!names.has(type) && !type.entry) claim(type, [type.full])
+  for (const type of plan.enums) if (!names.has(type)) claim(type, [type.name])
   return names
 }
 

@@ -7,10 +7,11 @@
 const { badProtobufOption } = require('../errors')
 const coreText = require('./core')
 const { link } = require('./plan')
-const { build, fast, beginBatch, codecFor } = require('./messages')
+const { build, fast, codecFor } = require('./messages')
+const { beginBatch } = require('./shared/batch')
 const marks = require('./marks')
 const { jsonHelpers } = require('./json')
-const { legacyEngine } = require('./v1/engine')
+const { v1Engine } = require('./v1/engine')
 const { standardEngine } = require('./standard/engine')
 
 /**
@@ -44,7 +45,7 @@ function compile (schema, opts) {
 function assemble (mark, json, interpret, parts) {
   const standard = mark === marks.STANDARD
   const plan = link(json, mark === marks.EXACT)
-  const engine = standard ? standardEngine(plan) : legacyEngine(plan, interpret || !canGenerate())
+  const engine = standard ? standardEngine(plan) : v1Engine(plan, interpret || !canGenerate())
   return build({ json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), ...parts })
 }
 

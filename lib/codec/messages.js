@@ -5,10 +5,10 @@
 const { isUint8Array } = require('node:util/types')
 
 const { notBytes, notReadableBy1x } = require('../errors')
-const pool = require('./message-pool')
-const { restart, restartBatch } = require('./v1/runtime')
-const { allow } = require('./budget')
-const { cursor } = require('./v1/wire')
+const pool = require('./shared/message-pool')
+const { beginMessage } = require('./shared/batch')
+const { allow } = require('./shared/budget')
+const { cursor } = require('./shared/cursor')
 const { define, BUILT_IN } = require('./plan')
 const { PLAIN, STANDARD, EXACT } = require('./marks')
 
@@ -122,7 +122,7 @@ function decoder (type, engine) {
     if (!offset) offset = 0
     if (!end) end = buf.length
     if (!(end <= buf.length && offset <= buf.length)) throw new Error('Decoded message is not valid')
-    restart()
+    beginMessage()
     cursor.left = allow(end - offset)
     const result = read(asBuffer(buf), offset, end)
     decode.bytes = cursor.position - offset
@@ -245,14 +245,4 @@ function codecFor (codec, mark) {
   return pair === null || pair.encoding === mark || pair.alias === mark ? codec : pair.twin(mark)
 }
 
-/**
- * To be called before a run of `read`s from one buffer, whose bytes stay as they are until the run is over.
- *
- * @param {Buffer} buffer what will be read from
- * @param {number} limit end of the bytes that belong to the run
- */
-function beginBatch (buffer, limit) {
-  restartBatch(buffer, limit)
-}
-
-module.exports = { build, fast, beginBatch, codecFor }
+module.exports = { build, fast, codecFor }

@@ -3,9 +3,33 @@
 /**
  * The plan that Rust exports (src/codec/plan.rs), linked: fields point at their types, and carry what encoders of
  * both encodings need to know about them.
+ *
+ * @typedef {object} Field
+ * @property {string} name
+ * @property {string} json its name in JSON
+ * @property {string} kind 'message', 'enum' or a scalar
+ * @property {Message | Enum | null} type of a message or enum
+ * @property {boolean} repeated
+ * @property {boolean} required
+ * @property {boolean} map its messages are the entries of a map: key and value
+ * @property {{ name: string, fields: Field[] } | null} oneof
+ *
+ * @typedef {object} Message
+ * @property {string} name
+ * @property {number} index
+ * @property {Field[]} fields
+ * @property {Named[]} nested
+ * @property {boolean} [entry] it is the entry of a map
+ *
+ * @typedef {object} Enum
+ * @property {number} index
+ * @property {object} exported numbers by name
+ *
+ * @typedef {{ name: string, kind: 'message' | 'enum', type: Message | Enum }} Named
+ * @typedef {{ top: Named[], messages: Message[], enums: Enum[] }} Plan
  */
 
-const { costOf } = require('./budget')
+const { costOf } = require('./shared/budget')
 
 /** Names 1.x resolves to its built-in encodings, declared messages notwithstanding. */
 const BUILT_IN = new Set(['bytes', 'string', 'bool', 'int32', 'int64', 'sint32', 'sint64', 'uint32', 'uint64', 'enum',
@@ -15,12 +39,35 @@ const BUILT_IN = new Set(['bytes', 'string', 'bool', 'int32', 'int64', 'sint32',
 const WIRE = { double: 1, float: 5, int32: 0, int64: 0, uint32: 0, uint64: 0, sint32: 0, sint64: 0, fixed32: 5, fixed64: 1, sfixed32: 5, sfixed64: 1, bool: 0, string: 2, bytes: 2 }
 
 /**
+ * A plan for encoders.
+ *
  * @param {string} json the plan as Rust wrote it
  * @param {boolean} [bare] whether fields are bare that 1.x writes so; else every message has its length
- * @returns {{ top: object[], messages: object[], enums: object[] }} linked plan
+ * @returns {Plan}
  */
 function link (json, bare) {
-  const plan = JSON.parse(json)
+  const plan = linkTypes(JSON.parse(json))
+  for (const message of plan.messages) {
+    // Standard protobuf lets an entry leave its key out, 1.x does not.
+    if (message.entry) message.fields[0].required = true
+    for (const field of message.fields) {
+      field.bare = bare === true && field.bare === true
+      if (field.bare) field.wire = 0
+      field.initial = v1Default(field)
+    }
+    message.cost = costOf(message)
+  }
+  markBare(plan)
+  return plan
+}
+
+/**
+ * Replaces the references of a plan by what they refer to.
+ *
+ * @param {object} plan as Rust exports it; it becomes the linked one
+ * @returns {Plan}
+ */
+function linkTypes (plan) {
   plan.enums.forEach(function (type, index) {
     type.index = index
     prepareEnum(type)
@@ -34,21 +81,10 @@ function link (json, bare) {
       field.oneof = field.oneof === undefined ? null : message.oneofs[field.oneof]
       if (field.oneof) field.oneof.fields.push(field)
       resolve(field, plan)
-      field.bare = bare === true && field.bare === true
-      if (field.bare) field.wire = 0
-      if (field.map) {
-        // Standard protobuf lets an entry leave its key out, 1.x does not.
-        field.type.entry = true
-        field.type.fields[0].required = true
-      }
+      if (field.map) field.type.entry = true
     })
   })
   plan.top.forEach((named) => resolve(named, plan))
-  for (const message of plan.messages) {
-    for (const field of message.fields) field.initial = legacyDefault(field)
-    message.cost = costOf(message)
-  }
-  markBare(plan)
   return plan
 }
 
@@ -103,7 +139,7 @@ function prepareEnum (type) {
 }
 
 /** What 1.x puts into a decoded object for an absent field. */
-function legacyDefault (field) {
+function v1Default (field) {
   if (field.repeated) return undefined
   const text = field.default
   switch (field.kind) {
@@ -113,7 +149,7 @@ function legacyDefault (field) {
     case 'sfixed64':
       return null
     case 'enum':
-      return legacyEnumDefault(field.type.exported, text)
+      return v1EnumDefault(field.type.exported, text)
     case 'string':
       return quoted(text)
     case 'bool':
@@ -125,7 +161,7 @@ function legacyDefault (field) {
 }
 
 /** A default that names no value yields the first one. */
-function legacyEnumDefault (values, text) {
+function v1EnumDefault (values, text) {
   const chosen = Object.hasOwn(values, text) ? text : Object.keys(values)[0]
   return parseInt(values[chosen] || 0, 10)
 }
@@ -154,4 +190,4 @@ function get (object, key) {
   return key !== '__proto__' || Object.hasOwn(object, key) ? object[key] : undefined
 }
 
-module.exports = { link, define, get, BUILT_IN }
+module.exports = { link, linkTypes, define, get, BUILT_IN }

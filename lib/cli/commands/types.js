@@ -20,8 +20,8 @@ module.exports = {
   },
   examples: [['Keep them beside the schema', 'hypem types messages.proto --out messages.ts']],
   async run (context, values, [file]) {
-    const { plan } = context.schema(file)
-    const result = values.json ? forJson(plan, 2) + '\n' : toTypeScript(plan, { source: file, standard: values.protobuf === 'standard' })
+    const { plan, json } = context.schema(file)
+    const result = values.json ? forJson(json, 2) + '\n' : toTypeScript(plan, { source: file, standard: values.protobuf === 'standard' })
     if (values.out) await writeFile(values.out, result)
     else await context.print(result)
   }

@@ -3,7 +3,7 @@
 /** Errors of the JSON mapping: they name the field's path. */
 
 const { badJson, badJsonRange } = require('../../errors')
-const { show } = require('../faults')
+const { show } = require('../shared/faults')
 
 /** `M.list[0]: why`, with code `ERR_HYPER_VALUE`. */
 function refusal (path, why, Kind) {

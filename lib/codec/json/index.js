@@ -6,9 +6,9 @@
  */
 
 const { define, get } = require('../plan')
-const { allow, ALLOWANCE } = require('../budget')
-const { restart } = require('../v1/runtime')
-const { cursor } = require('../v1/wire')
+const { allow, ALLOWANCE } = require('../shared/budget')
+const { beginMessage } = require('../shared/batch')
+const { cursor } = require('../shared/cursor')
 const { MAX_DEPTH } = require('../standard/engine')
 const { formOf } = require('./well-known')
 const { scalarToJson, scalarFromJson, zeroToJson, keyFromJson, enumTable, enumToJson, enumFromJson, within } = require('./scalars')
@@ -17,12 +17,12 @@ const { mismatch, refusal } = require('./errors')
 /**
  * @param {object} plan linked plan
  * @param {object} engine its encoders and decoders
- * @param {boolean} legacy the messages are 1.x's
+ * @param {boolean} v1 the messages are 1.x's
  */
-function jsonHelpers (plan, engine, legacy) {
+function jsonHelpers (plan, engine, v1) {
   let mapping
   // Made at the first use: most emitters never need it.
-  const made = () => mapping || (mapping = new Mapping(plan, engine, legacy))
+  const made = () => mapping || (mapping = new Mapping(plan, engine, v1))
   return function (message, type) {
     /** JSON.stringify(messages.Name) comes here too, with a key: it shows the message object, as in 1.x. */
     function toJSON (object) {
@@ -42,13 +42,13 @@ class Mapping {
   #names = new Map()
   #allowance = 0
 
-  constructor (plan, engine, legacy) {
-    this.legacy = legacy
+  constructor (plan, engine, v1) {
+    this.v1 = v1
     /** Messages by qualified name: what an Any may hold. */
     this.types = new Map(plan.messages.filter((type) => !type.entry).map((type) => [type.full, type]))
     this.#engine = engine
     this.#forms = plan.messages.map(formOf)
-    this.#enums = plan.enums.map((type) => enumTable(type, legacy))
+    this.#enums = plan.enums.map((type) => enumTable(type, v1))
   }
 
   isSpecial (type) {
@@ -61,7 +61,7 @@ class Mapping {
 
   /** All messages in Anys together have one allowance. */
   decode (type, bytes) {
-    restart()
+    beginMessage()
     cursor.left = allow(bytes.length, this.#allowance)
     const message = this.#engine.readers[type.index](bytes, 0, bytes.length)
     this.#allowance = Math.min(this.#allowance, cursor.left)
@@ -93,7 +93,7 @@ class Mapping {
   chosen (oneof, object, path) {
     const { fields, name } = oneof
     // 1.x decodes a oneof that is not set to the defaults of all members, and one that is set to a single member.
-    const unset = this.legacy && fields.length > 1 && fields.every((field) => Object.hasOwn(object, field.name) && object[field.name] === field.initial)
+    const unset = this.v1 && fields.length > 1 && fields.every((field) => Object.hasOwn(object, field.name) && object[field.name] === field.initial)
     const members = unset ? [] : fields.filter((field) => held(object, field) !== undefined)
     if (members.length > 1) throw severalSet(path, name)
     return members[0]
@@ -141,7 +141,7 @@ class Mapping {
 
   /** In 1.x an entry may go without a value, which stands for the default; in standard encoding there is no such entry. */
   #missing ({ kind }) {
-    if (!this.legacy) return undefined
+    if (!this.v1) return undefined
     return kind === 'message' ? {} : kind === 'bytes' || kind.endsWith('fixed64') ? Buffer.alloc(0) : undefined
   }
 
@@ -217,13 +217,13 @@ class Mapping {
 
   /** 1.x has maps keyed by enums. */
   #keyFromJson ({ kind, type }, text, path) {
-    if (kind !== 'enum') return keyFromJson(kind, text, path, this.legacy)
+    if (kind !== 'enum') return keyFromJson(kind, text, path, this.v1)
     return String(this.#enums[type.index].byName.get(text) ?? keyFromJson('int32', text, path))
   }
 
   itemFromJson ({ kind, type }, json, path, depth) {
     if (kind === 'message') return this.messageFromJson(type, json, path, depth - 1)
-    return kind === 'enum' ? enumFromJson(this.#enums[type.index], json, path) : scalarFromJson(kind, json, path, this.legacy)
+    return kind === 'enum' ? enumFromJson(this.#enums[type.index], json, path) : scalarFromJson(kind, json, path, this.v1)
   }
 }
 

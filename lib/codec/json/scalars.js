@@ -4,7 +4,7 @@
 
 const { isDate, isNumberObject, isUint8Array } = require('node:util/types')
 
-const { show } = require('../faults')
+const { show } = require('../shared/faults')
 const { mismatch } = require('./errors')
 
 const I32 = [-(2 ** 31), 2 ** 31 - 1]
@@ -35,8 +35,8 @@ function zeroToJson (kind) {
   return isLong(kind) ? '0' : 0
 }
 
-/** @param {boolean} legacy 64-bit integers are numbers, or eight bytes where they are fixed */
-function scalarFromJson (kind, json, path, legacy) {
+/** @param {boolean} v1 64-bit integers are numbers, or eight bytes where they are fixed */
+function scalarFromJson (kind, json, path, v1) {
   if (kind === 'bytes') return bytesFromJson(json, path)
   if (kind === 'string') return textFromJson(json, path)
   if (kind === 'bool') {
@@ -45,15 +45,15 @@ function scalarFromJson (kind, json, path, legacy) {
   }
   if (kind === 'float' || kind === 'double') return floatFromJson(kind, json, path)
   const value = wholeFromJson(kind, json, path)
-  return isLong(kind) ? longFromJson(kind, BigInt(value), path, legacy) : Number(value) + 0
+  return isLong(kind) ? longFromJson(kind, BigInt(value), path, v1) : Number(value) + 0
 }
 
 /** Map keys are text; a key has one spelling, or two keys could be the same. */
-function keyFromJson (kind, text, path, legacy) {
+function keyFromJson (kind, text, path, v1) {
   if (kind === 'string') return textFromJson(text, path)
   if (kind === 'bool') {
     if (text !== 'true' && text !== 'false') throw mismatch(path, text, 'true or false')
-    if (legacy && text === 'false') throw mismatch(path, text, "a key that 1.x can encode (protobuf: 'standard' can)", RangeError)
+    if (v1 && text === 'false') throw mismatch(path, text, "a key that 1.x can encode (protobuf: 'standard' can)", RangeError)
     return text
   }
   if (String(wholeFromJson(kind, text, path)) !== text) throw mismatch(path, text, 'a whole number in plain digits')
@@ -141,23 +141,23 @@ function wholeFromText (text) {
   return value % unit === 0n ? value / unit : undefined
 }
 
-function longFromJson (kind, value, path, legacy) {
-  if (legacy && kind.endsWith('fixed64')) {
+function longFromJson (kind, value, path, v1) {
+  if (v1 && kind.endsWith('fixed64')) {
     const bytes = Buffer.alloc(8)
     bytes.writeBigUInt64LE(BigInt.asUintN(64, value))
     return bytes
   }
   if (Number.isSafeInteger(Number(value))) return Number(value)
-  if (legacy) throw mismatch(path, value, "a number below 2^53 (protobuf: 'standard' takes larger ones)", RangeError)
+  if (v1) throw mismatch(path, value, "a number below 2^53 (protobuf: 'standard' takes larger ones)", RangeError)
   return value
 }
 
 /** Names and numbers of an enum. 1.x reads its numbers in decimal. */
-function enumTable (type, legacy) {
-  const pairs = legacy ? Object.keys(type.exported).map((name) => [name, parseInt(type.exported[name], 10)]) : type.standard
+function enumTable (type, v1) {
+  const pairs = v1 ? Object.keys(type.exported).map((name) => [name, parseInt(type.exported[name], 10)]) : type.standard
   return {
     type,
-    closed: legacy,
+    closed: v1,
     isNull: type.full === 'google.protobuf.NullValue',
     first: pairs.length > 0 ? pairs[0][1] : 0,
     byName: new Map(pairs),

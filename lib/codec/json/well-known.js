@@ -11,7 +11,7 @@ const wrapper = {
   toJson (mapping, { fields: [{ kind }] }, { value }, path) {
     return value === null || value === undefined ? zeroToJson(kind) : scalarToJson(kind, value, path)
   },
-  fromJson: (mapping, { fields: [{ kind }] }, json, path) => ({ value: scalarFromJson(kind, json, path, mapping.legacy) })
+  fromJson: (mapping, { fields: [{ kind }] }, json, path) => ({ value: scalarFromJson(kind, json, path, mapping.v1) })
 }
 
 const struct = {

@@ -8,10 +8,10 @@
 
 const { isAnyArrayBuffer, isDate, isMap, isSet } = require('node:util/types')
 
-const { Fault, within, named, show } = require('../faults')
-const { charge, VIEW, FIRST, ENTRY } = require('../budget')
+const { Fault, within, named, show } = require('../shared/faults')
+const { charge, VIEW, FIRST, ENTRY } = require('../shared/budget')
 const { define, get } = require('../plan')
-const { cursor } = require('../v1/wire')
+const { cursor } = require('../shared/cursor')
 const { Writer } = require('./writer')
 const { scalars, enumeration } = require('./scalars')
 const { Reader } = require('./reader')
@@ -25,7 +25,7 @@ const GROUP_END = 4
 
 /**
  * @param {object} plan linked plan
- * @returns {object} the engine, as `legacyEngine` describes it
+ * @returns {object} the engine, as `v1Engine` describes it
  */
 function standardEngine (plan) {
   plan.messages.forEach(prepare)

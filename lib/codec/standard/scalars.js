@@ -7,9 +7,9 @@
 
 const { isDate, isNumberObject, isUint8Array } = require('node:util/types')
 
-const { Fault, show } = require('../faults')
-const { copy, view } = require('../message-pool')
-const { batch } = require('../v1/runtime')
+const { Fault, show } = require('../shared/faults')
+const { copy, view } = require('../shared/message-pool')
+const { batch } = require('../shared/batch')
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 

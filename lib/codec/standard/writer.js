@@ -1,6 +1,6 @@
 'use strict'
 
-const { Fault } = require('../faults')
+const { Fault } = require('../shared/faults')
 
 /** Bytes a writer starts with; it doubles. */
 const INITIAL = 256

@@ -6,8 +6,9 @@ const interpreter = require('./interpreter')
 const runtime = require('./runtime')
 const wire = require('./wire')
 const { generate } = require('./generator')
+const { cursor } = require('../shared/cursor')
 const { define } = require('../plan')
-const { Fault, named } = require('../faults')
+const { Fault, named } = require('../shared/faults')
 
 /** Messages that code is generated for; V8 refuses a function of 80,000 ("Maximum call stack size exceeded"). */
 const MAX_GENERATED = 32768
@@ -17,7 +18,7 @@ const MAX_GENERATED = 32768
  * @param {boolean} interpret generate no code
  * @returns {object} the engine: `write`, `read`, `length` and `slow` by message index
  */
-function legacyEngine (plan, interpret) {
+function v1Engine (plan, interpret) {
   interpreter.prepare(plan)
   const generated = interpret || plan.messages.length > MAX_GENERATED ? null : run(generate(plan), plan)
   return {
@@ -45,7 +46,7 @@ function run (source, plan) {
   const env = {
     R: runtime,
     W: wire.scalars,
-    C: wire.cursor,
+    C: cursor,
     I: interpreter,
     T: plan.messages,
     P: define,
@@ -55,4 +56,4 @@ function run (source, plan) {
   return new Function('env', source)(env) // eslint-disable-line no-new-func
 }
 
-module.exports = { legacyEngine }
+module.exports = { v1Engine }

@@ -5,7 +5,7 @@
  * locals are named by index, properties are accessed by escaped literals.
  */
 
-const { VIEW, FIRST, ENTRY } = require('../budget')
+const { VIEW, FIRST, ENTRY } = require('../shared/budget')
 const { MAX_TAG } = require('./wire')
 
 /** A literal that cannot end a string or a line early. */

@@ -8,9 +8,10 @@
 
 const { otherWireType } = require('../../errors')
 const { define, get } = require('../plan')
-const { Fault, within, show } = require('../faults')
-const { charge, VIEW, FIRST, ENTRY } = require('../budget')
-const { SUSPECT, cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
+const { Fault, within, show } = require('../shared/faults')
+const { charge, VIEW, FIRST, ENTRY } = require('../shared/budget')
+const { cursor, SUSPECT } = require('../shared/cursor')
+const { scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG } = require('./wire')
 
 /** Kinds whose values are Buffers. */
 const VIEWED = new Set(['bytes', 'fixed64', 'sfixed64'])

@@ -9,17 +9,8 @@
  * leaves the position behind it in `cursor.position`.
  */
 
-const { Fault } = require('../faults')
-
-/**
- * `reached` is the end of the longest varint whose field ends before it: int64 counts ten bytes, whatever it read. `left` is what
- * decoding may still take (../budget.js). `strict` refuses a field whose wire type is not what 1.x writes for it; otherwise, as in 1.x,
- * it is read, and `reached` becomes `SUSPECT`.
- */
-const cursor = { position: 0, reached: 0, left: 0, strict: false }
-
-/** Behind the end of every buffer that is read. */
-const SUSPECT = 2 ** 30
+const { cursor } = require('../shared/cursor')
+const { Fault } = require('../shared/faults')
 
 const TWO_31 = 2 ** 31
 const TWO_32 = 2 ** 32
@@ -332,4 +323,4 @@ function skip (wire, buffer, position) {
 /** Tags that 1.x announces with a wrong length; it would write corrupt bytes. */
 const MAX_TAG = 2 ** 28 - 1
 
-module.exports = { SUSPECT, cursor, scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG }
+module.exports = { scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG }

@@ -5,7 +5,7 @@
  * it takes in V8, about, before it is made.
  */
 
-const { decodesTooLarge } = require('../errors')
+const { decodesTooLarge } = require('../../errors')
 
 /** Memory per byte that is decoded. Ordinary messages take two to ten times their bytes. */
 const RATIO = 16

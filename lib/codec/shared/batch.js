@@ -1,0 +1,79 @@
+'use strict'
+
+/** Bytes of the longest text: a string that is kept may pin its text. */
+const TEXT = 4096
+/** A string that begins so far behind a text would have been in a longer one. */
+const NEAR = 512
+/** Strings longer than this are read by themselves: scanning them byte by byte is slower than a call into C++. */
+const LONG = 64
+
+/**
+ * How strings and bytes fields are read. Within a batch, strings are cut from a text of which one latin1 slice serves
+ * many, and bytes fields are copied, for the buffer will be used again. `size` is how long the next text will be, `served`
+ * where the last string cut from this one ends.
+ */
+const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0, size: TEXT, served: 0 }
+
+/** A single message is read next. */
+function beginMessage () {
+  batch.on = false
+}
+
+/**
+ * Many messages in `buffer` are read next. Its bytes may have changed since the last batch, and must not before the end of this one.
+ *
+ * @param {Buffer} buffer
+ * @param {number} limit end of the bytes that belong to the batch
+ */
+function beginBatch (buffer, limit) {
+  batch.on = true
+  batch.end = 0
+  batch.limit = limit
+  if (batch.buffer === buffer) return
+  batch.buffer = buffer
+  const memory = buffer.buffer
+  if (batch.memory !== memory) {
+    batch.memory = memory
+    batch.bytes = new DataView(memory)
+  }
+  batch.shift = buffer.byteOffset
+}
+
+/** Whether the string in `[start, end)` of a buffer is cut from a text. */
+function cutsText (buffer, start, end) {
+  return batch.on && end - start <= LONG && buffer === batch.buffer && end <= batch.limit
+}
+
+/** The string in `[start, end)`, cut from a text if it is ASCII. */
+function readFromText (buffer, start, end) {
+  const { bytes, shift } = batch
+  let i = start
+  for (; i + 4 <= end; i += 4) {
+    if (bytes.getUint32(shift + i, true) & 0x80808080) return buffer.utf8Slice(start, end)
+  }
+  for (; i < end; i++) {
+    if (buffer[i] > 127) return buffer.utf8Slice(start, end)
+  }
+  if (end > batch.end || start < batch.start) {
+    // The first text of a batch follows nothing.
+    if (batch.end > 0) resize(start)
+    batch.start = start
+    batch.end = Math.min(batch.limit, start + batch.size)
+    batch.text = buffer.latin1Slice(start, batch.end)
+  }
+  batch.served = end
+  return batch.text.substring(start - batch.start, end - batch.start)
+}
+
+/**
+ * Fits the size of texts to how strings lie. Too short was a text of which half was of use and that the next string is close
+ * behind, or a quarter and that cuts the next string off; else too long was one of which half was for nothing.
+ */
+function resize (next) {
+  const { start, end, served, size } = batch
+  const used = (served - start) / (end - start)
+  if (next < end ? used >= 1 / 4 : next < end + NEAR && used >= 1 / 2) batch.size = Math.min(TEXT, size << 1)
+  else if (used < 1 / 2) batch.size = Math.max(LONG, size >> 1)
+}
+
+module.exports = { batch, beginMessage, beginBatch, cutsText, readFromText }
