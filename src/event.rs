@@ -1,13 +1,16 @@
 //! The container every event is stored in, and the rules that keep 1.x peers alive.
 //!
-//! `Event { 1: name, 2: payload }` is hyperemitter 1.x's own (`codecs.proto`). Fields 3 to 5 are ours; protobuf
+//! `Event { 1: name, 2: payload }` is hyperemitter 1.x's own (`codecs.proto`). Fields from 3 on are ours; protobuf
 //! decoders of 1.x skip them. They are part of the node's value and so of its key: two peers that emit the same
 //! payload from the same heads keep both events (docs/design/log.md, "Event container").
+
+mod tags;
 
 use std::borrow::Cow;
 
 use bytes::{BufMut, Bytes};
 
+pub use self::tags::{check_tags, put_tag, tag_len, TagList, Tags, MAX_TAGS, MAX_TAG_LEN};
 use crate::error::{quoted, Error, Result};
 use crate::varint::{put_varint, take, take_varint, varint_len};
 
@@ -83,6 +86,8 @@ pub struct Event<'a> {
     pub time: Option<u64>,
     /// How the payload is encoded.
     pub encoding: Encoding,
+    /// Its tags.
+    pub tags: Tags<'a>,
 }
 
 /// A container taken apart, without a look at what the name says.
@@ -93,13 +98,32 @@ pub(crate) struct Parts<'a> {
     pub(crate) id: Option<&'a [u8]>,
     pub(crate) time: Option<u64>,
     pub(crate) encoding: Encoding,
+    pub(crate) tags: Tags<'a>,
+    /// Id of the request that brought it.
+    pub(crate) request: Option<&'a [u8]>,
 }
 
-/// Appends a container to `out`. `time` is in milliseconds since 1970.
+/// Appends a container without tags to `out`. `time` is in milliseconds since 1970.
 ///
 /// # Panics
 /// If `out` cannot grow and has less room than [`encoded_len`] bytes.
 pub fn encode(out: &mut impl BufMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
+    encode_tagged(out, name, payload, id, time, encoding, &[]);
+}
+
+/// Appends a container to `out`, with tags as [`put_tag`] has written them.
+///
+/// # Panics
+/// If `out` cannot grow and has less room than [`encoded_len`] bytes and those of the tags.
+pub fn encode_tagged(
+    out: &mut impl BufMut,
+    name: &str,
+    payload: &[u8],
+    id: &[u8; ID_LEN],
+    time: u64,
+    encoding: Encoding,
+    tags: &[u8],
+) {
     put_bytes(out, 1, name.as_bytes());
     put_bytes(out, 2, payload);
     put_bytes(out, 3, id);
@@ -109,6 +133,7 @@ pub fn encode(out: &mut impl BufMut, name: &str, payload: &[u8], id: &[u8; ID_LE
         out.put_u8(5 << 3);
         put_varint(out, encoding.mark());
     }
+    out.put_slice(tags);
 }
 
 /// Size in bytes of the container that [`encode`] makes of a name and payload of these lengths, at the most.
@@ -130,16 +155,18 @@ fn put_bytes(out: &mut impl BufMut, field: u8, bytes: &[u8]) {
 /// `InvalidArgument` if the value is no container or lacks name or payload.
 pub fn decode(value: &[u8]) -> Result<Event<'_>> {
     let parts = parse(value);
-    let Parts { name, payload, id, time, encoding } =
+    let Parts { name, payload, id, time, encoding, tags, .. } =
         parts.ok_or_else(|| Error::InvalidArgument("the node's value is not an event container".into()))?;
-    Ok(Event { name: String::from_utf8_lossy(name), payload, id, time, encoding })
+    Ok(Event { name: String::from_utf8_lossy(name), payload, id, time, encoding, tags })
 }
 
 /// [`decode`] without a look at what the name says; `None` if the value is no container or lacks name or payload.
 pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     let mut rest = value;
     let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, None);
+    let (mut tagged, mut request) = (None, None);
     while !rest.is_empty() {
+        let field = rest;
         let tag = take_varint(&mut rest)?;
         match (tag >> 3, tag & 7) {
             (4, 0) => time = Some(take_varint(&mut rest)?),
@@ -152,13 +179,15 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
             (_, 1) => {
                 take(&mut rest, 8)?;
             }
-            (field, 2) => {
+            (number, 2) => {
                 let len = take_varint(&mut rest)?;
                 let bytes = take(&mut rest, len)?;
-                match field {
+                match number {
                     1 => name = Some(bytes),
                     2 => payload = Some(bytes),
                     3 => id = Some(bytes),
+                    tags::FIELD => tagged = tagged.or(Some(field)),
+                    8 => request = Some(bytes),
                     _ => {}
                 }
             }
@@ -169,7 +198,8 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
         }
     }
     let encoding = encoding.unwrap_or(if id.is_some() { Encoding::V1 } else { Encoding::V1Exact });
-    Some(Parts { name: name?, payload: payload?, id, time, encoding })
+    let tags = tagged.map_or(Tags::default(), Tags::from);
+    Some(Parts { name: name?, payload: payload?, id, time, encoding, tags, request })
 }
 
 /// Where the payload lies in the value, for a view of it that shares the allocation.
@@ -241,6 +271,12 @@ fn is_address(bytes: &[u8]) -> bool {
     ip && port
 }
 
+/// The fields with a length, up to the first that is none.
+fn take_fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
+    std::iter::from_fn(move || take_field(&mut rest))
+        .filter_map(|(number, wire, content)| (wire == 2).then_some((number, content)))
+}
+
 /// Takes a field off: its number, wire type, and content if it has a length.
 fn take_field<'a>(rest: &mut &'a [u8]) -> Option<(u64, u64, &'a [u8])> {
     let tag = take_varint(rest)?;
@@ -276,6 +312,21 @@ mod tests {
         assert_eq!(event.time, Some(1_790_000_000_000));
         assert_eq!(event.encoding, Encoding::Standard);
         assert!(value.len() <= encoded_len(9, 7));
+        assert!(event.tags.is_empty());
+    }
+
+    #[test]
+    fn tags_stand_behind_all_else_and_cost_events_without_any_nothing() {
+        let (mut tags, mut tagged) = (BytesMut::new(), BytesMut::new());
+        ["order:7", "user:3"].iter().for_each(|tag| put_tag(&mut tags, tag));
+        encode_tagged(&mut tagged, "userAdded", b"payload", &[7; ID_LEN], 5, Encoding::V1Exact, &tags);
+        let mut plain = BytesMut::new();
+        encode(&mut plain, "userAdded", b"payload", &[7; ID_LEN], 5, Encoding::V1Exact);
+        assert_eq!(tagged.strip_prefix(&plain[..]), Some(&b"\x32\x07order:7\x32\x06user:3"[..]));
+        let event = decode(&tagged).unwrap();
+        assert_eq!(event.tags.list().as_slice(), ["order:7", "user:3"]);
+        assert_eq!((event.payload, event.encoding), (&b"payload"[..], Encoding::V1Exact));
+        assert_eq!(reason_unsafe_for_v1(&tagged), None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod node;
 pub mod os_error;
 pub mod panic;
 pub mod protocol;
+pub mod query;
 pub mod row;
 pub mod store;
 pub mod varint;

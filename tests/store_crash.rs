@@ -98,7 +98,7 @@ fn power_cut(seed: u64, point: Point, lies: bool) -> Result<Point, String> {
     let [index, after_index, older] = ["index", "after", "older"].map(|name| real.path().join(name));
     let disk = if lies { FaultDisk::lying(&index) } else { FaultDisk::new(&index) };
     let mut random = Random(seed);
-    let mut history = History::new(seed, 12);
+    let mut history = History::of_events(seed, 12);
     let store = open(&disk).unwrap();
     let (mut acknowledged, mut armed) = (0, false);
     loop {
@@ -175,7 +175,7 @@ fn child_that_is_killed() {
     let (seed, path) = child.split_once(' ').unwrap();
     let options = EmbeddedOptions { segment_size: 64 * 1024, chunk_rows: 200, ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(Path::new(path), &options, &mut |_, _| {}).unwrap();
-    let mut history = History::new(seed.parse().unwrap(), 12);
+    let mut history = History::of_events(seed.parse().unwrap(), 12);
     let mut out = std::io::stdout();
     for acknowledged in 1.. {
         store.commit(&history.next()).unwrap();
@@ -217,7 +217,7 @@ fn kill(seed: u64) {
     }
     child.wait().unwrap();
     assert!(rows >= ACKNOWLEDGED, "{rows} rows were acknowledged");
-    let mut history = History::new(seed, 12);
+    let mut history = History::of_events(seed, 12);
     for _ in 0..acknowledged + 1 {
         history.next();
     }

@@ -5,33 +5,50 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::heads::Heads;
 use super::log_map::LogMap;
 use super::order::{check_relabel, Staged};
+use super::search::{self, Found, Gather, Look, Order, Span};
 use super::slots::Slots;
+use super::terms::{Join, Plan, TermRows, Terms};
 use super::{
     Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
 };
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, NodeRef, Seq};
+use crate::query::Filter;
 
 /// Rows per block of the row list: growing the list must never copy it.
 const BLOCK: usize = 4096;
+
+/// Rows of a block of the index of terms: a look-up asks every block, a block never moves.
+const TERM_ROWS: usize = 1 << 16;
 
 /// Entries between two remembered digests of a log; those between are recomputed (about 0.1 µs each).
 const DIGEST_STEP: u64 = 64;
 
 /// A store that lives and ends with the process.
 ///
-/// Lock order: `places`, then `inner`.
+/// Lock order: `places`, then `inner`, then `terms`.
 #[derive(Default)]
 pub struct MemoryStore {
     inner: RwLock<Inner>,
     /// Index of each node's row. Apart from the rows, because readers of rows need not wait while thousands of keys are
     /// filed. A place without a row is of a commit that has not returned.
     places: RwLock<Slots>,
+    /// Made when somebody searches, and brought up to date by every search: who never does pays nothing.
+    terms: Mutex<Option<TermIndex>>,
+}
+
+/// Rows by term.
+struct TermIndex {
+    terms: Terms,
+    /// One for each [`TERM_ROWS`] rows.
+    blocks: Vec<TermRows>,
+    /// Rows that are in it.
+    rows: usize,
 }
 
 #[derive(Default)]
@@ -308,6 +325,82 @@ impl Inner {
     }
 }
 
+impl TermIndex {
+    fn new() -> Result<Self> {
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
+        Ok(TermIndex { terms: Terms::new(&secret), blocks: Vec::new(), rows: 0 })
+    }
+
+    /// Takes in the rows that are new.
+    fn extend(&mut self, rows: &Rows) {
+        let mut terms = Vec::new();
+        for index in self.rows..rows.len {
+            if index.is_multiple_of(TERM_ROWS) {
+                self.blocks.push(TermRows::default());
+            }
+            if let (Some(Stored::Node(node)), Some(block)) = (rows.get(index), self.blocks.last_mut()) {
+                terms.clear();
+                self.terms.of_value(&node.value, |term| terms.push(term));
+                block.push(u32::try_from(index % TERM_ROWS).unwrap_or(0), &terms);
+            }
+        }
+        self.rows = rows.len;
+    }
+
+    /// Looks at the candidates of a plan among the rows `low..high`; `false` once `look` says so.
+    fn search(
+        &self,
+        plan: &Plan,
+        (low, high): (usize, usize),
+        order: Order,
+        mut look: impl FnMut(usize) -> bool,
+    ) -> bool {
+        let Some(last) = high.checked_sub(1).filter(|last| low <= *last) else { return true };
+        let mut numbers = low / TERM_ROWS..last / TERM_ROWS + 1;
+        while let Some(number) = if order == Order::Up { numbers.next() } else { numbers.next_back() } {
+            let Some(block) = self.blocks.get(number) else { continue };
+            let base = number * TERM_ROWS;
+            let within = |row: usize| u32::try_from(row.saturating_sub(base).min(TERM_ROWS - 1)).unwrap_or(0);
+            let (from, to) = (within(low), within(last));
+            let Ok(mut join) = Join::open(plan, order, |term| Ok(block.find(term, from, to).some()));
+            let mut next = Some(if order == Order::Up { from } else { to });
+            while let Some(row) = next.and_then(|row| join.seek(row).unwrap_or_else(|never| match never {})) {
+                if !look(base + row as usize) {
+                    return false;
+                }
+                next = order.next(row);
+            }
+        }
+        true
+    }
+}
+
+impl MemoryStore {
+    fn find(
+        &self,
+        plan: impl FnOnce(&Terms) -> Plan,
+        wants: &dyn Fn(&[u8]) -> bool,
+        (span, order, limit): (Span, Order, ReadLimit),
+    ) -> Result<Found> {
+        let inner = self.inner.read();
+        inner.open()?;
+        let mut terms = self.terms.lock();
+        let index = match &mut *terms {
+            Some(index) => index,
+            none => none.insert(TermIndex::new()?),
+        };
+        index.extend(&inner.rows);
+        let mut gather = Gather::new(span, order, limit);
+        let [low, high] =
+            [span.after, span.until].map(|change| inner.rows.after(Position { change, duplicate: u32::MAX }));
+        let all = index.search(&plan(&index.terms), (low, high), order, |row| {
+            inner.rows.node(row).is_none_or(|node| gather.look(Row::first(node.clone()), wants) == Look::More)
+        });
+        Ok(if all { gather.finish(inner.end.change) } else { gather.stop() })
+    }
+}
+
 impl Store for MemoryStore {
     fn state(&self) -> Result<StoreState> {
         let inner = self.inner.read();
@@ -389,6 +482,25 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn last_place(&self) -> Result<Position> {
+        Ok(self.inner.read().open()?.end)
+    }
+
+    fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {
+        let wants = |value: &[u8]| filter.matches(value);
+        if filter.query.is_all() {
+            return search::scan(self, &wants, span, order, limit);
+        }
+        self.find(|terms| terms.plan(&filter.query), &wants, (span, order, limit))
+    }
+
+    fn of_request(&self, id: &[u8]) -> Result<Option<Row>> {
+        search::first(|span, limit| {
+            let wants = |value: &[u8]| search::is_of_request(value, id);
+            self.find(|terms| terms.plan_request(id), &wants, (span, Order::Up, limit))
+        })
+    }
+
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
         let inner = self.inner.read();
         Ok(inner.open()?.facts.get(key).cloned())
@@ -407,6 +519,7 @@ impl Store for MemoryStore {
     fn close(&self) -> Result<()> {
         *self.inner.write() = Inner { closed: true, ..Inner::default() };
         *self.places.write() = Slots::default();
+        *self.terms.lock() = None;
         Ok(())
     }
 

@@ -11,12 +11,16 @@ pub(crate) mod log_map;
 pub mod log_set;
 pub mod memory;
 mod order;
+pub mod search;
 mod slots;
+pub(crate) mod terms;
 
 use bytes::Bytes;
 
+pub use self::search::{Found, Order, Span};
 use crate::error::Result;
 use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::query::Filter;
 pub use crate::row::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, Row};
 
 /// What the log keeps in memory, as read at open.
@@ -123,6 +127,25 @@ pub trait Store: Send + Sync {
 
     /// Rows strictly after `after`, in order, up to `limit`; empty only at the end of the store.
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>>;
+
+    /// The last place in use.
+    fn last_place(&self) -> Result<Position> {
+        Ok(self.state()?.end)
+    }
+
+    /// Nodes of a span that `filter` wants, in this order, up to `limit`; fewer, or none, if it has looked at many for
+    /// nothing. Where there is an index, a search costs what its matches do, and what shares all but one of their terms. Time
+    /// is not in it: clocks go back and differ, so a search by time alone looks at every event.
+    fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {
+        search::scan(self, &|value| filter.matches(value), span, order, limit)
+    }
+
+    /// The first node that was stored with the id of this request.
+    fn of_request(&self, id: &[u8]) -> Result<Option<Row>> {
+        search::first(|span, limit| {
+            search::scan(self, &|value| search::is_of_request(value, id), span, Order::Up, limit)
+        })
+    }
 
     /// Applies `commit` atomically and durably: once this returns, all of it survives `kill -9` and power loss
     /// (as far as the medium promises); after a crash before that, all of it is stored or none.

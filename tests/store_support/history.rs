@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyperemitter::node::{key_of, Digest, Key, Links, LogId, Node};
-use hyperemitter::store::conformance::Random;
+use hyperemitter::store::conformance::{compare_searches, random_event, Random};
 use hyperemitter::store::{Body, Commit, Meta, NewRow, Position, ReadLimit, Store};
 
 struct Log {
@@ -31,6 +31,8 @@ pub struct History {
     after: Vec<After>,
     /// Largest commit, in rows.
     group: usize,
+    /// Values are events, with names and tags.
+    events: bool,
 }
 
 impl History {
@@ -43,7 +45,14 @@ impl History {
             last: None,
             after: vec![After { rows: 0, fact: None }],
             group,
+            events: false,
         }
+    }
+
+    /// One whose values are events, with names and tags.
+    #[allow(dead_code)] // not every test needs them
+    pub fn of_events(seed: u64, group: usize) -> Self {
+        History { events: true, ..History::new(seed, group) }
     }
 
     /// The next commit. The history counts it as made.
@@ -61,8 +70,13 @@ impl History {
                 (at, Body::Duplicate { change, key, log: id.clone(), seq }, key)
             } else {
                 let len = if self.random.once_in(200) { 20_000 } else { 8 + self.random.below(100) };
-                let mut value = self.random.bytes(len);
-                value[..8].copy_from_slice(&end.change.to_le_bytes());
+                let value = if self.events {
+                    random_event(&mut self.random, end.change, len)
+                } else {
+                    let mut value = self.random.bytes(len);
+                    value[..8].copy_from_slice(&end.change.to_le_bytes());
+                    value
+                };
                 let links: Links = self.last.into_iter().collect();
                 let (key, change) = (key_of(&links, &value), end.change + 1);
                 let value = Bytes::from(value);
@@ -93,7 +107,7 @@ impl History {
     /// Says what is wrong with a store of which `acknowledged` commits were acknowledged, and one more may be there.
     /// Returns the number of commits it holds.
     pub fn compare(&self, store: &dyn Store, acknowledged: usize) -> Result<usize, String> {
-        let mut rows = Vec::new();
+        let (mut rows, mut nodes) = (Vec::new(), Vec::new());
         let mut after = Position::START;
         loop {
             let part = store.read(after, ReadLimit { rows: 512, bytes: 1 << 20 }).map_err(|error| error.to_string())?;
@@ -104,6 +118,7 @@ impl History {
                     return Err(format!("the node at {:?} is not what was hashed", row.at));
                 }
                 rows.push((row.at, row.log().clone(), row.seq(), row.node.key));
+                nodes.push(row);
             }
         }
         let held = self.after.iter().rposition(|after| after.rows == rows.len());
@@ -127,6 +142,7 @@ impl History {
                 return Err(format!("the digest of {} differs", log.log));
             }
         }
+        compare_searches(store, &nodes, &mut Random(rows.len() as u64), 4);
         store.check(&mut |_, _| {}).map_err(|error| error.to_string())?;
         Ok(held)
     }

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::model::{compare, Model};
 use super::random::{random_commit, Random};
+use super::searches::{compare_searches, random_event, random_filter};
 use super::{Case, Medium};
 use crate::node::{key_of, LogId, Node, Signed};
 use crate::row::{Body, NewRow, Position};
-use crate::store::{Commit, Meta, ReadLimit, Relabel, Store, StoreState};
+use crate::store::{Commit, Meta, Order, ReadLimit, Relabel, Span, Store, StoreState};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { pub(super) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };
@@ -37,6 +38,7 @@ cases!(
     readers_see_whole_commits,
     closing_twice_is_harmless,
     random_histories_match_the_model,
+    searches_find_what_a_scan_does,
 );
 
 fn reopen(medium: &dyn Medium, store: Arc<dyn Store>) -> Arc<dyn Store> {
@@ -414,6 +416,9 @@ fn closing_twice_is_harmless(medium: &dyn Medium) {
         store.read(Position::START, limit).map(drop),
         store.commit(&model.take()),
         store.meta(&Meta::LogId).map(drop),
+        store.search(&random_filter(&mut Random(1)), Span::ALL, Order::Up, limit).map(drop),
+        store.of_request(b"request").map(drop),
+        store.last_place().map(drop),
         store.sizes().map(drop),
         store.check(&mut |_, _| {}),
     ];
@@ -432,5 +437,27 @@ fn random_histories_match_the_model(medium: &dyn Medium) {
         if round % 15 == 14 {
             store = compare_reopened(medium, store, &model);
         }
+    }
+}
+
+/// Among enough rows that a search comes back in between, and that an index has parts.
+fn searches_find_what_a_scan_does(medium: &dyn Medium) {
+    let mut store = medium.open();
+    let mut model = Model::new();
+    let mut random = Random(0x5EA_2C4);
+    for round in 0..12_u64 {
+        for row in 0..200 {
+            let value = random_event(&mut random, round << 16 | row, 8);
+            if row > 0 && random.once_in(50) {
+                model.duplicate("b", 1 + random.draw() % model.end().change);
+            } else {
+                model.append_next(["a", "b"][random.below(2)], value);
+            }
+        }
+        model.commit(store.as_ref());
+        if round % 4 == 3 {
+            store = reopen(medium, store);
+        }
+        compare_searches(store.as_ref(), model.rows(), &mut random, 8);
     }
 }

@@ -14,6 +14,7 @@
 mod cases;
 mod model;
 mod random;
+mod searches;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ use super::Store;
 
 pub use model::{compare, Model};
 pub use random::{random_commit, Random};
+pub use searches::{compare_searches, random_event, random_filter};
 
 /// One medium, empty at first, that a case opens, closes and opens again.
 pub trait Medium {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::random::Random;
+use super::searches::compare_searches;
 use crate::node::{key_of, Digest, Key, Links, LogId, Node, NodeRef, Seq, Signed};
 use crate::row::{Body, Entry, Located, LogHead, NewRow, Position, Row};
 use crate::store::{Commit, Meta, ReadLimit, Relabel, Store, StoreState};
@@ -226,6 +228,7 @@ pub fn compare(store: &dyn Store, model: &Model) {
     {
         assert_eq!(store.meta(fact).unwrap().as_ref(), model.meta.get(fact), "{fact:?}");
     }
+    compare_searches(store, &model.rows, &mut Random(model.rows.len() as u64), 4);
     store.check(&mut |_, _| {}).unwrap();
 }
 

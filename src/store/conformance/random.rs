@@ -1,6 +1,7 @@
 //! Random histories from a seed, for comparing a store with the model.
 
 use super::model::Model;
+use super::searches::random_event;
 use crate::store::Meta;
 
 /// A small seeded generator (SplitMix64): the suite needs repeatable variety, not quality.
@@ -49,8 +50,11 @@ pub fn random_commit(model: &mut Model, random: &mut Random) {
         let stored = model.rows().len();
         let len = if random.once_in(40) { 5000 + random.below(90_000) } else { random.below(120) };
         // The row count makes each value, and so each key, unique.
-        let mut value = stored.to_le_bytes().to_vec();
-        value.extend(random.bytes(len));
+        let value = if random.once_in(8) {
+            [stored.to_le_bytes().to_vec(), random.bytes(len)].concat()
+        } else {
+            random_event(random, stored as u64, len)
+        };
         match random.below(10) {
             0 if stored > 0 => model.duplicate(log, 1 + random.draw() % model.end().change),
             1 if stored > 0 => {

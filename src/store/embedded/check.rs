@@ -4,10 +4,13 @@ use super::chunk::Chunk;
 use super::core::Core;
 use super::fault::Fault;
 use super::groups::{Groups, Step};
-use super::layout::{Place, HEADER_LEN};
+use super::layout::{Place, Record, HEADER_LEN};
 use super::recorded_state::RecordedState;
+use super::term_blocks::Unit;
+use super::term_index::TermSum;
 use crate::error::Result;
 use crate::row::Position;
+use crate::store::terms::{Run, Terms};
 use crate::store::Progress;
 
 /// Bytes between two reports of progress.
@@ -29,6 +32,7 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
         let number = number as usize;
         (number < firsts.len()).then(|| firsts.get(number + 1).copied().unwrap_or(next))
     };
+    let (mut terms, mut own, mut sums) = (Terms::new(&core.segments.store), Vec::new(), Sums::default());
     let (mut done, mut reported) = (0_u64, 0_u64);
     for number in 1..=end.segment {
         let segment = core.segments.get(number)?;
@@ -45,11 +49,16 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
                 Step::Bad(why) => return Err(segment.damaged(at, why)),
             };
             group.records(&segment, |record, place, len| {
+                own.clear();
+                if let Record::Node(node) = &record {
+                    terms.of_value(node.value, |term| own.push(term));
+                }
                 let added = state.apply(record).map_err(|detail| segment.damaged(place.offset, detail))?;
                 if let (Some(added), Some(last)) = (added, last_of(chunk.number)) {
-                    chunk.push(&added, place, len);
+                    chunk.push(&added, place, len, &own);
                     if added.at == last {
                         compare(core, &chunk)?;
+                        sums.add(core, &chunk, firsts.len())?;
                         chunk = Chunk::new(chunk.number + 1, chunk.end());
                     }
                 }
@@ -86,4 +95,34 @@ fn compare(core: &Core, chunk: &Chunk) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the index should hold of terms.
+#[derive(Default)]
+struct Sums {
+    sum: TermSum,
+}
+
+impl Sums {
+    /// Adds a chunk, one of so many that are indexed, and compares once its unit is complete.
+    fn add(&mut self, core: &Core, chunk: &Chunk, indexed: usize) -> Result<()> {
+        let unit = Unit::of(chunk.number, indexed);
+        for run in chunk.terms.sorted() {
+            let [first, last] = [run.first, run.last].map(|row| unit.row(chunk.number, row as usize));
+            self.sum.add(Run { first, last, ..run });
+        }
+        if chunk.number + 1 < unit.end() {
+            return Ok(());
+        }
+        let expected = std::mem::take(&mut self.sum);
+        let faulty = |fault: Fault| core.faulty(&fault);
+        if core.index.sum_of_terms(unit).map_err(faulty)? == expected {
+            return Ok(());
+        }
+        // Written meanwhile: what it held is in another unit by now.
+        if Unit::of(chunk.number, core.view.read().open()?.firsts.len()) != unit {
+            return Ok(());
+        }
+        Err(core.faulty(&Fault::content(format!("the terms of {unit:?} differ from the log"))))
+    }
 }

@@ -12,6 +12,7 @@ use super::table::EntryAt;
 use crate::node::{Digest, Key, Seq};
 use crate::row::Position;
 use crate::store::slots::Slots;
+use crate::store::terms::{Term, TermRows};
 
 /// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;
@@ -70,6 +71,8 @@ pub(super) struct Chunk {
     slots: Slots,
     filed: usize,
     pub(super) streams: HashMap<u32, StreamRows, BuildHasherDefault<StreamHasher>>,
+    /// Rows of nodes by what they are searched for.
+    pub(super) terms: TermRows,
     /// Bytes of records covered.
     pub(super) bytes: u64,
 }
@@ -84,6 +87,7 @@ impl Chunk {
             slots: Slots::default(),
             filed: 0,
             streams: HashMap::default(),
+            terms: TermRows::default(),
             bytes: 0,
         }
     }
@@ -95,6 +99,7 @@ impl Chunk {
         self.keys.clear();
         self.slots.clear();
         self.streams.clear();
+        self.terms.clear();
     }
 
     /// Makes room for this many rows at once.
@@ -103,9 +108,10 @@ impl Chunk {
         self.keys.reserve_exact(rows);
     }
 
-    /// Adds a row; [`Chunk::file`] follows.
-    pub(super) fn push(&mut self, added: &Added, place: Place, bytes: u64) {
+    /// Adds a row, with the terms of a node; [`Chunk::file`] follows.
+    pub(super) fn push(&mut self, added: &Added, place: Place, bytes: u64, terms: &[Term]) {
         let row = self.rows.len();
+        self.terms.push(u32::try_from(row).unwrap_or(u32::MAX), terms);
         self.rows.push(ChunkRow { at: added.at, place, entry: added.entry });
         self.keys.push(added.key);
         self.bytes += bytes;

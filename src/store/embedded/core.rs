@@ -15,9 +15,11 @@ use super::index_keys::MAX_ROWS;
 use super::layout::Place;
 use super::recorded_state::{Added, Changes, RecordedState};
 use super::segments::Segments;
+use super::term_blocks::Unit;
 use crate::error::{Error, Result};
 use crate::node::Key;
 use crate::row::Position;
+use crate::store::terms::Term;
 
 /// Chunks that wait for the index before commits wait for it too. Each is 5 to 7 MB of memory; the index takes
 /// some 20 ms for one, a disk longer to produce it.
@@ -117,6 +119,8 @@ pub(super) struct Core {
     spare: Mutex<Option<Chunk>>,
     /// Rows after which a chunk ends with the group at hand.
     chunk_rows: usize,
+    /// Slabs whose chunks' own terms the next checkpoint removes.
+    merged: Mutex<Vec<u32>>,
     queue: Mutex<Queue>,
     broken: AtomicBool,
     /// Rung when a job comes, a job is done, or the indexer should stop.
@@ -125,6 +129,8 @@ pub(super) struct Core {
 
 impl Core {
     pub(super) fn new(segments: Segments, index: Index, checkpoint: Checkpoint, chunk_rows: usize) -> Self {
+        // The last time may have ended before what it merged was removed.
+        let merged = (u32::try_from(checkpoint.firsts.len()).unwrap_or(0) / COLUMNS).checked_sub(1);
         Core {
             segments,
             index,
@@ -132,6 +138,7 @@ impl Core {
             filter: RwLock::new(None),
             spare: Mutex::new(None),
             chunk_rows: chunk_rows.clamp(1, MAX_ROWS),
+            merged: Mutex::new(merged.into_iter().collect()),
             queue: Mutex::new(Queue::default()),
             broken: AtomicBool::new(false),
             bell: Condvar::new(),
@@ -139,7 +146,7 @@ impl Core {
     }
 
     /// Adds a durable row to the chunk at hand.
-    pub(super) fn add(&self, view: &mut View, added: &Added, place: Place, bytes: u64) {
+    pub(super) fn add(&self, view: &mut View, added: &Added, place: Place, bytes: u64, terms: &[Term]) {
         if view.active.rows.len() >= MAX_ROWS {
             self.seal(view, None);
             view.uncovered = true;
@@ -148,7 +155,7 @@ impl Core {
             // Chunks of one size leave no holes of another. What is not used is not touched.
             view.active.reserve((self.chunk_rows + SPARE_ROWS).min(MAX_ROWS));
         }
-        view.active.push(added, place, bytes);
+        view.active.push(added, place, bytes, terms);
     }
 
     /// Ends a group: the chunk at hand is complete if it has enough rows.
@@ -270,19 +277,33 @@ impl Core {
             let filter = filter.get_or_insert_with(Filter::default);
             piece.iter().for_each(|(hash, _)| filter.insert(chunk.number, number, *hash));
         }
-        if (chunk.number + 1).is_multiple_of(COLUMNS) {
+        let completes = (chunk.number + 1).is_multiple_of(COLUMNS);
+        if completes {
             // Nobody reads them before the checkpoint that follows counts this chunk. All at once they would take 20 MB.
             for first in (0..SLAB_ENTRIES).step_by(SLAB_STEP) {
                 let (slab, parts) = (chunk.number / COLUMNS, first..(first + SLAB_STEP).min(SLAB_ENTRIES));
                 self.index.write(self.load_filter(|filter| slab_entries(filter, slab, parts))?, Vec::new())?;
             }
+            self.index.merge_terms(chunk.number / COLUMNS, chunk.terms.sorted())?;
         }
         let mut gone = Vec::new();
+        if !completes {
+            let (blocks, stale) =
+                self.index.chunk_blocks(Unit::Chunk(chunk.number), chunk.terms.sorted().into_iter())?;
+            pairs.extend(blocks);
+            gone = stale;
+        }
         if let Some(covered) = covered {
+            // Not before a checkpoint counts the slab, and readers know of it.
+            for slab in std::mem::take(&mut *self.merged.lock()) {
+                for chunk in Unit::Slab(slab).first()..Unit::Slab(slab).end() {
+                    gone.extend(self.index.block_keys(Unit::Chunk(chunk))?);
+                }
+            }
             let Covered { place, mark, changes } = covered.as_ref();
             let mut firsts = self.view.read().firsts.clone();
             firsts.push(chunk.before.0);
-            gone = checkpoint_entries(&self.segments.store, &firsts, (*place, *mark), changes, &mut pairs);
+            gone.extend(checkpoint_entries(&self.segments.store, &firsts, (*place, *mark), changes, &mut pairs));
         }
         self.index.write(pairs, gone)?;
         if (chunk.number + 1).is_multiple_of(FLUSH_EVERY) {
@@ -291,6 +312,10 @@ impl Core {
         let mut view = self.view.write();
         view.firsts.push(chunk.before.0);
         view.waiting.pop_front();
+        drop(view);
+        if completes {
+            self.merged.lock().push(chunk.number / COLUMNS);
+        }
         Ok(())
     }
 

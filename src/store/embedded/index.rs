@@ -22,7 +22,7 @@ use crate::node::Key;
 use crate::row::Position;
 
 /// Version of what is written here. An index of another one is made anew.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// First bytes of the keys of a checkpoint's streams, logs and heads, which are written when they change.
 const STREAM: u8 = b't';
@@ -51,7 +51,7 @@ pub(super) enum Contents {
 
 /// The index of one store.
 pub(super) struct Index {
-    db: SledDb,
+    pub(super) db: SledDb,
 }
 
 impl Index {
@@ -68,6 +68,11 @@ impl Index {
     /// Whether nobody has the index in this folder open any more, or lets go of it within `patience`.
     pub(super) fn is_released(path: &Path, patience: Duration) -> bool {
         SledDb::is_released(path, patience)
+    }
+
+    /// Values that were asked for since it was opened.
+    pub(super) fn reads(&self) -> u64 {
+        self.db.reads()
     }
 
     /// The value of a key, checked.
@@ -218,7 +223,7 @@ impl Index {
     }
 }
 
-fn checked(key: &[u8], value: &sled::IVec) -> Outcome<sled::IVec> {
+pub(super) fn checked(key: &[u8], value: &sled::IVec) -> Outcome<sled::IVec> {
     match unseal(key, value) {
         Some(inner) => Ok(value.subslice(0, inner.len())),
         None => Err(Fault::content(format!("the value of key {key:02x?} has a wrong checksum"))),

@@ -120,6 +120,19 @@ impl<'a> RowPlaces<'a> {
         }
     }
 
+    /// The first named row for whose place `beyond` holds (it holds for those from some place on).
+    pub(super) fn first_row(&self, beyond: impl Fn(Position) -> bool) -> Option<usize> {
+        let (mut low, mut high) = (0, self.named.len() / NAMED);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.named(middle) {
+                Some(named) if beyond(self.position(&named)) => high = middle,
+                _ => low = middle + 1,
+            }
+        }
+        self.named(low).map(|named| named.row)
+    }
+
     fn position(&self, named: &Named) -> Position {
         Position::of(self.before.0.change + u64::from(named.behind))
     }

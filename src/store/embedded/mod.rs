@@ -21,6 +21,7 @@ mod recorded_state;
 mod recovery;
 mod scan;
 mod scan_start;
+mod search;
 mod segments;
 mod shared_list;
 mod sled_db;
@@ -28,6 +29,8 @@ mod start;
 
 mod segment_writer;
 mod table;
+mod term_blocks;
+mod term_index;
 #[cfg(test)]
 mod tests;
 mod witness;
@@ -47,9 +50,12 @@ use self::scan_start::Start;
 use self::segment_writer::SegmentWriter;
 use self::segments::{read_header, Segments};
 use self::start::{How, Running};
+use super::search::{self as searches, Found, Order, Span};
+use super::terms::Terms;
 use super::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::query::Filter;
 use crate::row::{Entry, Located, Position, Row};
 
 /// How an embedded store is laid out.
@@ -167,6 +173,12 @@ impl EmbeddedStore {
         &self.opening
     }
 
+    /// Values that the index was asked for since it was opened: what reading costs beside the log.
+    #[must_use]
+    pub fn index_reads(&self) -> u64 {
+        self.core().index.reads()
+    }
+
     fn core(&self) -> Arc<Core> {
         self.core.read().clone()
     }
@@ -241,6 +253,31 @@ impl Store for EmbeddedStore {
 
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
         self.reading(|core| reads::read(core, &self.cursors, after, limit))
+    }
+
+    fn last_place(&self) -> Result<Position> {
+        Ok(self.core().view.read().open()?.state.end)
+    }
+
+    fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {
+        let wants = |value: &[u8]| filter.matches(value);
+        if filter.query.is_all() {
+            return searches::scan(self, &wants, span, order, limit);
+        }
+        self.reading(|core| {
+            let plan = Terms::new(&core.segments.store).plan(&filter.query);
+            search::search(core, &plan, &wants, (span, order, limit))
+        })
+    }
+
+    fn of_request(&self, id: &[u8]) -> Result<Option<Row>> {
+        let wants = |value: &[u8]| searches::is_of_request(value, id);
+        searches::first(|span, limit| {
+            self.reading(|core| {
+                let plan = Terms::new(&core.segments.store).plan_request(id);
+                search::search(core, &plan, &wants, (span, Order::Up, limit))
+            })
+        })
     }
 
     /// The links of entries (`log_links`) are not stored: the linked nodes tell them.

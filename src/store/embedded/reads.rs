@@ -1,6 +1,6 @@
 //! Finding things: first in the rows that are still in memory, then through the index.
 
-use super::core::Core;
+use super::core::{Core, View};
 use super::fault::Fault;
 use super::index_keys::{hash_of, rows_of_hash, LogBlock, RowPlaces};
 use super::layout::Place;
@@ -14,15 +14,21 @@ use crate::store::ReadLimit;
 
 /// The read ends here: what was durable when it began.
 #[derive(Clone)]
-struct Horizon {
-    end: Place,
+pub(super) struct Horizon {
+    pub(super) end: Place,
     streams: Streams,
+}
+
+impl Horizon {
+    pub(super) fn of(view: &View) -> Self {
+        Horizon { end: view.end, streams: view.state.table.streams().clone() }
+    }
 }
 
 /// A start, and how many rows to skip from there.
 type Ahead = (Start, usize);
 
-fn unreadable(core: &Core, what: &str) -> Error {
+pub(super) fn unreadable(core: &Core, what: &str) -> Error {
     core.faulty(&Fault::content(format!("{what} is unreadable")))
 }
 
@@ -34,7 +40,7 @@ fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>>
         if after >= view.state.end {
             return Ok(None);
         }
-        let horizon = Horizon { end: view.end, streams: view.state.table.streams().clone() };
+        let horizon = Horizon::of(view);
         if let Some(chunk) = view.tail().find(|chunk| !chunk.rows.is_empty() && chunk.before.0 <= after) {
             let start = chunk.start(chunk.after(after));
             // Behind the last row of one chunk comes the first of the next, which begins where that one ends.
@@ -67,7 +73,7 @@ fn name(horizon: &Horizon, entry: EntryAt) -> Result<(LogId, Seq)> {
     })
 }
 
-fn node_of(horizon: &Horizon, found: Found) -> Result<Node> {
+pub(super) fn node_of(horizon: &Horizon, found: Found) -> Result<Node> {
     let (log, seq) = name(horizon, found.entry)?;
     match found.body {
         FoundBody::Node { links: Some(links), signed, value } => {
@@ -84,7 +90,7 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
         Some(start) => {
             let view = core.view.read();
             let view = view.open()?;
-            (start, Horizon { end: view.end, streams: view.state.table.streams().clone() })
+            (start, Horizon::of(view))
         }
         None => match start_after(core, after)? {
             Some(found) => found,
@@ -199,14 +205,14 @@ enum Hit {
 fn horizon(core: &Core) -> Result<Horizon> {
     let view = core.view.read();
     let view = view.open()?;
-    Ok(Horizon { end: view.end, streams: view.state.table.streams().clone() })
+    Ok(Horizon::of(view))
 }
 
 fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
     let horizon = {
         let view = core.view.read();
         let view = view.open()?;
-        let horizon = Horizon { end: view.end, streams: view.state.table.streams().clone() };
+        let horizon = Horizon::of(view);
         for chunk in view.tail() {
             let Some(row) = chunk.find(key) else { continue };
             let found = chunk.rows.get(row).and_then(|at| view.state.located(*key, at.at.change, at.entry));

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::core::Core;
 use super::groups::{Group, Groups, Step};
 use super::index::Checkpoint;
-use super::layout::{Place, HEADER_LEN};
+use super::layout::{Place, Record, HEADER_LEN};
 use super::segments::{Segment, Segments};
 use super::witness::Behind;
 use super::Cut;
 use crate::error::{Error, Result};
+use crate::store::terms::Terms;
 use crate::store::Progress;
 
 /// Bytes between two reports of progress.
@@ -111,6 +112,8 @@ fn replay(
 }
 
 fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
+    let mut terms = Terms::new(&core.segments.store);
+    let mut own = Vec::new();
     let mut view = core.view.write();
     if group.header.base != view.state.end {
         return Err(segment.damaged(
@@ -119,8 +122,12 @@ fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
         ));
     }
     group.records(segment, |record, place, len| {
+        own.clear();
+        if let Record::Node(node) = &record {
+            terms.of_value(node.value, |term| own.push(term));
+        }
         match view.state.apply(record) {
-            Ok(Some(added)) => core.add(&mut view, &added, place, len),
+            Ok(Some(added)) => core.add(&mut view, &added, place, len, &own),
             Ok(None) => {}
             Err(detail) => return Err(segment.damaged(place.offset, detail)),
         }

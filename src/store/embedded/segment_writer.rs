@@ -16,6 +16,7 @@ use crate::error::{quoted, Error, Result};
 use crate::node::{Digest, LogId, Seq};
 use crate::row::Body;
 use crate::store::order::{check_relabel, Staged};
+use crate::store::terms::{Term, Terms};
 use crate::store::{Commit, Relabel};
 
 /// Groups up to this many bytes are followed by written zeros: the next small groups then change no file length and
@@ -43,6 +44,14 @@ pub(super) struct SegmentWriter {
     failed: Option<Error>,
     /// Whether something was written since the store was opened.
     dirty: bool,
+    terms: Terms,
+}
+
+/// What the rows of a group will be searched for.
+struct RowTerms {
+    all: Vec<Term>,
+    /// Where those of each row end.
+    ends: Vec<usize>,
 }
 
 /// Where the rows of a group are, as the view will want to know.
@@ -54,7 +63,8 @@ struct Written {
 
 impl SegmentWriter {
     pub(super) fn new(segment: Arc<Segment>, end: u64, segment_size: u64) -> Self {
-        SegmentWriter { segment, end, zeroed: end, segment_size, buffer: Vec::new(), failed: None, dirty: false }
+        let terms = Terms::new(&segment.header.store);
+        SegmentWriter { segment, end, zeroed: end, segment_size, buffer: Vec::new(), failed: None, dirty: false, terms }
     }
 
     pub(super) fn segment_number(&self) -> u32 {
@@ -107,7 +117,8 @@ impl SegmentWriter {
         }
         let mark = Mark { offset: self.end, crc: group_frame(&self.buffer).map_or(0, |(_, crc)| crc) };
         self.write()?;
-        self.publish(core, commit, relabelled, &rows, &defined, mark);
+        let terms = self.terms_of(commit);
+        self.publish(core, commit, relabelled, (&rows, &terms), &defined, mark);
         if self.buffer.capacity() > KEEP_BUFFER {
             self.buffer = Vec::new();
         }
@@ -268,13 +279,26 @@ impl SegmentWriter {
         self.buffer.truncate(group);
     }
 
+    /// Terms of the rows. Readers are not kept waiting for them.
+    fn terms_of(&mut self, commit: &Commit) -> RowTerms {
+        let count = commit.rows.len();
+        let mut terms = RowTerms { all: Vec::with_capacity(count), ends: Vec::with_capacity(count) };
+        for row in &commit.rows {
+            if let Body::Node(node) = &row.body {
+                self.terms.of_value(&node.value, |term| terms.all.push(term));
+            }
+            terms.ends.push(terms.all.len());
+        }
+        terms
+    }
+
     /// Makes what is durable visible.
     fn publish(
         &self,
         core: &Core,
         commit: &Commit,
         relabelled: Option<(Table, Digest, Digest)>,
-        written: &[Written],
+        (written, terms): (&[Written], &RowTerms),
         defined: &[LogId],
         mark: Mark,
     ) {
@@ -285,7 +309,10 @@ impl SegmentWriter {
         for log in defined {
             view.state.table.define(log);
         }
-        for (row, written) in commit.rows.iter().zip(written) {
+        let mut start = 0;
+        for ((row, written), end) in commit.rows.iter().zip(written).zip(&terms.ends) {
+            let own = terms.all.get(start..*end).unwrap_or_default();
+            start = *end;
             let added = match &row.body {
                 Body::Node(node) => view.state.add_node(written.entry, node.key, node.links.iter(), |_| row.digest),
                 Body::Duplicate { key, .. } => view.state.add_duplicate(written.entry, *key, |_| row.digest),
@@ -293,7 +320,7 @@ impl SegmentWriter {
             let place = Place { segment: self.segment.number, offset: written.offset };
             // Always there: `check` has seen that the row continues its log.
             if let Some(added) = added {
-                core.add(&mut view, &added, place, written.len);
+                core.add(&mut view, &added, place, written.len, own);
             }
         }
         for (fact, value) in &commit.meta {

@@ -11,9 +11,10 @@
 
 use std::fs;
 use std::io;
-use std::ops::RangeInclusive;
+use std::ops::{Bound, RangeInclusive};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::RwLock;
@@ -46,6 +47,8 @@ const SPARSE: u64 = 256 << 20;
 pub(super) struct SledDb {
     path: PathBuf,
     db: RwLock<Option<sled::Db>>,
+    /// Values that were asked for.
+    reads: AtomicU64,
 }
 
 fn caught<T>(call: impl FnOnce() -> sled::Result<T>) -> Outcome<T> {
@@ -62,7 +65,7 @@ impl SledDb {
         inspect(path)?;
         let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
         let db = caught(|| config.mode(sled::Mode::HighThroughput).open())?;
-        Ok(SledDb { path: path.to_owned(), db: RwLock::new(Some(db)) })
+        Ok(SledDb { path: path.to_owned(), db: RwLock::new(Some(db)), reads: AtomicU64::new(0) })
     }
 
     /// Removes a database that cannot be used.
@@ -100,14 +103,36 @@ impl SledDb {
         caught(|| call(db))
     }
 
+    /// Calls `read`, and counts it.
+    fn read<T>(&self, read: impl FnOnce(&sled::Db) -> sled::Result<T>) -> Outcome<T> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.with(read)
+    }
+
+    /// Values that were asked for since it was opened.
+    pub(super) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
     /// The value of a key.
     pub(super) fn get(&self, key: &[u8]) -> Outcome<Option<sled::IVec>> {
-        self.with(|db| db.get(key))
+        self.read(|db| db.get(key))
     }
 
     /// The last key within these bounds, and its value.
     pub(super) fn last_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
-        self.with(|db| db.range(bounds).next_back().transpose())
+        self.read(|db| db.range(bounds).next_back().transpose())
+    }
+
+    /// The first key behind `after`, up to `end`, and its value.
+    pub(super) fn first_of(&self, after: Vec<u8>, end: Vec<u8>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
+        let bounds = (Bound::Excluded(after), Bound::Included(end));
+        self.read(|db| db.range::<Vec<u8>, _>(bounds).next().transpose())
+    }
+
+    /// Every key that begins with these bytes, in order.
+    pub(super) fn keys_of(&self, prefix: &[u8]) -> Outcome<Vec<Vec<u8>>> {
+        self.read(|db| db.scan_prefix(prefix).keys().map(|key| key.map(|key| key.to_vec())).collect())
     }
 
     /// Every key that begins with these bytes, in order, and its value.
