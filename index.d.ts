@@ -8,19 +8,34 @@ import { Duplex, Readable, Writable } from 'node:stream'
 interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> {
   /** Codecs by event name: the schema's messages, what `registerCodec` added, `Event` and `EventPeer`. */
   readonly messages: HyperEmitter.Messages<E>
-  /** The same object as `messages`. */
+  /**
+   * The same object as `messages`.
+   * @deprecated 1.x's other name: use `messages`
+   */
   readonly codecs: HyperEmitter.Messages<E>
   /** Tells about the store and the peers. */
   readonly status: HyperEmitter.Status
   /** This emitter's id, once `getId` or `listen` has read or made it. Not the id of its log. */
   readonly id?: string
-  /** From `ready` on: what brings events to listeners; destroying it ends that for good. The same object as `changeStream`. */
+  /**
+   * From `ready` on: what brings events to listeners; destroying it ends that for good. The same object as `changeStream`.
+   * @deprecated kept for code written for 1.x: `read` reads the log, `pause` and `close` stop delivery
+   */
   changes?: Writable
-  /** From `ready` on: the same object as `changes`. */
+  /**
+   * From `ready` on: the same object as `changes`.
+   * @deprecated 1.x's other name for `changes`
+   */
   changeStream?: Writable
-  /** Links by `host:port` (outbound) or counter (inbound). `destroy` simulates a failure: an outbound link is dialled again. */
+  /**
+   * Links by `host:port` (outbound) or counter (inbound). `destroy` simulates a failure: an outbound link is dialled again.
+   * @deprecated kept for code written for 1.x: `stats().peers` and `status` tell about links
+   */
   readonly _peers: { readonly [key: string]: { destroy (): void } }
-  /** Read access to the log in the terms of the hyperlog module. */
+  /**
+   * Read access to the log in the terms of the hyperlog module.
+   * @deprecated kept for code written for 1.x: use `read`, `get`, `heads` and `stats`
+   */
   readonly _hyperlog: HyperEmitter.Hyperlog
 
   /**
@@ -63,7 +78,10 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   rawListeners<K extends HyperEmitter.Name<E>> (name: K): Array<HyperEmitter.Listener<E, K>>
   /** Names that have listeners. */
   eventNames (): Array<HyperEmitter.Name<E>>
-  /** Kept, for code that calls it. There is no warning about many listeners. */
+  /**
+   * As Node's, without its effect: there is no warning about many listeners.
+   * @deprecated has no effect
+   */
   setMaxListeners (count: number): this
   getMaxListeners (): number
   /** Stop delivering to listeners after the current event; called by a listener while it hears one, to that listener alone. Nothing is lost. */
@@ -101,7 +119,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): AsyncIterableIterator<HyperEmitter.Entry<E, K>>
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
-  /** The places of the nodes that nothing links to yet. */
+  /** Which nodes nothing links to yet. */
   heads (): Promise<HyperEmitter.Head[]>
   /** The change stored under `name` by the other form, or undefined. */
   position (name: string): Promise<number | undefined>
@@ -203,7 +221,7 @@ declare namespace HyperEmitter {
   interface Options extends CompileOptions {
     /** Milliseconds before a failed link is dialled again; grows with each failure. Default 1000. */
     reconnectTimeout?: number
-    /** `false`: the peers that an earlier life was connected to are not dialled. */
+    /** `false`: the peers that the store remembers from a previous run are not dialled. */
     dial?: boolean
     /** Largest event accepted by `emit`, in bytes, name and framing included. Default 8 MiB. */
     maxEventSize?: number
@@ -256,7 +274,7 @@ declare namespace HyperEmitter {
     signature: Buffer | null
   }
 
-  /** Where a node is that nothing links to. */
+  /** A node that nothing links to: its change, its key, its log and its number there. */
   interface Head {
     change: number
     key: string

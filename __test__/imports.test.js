@@ -46,3 +46,21 @@ test('files that share what they import are no circle', (t) => {
   })
   assert.deepEqual(circles(javascript(root)), [])
 })
+
+test('nothing is exported that no other file uses', () => {
+  const root = path.join(__dirname, '..')
+  const folders = ['lib', 'bin', 'scripts', 'bench', '__test__']
+  const files = folders.flatMap((folder) => fs.readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, file)))
+    .filter((file) => file.endsWith('.js') && !/node_modules|coverage/.test(file))
+  const texts = new Map(files.map((file) => [file, fs.readFileSync(path.join(root, file), 'utf8')]))
+  const unused = []
+  for (const [file, text] of texts) {
+    const [, list] = /^module\.exports = \{([^}]*)\}\s*$/m.exec(text) ?? []
+    if (!file.startsWith('lib') || list === undefined) continue
+    for (const [, name] of list.replace(/\/\/.*|\/\*[^]*?\*\//g, '').matchAll(/(?:^|,)\s*(\w+)/g)) {
+      const used = new RegExp(`\\b${name}\\b`)
+      if (![...texts].some(([other, text]) => other !== file && used.test(text))) unused.push(`${file}: ${name}`)
+    }
+  }
+  assert.deepEqual(unused, [])
+})

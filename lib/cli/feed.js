@@ -133,4 +133,4 @@ class Feed {
   }
 }
 
-module.exports = { Feed, IN_FLIGHT }
+module.exports = { Feed }

@@ -70,4 +70,4 @@ async function drained (hyper) {
   }
 }
 
-module.exports = { run, drained }
+module.exports = { run }

@@ -72,4 +72,4 @@ async function * lines (source, { maxLine = MAX_LINE } = {}) {
   if (keptBytes > 0 || tooLong) yield [take(Buffer.concat(kept))]
 }
 
-module.exports = { lines, MAX_LINE }
+module.exports = { lines }

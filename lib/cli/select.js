@@ -117,4 +117,4 @@ async function * select (hyper, values, { head, tail, reverse = false, live = fa
   }
 }
 
-module.exports = { SELECTION, SLICE, range, predicate, slice, select }
+module.exports = { SELECTION, SLICE, range, slice, select }

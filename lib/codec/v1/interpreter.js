@@ -272,4 +272,4 @@ function invalid () {
   return new Error('Decoded message is not valid')
 }
 
-module.exports = { prepare, encodingLength, encodeTo, decodeFrom, invalid, unbounded }
+module.exports = { prepare, encodingLength, encodeTo, decodeFrom, invalid }
