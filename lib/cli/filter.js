@@ -13,10 +13,10 @@ const DRAIN_MS = 50
 /**
  * A session as a filter: ndjson in, ndjson out.
  * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
- *   options: Record<string, any>, place: import('./reader-position').Place, name: string}} session
+ *   options: Record<string, any>, position: import('./reader-position').ReaderPosition, name: string}} session
  * @returns {Promise<number>} exit code
  */
-async function run ({ context, hyper, schema, options, place, name }) {
+async function run ({ context, hyper, schema, options, position, name }) {
   const resume = options.db === undefined ? undefined : await beginInput(hyper, name, options.resume)
   const feed = new Feed({
     hyper,
@@ -25,7 +25,7 @@ async function run ({ context, hyper, schema, options, place, name }) {
     resume,
     signal: context.signal
   })
-  const printing = print(context, hyper, place)
+  const printing = print(context, hyper, position)
   const feeding = feed.run(context.stdin)
   for (const promise of [printing, feeding]) promise.catch(() => {}) // met below, or of no interest once the other failed
   let inputEnded = false
@@ -35,16 +35,16 @@ async function run ({ context, hyper, schema, options, place, name }) {
     inputEnded = true
     if (options.drain) await context.or(drained(hyper))
     else if (options.port !== undefined || options['target-port'] !== undefined) await context.or(printing)
-    await context.or(Promise.race([place.reached(await lastChange(hyper)), printing]))
-    await place.end()
+    await context.or(Promise.race([position.reached(await lastChange(hyper)), printing]))
+    await position.end()
   } catch (error) {
     context.stdin.destroy()
     if (error instanceof PipeClosed && !inputEnded && feed.counts.lines > 0) {
       throw new Failure(`the reader of the output went away before the end of input, at line ${feed.counts.lines}`)
     }
-    // What was emitted is waited for, so that the place and what the user was told are true.
+    // What was emitted is waited for, so that the position and what the user was told are true.
     if (context.signal.aborted) await Promise.allSettled([feeding])
-    await place.end().catch((failure) => {
+    await position.end().catch((failure) => {
       if (!(failure instanceof PipeClosed)) context.warn(describe(failure))
     })
     throw error
@@ -53,11 +53,11 @@ async function run ({ context, hyper, schema, options, place, name }) {
 }
 
 /** Prints events for ever. */
-async function print (context, hyper, place) {
-  for await (const event of hyper.read({ since: place.change, live: true })) {
+async function print (context, hyper, position) {
+  for await (const event of hyper.read({ since: position.change, live: true })) {
     const wait = context.output.write(toLine(event))
     if (wait) await wait
-    place.at(event.change)
+    position.at(event.change)
   }
 }
 

@@ -54,7 +54,7 @@ function toLine (event) {
   return forJson(content(event)) + '\n'
 }
 
-/** The line with the event's place in the log in front. */
+/** The line with the event's position in the log in front. */
 function toFullLine (event) {
   const { change, time, log, seq, key, links } = event
   return forJson({ change, time: timeText(time), log, seq, key, links, ...content(event) }) + '\n'
@@ -68,12 +68,12 @@ function toFullLine (event) {
 function logLine (messages) {
   return (event) => {
     const { change, time, log, seq, key, links, name, payload, raw, error } = event
-    const place = { change, time: timeText(time), log, seq, key, links }
-    if (raw !== undefined) return forJson({ ...place, ...content(event), ...(error && { error: error.message }) }) + '\n'
+    const position = { change, time: timeText(time), log, seq, key, links }
+    if (raw !== undefined) return forJson({ ...position, ...content(event), ...(error && { error: error.message }) }) + '\n'
     try {
-      return forJson({ ...place, name, payload: messages[name].toJSON(payload) }) + '\n'
+      return forJson({ ...position, name, payload: messages[name].toJSON(payload) }) + '\n'
     } catch (failure) { // what the mapping cannot say, a time beyond the year 9999, say
-      return forJson({ ...place, ...content(event), error: failure.message }) + '\n'
+      return forJson({ ...position, ...content(event), error: failure.message }) + '\n'
     }
   }
 }

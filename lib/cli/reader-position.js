@@ -1,16 +1,16 @@
 'use strict'
 
 /**
- * How often the place of a reader is written to the store, in milliseconds. After a crash at most the events printed
- * since are printed again; more often would cost the disk for nothing.
+ * How often a reader's position is written to the store, in milliseconds. After a crash at most the events printed
+ * since then are printed again; writing more often would only wear the disk.
  */
 const SAVE_MS = 1000
 
 /** How far a reader has come in a store. */
-class Place {
+class ReaderPosition {
   /**
    * @param {import('../..')} hyper
-   * @param {string|undefined} name undefined: the place is not kept (a store in memory)
+   * @param {string|undefined} name undefined: the position is not kept (a store in memory)
    * @param {() => Promise<void>} flush resolves when what was printed so far has left the process
    */
   constructor (hyper, name, flush) {
@@ -31,7 +31,7 @@ class Place {
    */
   async start (fromScratch, end) {
     this._saved = this._name === undefined ? undefined : await this._hyper.position(this._name)
-    // A place beyond the end belongs to a store that was restored from an older copy.
+    // A position beyond the end belongs to a store that was restored from an older copy.
     this.change = fromScratch ? 0 : Math.min(this._saved ?? end, end)
     if (this._name !== undefined) {
       this._timer = setInterval(() => this.save().catch(() => {}), SAVE_MS)
@@ -56,7 +56,7 @@ class Place {
     })
   }
 
-  /** Resolves when the place is in the store. */
+  /** Resolves when the position is in the store. */
   async save () {
     while (this._saving) await this._saving
     if (this._name === undefined || this._saved === this.change) return
@@ -94,4 +94,4 @@ async function lastChange (hyper, names) {
   return change
 }
 
-module.exports = { Place, lastChange }
+module.exports = { ReaderPosition, lastChange }

@@ -30,10 +30,10 @@ the prompt knows. All members of hyper: docs/API.md in the package.`
  * A session at a prompt, with the emitter in scope as `hyper`. Values of expressions and errors are printed, and each
  * event is printed on lines of its own before a new prompt.
  * @param {{context: import('./context').Context, hyper: import('../..'), schema: import('./schema').Schema,
- *   place: import('./reader-position').Place}} session
+ *   position: import('./reader-position').ReaderPosition}} session
  * @returns {Promise<number>} exit code
  */
-async function run ({ context, hyper, schema, place }) {
+async function run ({ context, hyper, schema, position }) {
   const colours = hasColours(context.stdout, context.env)
   await context.output.flush()
   const terminal = Boolean(context.stdin.isTTY && context.stdout.isTTY)
@@ -52,18 +52,18 @@ async function run ({ context, hyper, schema, place }) {
   if (terminal) await remember(server, context.env)
 
   const left = new Promise((resolve) => server.once('exit', resolve))
-  const printing = print({ server, context, hyper, schema, place, colours, terminal })
+  const printing = print({ server, context, hyper, schema, position, colours, terminal })
   printing.catch(() => {})
   try {
     await context.or(Promise.race([left, printing]))
-    if (!terminal) await context.or(Promise.race([settled(hyper, schema, place), printing]))
+    if (!terminal) await context.or(Promise.race([settled(hyper, schema, position), printing]))
   } catch (error) {
     if (terminal && context.signal.aborted) context.stdout.write('\n')
     server.close()
     if (error instanceof PipeClosed) return EXIT.OK
     throw error
   } finally {
-    await place.end().catch((error) => {
+    await position.end().catch((error) => {
       if (!(error instanceof PipeClosed)) throw error
     })
   }
@@ -71,9 +71,9 @@ async function run ({ context, hyper, schema, place }) {
 }
 
 /** A script's emits are stored and printed before it ends; at a terminal, leaving means leaving. */
-async function settled (hyper, schema, place) {
+async function settled (hyper, schema, position) {
   while ((await hyper.stats()).pending > 0) await sleep(PENDING_MS)
-  await place.reached(await lastChange(hyper, printed(schema)))
+  await position.reached(await lastChange(hyper, printed(schema)))
 }
 
 /** What a prompt prints: events that the schema knows, and addresses of peers. */
@@ -116,14 +116,14 @@ function remember (server, env) {
 }
 
 /** Prints events as they are stored, for ever. */
-async function print ({ server, context, hyper, schema, place, colours, terminal }) {
-  const events = hyper.read({ since: place.change, live: true, names: printed(schema) })
+async function print ({ server, context, hyper, schema, position, colours, terminal }) {
+  const events = hyper.read({ since: position.change, live: true, names: printed(schema) })
   for await (const { name, payload, raw, change } of events) {
     // On a terminal 1.x ended the line of the prompt first; through a pipe it never got so far.
     const text = `${forTerminal(name)} ${shown(payload ?? raw, { colors: colours })}` + '\n'
     await context.print((terminal ? '\n' : '') + text)
     await context.output.flush()
-    place.at(change)
+    position.at(change)
     if (!server.closed) server.displayPrompt(true)
   }
 }

@@ -19,7 +19,7 @@ class Resume {
     this._log = hyper._hyperlog.id
     this._since = since
     this._events = null
-    /** Whether the place to go on is still looked for. */
+    /** Whether the line to go on with is still looked for. */
     this.searching = true
   }
 

@@ -9,9 +9,9 @@ const commands = require('./commands')
 const { nearest } = require('../nearest')
 const { port, unknown: unknownOption } = require('./options')
 const { hasColours } = require('./terminal')
-const { Place, lastChange } = require('./reader-position')
+const { ReaderPosition, lastChange } = require('./reader-position')
 
-/** The name under which a session's place is kept unless `--as` says otherwise. */
+/** The name under which a session's position is kept unless `--as` says otherwise. */
 const DEFAULT_NAME = 'hypem'
 
 /**
@@ -44,13 +44,13 @@ async function run (context, args) {
 
   const schema = context.schema(file)
   const hyper = await context.open(options.db, schema, { dial: true })
-  const place = new Place(hyper, options.db === undefined ? undefined : options.as ?? DEFAULT_NAME, () => context.output.flush())
+  const position = new ReaderPosition(hyper, options.db === undefined ? undefined : options.as ?? DEFAULT_NAME, () => context.output.flush())
   const opened = await lastChange(hyper)
   await meet(context, hyper, options)
   // 1.x's filter began to read after `listen` had announced its address; its prompt showed the announcement.
-  await place.start(options['from-scratch'], options.repl ? opened : await announced(hyper, opened))
+  await position.start(options['from-scratch'], options.repl ? opened : await announced(hyper, opened))
 
-  const session = { context, hyper, schema, options, place, name: options.as ?? DEFAULT_NAME }
+  const session = { context, hyper, schema, options, position, name: options.as ?? DEFAULT_NAME }
   return options.repl ? require('./repl').run(session) : require('./filter').run(session)
 }
 

@@ -30,10 +30,10 @@ class Reader {
 
   /**
    * @typedef {object} Entry one stored event
-   * @property {number} change its place in this store, from 1
+   * @property {number} change its number in this store, from 1
    * @property {string} key
    * @property {string} log whose log it is in
-   * @property {number} seq its place in that log, from 1
+   * @property {number} seq its number in that log, from 1
    * @property {number} [time] milliseconds since 1970 at its emitter; absent on events of 1.x
    * @property {string[]} links keys of its causes
    * @property {string} [name] absent when the node holds no event

@@ -40,8 +40,8 @@ async function measure (context, events, scratch) {
   const results = []
   const record = (id, text, n, seconds) => results.push({ id, text, n, rate: n / seconds })
   const bar = context.progress('measuring')
-  const make = (place) => {
-    const hyper = new HyperEmitter(place, SCHEMA, { dial: false })
+  const make = (db) => {
+    const hyper = new HyperEmitter(db, SCHEMA, { dial: false })
     context.atEnd(() => hyper.close())
     return hyper
   }

@@ -67,9 +67,9 @@ async function waitsFor (hyper, { port }) {
 function lineFor ({ paint, stdout, env }) {
   const colours = hasColours(stdout, env)
   return ({ change, time, log, seq, key, name, payload, raw, error }) => {
-    const place = `${String(change).padStart(6)}  ${(timeText(time) ?? '-').padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
+    const position = `${String(change).padStart(6)}  ${(timeText(time) ?? '-').padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
     const content = shown(payload === undefined ? raw : payload, { colors: colours, breakLength: Infinity, compact: true })
     const fault = error ? `  ${paint('red', `(does not decode: ${forTerminal(error.message)})`)}` : ''
-    return `${paint('dim', place)}  ${paint('bold', forTerminal(name ?? '-'))} ${content}${fault}\n`
+    return `${paint('dim', position)}  ${paint('bold', forTerminal(name ?? '-'))} ${content}${fault}\n`
   }
 }

@@ -1,15 +1,15 @@
 'use strict'
 
 /**
- * Where encoded messages are written: slabs from which result Buffers are cut, as Node's own pool does. Cutting costs
+ * Where encoded messages are written: blocks from which result Buffers are cut, as Node's own pool does. Cutting costs
  * far less than allocating, and one encoding pass needs no length beforehand.
  */
 
-/** Slab for messages below {@link SMALL}: 8 KB, the size of Node's own pool. */
-const SMALL_SLAB = 8 * 1024
-/** Slab for messages up to {@link LARGE}. */
-const LARGE_SLAB = 64 * 1024
-/** Messages up to this size share small slabs. One that is kept alone pins 8 KB, as in Node's pool; a larger one 64 KB, 500 times its size at the most. */
+/** Block for messages below {@link SMALL}: 8 KB, the size of Node's own pool. */
+const SMALL_BLOCK = 8 * 1024
+/** Block for messages up to {@link LARGE}. */
+const LARGE_BLOCK = 64 * 1024
+/** Messages up to this size share small blocks. One that is kept alone pins 8 KB, as in Node's pool; a larger one 64 KB, 500 times its size at the most. */
 const SMALL = 128
 /** Larger messages get a Buffer of their own. */
 const LARGE = 16 * 1024
@@ -18,32 +18,32 @@ const LARGE = 16 * 1024
 const FastBuffer = Buffer[Symbol.species]
 
 /**
- * Room behind which a message starts: several times the size that messages of this slab had so far. Writing past the end
+ * Room behind which a message starts: several times the size that messages of this block had so far. Writing past the end
  * is allowed, but engines make code that has done it once slower for good.
  */
 const SMALL_ROOM = 1024
 const LARGE_ROOM = 16 * 1024
 
 /**
- * A slab and how much of it is used; messages start up to `last`. `memory` is its ArrayBuffer: reading that off a Buffer
+ * A block and how much of it is used; messages start up to `last`. `memory` is its ArrayBuffer: reading that off a Buffer
  * is slow.
  */
-function slabOf (size, room) {
-  const slab = { buffer: null, memory: null, position: 0, size, last: size - room }
-  renew(slab)
-  return slab
+function blockOf (size, room) {
+  const block = { buffer: null, memory: null, position: 0, size, last: size - room }
+  renew(block)
+  return block
 }
 
-function renew (slab) {
-  slab.buffer = Buffer.allocUnsafeSlow(slab.size)
-  slab.memory = slab.buffer.buffer
-  slab.position = 0
+function renew (block) {
+  block.buffer = Buffer.allocUnsafeSlow(block.size)
+  block.memory = block.buffer.buffer
+  block.position = 0
 }
 
-const small = slabOf(SMALL_SLAB, SMALL_ROOM)
-const large = slabOf(LARGE_SLAB, LARGE_ROOM)
+const small = blockOf(SMALL_BLOCK, SMALL_ROOM)
+const large = blockOf(LARGE_BLOCK, LARGE_ROOM)
 
-/** A getter or valueOf of the user's may encode in the middle of an encode: the inner one must not share the slab. */
+/** A getter or valueOf of the user's may encode in the middle of an encode: the inner one must not share the block. */
 let busy = false
 
 /**
@@ -60,14 +60,14 @@ function encode (write, object, guess) {
   busy = true
   try {
     if (guess > LARGE) return single(write, object, guess + (guess >>> 3))
-    const slab = guess > SMALL ? large : small
-    if (slab.position > slab.last) renew(slab)
-    const start = slab.position
-    const end = write(object, slab.buffer, start)
-    if (end > slab.size) return retry(write, object, end - start)
+    const block = guess > SMALL ? large : small
+    if (block.position > block.last) renew(block)
+    const start = block.position
+    const end = write(object, block.buffer, start)
+    if (end > block.size) return retry(write, object, end - start)
     // Offsets stay multiples of eight, as in Node's pool: users may put typed arrays on top.
-    slab.position = (end + 7) & -8
-    return new FastBuffer(slab.memory, start, end - start)
+    block.position = (end + 7) & -8
+    return new FastBuffer(block.memory, start, end - start)
   } catch (err) {
     return null
   } finally {
@@ -75,17 +75,17 @@ function encode (write, object, guess) {
   }
 }
 
-/** The slab was too full, or too small, for a message of `size` bytes. */
+/** The block was too full, or too small, for a message of `size` bytes. */
 function retry (write, object, size) {
   if (size > LARGE) return single(write, object, size)
-  const slab = size > SMALL ? large : small
-  if (slab.position + size > slab.size) renew(slab)
-  const start = slab.position
-  const end = write(object, slab.buffer, start)
+  const block = size > SMALL ? large : small
+  if (block.position + size > block.size) renew(block)
+  const start = block.position
+  const end = write(object, block.buffer, start)
   // Getters may answer differently the second time.
-  if (end > slab.size) return single(write, object, end - start)
-  slab.position = (end + 7) & -8
-  return new FastBuffer(slab.memory, start, end - start)
+  if (end > block.size) return single(write, object, end - start)
+  block.position = (end + 7) & -8
+  return new FastBuffer(block.memory, start, end - start)
 }
 
 function single (write, object, size) {
@@ -99,21 +99,21 @@ function single (write, object, size) {
   }
 }
 
-/** A copy of `[start, end)`, cut from a slab. */
+/** A copy of `[start, end)`, cut from a block. */
 function copy (buffer, start, end) {
   const size = end - start
   if (size > LARGE) return Buffer.from(buffer.subarray(start, end))
-  const slab = size > SMALL ? large : small
-  if (slab.position + size > slab.size) renew(slab)
-  const at = slab.position
-  const result = new FastBuffer(slab.memory, at, size)
+  const block = size > SMALL ? large : small
+  if (block.position + size > block.size) renew(block)
+  const at = block.position
+  const result = new FastBuffer(block.memory, at, size)
   if (size < 32) {
     for (let i = 0; i < size; i++) result[i] = buffer[start + i]
   } else {
     // A view for each copy would cost as much as the copying.
-    buffer.copy(slab.buffer, at, start, end)
+    buffer.copy(block.buffer, at, start, end)
   }
-  slab.position = (at + size + 7) & -8
+  block.position = (at + size + 7) & -8
   return result
 }
 

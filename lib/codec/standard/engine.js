@@ -137,11 +137,11 @@ function whatIs (value) {
   return typeof value === 'object' ? show(value) : 'a ' + typeof value
 }
 
-function encodeAt (place, standard, item, writer) {
+function encodeAt (index, standard, item, writer) {
   try {
     encodeItem(standard, item, writer)
   } catch (err) {
-    throw within(err, place)
+    throw within(err, index)
   }
 }
 
