@@ -3,11 +3,11 @@
 const { AsyncResource } = require('node:async_hooks')
 
 /**
- * What users give to be called later runs in the async context in which they gave it: one turn answers many requests, and
- * with the context of the turn one request would see the AsyncLocalStorage of another.
+ * Functions that users pass run in the async context in which they passed them. One turn answers many requests: in the
+ * turn's own context one request would see the AsyncLocalStorage of another.
  */
 
-/** How async hooks see it. */
+/** The type that async hooks see. */
 const TYPE = 'HYPEREMITTER'
 
 /** The context that is current when this is made. */
@@ -17,7 +17,7 @@ class Context extends AsyncResource {
   }
 }
 
-/** An emit's callback with its context: one object, because there is one for each emit. */
+/** An emit's callback with its context, in one object to save memory: there is one for each emit. */
 class EmitCallback extends AsyncResource {
   constructor (callback) {
     super(TYPE)
@@ -30,7 +30,7 @@ class EmitCallback extends AsyncResource {
   }
 }
 
-/** The promise of `append`, where an {@link EmitCallback} could be; whoever awaits a promise keeps their context anyway. */
+/** The promise of `append`, in place of an {@link EmitCallback}. `await` keeps the context by itself. */
 class EmitPromise {
   constructor (resolve, reject) {
     this.resolve = resolve

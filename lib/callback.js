@@ -3,7 +3,7 @@
 const { inContext } = require('./async-context')
 
 /**
- * Callback last, or a promise when there is none.
+ * Methods take a callback as the last argument, or return a promise without one.
  *
  * Code written for 1.x ignores return values, so a promise that nobody looks at never becomes an unhandled rejection.
  */
@@ -47,7 +47,7 @@ function rejected (error) {
   return quiet(Promise.reject(error))
 }
 
-/** The same promise; ignoring it is harmless. */
+/** The same promise, which may be ignored: its rejection is never unhandled. */
 function quiet (promise) {
   promise.catch(ignore)
   return promise

@@ -21,7 +21,7 @@ function edits (a, b) {
   return last[b.length]
 }
 
-/** Longer words are no slips of a few letters, and comparing takes the product of both lengths. */
+/** Longest word that is compared: the time it takes grows with the product of both lengths. */
 const MAX_LENGTH = 60
 
 /**

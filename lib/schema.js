@@ -6,7 +6,7 @@ const { badSchema, codecsNotExtensible, schemaTooLong } = require('./errors')
 const codec = require('./codec')
 const native = require('./native/addon')
 
-/** Longest schema text read from a stream, in bytes; compilers are not made for more. */
+/** Longest schema text read from a stream, in bytes: far more than any schema, and little memory. */
 const MAX_TEXT = 16 * 1024 * 1024
 
 /**

@@ -7,7 +7,7 @@ const commands = require('./commands')
 /** @returns {Array<{name: string, summary: string, options: object, operands: object[]}>} the session comes first */
 function everything () {
   const { repl, ...others } = OPTIONS
-  const session = { ...others, 'no-repl': { ...repl, help: 'no prompt: ndjson in and out' } } // nobody asks for what is the default
+  const session = { ...others, 'no-repl': { ...repl, help: 'no prompt: ndjson in and out' } } // the default needs no completion
   return [
     { name: '', summary: '', options: session, operands: [{ name: 'SCHEMA', value: 'FILE' }] },
     ...commands.all().map(({ name, summary, options, operands }) => ({ name, summary, operands, options: { ...options, help: HELP } }))

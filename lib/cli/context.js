@@ -11,7 +11,7 @@ const { storeAt } = require('./store')
 /** Signals that end a command cleanly. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
-/** What a command has to work with: streams, the emitters it opened, the wish of somebody that it ends. */
+/** What a command works with: its streams, the emitters that it opened, and the signal that asks it to end. */
 class Context {
   /** @param {NodeJS.Process} proc */
   constructor (proc) {
@@ -28,7 +28,7 @@ class Context {
       if (this.signal.aborted) proc.exit(new Interrupted(name).exitCode) // asked twice: at once
       this._abort.abort(new Interrupted(name))
     }
-    // The terminal of stderr may be gone before we are: nothing left to tell anybody.
+    // The terminal behind stderr may go away first: then nobody can be told.
     proc.stderr.on('error', () => {})
     for (const name of SIGNALS) proc.on(name, this._onSignal)
     // An emitter that waits for events does not hold the process; a command that waits for it does.
@@ -66,8 +66,8 @@ class Context {
   }
 
   /**
-   * One line for the user, beside the output.
-   * @param {string} text whatever is in it, it stays one line
+   * One line for the user, on stderr.
+   * @param {string} text line breaks in it are replaced
    * @param {string} [format] see util.styleText
    */
   warn (text, format) {
@@ -82,7 +82,7 @@ class Context {
     return bar
   }
 
-  /** What the API's `onProgress` takes, as a bar. */
+  /** A bar, as the option `onProgress` of the API. */
   onProgress (label) {
     const bar = this.progress(label)
     return { onProgress: ({ done, total }) => bar.update(done, total), end: bar.end }
@@ -126,7 +126,7 @@ class Context {
     return hyper
   }
 
-  /** Gives back all that was opened. */
+  /** Closes everything that was opened. */
   async close () {
     for (const cleanup of this._cleanups.splice(0).reverse()) {
       try {

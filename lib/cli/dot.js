@@ -43,7 +43,7 @@ function toDot (events, heads, known = []) {
     '  rankdir=LR',
     '  bgcolor=white',
     '  node [shape=ellipse, style=filled, fontname="Helvetica", fontsize=10, height=0.4]',
-    '  edge [dir=back, arrowsize=0.7]', // laid out from cause to effect, drawn as the link points
+    '  edge [dir=back, arrowsize=0.7]', // laid out from cause to effect, but the arrow points as the link does
     ...nodes,
     ...edges,
     '  subgraph cluster_logs {',

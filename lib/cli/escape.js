@@ -1,29 +1,29 @@
 'use strict'
 
 /**
- * Text that others have written, made fit for where it is printed. Names of events, ids of logs, payloads, addresses and
- * messages of errors may come from any peer: printed as they are they could move the cursor, rename the window, hide or
- * reverse what stands beside them, or pass for lines of our own.
+ * Escapes text that others have written for where it is printed. Names of events, ids of logs, payloads, addresses and
+ * messages of errors may come from any peer. Unescaped they could move the cursor, rename the window, hide or reverse the
+ * text beside them, or look like lines of hypem's own.
  */
 
 const { inspect } = require('node:util')
 
 /**
- * What is no visible character: controls (C0, C1, DEL), marks of direction and other invisible formatting, separators of
+ * Invisible characters: controls (C0, C1, DEL), marks of direction and other invisible formatting, separators of
  * lines and paragraphs, lone surrogates, code points that are no characters. The two joiners are let through: emoji and
- * several scripts are written with them, and they change nothing beside themselves.
+ * several scripts need them, and they do not affect other text.
  */
 const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/gu // eslint-disable-line no-misleading-character-class
 
-/** How a terminal is told colours: what util.inspect and util.styleText write. */
+/** Escape sequences for colours, as util.inspect and util.styleText write them. */
 const COLOUR = /^\x1b\[\d{1,2}m/ // eslint-disable-line no-control-regex
 
-/** Most text is plain ASCII, which this finds out in a fraction of the time. */
+/** Most text is plain ASCII, which is much faster to recognise. */
 const NOT_ASCII = /[^\x20-\x7e]/
 
 const SHORT = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** A character in the form that JSON, JavaScript and people know: `\u001b`, in two halves beyond U+FFFF. */
+/** A character as JSON and JavaScript escape it: `\u001b`; two escapes beyond U+FFFF. */
 function escape (character) {
   return character.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join('')
 }

@@ -43,7 +43,7 @@ class UsageFailure extends Failure {
   }
 }
 
-/** The reader of our output went away (EPIPE): not an error for whoever prints. */
+/** The reader of our output has gone (EPIPE). For the command that prints this is not an error. */
 class PipeClosed extends Failure {
   constructor () {
     super('the reader of the output went away', EXIT.OK)
@@ -59,7 +59,7 @@ class Interrupted extends Failure {
   }
 }
 
-/** What was tried, by the system call that failed. */
+/** What hypem was trying to do, by the system call that failed. */
 const TRIED = {
   access: 'cannot reach', connect: 'cannot connect to', getaddrinfo: 'cannot find the host', listen: 'cannot listen on', bind: 'cannot listen on', mkdir: 'cannot make the folder', mkdtemp: 'cannot make a folder at', open: 'cannot open', read: 'cannot read', scandir: 'cannot read the folder', stat: 'cannot find', write: 'cannot write'
 }
@@ -82,12 +82,12 @@ function explain (error) {
   return `${oneLine(text)}${ADVICE[error.code] ?? ''}${code}`
 }
 
-/** The same as a line of its own. */
+/** The same as a line of output. */
 function describe (error) {
   return `hypem: ${explain(error)}`
 }
 
-/** An error of the system without the words of Node.js: `cannot open x.proto: no such file or directory`. */
+/** An error of the system in plain words: `cannot open x.proto: no such file or directory`. */
 function inWords ({ syscall, code, path, address, port, hostname }) {
   const words = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
   if (words === undefined || syscall === undefined) return undefined

@@ -2,13 +2,13 @@
 
 const { lines } = require('./lines')
 
-/** Events under way to the store at once: enough for full group commits, little to hold. */
+/** Events on their way to the store at once: enough to fill group commits, few enough to hold in memory. */
 const IN_FLIGHT = 1024
 
-/** Text of lines under way at once, in characters: large events count more than small ones. */
+/** Characters of lines on their way at once, so that large events are bounded, too. */
 const IN_FLIGHT_TEXT = 8 * 1024 * 1024
 
-/** With these codes the store takes nothing more; any other refusal concerns one event. */
+/** Codes with which the store accepts nothing any more; any other refusal concerns one event only. */
 const FATAL = new Set(['ERR_HYPER_CLOSED', 'ERR_HYPER_STORAGE', 'ERR_HYPER_NO_SPACE', 'ERR_HYPER_NO_DESCRIPTORS', 'ERR_HYPER_NO_MEMORY', 'ERR_HYPER_STORE', 'ERR_HYPER_DAMAGED', 'ERR_HYPER_INTERNAL', 'ERR_HYPER_LOCKED', 'ERR_HYPER_NOT_A_STORE'])
 
 /**
@@ -79,7 +79,7 @@ class Feed {
     if (!this._fatal) this._emit(line, event)
   }
 
-  /** While it is open how far an earlier run came, one line at a time. */
+  /** Handles one line at a time while it is not yet known how far an earlier run came. */
   async _search (line, event) {
     if (await this._resume.has(event)) {
       this.counts.known++
@@ -122,7 +122,7 @@ class Feed {
     this._refused(number, error)
   }
 
-  /** Waits until an event has landed. */
+  /** Waits until an event has been stored or refused. */
   _landing () {
     return new Promise((resolve) => {
       this._wake = () => {

@@ -7,7 +7,7 @@ const { lineReader, toLine } = require('./json')
 const { beginInput } = require('./resume')
 const { lastChange } = require('./reader-position')
 
-/** How often peers are asked whether they have all, in milliseconds. */
+/** How often it is checked whether peers have everything, in milliseconds. */
 const DRAIN_MS = 50
 
 /**
@@ -27,7 +27,7 @@ async function run ({ context, hyper, schema, options, position, name }) {
   })
   const printing = print(context, hyper, position)
   const feeding = feed.run(context.stdin)
-  for (const promise of [printing, feeding]) promise.catch(() => {}) // met below, or of no interest once the other failed
+  for (const promise of [printing, feeding]) promise.catch(() => {}) // handled below; ignored if the other one failed first
   let inputEnded = false
   try {
     await Promise.race([feeding, printing, context.output.broken])
@@ -42,7 +42,7 @@ async function run ({ context, hyper, schema, options, position, name }) {
     if (error instanceof PipeClosed && !inputEnded && feed.counts.lines > 0) {
       throw new Failure(`the reader of the output went away before the end of input, at line ${feed.counts.lines}`)
     }
-    // What was emitted is waited for, so that the position and what the user was told are true.
+    // Waits for what was emitted, so that the stored position and the messages to the user are right.
     if (context.signal.aborted) await Promise.allSettled([feeding])
     await position.end().catch((failure) => {
       if (!(failure instanceof PipeClosed)) context.warn(describe(failure))
@@ -61,7 +61,10 @@ async function print (context, hyper, position) {
   }
 }
 
-/** Resolves when every peer has all we have (a peer of 1.x: was sent it), and we all that they have announced. */
+/**
+ * Resolves when every peer has everything that we have (1.x peers: when it was sent), and we have everything that they have
+ * announced.
+ */
 async function drained (hyper) {
   for (;;) {
     const { peers } = await hyper.stats()

@@ -24,11 +24,11 @@ async function run (args, context) {
   return await command.run(context, values, operands) ?? EXIT.OK
 }
 
-/** Options that are commands: as a first argument they stand for those. */
+/** Options that stand for commands when they are the first argument. */
 const ALIASES = { '--help': 'help', '-h': 'help', '--version': 'version', '-V': 'version' }
 
 /**
- * The whole program: runs, reports, gives everything back, exits.
+ * The whole program: runs the command, reports errors, closes everything, exits.
  * @param {string[]} args
  * @param {NodeJS.Process} proc
  */

@@ -18,7 +18,7 @@ const { fieldOf } = require('./schema')
 const BYTES = new Set(['bytes', 'fixed64', 'sfixed64'])
 
 /**
- * A decoded payload with nothing in it that JSON cannot say: bytes as base64, large integers and non-finite numbers as
+ * A decoded payload in values that JSON has: bytes as base64, large integers and non-finite numbers as
  * strings.
  * @param {any} value
  * @returns {any}
@@ -35,13 +35,13 @@ function toJson (value) {
   return result
 }
 
-/** Assignment that takes `__proto__` for a key like any other. */
+/** Assigns an own property, also one called `__proto__`. */
 function define (object, key, value) {
   Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true })
 }
 
 /**
- * What a line says about an event's content.
+ * The part of a line that is the event's content.
  * @param {{name: string, payload?: any, raw?: Buffer}} event as `read` gives it
  */
 function content ({ name, payload, raw }) {
@@ -72,13 +72,13 @@ function logLine (messages) {
     if (raw !== undefined) return forJson({ ...position, ...content(event), ...(error && { error: error.message }) }) + '\n'
     try {
       return forJson({ ...position, name, payload: messages[name].toJSON(payload) }) + '\n'
-    } catch (failure) { // what the mapping cannot say, a time beyond the year 9999, say
+    } catch (failure) { // not everything has a JSON form: a time beyond the year 9999, for example
       return forJson({ ...position, ...content(event), error: failure.message }) + '\n'
     }
   }
 }
 
-/** Standard base64 with its padding: what we print. Anything else may be somebody's text. */
+/** Standard base64 with its padding, as hypem prints it. Anything else may be text. */
 function isBase64 (text) {
   return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
 }
@@ -100,7 +100,7 @@ function lineReader (schema, form = 'auto') {
     return buffers(value)
   }
 
-  /** 1.x's form of bytes, wherever it stands. */
+  /** Reads 1.x's form of bytes, however deep it is. */
   function buffers (value) {
     if (value === null || typeof value !== 'object') return value
     if (Array.isArray(value)) return value.map(buffers)

@@ -41,7 +41,7 @@ function parse (command, args) {
   const { tokens } = parseArgs({
     args: kebab(args, options),
     options: Object.fromEntries(Object.entries(options).map(([name, { type, short }]) => [name, { type, ...(short && { short }) }])),
-    strict: false, // its own messages speak to programmers
+    strict: false, // the messages of parseArgs are meant for programmers
     allowPositionals: true,
     tokens: true
   })
@@ -72,13 +72,13 @@ function parse (command, args) {
   return { values, operands: positionals }
 }
 
-/** What to say about an option that there is not. */
+/** The message about an unknown option. */
 function unknown (rawName, names) {
   const meant = nearest(rawName.replace(/^-+/, ''), names)
   return `there is no option ${rawName}${meant ? `; did you mean --${meant}?` : ''}`
 }
 
-/** The value that an option was given. */
+/** The value of an option in the arguments. */
 function valueOf ({ rawName, value, inlineValue }, { type, value: placeholder, choices }) {
   if (type === 'boolean') {
     if (inlineValue) throw new UsageFailure(`${rawName} takes no value`)

@@ -36,7 +36,7 @@ class Output {
       this._scheduled = true
       setImmediate(() => {
         this._scheduled = false
-        this.flush().catch(() => {}) // kept in _error, met by the next call
+        this.flush().catch(() => {}) // kept in _error, thrown by the next call
       })
     }
   }

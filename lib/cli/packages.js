@@ -16,7 +16,7 @@ const ROOT = join(__dirname, '../..')
 function installCommand (name, root = ROOT) {
   const modules = dirname(root)
   const pnpm = root.includes(`${sep}.pnpm${sep}`)
-  // A project has a package.json beside node_modules; the place of global packages has none.
+  // A project has a package.json beside node_modules; the folder of global packages has none.
   const global = pnpm ? root.includes(`${sep}global${sep}`) : basename(modules) === 'node_modules' && !existsSync(join(modules, '..', 'package.json'))
   return `${pnpm ? 'pnpm add' : 'npm install'} ${global ? '--global ' : ''}${name}`
 }

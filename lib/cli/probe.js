@@ -2,10 +2,10 @@
 
 const net = require('node:net')
 
-/** A peer that accepts but says nothing for so long is no emitter, in milliseconds. */
+/** A peer that accepts the connection and sends nothing for this long is no emitter, in milliseconds. */
 const SILENCE_MS = 3000
 
-/** A first frame is a handshake of some dozens of bytes; anything longer is something else. */
+/** Longest first frame, in bytes. An emitter's is a handshake of some dozens of bytes. */
 const MAX_HANDSHAKE = 4096
 
 /**
@@ -21,7 +21,7 @@ function varint (bytes, at) {
 }
 
 /**
- * What a peer said first: hyperlog's frame 0, Handshake {version = 1, mode = 2, metadata = 3, live = 4} (docs/DESIGN.md).
+ * Reads what a peer sent first: hyperlog's frame 0, Handshake {version = 1, mode = 2, metadata = 3, live = 4} (docs/DESIGN.md).
  * @param {Buffer} bytes received so far
  * @returns {{protocol: '1.x'|'2.x', live: boolean}|'incomplete'|'other'}
  */
@@ -45,8 +45,8 @@ function readHandshake (bytes) {
 }
 
 /**
- * Finds out what listens at an address, by what it says first: every emitter does so unasked. Nothing is sent, so
- * nothing is replicated.
+ * Finds out what listens at an address, by what it sends first: every emitter sends a handshake at once. hypem sends
+ * nothing, so nothing is replicated.
  * @param {number} port
  * @param {string} host
  * @returns {Promise<{protocol: '1.x'|'2.x'|null, live?: boolean, address: string}>} protocol null: no emitter

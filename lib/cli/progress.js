@@ -2,10 +2,10 @@
 
 const { count, duration, perSecond } = require('./format')
 
-/** Redraws per second: smooth to the eye, nothing to a terminal. */
+/** Milliseconds between two redraws: smooth to the eye, and no load for a terminal. */
 const REDRAW_MS = 100
 
-/** Nothing is shown before this: short work needs no bar. */
+/** Milliseconds before the bar appears: short work needs none. */
 const QUIET_MS = 300
 
 /**

@@ -44,7 +44,7 @@ async function run ({ context, hyper, schema, position }) {
     useColors: colours,
     preview: false, // it would redraw the line at every key
     ignoreUndefined: true,
-    writer: (value) => shown(value, { colors: colours, ...(value === hyper && { depth: 0 }) }) // its insides are pages long
+    writer: (value) => shown(value, { colors: colours, ...(value === hyper && { depth: 0 }) }) // printed in full it would take pages
   })
   server.context.hyper = hyper
   server.context.help = Object.assign(() => server.context.help, { [inspect.custom]: () => HELP })
@@ -70,7 +70,7 @@ async function run ({ context, hyper, schema, position }) {
   return EXIT.OK
 }
 
-/** A script's emits are stored and printed before it ends; at a terminal, leaving means leaving. */
+/** A script's emits are stored and printed before it ends; at a terminal `.exit` ends at once. */
 async function settled (hyper, schema, position) {
   while ((await hyper.stats()).pending > 0) await sleep(PENDING_MS)
   await position.reached(await lastChange(hyper, printed(schema)))
@@ -82,7 +82,7 @@ function printed (schema) {
 }
 
 /**
- * What node:repl does otherwise: an emitter that a call gives back for chaining is no news, and names of events and fields
+ * Overrides of node:repl: the emitter, which methods return for chaining, is not printed, and names of events and fields
  * are completed before anything else.
  */
 function tame (server, hyper, schema) {
@@ -99,7 +99,7 @@ function tame (server, hyper, schema) {
   server.completer = function (line, callback) {
     const found = names(line)
     if (found) return callback(null, found)
-    completing = true // by evaluating what stands before the cursor
+    completing = true // node:repl's own, which evaluates what is before the cursor
     try {
       javascript.call(server, line, callback)
     } finally {
@@ -119,7 +119,7 @@ function remember (server, env) {
 async function print ({ server, context, hyper, schema, position, colours, terminal }) {
   const events = hyper.read({ since: position.change, live: true, names: printed(schema) })
   for await (const { name, payload, raw, change } of events) {
-    // On a terminal 1.x ended the line of the prompt first; through a pipe it never got so far.
+    // On a terminal 1.x ended the prompt's line first; it never did through a pipe.
     const text = `${forTerminal(name)} ${shown(payload ?? raw, { colors: colours })}` + '\n'
     await context.print((terminal ? '\n' : '') + text)
     await context.output.flush()

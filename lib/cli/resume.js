@@ -3,11 +3,11 @@
 const { toLine } = require('./json')
 
 /**
- * Finds out which lines of an input an earlier run has stored already, when that run was cut off.
+ * Finds out which lines of an input have already been stored by an earlier run that was cut off.
  *
  * The store keeps the change at which the input was begun. What this store's own log holds after it is compared with the
  * lines, in order: lines are stored in order, so the first one that is neither found nor refused is where to go on.
- * Events of other origin in between (what a listener emitted, say) are passed over.
+ * Events in between that have another origin, such as those that a listener emitted, are skipped.
  */
 class Resume {
   /**
@@ -56,7 +56,7 @@ class Resume {
   }
 }
 
-/** Under which name the change is kept at which an input was begun. */
+/** The name of the position at which an input was begun. */
 function record (as) {
   return `${as}:input`
 }

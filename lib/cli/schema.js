@@ -57,7 +57,7 @@ function fieldOf (message, name) {
 }
 
 /**
- * Messages at the top of a schema. Entries of maps stand there too, as 1.x had them, but nobody emits those.
+ * The events of a schema: the messages at its top, without the entries of maps, which 1.x has there as well.
  * @param {import('../codec/plan').Plan} plan
  * @returns {import('../codec/plan').Named[]}
  */

@@ -20,7 +20,7 @@ const SLICE = {
   head: { type: 'string', value: 'N', help: 'only the oldest N of them' }
 }
 
-/** Logs named in messages at the most. */
+/** Most logs that a message names. */
 const NAMED = 4
 
 /** @returns the part of a selection that a store does by itself, for `read` */
@@ -98,7 +98,7 @@ async function * select (hyper, values, { head, tail, reverse = false, live = fa
       if (--limit === 0) return
     }
   }
-  // The nth from an end is found first, so that no more than one event is held, however many are wanted.
+  // Finds the nth event from an end first, so that only one event is kept in memory, however many are wanted.
   const change = async (how, nth) => {
     let last
     for await (const event of matching({ ...how, raw: true }, nth)) last = event.change

@@ -54,7 +54,7 @@ async function run (context, args) {
   return options.repl ? require('./repl').run(session) : require('./filter').run(session)
 }
 
-/** A wrong command line of a session ends it with 1.x's exit code. */
+/** Runs `read`; a fault in a session's command line gets 1.x's exit code. */
 function asIn1x (read) {
   try {
     return read()
@@ -63,7 +63,7 @@ function asIn1x (read) {
   }
 }
 
-/** A first argument that is neither a command nor a file. */
+/** The message about a first argument that is neither a command nor a file. */
 function noSchema (file) {
   if (/[./\\]/.test(file)) return `there is no schema file ${file}`
   const meant = nearest(file, commands.NAMES)
@@ -78,7 +78,7 @@ async function meet (context, hyper, options) {
   if (options.port !== undefined) {
     const address = await context.or(hyper.listen(options.port, options.host))
     await say('listening on', address.port, address.address)
-    // Nobody can know a free port that the system chose; a filter's output is data.
+    // Only we know which free port the system chose. A filter's output is data, so it is told on stderr.
     if (!options.repl && options.port === 0) context.warn(`listening on ${address.port} ${address.address}`)
   }
   if (options['target-port'] !== undefined) {

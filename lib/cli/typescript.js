@@ -8,7 +8,7 @@ const { eventsOf } = require('./schema')
  * listeners hear: decoding fills in defaults, so each message has two types.
  */
 
-/** What JavaScript has for a scalar: [what `emit` takes, what listeners hear, the latter when the field is absent]. */
+/** The types of a scalar: [what `emit` takes, what listeners hear, what they hear instead if the field is absent]. */
 const SCALARS = {
   bool: ['boolean', 'boolean'],
   string: ['string', 'string'],
@@ -38,10 +38,10 @@ const STANDARD = {
 const INPUT = 0
 const OUTPUT = 1
 
-/** Names that a message or enum must not take: those used here, and those that a module may not declare. */
+/** Names that no message or enum may have: those used here, and those that a module cannot declare. */
 const RESERVED = ['Events', 'Payload', 'Buffer', 'Uint8Array', 'Record', 'Array', 'eval', 'arguments', 'exports', 'require', 'globalThis', 'NaN', 'Infinity']
 
-/** Words that TypeScript takes for something else where a type's name stands. */
+/** Words that TypeScript does not accept as the name of a type. */
 const KEYWORDS = new Set(['any', 'as', 'async', 'await', 'bigint', 'boolean', 'break', 'case', 'catch', 'class', 'const', 'continue',
   'debugger', 'default', 'delete', 'do', 'else', 'enum', 'export', 'extends', 'false', 'finally', 'for', 'function', 'if',
   'implements', 'import', 'in', 'instanceof', 'interface', 'let', 'never', 'new', 'null', 'number', 'object', 'package', 'private',
@@ -74,7 +74,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
       ? `Record<string, ${typeOf(type.fields[1], direction)}>`
       : repeated ? list(typeOf(field, direction)) : typeOf(field, direction)
     if (direction === INPUT) {
-      // A proto3 field that is not `optional` has no way to be absent: leaving it out is most often a slip.
+      // A proto3 field that is not `optional` cannot be absent: leaving it out is usually a mistake.
       const needed = required || (implicit && !repeated)
       return `${key(name)}${needed ? '' : '?'}: ${value}${needed ? '' : ' | null'}`
     }
@@ -107,7 +107,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
   ].filter(Boolean).join('\n')
 }
 
-/** A property's name: as it is where it may stand so. */
+/** A property's name, quoted if necessary. */
 function key (name) {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : forJson(name)
 }

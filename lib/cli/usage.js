@@ -2,13 +2,13 @@
 
 const { HELP } = require('./options')
 
-/** The usage text of 1.x, to the letter: scripts have been seen to look for it. */
+/** The usage text of 1.x, unchanged: some scripts look for it. */
 const USAGE = `Usage: hypem <SCHEMA> [--schema SCHEMA] [--port PORT] [--host HOST]
                       [--target-host HOST] [--target-port PORT]
                       [--db PATH] [--no-repl] [--from-scratch]
 `
 
-/** Columns of a page of help on anything that is no terminal, and at most on one. */
+/** Columns of a page of help where the output is no terminal; also the most on one. */
 const WIDTH = 80
 
 /** Breaks a paragraph into lines that start with `indent`. */
@@ -34,7 +34,7 @@ function list (entries, paint) {
 }
 
 /**
- * A page like a manual page.
+ * A page in the style of a manual page.
  * @param {import('./commands').Command} command
  * @param {(format: string, text: string) => string} paint
  * @returns {string}

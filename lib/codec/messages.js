@@ -59,7 +59,7 @@ function build (parts) {
   plan.messages.forEach(() => built.push({}))
   plan.messages.forEach((type) => fill(built[type.index], type, parts, built))
   for (const named of plan.top) {
-    // 1.x finds its built-in encoding (or Object.prototype) under such a name and exports it as "undefined".
+    // Under such a name 1.x finds its built-in encoding (or Object.prototype), and exports the message as "undefined".
     const hidden = parts.engine.encoding !== STANDARD && named.kind === 'message' && (BUILT_IN.has(named.name) || named.name === '__proto__')
     define(messages, hidden ? 'undefined' : named.name, exported(named, built))
   }
@@ -95,7 +95,7 @@ function encoder (type, engine) {
   function encode (obj, buf, offset) {
     if (buf || offset) return encodeAt(obj, buf, offset)
     let result = write ? pool.encode(write, obj, guess) : null
-    // Whatever it was, the slow way says it in 1.x's words, or does it after all.
+    // Whatever was wrong, the slow way throws it with 1.x's text, or succeeds.
     if (result === null) result = engine.slow(type, obj)
     guess = encode.bytes = result.length
     return result
@@ -182,7 +182,7 @@ function pair (type, engine, encode, decode, twin) {
         const end = writer(object, buffer, offset)
         return end <= buffer.length ? end : -1
       } catch (err) {
-        // As in encode: the slow way knows.
+        // As in `encode`: the slow way throws it, or succeeds.
       }
     }
     const bytes = type.bare ? encoded(object) : engine.slow(type, object)
@@ -205,7 +205,7 @@ function pair (type, engine, encode, decode, twin) {
         const object = reader(buffer, start, end)
         if (cursor.position <= end && cursor.reached <= end) return object
       } catch (err) {
-        // The second reading throws it, if it is one.
+        // If the message is at fault, the second reading throws.
       }
     }
     cursor.left = allow(end - start)

@@ -5,22 +5,25 @@ const { isUint8Array } = require('node:util/types')
 const { noSuchMessage } = require('../errors')
 const { nearest } = require('../nearest')
 
-/** Events that no message of the schema, and no codec, is for. Their payloads are bytes; in 1.x's encoding they may be text. */
+/**
+ * Events for which the schema has no message and nobody registered a codec. Their payloads are bytes; in 1.x's encoding
+ * they may be text.
+ */
 
-/** The messages that every emitter knows: they alone are no schema. */
+/** The messages that every emitter knows. With no others, the user gave no schema. */
 const CORE = new Set(['Event', 'EventPeer'])
 
-/** So many names are told when none is near: the rest of a large schema would bury the message. */
+/** Most names that an error lists when none is similar: all names of a large schema would bury its message. */
 const TOLD = 5
 
-/** The names of messages and registered codecs, without asking codecs of users anything. */
+/** The names of messages and registered codecs, found without calling users' codecs. */
 function known (codecs) {
   return Object.keys(codecs).filter((name) => !CORE.has(name) && codecs[name] !== null && typeof codecs[name] === 'object' && 'encode' in codecs[name])
 }
 
 /**
- * Throws if text is emitted in standard encoding beside a schema. No program of 1.x uses that encoding, whose messages are no text:
- * the name is misspelt.
+ * Throws if text is emitted for an unknown name in standard encoding, and there is a schema. 1.x does not have that
+ * encoding, so this is no program of 1.x that emits text on purpose: the name is misspelt.
  */
 function refuseText (name, codecs) {
   const names = known(codecs)

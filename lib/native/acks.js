@@ -6,10 +6,10 @@ const {
   ACK_LINKS_WORD, ACK_VALUE_LENGTH_WORD, ACK_LOG_WORD, ACK_NODE, ACK_NEXT_NODE, ACK_RUN, KEY_LENGTH
 } = require('./layout')
 
-/** Keys cut from one string. Their substrings pin it, so it stays at 4 KB. */
+/** Keys cut from one string. A key that is kept keeps the whole string in memory, so it is 4 KB at most. */
 const KEYS_PER_STRING = 64
 
-/** Entries of the queue already called that are kept in front before the array is cut. */
+/** Entries at the front of the queue that may have been answered before the array is cut. */
 const SLACK = 1024
 
 /**

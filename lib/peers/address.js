@@ -25,7 +25,7 @@ function checkHost (host) {
   throw hostNotString(host)
 }
 
-/** Texts that 1.x itself wrote for hosts that were left out. */
+/** Texts that 1.x wrote for hosts that were left out. */
 const NO_HOSTS = ['undefined', 'null']
 
 /**

@@ -6,10 +6,10 @@ const { promised } = require('../callback')
 const { linkFailure } = require('./system-errors')
 const Link = require('./link')
 
-/** Refusals that a further attempt does not change: a waiting `connect` hears of them at once. */
+/** Refusals that another attempt would only meet again: a waiting `connect` fails at once. */
 const REFUSALS = new Set(['ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL'])
 
-/** What an attempt fails with while this machine lacks something. */
+/** Codes of attempts that fail because this machine lacks something. */
 const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 /**
@@ -173,7 +173,7 @@ class Connections {
     this.status.tell('connectionError', error, link)
     const dial = this.dials.get(key)
     if (dial === undefined) return
-    // What this machine lacks says nothing about the peer.
+    // A lack on this machine says nothing about the peer, so it does not count as a failed attempt.
     if (LACKS.has(error.code)) return
     const failed = dial.waiting.filter((each) => ++each.failures >= MAX_ATTEMPTS || REFUSALS.has(error.code))
     dial.waiting = dial.waiting.filter((each) => !failed.includes(each))
@@ -186,7 +186,7 @@ class Connections {
     delete this.emitter._peers[key]
     if (dial === undefined) return
     const own = error.code === 'ERR_HYPER_SELF'
-    // Connected with itself every emitter is: 1.x's callers, which may dial all members of a list, hear of no failure.
+    // Programs written for 1.x may dial all members of a list, themselves included: for them that is no failure.
     for (const { done } of dial.waiting) done(own ? undefined : error)
     if (own) this.status.warn(error)
   }

@@ -39,7 +39,7 @@ class Identity {
     requests.ask((ask) => core.askFact(ask, 'storeId'), (error, answer) => {
       if (error) return settle(error)
       const id = answer.text ?? newId()
-      // Written even when it was there: 1.x does.
+      // As in 1.x it is written even if it was there.
       requests.ask((ask) => core.setFact(ask, 'storeId', id), (error) => {
         if (error) return settle(error)
         emitter.id = id

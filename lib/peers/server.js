@@ -70,7 +70,7 @@ class Server {
     this.hold.refresh()
   }
 
-  /** Emits an EventPeer when where we are has changed since the last one. */
+  /** Emits an EventPeer if our addresses have changed since the last one. */
   announce (id, host, done) {
     const { core, requests } = this
     const ips = host && !(host in UNSPECIFIED) ? [host] : localAddresses(UNSPECIFIED[host])
@@ -94,7 +94,7 @@ class Server {
   }
 }
 
-/** What cannot be read was not announced. */
+/** A record that cannot be read counts as not announced. */
 function parse (json) {
   try {
     return JSON.parse(json)
@@ -103,7 +103,7 @@ function parse (json) {
   }
 }
 
-/** Hosts that mean every address of this machine, and of which family: nobody can dial them from elsewhere. */
+/** Hosts that stand for all addresses of this machine, with their family (undefined: both). Others cannot dial them. */
 const UNSPECIFIED = Object.assign(Object.create(null), { '0.0.0.0': 'IPv4', '::': undefined })
 
 /** Addresses under which others can reach this machine; of one family, or of both. */

@@ -1,15 +1,15 @@
 'use strict'
 
 /**
- * Any in protobuf JSON: the message itself with its type URL as `@type`, or, of a message with a special form, that form as
- * `value` beside it. The bytes are what the schema's codec makes of the message.
+ * Any in protobuf JSON: the message's fields, with its type URL as `@type`. A message that has a special form has that form
+ * as `value` instead of fields. An Any's bytes are the message as the schema's codec encodes it.
  */
 
 const { define, get } = require('../plan')
 const { bytesOf } = require('./scalars')
 const { mismatch, refusal } = require('./errors')
 
-/** JSON as a message of any type: parsers differ on whether Empty has a special form, so both are read. */
+/** Reads JSON as a message of any type. Parsers differ on whether Empty has a special form, so both are read. */
 const EMPTY = 'google.protobuf.Empty'
 
 const any = {
@@ -43,7 +43,7 @@ const any = {
   }
 }
 
-/** The message that a type URL ends with the name of. */
+/** The message whose name a type URL ends with. */
 function typeAt (mapping, url, path) {
   const slash = typeof url === 'string' ? url.lastIndexOf('/') : -1
   if (slash < 0) throw mismatch(path, url, 'a type URL such as "type.googleapis.com/package.Message"')
@@ -52,7 +52,7 @@ function typeAt (mapping, url, path) {
   return type
 }
 
-/** Codecs know nothing of the path. */
+/** Codecs do not know the path: it is added here. */
 function attempt (path, work) {
   try {
     return work()

@@ -24,7 +24,7 @@ function jsonHelpers (plan, engine, v1) {
   // Made at the first use: most emitters never need it.
   const made = () => mapping || (mapping = new Mapping(plan, engine, v1))
   return function (message, type) {
-    /** JSON.stringify(messages.Name) comes here too, with a key: it shows the message object, as in 1.x. */
+    /** JSON.stringify(messages.Name) calls this with a key: it gets the message object, as in 1.x. */
     function toJSON (object) {
       return typeof object === 'object' && object !== null ? made().toJson(type, object) : { ...message }
     }
@@ -99,7 +99,7 @@ class Mapping {
     return members[0]
   }
 
-  /** Nothing for what JSON leaves out: empty lists and maps, and fields without presence that hold their default. */
+  /** Undefined for what JSON leaves out: empty lists and maps, and fields without presence that hold their default. */
   #fieldToJson (field, value, path, depth) {
     if (field.map) {
       const json = this.mapToJson(field, value, path, depth)
@@ -171,12 +171,12 @@ class Mapping {
       seen.add(field.oneof)
       define(object, field.name, this.#fieldFromJson(field, value, `${path}.${key}`, depth))
     }
-    // Encoders would find what Object.prototype has under such a name.
+    // Otherwise encoders would find what Object.prototype has under such a name.
     for (const name of inherited) if (!Object.hasOwn(object, name)) object[name] = undefined
     return object
   }
 
-  /** Fields by JSON name and by original name; of two that share one, the JSON name counts. */
+  /** Fields by JSON name and by original name. If two fields share a name, the one with that JSON name wins. */
   #namesOf (type) {
     let found = this.#names.get(type)
     if (!found) {
@@ -187,7 +187,7 @@ class Mapping {
     return found
   }
 
-  /** Elsewhere null is the same as absence. */
+  /** Whether null is a value of the field. For all other fields it means that the field is absent. */
   #takesNull ({ kind, type, repeated }) {
     if (repeated) return false
     return kind === 'message' ? this.#forms[type.index]?.takesNull === true : kind === 'enum' && this.#enums[type.index].isNull
@@ -227,7 +227,7 @@ class Mapping {
   }
 }
 
-/** The value of a field, if it is there. Nothing comes from Object.prototype, whatever the field is called. */
+/** The value of a field, or undefined. What Object.prototype has under the field's name is no value. */
 function held (object, field) {
   const value = get(object, field.name)
   return value === null || value === Object.prototype[field.name] ? undefined : value

@@ -13,7 +13,7 @@ const I64 = [-(2n ** 63n), 2n ** 63n - 1n]
 const U64 = [0n, 2n ** 64n - 1n]
 const RANGES = { int32: I32, sint32: I32, sfixed32: I32, uint32: U32, fixed32: U32, int64: I64, sint64: I64, sfixed64: I64, uint64: U64, fixed64: U64 }
 
-/** Longer texts than any sensible number are not computed with. */
+/** Digits of the longest text that is read as a number. */
 const MAX_DIGITS = 1000
 
 const isLong = (kind) => RANGES[kind] === I64 || RANGES[kind] === U64
@@ -28,7 +28,7 @@ function scalarToJson (kind, value, path) {
   return isLong(kind) ? String(BigInt(number)) : Number(number) + 0
 }
 
-/** What JSON says for a field of which the message holds nothing. */
+/** The JSON form of a scalar's default. */
 function zeroToJson (kind) {
   if (kind === 'bytes' || kind === 'string') return ''
   if (kind === 'bool') return false
@@ -48,7 +48,7 @@ function scalarFromJson (kind, json, path, v1) {
   return isLong(kind) ? longFromJson(kind, BigInt(value), path, v1) : Number(value) + 0
 }
 
-/** Map keys are text; a key has one spelling, or two keys could be the same. */
+/** Map keys are text. Only one spelling of a key is accepted, so that two members are never the same key. */
 function keyFromJson (kind, text, path, v1) {
   if (kind === 'string') return textFromJson(text, path)
   if (kind === 'bool') {
@@ -80,7 +80,7 @@ function textToJson (value, path) {
   return value.toWellFormed()
 }
 
-/** UTF-8 has no halves of surrogate pairs. */
+/** UTF-8 cannot hold lone surrogates. */
 function textFromJson (json, path) {
   if (typeof json !== 'string') throw mismatch(path, json, 'a string')
   if (!json.isWellFormed()) throw mismatch(path, json, 'well-formed Unicode')
@@ -128,7 +128,7 @@ function wholeFromJson (kind, json, path) {
   return value
 }
 
-/** What JSON's number syntax says, if it is whole: exponents and fractions of zeros count. */
+/** A number in JSON's syntax, if it is whole: `1e3` and `5.0` are. */
 function wholeFromText (text) {
   const match = text.length < MAX_DIGITS && /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/.exec(text)
   if (!match) return undefined
@@ -161,7 +161,7 @@ function enumTable (type, v1) {
     isNull: type.full === 'google.protobuf.NullValue',
     first: pairs.length > 0 ? pairs[0][1] : 0,
     byName: new Map(pairs),
-    // Of several names the first counts.
+    // If several names have the same number, the first is used.
     byNumber: new Map(pairs.slice().reverse().map(([name, number]) => [number, name]))
   }
 }

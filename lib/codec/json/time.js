@@ -37,7 +37,7 @@ const timestamp = {
     const match = typeof json === 'string' && /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])([01]\d|2[0-3]):([0-5]\d))$/.exec(json)
     const [, local, digits, sign, hours, minutes] = match || []
     const ms = Date.parse(local + 'Z')
-    // Date.parse knows no February of 28 days, and midnight at both ends of a day.
+    // Date.parse accepts February 30 and 24:00; comparing the result with the text finds both.
     if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 19) !== local) throw mismatch(path, json, 'an RFC 3339 time')
     const offset = sign ? Number(sign + 1) * (hours * 3600 + minutes * 60) : 0
     const seconds = ms / 1000 - offset

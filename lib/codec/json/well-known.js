@@ -49,7 +49,7 @@ const value = {
 const toCamel = (path) => path.replace(/_[a-z]/g, ([, letter]) => letter.toUpperCase())
 const toSnake = (path) => path.replace(/[A-Z]/g, (letter) => '_' + letter.toLowerCase())
 
-/** Only paths that come back the same are written: others would name another field. */
+/** A path that would be read back as another one is refused: it would name another field. */
 const fieldMask = {
   toJson (mapping, { fields: [field] }, object, path, depth) {
     return mapping.listToJson(field, object.paths ?? [], path, depth).map(function (each) {
@@ -71,7 +71,7 @@ const fieldMask = {
   }
 }
 
-/** By qualified name: the fields that make it the message of that name, and its form. */
+/** By qualified name: the fields by which the well-known message is recognised, and its form. */
 const FORMS = {
   Any: ['type_url:string value:bytes', any],
   Duration: ['nanos:int32 seconds:int64', duration],
@@ -87,7 +87,7 @@ for (const kind of ['double', 'float', 'int64', 'uint64', 'int32', 'uint32', 'bo
 }
 const forms = new Map(Object.entries(FORMS).map(([name, form]) => ['google.protobuf.' + name, form]))
 
-/** The special form of a message, or nothing: a message of that name may be somebody's own. */
+/** The special form of a message, or undefined. A user's own message may have a well-known name, but other fields. */
 function formOf (type) {
   const [shape, form] = forms.get(type.full) || []
   return form && type.fields.map(fieldShape).sort().join(' ') === shape ? form : undefined

@@ -1,16 +1,16 @@
 'use strict'
 
-/** Bytes of the longest text: a string that is kept may pin its text. */
+/** Bytes of the longest text that strings are cut from: a string that is kept may keep its whole text in memory. */
 const TEXT = 4096
-/** A string that begins so far behind a text would have been in a longer one. */
+/** A string that begins within this many bytes behind a text would have been in the next longer text. */
 const NEAR = 512
 /** Strings longer than this are read by themselves: scanning them byte by byte is slower than a call into C++. */
 const LONG = 64
 
 /**
- * How strings and bytes fields are read. Within a batch, strings are cut from a text of which one latin1 slice serves
- * many, and bytes fields are copied, for the buffer will be used again. `size` is how long the next text will be, `served`
- * where the last string cut from this one ends.
+ * How strings and bytes fields are read. Within a batch, one latin1 slice (the text) is made for many strings, which are
+ * cut from it; bytes fields are copied, because the buffer will be used again. `size` is how long the next text will be,
+ * `served` where the last string cut from this one ends.
  */
 const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0, size: TEXT, served: 0 }
 
@@ -55,7 +55,7 @@ function readFromText (buffer, start, end) {
     if (buffer[i] > 127) return buffer.utf8Slice(start, end)
   }
   if (end > batch.end || start < batch.start) {
-    // The first text of a batch follows nothing.
+    // The first text of a batch has no predecessor to learn from.
     if (batch.end > 0) resize(start)
     batch.start = start
     batch.end = Math.min(batch.limit, start + batch.size)
@@ -66,8 +66,9 @@ function readFromText (buffer, start, end) {
 }
 
 /**
- * Fits the size of texts to how strings lie. Too short was a text of which half was of use and that the next string is close
- * behind, or a quarter and that cuts the next string off; else too long was one of which half was for nothing.
+ * Adapts the size of texts to how far apart strings are. The last text was too short if half of it was used and the next
+ * string begins close behind it, or if a quarter was used and it ends within the next string. Otherwise it was too long if
+ * less than half of it was used.
  */
 function resize (next) {
   const { start, end, served, size } = batch

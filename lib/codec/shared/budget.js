@@ -1,17 +1,17 @@
 'use strict'
 
 /**
- * What decoding may take: two bytes can stand for a message of a hundred fields, so each thing that is made is charged with what
- * it takes in V8, about, before it is made.
+ * How much memory decoding may take. Two bytes can stand for a message of a hundred fields, so before anything is made,
+ * roughly what it takes in V8 is charged.
  */
 
 const { decodesTooLarge } = require('../../errors')
 
 /** Memory per byte that is decoded. Ordinary messages take two to ten times their bytes. */
 const RATIO = 16
-/** What may be taken beyond that: small payloads may be as unusual as they like. */
+/** Memory allowed beyond that, so that small payloads are never refused. */
 const ALLOWANCE = 32 * 1024 * 1024
-/** The largest budget: up to here engines count in small integers. */
+/** The largest budget: engines count in small integers up to here. */
 const MOST = 2 ** 30
 
 /** A Buffer over other memory. */
@@ -29,7 +29,7 @@ function allow (size, allowance = ALLOWANCE) {
   return size < SMALL ? size * RATIO + allowance | 0 : Math.min(size * RATIO + allowance, MOST)
 }
 
-/** Throws what a message comes to that takes more. */
+/** Throws the error for a message that takes more. */
 function overdrawn () {
   throw decodesTooLarge(RATIO)
 }
@@ -39,7 +39,7 @@ function charge (account, cost) {
   if ((account.left -= cost) < 0) overdrawn()
 }
 
-/** What an object of a message takes, with its defaults and its place in a list. */
+/** What an object of a message takes, with its defaults and its slot in a list. */
 function costOf (type) {
   return type.fields.reduce((sum, field) => sum + (field.map ? 64 : field.repeated ? 40 : 8), 48)
 }

@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * Where decoding is: one for all decoders, of both encodings, which leave here what they return besides their value.
+ * Where decoding is. All decoders, of both encodings, share it: they leave here what they return besides their value.
  *
  * - `position`: behind what was read last.
  * - `reached`: the end of the longest varint whose field ends before it: int64 counts ten bytes, whatever it read.

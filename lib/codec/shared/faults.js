@@ -1,10 +1,10 @@
 'use strict'
 
-/** Values that cannot be encoded, and how the field they were in gets into the message. */
+/** Errors for values that cannot be encoded, and how the path of the field gets into their messages. */
 
 const { isNativeError } = require('node:util/types')
 
-/** Thrown deep inside an encoder. On its way out it collects the path of the field; it never reaches the user as it is. */
+/** Thrown deep inside an encoder. On its way out it collects the path of the field; users get another error made from it. */
 class Fault extends Error {
   /**
    * @param {string} [reason] what is wrong; the nearest field describes its value when it is missing
@@ -18,10 +18,10 @@ class Fault extends Error {
   }
 }
 
-/** Paths of errors that are no faults: those with 1.x's texts, and what getters of users throw. */
+/** Paths for errors that are not Faults: those with 1.x's texts, and what users' getters throw. */
 const paths = new WeakMap()
 
-/** `thrown`, knowing that it happened in `name`: a field's, or an index in brackets. */
+/** Adds to the path of `thrown` that it happened in `name`: a field, or an index in brackets. */
 function within (thrown, name) {
   if (thrown instanceof Fault) thrown.path = joined(name, thrown.path)
   else if (isNativeError(thrown)) paths.set(thrown, joined(name, paths.get(thrown)))

@@ -1,15 +1,18 @@
 'use strict'
 
 /**
- * Where encoded messages are written: blocks from which result Buffers are cut, as Node's own pool does. Cutting costs
- * far less than allocating, and one encoding pass needs no length beforehand.
+ * Where encoded messages are written: into blocks of memory, from which the Buffers of the results are cut, as Node's own
+ * pool does. Cutting costs far less than allocating, and the length need not be known beforehand.
  */
 
 /** Block for messages below {@link SMALL}: 8 KB, the size of Node's own pool. */
 const SMALL_BLOCK = 8 * 1024
 /** Block for messages up to {@link LARGE}. */
 const LARGE_BLOCK = 64 * 1024
-/** Messages up to this size share small blocks. One that is kept alone pins 8 KB, as in Node's pool; a larger one 64 KB, 500 times its size at the most. */
+/**
+ * Messages up to this size share small blocks. One that is kept alone pins 8 KB, as in Node's pool; a larger one 64 KB, 500
+ * times its size at the most.
+ */
 const SMALL = 128
 /** Larger messages get a Buffer of their own. */
 const LARGE = 16 * 1024
@@ -18,8 +21,8 @@ const LARGE = 16 * 1024
 const FastBuffer = Buffer[Symbol.species]
 
 /**
- * Room behind which a message starts: several times the size that messages of this block had so far. Writing past the end
- * is allowed, but engines make code that has done it once slower for good.
+ * Room that is kept behind the start of a message: several times the size of the messages in such a block. Writing past the
+ * end of a block is allowed, but makes V8 run the code that did it more slowly from then on.
  */
 const SMALL_ROOM = 1024
 const LARGE_ROOM = 16 * 1024
@@ -65,7 +68,7 @@ function encode (write, object, guess) {
     const start = block.position
     const end = write(object, block.buffer, start)
     if (end > block.size) return retry(write, object, end - start)
-    // Offsets stay multiples of eight, as in Node's pool: users may put typed arrays on top.
+    // Offsets stay multiples of eight, as in Node's pool, so that users may make typed arrays over a result.
     block.position = (end + 7) & -8
     return new FastBuffer(block.memory, start, end - start)
   } catch (err) {
@@ -82,7 +85,7 @@ function retry (write, object, size) {
   if (block.position + size > block.size) renew(block)
   const start = block.position
   const end = write(object, block.buffer, start)
-  // Getters may answer differently the second time.
+  // A getter may give another value the second time.
   if (end > block.size) return single(write, object, end - start)
   block.position = (end + 7) & -8
   return new FastBuffer(block.memory, start, end - start)

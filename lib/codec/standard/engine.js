@@ -30,7 +30,7 @@ const GROUP_END = 4
 function standardEngine (plan) {
   plan.messages.forEach(prepare)
   const slow = (type, object) => named(type.name, function () {
-    // What is wrong with null and undefined is said in 1.x's words.
+    // Errors about null and undefined have 1.x's texts.
     if (isPresent(object)) checkMessage(type, object)
     return encode(type, object, new Writer()).finish()
   })
@@ -73,7 +73,7 @@ function initial (field, scalar) {
   return text === undefined ? scalar.zero : scalar.parse(text)
 }
 
-/** Whether there is something to encode. Unlike in 1.x, NaN is: floating-point fields hold it, others refuse it. */
+/** Whether there is a value to encode. Unlike in 1.x, NaN is one: floating-point fields hold it, others refuse it. */
 function isPresent (value) {
   return value !== null && value !== undefined
 }
@@ -123,12 +123,12 @@ function encodeField (standard, value, writer) {
   }
 }
 
-/** A value without fields is no message: a Date would become an empty one, which as a Timestamp is 1970. */
+/** Refuses values without fields: a Date, say, would become an empty message, which as a Timestamp means 1970. */
 function checkMessage (type, value) {
   if (isNoRecord(value)) throw new Fault(`a ${type.name} is an object, not ${whatIs(value)}`, TypeError)
 }
 
-/** Whether a value, which is there, has no properties that are meant as fields. */
+/** Whether a present value has no properties that could be meant as fields. */
 function isNoRecord (value) {
   return typeof value !== 'object' || Array.isArray(value) || isDate(value) || isMap(value) || isSet(value) || isAnyArrayBuffer(value) || ArrayBuffer.isView(value)
 }
@@ -153,7 +153,7 @@ function writeAt (index, scalar, item, writer) {
   }
 }
 
-/** The elements that are there; anything else than a list is a mistake. */
+/** The present elements of a list; throws for anything that is not a list. */
 function listOf (value) {
   if (!Array.isArray(value) && !ArrayBuffer.isView(value)) throw new Fault('a repeated field takes an array', TypeError)
   return Array.from(value).filter(isPresent)
@@ -208,7 +208,7 @@ function decode (type, reader, object, group, depth) {
   return object
 }
 
-/** Required fields that were read, by object: a message in several parts is complete when all parts together are. */
+/** Required fields that were read, by object. A message may come in several parts, which have to be complete together. */
 const foundIn = new WeakMap()
 
 function fresh (type) {
@@ -225,7 +225,7 @@ function copyOf (value) {
   return Buffer.isBuffer(value) ? Buffer.from(value) : value
 }
 
-/** False when the wire type does not fit: then the field counts as unknown. */
+/** Returns false when the wire type does not fit: the field then counts as unknown. */
 function decodeField (standard, object, reader, wire, depth) {
   const { field, scalar } = standard
   if (wire === LENGTH_DELIMITED && field.repeated && scalar && scalar.wire !== LENGTH_DELIMITED) {

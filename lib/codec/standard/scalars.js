@@ -29,7 +29,7 @@ function integer (value, kind, low, high) {
   throw new Fault(`${show(value)} is out of range for ${kind}, which takes whole numbers from ${low} to ${high}`)
 }
 
-/** A number where it is exact. */
+/** A number, if that is exact; otherwise the BigInt. */
 function narrow (value) {
   return value <= MAX_SAFE && value >= -MAX_SAFE ? Number(value) : value
 }
@@ -98,7 +98,7 @@ function floating (size, write, read) {
   return {
     wire: size === 4 ? 5 : 1,
     zero: 0,
-    // Minus zero is a value of its own.
+    // Minus zero is not the default, so it is written.
     isZero: (value) => Object.is(Number(value), 0),
     parse: (text) => text === 'inf' ? Infinity : text === '-inf' ? -Infinity : Number(text),
     write (value, writer) {
@@ -177,7 +177,7 @@ const scalars = {
   }
 }
 
-/** Numbers and names are taken; unknown numbers are kept, as proto3 keeps them. */
+/** Accepts numbers and names. Unknown numbers are kept, as in proto3. */
 function enumeration (type) {
   const number = (value) => typeof value === 'string' && type.byName.has(value) ? type.byName.get(value) : integer(value, 'enum ' + type.name, ...I32)
   return {

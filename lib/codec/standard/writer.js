@@ -25,7 +25,7 @@ class Writer {
   }
 
   byte (value) {
-    // The buffer may be another after reserve.
+    // `reserve` may replace the buffer.
     const at = this.reserve(1)
     this.buffer[at] = value
   }

@@ -23,7 +23,10 @@ function v1Engine (plan, interpret) {
   const generated = interpret || plan.messages.length > MAX_GENERATED ? null : run(generate(plan), plan)
   return {
     encoding: 0,
-    /** Generated encoders `(object, buffer, position) -> end`, which may throw for no reason of the user's. */
+    /**
+     * Generated encoders `(object, buffer, position) -> end`. They also throw for valid values, which the interpreter then
+     * encodes.
+     */
     writers: generated && generated.encoders,
     /** Decoders `(buffer, start, end) -> object`, leaving the end in `cursor.position`. */
     readers: generated ? generated.decoders : plan.messages.map((type) => (buffer, start, end) => interpreter.decodeFrom(type, buffer, start, end)),

@@ -1,14 +1,14 @@
 'use strict'
 
 /**
- * Encoders and decoders of a plan as JavaScript source. Nothing of the schema reaches the source but JSON literals:
- * locals are named by index, properties are accessed by escaped literals.
+ * Encoders and decoders of a plan as JavaScript source. Only JSON literals of the schema get into the source: local
+ * variables are named by index, properties are accessed by escaped literals.
  */
 
 const { VIEW, FIRST, ENTRY } = require('../shared/budget')
 const { MAX_TAG } = require('./wire')
 
-/** A literal that cannot end a string or a line early. */
+/** A JavaScript literal; no character in it can end a string or a line. */
 function literal (value) {
   if (typeof value !== 'string') return Object.is(value, -0) ? '0' : String(value)
   return JSON.stringify(value).replace(/[\u2028\u2029<]/g, (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'))
@@ -77,7 +77,7 @@ function writeValue (field) {
 const FEW = 6
 
 function memberTest (type, value) {
-  // Negative numbers are the interpreter's: 1.x cannot write them.
+  // Negative numbers are left to the interpreter: 1.x cannot write them.
   const numbers = [...type.numbers].filter((number) => number >= 0)
   if (numbers.length === 0) return 'false'
   if (numbers.length > FEW) return `N${type.index}.has(${value}) && ${value} >= 0`
@@ -100,7 +100,7 @@ function encoder (type) {
 }
 
 function writeField (field) {
-  // Nested messages may declare packed messages and strings, which nobody means: the interpreter knows how.
+  // Nested messages may declare packed messages and strings, which is hardly ever meant: left to the interpreter.
   if (field.tag > MAX_TAG || (field.packed && (field.wire === 2 || field.bare))) return 'throw R.ODD;'
   if (field.map) return writeMap(field)
   if (!field.repeated) return `${writeHeader(field.tag * 8 + field.wire)} ${writeValue(field)};`
@@ -171,17 +171,17 @@ function readValue (field, target) {
   }
 }
 
-/** Reading in order takes code for every field a second time: for messages of up to so many fields, */
+/** Most fields of a message for which code to read in order is generated: it is in addition to the loop's code. */
 const MAX_FIELDS_IN_ORDER = 32
-/** in schemas of up to so many messages, whose code takes some milliseconds to parse. */
+/** Most messages of a schema for which it is: its code takes some milliseconds to parse. */
 const MAX_MESSAGES_IN_ORDER = 1000
 
 /**
- * Encoders write fields in the order of their declaration: each is looked for where it would be, which is faster than choosing by
- * tag. What is not found there is left to the loop behind this.
+ * Code that reads fields in the order of their declaration, in which encoders write them: that is faster than choosing by
+ * tag. What is not found in order is left to the loop that follows.
  */
 function readInOrder (type, required) {
-  // Which member of a oneof comes first is for the loop to know.
+  // The loop decides which member of a oneof came last.
   if (type.oneofs.length > 0 || type.fields.length > MAX_FIELDS_IN_ORDER) return []
   return type.fields.filter((field) => header(field) < 128).map((field) => {
     const test = field.repeated && !field.packed ? 'while' : 'if'
@@ -194,7 +194,7 @@ function header (field) {
   return field.tag * 8 + field.expected
 }
 
-/** Notes that a required field was there. */
+/** Code that notes that a required field was present. */
 function mark (field, required) {
   const bit = required.indexOf(field)
   return bit < 0 ? '' : `r${Math.floor(bit / 30)} |= ${2 ** (bit % 30)};`
@@ -212,7 +212,7 @@ function decoder (type, inOrder) {
   lines.push('while (p < end) {', readVarint('t'), 'switch (t >> 3) {')
   for (const field of type.fields) {
     if (field.tag > MAX_TAG) continue
-    // Not as it is written in this schema: the interpreter tells such an event, and otherwise does as 1.x.
+    // Another wire type than this schema's: the interpreter refuses such an event, or else reads it as 1.x does.
     lines.push(`case ${field.tag}: {`, `if ((t & 7) !== ${field.expected}) return I.decodeFrom(T[${type.index}], b, start, end);`)
     if (field.oneof) {
       const which = 'w' + type.oneofs.indexOf(field.oneof)

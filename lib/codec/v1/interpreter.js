@@ -47,7 +47,7 @@ function nested ({ type, bare }) {
   }
 }
 
-/** A fault on its way out learns which field it was in, and what was wrong with the value. */
+/** Adds to a fault which field it was in, and what was wrong with the value. */
 function located (err, field, value) {
   if (err instanceof Fault && err.reason === undefined) err.reason = describe(field, value)
   return within(err, field.name)
@@ -82,7 +82,7 @@ function checkOneofs (type, object) {
   }
 }
 
-/** Whether the field is there; a required one must be. */
+/** Whether a field is present; throws if a required one is not. */
 function present (field, value) {
   if (defined(value)) return true
   if (field.required) throw within(new Error(field.name + ' is required'), field.name)
@@ -127,7 +127,7 @@ function itemLength (field, item) {
   return hasLength(field) ? length + varintLength(length) : length
 }
 
-/** Whether its own length goes in front of a message. */
+/** Whether a message's length is written in front of it. */
 function hasLength (field) {
   return field.kind === 'message' && !field.bare
 }
@@ -164,7 +164,7 @@ function writeField (field, value, buffer, position) {
   return position
 }
 
-/** Of packed messages (a nested message may declare them) 1.x leaves their own length prefixes out of the sum. */
+/** 1.x leaves out the length prefixes of packed messages, which a nested message may declare. */
 function writePackedLength (field, list, buffer, position) {
   let length = 0
   for (let i = 0; i < list.length; i++) {
@@ -175,7 +175,7 @@ function writePackedLength (field, list, buffer, position) {
   return writeVarint(length, buffer, position)
 }
 
-/** Writes one value, which must take the bytes that were announced for it. */
+/** Writes one value; throws unless it takes as many bytes as were announced. */
 function writeItem (field, item, buffer, position) {
   try {
     const length = field.codec.length(item)
@@ -246,7 +246,7 @@ function readItem (field, object, buffer, position) {
   const value = field.codec.read(buffer, position)
   if (field.map) {
     charge(cursor, ENTRY)
-    // 1.x assigns to __proto__, which adds no key.
+    // 1.x assigns to `__proto__`, which does not add a key.
     if (value.key !== '__proto__') get(object, field.name)[value.key] = value.value
   } else if (field.repeated) {
     const list = get(object, field.name)
@@ -260,7 +260,10 @@ function readItem (field, object, buffer, position) {
 /** How the values of a wire type look. */
 const LOOKS = ['a varint', 'eight bytes', 'text, bytes, a message or a packed list', 'a group', 'a group', 'four bytes']
 
-/** A field that no encoder for this schema writes so. 1.x reads it as if it had its own wire type: its value is a wrong one. */
+/**
+ * A field with a wire type that no encoder of this schema writes. 1.x reads it as if it had the right one, and gets a wrong
+ * value.
+ */
 function drifted (type, field, wire) {
   cursor.reached = SUSPECT
   if (!cursor.strict) return

@@ -115,7 +115,7 @@ function writeBytes (buffer, position, value) {
   return end
 }
 
-/** Eight raw bytes; anything but a Buffer of exactly eight is the interpreter's. */
+/** Eight raw bytes; anything but a Buffer of exactly eight is left to the interpreter. */
 function writeRaw64 (buffer, position, value) {
   if (!Buffer.isBuffer(value) || value.length !== 8) throw ODD
   for (let i = 0; i < 8; i++) buffer[position + i] = value[i]
@@ -162,7 +162,7 @@ function readDouble (buffer, position) {
   return double[0]
 }
 
-/** A number from 0 to 2^32 - 1; others are the interpreter's. */
+/** A number from 0 to 2^32 - 1; others are left to the interpreter. */
 function writeFixed32 (buffer, position, value) {
   if (typeof value !== 'number' || !(value >= 0 && value <= 4294967295)) throw ODD
   return writeWord(buffer, position, value >>> 0)

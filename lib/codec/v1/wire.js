@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * How 1.x (protocol-buffers 3.2.1, varint 5) puts scalars on the wire: the one description of its quirks. The
- * interpreter uses these functions for everything, the generated code for whatever is not the common case.
+ * How 1.x (protocol-buffers 3.2.1, varint 5) writes scalars, with all its quirks. The interpreter uses these functions for
+ * everything, the generated code for whatever is not the common case.
  *
  * `length(value)` is the number of bytes announced. `write(value, buffer, position)` returns the position behind what
  * it wrote; bytes beyond the buffer are dropped, as typed arrays do. `read(buffer, position)` returns the value and
@@ -16,7 +16,7 @@ const TWO_31 = 2 ** 31
 const TWO_32 = 2 ** 32
 const TWO_63 = 2 ** 63
 
-/** Longest varint a length can announce; what writes more does not end (Infinity) or overruns its place. */
+/** Longest varint that 1.x can announce. A value that takes more would never end (Infinity), or overrun the next field. */
 const MAX_VARINT = 10
 
 function varintLength (value) {
@@ -57,8 +57,8 @@ function writeVarint (value, buffer, position) {
 }
 
 /**
- * Any number of bytes makes a varint, read as a double; beyond 146 of them it may be Infinity, or NaN, which as a
- * length would send 1.x round in circles: NaN is refused.
+ * Reads a varint of any length as a double. Beyond 146 bytes it may be Infinity or NaN; a length of NaN would make 1.x loop
+ * for ever, so NaN is refused.
  */
 function readVarint (buffer, position) {
   // Up to 49 bits: two halves of whole numbers, the sum of which is exact. Beyond the buffer `part` is undefined.
@@ -91,7 +91,7 @@ function ended (position, value) {
   return value
 }
 
-/** As 1.x adds it up. */
+/** Summed up as 1.x does. */
 function readLongVarint (buffer, position) {
   const length = buffer.length
   let value = 0
@@ -224,7 +224,7 @@ function fixed (size, write, read) {
 /** Eight raw bytes: short Buffers are padded with what is there (zeros), long ones run on and are overwritten. */
 const raw64 = {
   length: () => 8,
-  // The name of the parameter is in 1.x's error: "val.copy is not a function".
+  // Called `val` because 1.x's error says "val.copy is not a function".
   write (val, buffer, position) {
     val.copy(buffer, position)
     return position + 8
@@ -275,7 +275,7 @@ const scalars = {
   sfixed64: raw64
 }
 
-/** An enum takes and yields its numbers only. */
+/** An enum is written and read as one of its numbers. */
 function enumeration (type) {
   function check (value) {
     if (!type.numbers.has(value)) throw new Error('Invalid enum value: ' + value)
@@ -294,7 +294,7 @@ function enumeration (type) {
   }
 }
 
-/** 1.x's notion of a value that is there: null, undefined and NaN are not. */
+/** Whether 1.x takes a value as present: null, undefined and NaN are absent. */
 function defined (value) {
   return value !== null && value !== undefined && (typeof value !== 'number' || !isNaN(value))
 }

@@ -71,7 +71,7 @@ class LevelAdapter {
   range ({ from, to, reverse, limit }, done) {
     this.#open((error) => {
       if (error) return done(error)
-      // Some stores never end a range whose ends are the wrong way round.
+      // Some stores never end a range whose start lies behind its end.
       if (from >= to) return done(null, [])
       readRange(this.#db, { gte: from, lt: to, reverse, limit, keys: true, values: true, ...encodings() }, done)
     })
@@ -133,7 +133,7 @@ class LevelAdapter {
   }
 }
 
-/** Stores say in five ways that there is no such key. */
+/** Stores have five ways to say that there is no such key. */
 function isNotFound (error) {
   return error.notFound === true || error.code === 'LEVEL_NOT_FOUND' || error.status === 404 || /^notfound/i.test(error.message)
 }

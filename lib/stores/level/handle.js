@@ -72,7 +72,7 @@ function levelHandle (native, db, how = {}) {
   const handle = new native.LevelPort((id, kind, packed) => {
     serve(adapter, kind, packed, (message, reply) => handle.answer(id, message, reply))
   })
-  /** Closes a database that could not be opened as a store: no store will. */
+  /** Closes a database that could not be opened as a store, and that therefore no store closes. */
   handle.abandon = (done) => adapter.close(done)
   return handle
 }

@@ -35,7 +35,7 @@ function iterate (db, options, done) {
   const ask = many
     ? (callback) => iterator.nextv(ROWS, callback)
     : (callback) => iterator.next(callback)
-  // A store that answers at once is read in a loop: recursion would end with the stack.
+  // A store that answers at once is read in a loop: recursion would overflow the stack.
   let asking = false
   let again = false
   const next = () => {

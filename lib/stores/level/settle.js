@@ -20,7 +20,7 @@ function settle (call, done) {
   } catch (error) {
     return finish(error)
   }
-  // Heard even when the callback came first, so that a rejection never goes unhandled.
+  // Handled even when the callback came first, so that a rejection never is an unhandled one.
   if (typeof returned?.then === 'function') returned.then((result) => finish(null, result), (error) => finish(error || new Error('rejected')))
 }
 
