@@ -20,7 +20,7 @@ const { values } = parseArgs({ options: { times: { type: 'string', default: '20'
 const env = { ...process.env, HYPER_ATTACK: values.times }
 
 /** Rust tests of attacks, by name. */
-const rust = fs.readdirSync(path.join(root, 'tests')).filter((file) => /attacks?\.rs$/.test(file)).map((file) => path.basename(file, '.rs'))
+const rust = fs.readdirSync(path.join(root, 'tests')).filter((file) => /attacks?\.rs$|^pieces\.rs$|^net_slow\.rs$/.test(file)).map((file) => path.basename(file, '.rs'))
 const attacks = path.join('__test__', 'attacks')
 const javascript = fs.existsSync(path.join(root, attacks)) ? fs.readdirSync(path.join(root, attacks)).filter((file) => file.endsWith('.test.js')).map((file) => path.join(attacks, file)) : []
 

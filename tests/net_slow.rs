@@ -33,7 +33,7 @@ async fn a_peer_that_takes_its_bytes_slowly_gets_all_of_them() {
     let said = [&[5, 0, 8, 1, 32, 1, 1, 4, len + 5, 2, 10, len][..], log.as_bytes(), &[16, 0, 1, 5]].concat();
     socket.write_all(&said).await.unwrap();
     // The kernel takes megabytes at once, and tells of room when a third is free: seconds pass without.
-    let line = Line { step: 16 * 1024, pace: Duration::from_millis(8), cut_after: Some((EVENTS * SIZE) as u64) };
+    let line = Line::slow(16 * 1024, Duration::from_millis(8), Some((EVENTS * SIZE) as u64));
     let came = soon("all of it", read_slowly(socket, line)).await;
     assert!(came >= (EVENTS * SIZE) as u64, "{came} bytes; {:?}", a.events().last());
 }
@@ -58,7 +58,7 @@ async fn a_catch_up_that_is_cut_again_and_again_brings_nothing_twice() {
     for _ in 0..EVENTS {
         a.emit_bytes(vec![1; SIZE].into());
     }
-    let line = Line { step: 8 * 1024, pace: Duration::from_millis(2), cut_after: Some(1_000_000) };
+    let line = Line::slow(8 * 1024, Duration::from_millis(2), Some(1_000_000));
     let shaped = Shaped::to(a.port, line).await;
     b.dial(shaped.port);
     b.holds(EVENTS as u64).await;
@@ -73,11 +73,47 @@ async fn a_large_event_arrives_over_a_line_that_is_cut_before_it_is_through() {
     let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 1, ..hasty() }));
     a.emit_bytes(vec![1; SIZE].into());
     a.emit("behind it");
-    let line = Line { step: 8 * 1024, pace: Duration::from_millis(2), cut_after: Some(1_000_000) };
+    let line = Line::slow(8 * 1024, Duration::from_millis(2), Some(1_000_000));
     let shaped = Shaped::to(a.port, line).await;
     b.dial(shaped.port);
     b.holds(2).await;
     let (carried, least) = (shaped.carried(), SIZE as u64);
     assert!(shaped.connections() >= 4, "{} connections", shaped.connections());
     assert!(carried * 10 <= least * 11, "{carried} bytes for {least}");
+}
+
+/// Real time, in a tenth of the size and at ten times the speed; `npm run attack` takes the line as slow as it is meant.
+#[tokio::test]
+async fn over_a_line_with_delay_and_losses_that_is_cut_all_arrives_in_little_more_than_its_bytes() {
+    let literal = std::env::var("HYPER_ATTACK").is_ok();
+    let speed: u32 = if literal { 1 } else { 40 };
+    let (events, large) = (40, 160 * 1024);
+    let (a, b) = (Peer::listening().await, Peer::new(NetOptions { reconnect_timeout_ms: 100, ..options() }));
+    for _ in 0..events {
+        a.emit_bytes(vec![1; 4096].into());
+    }
+    a.emit_bytes(vec![1; large].into());
+    let least = (events * 4096 + large) as u64;
+    // 20 kbit/s in steps of a tenth of a second; a step in fifty is lost; a cut every 40 s.
+    let line = Line {
+        delay: Duration::from_millis(300) / speed,
+        lost_every: Some(50),
+        ..Line::slow(250, Duration::from_millis(100) / speed, Some(100_000))
+    };
+    let shaped = Shaped::to(a.port, line).await;
+    b.dial(shaped.port);
+    let mut end = b.log.watch();
+    let all = end.wait_for(|end| end.change > events as u64);
+    assert!(
+        tokio::time::timeout(Duration::from_secs(1800), all).await.is_ok(),
+        "{} events; {:#?}",
+        b.len(),
+        b.net.peers()
+    );
+    let carried = shaped.carried();
+    println!("{carried} bytes for {least} over {} connections", shaped.connections());
+    assert!(shaped.connections() >= 3, "{} connections", shaped.connections());
+    // At this speed a batch may be sixteen times as large as on a line of 20 kbit/s, and so may what a cut wastes.
+    let wasted = if literal { 0 } else { (shaped.connections() - 1) * 64 * 1024 };
+    assert!(carried * 10 <= least * 11 + 10 * wasted, "{carried} bytes for {least}");
 }

@@ -68,9 +68,9 @@ impl Blob {
         self.head.len() + self.value.len()
     }
 
-    /// Appends the piece that begins at `offset`. Returns where it ends.
-    pub(crate) fn put_piece(&self, out: &mut BytesMut, offset: usize) -> usize {
-        let end = (offset + PIECE).min(self.len());
+    /// Appends the piece of at most `size` bytes that begins at `offset`. Returns where it ends.
+    pub(crate) fn put_piece(&self, out: &mut BytesMut, offset: usize, size: usize) -> usize {
+        let end = (offset + size.min(PIECE)).min(self.len());
         let (from_head, to_head) = (offset.min(self.head.len()), end.min(self.head.len()));
         out.put_slice(self.head.get(from_head..to_head).unwrap_or_default());
         let value = |at: usize| at.saturating_sub(self.head.len());
@@ -388,7 +388,7 @@ mod tests {
     }
 
     fn piece<'a>(node: &Node, blob: &Blob, out: &'a mut BytesMut, offset: usize) -> Piece<'a> {
-        blob.put_piece(out, offset);
+        blob.put_piece(out, offset, PIECE);
         Piece {
             log: node.log.clone(),
             seq: node.seq,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::time::Instant;
 
 /// What the line does.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +17,28 @@ pub struct Line {
     pub pace: Duration,
     /// The connection ends once it has carried this much towards the dialler.
     pub cut_after: Option<u64>,
+    /// How long bytes are on their way.
+    pub delay: Duration,
+    /// Of so many steps one is lost: TCP sends it again after its least patience and a round trip, and all that follows waits.
+    pub lost_every: Option<u64>,
 }
+
+impl Line {
+    /// Slow, and nothing else.
+    pub const fn slow(step: usize, pace: Duration, cut_after: Option<u64>) -> Line {
+        Line { step, pace, cut_after, delay: Duration::ZERO, lost_every: None }
+    }
+
+    fn retransmits_after(&self) -> Duration {
+        LEAST_PATIENCE + 2 * self.delay
+    }
+}
+
+/// The least that TCP waits before it sends a segment again.
+const LEAST_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Steps on their way: more than a line of 300 ms holds at the paces of the tests.
+const ON_THE_WAY: usize = 64;
 
 pub struct Shaped {
     pub port: u16,
@@ -88,15 +110,35 @@ async fn carry(
     line: Line,
     total: Arc<AtomicU64>,
 ) {
-    let (mut chunk, mut carried) = (vec![0; line.step], 0);
-    while line.cut_after.is_none_or(|most| carried < most) {
-        let Ok(read @ 1..) = from.read(&mut chunk).await else { return };
-        if to.write_all(&chunk[..read]).await.is_err() {
-            return;
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<(Instant, Vec<u8>)>(ON_THE_WAY);
+    let enter = async {
+        let (mut chunk, mut carried, mut steps, mut last) = (vec![0; line.step], 0, 0, Instant::now());
+        while line.cut_after.is_none_or(|most| carried < most) {
+            let Ok(read @ 1..) = from.read(&mut chunk).await else { return };
+            carried += read as u64;
+            steps += 1;
+            total.fetch_add(read as u64, Ordering::SeqCst);
+            last = last.max(Instant::now() + line.delay);
+            if line.lost_every.is_some_and(|every| steps % every == 0) {
+                last += line.retransmits_after();
+            }
+            if sender.send((last, chunk[..read].to_vec())).await.is_err() {
+                return;
+            }
+            tokio::time::sleep(line.pace).await;
         }
-        carried += read as u64;
-        total.fetch_add(read as u64, Ordering::SeqCst);
-        tokio::time::sleep(line.pace).await;
+    };
+    let leave = async {
+        while let Some((due, bytes)) = receiver.recv().await {
+            tokio::time::sleep_until(due).await;
+            if to.write_all(&bytes).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = enter => {}
+        () = leave => {}
     }
 }
 

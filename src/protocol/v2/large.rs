@@ -58,7 +58,8 @@ impl V2 {
         let Some(large) = self.large.as_mut() else { return };
         let mut bytes = BytesMut::new();
         let offset = large.offset;
-        large.offset = large.blob.put_piece(&mut bytes, offset);
+        // Of a piece that is cut off nothing is kept, so on a slow line pieces are small, as batches are.
+        large.offset = large.blob.put_piece(&mut bytes, offset, self.pace.chunk());
         let (log, seq, key) = (large.row.log().clone(), large.row.seq(), large.row.node.key);
         let total = large.blob.len();
         let last = large.offset >= total;
