@@ -43,7 +43,7 @@ pub enum Encoding {
     /// Standard protobuf. Field = 1.
     Standard,
     /// As protocol-buffers 3.2.1 writes it, byte for byte. Field = 2, or absent on an event of 1.x, which has no id. It
-    /// differs from [`Encoding::V1`] in few messages (`codec/bare.rs`), which 2.0 once wrote otherwise.
+    /// differs from [`Encoding::V1`] in few messages (`codec/v1/bare_fields.rs`), which 2.0 once wrote otherwise.
     V1Exact,
     /// A mark of a later version; its payload cannot be decoded here.
     Unknown(u64),

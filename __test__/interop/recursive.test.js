@@ -1,6 +1,6 @@
 'use strict'
 
-// Events of a recursive schema between 1.3.0 and ours: 1.x writes some fields without a length (src/codec/bare.rs).
+// Events of a recursive schema between 1.3.0 and ours: 1.x writes some fields without a length (src/codec/v1/bare_fields.rs).
 
 const assert = require('node:assert/strict')
 const { createRequire } = require('node:module')

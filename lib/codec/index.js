@@ -60,7 +60,7 @@ function twinsOf (twins, mark, make) {
   return built
 }
 
-/** The JSON form of `Sources` in src/codec/schema.rs. */
+/** The JSON form of `Sources` in src/codec/sources.rs. */
 function sources ({ file, include }) {
   if (include === undefined || include === null) return { file }
   if (typeof include === 'string') return { file, directories: [include] }

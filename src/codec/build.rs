@@ -6,9 +6,9 @@ use prost_reflect::{
     Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
 };
 
-use super::bare;
-use super::facts::{Facts, FieldFacts, MessageFacts};
 use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
+use super::v1::bare_fields;
+use super::v1::facts::{Facts, FieldFacts, MessageFacts};
 
 /// Builds the plan of `file`, with 1.x's `facts` where 1.x could read the text.
 pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
@@ -42,7 +42,7 @@ pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
     builder.add_imported();
     let mut plan = Plan { top, messages: builder.messages.into_iter().flatten().collect(), enums: builder.enums };
     if known_to_v1 {
-        bare::mark(&mut plan);
+        bare_fields::mark(&mut plan);
     }
     plan
 }

@@ -1,5 +1,5 @@
-//! The files that a schema needs, read before the compiler sees any of them: their number, sizes and kinds are bounded
-//! here, and the compiler reads nothing from disk.
+//! Reads the files that a schema imports, before the compiler sees any of them. So their number, sizes and kinds are bounded here,
+//! and the compiler reads nothing from disk.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -8,21 +8,21 @@ use std::path::{Component, Path};
 
 use protox::file::{File, FileResolver, GoogleFileResolver};
 
-use super::legacy::Refusal;
-use super::lexer::{tokenize, Token};
 use super::nesting;
-use super::normal;
-use super::schema::{place_in, Sources};
+use super::protox_text;
+use super::refusal::Refusal;
+use super::sources::Sources;
+use super::v1::lexer::{tokenize, Token};
 use crate::error::SchemaError;
 
-/// Bytes of a schema and all its imports. Compilers are not made for more: a text of 4 MB takes seconds.
+/// Bytes of a schema and all its imports. A text of 4 MB already takes seconds to compile.
 pub(crate) const MAX_TEXT: usize = 16 * 1024 * 1024;
 /// Files that a schema imports, directly or not. The largest sets in public use have some hundreds.
 pub(crate) const MAX_FILES: usize = 4096;
 /// Imports within imports. The compiler recurses this deep; real chains stay below thirty.
 pub(crate) const MAX_IMPORT_DEPTH: usize = 256;
 
-/// Texts by import path. Built-in files are left to protox.
+/// Imported texts, by import path. Built-in files are left to protox.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Library {
     texts: HashMap<String, String>,
@@ -36,9 +36,9 @@ impl Library {
             Loader { sources, google: GoogleFileResolver::new(), library: Library::default(), left: MAX_TEXT };
         loader.take(text.len(), |message| SchemaError {
             message,
-            ..place_in(sources.file.clone(), text, &Refusal::new(0, ""))
+            ..Refusal::new(0, "").in_text(sources.file.clone(), text)
         })?;
-        let root = imports(text).map_err(|refusal| place_in(sources.file.clone(), text, &refusal))?;
+        let root = imports(text).map_err(|refusal| refusal.in_text(sources.file.clone(), text))?;
         let mut stack = vec![Open { file: sources.file.clone(), text: text.to_owned(), imports: root, next: 0 }];
         while let Some(open) = stack.last_mut() {
             let Some((path, at)) = open.imports.get(open.next).cloned() else {
@@ -49,15 +49,15 @@ impl Library {
             if path == name || loader.library.found.contains(&path) {
                 continue;
             }
-            let refuse = |message: String| place_in(open.file.clone(), &open.text, &Refusal::new(at, message));
+            let refuse = |message: String| Refusal::new(at, message).in_text(open.file.clone(), &open.text);
             let Some(text) = loader.read(&path, refuse)? else { continue };
             if stack.len() >= MAX_IMPORT_DEPTH {
                 let open = stack.last();
                 let (file, text) = open.map(|open| (open.file.clone(), open.text.as_str())).unwrap_or_default();
                 let message = format!("imports are nested deeper than {MAX_IMPORT_DEPTH} files");
-                return Err(place_in(file, text, &Refusal::new(at, message)));
+                return Err(Refusal::new(at, message).in_text(file, text));
             }
-            let imports = imports(&text).map_err(|refusal| place_in(Some(path.clone()), &text, &refusal))?;
+            let imports = imports(&text).map_err(|refusal| refusal.in_text(Some(path.clone()), &text))?;
             stack.push(Open { file: Some(path.clone()), text: text.clone(), imports, next: 0 });
             loader.library.texts.insert(path, text);
         }
@@ -69,9 +69,10 @@ impl Library {
         self.found.contains(path)
     }
 
-    /// The library with numbers as protox takes them; nothing, where that changes nothing.
+    /// The library with numbers in a form that protox accepts; `None` if that changes nothing.
     pub(crate) fn with_plain_numbers(&self) -> Option<Library> {
-        let plain = |(path, text): (&String, &String)| normal::plain_numbers(text).map(|plain| (path.clone(), plain));
+        let plain =
+            |(path, text): (&String, &String)| protox_text::plain_numbers(text).map(|plain| (path.clone(), plain));
         let changed: HashMap<String, String> = self.texts.iter().filter_map(plain).collect();
         if changed.is_empty() {
             return None;
@@ -95,7 +96,7 @@ impl FileResolver for Library {
 struct Open {
     file: Option<String>,
     text: String,
-    /// Paths, and where the statements are.
+    /// Import paths, each with the byte offset of its statement.
     imports: Vec<(String, usize)>,
     next: usize,
 }
@@ -104,7 +105,7 @@ struct Loader<'s> {
     sources: &'s Sources,
     google: GoogleFileResolver,
     library: Library,
-    /// Bytes of text that may still come.
+    /// Bytes of text that may still be read.
     left: usize,
 }
 
@@ -117,18 +118,18 @@ impl Loader<'_> {
         Ok(())
     }
 
-    /// The text at an import path, ready for protox. Nothing if it is built in, or nowhere.
+    /// The text at an import path, rewritten for protox; `None` if it is built in or not found.
     fn read(&mut self, path: &str, refuse: impl Fn(String) -> SchemaError) -> Result<Option<String>, SchemaError> {
         if self.library.found.len() >= MAX_FILES {
             return Err(refuse(format!("the schema imports more than {MAX_FILES} files")));
         }
-        // First, because a newer copy beside a protoc may say what this compiler cannot read.
+        // Built-in files come first. A newer copy of them, installed with protoc, may contain what this compiler cannot read.
         if self.google.open_file(path).is_ok() {
             self.library.found.insert(path.to_owned());
             return Ok(None);
         }
         let mut text = self.sources.files.get(path).cloned();
-        // protox refuses other paths; what they lead to is not looked at.
+        // protox refuses other paths, so their files are not looked at.
         let inside = Path::new(path).components().all(|component| matches!(component, Component::Normal(_)));
         for directory in self.sources.directories.iter().filter(|_| inside) {
             if text.is_some() {
@@ -141,11 +142,11 @@ impl Loader<'_> {
         self.take(text.len(), &refuse)?;
         self.library.found.insert(path.to_owned());
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        Ok(Some(normal::without_range_options(text)))
+        Ok(Some(protox_text::without_range_options(text)))
     }
 }
 
-/// The text of a regular file of up to `limit` bytes; nothing, if there is none.
+/// The text of a regular file of up to `limit` bytes; `None` if there is no such file.
 fn read_file(path: &Path, limit: usize) -> Result<Option<String>, String> {
     let no_text = |error: std::io::Error| format!("cannot be read: {error}");
     let metadata = match fs::metadata(path) {
@@ -155,7 +156,7 @@ fn read_file(path: &Path, limit: usize) -> Result<Option<String>, String> {
         }
         Err(error) => return Err(no_text(error)),
     };
-    // Opening a pipe waits for its other end, and a device may never end.
+    // Opening a pipe would wait for its other end, and a device may never end.
     if !metadata.is_file() {
         return Err("is not a regular file".to_owned());
     }
@@ -165,10 +166,10 @@ fn read_file(path: &Path, limit: usize) -> Result<Option<String>, String> {
     Ok(Some(text))
 }
 
-/// The paths that a text imports, and where.
+/// The paths that a text imports, each with the byte offset of its statement.
 ///
 /// # Errors
-/// Text that must not reach the compiler: nested too deep, or of an edition.
+/// Text that must not reach the compiler: it is nested too deeply, or written in an edition.
 fn imports(text: &str) -> Result<Vec<(String, usize)>, Refusal> {
     nesting::check(text)?;
     let tokens = tokenize(text)?;
@@ -301,6 +302,6 @@ mod tests {
         let files = HashMap::from([("google/protobuf/descriptor.proto".to_owned(), "edition = \"2024\";".to_owned())]);
         let text = "syntax = \"proto2\"; import \"google/protobuf/descriptor.proto\"; \
                     extend google.protobuf.FieldOptions { optional int32 o = 50000; } message M { optional int32 a = 1 [(o) = 1]; }";
-        assert!(!compile(text, &Sources { files, ..Sources::default() }).unwrap().dialect);
+        assert!(!compile(text, &Sources { files, ..Sources::default() }).unwrap().is_v1);
     }
 }

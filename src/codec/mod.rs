@@ -1,24 +1,23 @@
 //! Schemas: `.proto` text to the plan that encoders and decoders are made from.
 //!
-//! protox and prost-reflect are the authority and stay in this module. Text is compiled strictly first; what strict
-//! protobuf refuses but hyperemitter 1.x accepted goes through the 1.x dialect. The encoders
-//! themselves are generated JavaScript (`lib/codec`), made from the same [`Plan`].
+//! protox and prost-reflect decide what a schema means; nothing outside of this module names them. Text is compiled by strict
+//! protobuf's rules first ([`compile`]). Text that these refuse but hyperemitter 1.x accepted is read with 1.x's grammar and
+//! rewritten (`v1`). Encoders and decoders are JavaScript (`lib/codec`) that is generated from the [`Plan`].
 #![forbid(unsafe_code)]
 
-mod bare;
 mod build;
-mod dialect;
-mod facts;
+mod compile;
 mod imports;
-mod legacy;
-mod lexer;
 mod nesting;
-mod normal;
 mod plan;
-mod schema;
+mod protox_text;
+mod refusal;
+mod sources;
+mod v1;
 
+pub use compile::{compile, Compiled};
 pub use plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
-pub use schema::{compile, Compiled, Sources};
+pub use sources::Sources;
 
 /// Largest tag that protobuf can express.
 pub const MAX_TAG: u32 = (1 << 29) - 1;

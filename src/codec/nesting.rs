@@ -1,14 +1,14 @@
-//! How deep brackets are nested as protox reads a text, which it does recursively: checked before it is handed over.
+//! Checks how deeply brackets are nested in a text, as protox will read it. protox recurses as deep as they are nested.
 
-use super::legacy::Refusal;
+use super::refusal::Refusal;
 
-/// Nesting of brackets of all kinds accepted in a schema. protox and prost-reflect recurse this deep; real schemas stay
-/// below twenty.
+/// How deep brackets of all kinds may be nested in a schema. protox and prost-reflect recurse this deep. Real schemas stay below
+/// twenty.
 pub(crate) const MAX_NESTING: usize = 64;
 
 /// Refuses text whose brackets are nested deeper than [`MAX_NESTING`].
 ///
-/// Comments and strings end where protox lets them end, which is not everywhere where 1.x does.
+/// Comments and strings end where protox lets them end, which is not always where 1.x does.
 pub(crate) fn check(source: &str) -> Result<(), Refusal> {
     let mut scan = Scan { bytes: source.as_bytes(), at: 0 };
     let mut open: Vec<u8> = Vec::new();
@@ -26,7 +26,7 @@ pub(crate) fn check(source: &str) -> Result<(), Refusal> {
                 scan.at += 1;
             }
             b'}' | b']' | b')' | b'>' => {
-                // One that closes something else is an error, upon which protox may read on.
+                // A bracket that does not match is an error, but protox may read on after it.
                 let opening = match byte {
                     b'}' => b'{',
                     b']' => b'[',
@@ -60,7 +60,7 @@ impl Scan<'_> {
         }
     }
 
-    /// A block comment. protox nests them, and an unfinished one ends where the last one in it ended.
+    /// A block comment. For protox they nest, and an unfinished one ends where the last comment inside it ended.
     fn block(&mut self) {
         let mut depth = 0_usize;
         let mut last_end = None;
@@ -84,7 +84,7 @@ impl Scan<'_> {
         self.at = last_end.unwrap_or(self.at);
     }
 
-    /// A string, which ends with its line at the latest.
+    /// A string. It ends at the end of its line at the latest.
     fn string(&mut self, quote: u8) {
         self.at += 1;
         while let Some(byte) = self.peek(0) {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn comments_and_strings_hide_brackets_as_protox_has_it() {
+    fn brackets_in_comments_and_strings_do_not_count_as_in_protox() {
         let deep = "{".repeat(MAX_NESTING + 1);
         for hidden in [format!("// {deep}\n"), format!("/* {deep} */"), format!("\"{deep}\""), format!("'\\'{deep}'")] {
             assert!(check(&hidden).is_ok(), "{hidden}");

@@ -35,9 +35,7 @@ pub mod version;
 mod wire;
 
 #[cfg(test)]
-mod hostile_tests;
-#[cfg(test)]
-mod many_logs_tests;
+mod tests;
 
 pub use self::config::Config;
 pub use self::extension::GoodbyeReason;

@@ -2,11 +2,14 @@
 
 use bytes::BytesMut;
 
-use super::wants::SETTLE_MS;
 use super::V1;
 use crate::protocol::common::Common;
 use crate::protocol::io::{CloseReason, LocalLog};
 use crate::protocol::message::{LogSeq, Message};
+
+/// How long to wait for further wants after one, in milliseconds, where the protocol does not say that it was the last.
+/// 1.x's Nagle delay takes up to 40 ms per turn.
+pub(super) const SETTLE_MS: u64 = 250;
 
 /// If nothing has moved for this long while the peer owes us nodes, we go on without them, in milliseconds. `sentWants` makes a
 /// 1.x peer live, and its live stream brings what it announced beyond its snapshot (defect 4).

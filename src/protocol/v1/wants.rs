@@ -11,11 +11,7 @@ use crate::protocol::io::LocalLog;
 use crate::protocol::message::{check_log_id, LogSeq, Message, Mode};
 use crate::protocol::peer_logs::PeerLog;
 
-use super::patience::GIVE_UP_PULL_MS;
-
-/// How long to wait for further wants after one, in milliseconds, where the protocol does not say that it was the last.
-/// 1.x's Nagle delay takes up to 40 ms per turn.
-pub(super) const SETTLE_MS: u64 = 250;
+use super::patience::{GIVE_UP_PULL_MS, SETTLE_MS};
 
 /// Bytes of announcements that are sent at a time.
 const CHUNK: usize = 64 * 1024;

@@ -1,7 +1,8 @@
 //! Forks: finding the first entry at which the two sides' versions of a log differ, and getting the proof to the log.
 
+use super::found::Purpose;
 use super::log_state::Bisect;
-use super::{Purpose, V2};
+use super::V2;
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::protocol::common::Common;
 use crate::protocol::extension::{Extension, Extent};

@@ -10,6 +10,7 @@
 
 mod credit;
 mod forks;
+mod found;
 mod large;
 mod log_state;
 mod pace;
@@ -21,9 +22,10 @@ mod vectors;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use self::credit::ReceivedBytes;
+use self::found::Purpose;
 use self::large::Large;
 use self::log_state::LogState;
 use self::pace::Pace;
@@ -32,17 +34,16 @@ use super::batch::{BatchReader, BatchWriter};
 use super::capability::Capability;
 use super::common::Common;
 use super::extension::{Extension, Extent, GoodbyeReason};
-use super::io::{CloseReason, Found, InEvent, LocalLog, Lookup, OutEvent};
-use super::lookups::{self, Lookups};
-use super::message::{Message, Mode};
+use super::io::{CloseReason, InEvent, LocalLog, OutEvent};
+use super::lookups::Lookups;
+use super::message::Mode;
 use super::peer_logs::{Compared, PeerLogs};
 use super::pieces::PieceOrigin;
 use super::recent_keys::{MOST_RECENT, RECENT};
-use super::row_cursor::before;
 use super::version::WITH_PIECES;
 use crate::error::Result;
 use crate::node::{Digest, Key, LogId, Seq};
-use crate::store::{LogHead, Position, Row};
+use crate::store::{Position, Row};
 
 /// A sign of life is sent when nothing else was for this many milliseconds.
 pub const ALIVE_MS: u64 = 15_000;
@@ -53,23 +54,6 @@ pub const SILENT_MS: u64 = 45_000;
 /// If the peer gets at most this many logs from other peers too, all of them are looked at whenever our log grows. Of more, those in
 /// the rows that are read.
 const MAX_RECHECKED: usize = 16;
-
-/// What a lookup in the store is for.
-#[derive(Debug)]
-enum Purpose {
-    /// Our digest at the end of the peer's version of a log.
-    Verify(Extent),
-    /// Our digest at an entry that the peer was probed for. The key is the peer's.
-    Bisect(Extent, Key),
-    /// Our key of the first entry that differs. `tell` if the peer does not know of the fork yet.
-    Fork { log: LogId, seq: Seq, theirs: Key, tell: bool },
-    /// Our digest before the first entry that differs, for a peer that cannot be asked for that entry.
-    BeforeFork(LogId, Seq),
-    /// Our digest at an entry that the peer probes for.
-    ProbedDigest,
-    /// The entry that the peer probes for. Follows the digest.
-    ProbedEntry(LogId, Seq),
-}
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -318,109 +302,6 @@ impl V2 {
         }
         self.proceed(common, view);
         Ok(())
-    }
-
-    fn on_frame(&mut self, common: &mut Common, frame: &Bytes, view: &dyn LocalLog) -> Result<()> {
-        // 2.x peers use none of hyperlog's own messages but the handshake.
-        let Message::Extension(kind, body) = Message::decode(frame)? else { return Ok(()) };
-        let extension = Extension::decode(kind, body)?;
-        self.heard |= !matches!(extension, Extension::Twin(_) | Extension::Alive | Extension::Unknown);
-        match extension {
-            Extension::Twin(token) => self.on_twin(common, token),
-            Extension::Vector { first, last, extents } => self.on_vector(common, first, last, extents, view),
-            Extension::Compare(said) => self.on_compare(common, &said, view),
-            Extension::NewTable => {
-                self.reader.reset_table();
-                Ok(())
-            }
-            Extension::Batch(rows) => self.on_batch(common, frame, rows, view),
-            Extension::Piece(piece) => self.on_piece(common, frame, &piece, view),
-            Extension::Held(held) => {
-                self.on_held(held);
-                Ok(())
-            }
-            Extension::Credit { bytes, updates } => self.on_credit(common, bytes, updates, view),
-            Extension::Probe { log, seq } => {
-                self.lookups.ask(Lookup::Digest(log.clone(), seq), Purpose::ProbedDigest);
-                self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::ProbedEntry(log, seq));
-                Ok(())
-            }
-            Extension::Proof { extent, key } => {
-                let lookup = Lookup::Digest(extent.log.clone(), extent.seq);
-                self.lookups.ask(lookup, Purpose::Bisect(extent, key));
-                Ok(())
-            }
-            Extension::Fork { log, seq, key } => {
-                self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: key, tell: false });
-                Ok(())
-            }
-            Extension::Demand { log, seq } => {
-                self.show(log, seq);
-                Ok(())
-            }
-            Extension::Goodbye { why, text } => {
-                // What came before it is still stored.
-                self.leaving.get_or_insert((why, text));
-                Ok(())
-            }
-            Extension::Alive | Extension::Unknown => Ok(()),
-        }
-    }
-
-    fn on_credit(
-        &mut self,
-        common: &mut Common,
-        bytes: u64,
-        updates: Vec<(LogId, Seq)>,
-        view: &dyn LocalLog,
-    ) -> Result<()> {
-        self.pace.granted(bytes, common.now);
-        self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
-        for (log, seq) in updates {
-            self.note_has(common, &log, seq, view)?;
-            if let Some(peer_log) = self.logs.get_mut(&log) {
-                peer_log.own.lazy = true;
-            }
-        }
-        Ok(())
-    }
-
-    fn on_looked_up(&mut self, common: &mut Common, found: Vec<Found>, view: &dyn LocalLog) {
-        for (purpose, found) in self.lookups.finish(found) {
-            match (purpose, found) {
-                (lookups::Purpose::Start, Found::Entry(Some(entry))) => {
-                    // Rows that were read and not yet sent are read again.
-                    self.unsent_bytes -= self.pending.drain(..).map(|row| row_size(&row)).sum::<usize>();
-                    common.rows.lower(before(entry.at));
-                }
-                (lookups::Purpose::Own(purpose), found) => self.on_found(common, purpose, found, view),
-                // The log is shorter than it was.
-                (lookups::Purpose::Start, _) => {}
-            }
-        }
-    }
-
-    fn on_found(&mut self, common: &mut Common, purpose: Purpose, found: Found, view: &dyn LocalLog) {
-        match (purpose, found) {
-            (Purpose::Verify(theirs), Found::Digest(Some(ours))) => self.verified(common, &theirs, ours),
-            (Purpose::Bisect(theirs, key), Found::Digest(Some(ours))) => self.bisected(common, &theirs, key, ours),
-            (Purpose::Fork { log, seq, theirs, tell }, Found::Entry(Some(entry))) => {
-                let fork = Compared { seq, ours: entry.key, theirs };
-                self.fork_found(common, &log, fork, tell);
-            }
-            (Purpose::BeforeFork(log, seq), Found::Digest(Some(digest))) => {
-                self.send_vector_without_tail(common, view, LogHead { log, seq, digest });
-            }
-            (Purpose::ProbedDigest, Found::Digest(digest)) => self.probed = digest,
-            (Purpose::ProbedEntry(log, seq), Found::Entry(Some(entry))) => {
-                if let Some(digest) = self.probed.take() {
-                    let extent = Extent { log, seq, digest };
-                    self.say(common, &Extension::Proof { extent, key: entry.key });
-                }
-            }
-            // The log is shorter than it was: its tail went to a new id, and a new announcement is under way.
-            _ => {}
-        }
     }
 
     /// Does whatever has become possible.

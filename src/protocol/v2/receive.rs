@@ -1,14 +1,17 @@
-//! Nodes from the peer on their way into the log, and what to do when they do not come.
+//! Messages from the peer, nodes on their way into the log, and what to do when they do not come.
 
 use bytes::Bytes;
 
+use super::found::Purpose;
 use super::V2;
 use crate::error::{Error, Result};
 use crate::incoming::Outcome;
 use crate::node::{LogId, Seq};
 use crate::protocol::batch::MAX_BATCH;
 use crate::protocol::common::Common;
-use crate::protocol::io::{CloseReason, LocalLog};
+use crate::protocol::extension::Extension;
+use crate::protocol::io::{CloseReason, LocalLog, Lookup};
+use crate::protocol::message::Message;
 use crate::protocol::peer_logs::Compared;
 
 /// If the peer has more of a log and does not send it for this many milliseconds, it is told anew what we have.
@@ -18,6 +21,71 @@ pub const RESYNC_MS: u64 = 5_000;
 const MAX_RESYNCS: u32 = 3;
 
 impl V2 {
+    pub(super) fn on_frame(&mut self, common: &mut Common, frame: &Bytes, view: &dyn LocalLog) -> Result<()> {
+        // 2.x peers use none of hyperlog's own messages but the handshake.
+        let Message::Extension(kind, body) = Message::decode(frame)? else { return Ok(()) };
+        let extension = Extension::decode(kind, body)?;
+        self.heard |= !matches!(extension, Extension::Twin(_) | Extension::Alive | Extension::Unknown);
+        match extension {
+            Extension::Twin(token) => self.on_twin(common, token),
+            Extension::Vector { first, last, extents } => self.on_vector(common, first, last, extents, view),
+            Extension::Compare(said) => self.on_compare(common, &said, view),
+            Extension::NewTable => {
+                self.reader.reset_table();
+                Ok(())
+            }
+            Extension::Batch(rows) => self.on_batch(common, frame, rows, view),
+            Extension::Piece(piece) => self.on_piece(common, frame, &piece, view),
+            Extension::Held(held) => {
+                self.on_held(held);
+                Ok(())
+            }
+            Extension::Credit { bytes, updates } => self.on_credit(common, bytes, updates, view),
+            Extension::Probe { log, seq } => {
+                self.lookups.ask(Lookup::Digest(log.clone(), seq), Purpose::ProbedDigest);
+                self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::ProbedEntry(log, seq));
+                Ok(())
+            }
+            Extension::Proof { extent, key } => {
+                let lookup = Lookup::Digest(extent.log.clone(), extent.seq);
+                self.lookups.ask(lookup, Purpose::Bisect(extent, key));
+                Ok(())
+            }
+            Extension::Fork { log, seq, key } => {
+                self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: key, tell: false });
+                Ok(())
+            }
+            Extension::Demand { log, seq } => {
+                self.show(log, seq);
+                Ok(())
+            }
+            Extension::Goodbye { why, text } => {
+                // What came before it is still stored.
+                self.leaving.get_or_insert((why, text));
+                Ok(())
+            }
+            Extension::Alive | Extension::Unknown => Ok(()),
+        }
+    }
+
+    fn on_credit(
+        &mut self,
+        common: &mut Common,
+        bytes: u64,
+        updates: Vec<(LogId, Seq)>,
+        view: &dyn LocalLog,
+    ) -> Result<()> {
+        self.pace.granted(bytes, common.now);
+        self.credit = self.credit.saturating_add(i64::try_from(bytes).unwrap_or(i64::MAX));
+        for (log, seq) in updates {
+            self.note_has(common, &log, seq, view)?;
+            if let Some(peer_log) = self.logs.get_mut(&log) {
+                peer_log.own.lazy = true;
+            }
+        }
+        Ok(())
+    }
+
     /// Notes that the peer has this log up to `seq`.
     pub(super) fn note_has(&mut self, common: &mut Common, log: &LogId, seq: Seq, view: &dyn LocalLog) -> Result<()> {
         let ours = view.seq(log);

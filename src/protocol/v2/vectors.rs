@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use bytes::BytesMut;
 
+use super::found::Purpose;
 use super::log_state::{Bisect, LogState};
-use super::{Purpose, V2};
+use super::V2;
 use crate::error::Result;
 use crate::node::LogId;
 use crate::protocol::common::Common;

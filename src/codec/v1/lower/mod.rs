@@ -1,15 +1,22 @@
-//! The 1.x dialect: text that 1.x accepted and protox does not, rewritten as strict proto2.
+//! Rewrites text that 1.x accepted and protox does not as strict proto2.
 //!
-//! What a descriptor forbids is renamed (odd identifiers, enums sharing value names, `fooBar` beside `foo_bar`,
-//! duplicate messages) or lowered (reserved tags, odd enum values, defaults only 1.x can read); [`Facts`] maps it back.
-//! Every statement stays on its line, so that an error protox still finds points into the user's text.
+//! What a descriptor forbids is renamed (odd identifiers, enums that share value names, `fooBar` beside `foo_bar`, duplicate
+//! messages) or replaced (reserved tags, odd enum values, defaults that only 1.x can read). [`Facts`] maps it back. Every statement
+//! stays on its line, so that errors of protox point to the right line of the user's text.
+
+mod fields;
+mod lines;
+mod types;
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write;
 
-use super::facts::{EnumFacts, Facts, FieldFacts, MessageFacts};
-use super::legacy::{js_number, Enum, Field, File, Message, Refusal, Scope};
-use super::MAX_TAG;
+use self::lines::Lines;
+use super::ast::{Enum, Field, File, Message, Scope};
+use super::facts::{EnumFacts, Facts, MessageFacts};
+use super::js_number::js_number;
+use crate::codec::refusal::Refusal;
+use crate::codec::MAX_TAG;
 
 /// How descriptor names are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,16 +31,6 @@ pub(crate) enum Naming {
 
 /// The tags protobuf keeps for itself.
 const RESERVED_TAGS: std::ops::RangeInclusive<u32> = 19_000..=19_999;
-
-/// What a type name means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Meaning {
-    Scalar(&'static str),
-    Message(usize),
-    Enum(usize),
-    /// Left to protox, which knows the imports.
-    Imported,
-}
 
 /// A declared type.
 struct Def<'f, 'a> {
@@ -54,22 +51,22 @@ enum Node<'f, 'a> {
     Enum(&'f Enum<'a>),
 }
 
-/// The outcome of reading a file in the dialect.
+/// A rewritten file.
 pub(crate) struct Lowered {
     /// Strict proto2; empty under [`Naming::Natural`].
     pub text: String,
-    /// How to map it back.
+    /// How to map its names and tags back.
     pub facts: Facts,
 }
 
 /// Checks `file` and rewrites it.
 ///
-/// `imports_found` says for each import whether it can be resolved: 1.x never read imports, so a plain one that is
-/// missing is dropped.
+/// `imports_found` says for each import whether it can be resolved. 1.x never read imports, so a plain one that is missing is
+/// dropped.
 ///
 /// # Errors
-/// The refused classes: tags out of range, fractional or duplicate; duplicate field names; maps keyed by a
-/// floating-point type, bytes or a message; names that resolve to nothing.
+/// Tags that are out of range, fractional or duplicate; duplicate field names; maps with a floating-point, bytes or message key;
+/// names that resolve to nothing.
 pub(crate) fn lower(source: &str, file: &File<'_>, naming: Naming, imports_found: &[bool]) -> Result<Lowered, Refusal> {
     for (import, found) in file.imports.iter().zip(imports_found) {
         if import.modifier.is_some() && !found {
@@ -161,7 +158,7 @@ impl<'f, 'a> Lowering<'f, 'a> {
         self.defs.get(index).map(|def| def.path.clone()).unwrap_or_default()
     }
 
-    /// A descriptor name for `name`: itself where that is allowed, `made_up` otherwise.
+    /// The descriptor name for `name`: `name` itself if that is allowed, else `made_up`.
     fn pick(&self, name: &str, made_up: &str, used: &mut HashSet<String>) -> String {
         let keep = match self.naming {
             Naming::Natural => true,
@@ -221,7 +218,7 @@ impl<'f, 'a> Lowering<'f, 'a> {
             let _ = write!(text, "E{index}_EMPTY = 0;");
         }
         for (i, number) in numbers.iter().enumerate() {
-            // Enum values share the scope of their enum, so made-up names are the only safe ones.
+            // Enum values share the scope of their enum, so only made-up names are safe.
             let _ = write!(text, "E{index}_{i} = {number};");
         }
         text.push('}');
@@ -255,7 +252,7 @@ impl<'f, 'a> Lowering<'f, 'a> {
         Ok(())
     }
 
-    /// Writes fields in order, the members of a oneof together where its first one stands.
+    /// Writes the fields in order, with all members of a oneof where its first one is.
     fn write_fields(&mut self, node: &Message<'_>, index: usize, lowered: &[String], used: &mut HashSet<String>) {
         let mut written: HashSet<&str> = HashSet::new();
         let mut members: HashMap<&str, Vec<(&Field<'_>, &String)>> = HashMap::new();
@@ -307,240 +304,6 @@ impl<'f, 'a> Lowering<'f, 'a> {
         }
         Ok(result)
     }
-
-    /// The strict text of one field, numbered `number`, and its facts.
-    fn field(
-        &self,
-        field: &Field<'_>,
-        tag: u32,
-        number: u32,
-        name: &str,
-        order: usize,
-        owner: usize,
-    ) -> Result<(String, FieldFacts), Refusal> {
-        let scope = self.id_of(owner);
-        let meaning = self.resolve(field.kind, &scope, field.at)?;
-        let packed = field.packed.is_some_and(|value| value != "false");
-        let unpackable = matches!(meaning, Meaning::Scalar("string" | "bytes") | Meaning::Message(_));
-        // 1.x checks top-level messages only; protox checks none.
-        if field.packed == Some("true") && unpackable && !scope.contains('.') {
-            let text = format!(
-                "Fields of type {} cannot be declared [packed=true]. Only repeated fields of primitive numeric types (types which use \
-                 the varint, 32-bit, or 64-bit wire types) can be declared \"packed\".",
-                field.kind
-            );
-            return Err(Refusal::always(field.at, text));
-        }
-        let mut facts = FieldFacts {
-            name: field.name.to_owned(),
-            order,
-            tag,
-            default: field.default.map(str::to_owned),
-            packed,
-            is_varint: matches!(field.kind, "varint" | "enum"),
-            oneof: field.oneof.map(str::to_owned),
-            implicit: self.file.proto3 && !field.labelled && field.oneof.is_none() && field.map_key.is_none(),
-            ..FieldFacts::default()
-        };
-        if let Meaning::Enum(index) = meaning {
-            let empty =
-                matches!(self.defs.get(index).map(|def| def.node), Some(Node::Enum(node)) if node.values.is_empty());
-            if empty {
-                return Err(Refusal::new(
-                    field.at,
-                    format!("enum {} has no values and cannot be a field's type", field.kind),
-                ));
-            }
-        }
-        let kind = self.type_text(&meaning, field.kind);
-        if let Some(key) = field.map_key {
-            facts.map_entry = Some(format!("Map_{key}_{}", field.kind));
-            let key = self.map_key(key, &scope, field, &mut facts)?;
-            return Ok((format!("map<{key}, {kind}> {name} = {number};"), facts));
-        }
-        let label = match (field.oneof.is_some(), field.required, field.repeated) {
-            (true, ..) => "",
-            (_, true, _) => "required ",
-            (_, _, true) => "repeated ",
-            _ => "optional ",
-        };
-        let options = self.options(field, &meaning);
-        Ok((format!("{label}{kind} {name} = {number}{options};"), facts))
-    }
-
-    fn type_text(&self, meaning: &Meaning, written: &str) -> String {
-        match meaning {
-            Meaning::Scalar(name) => (*name).to_owned(),
-            Meaning::Imported => written.to_owned(),
-            Meaning::Message(index) | Meaning::Enum(index) => {
-                let package = self.package.map_or(String::new(), |package| format!(".{package}"));
-                format!("{package}.{}", self.path_of(*index))
-            }
-        }
-    }
-
-    fn map_key(
-        &self,
-        key: &str,
-        scope: &str,
-        field: &Field<'_>,
-        facts: &mut FieldFacts,
-    ) -> Result<&'static str, Refusal> {
-        match self.resolve(key, scope, field.at)? {
-            Meaning::Scalar("float" | "double" | "bytes") | Meaning::Message(_) => {
-                let text = format!("map {} cannot be keyed by {key}: use an integer type, bool or string", field.name);
-                Err(Refusal::new(field.at, text))
-            }
-            Meaning::Scalar(name) => Ok(name),
-            Meaning::Enum(index) => {
-                facts.key_enum = Some(self.path_of(index));
-                Ok("int32")
-            }
-            Meaning::Imported => {
-                Err(Refusal::new(field.at, format!("map {} cannot be keyed by the imported type {key}", field.name)))
-            }
-        }
-    }
-
-    /// Options the standard encoding needs: packing, and a default that strict proto2 can express.
-    fn options(&self, field: &Field<'_>, meaning: &Meaning) -> String {
-        let mut options = Vec::new();
-        let packable = field.repeated
-            && match meaning {
-                Meaning::Scalar(name) => !matches!(*name, "string" | "bytes"),
-                Meaning::Enum(_) => true,
-                _ => false,
-            };
-        // proto3 packs by default; the lowered text is proto2 and must say so.
-        let packed = if self.file.proto3 {
-            field.packed != Some("false")
-        } else {
-            field.packed.is_some_and(|value| value != "false")
-        };
-        if packable && packed {
-            options.push("packed = true".to_owned());
-        }
-        if let (Some(default), false) = (field.default, field.repeated) {
-            if let Some(default) = self.default_text(default, meaning) {
-                options.push(format!("default = {default}"));
-            }
-        }
-        if options.is_empty() {
-            String::new()
-        } else {
-            format!(" [{}]", options.join(", "))
-        }
-    }
-
-    fn default_text(&self, written: &str, meaning: &Meaning) -> Option<String> {
-        let number = js_number(written);
-        // Adding zero turns -0, which unsigned fields refuse, into 0.
-        let whole = |low: f64, high: f64| {
-            (number.fract() == 0.0 && number >= low && number <= high).then(|| format!("{:.0}", number + 0.0))
-        };
-        match meaning {
-            Meaning::Scalar("int32" | "sint32" | "sfixed32") => whole(f64::from(i32::MIN), f64::from(i32::MAX)),
-            Meaning::Scalar("uint32" | "fixed32") => whole(0.0, f64::from(u32::MAX)),
-            Meaning::Scalar("uint64" | "fixed64") if written.bytes().all(|b| b.is_ascii_digit()) => {
-                written.parse::<u64>().ok().map(|n| n.to_string())
-            }
-            Meaning::Scalar("int64" | "sint64" | "sfixed64") => written.parse::<i64>().ok().map(|n| n.to_string()),
-            Meaning::Scalar("float" | "double") => number.is_finite().then(|| format!("{number:e}")),
-            Meaning::Scalar("bool") => matches!(written, "true" | "false").then(|| written.to_owned()),
-            Meaning::Scalar("string" | "bytes") => {
-                let quoted = written.len() >= 2 && written.starts_with(['"', '\'']) && !written.contains('\\');
-                quoted.then(|| written.to_owned())
-            }
-            Meaning::Enum(index) => match self.defs.get(*index).map(|def| def.node) {
-                Some(Node::Enum(node)) => {
-                    let position = node.values.iter().rposition(|(name, ..)| *name == written)?;
-                    Some(format!("E{index}_{position}"))
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// What `name` means in the scope of the message with 1.x id `scope`: innermost scope first, then outward.
-    fn resolve(&self, name: &str, scope: &str, at: usize) -> Result<Meaning, Refusal> {
-        if let Some(scalar) = scalar(name) {
-            return Ok(Meaning::Scalar(scalar));
-        }
-        if let Some(absolute) = name.strip_prefix('.') {
-            if let Some(found) = self.lookup(absolute).or_else(|| self.lookup_qualified(absolute)) {
-                return Ok(found);
-            }
-        }
-        let mut inner = Some(scope);
-        while let Some(scope) = inner {
-            if let Some(found) = self.lookup(&join(scope, name)) {
-                return Ok(found);
-            }
-            inner = scope.rfind('.').and_then(|dot| scope.get(..dot)).or((!scope.is_empty()).then_some(""));
-        }
-        if let Some(found) = self.lookup_qualified(name) {
-            return Ok(found);
-        }
-        if self.has_imports && name.strip_prefix('.').unwrap_or(name).split('.').all(is_identifier) {
-            return Ok(Meaning::Imported);
-        }
-        let missing: Vec<String> = self.missing.iter().map(|file| format!("import {file:?} not found")).collect();
-        let hint = if missing.is_empty() { String::new() } else { format!(" ({})", missing.join(", ")) };
-        Err(Refusal::new(at, format!("Could not resolve {name}{hint}")))
-    }
-
-    /// `name` with the package, or its last parts, in front.
-    fn lookup_qualified(&self, name: &str) -> Option<Meaning> {
-        let package = self.file.package?;
-        let suffixes =
-            std::iter::once(package).chain(package.match_indices('.').filter_map(|(dot, _)| package.get(dot + 1..)));
-        suffixes.filter_map(|suffix| name.strip_prefix(suffix)?.strip_prefix('.')).find_map(|rest| self.lookup(rest))
-    }
-
-    fn lookup(&self, id: &str) -> Option<Meaning> {
-        let message = self.messages.get(id).copied().map(Meaning::Message);
-        message.or_else(|| self.enums.get(id).copied().map(Meaning::Enum))
-    }
-}
-
-/// Text whose statements stay on the lines they came from.
-struct Lines<'s> {
-    source: &'s str,
-    /// Bytes of the source whose line feeds are already in `text`.
-    passed: usize,
-    text: String,
-}
-
-impl<'s> Lines<'s> {
-    fn new(source: &'s str) -> Self {
-        Lines { source, passed: 0, text: String::new() }
-    }
-
-    /// Moves to the line of byte `at`, unless it was passed already.
-    fn advance(&mut self, at: usize) {
-        if let Some(between) = self.source.as_bytes().get(self.passed..at) {
-            self.text.extend(between.iter().filter(|byte| **byte == b'\n').map(|_| '\n'));
-            self.passed = at;
-        }
-    }
-
-    fn write(&mut self, text: &str) {
-        self.text.push_str(text);
-        self.text.push(' ');
-    }
-}
-
-/// The scalar that 1.x takes `name` for, declared messages of that name notwithstanding.
-fn scalar(name: &str) -> Option<&'static str> {
-    const SCALARS: [&str; 15] = [
-        "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32",
-        "sfixed64", "bool", "string", "bytes",
-    ];
-    if matches!(name, "varint" | "enum") {
-        return Some("uint64");
-    }
-    SCALARS.into_iter().find(|scalar| *scalar == name)
 }
 
 fn join(scope: &str, name: &str) -> String {
@@ -557,7 +320,7 @@ fn is_identifier(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The JSON name protobuf derives, letter case dropped: descriptors demand that fields differ in it.
+/// The JSON name that protobuf derives, without letter case. In a descriptor the fields of a message must differ in it.
 fn camel_case(name: &str) -> String {
     name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
 }

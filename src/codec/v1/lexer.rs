@@ -1,12 +1,12 @@
-//! Tokens of 1.x's schema language (protocol-buffers-schema 3.6.1 `tokenize.js`), with their places.
+//! Splits a schema into the tokens of 1.x's language (protocol-buffers-schema 3.6.1 `tokenize.js`).
 //!
 //! 1.x splits text at blanks and at `; , { } ( ) = : [ ] < >`; whatever lies between is one word, so `My-Msg`, `$a-b`
-//! and `größe` are names. Two accidents of the original are not repeated: a `//` inside a block comment does not hide
+//! and `größe` are names. Two defects of the original are not repeated: a `//` inside a block comment does not hide
 //! the comment's end, and quotes inside comments do not pair with quotes in code.
 
-use super::legacy::Refusal;
+use crate::codec::refusal::Refusal;
 
-/// Nesting of braces accepted in a schema: what reads the tokens recurses this deep. Real schemas stay below ten.
+/// How deep braces may be nested in a schema. The parser recurses this deep. Real schemas stay below ten.
 pub(crate) const MAX_DEPTH: usize = 64;
 
 /// One token and where it starts.
@@ -75,11 +75,13 @@ fn is_blank(c: char) -> bool {
     c.is_whitespace() || c == '\u{feff}'
 }
 
-/// Where strings can end: looking that up for each quote keeps tokenizing linear, whatever the text.
+/// Where strings can end. With these indexes tokenizing takes linear time, whatever the text.
 struct Quotes {
-    /// Places of `"` and of `'` that are not escaped, and of line feeds.
+    /// Offsets of `"` that are not escaped.
     double: Vec<usize>,
+    /// Offsets of `'` that are not escaped.
     single: Vec<usize>,
+    /// Offsets of line feeds.
     lines: Vec<usize>,
 }
 
@@ -100,10 +102,10 @@ impl Quotes {
         quotes
     }
 
-    /// Length of the string literal that starts with `quote` at byte `at`; a string never crosses a line. A lone quote is
-    /// a token of its own.
+    /// Length of the string literal that starts with `quote` at byte `at`. A string never crosses the end of a line. A lone quote is a
+    /// token of its own.
     fn string_length(&self, at: usize, quote: char) -> usize {
-        let next = |places: &[usize]| places.get(places.partition_point(|place| *place <= at)).copied();
+        let next = |offsets: &[usize]| offsets.get(offsets.partition_point(|offset| *offset <= at)).copied();
         let end = next(if quote == '"' { &self.double } else { &self.single });
         match (end, next(&self.lines)) {
             (Some(end), None) => end + 1 - at,
@@ -117,7 +119,7 @@ impl Quotes {
 fn word_length(text: &str, at: usize, quotes: &Quotes) -> usize {
     for (i, c) in text.char_indices().skip(1) {
         let comment = c == '/' && text.get(i + 1..).is_some_and(|next| next.starts_with(['/', '*']));
-        // A quote that nothing closes is a letter like any other: `it's`.
+        // A quote that is not closed is a letter like any other: `it's`.
         let string = matches!(c, '"' | '\'') && quotes.string_length(at + i, c) > 1;
         if is_blank(c) || PUNCTUATION.contains(&c) || string || comment {
             return i;
@@ -157,8 +159,8 @@ mod tests {
     }
 
     #[test]
-    fn quotes_that_nothing_closes_take_no_longer() {
-        // Quadratic, this would take minutes.
+    fn unclosed_quotes_take_linear_time() {
+        // In quadratic time this would take minutes.
         assert_eq!(words(&"\\'".repeat(2_000_000)).len(), 1);
         assert_eq!(words("a\\'b' c'").as_slice(), ["a\\", "'b'", "c'"]);
     }

@@ -1,15 +1,15 @@
-//! Which fields 1.x writes bare: as wire type 0, without a length, read back to the end of the buffer.
+//! Finds the fields that 1.x writes *bare*: as wire type 0 and without a length, so that they are read to the end of the buffer.
 //!
-//! protocol-buffers 3.2.1 compiles the messages nested in a message before it notes that the message is one. Code that
-//! it generates meanwhile, for the nested ones and for whatever these refer to, takes a field of the outer type for a
-//! scalar of wire type 0. Whether that happens to a field depends on the order of compilation, which is played through
-//! here: top-level messages in order; of each its nested messages, then the types of its fields.
+//! protocol-buffers 3.2.1 compiles the messages nested in a message before it registers the outer message. Code that it generates
+//! meanwhile, for the nested messages and those they refer to, treats a field of the outer type as a scalar of wire type 0. Whether
+//! that happens to a field depends on the order of compilation, which is simulated here: top-level messages in order, and for each
+//! of them its nested messages, then the types of its fields.
 
 use std::collections::HashMap;
 
-use super::plan::{MessagePlan, Named, Plan, TypeRef};
+use crate::codec::plan::{MessagePlan, Named, Plan, TypeRef};
 
-/// Names that 1.x resolves to its built-in encodings: a message of such a name is never compiled.
+/// Names that 1.x resolves to its built-in encodings. A message with such a name is never compiled.
 const BUILT_IN: [&str; 17] = [
     "bool", "bytes", "double", "enum", "fixed32", "fixed64", "float", "int32", "int64", "sfixed32", "sfixed64",
     "sint32", "sint64", "string", "uint32", "uint64", "varint",
@@ -20,13 +20,13 @@ const BUILT_IN: [&str; 17] = [
 enum Progress {
     #[default]
     Untouched,
-    /// Its nested messages are being compiled: it does not count as a message yet.
+    /// Its nested messages are being compiled, and it is not registered yet.
     Nested,
-    /// It counts as one.
+    /// It is registered as a message.
     Known,
 }
 
-/// A message that is being compiled. The stack is explicit, for chains of types can be long.
+/// A message that is being compiled. The stack is explicit, because chains of types can be long.
 struct Frame {
     message: usize,
     /// What is compiled before its own code: nested messages, then types of fields.
@@ -37,7 +37,7 @@ struct Frame {
 }
 
 /// Marks the bare fields of a plan whose text 1.x could compile.
-pub(super) fn mark(plan: &mut Plan) {
+pub(crate) fn mark(plan: &mut Plan) {
     let entries = Entries::new(plan);
     let mut progress = vec![Progress::default(); plan.messages.len()];
     let mut bare = Vec::new();
@@ -101,7 +101,7 @@ fn compiled(named: &[Named]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// 1.x has one entry for all maps of a scope that are written alike; a plan has one for each map.
+/// Entry messages of maps. 1.x has one entry for all maps of a scope that are written alike; a plan has one for each map.
 struct Entries {
     /// Entries by the message or, for `None`, the file that exports them, and by name.
     exported: HashMap<(Option<usize>, String), usize>,
@@ -151,7 +151,7 @@ impl Entries {
         }
     }
 
-    /// Gives every entry the marks of the one that 1.x has in its place.
+    /// Copies the marks to each entry from the one that 1.x uses instead.
     fn spread(&self, plan: &mut Plan) {
         let mut copies = Vec::new();
         for (owner, message) in plan.messages.iter().enumerate() {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn so_does_what_a_nested_message_refers_to_if_it_is_declared_behind() {
+    fn so_does_a_message_that_a_nested_one_refers_to_if_it_is_declared_later() {
         let a = "message A { message C { optional D d = 1; } optional int32 x = 1; }";
         let d = "message D { optional A a = 1; }";
         assert_eq!(bare(&format!("{a} {d}")), ["D.a"]);

@@ -1,5 +1,5 @@
-//! What 1.x knows about a schema and a descriptor cannot hold: raw defaults, decimal readings of octal numbers, names
-//! that are no identifiers, tags in the reserved range. Keyed by the descriptor's names.
+//! What 1.x knows about a schema that a descriptor cannot hold: defaults as written, octal numbers read as decimal ones, names that
+//! are no identifiers, tags in the reserved range. Keyed by the descriptor's names.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct Facts {
 pub(crate) struct MessageFacts {
     /// Its name as written.
     pub name: String,
-    /// Another message of the same name stands in its place (1.x: the last one wins).
+    /// Another message of the same name replaces it. In 1.x the last one wins.
     pub replaced_by: Option<String>,
     /// Fields by the descriptor's field name.
     pub fields: HashMap<String, FieldFacts>,
@@ -28,9 +28,9 @@ pub(crate) struct MessageFacts {
 pub(crate) struct FieldFacts {
     /// Its name as written.
     pub name: String,
-    /// Its place in the message, extensions last: the order of encoding.
+    /// Its position in the order of encoding: as declared, extensions last.
     pub order: usize,
-    /// Its tag, read in decimal.
+    /// Its tag, read as a decimal number.
     pub tag: u32,
     /// The default as written.
     pub default: Option<String>,

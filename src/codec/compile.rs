@@ -1,46 +1,34 @@
-//! Schema text to a compiled schema: strict first, then the 1.x dialect.
-
-use std::collections::HashMap;
-use std::path::PathBuf;
+//! Compiles schema text: by strict protobuf's rules first, then by 1.x's.
 
 use miette::Diagnostic;
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::build::build;
-use super::dialect::{lower, Naming};
-use super::facts::Facts;
 use super::imports::Library;
-use super::legacy::{self, Refusal};
-use super::normal;
 use super::plan::Plan;
+use super::protox_text;
+use super::refusal::{one_based, Refusal};
+use super::sources::Sources;
+use super::v1::ast;
+use super::v1::facts::Facts;
+use super::v1::lower::{lower, Naming};
+use super::v1::parser;
 use crate::error::{Error, Result, SchemaError};
-
-/// Where imports are found, beside the well-known types that are always there.
-#[derive(Debug, Clone, Default, serde::Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Sources {
-    /// Name of the schema itself, for errors.
-    pub file: Option<String>,
-    /// Files by import path.
-    pub files: HashMap<String, String>,
-    /// Directories, searched in order after `files`.
-    pub directories: Vec<PathBuf>,
-}
 
 /// A compiled schema.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     /// What encoders and decoders are made from.
     pub plan: Plan,
-    /// The text had to be read in the 1.x dialect.
-    pub dialect: bool,
+    /// Strict protobuf refuses the text: it was read by 1.x's rules.
+    pub is_v1: bool,
     pool: DescriptorPool,
 }
 
 impl Compiled {
-    /// The descriptors, imports included, as a serialised `FileDescriptorSet`. Names and tags that a descriptor forbids
-    /// are the lowered ones.
+    /// The descriptors, including imports, as a serialised `FileDescriptorSet`. Names and tags that a descriptor forbids are
+    /// replaced as in the lowered text.
     #[must_use]
     pub fn descriptor_set(&self) -> Vec<u8> {
         self.pool.encode_to_vec()
@@ -59,15 +47,15 @@ const UNNAMED: &str = "schema.proto";
 /// Compiles schema text.
 ///
 /// # Errors
-/// [`Error::Schema`] with line, column and cause, for text that neither strict protobuf nor the 1.x dialect gives a
-/// meaning.
+/// [`Error::Schema`] with line, column and cause, for text that neither strict protobuf nor 1.x
+/// accepts.
 pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let name = sources.file.as_deref().unwrap_or(UNNAMED);
     let library = Library::load(name, text, sources).map_err(Error::Schema)?;
-    let legacy = legacy::parse(text);
-    if matches!(&legacy, Err(refusal) if refusal.message == "Unexpected token: ") {
-        // Blank text: strict protobuf takes it, 1.x did not, and nobody means it.
+    let parsed = parser::parse(text);
+    if matches!(&parsed, Err(refusal) if refusal.message == "Unexpected token: ") {
+        // Strict protobuf accepts blank text, 1.x did not, and nobody means to write it.
         return Err(Error::Schema(SchemaError {
             file: None,
             line: 0,
@@ -77,28 +65,28 @@ pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
     }
     let strict_error = match strict(name, text, &library) {
         Ok((pool, file)) => {
-            let facts = natural_facts(text, legacy.ok()).map_err(|refusal| refused(sources, text, &refusal))?;
-            return Ok(Compiled { plan: build(&file, &facts), dialect: false, pool });
+            let facts = natural_facts(text, parsed.ok()).map_err(|refusal| refused(sources, text, &refusal))?;
+            return Ok(Compiled { plan: build(&file, &facts), is_v1: false, pool });
         }
         Err(error) => error,
     };
     let strict = schema_error(&strict_error, name, sources);
-    let ast = legacy.map_err(|refusal| Error::Schema(furthest(strict.clone(), place(sources, text, &refusal))))?;
+    let ast = parsed.map_err(|refusal| Error::Schema(furthest(strict.clone(), located(sources, text, &refusal))))?;
     let found: Vec<bool> = ast.imports.iter().map(|import| library.has(import.file)).collect();
     let mut error = strict;
     for naming in [Naming::Kept, Naming::Safe] {
         let lowered = lower(text, &ast, naming, &found).map_err(|refusal| refused(sources, text, &refusal))?;
         match descriptors(name, &lowered.text, &library) {
-            Ok((pool, file)) => return Ok(Compiled { plan: build(&file, &lowered.facts), dialect: true, pool }),
-            // The column belongs to the rewritten line.
+            Ok((pool, file)) => return Ok(Compiled { plan: build(&file, &lowered.facts), is_v1: true, pool }),
+            // The column would be one of the rewritten line.
             Err(lowered) => error = SchemaError { column: 1, ..schema_error(&lowered, name, sources) },
         }
     }
     Err(Error::Schema(error))
 }
 
-/// What 1.x would make of text that is valid as it stands; nothing, when it would not take it.
-fn natural_facts(text: &str, ast: Option<legacy::File<'_>>) -> std::result::Result<Facts, Refusal> {
+/// What 1.x knows of text that strict protobuf accepts; no facts if 1.x would refuse it.
+fn natural_facts(text: &str, ast: Option<ast::File<'_>>) -> std::result::Result<Facts, Refusal> {
     let Some(ast) = ast else { return Ok(Facts::default()) };
     match lower(text, &ast, Naming::Natural, &vec![true; ast.imports.len()]) {
         Ok(lowered) => Ok(lowered.facts),
@@ -107,19 +95,19 @@ fn natural_facts(text: &str, ast: Option<legacy::File<'_>>) -> std::result::Resu
     }
 }
 
-/// Compiles valid text, also such that protox does not take as it stands.
+/// Compiles valid text. Some valid text has to be rewritten first, because protox refuses it.
 fn strict(
     name: &str,
     text: &str,
     library: &Library,
 ) -> std::result::Result<(DescriptorPool, FileDescriptor), protox::Error> {
-    let text = normal::without_range_options(text);
+    let text = protox_text::without_range_options(text);
     let error = match descriptors(name, &text, library) {
         Ok(found) => return Ok(found),
         Err(error) => error,
     };
-    // Only now: an enum may have a value called `inf`.
-    match (normal::plain_numbers(&text), library.with_plain_numbers()) {
+    // Not earlier, because an enum may have a value called `inf`.
+    match (protox_text::plain_numbers(&text), library.with_plain_numbers()) {
         (None, None) => Err(error),
         (plain, plain_library) => {
             let (text, library) = (plain.as_ref().unwrap_or(&text), plain_library.as_ref().unwrap_or(library));
@@ -128,7 +116,7 @@ fn strict(
     }
 }
 
-/// Compiles strictly. The name of the root file shadows an import of the same name.
+/// Compiles with protox. The root file shadows an import of the same name.
 fn descriptors(
     name: &str,
     text: &str,
@@ -140,7 +128,7 @@ fn descriptors(
     chain.add(GoogleFileResolver::new());
     let mut compiler = protox::Compiler::with_file_resolver(chain);
     compiler.include_imports(true).open_file(name)?;
-    // Built a second time: whether a field is packed is settled before protox has interpreted the options.
+    // The pool is built again, because protox decides whether a field is packed before it has interpreted the options.
     let pool = DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice())?;
     let file = pool.get_file_by_name(name).ok_or_else(|| protox::Error::file_not_found(name))?;
     Ok((pool, file))
@@ -159,7 +147,7 @@ impl FileResolver for Root {
     }
 }
 
-/// Place and cause of a protox error.
+/// A protox error as users see it.
 fn schema_error(error: &protox::Error, name: &str, sources: &Sources) -> SchemaError {
     let (mut line, mut column) = (0, 0);
     let label = error.labels().and_then(|mut labels| labels.next());
@@ -174,35 +162,19 @@ fn schema_error(error: &protox::Error, name: &str, sources: &Sources) -> SchemaE
     SchemaError { file, line, column, message: format!("{error}{help}") }
 }
 
-fn one_based(zero_based: usize) -> u32 {
-    u32::try_from(zero_based).unwrap_or(u32::MAX).saturating_add(1)
-}
-
 fn refused(sources: &Sources, text: &str, refusal: &Refusal) -> Error {
-    Error::Schema(place(sources, text, refusal))
+    Error::Schema(located(sources, text, refusal))
 }
 
-fn place(sources: &Sources, text: &str, refusal: &Refusal) -> SchemaError {
-    place_in(sources.file.clone(), text, refusal)
+fn located(sources: &Sources, text: &str, refusal: &Refusal) -> SchemaError {
+    refusal.in_text(sources.file.clone(), text)
 }
 
-/// A refusal with its place in `text`, which is in `file`.
-pub(super) fn place_in(file: Option<String>, text: &str, refusal: &Refusal) -> SchemaError {
-    let before = text.get(..refusal.at).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    SchemaError {
-        file,
-        line: one_based(before.bytes().filter(|byte| *byte == b'\n').count()),
-        column: one_based(before.get(line_start..).unwrap_or("").chars().count()),
-        message: refusal.message.clone(),
-    }
-}
-
-/// Of two readers' errors, the one that got further explains more.
-fn furthest(strict: SchemaError, dialect: SchemaError) -> SchemaError {
-    let in_root = strict.file == dialect.file;
-    if in_root && (strict.line, strict.column) < (dialect.line, dialect.column) {
-        dialect
+/// The error of the reader that got further, since it explains more.
+fn furthest(strict: SchemaError, v1: SchemaError) -> SchemaError {
+    let in_root = strict.file == v1.file;
+    if in_root && (strict.line, strict.column) < (v1.line, v1.column) {
+        v1
     } else {
         strict
     }
@@ -210,6 +182,8 @@ fn furthest(strict: SchemaError, dialect: SchemaError) -> SchemaError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::codec::TypeRef;
 
@@ -229,11 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn valid_text_does_not_pass_the_dialect() {
+    fn valid_text_is_not_read_by_1x_rules() {
         for text in ["syntax = \"proto3\"; message M { int32 a = 1; }", "message M { optional int32 a = 1; }"] {
-            assert!(!accepted(text).dialect, "{text}");
+            assert!(!accepted(text).is_v1, "{text}");
         }
-        assert!(accepted("message M { int32 a = 1; }").dialect);
+        assert!(accepted("message M { int32 a = 1; }").is_v1);
     }
 
     #[test]
@@ -351,7 +325,7 @@ mod tests {
         };
         for text in [
             "syntax = \"proto3\"; import \"a.proto\"; import \"google/protobuf/timestamp.proto\"; message M { A a = 1; b.B b = 2; google.protobuf.Timestamp t = 3; }",
-            // The same without labels or syntax, through the dialect.
+            // The same without labels or syntax, read by 1.x's rules.
             "import \"a.proto\"; import \"nowhere.proto\"; message M { A a = 1; b.B b = 2; }",
         ] {
             let compiled = compile(text, &sources).unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -384,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_qualify_references_in_the_dialect_too() {
+    fn packages_qualify_references_by_1x_rules_too() {
         let compiled = accepted(
             "package a.b; message A { int32 x = 1; } message M { a.b.A x = 1; b.A y = 2; .a.b.A z = 3; A w = 4; }",
         );

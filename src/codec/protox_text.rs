@@ -1,8 +1,8 @@
-//! Valid protobuf that protox does not take, rewritten on the same lines.
+//! Rewrites valid protobuf that protox refuses. Every statement stays on its line.
 
-use super::lexer::{tokenize, Token};
+use super::v1::lexer::{tokenize, Token};
 
-/// Blanks the options of extension ranges, which protox cannot read behind a single number. Nothing is made from them.
+/// Blanks the options of extension ranges, which protox cannot read after a single number. They are not used for anything.
 pub(crate) fn without_range_options(text: &str) -> String {
     let Ok(tokens) = tokenize(text) else { return text.to_owned() };
     let mut edits = Vec::new();
@@ -35,8 +35,8 @@ pub(crate) fn without_range_options(text: &str) -> String {
     edited(text, &edits)
 }
 
-/// Writes infinite values of custom options as numbers beyond the range: protox knows `inf` in defaults only. Nothing, where
-/// there are none.
+/// Writes infinite values of custom options as numbers beyond the range, because protox knows `inf` only in defaults. `None` if there
+/// are none.
 pub(crate) fn plain_numbers(text: &str) -> Option<String> {
     let tokens = tokenize(text).ok()?;
     let mut edits = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn plain_numbers(text: &str) -> Option<String> {
     (!edits.is_empty()).then(|| edited(text, &edits))
 }
 
-/// Whether `(option) =` or `(option).path =` is just before.
+/// Whether the tokens end with `(option) =` or `(option).path =`.
 fn is_custom_value(before: &[Token<'_>]) -> bool {
     match before {
         [.., Token { text: ")", .. }, Token { text: "=", .. }] => true,
@@ -62,7 +62,7 @@ fn is_custom_value(before: &[Token<'_>]) -> bool {
     }
 }
 
-/// `text` with each range replaced; a line feed in one stays.
+/// `text` with each range replaced. A range that is replaced by nothing keeps its line feeds.
 fn edited(text: &str, edits: &[(usize, usize, String)]) -> String {
     let mut result = String::with_capacity(text.len());
     let mut copied = 0;
@@ -99,7 +99,7 @@ mod tests {
             format!("{options} message M {{ optional int32 a = 1 [(d) = -inf]; optional int32 b = 2 [(d) = inf]; }}"),
         ] {
             let text = format!("syntax = \"proto2\"; {text}");
-            assert!(!compile(&text, &Sources::default()).unwrap().dialect, "{text}");
+            assert!(!compile(&text, &Sources::default()).unwrap().is_v1, "{text}");
         }
     }
 }

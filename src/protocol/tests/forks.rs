@@ -1,0 +1,161 @@
+//! What peers claim about forks, and the proof of it.
+
+use super::*;
+
+/// Demands entry 2 of the log "own".
+const DEMAND: &[u8] = &[6, 16, 3, b'o', b'w', b'n', 2];
+
+#[test]
+fn a_fork_that_is_none_is_not_believed() {
+    let mut scene = Scene::v2(1 << 20);
+    scene.log.0.insert("own".into(), 5);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    let key = Key([4; 32]);
+    scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key });
+    let queries = scene.out.iter().rev().find_map(|out| match out {
+        OutEvent::Lookup(queries) => Some(queries.len()),
+        _ => None,
+    });
+    let entry = || Found::Entry(Some(crate::store::Entry { at: Position::of(2), key }));
+    scene.feed(InEvent::LookedUp(Ok((0..queries.unwrap()).map(|_| entry()).collect())));
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. } | OutEvent::Report(_))));
+}
+
+/// A 2.x peer says that our log and its log part at entry 2.
+fn accused_of_a_fork(version: u64, times: usize) -> Scene {
+    let mut scene = Scene::extension(version, 1 << 20);
+    scene.log.0.insert("own".into(), 5);
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
+    scene.feed(InEvent::Rows(Ok(vec![])));
+    for _ in 0..times {
+        scene.hear_extension(&Extension::Fork { log: "own".into(), seq: 2, key: Key([4; 32]) });
+        answer(&mut scene, || Found::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
+    }
+    scene
+}
+
+/// Answers the last questions, whatever they were.
+fn answer(scene: &mut Scene, reply: impl Fn() -> Found) {
+    let queries = scene.out.iter().rev().find_map(|out| match out {
+        OutEvent::Lookup(queries) => Some(queries.len()),
+        _ => None,
+    });
+    scene.feed(InEvent::LookedUp(Ok((0..queries.unwrap_or(0)).map(|_| reply()).collect())));
+}
+
+fn sent(scene: &Scene, frame: &[u8]) -> usize {
+    scene.out.iter().filter(|out| matches!(out, OutEvent::Send(bytes) if bytes[..] == *frame)).count()
+}
+
+#[test]
+fn a_fork_of_our_log_is_not_believed_but_looked_at() {
+    let mut scene = accused_of_a_fork(VERSION, 3);
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
+    assert_eq!(sent(&scene, DEMAND), 1, "the entry is asked for once");
+    let mut writer = BatchWriter::default();
+    for seq in [2, 3] {
+        writer.push(&row("own", seq, b"another".to_vec()));
+    }
+    scene.hear_extension(&Extension::Batch(&writer.finish()));
+    scene.feed(InEvent::Idle);
+    let offered: Vec<u64> = scene
+        .out
+        .iter()
+        .filter_map(|out| if let OutEvent::Add(nodes) = out { Some(nodes) } else { None })
+        .flat_map(|nodes| nodes.iter().map(|node| node.seq))
+        .collect();
+    assert_eq!(offered, [2], "the log judges the entry, and what follows is of no use");
+}
+
+#[test]
+fn a_peer_of_the_first_version_shows_the_entry_that_differs_because_our_vector_lacks_it() {
+    let mut scene = accused_of_a_fork(1, 1);
+    assert_eq!(sent(&scene, DEMAND), 0, "it would not understand");
+    answer(&mut scene, || Found::Digest(Some(Digest([7; 32]))));
+    let mut vector = BytesMut::new();
+    let extents = vec![Extent { log: "own".into(), seq: 1, digest: Digest([7; 32]) }];
+    Extension::Vector { first: true, last: true, extents }.encode(&mut vector);
+    assert_eq!(sent(&scene, &vector), 1);
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
+    let mut writer = BatchWriter::default();
+    writer.push(&row("own", 2, b"another".to_vec()));
+    scene.hear_extension(&Extension::Batch(&writer.finish()));
+    scene.feed(InEvent::Idle);
+    assert_eq!(scene.adds(), 1, "the log judges it");
+}
+
+#[test]
+fn a_peer_of_the_first_version_hears_of_a_fork_of_our_log_from_the_vector_alone() {
+    for (version, told) in [(1, 0), (VERSION, 1)] {
+        let mut scene = accused_of_a_fork(version, 0);
+        let mut writer = BatchWriter::default();
+        writer.push(&row("own", 2, b"another".to_vec()));
+        scene.hear_extension(&Extension::Batch(&writer.finish()));
+        scene.feed(InEvent::Idle);
+        let (ours, theirs) = (Key([5; 32]), Key([4; 32]));
+        let fork = Error::Fork { log: "own".into(), seq: 2, ours, theirs };
+        scene.feed(InEvent::Added(Ok(vec![Outcome::Refused(fork)])));
+        let mut frame = BytesMut::new();
+        Extension::Fork { log: "own".into(), seq: 2, key: ours }.encode(&mut frame);
+        assert_eq!(sent(&scene, &frame), told, "version {version}");
+    }
+}
+
+#[test]
+fn the_entry_that_differs_is_shown_once_and_nothing_behind_it() {
+    let mut scene = accused_of_a_fork(VERSION, 3);
+    let batches = |scene: &Scene| {
+        scene.out.iter().filter(|out| matches!(out, OutEvent::Send(bytes) if bytes.get(1) == Some(&7))).count()
+    };
+    for _ in 0..3 {
+        scene.hear_bytes(DEMAND.into());
+        answer(&mut scene, || Found::Entry(Some(crate::store::Entry { at: Position::of(2), key: Key([5; 32]) })));
+    }
+    scene.feed(InEvent::Rows(Ok((2..=5).map(|seq| row("own", seq, b"ours".to_vec())).collect())));
+    scene.feed(InEvent::Rows(Ok((2..=5).map(|seq| row("own", seq, b"ours".to_vec())).collect())));
+    assert_eq!((batches(&scene), scene.session.counters().nodes_sent), (1, 1));
+}
+
+#[test]
+fn a_1x_peer_moves_our_log_only_with_an_entry_that_came_and_was_hashed() {
+    let moves = |scene: &Scene| scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. }));
+    let (links, value) = (crate::node::Links::default(), Bytes::from_static(b"theirs"));
+    let theirs = key_of(&links, &value);
+    let scene = |claimed: Option<Key>| {
+        let mut scene = Scene::v1(true);
+        scene.log.0.insert("own".into(), 1);
+        // That it has more of our log than we have is only a claim: the entry before is asked for.
+        scene.hear(&Message::Have(LogSeq { log: "own", seq: 2 }));
+        assert!(!moves(&scene));
+        let node = WireNode {
+            change: 1,
+            key: claimed,
+            log: "own",
+            seq: 1,
+            identity: None,
+            signature: None,
+            value: &value,
+            links: links.clone(),
+        };
+        scene.hear(&Message::Node(node));
+        scene
+    };
+    // A key that is not the node's own is no proof.
+    let lying = scene(Some(Key([7; 32])));
+    assert!(lying.accused() && !moves(&lying));
+    for (ours, forked) in [(theirs, false), (Key([9; 32]), true)] {
+        let mut scene = scene(Some(theirs));
+        assert!(!moves(&scene), "it is compared with ours first");
+        let at = Position::of(1);
+        scene.feed(InEvent::LookedUp(Ok(vec![Found::Entry(Some(crate::store::Entry { key: ours, at }))])));
+        assert_eq!(moves(&scene), forked);
+        if forked {
+            // Where the log moves no more, that is told, and other logs go on.
+            let forged = Error::Forged { log: "own".into(), seq: 1, reason: "" };
+            scene.feed(InEvent::Forked(Err(forged)));
+            assert!(scene.session.stage() != SessionStage::Closed, "{:?}", scene.out.last());
+            assert!(matches!(scene.out.last(), Some(OutEvent::Report(Error::Forged { .. }))));
+        }
+    }
+}
