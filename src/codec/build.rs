@@ -1,4 +1,4 @@
-//! Descriptor and facts to plan.
+//! Builds the plan from a descriptor and 1.x's facts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
 use super::v1::bare_fields;
 use super::v1::facts::{Facts, FieldFacts, MessageFacts};
 
-/// Builds the plan of `file`, with 1.x's `facts` where 1.x could read the text.
+/// Builds the plan of `file`. `facts` are 1.x's; there are none if 1.x could not read the text.
 pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
     let mut builder = Builder {
         file: file.clone(),
@@ -37,7 +37,7 @@ pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
     builder.add_map_entries(&declared, &mut messages);
     top.append(&mut messages);
     builder.drain();
-    // 1.x resolves nothing that is imported.
+    // 1.x does not resolve imported names.
     let known_to_v1 = !facts.messages.is_empty() && !builder.mentions_imported();
     builder.add_imported();
     let mut plan = Plan { top, messages: builder.messages.into_iter().flatten().collect(), enums: builder.enums };
@@ -55,17 +55,17 @@ enum Member {
 
 struct Builder<'f> {
     file: FileDescriptor,
-    /// The package with a dot, or nothing.
+    /// The package and a dot; empty without a package.
     prefix: String,
     facts: &'f Facts,
-    /// Filled as the queue drains.
+    /// Plans of the messages mentioned, as far as they are made.
     messages: Vec<Option<MessagePlan>>,
     enums: Vec<EnumPlan>,
     message_index: HashMap<String, usize>,
     enum_index: HashMap<String, usize>,
     /// Every message that was mentioned, by index.
     mentioned: Vec<MessageDescriptor>,
-    /// How many of these have been planned in turn.
+    /// How many of these have been planned in order.
     drained: usize,
     /// Top-level extensions, by the qualified name of what they extend.
     extensions: HashMap<String, Vec<ExtensionDescriptor>>,
@@ -80,7 +80,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Plans the mentioned message `index` now, unless that was done before its turn.
+    /// Plans the mentioned message `index`, unless that was done already.
     fn drain_one(&mut self, index: usize) {
         let Some((descriptor, None)) = self.mentioned.get(index).cloned().zip(self.messages.get(index)) else { return };
         let plan = self.message(&descriptor);
@@ -96,7 +96,7 @@ impl Builder<'_> {
             || !self.enum_index.keys().all(|name| pool.get_enum_by_name(name).is_some_and(|e| own(e.parent_file())))
     }
 
-    /// Where there is an `Any`, it may hold every message of the imports, mentioned or not.
+    /// An `Any` may hold every message of the imports, so then all of them count as mentioned.
     fn add_imported(&mut self) {
         if !self.message_index.contains_key("google.protobuf.Any") {
             return;
@@ -154,12 +154,12 @@ impl Builder<'_> {
         index
     }
 
-    /// The key of the facts about a type of this file; facts know nothing of imported ones.
+    /// The key of the facts about a type of this file. There are none about imported types.
     fn path<'n>(&self, full_name: &'n str) -> Option<&'n str> {
         full_name.strip_prefix(self.prefix.as_str())
     }
 
-    /// The qualified name of a type that is written `name`, without what lowering made of it and its parents.
+    /// The qualified name of a type that is written `name`, with the names that it and its parents had before lowering.
     fn written(&self, parent: Option<MessageDescriptor>, full_name: &str, name: &str) -> String {
         let scope = parent.map(|parent| {
             let facts = self.path(parent.full_name()).and_then(|path| self.facts.messages.get(path));
@@ -267,7 +267,7 @@ impl Builder<'_> {
             let mut plan = self.field(&member, facts.as_ref());
             plan.oneof = oneof;
             if let (false, Member::Extension(extension)) = (names.insert(plan.name.clone()), &member) {
-                // As protobuf's JSON names all extensions.
+                // This is how protobuf's JSON names extensions.
                 plan.name = format!("[{}]", extension.full_name());
                 plan.json.clone_from(&plan.name);
             }
@@ -333,7 +333,7 @@ impl Builder<'_> {
             }),
             oneof: None,
             bare: false,
-            // 1.x never read the text: its rules are applied to what the descriptor says.
+            // 1.x could not read the text, so its rules are applied to the descriptor.
             default: match facts {
                 Some(facts) => facts.default.clone(),
                 None => standard_default.clone().map(|text| match kind {
@@ -363,7 +363,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The written name of a lowered enum default.
+    /// The name of an enum default as it was written before lowering.
     fn default_name(&self, text: String, kind: TypeRef) -> String {
         let TypeRef::Enum(index) = kind else { return text };
         let Some(plan) = self.enums.get(index) else { return text };

@@ -1,4 +1,4 @@
-//! One link among those that lead to the same emitter (`protocol::twins`).
+//! A link's entry among the links to the same emitter (`protocol::twins`).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::protocol::twins::{Turn, Twins};
 use crate::protocol::{Instance, Token};
 
-/// All links of the network. Without randomness there is no telling them apart, and each carries everything.
+/// All links of the network. If the system has no randomness they cannot be told apart, and each of them carries everything.
 pub(super) struct Family {
     ours: Option<Instance>,
     twins: Twins<u64>,
@@ -27,7 +27,7 @@ impl Default for Family {
 pub(super) struct Twin<'a> {
     family: &'a Mutex<Family>,
     id: u64,
-    /// What it says of itself in the handshake.
+    /// What the handshake says of it.
     pub(super) record: Option<(Instance, Token)>,
     wake: Arc<Notify>,
 }
@@ -50,12 +50,12 @@ impl<'a> Twin<'a> {
         self.record.is_some_and(|(ours, _)| ours == theirs)
     }
 
-    /// The peer has introduced itself: what becomes of this link.
+    /// The peer's handshake has arrived. Returns what this link is to do.
     pub(super) fn met(&self, theirs: Instance, token: Token) -> Turn {
         self.family.lock().twins.met(self.id, theirs, token)
     }
 
-    /// The peer says which link carries: what becomes of this one.
+    /// The peer says which link carries. Returns what this one is to do.
     pub(super) fn told(&self, token: Option<Token>) -> Turn {
         let family = &mut *self.family.lock();
         let Some(token) = token else { return family.twins.carries(self.id) };
@@ -87,7 +87,7 @@ impl Family {
     }
 }
 
-/// Where the system has no randomness, `None`.
+/// Random bytes; `None` if the system has no randomness.
 fn random<const N: usize>() -> Option<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).ok().map(|()| bytes)

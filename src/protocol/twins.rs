@@ -1,25 +1,23 @@
 //! Links between the same two emitters: one of them carries rows, the others stand by.
 //!
-//! Two emitters are linked more than once where each dialled the other, or one dialled two addresses of the other. If every
-//! link carried rows, each event would travel as often as there are links. Both sides must choose the same link, also when
-//! their handshakes cross on the way; so the emitter whose instance id is greater *leads*: it decides, and names the link
-//! that carries by the token that the other side gave there. Instance ids are known to everybody an emitter was ever linked
-//! with; a token is known only to who is at the other end of that one link. So nobody can make others take their link for
-//! a further one of his.
+//! Two emitters have several links if each dialled the other, or if one dialled two addresses of the other. If every link carried
+//! rows, each event would travel as often as there are links. Both sides must choose the same link, even when their handshakes
+//! cross on the way. So the emitter with the greater instance id *leads*: it decides, and names the link that carries by the token
+//! that the other side gave on it. An instance id is known to every emitter that was ever linked with it, but a token only to the
+//! other end of one link. So nobody can pass off somebody else's link as one of its own.
 //!
-//! The other side *follows*: it carries every link until it is told that one stands by, and objects if it knows nothing of
-//! the link that is named. When a link that carried ends, either side has the oldest of those that stand by carry, and says
-//! so; where the two sides choose differently, the leader names its choice again. Two links that both carry for a while cost
-//! bytes, nothing else.
+//! The other side *follows*: it lets every link carry until it is told that one stands by, and objects if it does not know the link
+//! that is named. When the link that carried ends, either side lets the oldest one that stands by carry, and says so. If the two
+//! sides choose differently, the leader names its choice again. Two links that both carry for a while cost bytes, nothing else.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Random bytes that an emitter draws when it opens: two links to the same one are recognised by them.
+/// Random bytes that an emitter draws when it opens. Two links to the same emitter are recognised by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instance(pub [u8; 16]);
 
-/// Random bytes that an emitter draws for one connection: only the other end of it knows them.
+/// Random bytes that an emitter draws for one connection. Only the other end of that connection knows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub [u8; 8]);
 
@@ -36,13 +34,13 @@ pub enum Turn {
     StandBy,
 }
 
-/// All links of one emitter that may have twins, each under an id of the driver's.
+/// All links of one emitter that may have twins, each with an id that the driver chose.
 #[derive(Debug)]
 pub struct Twins<Id> {
     ours: Instance,
     links: HashMap<Id, Twin<Id>>,
     by_token: HashMap<Token, Id>,
-    /// In the order in which they were met.
+    /// In the order in which the peers' handshakes arrived.
     by_instance: HashMap<Instance, Vec<Id>>,
 }
 
@@ -68,13 +66,13 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         self.ours
     }
 
-    /// A connection begins, on which we give this token.
+    /// A connection begins on which we give this token.
     pub fn opened(&mut self, id: Id, token: Token) {
         self.by_token.insert(token, id);
         self.links.insert(id, Twin { token, peer: None, carries: false, named: None });
     }
 
-    /// The peer has introduced itself.
+    /// The peer's handshake has arrived.
     pub fn met(&mut self, id: Id, theirs: Instance, token: Token) -> Turn {
         let first = self.by_instance.get(&theirs).and_then(|ids| self.carrying(ids, None));
         let first = first.filter(|_| self.leads(theirs));
@@ -90,13 +88,13 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         self.ours > theirs
     }
 
-    /// A link other than `but` that carries, and the token that the peer gave on it.
+    /// A link that carries, other than `but`, and the token that the peer gave on it.
     fn carrying(&self, ids: &[Id], but: Option<Id>) -> Option<(Id, Token)> {
         let links = ids.iter().filter(|id| Some(**id) != but).filter_map(|id| Some((*id, self.links.get(id)?)));
         links.filter(|(_, twin)| twin.carries).find_map(|(id, twin)| twin.peer.map(|(_, token)| (id, token)))
     }
 
-    /// On link `id` the peer says that the one on which we gave `token` carries. What becomes of `id`, and the other link if
+    /// On link `id` the peer says that the link on which we gave `token` carries. Returns what `id` is to do, and the other link if
     /// that is to carry from now on.
     pub fn told(&mut self, id: Id, token: Token) -> (Turn, Option<Id>) {
         let named = self.by_token.get(&token).copied().filter(|named| *named != id);
@@ -115,8 +113,8 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         (Turn::StandBy, woken)
     }
 
-    /// On link `id` the peer says that it carries. If we lead and know of another that does, the peer may not: it is named,
-    /// once, and if the peer insists, it is gone there.
+    /// On link `id` the peer says that this link carries. If we lead and another link carries, it must not, and that other link is
+    /// named, once. If the peer insists, the other link has ended there.
     pub fn carries(&mut self, id: Id) -> Turn {
         let twin = self.links.get(&id).filter(|twin| !twin.carries);
         let led = twin.and_then(|twin| twin.peer).filter(|(instance, _)| self.leads(*instance));
@@ -141,7 +139,7 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         }
     }
 
-    /// A link has ended. The one that is to take over from it.
+    /// A link has ended. Returns the link that is to take over from it.
     pub fn closed(&mut self, id: Id) -> Option<Id> {
         let gone = self.links.remove(&id)?;
         self.by_token.remove(&gone.token);

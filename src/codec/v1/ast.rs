@@ -3,9 +3,9 @@
 /// A whole file as 1.x reads it.
 #[derive(Debug, Default)]
 pub(crate) struct File<'a> {
-    /// 3 only after `syntax = "proto3"`.
+    /// The file begins with `syntax = "proto3"`.
     pub proto3: bool,
-    /// The package, when one was declared (the last one wins).
+    /// The package, if one is declared. Of several the last one counts.
     pub package: Option<&'a str>,
     /// Imports in order.
     pub imports: Vec<Import<'a>>,

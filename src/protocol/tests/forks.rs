@@ -6,7 +6,7 @@ use super::*;
 const DEMAND: &[u8] = &[6, 16, 3, b'o', b'w', b'n', 2];
 
 #[test]
-fn a_fork_that_is_none_is_not_believed() {
+fn a_false_claim_of_a_fork_is_not_believed() {
     let mut scene = Scene::v2(1 << 20);
     scene.log.0.insert("own".into(), 5);
     scene.hear_extension(&Extension::Vector { first: true, last: true, extents: vec![] });
@@ -49,7 +49,7 @@ fn sent(scene: &Scene, frame: &[u8]) -> usize {
 }
 
 #[test]
-fn a_fork_of_our_log_is_not_believed_but_looked_at() {
+fn a_claimed_fork_of_our_log_is_checked_not_believed() {
     let mut scene = accused_of_a_fork(VERSION, 3);
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. })));
     assert_eq!(sent(&scene, DEMAND), 1, "the entry is asked for once");
@@ -151,7 +151,7 @@ fn a_1x_peer_moves_our_log_only_with_an_entry_that_came_and_was_hashed() {
         scene.feed(InEvent::LookedUp(Ok(vec![Found::Entry(Some(crate::store::Entry { key: ours, at }))])));
         assert_eq!(moves(&scene), forked);
         if forked {
-            // Where the log moves no more, that is told, and other logs go on.
+            // If the log may not move again, that is reported, and other logs go on.
             let forged = Error::Forged { log: "own".into(), seq: 1, reason: "" };
             scene.feed(InEvent::Forked(Err(forged)));
             assert!(scene.session.stage() != SessionStage::Closed, "{:?}", scene.out.last());

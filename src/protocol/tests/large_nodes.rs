@@ -35,7 +35,7 @@ fn large_events_that_wait_for_the_peers_word_go_one_after_the_other_and_whole() 
 }
 
 #[test]
-fn a_peer_that_grants_nothing_makes_us_hold_one_large_row_and_wakes_nobody() {
+fn without_credit_one_large_row_is_held_and_no_timer_is_set() {
     let mut scene = with_pieces(Mode::Sync, 1);
     lazy(&mut scene, &["a", "b", "c", "d", "e", "f", "g", "h"]);
     let reads = |scene: &Scene| scene.out.iter().filter(|out| matches!(out, OutEvent::Read { .. })).count();

@@ -13,7 +13,7 @@ impl V2 {
         self.stands_by
     }
 
-    /// What happens meanwhile: signs of life both ways, and whatever says that it is over.
+    /// Handles an event while this link stands by: signs of life in both directions, and whatever ends that state.
     pub(super) fn stand_by(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
         match event {
             InEvent::Frame(frame) => {
@@ -22,7 +22,7 @@ impl V2 {
                 match Extension::decode(kind, body)? {
                     Extension::Twin(token) => self.on_twin(common, token)?,
                     Extension::Goodbye { why, text } => common.close(CloseReason::Told(why, text)),
-                    // The peer has carried this link before it knew of the other one: nobody answers it.
+                    // The peer let this link carry before it knew of the other one. That needs no answer.
                     _ => {}
                 }
             }
@@ -36,9 +36,9 @@ impl V2 {
         Ok(())
     }
 
-    /// The peer says which link carries: the driver knows the others.
+    /// The peer says which link carries. The driver decides, because it knows the other links.
     pub(super) fn on_twin(&mut self, common: &mut Common, token: Option<Token>) -> Result<()> {
-        // It may cost a comparison.
+        // It may lead to a comparison, so it counts as one.
         self.count_comparison(common)?;
         common.out.push_back(OutEvent::Twin(token));
         Ok(())
@@ -50,7 +50,7 @@ impl V2 {
             Turn::TakeOver => {
                 self.say(common, &Extension::Twin(None));
                 if !self.stands_by && !self.heard && !common.config.dialled {
-                    // The peer stood by and has not answered.
+                    // The peer stood by, and has not answered our first announcement.
                     self.announce(common, view);
                 }
                 self.carry(common, view);
@@ -70,7 +70,7 @@ impl V2 {
         }
     }
 
-    /// A session that has exchanged nothing can stand by as if it had not begun; any other is in the middle of something.
+    /// Stands by. A session that has exchanged nothing does so as if it had not begun; any other is closed for a new one.
     fn yield_to_twin(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if self.stands_by {
             return;
@@ -79,7 +79,7 @@ impl V2 {
             common.close(CloseReason::Renew);
             return;
         }
-        // What the peer may begin is counted from the beginning.
+        // The peer's comparisons are counted over the whole session.
         let (begun, started_at) = (self.trees.begun, self.started_at);
         *self = V2::waiting(common, self.capability.clone(), self.logs.mode, view);
         self.trees.begun = begun;

@@ -25,19 +25,19 @@ pub(crate) enum Naming {
     Natural,
     /// Names that are legal and free are kept.
     Kept,
-    /// Every name is made up: for text in which a legal name confuses the strict parser.
+    /// Every name is made up, for text in which a legal name confuses the strict parser.
     Safe,
 }
 
-/// The tags protobuf keeps for itself.
+/// The tags that protobuf reserves.
 const RESERVED_TAGS: std::ops::RangeInclusive<u32> = 19_000..=19_999;
 
 /// A declared type.
 struct Def<'f, 'a> {
     node: Node<'f, 'a>,
-    /// 1.x's id: names joined by dots, package not included.
+    /// 1.x's id: names joined by dots, without the package.
     id: String,
-    /// Descriptor path, package not included.
+    /// Descriptor path, without the package.
     path: String,
     /// Descriptor name.
     name: String,
@@ -114,7 +114,7 @@ struct Lowering<'f, 'a> {
 }
 
 impl<'f, 'a> Lowering<'f, 'a> {
-    /// Names every type of a scope, nested ones included. `used` holds the descriptor names taken in the scope.
+    /// Chooses names for every type of a scope and of the scopes in it. `used` holds the descriptor names taken in the scope.
     fn declare(&mut self, scope: &'f Scope<'a>, id: &str, path: &str, used: &mut HashSet<String>) -> Vec<usize> {
         let mut declared = Vec::new();
         for node in &scope.enums {
@@ -325,7 +325,7 @@ fn camel_case(name: &str) -> String {
     name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
 }
 
-/// `number` as an i32 when it is exactly one.
+/// `number` as an i32, if it is a whole number in range.
 fn exact_i32(number: f64) -> Option<i32> {
     let whole = number.fract() == 0.0 && number >= f64::from(i32::MIN) && number <= f64::from(i32::MAX);
     #[allow(clippy::cast_possible_truncation)] // checked on the line above

@@ -14,7 +14,7 @@ pub(super) enum Meaning {
 }
 
 impl Lowering<'_, '_> {
-    /// What `name` means in the scope of the message with 1.x id `scope`: innermost scope first, then outward.
+    /// What `name` means in the message with 1.x id `scope`. The innermost scope is searched first, then those around it.
     pub(super) fn resolve(&self, name: &str, scope: &str, at: usize) -> Result<Meaning, Refusal> {
         if let Some(scalar) = scalar(name) {
             return Ok(Meaning::Scalar(scalar));
@@ -42,7 +42,7 @@ impl Lowering<'_, '_> {
         Err(Refusal::new(at, format!("Could not resolve {name}{hint}")))
     }
 
-    /// `name` with the package, or its last parts, in front.
+    /// Looks up a name that begins with the package, or with the last parts of it.
     fn lookup_qualified(&self, name: &str) -> Option<Meaning> {
         let package = self.file.package?;
         let suffixes =
@@ -56,7 +56,7 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// The scalar that 1.x takes `name` for, declared messages of that name notwithstanding.
+/// The scalar that 1.x takes `name` for, even if a message of that name is declared.
 fn scalar(name: &str) -> Option<&'static str> {
     const SCALARS: [&str; 15] = [
         "double", "float", "int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32",

@@ -1,4 +1,4 @@
-//! Fields.
+//! Fields of messages.
 
 use super::{Parser, Read};
 use crate::codec::v1::ast::Field;

@@ -56,7 +56,7 @@ struct Parser<'t, 'a> {
     next: usize,
     /// Byte offset of the end of the text.
     end: usize,
-    /// Messages around the next token.
+    /// How many messages are around the next token.
     depth: usize,
 }
 
@@ -145,7 +145,7 @@ impl<'a> Parser<'_, 'a> {
         Ok(Import { file, modifier, at })
     }
 
-    /// A `message` or `extend` block, keyword included.
+    /// A `message` or `extend` block, including the keyword.
     fn message(&mut self) -> Read<Message<'a>> {
         self.next += 1;
         let mut message = Message { at: self.at(), name: self.take()?, ..Message::default() };

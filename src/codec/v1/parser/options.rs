@@ -64,7 +64,7 @@ impl<'a> Parser<'_, 'a> {
         Ok(value)
     }
 
-    /// `option name = value;`, refused when the same scope has set that name already.
+    /// `option name = value;`. Refused if the same scope has already set that name.
     pub(super) fn option(&mut self, seen: &mut HashSet<String>) -> Read<()> {
         let at = self.at();
         self.next += 1;

@@ -78,7 +78,7 @@ fn digests_that_never_agree_cost_a_list_of_our_logs_and_no_more() {
 }
 
 #[test]
-fn what_was_not_asked_for_ends_the_session() {
+fn answers_that_were_not_asked_for_end_the_session() {
     let part = Prefix::ROOT.part(3).unwrap();
     let list = |prefix, asks| Item::List { prefix, asks, extents: vec![] };
     for items in [

@@ -150,7 +150,7 @@ fn a_peer_of_the_first_version_gets_vectors() {
 }
 
 #[test]
-fn more_logs_than_are_kept_in_mind_at_a_time_come_all_the_same() {
+fn more_logs_than_may_have_state_all_arrive() {
     let mut pair = Pair::of(Book::with(3_000), Book::default(), |config| config.sizes.names = 1_000);
     pair.run();
     pair.assert_level();
