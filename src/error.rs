@@ -114,6 +114,30 @@ pub enum Error {
         /// Why it cannot be.
         reason: &'static str,
     },
+    /// A row of a sealed log without the seal of the log's owner, or with a wrong one.
+    #[error("a peer offers entry {seq} of log {} {reason}; it is not stored", quoted(log))]
+    Unsealed {
+        /// The log.
+        log: String,
+        /// The entry's seq.
+        seq: u64,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// A log that this emitter does not store, because of who wrote it.
+    #[error("log {} is not stored here: {reason}; see the options authors, unsigned and revoked", quoted(log))]
+    Author {
+        /// The log.
+        log: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// The store's own log is sealed, and it was opened without the key.
+    #[error("this store's log is sealed by {author}: open it with that key as identity to append, or with another one to go on in a new log")]
+    Identity {
+        /// The public key that the log names.
+        author: String,
+    },
     /// Copying another store into this one went no further. Its code is the cause's.
     #[error("the import stopped {stopped} of {end}, {added} rows were new until there: {cause}")]
     Import {
@@ -269,6 +293,9 @@ impl Error {
             Error::ChecksumMismatch { .. } => "ERR_HYPER_CHECKSUM_MISMATCH",
             Error::Fork { .. } => "ERR_HYPER_FORK",
             Error::Forged { .. } => "ERR_HYPER_FORGED",
+            Error::Unsealed { .. } => "ERR_HYPER_SEAL",
+            Error::Author { .. } => "ERR_HYPER_AUTHOR",
+            Error::Identity { .. } => "ERR_HYPER_IDENTITY",
             Error::Import { cause, .. } => cause.code(),
             Error::Harmful { .. } => "ERR_HYPER_HARMFUL",
             Error::Incompatible(_) => "ERR_HYPER_INCOMPATIBLE",

@@ -49,6 +49,11 @@ pub enum Meta {
     Moved,
     /// A named consumer's position: a decimal change.
     Position(String),
+    /// Logs that the emitter wrote before it had a key, with the seq and digest at which each ends.
+    OlderLogs,
+    /// The seal of an entry of a sealed log whose node has another log's seal, or none. At seq 0: how many of the log's first
+    /// entries were moved there.
+    Seal(LogId, Seq),
 }
 
 /// Hands the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.

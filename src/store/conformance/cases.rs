@@ -184,6 +184,9 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     model.set(Meta::Position(String::new()), Some(b"0"));
     model.set(Meta::Position("mirror".into()), Some(b"17"));
     model.set(Meta::Position("other".into()), Some(b""));
+    model.set(Meta::OlderLogs, Some(b"3 00 cid00001\n"));
+    model.set(Meta::Seal("ed25519-x.y".into(), 0), Some(b"5"));
+    model.set(Meta::Seal("ed25519-x.y".into(), u64::MAX), Some(&[0xff; 64]));
     model.commit(store.as_ref());
     let store = compare_reopened(medium, store, &model);
     model.set(Meta::Position("mirror".into()), Some(b"18"));

@@ -20,6 +20,13 @@ pub const PLACES: &str = "!hyper2!place!";
 pub const DUPLICATES: &str = "!hyper2!duplicate!";
 /// How much of the local log was moved there, text.
 pub const MOVED: &str = "!hyper2!moved";
+
+/// The logs that the emitter wrote before it had a key.
+pub const OLDER_LOGS: &str = "!hyper2!older";
+
+/// Where seals of entries are whose node has another log's seal, or none.
+const SEALS: &str = "!hyper2!seal!";
+
 const POSITIONS: &str = "!hyper2!position!";
 
 /// Entries of a log between two stored digests: a digest in between costs one range read of so many small rows, a
@@ -33,6 +40,12 @@ const VERSION: u32 = 1;
 #[must_use]
 pub fn position_key(name: &str) -> String {
     format!("{POSITIONS}{name}")
+}
+
+/// Where the seal of an entry is. Keys in no order: nobody reads more than one at a time.
+#[must_use]
+pub fn seal_key(log: &str, seq: Seq) -> String {
+    format!("{SEALS}{log}!{seq}")
 }
 
 /// Where the digest of a log after `seq` entries is.
