@@ -17,6 +17,9 @@ use crate::varint::{put_varint, take, take_varint, varint_len};
 /// Bytes of a unique event id: 8 random ones per open of the store, then a little-endian counter.
 pub const ID_LEN: usize = 12;
 
+/// Bytes of an event id in a sealed log: 8 that name the log's owner, 4 random ones per open of the store, then the counter.
+pub const SEALED_ID_LEN: usize = 16;
+
 /// Members of `Object.prototype`. 1.x looks codecs up through the prototype chain and dies of these names.
 const RESERVED: [&str; 12] = [
     "__defineGetter__",
@@ -107,7 +110,7 @@ pub(crate) struct Parts<'a> {
 ///
 /// # Panics
 /// If `out` cannot grow and has less room than [`encoded_len`] bytes.
-pub fn encode(out: &mut impl BufMut, name: &str, payload: &[u8], id: &[u8; ID_LEN], time: u64, encoding: Encoding) {
+pub fn encode(out: &mut impl BufMut, name: &str, payload: &[u8], id: &[u8], time: u64, encoding: Encoding) {
     encode_tagged(out, name, payload, id, time, encoding, &[]);
 }
 
@@ -119,7 +122,7 @@ pub fn encode_tagged(
     out: &mut impl BufMut,
     name: &str,
     payload: &[u8],
-    id: &[u8; ID_LEN],
+    id: &[u8],
     time: u64,
     encoding: Encoding,
     tags: &[u8],
@@ -139,7 +142,7 @@ pub fn encode_tagged(
 /// Size in bytes of the container that [`encode`] makes of a name and payload of these lengths, at the most.
 #[must_use]
 pub fn encoded_len(name: usize, payload: usize) -> usize {
-    2 + varint_len(name as u64) + name + varint_len(payload as u64) + payload + 2 + ID_LEN + 1 + 10 + 2
+    2 + varint_len(name as u64) + name + varint_len(payload as u64) + payload + 2 + SEALED_ID_LEN + 1 + 10 + 2
 }
 
 fn put_bytes(out: &mut impl BufMut, field: u8, bytes: &[u8]) {

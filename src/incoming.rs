@@ -43,6 +43,13 @@ impl Incoming {
 pub enum Outcome {
     /// Stored, durably.
     Added,
+    /// The same, with rows of its log that had come before it and waited for its seal.
+    AddedWith {
+        /// How many.
+        rows: u64,
+        /// What they cost ([`Incoming::cost`]).
+        bytes: u64,
+    },
     /// Stored already.
     Known,
     /// Set aside until something it depends on arrives.

@@ -24,7 +24,7 @@ fn add(log: &Log, nodes: Vec<Incoming>) -> Vec<Outcome> {
 
 fn codes(outcomes: &[Outcome]) -> Vec<&'static str> {
     let code = |outcome: &Outcome| match outcome {
-        Outcome::Added => "added",
+        Outcome::Added | Outcome::AddedWith { .. } => "added",
         Outcome::Known => "known",
         Outcome::Parked => "parked",
         Outcome::Refused(error) => error.code(),

@@ -26,7 +26,11 @@ impl Committer {
 
     /// Stores a group and answers for it. If it cannot be stored nobody is answered yet, and the planner is ahead of the
     /// store until [`Writer::start_anew`](super::writer::Writer::start_anew).
-    pub(super) fn commit(&self, group: CommitGroup) -> Result<(), Box<FailedGroup>> {
+    pub(super) fn commit(&self, mut group: CommitGroup) -> Result<(), Box<FailedGroup>> {
+        // A store in memory keeps rows without: they are sealed when they leave.
+        if let Some(sealer) = self.shared.sealer.as_ref().filter(|_| !self.shared.store.is_immediate()) {
+            sealer.seal_group(&mut group.commit.rows);
+        }
         if let Err(error) = self.store(&group) {
             return Err(Box::new(FailedGroup { error, untold: Some(group.answers), released: group.released }));
         }

@@ -1,7 +1,11 @@
 //! Copies another store's rows into a log: logs, seqs, keys and order stay as they are.
 
+use std::collections::BTreeMap;
+
+use super::sealing::MovedSeals;
 use super::{Incoming, Log, Outcome, SourceId};
 use crate::error::{quoted, Error, Result};
+use crate::identity::seal::claims_owner;
 use crate::node::{Change, LogId, Seq};
 use crate::row::{Position, Row};
 use crate::store::{Meta, Progress, ReadLimit, Store};
@@ -17,9 +21,11 @@ const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
 /// stores' own. Rows before it stay imported, and nothing is left waiting for what did not come.
 pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u64> {
     let end = source.state()?.end;
-    let mut import = Import { log, source, at: Position::START, added: 0 };
+    let mut import =
+        Import { log, source, at: Position::START, added: 0, seals: MovedSeals::default(), held: BTreeMap::new() };
     while import.at < end {
-        if let Err((stopped, cause)) = import.chunk() {
+        let step = import.chunk().and_then(|()| if import.at < end { Ok(()) } else { import.complete() });
+        if let Err((stopped, cause)) = step {
             // Rows behind a refused one may have been set aside for it: they would be stored by whatever brings it
             // later, and count against the next import until then.
             log.forget(SourceId::USER);
@@ -56,6 +62,9 @@ struct Import<'a> {
     /// Everything up to here is imported.
     at: Position,
     added: u64,
+    seals: MovedSeals,
+    /// How far sealed logs have been offered of which something waits for a seal.
+    held: BTreeMap<LogId, (Change, Seq)>,
 }
 
 /// Where it stopped, and why.
@@ -69,7 +78,8 @@ impl Import<'_> {
             return Err(self.cut_off(Error::damaged(at, "the imported store ends before its own end")));
         };
         let places: Vec<Place> = rows.iter().map(|row| (row.at.change, row.log().clone(), row.seq())).collect();
-        let nodes = rows.into_iter().map(|row| incoming(&row)).collect();
+        let nodes = rows.into_iter().map(|row| self.incoming(&row)).collect::<Result<_>>();
+        let nodes = nodes.map_err(|error| self.cut_off(error))?;
         let outcomes = match self.log.add(SourceId::USER, nodes).blocking_recv() {
             Ok(outcomes) => outcomes.map_err(|error| self.cut_off(error))?,
             Err(_) => return Err(self.cut_off(Error::Closed("the import was cut off"))),
@@ -79,8 +89,13 @@ impl Import<'_> {
             match outcome {
                 // Also behind a refused row: other logs go on.
                 Outcome::Added => self.added += 1,
+                Outcome::AddedWith { rows, .. } => self.added += 1 + rows,
                 Outcome::Known => {}
                 Outcome::Refused(error) => drop(stopped.get_or_insert_with(|| refused(place, error))),
+                // The seal may be in the next rows.
+                Outcome::Parked if claims_owner(&place.1) => {
+                    self.held.insert(place.1.clone(), (place.0, place.2));
+                }
                 Outcome::Parked => drop(stopped.get_or_insert_with(|| refused(place, incomplete(place)))),
             }
         }
@@ -91,6 +106,29 @@ impl Import<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Nothing is left that waits for a seal.
+    fn complete(&self) -> Result<(), Stopped> {
+        for (log, (change, seq)) in &self.held {
+            if self.log.seq(log) < *seq {
+                let reason = "that no seal covers";
+                let error = Error::Unsealed { log: log.to_string(), seq: *seq, reason };
+                return Err(refused(&(*change, log.clone(), *seq), error));
+            }
+        }
+        Ok(())
+    }
+
+    fn incoming(&self, row: &Row) -> Result<Incoming> {
+        Ok(Incoming {
+            log: row.log().clone(),
+            seq: row.seq(),
+            links: row.node.links.clone(),
+            value: row.node.value.clone(),
+            signed: self.seals.of(row, self.source)?,
+            claimed: Some(row.node.key),
+        })
     }
 
     fn cut_off(&self, error: Error) -> Stopped {
@@ -107,15 +145,4 @@ fn refused((change, log, seq): &Place, error: Error) -> Stopped {
 
 fn incomplete((change, ..): &Place) -> Error {
     Error::damaged(format!("change {change}"), "a node links to one that the imported store does not have")
-}
-
-fn incoming(row: &Row) -> Incoming {
-    Incoming {
-        log: row.log().clone(),
-        seq: row.seq(),
-        links: row.node.links.clone(),
-        value: row.node.value.clone(),
-        signed: row.node.signed.clone(),
-        claimed: Some(row.node.key),
-    }
 }

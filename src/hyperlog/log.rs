@@ -11,11 +11,15 @@ use super::commit_pipeline::CommitPipeline;
 use super::committer::Committer;
 use super::job::{Job, Response};
 use super::observer::{CatchingObserver, LogObserver};
+use super::sealing::Sealer;
 use super::shared::{CommittedState, Shared};
 use super::stuck::StuckLog;
+use super::trust::{Pin, TrustPolicy, TrustState};
 use super::writer::{OwnLog, Writer};
-use super::{Batch, Incoming, LogOptions, Outcome, Source, SourceId};
+use super::{Batch, Incoming, LogOptions, Outcome, Source, SourceId, Trust};
 use crate::error::{Error, Result};
+use crate::identity::seal::claims_owner;
+use crate::identity::PublicKey;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
 use crate::row::{Entry, Located, LogHead, Position, Row};
 use crate::store::log_set::{hash_head, LogSet};
@@ -34,11 +38,26 @@ impl Log {
     /// # Errors
     /// The store's.
     pub fn open(store: Arc<dyn Store>, options: LogOptions, observer: Arc<dyn LogObserver>) -> Result<Arc<Self>> {
+        Log::open_trusting(store, options, Trust::default(), observer)
+    }
+
+    /// As [`Log::open`], with a key that seals the local log, and a say in whose rows are stored.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open_trusting(
+        store: Arc<dyn Store>,
+        options: LogOptions,
+        trust: Trust,
+        observer: Arc<dyn LogObserver>,
+    ) -> Result<Arc<Self>> {
         let state = store.state()?;
-        let own = OwnLog::open(store.as_ref())?;
+        let sealer = trust.identity.map(Sealer::new);
+        let own = OwnLog::open(store.as_ref(), sealer.as_ref(), &state)?;
         let immediate = store.is_immediate();
         let committed = CommittedState::of(own.id.clone(), &state);
-        let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed));
+        let trust = TrustState::new(sealer.as_ref().map(|sealer| *sealer.public()), own.older.clone(), trust.policy);
+        let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, sealer, trust));
         let committer = Arc::new(Committer::new(Arc::clone(&shared)));
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&committer), options, &own, &state)?;
         let pipeline = CommitPipeline::new(writer, committer, immediate);
@@ -269,6 +288,38 @@ impl Log {
     /// The store's.
     pub fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
         self.shared.read(after, limit)
+    }
+
+    /// As [`Log::read_recent`], for a peer: rows come with the seals they need there.
+    #[must_use]
+    pub fn read_recent_sealed(&self, after: Position, limit: ReadLimit) -> Option<Vec<Row>> {
+        self.shared.read_recent_sealed(after, limit)
+    }
+
+    /// As [`Log::read`], for a peer: rows come with the seals they need there. May block.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn read_sealed(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
+        self.shared.read_sealed(after, limit)
+    }
+
+    /// Whose rows are stored from now on. What is stored stays.
+    pub fn set_trust(&self, policy: TrustPolicy) {
+        self.shared.trust.set_policy(policy);
+    }
+
+    /// The public key that the local log names, if this emitter has it.
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.shared.sealer.as_ref().map(|sealer| *sealer.public())
+    }
+
+    /// Every log without seals, as others can pin it.
+    #[must_use]
+    pub fn pins(&self) -> Vec<(LogId, Pin)> {
+        let unsealed = self.logs().into_iter().filter(|head| !claims_owner(&head.log));
+        unsealed.map(|head| (head.log, Pin { seq: head.seq, digest: head.digest })).collect()
     }
 
     /// A node. May block.

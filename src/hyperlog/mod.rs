@@ -6,7 +6,8 @@
 //!
 //! Beside that: [`Batch`] brings appends, `value_buffer` holds their values, [`recent_rows`] keeps the newest rows in
 //! memory, [`parking`] holds nodes that came before their causes, [`fork`] bounds what other versions of our log may cause,
-//! [`stuck`] knows the logs of which peers hold another version.
+//! [`stuck`] knows the logs of which peers hold another version, [`trust`] says whose rows are stored, `sealing` puts seals on
+//! rows of our own.
 
 #![forbid(unsafe_code)]
 
@@ -27,9 +28,11 @@ pub mod parking;
 pub mod plan;
 pub mod recent_rows;
 mod relabelled;
+mod sealing;
 mod session_view;
 mod shared;
 pub mod stuck;
+pub mod trust;
 mod uncommitted_rows;
 mod value_buffer;
 pub mod verify;
@@ -43,6 +46,7 @@ pub use self::log::Log;
 pub use self::observer::LogObserver;
 pub use self::options::LogOptions;
 pub use self::shared::CommittedState;
+pub use self::trust::Trust;
 use crate::error::Error;
 pub use crate::incoming::{Incoming, Outcome};
 use crate::node::{Change, NodeRef};

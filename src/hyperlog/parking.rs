@@ -31,6 +31,8 @@ pub enum Waits {
     Node(Key),
     /// An entry of a log.
     Entry(LogId, Seq),
+    /// The seal of a later entry of the log, from the same session.
+    Seal(SourceId, LogId),
 }
 
 /// A node set aside.
@@ -127,6 +129,24 @@ impl Parking {
             self.recount(parked.source.session, |bytes| bytes.saturating_sub(parked.cost()));
         }
         released.into_values().collect()
+    }
+
+    /// As [`Parking::release`], but only what this session has parked.
+    pub fn release_of(&mut self, session: SourceId, waits: &Waits) -> Vec<Parked> {
+        let Some(waiting) = self.waiting.get(waits) else { return Vec::new() };
+        let of_session = waiting.iter().filter(|(_, parked)| parked.source.session == session);
+        let ids: Vec<u64> = of_session.map(|(id, _)| *id).collect();
+        let mut released = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(usage) = self.sources.get_mut(&session) {
+                usage.nodes.remove(&id);
+            }
+            if let Some(parked) = self.take_out(id, waits) {
+                self.recount(session, |bytes| bytes.saturating_sub(parked.cost()));
+                released.push(parked);
+            }
+        }
+        released
     }
 
     /// Drops what a session has parked.

@@ -57,9 +57,9 @@ pub enum Verdict {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Head {
-    seq: Seq,
-    digest: Digest,
+pub(super) struct Head {
+    pub(super) seq: Seq,
+    pub(super) digest: Digest,
 }
 
 /// The log's state in memory: heads, logs, the next place.
@@ -164,7 +164,8 @@ impl Planner {
         self.head(log).map_or(0, |head| head.seq)
     }
 
-    fn head(&self, log: &str) -> Option<Head> {
+    /// The last entry of a log, stored or planned.
+    pub(super) fn head(&self, log: &str) -> Option<Head> {
         if let Some(head) = self.logs.get(log) {
             return Some(*head);
         }
@@ -329,7 +330,7 @@ impl Planner {
         digest
     }
 
-    fn locate(&mut self, key: &Key, lookup: &mut dyn Lookup) -> Result<Option<Located>> {
+    pub(super) fn locate(&mut self, key: &Key, lookup: &mut dyn Lookup) -> Result<Option<Located>> {
         let head = self.heads.get(key).cloned();
         match head.or_else(|| self.planned.find(key)).or_else(|| self.flushing.find(key)) {
             Some(found) => Ok(Some(found)),

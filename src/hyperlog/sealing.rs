@@ -109,7 +109,8 @@ impl Sealer {
             if row.again.is_some() || !self.owns(&row.node.log) {
                 continue;
             }
-            let found = match spans.iter_mut().find(|(log, ..)| Arc::ptr_eq(log, &row.node.log) || *log == row.node.log) {
+            let found = match spans.iter_mut().find(|(log, ..)| Arc::ptr_eq(log, &row.node.log) || *log == row.node.log)
+            {
                 Some(found) => found,
                 None => {
                     spans.push((row.node.log.clone(), SealSpan::default(), index));
@@ -217,7 +218,9 @@ impl Leaving<'_> {
     /// Puts each row's seal into its node, where it is not there already. May block if the store does.
     pub(super) fn seal(&self, rows: &mut [Row]) -> Result<()> {
         for of_log in rows.chunk_by_mut(is_same_log) {
-            let Some(log) = of_log.first().map(|row| row.log().clone()).filter(|log| claims_owner(log)) else { continue };
+            let Some(log) = of_log.first().map(|row| row.log().clone()).filter(|log| claims_owner(log)) else {
+                continue;
+            };
             let moved = self.moved.moved(&log, self.store)?;
             for row in of_log.iter_mut().filter(|row| row.again.is_some() || row.node.seq <= moved) {
                 let kept = self.moved.of(row, self.store)?;

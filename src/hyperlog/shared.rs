@@ -8,7 +8,9 @@ use tokio::sync::watch;
 
 use super::observer::CatchingObserver;
 use super::recent_rows::RecentRows;
+use super::sealing::{Leaving, MovedSeals, Sealer};
 use super::stuck::Stuck;
+use super::trust::TrustState;
 use crate::error::Result;
 use crate::node::{Key, LogId, NodeRef, Seq};
 use crate::panic::caught;
@@ -58,10 +60,20 @@ pub(super) struct Shared {
     pub(super) adoptions: AtomicU64,
     /// The first entry of the local log that was refused because somebody else wrote it; 0 if there is none.
     forged_from: AtomicU64,
+    /// Seals rows of our own, if we have a key.
+    pub(super) sealer: Option<Sealer>,
+    pub(super) moved_seals: MovedSeals,
+    pub(super) trust: TrustState,
 }
 
 impl Shared {
-    pub(super) fn new(store: Arc<dyn Store>, observer: CatchingObserver, state: CommittedState) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        observer: CatchingObserver,
+        state: CommittedState,
+        sealer: Option<Sealer>,
+        trust: TrustState,
+    ) -> Self {
         let end = state.end;
         Shared {
             store,
@@ -74,6 +86,9 @@ impl Shared {
             stuck: Mutex::default(),
             adoptions: AtomicU64::new(0),
             forged_from: AtomicU64::new(0),
+            sealer,
+            moved_seals: MovedSeals::default(),
+            trust,
         }
     }
 
@@ -148,6 +163,28 @@ impl Shared {
             Some(rows) => Ok(rows),
             None => self.store.read(after, limit),
         }
+    }
+
+    /// As [`Shared::read_recent`], for a peer: with the seals of rows.
+    pub(super) fn read_recent_sealed(&self, after: Position, limit: ReadLimit) -> Option<Vec<Row>> {
+        let mut rows = self.read_recent(after, limit)?;
+        let leaving = self.leaving();
+        if !self.store.is_immediate() && !leaving.is_at_hand(&rows) {
+            return None;
+        }
+        leaving.seal(&mut rows).ok()?;
+        Some(rows)
+    }
+
+    /// As [`Shared::read`], for a peer: with the seals of rows.
+    pub(super) fn read_sealed(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
+        let mut rows = self.read(after, limit)?;
+        self.leaving().seal(&mut rows)?;
+        Ok(rows)
+    }
+
+    fn leaving(&self) -> Leaving<'_> {
+        Leaving { sealer: self.sealer.as_ref(), moved: &self.moved_seals, store: self.store.as_ref() }
     }
 
     /// Runs `ask` over the set of all logs, under the lock on the state.

@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::batch::Event;
-use crate::event::{self, ID_LEN};
+use crate::event;
 
 /// Values of a batch, encoded one behind another and then shared without copying.
 pub(super) enum ValueBuffer {
@@ -47,7 +47,7 @@ impl ValueBuffer {
     ///
     /// # Panics
     /// If it does not fit, and the buffer is made of pages.
-    pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8; ID_LEN], time: u64) {
+    pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8], time: u64) {
         match self {
             ValueBuffer::Heap(bytes) => event::encode(bytes, event.name, event.payload, id, time, event.encoding),
             #[cfg(target_os = "linux")]
@@ -84,7 +84,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::event::Encoding;
+    use crate::event::{Encoding, ID_LEN};
     use crate::hyperlog::AckKind;
 
     #[test]

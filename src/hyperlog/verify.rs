@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::sealing::MovedSeals;
 use crate::error::{quoted, Error, Result};
+use crate::identity::seal::{claims_owner, is_sealed, owner_of};
+use crate::identity::PublicKey;
 use crate::node::{key_of, Digest, Key, LogId, Seq};
 use crate::row::{Position, Row};
 use crate::store::{Progress, ReadLimit, Store};
@@ -19,6 +22,8 @@ pub struct Verified {
     pub duplicates: u64,
     /// Logs.
     pub logs: u64,
+    /// Seals of sealed logs.
+    pub seals: u64,
 }
 
 /// Checks a whole store, up to where it ended when the check began. Blocks for long; reports (rows, total).
@@ -28,8 +33,14 @@ pub struct Verified {
 pub fn verify(store: &dyn Store, progress: Progress<'_>) -> Result<Verified> {
     let expected = store.state()?;
     store.check(progress)?;
-    let mut check =
-        Check { heads: BTreeSet::new(), logs: HashMap::new(), at: Position::START, found: Verified::default() };
+    let mut check = Check {
+        heads: BTreeSet::new(),
+        logs: HashMap::new(),
+        at: Position::START,
+        found: Verified::default(),
+        seals: HashMap::new(),
+        moved: MovedSeals::default(),
+    };
     while check.at < expected.end {
         let rows = store.read(check.at, CHUNK)?;
         if rows.is_empty() {
@@ -42,6 +53,7 @@ pub fn verify(store: &dyn Store, progress: Progress<'_>) -> Result<Verified> {
         check.links_exist(store, &rows)?;
         for row in &rows {
             check.row(row)?;
+            check.seal(row, store)?;
         }
         progress(check.at.change, expected.end.change);
     }
@@ -61,6 +73,14 @@ pub fn verify(store: &dyn Store, progress: Progress<'_>) -> Result<Verified> {
             ));
         }
     }
+    for (log, sealed) in &check.seals {
+        let end = check.logs.get(log).map_or(0, |(seq, _)| *seq);
+        // A store in memory keeps its own rows without seals, and gives them to peers with them.
+        if sealed.at < end && !store.is_immediate() {
+            let place = format!("log {} seq {end}", quoted(log));
+            return Err(Error::damaged(place, "the log is sealed, but no seal covers its end"));
+        }
+    }
     check.found.logs = expected.logs.len() as u64;
     Ok(check.found)
 }
@@ -70,9 +90,43 @@ struct Check {
     logs: HashMap<LogId, (Seq, Digest)>,
     at: Position,
     found: Verified,
+    seals: HashMap<LogId, Sealed>,
+    moved: MovedSeals,
+}
+
+/// How far a log is sealed.
+struct Sealed {
+    owner: PublicKey,
+    at: Seq,
 }
 
 impl Check {
+    /// A seal is one of the log's owner.
+    fn seal(&mut self, row: &Row, store: &dyn Store) -> Result<()> {
+        let log = row.log();
+        if !claims_owner(log) {
+            return Ok(());
+        }
+        let of_row = |detail: &str| Error::damaged(format!("log {} seq {}", quoted(log), row.seq()), detail);
+        if !self.seals.contains_key(log) {
+            let owner = owner_of(log).ok().flatten().ok_or_else(|| of_row("the log's id names no key"))?;
+            self.seals.insert(log.clone(), Sealed { owner, at: 0 });
+        }
+        let signed = self.moved.of(row, store)?;
+        let (Some(sealed), Some(seal)) =
+            (self.seals.get_mut(log), signed.as_ref().and_then(|signed| signed.signature.as_ref()))
+        else {
+            return Ok(());
+        };
+        let digest = self.logs.get(log).map(|(_, digest)| *digest).unwrap_or_default();
+        if !is_sealed(&sealed.owner, log, row.seq(), &digest, seal) {
+            return Err(of_row("its seal is not that of the log's owner"));
+        }
+        sealed.at = row.seq();
+        self.found.seals += 1;
+        Ok(())
+    }
+
     /// Every link names a node stored before the one that links to it.
     fn links_exist(&self, store: &dyn Store, rows: &[Row]) -> Result<()> {
         let nodes = || rows.iter().filter(|row| row.at.duplicate == 0);

@@ -15,10 +15,7 @@ pub const MAX_SEAL_ROWS: usize = 1024;
 /// Bytes of values after which a row is sealed at the latest; the row that gets there is sealed itself.
 pub const MAX_SEAL_BYTES: usize = 256 * 1024;
 
-/// Bytes of an event id in a sealed log: 8 of its owner, then those of an ordinary one but for half of the random ones.
-pub const SEALED_ID_LEN: usize = 16;
-
-/// Bytes of an event id that name the owner of its log.
+/// Bytes of an event id in a sealed log that name the owner of its log.
 pub const OWNER_TAG_LEN: usize = 8;
 
 /// What a seal signs begins with this.
@@ -141,7 +138,10 @@ mod tests {
         assert_eq!(one.len(), KEY_TEXT + 1 + SUFFIX_TEXT);
         assert_eq!(owner_of(&one).unwrap(), Some(public));
         assert_eq!(author_of(&one), Some(&*public.to_string()));
-        assert_eq!((owner_of("cjld2cjxh0000qzrmn831i7rn").unwrap(), author_of("cjld2cjxh0000qzrmn831i7rn")), (None, None));
+        assert_eq!(
+            (owner_of("cjld2cjxh0000qzrmn831i7rn").unwrap(), author_of("cjld2cjxh0000qzrmn831i7rn")),
+            (None, None)
+        );
     }
 
     #[test]

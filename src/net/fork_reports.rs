@@ -19,7 +19,13 @@ pub(super) struct ForkReports(HashMap<(AddressPrefix, &'static str, String), u64
 impl ForkReports {
     /// Whether the owner is to hear of `error`, which a peer from `prefix` caused. Remembers it if so.
     pub(super) fn is_due(&mut self, prefix: AddressPrefix, error: &Error, now: u64) -> bool {
-        let (Error::Fork { log, .. } | Error::Forged { log, .. }) = error else { return true };
+        let (Error::Fork { log, .. }
+        | Error::Forged { log, .. }
+        | Error::Unsealed { log, .. }
+        | Error::Author { log, .. }) = error
+        else {
+            return true;
+        };
         let told = (prefix, error.code(), log.clone());
         if self.0.get(&told).is_some_and(|at| now < at + TELL_AGAIN_MS) {
             return false;

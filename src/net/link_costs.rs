@@ -94,11 +94,14 @@ impl<'a> LinkCosts<'a> {
     /// The log has answered for them.
     pub(super) fn finish_adding(&mut self, outcomes: &[Outcome]) {
         for (bytes, outcome) in std::mem::take(&mut self.adding).into_iter().zip(outcomes) {
-            if matches!(outcome, Outcome::Added) {
-                self.due.any = true;
-                self.due.used += 1;
-                self.due.used_bytes += bytes as u64;
-            }
+            let (rows, waited) = match outcome {
+                Outcome::Added => (1, 0),
+                Outcome::AddedWith { rows, bytes } => (1 + rows, *bytes),
+                _ => continue,
+            };
+            self.due.any = true;
+            self.due.used += rows;
+            self.due.used_bytes += bytes as u64 + waited;
         }
     }
 

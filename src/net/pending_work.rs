@@ -43,11 +43,11 @@ impl PendingWork {
 
     /// Reads the log: at once if the rows are in memory, which returns them, else on a thread that may block.
     pub(super) fn read(&mut self, shared: &Shared, after: Position, limit: ReadLimit) -> Option<Result<Vec<Row>>> {
-        if let Some(rows) = shared.log.read_recent(after, limit) {
+        if let Some(rows) = shared.log.read_recent_sealed(after, limit) {
             return Some(Ok(rows));
         }
         let log = std::sync::Arc::clone(&shared.log);
-        self.read = Some(shared.runtime.spawn_blocking(move || log.read(after, limit)));
+        self.read = Some(shared.runtime.spawn_blocking(move || log.read_sealed(after, limit)));
         None
     }
 

@@ -13,12 +13,15 @@ pub const MAGIC: &[u8; 6] = b"hyper2";
 /// Flag: this emitter writes standard protobuf payloads.
 pub const STANDARD: u64 = 1;
 
+/// Flag: this emitter verifies the seals of sealed logs, and passes on no row without.
+pub const SEALS: u64 = 2;
+
 /// What a 2.x peer tells of itself in its handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
     /// Highest version of the extension it speaks.
     pub version: u64,
-    /// Sum of flags ([`STANDARD`]); unknown ones are ignored.
+    /// Sum of flags ([`STANDARD`], [`SEALS`]); unknown ones are ignored.
     pub flags: u64,
     /// Largest frame it accepts, in bytes.
     pub max_frame: u64,
@@ -38,7 +41,7 @@ impl Capability {
     pub fn ours(config: &Config, log: LogId) -> Self {
         Capability {
             version: config.version,
-            flags: if config.standard { STANDARD } else { 0 },
+            flags: SEALS | if config.standard { STANDARD } else { 0 },
             max_frame: config.max_frame as u64,
             window: WINDOW,
             log,
@@ -95,6 +98,12 @@ impl Capability {
             }
             _ => Err(malformed()),
         }
+    }
+
+    /// Whether the peer verifies seals.
+    #[must_use]
+    pub fn knows_seals(&self) -> bool {
+        self.flags & SEALS != 0
     }
 
     /// Whether the peer writes standard protobuf payloads.

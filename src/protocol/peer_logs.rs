@@ -34,6 +34,8 @@ pub(crate) struct PeerLog<T> {
     pub(crate) has: Seq,
     /// Our versions differ from this seq on.
     pub(crate) forked: Option<Seq>,
+    /// What the peer has from this seq on is not stored here, because of who wrote it or for want of a seal.
+    pub(crate) left_out: Option<Seq>,
     /// The entry for which the row cursor last went back. It never goes back twice for the same one.
     pub(crate) reread: Seq,
     /// What only one of the protocols needs.
@@ -87,7 +89,7 @@ impl<T: Default> PeerLogs<T> {
         if defences.no_echo {
             peer_log.has = peer_log.has.max(seq);
         }
-        if seq <= ours || peer_log.forked.is_some() || self.mode == Mode::Pull {
+        if seq <= ours || peer_log.forked.is_some() || peer_log.left_out.is_some() || self.mode == Mode::Pull {
             return false;
         }
         let is_first = self.behind.is_empty();
@@ -109,6 +111,15 @@ impl<T: Default> PeerLogs<T> {
         peer_log.forked = Some(seq);
         self.behind.remove(log);
         true
+    }
+
+    /// Notes that what the peer has of `log` from `seq` on is not stored here. Returns whether that is news.
+    pub(crate) fn note_left_out(&mut self, log: &LogId, seq: Seq) -> bool {
+        let Some(peer_log) = self.logs.get_mut(log) else { return false };
+        self.behind.remove(log);
+        let before = peer_log.left_out;
+        peer_log.left_out = Some(before.map_or(seq, |before| before.min(seq)));
+        before.is_none()
     }
 
     /// Looks whether we are still behind with `log`. Returns whether we have caught up, or have more than at the last look.

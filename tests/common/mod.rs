@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use hyperemitter::error::Error;
 use hyperemitter::event::{self, Encoding, ID_LEN};
-use hyperemitter::hyperlog::{Ack, AckKind, Append, Incoming, Log, LogObserver, LogOptions};
+use hyperemitter::hyperlog::{Ack, AckKind, Append, Incoming, Log, LogObserver, LogOptions, Trust};
+use hyperemitter::identity::SecretKey;
 use hyperemitter::node::{key_of, Key, Links, LogId, Node};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Position, ReadLimit, Row, Store};
@@ -125,4 +126,36 @@ pub fn offered(rows: Vec<Row>) -> Vec<Incoming> {
             claimed: Some(row.node.key),
         })
         .collect()
+}
+
+pub fn open_trusting(store: Arc<dyn Store>, trust: Trust) -> (Arc<Log>, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    (Log::open_trusting(store, LogOptions::default(), trust, recorder.clone()).unwrap(), recorder)
+}
+
+/// A key that is the same in every run.
+pub fn key(seed: u8) -> SecretKey {
+    SecretKey::from_seed(&[seed; 32])
+}
+
+/// A log in memory that this key seals.
+pub fn sealed(seed: u8) -> Arc<Log> {
+    open_trusting(Arc::new(MemoryStore::new()), Trust::of(key(seed))).0
+}
+
+/// A row as its holder sends it.
+pub fn incoming(row: &Row) -> Incoming {
+    Incoming {
+        log: row.log().clone(),
+        seq: row.seq(),
+        links: row.node.links.clone(),
+        value: row.node.value.clone(),
+        signed: row.node.signed.clone(),
+        claimed: Some(row.node.key),
+    }
+}
+
+/// All rows of a log, with their seals, as peers get them.
+pub fn sent(log: &Log) -> Vec<Incoming> {
+    log.read_sealed(Position::START, ALL).unwrap().iter().map(incoming).collect()
 }

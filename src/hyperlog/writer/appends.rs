@@ -15,6 +15,12 @@ use crate::row::{share_nodes, NewRow};
 impl Writer {
     /// Plans the events of a batch. One that may not be stored is answered, and the others go on.
     pub(super) fn plan_appends(&mut self, group: &mut CommitGroup, batch: &Batch) {
+        if let Some(author) = &self.sealed_by_other {
+            let error = Error::Identity { author: author.clone() };
+            group.answers.appended += batch.cost();
+            group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), batch.acks()));
+            return;
+        }
         let time = now_ms();
         group.answers.appended += batch.cost();
         let buffer = if self.shared.store.is_immediate() { ValueBuffer::to_keep } else { ValueBuffer::to_pass_on };
@@ -28,7 +34,7 @@ impl Writer {
             let fit = check(&event, sound_name, self.options.max_event_size);
             if fit.is_ok() {
                 sound = Some(event.name);
-                values.push(&event, &self.ids.next(), time);
+                values.push(&event, self.ids.next(), time);
             }
             checked.push(fit.map(|()| values.len()));
         }

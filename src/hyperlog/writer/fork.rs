@@ -5,11 +5,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::Writer;
-use crate::error::{Error, Result};
+use crate::error::{quoted, Error, Result};
 use crate::hyperlog::commit_group::Fork;
 use crate::hyperlog::fork::Forks;
 use crate::hyperlog::ids::{new_log_id, stored_log_id};
-use crate::node::LogId;
+use crate::hyperlog::sealing::MovedSeals;
+use crate::identity::seal::new_sealed_log_id;
+use crate::node::{Key, LogId, Seq};
 use crate::panic::caught;
 use crate::store::{Commit, Meta, Relabel};
 
@@ -22,7 +24,11 @@ impl Writer {
             // Another session was first.
             return Ok(self.planner.local().clone());
         }
-        let to = new_log_id()?;
+        let sealer = self.shared.sealer.as_ref().filter(|_| local);
+        let to = match sealer {
+            Some(sealer) => new_sealed_log_id(sealer.public())?,
+            None => new_log_id()?,
+        };
         let moves = *from >= 1 && *from <= last;
         let mut commit = Commit::default();
         if moves {
@@ -34,6 +40,11 @@ impl Writer {
         if local {
             let id = Some(Bytes::copy_from_slice(to.as_bytes()));
             commit.meta = vec![(Meta::LogId, id), Forks::fact(&to, moved)];
+            if let Some(sealer) = sealer.filter(|_| moves) {
+                // The seals in the moved nodes are those of the log that they leave.
+                let keys = self.entries(log, *from, last)?;
+                commit.meta.extend(MovedSeals::facts(&to, moved, sealer.seals_of_moved(&to, &keys)));
+            }
         }
         let store = self.shared.store.as_ref();
         let stored = caught("the store", || store.commit(&commit));
@@ -48,6 +59,10 @@ impl Writer {
             }
         }
         self.reload();
+        self.shared.moved_seals.forget();
+        if let Some(sealer) = &self.shared.sealer {
+            sealer.forget();
+        }
         stored?;
         if let Some(theirs) = theirs {
             self.versions.adopt(log, *from, *theirs);
@@ -59,5 +74,18 @@ impl Writer {
             self.shared.observer.log_id_changed(&to);
         }
         Ok(to)
+    }
+
+    /// Keys and sizes of the values of a log's entries.
+    fn entries(&self, log: &LogId, from: Seq, to: Seq) -> Result<Vec<(Key, usize)>> {
+        let store = &self.shared.store;
+        let mut entries = Vec::new();
+        for seq in from..=to {
+            let damaged =
+                || Error::damaged(format!("log {} seq {seq}", quoted(log)), "the entry or its node is missing");
+            let key = store.entry(log, seq)?.ok_or_else(damaged)?.key;
+            entries.push((key, store.node(&key)?.ok_or_else(damaged)?.value.len()));
+        }
+        Ok(entries)
     }
 }

@@ -1,14 +1,16 @@
 //! Nodes of peers, and of imported stores, become rows.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::sealed::{Kind, LinkInto, Run, RunId};
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::event;
 use crate::hyperlog::commit_group::{CommitGroup, Fork};
 use crate::hyperlog::parking::{Parked, Waits};
 use crate::hyperlog::plan::{Lookup, Verdict};
+use crate::hyperlog::trust::TrustPolicy;
 use crate::hyperlog::versions::forged;
 use crate::hyperlog::{Incoming, Outcome, Source, SourceId};
 use crate::node::{Key, KeyMap, LogId, Node, Seq};
@@ -17,10 +19,19 @@ use crate::store::Store;
 
 /// Plans the nodes of one job.
 pub(super) struct NodePlanner<'a> {
-    writer: &'a mut Writer,
-    group: &'a mut CommitGroup,
-    lookup: StoreLookup<'a>,
-    planned: Vec<NewRow<Node>>,
+    pub(super) writer: &'a mut Writer,
+    pub(super) group: &'a mut CommitGroup,
+    pub(super) lookup: StoreLookup<'a>,
+    pub(super) planned: Vec<NewRow<Node>>,
+    /// Nodes that have come out of the parking.
+    pub(super) work: VecDeque<Parked>,
+    /// Rows of sealed logs that wait for their seal.
+    pub(super) runs: HashMap<RunId, Run>,
+    /// Links between the runs that are looked at.
+    pub(super) linked: Vec<Vec<LinkInto>>,
+    pub(super) policy: Arc<TrustPolicy>,
+    /// Any log without seals may be stored.
+    pub(super) plain: bool,
 }
 
 impl NodePlanner<'_> {
@@ -37,11 +48,23 @@ impl NodePlanner<'_> {
         let store = Arc::clone(&writer.shared.store);
         let lookup = StoreLookup::of(store.as_ref(), &nodes)?;
         let planned = Vec::with_capacity(nodes.len());
-        let mut planner = NodePlanner { writer, group, lookup, planned };
+        let policy = writer.shared.trust.policy();
+        let plain = writer.shared.trust.accepts_unsigned(&policy);
+        let mut planner = NodePlanner {
+            writer,
+            group,
+            lookup,
+            planned,
+            work: VecDeque::new(),
+            runs: HashMap::new(),
+            linked: Vec::new(),
+            policy,
+            plain,
+        };
         let mut outcomes = Vec::with_capacity(nodes.len());
         let mut failed = None;
-        for (node, key) in nodes {
-            match planner.plan_node(Parked { node, key, source }) {
+        for (slot, (node, key)) in nodes.into_iter().enumerate() {
+            match planner.plan_node(Parked { node, key, source }, slot) {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) => {
                     failed = Some(error);
@@ -49,21 +72,20 @@ impl NodePlanner<'_> {
                 }
             }
         }
+        let settled = planner.settle(&mut outcomes);
         let planned = planner.planned;
         group.commit.rows.extend(share_nodes(planned));
+        let failed = failed.or(settled.err());
         failed.map_or(Ok(outcomes), Err)
     }
 
     /// Plans one node and whatever was parked waiting for it.
-    fn plan_node(&mut self, parked: Parked) -> Result<Outcome> {
+    fn plan_node(&mut self, parked: Parked, slot: usize) -> Result<Outcome> {
         if let Some(error) = self.unfit(&parked) {
             return Ok(Outcome::Refused(error));
         }
-        let mut work = VecDeque::new();
-        let outcome = self.decide(parked, &mut work)?;
-        while let Some(parked) = work.pop_front() {
-            self.decide(parked, &mut work)?;
-        }
+        let outcome = self.decide(parked, Some(slot))?;
+        self.work_off()?;
         Ok(outcome)
     }
 
@@ -81,21 +103,39 @@ impl NodePlanner<'_> {
         None
     }
 
-    /// Decides about one node. Those that waited for it go to the end of `work`.
-    fn decide(&mut self, parked: Parked, work: &mut VecDeque<Parked>) -> Result<Outcome> {
+    /// Decides about one node. Those that waited for it go to the end of the work. `slot` is its place among the outcomes, if it
+    /// came with this job: one that is `Parked` because it is held may have another outcome in the end.
+    pub(super) fn decide(&mut self, parked: Parked, slot: Option<usize>) -> Result<Outcome> {
+        let owner = match self.kind(&parked)? {
+            Kind::Plain => None,
+            Kind::Sealed(owner, pin) => Some((owner, pin)),
+            Kind::Decided(outcome) => return Ok(outcome),
+        };
         // What a user imports is the user's own.
-        if parked.source.session != SourceId::USER && self.writer.planner.is_forged(&parked.node) {
+        if owner.is_none() && parked.source.session != SourceId::USER && self.writer.planner.is_forged(&parked.node) {
             return Ok(self.forged(parked));
         }
         if let Some(error) = self.writer.versions.fork_before(&parked) {
             return Ok(Outcome::Refused(error));
+        }
+        if let Some(owner) = owner {
+            // Another version counts once its seal is there.
+            return match self
+                .writer
+                .versions
+                .unlike_adopted(&parked)
+                .filter(|_| parked.source.session != SourceId::USER)
+            {
+                Some(error) => Ok(Outcome::Refused(error)),
+                None => self.hold(parked, owner, slot),
+            };
         }
         if let Some(error) = self.other_version(&parked)? {
             return Ok(Outcome::Refused(self.refused(&parked, error)));
         }
         let waits = match self.writer.planner.add(&parked.node, parked.key, &mut self.lookup)? {
             Verdict::Store(row) => {
-                self.release(&row, work);
+                self.release(&row);
                 self.planned.push(row);
                 return Ok(Outcome::Added);
             }
@@ -131,21 +171,21 @@ impl NodePlanner<'_> {
     }
 
     /// Takes the nodes that waited for `row` out of the parking.
-    fn release(&mut self, row: &NewRow<Node>, work: &mut VecDeque<Parked>) {
+    pub(super) fn release(&mut self, row: &NewRow<Node>) {
         if self.writer.parking.is_empty() {
             return;
         }
         for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
             for parked in self.writer.parking.release(&waits) {
                 self.group.released.push((parked.clone(), waits.clone()));
-                work.push_back(parked);
+                self.work.push_back(parked);
             }
         }
     }
 
     /// Why a node is refused. Another version of an entry of our own log, received and hashed, proves that somebody else
     /// writes that log, too: our tail moves once the group is stored, if that may be.
-    fn refused(&mut self, parked: &Parked, error: Error) -> Error {
+    pub(super) fn refused(&mut self, parked: &Parked, error: Error) -> Error {
         let (log, session) = (&parked.node.log, parked.source.session);
         let Error::Fork { seq, ours, theirs, .. } = error else { return error };
         if session == SourceId::USER {
@@ -177,7 +217,7 @@ impl NodePlanner<'_> {
     }
 
     /// Sets a node aside.
-    fn park(&mut self, parked: Parked, waits: Waits) -> Outcome {
+    pub(super) fn park(&mut self, parked: Parked, waits: Waits) -> Outcome {
         if self.writer.parking.park(parked, waits) {
             Outcome::Parked
         } else {
@@ -187,7 +227,7 @@ impl NodePlanner<'_> {
 }
 
 /// Looks into the store; nodes that one job names are looked up together.
-struct StoreLookup<'a> {
+pub(super) struct StoreLookup<'a> {
     store: &'a dyn Store,
     found: KeyMap<Option<Located>>,
 }

@@ -5,7 +5,9 @@
 mod appends;
 mod fork;
 mod incoming;
+mod sealed;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,10 +20,13 @@ use super::ids::{new_log_id, stored_log_id, EventIds};
 use super::job::Job;
 use super::parking::Parking;
 use super::plan::Planner;
+use super::sealing::Sealer;
 use super::shared::{CommittedState, Shared};
+use super::trust::{read_pins, write_pins, Pin};
 use super::versions::{forged, LogVersions};
 use super::{Ack, LogOptions};
 use crate::error::{Error, Result};
+use crate::identity::seal::{author_of, claims_owner, new_sealed_log_id};
 use crate::node::{Key, LogId};
 use crate::panic::caught;
 use crate::store::{Commit, Meta, Store, StoreState};
@@ -34,7 +39,10 @@ pub(super) struct Writer {
     planner: Planner,
     parking: Parking,
     versions: LogVersions,
+    sealed: sealed::SealedLogs,
     ids: EventIds,
+    /// The key that the local log names, if we do not have it: nothing can be appended.
+    sealed_by_other: Option<String>,
     /// Why the state could not be read back after a commit that failed. The planner then knows less than the store, and
     /// nothing can be planned.
     unreadable: Option<Error>,
@@ -45,18 +53,36 @@ pub(super) struct OwnLog {
     pub(super) id: LogId,
     /// It was made just now.
     pub(super) is_new: bool,
+    /// The logs that were written before there was a key, and where each ends.
+    pub(super) older: HashMap<LogId, Pin>,
 }
 
 impl OwnLog {
-    /// Gives the store a log id if it has none.
-    pub(super) fn open(store: &dyn Store) -> Result<Self> {
-        if let Some(id) = stored_log_id(store)? {
-            return Ok(OwnLog { id, is_new: false });
+    /// Gives the store a log id if it has none. With a key that its log does not name, a new log of that key's: the one before
+    /// stays as it is, and is pinned if it has no seals.
+    pub(super) fn open(store: &dyn Store, sealer: Option<&Sealer>, state: &StoreState) -> Result<Self> {
+        let stored = stored_log_id(store)?;
+        let mut older = store.meta(&Meta::OlderLogs)?.map(|fact| read_pins(&fact)).unwrap_or_default();
+        let mut meta = Vec::new();
+        match (&stored, sealer) {
+            (Some(id), None) => return Ok(OwnLog { id: id.clone(), is_new: false, older }),
+            (Some(id), Some(sealer)) if sealer.owns(id) => return Ok(OwnLog { id: id.clone(), is_new: false, older }),
+            (Some(id), Some(_)) => {
+                let head = state.logs.iter().find(|head| head.log == *id && author_of(id).is_none());
+                if let Some(head) = head {
+                    older.insert(id.clone(), Pin { seq: head.seq, digest: head.digest });
+                    meta.push((Meta::OlderLogs, Some(write_pins(&older))));
+                }
+            }
+            (None, _) => {}
         }
-        let id = new_log_id()?;
-        let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
+        let id = match sealer {
+            Some(sealer) => new_sealed_log_id(sealer.public())?,
+            None => new_log_id()?,
+        };
+        meta.push((Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes()))));
         store.commit(&Commit { meta, ..Commit::default() })?;
-        Ok(OwnLog { id, is_new: true })
+        Ok(OwnLog { id, is_new: true, older })
     }
 }
 
@@ -69,7 +95,15 @@ impl Writer {
         local: &OwnLog,
         state: &StoreState,
     ) -> Result<Self> {
-        let ids = EventIds::new()?;
+        let ids = match &shared.sealer {
+            Some(sealer) => EventIds::of_owner(sealer.tag())?,
+            None => EventIds::new()?,
+        };
+        let sealed_by_other = match &shared.sealer {
+            Some(_) => None,
+            None => author_of(&local.id).map(ToOwned::to_owned),
+        };
+        let sealed = sealed::SealedLogs::new(&local.id, state);
         let versions = LogVersions::new(Forks::of(shared.store.as_ref(), &local.id)?);
         let mut planner = Planner::beside(Arc::clone(&shared.state), local.id.clone(), state);
         if local.is_new {
@@ -77,7 +111,18 @@ impl Writer {
         }
         planner.set_own_last(last_own_key(shared.store.as_ref(), &planner)?);
         let parking = Parking::default();
-        Ok(Writer { shared, committer, options, planner, parking, versions, ids, unreadable: None })
+        Ok(Writer {
+            shared,
+            committer,
+            options,
+            planner,
+            parking,
+            versions,
+            sealed,
+            ids,
+            sealed_by_other,
+            unreadable: None,
+        })
     }
 
     /// Plans `jobs` behind what `group` has already. What cannot be planned is answered here.
@@ -123,10 +168,15 @@ impl Writer {
             Job::Forget(session) => {
                 self.parking.forget(session);
                 self.versions.forget(session);
+                self.sealed.forget(session);
             }
             Job::ForkLocal { log, from, responder } => {
                 // A node before it may have proved a fork that goes further back.
                 let proved = group.answers.fork.take().map(|fork| fork.from);
+                if proved.is_none() && log == *self.planner.local() && claims_owner(&log) {
+                    let reason = "takes only a sealed version for another one";
+                    return drop(responder.send(Err(forged(&log, from, reason))));
+                }
                 if proved.is_none() && log == *self.planner.local() {
                     if let Err(reason) = self.versions.admit_fork(from) {
                         return drop(responder.send(Err(forged(&log, from, reason))));

@@ -76,6 +76,7 @@ impl Connection<'_> {
             for outcome in outcomes {
                 match outcome {
                     Outcome::Added => self.counters.added += 1,
+                    Outcome::AddedWith { rows, .. } => self.counters.added += 1 + rows,
                     Outcome::Known => self.counters.known += 1,
                     Outcome::Parked => self.counters.parked += 1,
                     Outcome::Refused(_) => {}

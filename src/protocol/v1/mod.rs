@@ -49,6 +49,8 @@ struct LogState {
     wanted: bool,
     /// Under way while it is unknown whether the peer's version agrees with ours.
     search: Option<ForkSearch>,
+    /// It is a sealed log that differs: the peer's version goes to the log, which has to see it up to a seal.
+    proving: bool,
 }
 
 /// See the module's documentation.

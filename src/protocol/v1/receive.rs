@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::V1;
 use crate::error::{Error, Result};
+use crate::identity::seal::claims_owner;
 use crate::incoming::{Incoming, Outcome};
 use crate::node::{key_of, Key, LogId, Seq, Signed};
 use crate::protocol::common::Common;
@@ -41,7 +42,9 @@ impl V1 {
         }
         let log = self.note_has(common, node.log, node.seq, view)?;
         if let Some(peer_log) = self.logs.get(&log) {
-            if peer_log.forked.is_some_and(|from| node.seq >= from) {
+            let is_left_out = peer_log.left_out.is_some_and(|from| node.seq >= from);
+            let is_behind_fork = peer_log.forked.is_some_and(|from| node.seq >= from);
+            if is_left_out || is_behind_fork && !peer_log.own.proving {
                 return Ok(());
             }
             if peer_log.own.search.is_some() && node.seq > 0 && node.seq <= view.seq(&log) {
@@ -67,14 +70,23 @@ impl V1 {
     }
 
     pub(super) fn on_added(&mut self, common: &mut Common, outcomes: Vec<Outcome>, view: &dyn LocalLog) -> Result<()> {
-        for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
+        for ((log, seq), outcome) in common.intake.finish().into_iter().zip(outcomes) {
             self.logs.look_at(&log, view, common.now);
             match outcome {
                 Outcome::Added => self.missing_by_count = self.missing_by_count.saturating_sub(1),
+                Outcome::AddedWith { rows, .. } => {
+                    self.missing_by_count = self.missing_by_count.saturating_sub_unsigned(rows.saturating_add(1));
+                }
                 Outcome::Known => {}
                 Outcome::Parked => common.counters.parked += 1,
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
-                    self.fork_found(common, &log, Compared { seq, ours, theirs });
+                    self.fork_proved(common, &log, Compared { seq, ours, theirs });
+                }
+                // 1.x knows no seals, and passes on what others have sent.
+                Outcome::Refused(error @ (Error::Unsealed { .. } | Error::Author { .. })) => {
+                    if self.logs.note_left_out(&log, seq) {
+                        common.report(error);
+                    }
                 }
                 Outcome::Refused(error) => return Err(error),
             }
@@ -121,6 +133,16 @@ impl V1 {
         }
     }
 
+    /// The log has seen the other version itself. One of a sealed log counts from here on only.
+    fn fork_proved(&mut self, common: &mut Common, log: &LogId, fork: Compared) {
+        let proving = self.logs.get_mut(log).is_some_and(|peer_log| std::mem::take(&mut peer_log.own.proving));
+        if proving {
+            common.report(fork.fork_of(log));
+        } else {
+            self.fork_found(common, log, fork);
+        }
+    }
+
     fn fork_found(&mut self, common: &mut Common, log: &LogId, fork: Compared) {
         if !self.logs.note_fork(log, fork.seq) {
             return;
@@ -129,6 +151,13 @@ impl V1 {
             peer_log.own.search = None;
         }
         self.owed.remove(log);
+        if claims_owner(log) {
+            // The log has to see the other version up to its seal.
+            if let Some(peer_log) = self.logs.get_mut(log) {
+                peer_log.own.proving = true;
+            }
+            return common.send(&Message::Want(LogSeq { log, seq: fork.seq - 1 }));
+        }
         common.report(fork.fork_of(log));
         if *log == self.log_id && !self.forking {
             self.forking = true;

@@ -3,6 +3,7 @@
 use super::found::Purpose;
 use super::log_state::Bisect;
 use super::V2;
+use crate::identity::seal::claims_owner;
 use crate::node::{Digest, Key, LogId, Seq};
 use crate::protocol::common::Common;
 use crate::protocol::extension::{Extension, Extent};
@@ -77,15 +78,26 @@ impl V2 {
         if tell && !(is_own && self.capability.version < WITH_DEMANDS) {
             self.say(common, &Extension::Fork { log: log.clone(), seq: fork.seq, key: fork.ours });
         }
-        if !known {
+        // A peer's word is no fork of a sealed log. Its version is, up to a seal.
+        let sealed = claims_owner(log) && self.capability.version >= WITH_DEMANDS;
+        if !known && !sealed {
             common.report(fork.fork_of(log));
         }
-        if is_own {
+        if is_own || sealed {
             self.demand_proof(common, log, fork.seq);
         }
     }
 
-    /// Asks the peer for its version of an entry of our own log. A claim alone does not move our log; the entry does, once the
+    /// The log has seen the peer's version itself.
+    pub(super) fn fork_proved(&mut self, common: &mut Common, log: &LogId, fork: Compared) {
+        self.fork_found(common, log, fork, true);
+        let Some(peer_log) = self.logs.get_mut(log).filter(|_| claims_owner(log)) else { return };
+        if !std::mem::replace(&mut peer_log.own.proved, true) {
+            common.report(fork.fork_of(log));
+        }
+    }
+
+    /// Asks the peer for its version of an entry of our own log, or of a sealed one. A claim alone does not move our log; the entry does, once the
     /// log has seen that it differs.
     fn demand_proof(&mut self, common: &mut Common, log: &LogId, seq: Seq) {
         if let Some(peer_log) = self.logs.get_mut(log) {

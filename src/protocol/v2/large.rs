@@ -148,7 +148,7 @@ impl V2 {
                 let peer_log = self.logs.get_mut(&node.log);
                 let of_use = peer_log.is_none_or(|peer_log| {
                     peer_log.own.told = peer_log.own.told.max(node.seq);
-                    peer_log.takes(node.seq)
+                    peer_log.takes(&node.log, node.seq)
                 });
                 if of_use {
                     common.intake.push(*node);

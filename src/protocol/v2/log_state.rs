@@ -1,5 +1,6 @@
 //! What a session with a 2.x peer knows of one log.
 
+use crate::identity::seal::claims_owner;
 use crate::node::{Key, Seq};
 use crate::protocol::peer_logs::{Compared, PeerLog};
 
@@ -14,7 +15,9 @@ pub(super) struct LogState {
     pub(super) reported: Option<Compared>,
     /// The peer was asked for the first entry that differs, so that the log can judge it.
     pub(super) demanded: bool,
-    /// The peer asked for this entry of ours, as the first that differs.
+    /// The log has seen the peer's version of a sealed log up to a seal.
+    pub(super) proved: bool,
+    /// The peer asked for this entry of ours, as the first that differs; in a sealed log also for those behind it, up to a seal.
     pub(super) shown: Option<Seq>,
     /// The peer knows that we have entries up to here.
     pub(super) told: Seq,
@@ -58,12 +61,19 @@ impl PeerLog<LogState> {
     /// Whether our versions differ, or may.
     pub(super) fn is_disputed(&self) -> bool {
         let own = &self.own;
-        self.forked.is_some() || own.doubted || own.reported.is_some() || own.demanded || own.shown.is_some()
+        self.forked.is_some()
+            || self.left_out.is_some()
+            || own.doubted
+            || own.reported.is_some()
+            || own.demanded
+            || own.shown.is_some()
     }
 
-    /// Whether an entry that the peer sends is of use: it is before a fork, or the one at the fork that we asked for.
-    pub(super) fn takes(&self, seq: Seq) -> bool {
-        self.forked.is_none_or(|from| seq < from || seq == from && self.own.demanded)
+    /// Whether an entry of `log` that the peer sends is of use: it is before a fork, or the one at the fork that we asked for. In
+    /// a sealed log that is a proof only together with those behind it, up to a seal.
+    pub(super) fn takes(&self, log: &str, seq: Seq) -> bool {
+        let is_proof = |from| self.own.demanded && (seq == from || claims_owner(log));
+        self.forked.is_none_or(|from| seq < from || is_proof(from)) && self.left_out.is_none_or(|from| seq < from)
     }
 
     /// Notes that the peer has the entry `seq`, because it was sent to it. So it knows that we have it too.

@@ -123,7 +123,7 @@ impl V2 {
             self.note_has(common, &node.log, node.seq, view)?;
             if let Some(peer_log) = self.logs.get_mut(&node.log) {
                 peer_log.own.told = peer_log.own.told.max(node.seq);
-                if !peer_log.takes(node.seq) {
+                if !peer_log.takes(&node.log, node.seq) {
                     continue;
                 }
             }
@@ -136,20 +136,20 @@ impl V2 {
         self.received.added();
         self.yield_until = 0;
         let mut looked_at = None;
-        for ((log, _), outcome) in common.intake.finish().into_iter().zip(outcomes) {
+        for ((log, seq), outcome) in common.intake.finish().into_iter().zip(outcomes) {
             if looked_at.as_ref() != Some(&log) {
                 self.look_at(common, &log, view);
                 looked_at = Some(log.clone());
             }
             match outcome {
-                Outcome::Added => {}
+                Outcome::Added | Outcome::AddedWith { .. } => {}
                 Outcome::Known => {
                     common.counters.in_vain += 1;
                     self.tell_progress_of(log);
                 }
                 Outcome::Parked => common.counters.parked += 1,
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
-                    self.fork_found(common, &log, Compared { seq, ours, theirs }, true);
+                    self.fork_proved(common, &log, Compared { seq, ours, theirs });
                 }
                 // We asked for this entry, and our log may not move again because of it. Other logs go on.
                 Outcome::Refused(error @ Error::Forged { .. })
@@ -157,10 +157,25 @@ impl V2 {
                 {
                     common.report(error);
                 }
+                Outcome::Refused(error) if self.may_be_relayed(&error) => {
+                    if self.logs.note_left_out(&log, seq) {
+                        common.report(error);
+                    }
+                }
                 Outcome::Refused(error) => return Err(error),
             }
         }
         Ok(())
+    }
+
+    /// Whether an honest peer may send what is refused for this reason: each emitter decides by itself whose logs it stores, and
+    /// one that knows no seals passes on what others have sent.
+    fn may_be_relayed(&self, error: &Error) -> bool {
+        match error {
+            Error::Author { .. } => true,
+            Error::Unsealed { .. } => !self.capability.knows_seals(),
+            _ => false,
+        }
     }
 
     /// Offers the nodes collected so far to the log, unless others are on their way into it.

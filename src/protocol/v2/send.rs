@@ -2,6 +2,7 @@
 
 use super::{row_size, V2};
 use crate::error::Error;
+use crate::identity::seal::claims_owner;
 use crate::node::{LogId, Seq};
 use crate::protocol::common::Common;
 use crate::protocol::extension::{Extension, MAX_UPDATES};
@@ -134,8 +135,12 @@ impl V2 {
                 self.flush_batch(common);
                 common.close_and_report(CloseReason::Incompatible, error);
             }
-            Judgement::Send if self.is_large(row) => self.begin_large(common, row),
+            Judgement::Send if self.is_large(row) => {
+                self.show_on(row);
+                self.begin_large(common, row);
+            }
             Judgement::Send => {
+                self.show_on(row);
                 self.writer.push(row);
                 common.counters.nodes_sent += 1;
                 if let Some(peer_log) = self.logs.get_mut(row.log()) {
@@ -145,6 +150,17 @@ impl V2 {
                     self.flush_batch(common);
                 }
             }
+        }
+    }
+
+    /// A row goes to the peer. If the peer asked for it as a proof, and it has no seal, the next row goes as well.
+    fn show_on(&mut self, row: &Row) {
+        let sealed = row.node.signed.as_ref().is_some_and(|signed| signed.signature.is_some());
+        if sealed || !claims_owner(row.log()) {
+            return;
+        }
+        if let Some(shown) = self.logs.get_mut(row.log()).and_then(|peer_log| peer_log.own.shown.as_mut()) {
+            *shown = (*shown).max(row.seq() + 1);
         }
     }
 
