@@ -31,7 +31,7 @@ fn add_from(log: &Log, source: SourceId, nodes: Vec<Incoming>) -> Vec<&'static s
     outcomes
         .into_iter()
         .map(|outcome| match outcome {
-            Outcome::Added => "added",
+            Outcome::Added | Outcome::AddedWith { .. } => "added",
             Outcome::Known => "known",
             Outcome::Parked => "parked",
             Outcome::Refused(error) => error.code(),
