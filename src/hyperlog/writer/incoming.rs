@@ -3,7 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::sealed::{Kind, LinkInto, Run, RunId};
+use super::sealed::{Kind, Run, RunId};
+use super::sealed_run::LinkInto;
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::event;

@@ -6,6 +6,8 @@ mod appends;
 mod fork;
 mod incoming;
 mod sealed;
+mod sealed_admission;
+mod sealed_run;
 
 use std::collections::HashMap;
 use std::sync::Arc;

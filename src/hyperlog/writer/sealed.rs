@@ -4,36 +4,28 @@
 //! has a seal at which all links are known, or come with it, the rows up to there are planned. Of the seals in between only those are verified
 //! and kept that the next peer needs, so all seals in a store are good ones. What is left waits in the parking.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use super::incoming::NodePlanner;
+use super::sealed_run::{HeldRow, NOT_PINNED};
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::event::{self, SEALED_ID_LEN};
 use crate::hyperlog::parking::{Parked, Waits};
-use crate::hyperlog::plan::{Verdict, MAX_LINKS};
+use crate::hyperlog::plan::MAX_LINKS;
 use crate::hyperlog::trust::Pin;
-use crate::hyperlog::versions::forged;
 use crate::hyperlog::{Outcome, SourceId};
-use crate::identity::key::SIGNATURE_LEN;
-use crate::identity::seal::{claims_owner, is_sealed, owner_of, owner_tag, SealSpan};
+use crate::identity::seal::{claims_owner, owner_of, owner_tag};
 use crate::identity::PublicKey;
-use crate::node::{Digest, Key, KeyMap, LogId, Node, Seq};
-use crate::store::{Meta, NewRow, StoreState};
+use crate::node::{Digest, Key, LogId, Seq};
+use crate::store::StoreState;
 
 /// Owners of logs remembered, so that a key is read once for many rows.
 const MAX_OWNERS: usize = 4096;
 
-/// Wrong seals verified in a run before the rest of it counts as unsealed: an honest peer has none.
-const MAX_WRONG_SEALS: usize = 4;
-
 const NO_SEQ: &str = "without a seq, which a sealed log's have";
-const NO_SEAL: &str = "without the seal that is due there";
-const WRONG_SEAL: &str = "with a wrong seal";
-const REFUSED_BEFORE: &str = "behind one without a valid seal";
-const ANOTHER: &str = "in two versions, of which neither is sealed";
+pub(super) const REFUSED_BEFORE: &str = "behind one without a valid seal";
 const FOREIGN: &str = "whose event has another log's id";
-const NOT_PINNED: &str = "which does not lead to the digest that is pinned";
 
 /// What the writer knows of sealed logs.
 pub(super) struct SealedLogs {
@@ -41,7 +33,7 @@ pub(super) struct SealedLogs {
     any: bool,
     owners: HashMap<LogId, PublicKey>,
     /// Runs with something wrong: the session's rows of that log are not looked at again.
-    refused: HashMap<SourceId, HashSet<LogId>>,
+    pub(super) refused: HashMap<SourceId, HashSet<LogId>>,
     /// Runs that wait for something else than a seal: for a node, or for an entry before this one.
     blocked: HashMap<SourceId, HashMap<LogId, Option<Seq>>>,
 }
@@ -93,119 +85,21 @@ impl SealedLogs {
 /// Which session offers which log.
 pub(super) type RunId = (SourceId, LogId);
 
-/// A row of a run, and its place among the outcomes of the job if it came with it.
-pub(super) struct HeldRow {
-    parked: Parked,
-    slot: Option<usize>,
-}
-
-impl HeldRow {
-    fn seal(&self) -> Option<&[u8]> {
-        let seal = self.parked.node.signed.as_ref()?.signature.as_ref()?;
-        (seal.len() == SIGNATURE_LEN).then_some(seal)
-    }
-}
-
 /// See the module's documentation.
 pub(super) struct Run {
-    owner: PublicKey,
-    pin: Option<Pin>,
-    rows: Vec<HeldRow>,
+    pub(super) owner: PublicKey,
+    pub(super) pin: Option<Pin>,
+    pub(super) rows: Vec<HeldRow>,
     /// What the parking has of it is in `rows`.
-    loaded: bool,
+    pub(super) loaded: bool,
     /// Rows have come, or what it waited for, since it was last looked at.
-    dirty: bool,
+    pub(super) dirty: bool,
     /// The last entry of the log that was stored or planned then.
-    looked_at: Seq,
+    pub(super) looked_at: Seq,
     /// The row that waits for a node, and for which.
-    waits: Option<(usize, Key)>,
+    pub(super) waits: Option<(usize, Key)>,
     /// Its number among the job's: runs go into the log in the order in which they came.
-    number: usize,
-}
-
-/// A run as it is looked at: consecutive rows behind what is stored.
-struct Candidate {
-    id: RunId,
-    owner: PublicKey,
-    pin: Option<Pin>,
-    rows: Vec<HeldRow>,
-    /// How many of the rows follow each other without a gap.
-    whole: usize,
-    /// The log's digest at each of these.
-    digests: Vec<Digest>,
-    base: Seq,
-    /// So many rows are to be planned.
-    cut: usize,
-    /// Rows whose seal has been verified.
-    verified: HashMap<usize, bool>,
-    /// The first row that can never be stored, and why.
-    fault: Option<(usize, &'static str)>,
-    /// The row that waits for a node, and for which.
-    blocked: Option<(usize, Key)>,
-}
-
-impl Candidate {
-    fn seal_at(&self, index: usize) -> bool {
-        self.rows.get(index).is_some_and(|row| row.seal().is_some()) || self.is_pinned(index)
-    }
-
-    /// Whether the log is pinned at this row.
-    fn is_pinned(&self, index: usize) -> bool {
-        self.pin.is_some_and(|pin| pin.seq == self.base + 1 + index as Seq)
-    }
-
-    /// Where the last row with a seal before `end` ends.
-    fn last_seal(&self, end: usize) -> usize {
-        (0..end.min(self.whole)).rev().find(|index| self.seal_at(*index)).map_or(0, |index| index + 1)
-    }
-
-    fn verify(&mut self, index: usize) -> bool {
-        if let Some(known) = self.verified.get(&index) {
-            return *known;
-        }
-        let (Some(row), Some(digest)) = (self.rows.get(index), self.digests.get(index)) else { return false };
-        let seq = self.base + 1 + index as Seq;
-        let good = match self.pin.filter(|pin| pin.seq == seq) {
-            Some(pin) => pin.digest == *digest,
-            None => row.seal().is_some_and(|seal| is_sealed(&self.owner, &self.id.1, seq, digest, seal)),
-        };
-        self.verified.insert(index, good);
-        good
-    }
-
-    /// The seals that are needed up to `cut`: the last one, and before it as few as are never further apart than they may be.
-    /// All of them are good; the last one may come before `cut`.
-    fn needed_seals(&mut self, cut: usize) -> Vec<usize> {
-        let mut needed = Vec::new();
-        let mut start = 0;
-        while start < cut {
-            let mut span = SealSpan::default();
-            let due = (start..cut)
-                .find(|index| self.rows.get(*index).is_some_and(|row| span.add(row.parked.node.value.len())));
-            let end = due.map_or(cut, |due| due + 1);
-            let mut found = None;
-            for index in (start..end).rev() {
-                if !self.seal_at(index) {
-                    continue;
-                }
-                if self.verify(index) {
-                    found = Some(index);
-                    break;
-                }
-                let why = if self.is_pinned(index) { NOT_PINNED } else { WRONG_SEAL };
-                if self.fault.is_none_or(|(first, _)| index < first) {
-                    self.fault = Some((index, why));
-                }
-                if self.verified.values().filter(|good| !**good).count() >= MAX_WRONG_SEALS {
-                    break;
-                }
-            }
-            let Some(found) = found else { break };
-            needed.push(found);
-            start = found + 1;
-        }
-        needed
-    }
+    pub(super) number: usize,
 }
 
 /// Whether the id of an event fits the owner of its log: events of sealed logs name the owner, others nobody.
@@ -216,15 +110,6 @@ fn fits(owner: Option<&PublicKey>, value: &[u8]) -> bool {
         (Some(_), None) => false,
         (None, id) => id.is_none_or(|id| id.len() != SEALED_ID_LEN),
     }
-}
-
-/// A link from a row of one run to one of another.
-pub(super) struct LinkInto {
-    /// The row that it names.
-    at: usize,
-    /// The run and row that it is in.
-    from: (usize, usize),
-    key: Key,
 }
 
 /// What is done with a node that is not of a sealed log, or may not be stored.
@@ -256,12 +141,12 @@ impl NodePlanner<'_> {
                 Err(error) => return Ok(Kind::Decided(Outcome::Refused(error))),
             };
             if !fits(owner.as_ref(), &node.value) {
-                return Ok(Kind::Decided(unsealed(node.log.clone(), node.seq, FOREIGN)));
+                return Ok(Kind::Decided(unsealed(&node.log, node.seq, FOREIGN)));
             }
             if let (None, Some(pin)) = (owner, pin) {
                 let head = writer.planner.head(&node.log).map_or(Digest::default(), |head| head.digest);
                 if node.seq == pin.seq && last + 1 == pin.seq && head.extend(&parked.key) != pin.digest {
-                    return Ok(Kind::Decided(unsealed(node.log.clone(), node.seq, NOT_PINNED)));
+                    return Ok(Kind::Decided(unsealed(&node.log, node.seq, NOT_PINNED)));
                 }
             }
             return Ok(owner.map_or(Kind::Plain, |owner| Kind::Sealed(owner, pin)));
@@ -283,9 +168,9 @@ impl NodePlanner<'_> {
         let released = slot.is_none();
         let mut outcome = Outcome::Parked;
         if seq == 0 {
-            outcome = unsealed(log.clone(), seq, NO_SEQ);
+            outcome = unsealed(&log, seq, NO_SEQ);
         } else if self.writer.sealed.is_refused(&id) {
-            outcome = unsealed(log.clone(), seq, REFUSED_BEFORE);
+            outcome = unsealed(&log, seq, REFUSED_BEFORE);
         } else if node.links.len() > MAX_LINKS {
             outcome = Outcome::Refused(Error::Protocol(format!(
                 "a node with {} links, the limit is {MAX_LINKS}",
@@ -409,300 +294,6 @@ impl NodePlanner<'_> {
         Ok(())
     }
 
-    /// Plans the rows of these runs that are sealed and whose links are there or come with them.
-    fn admit(&mut self, ids: Vec<RunId>, outcomes: &mut [Outcome]) -> Result<()> {
-        let mut candidates = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(candidate) = self.candidate(id, outcomes)? {
-                candidates.push(candidate);
-            }
-        }
-        self.cut_at_links(&mut candidates)?;
-        let needed = self.cut_at_seals(&mut candidates);
-        self.plan_candidates(&mut candidates, &needed, outcomes)?;
-        for candidate in candidates {
-            self.put_back(candidate, outcomes);
-        }
-        Ok(())
-    }
-
-    /// The rows of a run in order, without those that are stored. `None` if it is another version of what is stored.
-    fn candidate(&mut self, id: RunId, outcomes: &mut [Outcome]) -> Result<Option<Candidate>> {
-        let Some(run) = self.runs.get_mut(&id) else { return Ok(None) };
-        (run.dirty, run.waits) = (false, None);
-        run.looked_at = self.writer.planner.seq(&id.1);
-        let mut rows = std::mem::take(&mut run.rows);
-        let (owner, pin) = (run.owner, run.pin);
-        if !rows.is_sorted_by_key(|row| row.parked.node.seq) {
-            rows.sort_by_key(|row| row.parked.node.seq);
-        }
-        let head = self.writer.planner.head(&id.1);
-        let (last, digest) = head.map_or((0, Digest::default()), |head| (head.seq, head.digest));
-        let mut kept: Vec<HeldRow> = Vec::with_capacity(rows.len());
-        let mut other = false;
-        for row in rows {
-            let seq = row.parked.node.seq;
-            if seq <= last && !other {
-                let ours = self.writer.planner.entry_key(&id.1, seq, &mut self.lookup)?;
-                if ours.is_none_or(|ours| ours == row.parked.key) {
-                    set(outcomes, row.slot, Outcome::Known);
-                    continue;
-                }
-                other = true;
-            }
-            match kept.last() {
-                Some(before) if before.parked.node.seq == seq && before.parked.key == row.parked.key => {
-                    set(outcomes, row.slot, Outcome::Parked);
-                }
-                Some(before) if before.parked.node.seq == seq => {
-                    set(outcomes, row.slot, unsealed(id.1.clone(), seq, ANOTHER));
-                }
-                _ => kept.push(row),
-            }
-        }
-        if !other && !self.group.is_last() && self.is_forged(&id, &kept) {
-            for row in kept {
-                let seq = row.parked.node.seq;
-                self.writer.shared.note_forged(seq);
-                set(outcomes, row.slot, Outcome::Refused(forged(&id.1, seq, "has not written it")));
-            }
-            self.runs.remove(&id);
-            return Ok(None);
-        }
-        let base = if other { kept.first().map_or(0, |row| row.parked.node.seq.saturating_sub(1)) } else { last };
-        let digest = if other { self.writer.shared.store.digest(&id.1, base)? } else { Some(digest) };
-        let mut digests = Vec::with_capacity(kept.len());
-        if let Some(mut digest) = digest {
-            for (seq, row) in (base + 1..).zip(&kept) {
-                if row.parked.node.seq != seq {
-                    break;
-                }
-                digest = digest.extend(&row.parked.key);
-                digests.push(digest);
-            }
-        }
-        let mut candidate = Candidate {
-            id,
-            owner,
-            pin,
-            whole: digests.len(),
-            rows: kept,
-            digests,
-            base,
-            cut: 0,
-            verified: HashMap::new(),
-            fault: None,
-            blocked: None,
-        };
-        if let Some(index) = overdue(&candidate) {
-            candidate.whole = index;
-            candidate.fault = Some((index, NO_SEAL));
-        }
-        candidate.cut = candidate.last_seal(candidate.whole);
-        if other {
-            self.prove_fork(candidate, outcomes)?;
-            return Ok(None);
-        }
-        Ok(Some(candidate))
-    }
-
-    /// Whether rows continue our own log behind what we have written. With a seal they are of somebody who has our key.
-    fn is_forged(&self, id: &RunId, rows: &[HeldRow]) -> bool {
-        id.0 != SourceId::USER && rows.iter().any(|row| self.writer.planner.is_forged(&row.parked.node))
-    }
-
-    /// Another version of entries that are stored: it counts once its seal is there.
-    fn prove_fork(&mut self, mut candidate: Candidate, outcomes: &mut [Outcome]) -> Result<()> {
-        let needed = candidate.needed_seals(candidate.cut);
-        if needed.is_empty() {
-            self.put_back(candidate, outcomes);
-            return Ok(());
-        }
-        let Some(first) = candidate.rows.first().map(|row| row.parked.clone()) else { return Ok(()) };
-        let (log, seq) = (first.node.log.clone(), first.node.seq);
-        let Some(ours) = self.writer.planner.entry_key(&log, seq, &mut self.lookup)? else { return Ok(()) };
-        let fork = Error::Fork { log: log.to_string(), seq, ours, theirs: first.key };
-        let refusal = self.refused(&first, fork);
-        for row in candidate.rows {
-            set(outcomes, row.slot, Outcome::Refused(refusal.clone()));
-        }
-        Ok(())
-    }
-
-    /// Cuts runs so that each link of what is left names a node that is there, or one that is left.
-    fn cut_at_links(&mut self, candidates: &mut [Candidate]) -> Result<()> {
-        let mut held: KeyMap<(usize, usize)> = KeyMap::default();
-        // For each run what links into it: at which row, and from where.
-        let mut linked: Vec<Vec<LinkInto>> = candidates.iter().map(|_| Vec::new()).collect();
-        let mut lowered = Vec::new();
-        for run in 0..candidates.len() {
-            let Some(cut) = candidates.get(run).map(|candidate| candidate.cut) else { continue };
-            'rows: for index in 0..cut {
-                let Some(rows) = candidates.get(run).map(|candidate| &candidate.rows) else { break };
-                let Some(row) = rows.get(index) else { break };
-                let before = index.checked_sub(1).and_then(|before| rows.get(before)).map(|row| row.parked.key);
-                for link in row.parked.node.links.clone() {
-                    if before == Some(link) || self.writer.planner.locate(&link, &mut self.lookup)?.is_some() {
-                        continue;
-                    }
-                    if held.is_empty() {
-                        for (run, candidate) in candidates.iter().enumerate() {
-                            for (index, row) in candidate.rows.iter().enumerate().take(candidate.cut) {
-                                held.insert(row.parked.key, (run, index));
-                            }
-                        }
-                    }
-                    match held.get(&link) {
-                        Some(&(other, at)) if other != run => {
-                            if let Some(linked) = linked.get_mut(other) {
-                                linked.push(LinkInto { at, from: (run, index), key: link });
-                            }
-                        }
-                        Some(&(_, at)) if at < index => {}
-                        _ => {
-                            if let Some(candidate) = candidates.get_mut(run) {
-                                candidate.blocked = Some((index, link));
-                                candidate.cut = candidate.last_seal(index);
-                                lowered.push(run);
-                            }
-                            break 'rows;
-                        }
-                    }
-                }
-            }
-        }
-        self.linked = linked;
-        self.linked.iter_mut().for_each(|linked| linked.sort_unstable_by_key(|link| link.at));
-        lower(candidates, &mut self.linked, lowered);
-        Ok(())
-    }
-
-    /// Cuts runs at good seals; tells which ones are needed.
-    fn cut_at_seals(&mut self, candidates: &mut [Candidate]) -> Vec<Vec<usize>> {
-        loop {
-            let mut lowered = Vec::new();
-            let mut all = Vec::with_capacity(candidates.len());
-            for (run, candidate) in candidates.iter_mut().enumerate() {
-                let needed = candidate.needed_seals(candidate.cut);
-                let cut = needed.last().map_or(0, |last| last + 1);
-                if cut < candidate.cut {
-                    candidate.cut = cut;
-                    lowered.push(run);
-                }
-                all.push(needed);
-            }
-            if lowered.is_empty() {
-                return all;
-            }
-            lower(candidates, &mut self.linked, lowered);
-        }
-    }
-
-    /// Plans the rows up to the cuts, causes first.
-    fn plan_candidates(
-        &mut self,
-        candidates: &mut [Candidate],
-        needed: &[Vec<usize>],
-        outcomes: &mut [Outcome],
-    ) -> Result<()> {
-        let mut next: Vec<usize> = candidates.iter().map(|_| 0).collect();
-        let mut waiting: KeyMap<Vec<usize>> = KeyMap::default();
-        let mut ready: VecDeque<usize> = (0..candidates.len()).collect();
-        while let Some(run) = ready.pop_front() {
-            let (Some(candidate), Some(next), Some(needed)) =
-                (candidates.get_mut(run), next.get_mut(run), needed.get(run))
-            else {
-                continue;
-            };
-            while *next < candidate.cut {
-                let Some(row) = candidate.rows.get_mut(*next) else { break };
-                let node = &mut row.parked.node;
-                if needed.binary_search(next).is_err() {
-                    node.signed = None;
-                }
-                // What was looked at a moment ago: only the store's failures can keep a row from being planned.
-                match self.writer.planner.add(node, row.parked.key, &mut self.lookup) {
-                    Ok(Verdict::Store(planned)) => {
-                        let seal = node.signed.as_ref().and_then(|signed| signed.signature.clone());
-                        ready.extend(waiting.remove(planned.key()).into_iter().flatten());
-                        self.plan_row(planned, seal);
-                        *next += 1;
-                    }
-                    Ok(Verdict::NeedsNode(key)) => {
-                        waiting.entry(key).or_default().push(run);
-                        break;
-                    }
-                    Ok(_) => {
-                        self.group.spoil(Error::Internal("a sealed row cannot be planned".into()));
-                        return Ok(());
-                    }
-                    Err(error) => {
-                        // Half of a run must not be stored.
-                        self.group.spoil(error.clone());
-                        return Err(error);
-                    }
-                }
-            }
-        }
-        for (candidate, next) in candidates.iter_mut().zip(next) {
-            if next < candidate.cut {
-                self.group.spoil(Error::Internal("sealed rows wait for each other".into()));
-                return Ok(());
-            }
-            let (mut rows, mut bytes, mut last) = (0, 0, None);
-            for row in candidate.rows.drain(..next) {
-                match row.slot {
-                    Some(slot) => {
-                        set(outcomes, Some(slot), Outcome::Added);
-                        last = Some(slot);
-                    }
-                    None => {
-                        rows += 1;
-                        bytes += row.parked.node.cost() as u64;
-                    }
-                }
-            }
-            if rows > 0 {
-                set(outcomes, last, Outcome::AddedWith { rows, bytes });
-            }
-            candidate.whole -= next;
-            candidate.base += next as Seq;
-            candidate.fault = candidate.fault.map(|(index, why)| (index.saturating_sub(next), why));
-            candidate.blocked = candidate.blocked.and_then(|(index, key)| Some((index.checked_sub(next)?, key)));
-        }
-        Ok(())
-    }
-
-    /// A row of a sealed log goes into the group; the seal of a further entry for a known node has no room in the node.
-    fn plan_row(&mut self, row: NewRow<Node>, seal: Option<bytes::Bytes>) {
-        if let (None, Some(seal)) = (row.node(), seal) {
-            self.group.commit.meta.push((Meta::Seal(row.log().clone(), row.seq()), Some(seal)));
-        }
-        self.release(&row);
-        self.planned.push(row);
-    }
-
-    /// What is left of a run waits, or is refused if something is wrong with it.
-    fn put_back(&mut self, candidate: Candidate, outcomes: &mut [Outcome]) {
-        let Candidate { id, rows, fault, blocked, base, .. } = candidate;
-        if let Some((index, why)) = fault {
-            let first = rows.get(index).map_or(base + 1, |row| row.parked.node.seq);
-            for row in &rows {
-                let seq = row.parked.node.seq;
-                set(outcomes, row.slot, unsealed(id.1.clone(), seq, if seq == first { why } else { REFUSED_BEFORE }));
-            }
-            self.writer.sealed.refused.entry(id.0).or_default().insert(id.1.clone());
-            self.runs.remove(&id);
-            return;
-        }
-        if let Some(run) = self.runs.get_mut(&id) {
-            let mut left: Vec<HeldRow> = rows;
-            left.append(&mut run.rows);
-            run.rows = left;
-            run.waits = blocked;
-        }
-    }
-
     /// Parks what is left of all runs.
     fn park_rest(&mut self, outcomes: &mut [Outcome]) {
         let mut runs: Vec<(RunId, Run)> = std::mem::take(&mut self.runs).into_iter().collect();
@@ -736,39 +327,12 @@ impl NodePlanner<'_> {
     }
 }
 
-/// The first row at which a seal is due and missing.
-fn overdue(candidate: &Candidate) -> Option<usize> {
-    let mut span = SealSpan::default();
-    (0..candidate.whole).find(|index| {
-        let due = candidate.rows.get(*index).is_some_and(|row| span.add(row.parked.node.value.len()));
-        if candidate.seal_at(*index) {
-            span.sealed();
-            return false;
-        }
-        due
-    })
-}
-
-/// Cuts runs that link to what no longer goes with them, after those in `lowered` have been cut.
-fn lower(candidates: &mut [Candidate], linked: &mut [Vec<LinkInto>], mut lowered: Vec<usize>) {
-    while let Some(run) = lowered.pop() {
-        let cut = candidates.get(run).map_or(0, |candidate| candidate.cut);
-        while let Some(link) = linked.get_mut(run).and_then(|linked| linked.pop_if(|link| link.at >= cut)) {
-            let (from, index) = link.from;
-            let Some(candidate) = candidates.get_mut(from).filter(|candidate| candidate.cut > index) else { continue };
-            candidate.cut = candidate.last_seal(index);
-            candidate.blocked = Some((index, link.key));
-            lowered.push(from);
-        }
-    }
-}
-
-fn set(outcomes: &mut [Outcome], slot: Option<usize>, outcome: Outcome) {
+pub(super) fn set(outcomes: &mut [Outcome], slot: Option<usize>, outcome: Outcome) {
     if let Some(place) = slot.and_then(|slot| outcomes.get_mut(slot)) {
         *place = outcome;
     }
 }
 
-fn unsealed(log: LogId, seq: Seq, reason: &'static str) -> Outcome {
+pub(super) fn unsealed(log: &LogId, seq: Seq, reason: &'static str) -> Outcome {
     Outcome::Refused(Error::Unsealed { log: log.to_string(), seq, reason })
 }
