@@ -39,3 +39,35 @@ test('every file that a document or a comment names is there', () => {
   }
   assert.deepEqual(missing, [])
 })
+
+/** Words in backticks. */
+const quoted = (text) => [...text.matchAll(/`([^`]+)`/g)].map(([, word]) => word)
+
+const isPath = (word) => /^[\w./-]+$/.test(word) && word.includes('/')
+
+for (const document of ['docs/ARCHITECTURE.md', 'CONTRIBUTING.md']) {
+  test(`${document} names files and folders that are there`, () => {
+    const missing = quoted(read(document)).filter((word) => isPath(word) && !fs.existsSync(path.join(root, word)))
+      .filter((word) => !ELSEWHERE.has(word))
+    assert.deepEqual(missing, [])
+  })
+
+  test(`${document} names functions where they are`, () => {
+    // A row of a table with files in one cell, and what to look for there in the next two.
+    const rows = read(document).split('\n').filter((line) => line.startsWith('|')).map((line) => line.split('|').map(quoted))
+    const wrong = []
+    let checked = 0
+    for (const cells of rows) {
+      const at = cells.findIndex((words) => words.some((word) => /^(?:lib|src)\/.*\.(?:js|rs)$/.test(word)))
+      const names = (cells[at + 1] ?? []).filter((word) => /^\w+$/.test(word))
+      if (at < 0 || names.length === 0) continue
+      const texts = cells[at].filter((word) => fs.existsSync(path.join(root, word)) && /\.\w+$/.test(word)).map(read)
+      for (const name of names) {
+        checked++
+        if (!texts.some((text) => new RegExp(`\\b${name}\\b`).test(text))) wrong.push(`${cells[at].join(' ')}: ${name}`)
+      }
+    }
+    assert.ok(checked >= 10, `${checked} functions`)
+    assert.deepEqual(wrong, [])
+  })
+}
