@@ -111,6 +111,18 @@ function systemError (code, message, fields) {
   return Object.assign(coded(code, message), fields)
 }
 
+/**
+ * Marks what an encoder has thrown as the fault of a value.
+ *
+ * @param {Error} error keeps its code if it has one: 1.x's encoders pass on Node's errors
+ * @param {string} event the message
+ * @param {string} [field] the path of the field
+ */
+function valueFault (error, event, field) {
+  if (error.code === undefined) error.code = 'ERR_HYPER_VALUE'
+  return Object.assign(error, { event }, field !== undefined && { field })
+}
+
 /** An event that neither the schema nor a registered codec knows; `Class` is that of the error that its payload came to. */
 function noSuchMessage (name, reason, hint, Class) {
   return Object.assign(coded('ERR_HYPER_VALUE', `${reason}. There is no message '${name}' in the schema: ${hint}`, Class), { event: name })
@@ -123,6 +135,7 @@ module.exports = {
   reasonOf,
   surface,
   systemError,
+  valueFault,
 
   // ---- the constructor
 

@@ -3,6 +3,8 @@
 /** One class for everything with a code of this module, and what is made of values that are no errors. */
 
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
 const vm = require('node:vm')
 const { test } = require('node:test')
 
@@ -83,4 +85,12 @@ test('a stored time is any number, whether a Date can hold it or not', () => {
   assert.equal(timeText(8.64e15 + 1), '8640000000000001')
   assert.equal(timeText(2 ** 64 - 1), '18446744073709552000')
   assert.equal(timeText(undefined), undefined)
+})
+
+test('every error that JavaScript gives a code is made in lib/errors.js', () => {
+  const lib = path.join(__dirname, '../../lib')
+  const makers = fs.readdirSync(lib, { recursive: true })
+    .filter((file) => file.endsWith('.js') && file !== 'errors.js')
+    .filter((file) => /code(?: =|:) '(?:ERR_|E[A-Z]+')|HyperError\(/.test(fs.readFileSync(path.join(lib, file), 'utf8')))
+  assert.deepEqual(makers, [])
 })

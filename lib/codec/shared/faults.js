@@ -4,6 +4,8 @@
 
 const { isNativeError } = require('node:util/types')
 
+const { valueFault } = require('../../errors')
+
 /** Thrown deep inside an encoder. On its way out it collects the path of the field; users get another error made from it. */
 class Fault extends Error {
   /**
@@ -40,20 +42,14 @@ function named (name, work) {
   try {
     return work()
   } catch (thrown) {
-    if (!(thrown instanceof Fault)) throw isNativeError(thrown) ? coded(thrown, name, paths.get(thrown)) : thrown
+    if (!(thrown instanceof Fault)) throw isNativeError(thrown) ? valueFault(thrown, name, paths.get(thrown)) : thrown
     const Kind = thrown.kind
     const where = thrown.path === undefined ? name : name + '.' + thrown.path
-    throw coded(new Kind(`${where}: ${thrown.reason === undefined ? 'the message changed while it was encoded' : thrown.reason}`), name, thrown.path)
+    throw valueFault(new Kind(`${where}: ${thrown.reason === undefined ? 'the message changed while it was encoded' : thrown.reason}`), name, thrown.path)
   }
 }
 
-function coded (error, event, field) {
-  // 1.x's encoders pass on Node's errors, with Node's codes.
-  if (error.code === undefined) Object.assign(error, { code: 'ERR_HYPER_VALUE' })
-  return field === undefined ? Object.assign(error, { event }) : Object.assign(error, { event, field })
-}
-
-/** A value for a message, short. */
+/** A value as it is shown in a message: short. */
 function show (value) {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? value.slice(0, 40) + '…' : value)
   if (typeof value === 'object' || typeof value === 'function') return Object.prototype.toString.call(value)
