@@ -28,7 +28,7 @@ const HERE = typeof __filename === 'string' ? __filename : process.argv[1] || pr
 /** Version of the C library on Linux; undefined where it is not glibc. */
 function glibcVersion () {
   if (process.platform !== 'linux') return undefined
-  // The report would look up the names of network peers.
+  // Otherwise the report would look up the names of network peers.
   process.report.excludeNetwork = true
   return process.report.getReport().header.glibcVersionRuntime
 }
@@ -72,7 +72,7 @@ function fromExecutable (name) {
     try {
       fs.rmSync(folder, { recursive: true })
     } catch {
-      // Windows keeps the file of a loaded library.
+      // Windows does not delete the file of a loaded library.
     }
   }
 }

@@ -45,7 +45,7 @@ test('examples/crash.js', async () => {
   const [one, two] = lines.splice(-2).map((line) => /^(?:one|two) holds 6 events, digest (\w{16})$/.exec(line)[1])
   assert.equal(one, two)
   const heard = (name) => lines.filter((line) => line.startsWith(`${name} heard`)).length
-  // All of them, each time: two hears three before it is killed, and the three that it missed afterwards.
+  // Each time all events arrive: two hears three of them before it is killed, and afterwards the three that it missed.
   assert.equal(heard('one'), 6)
   assert.equal(heard('two'), 6)
 })
@@ -54,7 +54,7 @@ test('examples/typescript.ts compiles strictly and runs', async (t) => {
   const compiled = path.join(EXAMPLES, 'typescript.js')
   t.after(() => fs.rmSync(compiled, { force: true }))
   const tsc = path.join(__dirname, '..', 'node_modules', 'typescript', 'bin', 'tsc')
-  // What the example itself says to do.
+  // As the example itself says.
   const [, options] = /npx tsc (.*) examples\/typescript\.ts && node/.exec(fs.readFileSync(path.join(EXAMPLES, 'typescript.ts'), 'utf8'))
   await run(tsc, ...options.split(' '), path.join(EXAMPLES, 'typescript.ts'))
   const lines = (await run(compiled)).trim().split('\n')

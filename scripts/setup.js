@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Brings a checkout to the state that every other command needs: npm packages installed, addon built.
- * Uses nothing that is not in Node.js or in this checkout, so that it can be the first thing run. What is up to date is left alone.
+ * Prepares a checkout for all other commands: installs npm packages and builds the addon. It needs only Node.js and the
+ * checkout, so it can run first. What is up to date is left alone.
  *
  *   node scripts/setup.js               packages of the root, then the addon (release)
  *   node scripts/setup.js --debug       the same with an unoptimised addon

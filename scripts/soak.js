@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Everything at once, for as long as you like: members in processes of their own emit, listen, read and keep their places
- * over links that are cut, are killed, closed and started again, and run out of disk.
+ * Everything at once, for as long as you like: members in processes of their own emit, listen, read and keep their
+ * positions over links that are cut, are killed, closed and started again, and run out of disk.
  *
  *   npm run soak -- --seconds 3600 [--seed N] [--members N] [--hostile N]
  *
@@ -28,7 +28,7 @@ const LEAST_ROUND_MS = 50
 /** Emits of a round, as in soak/member.js. */
 const ROUND = 64
 
-/** Where hostile programs come from: a network of their own, so that they do not spend the share of honest members. */
+/** Address of hostile programs: in a network of its own, so that they do not use up the share of honest members. */
 const HOSTILE_ADDRESS = process.platform === 'linux' ? '127.0.0.66' : undefined
 
 /** Time between disturbances, in milliseconds, at most: in a long run lives are longer, so that their growth shows. */
@@ -41,16 +41,19 @@ const SAMPLE_MS = 250
 const SETTLE_MS = 120_000
 
 /**
- * What a process may gain between the second and the last quarter of its life: what a steady load needs, not what leaks. Threads
+ * Growth that is allowed between the second and the last quarter of a process's life: what a steady load needs, but no leak. Threads
  * that wait for the disk come and go with the load.
  */
 const MAX_GAIN = { rss: 128 * 1024 * 1024, fds: 24, threads: 16 }
-/** Lives shorter than this many samples tell nothing about a slope. */
+/** Lives with fewer samples are too short to measure growth. */
 const MIN_SAMPLES = 40
 
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, hostile: { type: 'string', default: '0' }, members: { type: 'string', default: '4' } } })
 
-/** Whose store is where. `small` has a disk of its own that is filled and cleared; those beyond the fourth are in memory and on disk in turn. */
+/**
+ * Whose store is where. `small` has a disk of its own that is filled and cleared; those beyond the fourth are in memory and
+ * on disk in turn.
+ */
 const MEMBERS = Array.from({ length: Number(values.members) }, (_, at) => ['disk', 'small', 'memory', 'second'][at] ?? `${at % 2 ? 'disk' : 'memory'}-${at}`)
 const roundMs = Math.max(LEAST_ROUND_MS, MEMBERS.length * ROUND * Number(values.seconds) * 1000 / MAX_EVENTS)
 const disturbMs = Math.max(DISTURB_MS, 2 * Number(values.seconds) * 1000 / DISTURBANCES)
@@ -73,7 +76,7 @@ const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const violations = []
 const did = { cuts: 0, kills: 0, closes: 0, fills: 0 }
-/** What each life of each member was told: `{ acked, refused, kept }`; what a memory store told is lost with its process. */
+/** What each life of each member reported: `{ acked, refused, kept }`; events of a memory store are lost with its process. */
 const told = new Map()
 const relays = new Map()
 const samples = []
@@ -115,7 +118,7 @@ class Member {
     })
     this.expected = false
     this.port = port
-    // Everybody dials those before it in the list, over a relay that stays.
+    // Each member dials those before it in the list, through a relay that stays.
     const ports = MEMBERS.slice(0, MEMBERS.indexOf(this.name)).map((other) => relays.get(`${this.name}-${other}`).port)
     await this.ask('connect', { ports })
     await this.ask('load')
@@ -143,7 +146,7 @@ class Member {
     if (kill) this.child.kill('SIGKILL')
     else await this.ask('close')
     await gone
-    // Memory that a process took along holds nothing that must be found elsewhere.
+    // Events of a memory store that ended with its process need not be found elsewhere.
     if (this.store === ':memory:') told.get(this.life).lasting = false
   }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Knows whether building the addon again would change anything: Cargo would compile for half a minute to find out. */
+/** Finds out whether building the addon again would change anything; Cargo would have to compile for half a minute. */
 
 const { createHash } = require('node:crypto')
 const fs = require('node:fs')
@@ -10,7 +10,7 @@ const { BINARY, hostName } = require('../addon')
 /** What of the checkout the addon is made from. */
 const SOURCES = ['src', 'build.rs', 'Cargo.toml', 'Cargo.lock']
 
-/** Where the last build is described: what went in, and what came out. */
+/** The file that describes the last build: its sources and its result. */
 const STAMP = 'target/addon.json'
 
 /** Files under `name`, itself included, in a fixed order. */

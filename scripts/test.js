@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * Everything that must hold before a change lands: `npm test`. What is missing is set up first.
+ * Runs everything that must succeed before a change lands: `npm test`. What is missing is set up first.
  *
  *   node scripts/test.js              all groups, in order
  *   node scripts/test.js lint js      these groups only

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What strangers do in the name of others: entries of logs that are not theirs, claims of forks. */
+/** Attacks in the name of others: entries of logs that are not the sender's, claims of forks. */
 
 const assert = require('node:assert/strict')
 const { randomBytes } = require('node:crypto')
@@ -75,7 +75,7 @@ test("nobody's word forks a log: frames that claim it move no entry and store no
   const before = await author.emitter.stats()
   for (let round = 0; round < 8 * HEAVY; round++) {
     const stranger = await meet(author.port)
-    // 61 bytes, and a question behind them whose answer says that they have been dealt with.
+    // 61 bytes; the answer to the question behind them says that they have been handled.
     stranger.send(messages.fork(before.log, 1 + round % 1000, randomBytes(32)), messages.probe(before.log, 1))
     await stranger.answered()
     stranger.socket.destroy()

@@ -1,6 +1,6 @@
 'use strict'
 
-/** A program that connects to an emitter and says what it likes, frame by frame (docs/design/wire.md). */
+/** A program that connects to an emitter and sends whatever frames a test wants (docs/design/wire.md). */
 
 const { once } = require('node:events')
 const net = require('node:net')

@@ -100,7 +100,7 @@ for (const [what, command] of [
       const fd = openSync(what === 'a session' ? input : '/dev/null')
       const run = start(t, command(dir, input, kill > 0 ? ['--resume'] : []), { stdin: fd })
       closeSync(fd)
-      // At some moment after more of it has reached the disk.
+      // Waits until more of it has reached the disk.
       const enough = last + 1 + Math.floor(Math.random() * LINES * 60 / KILLS)
       while (!run.result && sizeOf(segment) < enough) await new Promise((resolve) => setTimeout(resolve, 1))
       await run.kill('SIGKILL')

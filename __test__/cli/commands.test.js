@@ -268,7 +268,7 @@ test('doctor tells what is there, what is not, and what a peer speaks', async (t
 
 test('doctor says why a link does not stand, and that a store is in use', async (t) => {
   const dir = scratch(t)
-  // The first words of an emitter of 1.x, then the end.
+  // Sends the handshake of a 1.x emitter, then closes.
   const curt = net.createServer((socket) => {
     socket.on('error', () => {})
     socket.write(Buffer.from([5, 0, 8, 1, 32, 1]))

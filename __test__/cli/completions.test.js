@@ -9,7 +9,7 @@ const completions = require('../../lib/cli/completions')
 const commands = require('../../lib/cli/commands')
 const { scratch } = require('./helpers')
 
-/** Whether a shell is on this machine; Debian has bash, the others are for those who want them. */
+/** Whether a shell is installed: Debian has bash, the others are optional. */
 function there (shell) {
   return spawnSync(shell, ['-c', 'true']).status === 0
 }

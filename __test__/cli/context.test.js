@@ -21,9 +21,9 @@ test('a store that takes a while to open shows how far it is', async (t) => {
   const first = new HyperEmitter(db)
   for (let i = 0; i < 3; i++) await first.append('big', Buffer.alloc(3e6))
   await first.close()
-  // Opening makes it anew from the log.
+  // Opening then rebuilds it from the log.
   fs.rmSync(path.join(db, 'index'), { recursive: true })
-  // Short openings show nothing: here each look at the clock finds it a second later.
+  // Short openings show no bar: here the clock moves by a second each time it is read.
   let seconds = 0
   t.mock.method(performance, 'now', () => ++seconds * 1000)
   const proc = terminalProcess()

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What others have written, and what may not reach a terminal of it. */
+/** Text that others have written: what of it must not reach a terminal. */
 
 const assert = require('node:assert/strict')
 const { readFileSync, writeFileSync } = require('node:fs')

@@ -35,7 +35,7 @@ class Run {
     this.stdout = ''
     this.stderr = ''
     this._waiting = []
-    // What the test runner and its machine were told is not for its subjects: Node.js finds no colours where CI is set.
+    // The programs under test do not get the test runner's environment: Node.js uses no colours where CI is set.
     const { NO_COLOR, FORCE_COLOR, CI, ...plain } = process.env
     this.child = spawn(command, args, { cwd, env: { ...plain, HYPEM_HISTORY: '', ...env }, stdio: [stdin, 'pipe', 'pipe'] })
     for (const name of ['stdout', 'stderr']) {

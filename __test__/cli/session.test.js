@@ -15,7 +15,7 @@ function setUp (t) {
   return { dir, schema: join(dir, 'messages.proto'), db: join(dir, 'db') }
 }
 
-/** Lines of Hello: where a peer's address comes among them is up to the network. */
+/** Only the lines of Hello: when the address of a peer is printed among them depends on the network. */
 function hellos (text) {
   return text.split('\n').filter((line) => line.includes('"Hello"')).join('\n') + '\n'
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** A peer of the 1.x protocol that offers one event of any log, name and time: what no emitter would write. */
+/** A 1.x peer that offers one event with any log, name and time, such as no emitter would write. */
 
 const { createHash } = require('node:crypto')
 const { once } = require('node:events')

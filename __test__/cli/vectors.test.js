@@ -1,6 +1,6 @@
 'use strict'
 
-/** Every run of 1.3.0's hypem that was recorded, made again: the same, but for what is listed here. */
+/** Repeats every recorded run of 1.3.0's hypem. The output is the same, except for what is listed here. */
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
@@ -13,7 +13,7 @@ const { PATIENCE_MS, hello, listening, scratch, start, terminal } = require('./h
 
 const line = (message) => hello(message)
 
-/** What we do better than 1.x, by the name of the run. */
+/** Differences that improve on 1.x, by the name of the run. */
 const BETTER = {
   help: { stdout: /^NAME\n[^]*^OPTIONS$[^]*^EXAMPLES$/m, stderr: /^$/, end: 'exit 0' },
   h: { stdout: /^NAME\n[^]*^OPTIONS$[^]*^EXAMPLES$/m, stderr: /^$/, end: 'exit 0' },
@@ -77,13 +77,13 @@ describe('as 1.3.0 did', () => {
     for (const fn of cleanup.reverse()) await fn()
   })
 
-  /** Ports of the recording, as they are today. */
+  /** The recording's ports, replaced by those of today. */
   function args (run) {
     const ports = { 13003: busy.address().port, 13006: server.port, 13099: closed, 99999: 99999 }
     return run.args.map((arg) => /^(13\d\d\d|99999)$/.test(arg) ? String(ports[arg] ?? 0) : arg.replace('TMP', dir))
   }
 
-  /** Output without what differs from run to run. */
+  /** The output without the parts that differ from run to run. */
   function normal (text) {
     return text.replaceAll(dir, 'TMP').replace(/\bc[a-z0-9]{24}\b/g, 'CUID')
       .replace(/(listening on |port"?: ?|127\.0\.0\.1:|connected to 127\.0\.0\.1 )\d{4,5}\b/g, '$1PORT')
@@ -100,7 +100,7 @@ describe('as 1.3.0 did', () => {
       if (run.tty) {
         let at = 0
         for (const text of typed) {
-          // Nothing is typed before what comes first has been printed, to the letter.
+          // Types the next line only when the expected output has been printed exactly.
           at = stdout.indexOf(text, at)
           await printed(program, normal, stdout.slice(0, at))
           program.send(`${text}\r`)

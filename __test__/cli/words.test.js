@@ -1,6 +1,6 @@
 'use strict'
 
-/** What hypem says when it is asked for help, or asked wrongly: one line that says what to do, and an exit code. */
+/** hypem's help, and its answers to wrong command lines: one line that says what to do, and an exit code. */
 
 const assert = require('node:assert/strict')
 const { mkdirSync, readFileSync, writeFileSync } = require('node:fs')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Events of a sender whose schema is another: a field of another wire type is told, never read as a wrong value. */
+/** Events of a sender with another schema: a field with another wire type is an error, never a wrong value. */
 
 const assert = require('node:assert/strict')
 const { createRequire } = require('node:module')
@@ -48,7 +48,7 @@ for (const interpret of [false, true]) {
         assert.ok(error.message.includes(text) && error.message.endsWith("the sender's schema is another"), error.message)
         return true
       })
-      // Afterwards events of the same schema are read as before.
+      // Events of the same schema can still be read afterwards.
       const own = M.encode({ id: 9 })
       assert.equal(fast(M).read(own, 0, own.length).id, 9)
     }

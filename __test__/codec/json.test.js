@@ -15,7 +15,7 @@ const theirs = reference(createRequire(path.join(__dirname, '../protobuf/package
 const M = compile(text(), { protobuf: 'standard' }).M
 const old = compile(text()).M
 
-/** As text and back: what JSON.stringify makes of numbers is the same for both, but -0 is text in ours and 0 in theirs. */
+/** Compared as text: JSON.stringify writes numbers the same way for both, except that -0 is text in ours and 0 in theirs. */
 const plain = (json) => JSON.parse(JSON.stringify(json, (key, value) => value === '-0' ? 0 : value))
 
 for (const [name, ours, legacy] of [['standard', M, false], ["1.x's", old, true]]) {
@@ -42,7 +42,7 @@ for (const [name, ours, legacy] of [['standard', M, false], ["1.x's", old, true]
 const nested = (levels, wrap, core) => { for (let i = 0; i < levels; i++) core = wrap(core); return core }
 const ANY = 'type.googleapis.com/google.protobuf.'
 
-/** JSON texts that nobody accepts, by the path that the error begins with. */
+/** JSON texts that both refuse, by the path with which the error begins. */
 const REFUSED = {
   M: ['null', '[]', '"text"', '1', '{"nope":1}', '{"one-int32":1}', '{"oInt":1,"oText":"a"}', '{"oNull":null,"oValue":null}'],
   'M.oneInt32': ['{"oneInt32":2147483648}', '{"oneInt32":1.5}', '{"oneInt32":"1.5"}', '{"oneInt32":" 1"}', '{"oneInt32":"1 "}', '{"oneInt32":""}', '{"oneInt32":"a"}', '{"oneInt32":true}', '{"oneInt32":{}}', '{"oneInt32":[1]}'],

@@ -1,6 +1,6 @@
 'use strict'
 
-// Schemas far larger than anybody writes: they work, or are refused with a place.
+// Schemas far larger than anybody writes: they work, or are refused with line and column.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
@@ -19,7 +19,7 @@ test('what is too deep or too long is refused with its place', () => {
   refused('message M {\n' + 'message M {'.repeat(100000), /^a\.proto:2:\d+: brackets are nested deeper than 64 levels$/)
   refused('\noption (x) = { ' + 'a <'.repeat(100000), /^a\.proto:2:\d+: brackets are nested deeper/)
   refused('// ' + 'x'.repeat(50e6), /^a\.proto:1:1: the schema and its imports are larger than 16777216 bytes$/)
-  // Braces that a statement skips close nothing.
+  // Braces within a statement that is skipped do not close anything.
   refused('message A { reserved } ; '.repeat(10000), /^a\.proto:1:\d+: /)
   refused('message M { optional int32 a = 1; } ' + "\\'".repeat(80000), /^a\.proto:1:37: /)
 })

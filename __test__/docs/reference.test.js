@@ -1,6 +1,6 @@
 'use strict'
 
-// One public surface, said four times: at run time, in index.d.ts, in docs/API.md and in the table of errors.
+// The public API is described four times: at run time, in index.d.ts, in docs/API.md and in the table of errors. All four agree.
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

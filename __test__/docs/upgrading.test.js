@@ -1,6 +1,6 @@
 'use strict'
 
-/** What UPGRADING.md says is stored of payloads that do not fit, held against both encodings and 1.3.0's. */
+/** UPGRADING.md says what is stored of payloads that do not fit their message: compared with both encodings and with 1.3.0. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

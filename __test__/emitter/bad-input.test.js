@@ -1,6 +1,6 @@
 'use strict'
 
-/** Every wrong argument gets a clear error with a stable code, and nothing is left behind. */
+/** Every wrong argument gets a clear error with a stable code, and has no other effect. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -101,7 +101,7 @@ describe('a schema stream that outlives its emitter', () => {
       await emitter.close()
       await answer
       finish(stream)
-      // What an end with nobody waiting threw was an unhandled rejection, which this test's process would have ended with.
+      // An unhandled rejection would end this process.
       await finished(stream).catch(() => {})
       await turns(5)
     })
@@ -179,7 +179,7 @@ describe('emit', () => {
     }
     // As in 1.x.
     for (const payload of [Buffer.from('a'), new Uint8Array([1]), 'text', '']) await emitter.append('userAddd', payload)
-    // What is wrong with the name, or the size, is told first.
+    // Faults of the name and the size come first.
     assert.throws(() => emitter.emit('toString', {}), { code: 'ERR_HYPER_RESERVED_NAME' })
     assert.throws(() => emitter.emit(5, {}), invalid('type number (5)'))
     assert.throws(() => emitter.emit('userAddd', Buffer.alloc(9e6)), { code: 'ERR_HYPER_TOO_LARGE' })

@@ -1,6 +1,6 @@
 'use strict'
 
-/** An emitter that nobody refers to any more gives everything back although nobody closed it; one that is at work goes on. */
+/** An emitter that nobody refers to any more releases everything, although nobody closed it; one that is at work goes on. */
 
 const assert = require('node:assert/strict')
 const { describe, test } = require('node:test')
@@ -12,7 +12,7 @@ const ROUNDS = Number(process.env.HYPER_ROUNDS ?? 60)
 
 const linux = process.platform === 'linux'
 
-/** In the child: what the process holds, and garbage collection until something holds. */
+/** For the child: counts what the process holds, and collects garbage until a condition is met. */
 const TOOLS = `
   const fs = require('node:fs')
   const path = require('node:path')

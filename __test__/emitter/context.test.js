@@ -1,6 +1,6 @@
 'use strict'
 
-/** AsyncLocalStorage: what users give to be called later runs in the context in which they gave it, and in no other's. */
+/** AsyncLocalStorage: functions that users pass run in the context in which they passed them, and in no other. */
 
 const assert = require('node:assert/strict')
 const { AsyncLocalStorage } = require('node:async_hooks')
@@ -28,7 +28,7 @@ const NAMES = Array.from({ length: 1000 }, (_, i) => `request ${i}`)
 
 test('callbacks of emits', async (t) => {
   const emitter = make(t)
-  // Before ready, after it, without a codec, and too large for the ring.
+  // Before ready, after it, without a codec, and too large for the emit buffer.
   assert.deepEqual(await contexts(NAMES, (done) => emitter.emit('T', { num: 1 }, done)), NAMES)
   assert.deepEqual(await contexts(NAMES, (done) => emitter.emit('T', { num: 1 }, done)), NAMES)
   assert.deepEqual(await contexts(NAMES, (done) => emitter.emit('x', 'y', done)), NAMES)

@@ -1,6 +1,6 @@
 'use strict'
 
-/** One class for everything with a code of this module, and what is made of values that are no errors. */
+/** One class for all errors with a code of this module; thrown values that are no errors become some. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

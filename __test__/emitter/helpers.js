@@ -16,7 +16,7 @@ message U { optional string bar = 1; required int32 id = 2; }
 /** Entry point for child processes and workers. */
 const ENTRY = path.join(__dirname, '..', '..', 'index.js')
 
-/** Folders to remove at the end: what a test does when it is over runs first to last, and its emitters close last. */
+/** Folders to remove when the process ends: hooks of a test run in the order of their registration, so its emitters close last. */
 const folders = []
 process.on('exit', () => {
   for (const made of folders) fs.rmSync(made, { recursive: true, force: true })
@@ -43,17 +43,17 @@ function hear (emitter, name, count) {
   })
 }
 
-/** Everything emitted so far has been handed over to listeners. */
+/** Resolves when everything emitted so far has been handed over to listeners. */
 async function settled (emitter) {
   const heard = new Promise((resolve) => emitter.once('settled', resolve))
   await emitter.append('settled', '')
   await heard
 }
 
-/** Everything emitted so far has been stored, and had every chance to be handed over to listeners that stall. */
+/** Resolves when everything emitted so far has been stored, and could have been handed over to listeners that stall. */
 async function stored (emitter) {
   await emitter.append('stored', '')
-  // Each is a way to the other threads and back.
+  // Each goes to the other threads and back.
   for (let i = 0; i < 10; i++) await emitter.stats()
   await turns(10)
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What passes is not final on the network either: a lack of file descriptors while peers are accepted and dialled. */
+/** A lack of file descriptors passes: peers are accepted and dialled again afterwards. */
 
 const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')
@@ -23,7 +23,7 @@ function limited (files, script, hear = () => {}) {
 }
 
 const HOG = `
-  /** Takes all descriptors but \`left\`; the answer gives them back. */
+  /** Opens all descriptors but \`left\`; the answer gives them back. */
   function hog (left) {
     const held = []
     try { for (;;) held.push(fs.openSync('/dev/null')) } catch {}

@@ -240,7 +240,7 @@ describe('events.on with a high-water mark', () => {
     emitter.on('U', () => others++)
     for (let num = 0; num < 100; num++) emitter.emit('T', { num })
     for await (const [{ num }] of on(emitter, 'T', { highWaterMark: 10 })) {
-      // Unread behind a mark of 10, while everything else is heard.
+      // A reader that stops at a high-water mark of 10, while all others go on.
       if (num === 0) await emitter.append('U', { id: 1 })
       await settled(emitter)
       assert.equal(others, 1)

@@ -49,7 +49,7 @@ test('closing the emitter closes the database, with the close it has then', asyn
   emitter.status.on('warning', (error) => calls.push(error.code))
   const closing = emitter.close()
   await new Promise((resolve) => emitter.close((...args) => { calls.push(args.length); resolve() }))
-  // A database that does not close is told of: 1.x kept it to itself, and its callback never got arguments.
+  // A database that fails to close is reported: 1.x did not, and its callback never got arguments.
   assert.deepEqual(calls, ['function', 'ERR_HYPER_STORE', 0])
   await assert.rejects(closing, { code: 'ERR_HYPER_STORE', message: /cannot close/ })
   await emitter.close()

@@ -435,7 +435,7 @@ describe('close', () => {
     await emitter.close()
     server.listen(port, HOST)
     t.after(() => server.close())
-    // Ten pauses of a link that was still alive.
+    // Ten pauses between attempts, for a peer whose link had been alive.
     await new Promise((resolve) => setTimeout(resolve, 50))
   })
 })

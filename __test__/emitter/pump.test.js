@@ -13,7 +13,7 @@ const TurnScheduler = require('../../lib/native/turn-scheduler')
 
 test('events committed while notices are heard hold the process, when the last thing that held it is over', (t) => {
   let committed = false
-  // A link stores an event and is given up: both after this turn has looked for events.
+  // A link stores an event and is given up, both after this turn has looked for events.
   const core = {
     takeNotices () {
       committed = true

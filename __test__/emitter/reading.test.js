@@ -1,6 +1,6 @@
 'use strict'
 
-/** Readers: what their signals cost, where they may start, and what does not decode. */
+/** Readers: the cost of their signals, where they may start, and events that do not decode. */
 
 const assert = require('node:assert/strict')
 const { getEventListeners } = require('node:events')
@@ -158,7 +158,7 @@ test('a live reader can be left while it waits, before the store is open, too', 
     assert.equal(next.value.done, true)
     assert.equal(thrown.reason.message, 'own')
   }
-  // What Node.js makes of a reader is free at once, and not with the next event.
+  // A stream that Node.js makes of a reader is released at once, and not with the next event.
   const readable = Readable.from(emitter.read({ live: true, since: 1 })).resume()
   await new Promise((resolve) => setImmediate(resolve))
   readable.destroy()

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What an emitter takes of the process is back when `close` resolves, whenever the garbage collector comes. */
+/** When `close` resolves, an emitter has released everything, whenever the garbage collector runs. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -52,7 +52,7 @@ const LIVES = {
 for (const [which, live] of Object.entries(LIVES)) {
   test(`descriptors and threads of emitters ${which}`, { skip: process.platform !== 'linux' }, async () => {
     const kept = []
-    // What the process itself opens at first use.
+    // Counts what the process itself opens at first use.
     for (let round = 0; round < 5; round++) kept.push(await live())
     const before = [count('fd'), count('task')]
     for (let round = 0; round < ROUNDS; round++) {

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Worker threads load the addon into environments that come and go. */
+/** Worker threads load the addon and end again. */
 
 const assert = require('node:assert/strict')
 const path = require('node:path')

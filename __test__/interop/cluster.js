@@ -42,7 +42,7 @@ class Peer {
     }))
     this.t.after(() => this.child.kill('SIGKILL'))
     await this.call('open', this.options)
-    // Its history is there now; a restart must not write it again.
+    // Its history has been written; a restart must not write it again.
     this.options = { ...this.options, past: undefined }
     return this
   }

@@ -1,6 +1,7 @@
 'use strict'
 
-// 1.3.0's replication has defects that a peer must live with (docs/DESIGN.md, "Wire"). Each test brings one about with real 1.3.0 processes.
+// 1.3.0's replication has defects that a peer must live with (docs/DESIGN.md, "Wire"). Each test brings one about with real
+// 1.3.0 processes.
 
 const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')
@@ -10,13 +11,13 @@ const { test } = require('node:test')
 const { start, converge, range } = require('./cluster')
 
 const LIMIT = { timeout: 240000 }
-/** Live events beside a 1.3.0 peer, which manages one or two thousand a second; the long form takes 200,000. */
+/** Live events beside a 1.3.0 peer, which handles one or two thousand per second; the long form uses 200,000. */
 const LIVE = Number(process.env.HYPER_INTEROP_EVENTS) || 3000
 
 /** Events emitted at once. */
 const STEP = 500
 
-/** From this many events on, what stays in memory per event tells more than what it varies by. */
+/** From this many events on, memory per event is larger than the noise of its measurement. */
 const MANY = 100000
 
 /** Live events from `ours` to `other`, in six blocks; bytes resident outside of JavaScript's heap after each. */
@@ -67,7 +68,7 @@ test('history from two sources leaves 1.3.0’s link half dead: it is noticed, r
   await Promise.all([left, right, old].map((peer) => peer.emit(peer === left ? 401 : 1, peer === left ? 420 : 20)))
   const all = [...range('left', 420), ...range('right', 20), ...range('old', 20)]
   await converge([left, right, old], all)
-  // With `left` gone, what `old` says can reach `right` over their own link only.
+  // When `left` is gone, events of `old` reach `right` only over their own link.
   await left.kill()
   await Promise.all([old.emit(21, 40), right.emit(21, 40)])
   await converge([old, right], [...range('left', 420), ...range('right', 40), ...range('old', 40)])

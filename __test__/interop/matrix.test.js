@@ -1,6 +1,7 @@
 'use strict'
 
-// One link between this module and the real 1.3.0: role x history x store. In every cell events appear before the link, while the catch-up
+// One link between this module and the real 1.3.0: role x history x store. In every cell events appear before the link,
+// while the catch-up
 // runs, and after it, on both sides.
 
 const { test } = require('node:test')
@@ -26,7 +27,7 @@ for (const dialler of ['old', 'new']) {
       test(`${dialler} dials, ${store}, history ${history}`, { timeout: 180000 }, async (t) => {
         const options = (which) => ({
           which,
-          // A store that 1.x has written cannot be our own memory.
+          // Our memory store cannot be opened by 1.x, which is to write the history.
           store: past && kinds[which] === 'memory' ? 'memdb' : kinds[which],
           past: past && { tag: 'past', count: past }
         })

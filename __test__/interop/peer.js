@@ -11,10 +11,13 @@ const SCHEMA = 'message Test1 { optional string foo = 1; required int32 num = 2;
 const modules = { old: () => oracle('hyperemitter'), new: () => require('../..') }
 
 let emitter
-/** Every event in the store's order, and as listeners heard them: the numbers of each tag. Numbers, so that a long run measures the emitter's memory and not ours. */
+/**
+ * Every event in the store's order, and as listeners heard them: the numbers of each tag. Numbers, so that a long run
+ * measures the emitter's memory and not ours.
+ */
 const stored = {}
 const heard = {}
-/** Events that came in their tag's order: with none missing, none twice, all of them. */
+/** Events that came in the order of their tag, with none missing and none twice. */
 let inOrder = 0
 const statuses = []
 let waiting = []
@@ -114,7 +117,10 @@ const commands = {
   close: () => new Promise((resolve) => emitter.close(() => resolve()))
 }
 
-/** 1.3.0 writes inbound links into its peer book and dies of them at its next start; an operator deletes the record. */
+/**
+ * 1.3.0 writes inbound links into its record of peers, and crashes at its next start; so the record is deleted, as an
+ * operator would.
+ */
 function forgetPeers (db) {
   return new Promise((resolve) => db.del('!!PEERS!!', () => resolve()))
 }

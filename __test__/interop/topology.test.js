@@ -29,7 +29,7 @@ for (const [shape, ring] of [['chain', false], ['ring', true]]) {
     await Promise.all(peers.map((_, i) => emit(i)))
     await converge(peers, all())
 
-    // One of each kind, in the middle of things.
+    // Kills one of each kind while events go on.
     for (const victim of [1, 2]) {
       const others = peers.map((_, i) => i).filter((i) => i !== victim)
       const busy = others.map(emit)

@@ -1,6 +1,6 @@
 'use strict'
 
-/** One LevelDB folder, and hyperemitter 1.3.0 and ours taking turns on it. */
+/** hyperemitter 1.3.0 and ours use the same LevelDB folder in turns. */
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

@@ -66,6 +66,7 @@ class Reader {
     const { state } = this
     if (state.closing) throw closed()
     if (bounds.limit === 0 || bounds.until <= bounds.since) return
+    /** @type {RowStream | undefined} */
     let stream
     let interrupt
     // One listener however long this goes on: a signal may live as long as the process.

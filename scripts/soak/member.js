@@ -10,7 +10,7 @@ const { Ranges } = require('./ranges')
 
 const SCHEMA = 'message tick { required string from = 1; required uint32 n = 2; optional bytes pad = 3; }'
 
-/** Emits in flight: enough for groups, little enough that a kill loses a tail only. */
+/** Emits in flight: enough for groups, and few enough that a kill loses only the last ones. */
 const WINDOW = 64
 
 /** Largest payload; sizes vary below. */
@@ -53,15 +53,15 @@ async function emit (emitter) {
       }))
     }
     await Promise.all(round)
-    // What this process says before it is killed is what must be there afterwards.
+    // Everything that this process reports before it is killed must be stored afterwards.
     tell({ acked: acked.list, refused: refused.list })
     await new Promise((resolve) => setTimeout(resolve, ROUND_MS))
   }
 }
 
 /**
- * A reader that keeps its place: at least once over all lives of the process, exactly once as long as places are stored. Where
- * the disk is full it begins again from its place.
+ * A reader that keeps its position: it hears each event at least once over all lives of the process, and exactly once as
+ * long as positions are stored. Where the disk is full it begins again from its position.
  */
 async function follow (emitter) {
   for (;;) {

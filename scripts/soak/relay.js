@@ -2,7 +2,7 @@
 
 const net = require('node:net')
 
-/** A port on loopback that leads to where `target()` says by then, and whose connections can be cut. */
+/** A port on loopback that forwards to the port that `target()` returns then, and whose connections can be cut. */
 class Relay {
   /**
    * @param {() => number | undefined} target port; undefined: nobody is there
@@ -30,7 +30,7 @@ class Relay {
     return new Promise((resolve) => this.server.listen(0, '127.0.0.1', () => resolve(this.server.address().port)))
   }
 
-  /** Ends what goes through now, in the middle of whatever it is. */
+  /** Cuts all connections that go through now, wherever they are. */
   cut () {
     for (const { near, far } of this.pairs) {
       near.resetAndDestroy()
