@@ -198,6 +198,15 @@ pub enum Error {
     /// A peer asked for more than its share.
     #[error("the peer is over its share: {0}")]
     Limit(String),
+    /// The peer, or the store, belongs to another network than this emitter.
+    #[error("{0}: emitters of different networks never replicate")]
+    Network(String),
+    /// The peer may not connect, or may not do what it did.
+    #[error("no right to replicate: {0}")]
+    Rights(String),
+    /// A link that was to be secure is not: the peer speaks plain text, is somebody else, or knows another secret.
+    #[error("no secure link: {0}")]
+    Insecure(String),
     /// A defect of this module; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
@@ -306,6 +315,9 @@ impl Error {
             Error::Ended => "ERR_HYPER_ENDED",
             Error::Itself(_) => "ERR_HYPER_SELF",
             Error::Limit(_) => "ERR_HYPER_LIMIT",
+            Error::Network(_) => "ERR_HYPER_NETWORK",
+            Error::Rights(_) => "ERR_HYPER_RIGHTS",
+            Error::Insecure(_) => "ERR_HYPER_INSECURE",
             Error::Internal(_) => "ERR_HYPER_INTERNAL",
         }
     }

@@ -12,7 +12,7 @@ use common::{event, payload_of};
 use hyperemitter::emitter::{Bell, Emitter, Notice, Options, Reply, Request, Source};
 use hyperemitter::error::Error;
 use hyperemitter::hyperlog::{AckKind, Append};
-use hyperemitter::net::NetEvent;
+use hyperemitter::net::{Dial, NetEvent};
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Meta, ReadLimit, Store};
@@ -340,7 +340,7 @@ fn a_connection_asked_for_is_given_up_when_the_store_does_not_open() {
         wait.recv().unwrap();
         Err(Error::Locked { path: "./db".into() })
     })));
-    harness.emitter.connect("127.0.0.1".into(), 9, false);
+    harness.emitter.connect("127.0.0.1".into(), 9, Dial::default());
     go.send(()).unwrap();
     let given_up = harness.wait(|notice| matches!(notice, Notice::Net(NetEvent::GaveUp { .. })));
     let Notice::Net(NetEvent::GaveUp { key, error }) = given_up else { unreachable!() };
@@ -447,7 +447,7 @@ fn two_emitters_exchange_events_whether_they_connect_before_or_after_opening() {
     else {
         panic!()
     };
-    dialler.emitter.connect("127.0.0.1".into(), address.port(), false);
+    dialler.emitter.connect("127.0.0.1".into(), address.port(), Dial::default());
     dialler.wait(|notice| matches!(notice, Notice::Net(NetEvent::Connected { .. })));
     assert!(matches!(dialler.answer(2, Request::Wait(2)), Ok(Reply::Change(_))));
     dialler.emitter.append(numbered(3..4));
@@ -469,7 +469,7 @@ fn a_connection_asked_for_before_opening_is_answered_at_close() {
         wait.recv().unwrap();
         Ok(Arc::new(MemoryStore::new()) as Arc<dyn Store>)
     })));
-    harness.emitter.connect("127.0.0.1".into(), 9, false);
+    harness.emitter.connect("127.0.0.1".into(), 9, Dial::default());
     harness.emitter.close(1);
     go.send(()).unwrap();
     harness.wait(|notice| matches!(notice, Notice::Net(NetEvent::GaveUp { .. })));

@@ -44,6 +44,7 @@ fn capability() -> Capability {
         window: 1 << 20,
         log: "log-a".into(),
         max_value: Some(8 << 20),
+        network: None,
         twin: Some((Instance([9; 16]), Token([10; 8]))),
     }
 }

@@ -97,6 +97,8 @@ impl Emitter {
                 pending: log.pending() as u64,
                 stuck: log.stuck_logs(),
                 peers: self.peers(),
+                refusals: self.refusals(),
+                network: self.network(),
             })),
             Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
             Request::Import { open, identity } => {

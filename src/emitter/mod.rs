@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answering;
+mod belonging;
 mod delivery;
 mod network;
 mod notices;
@@ -23,6 +24,7 @@ use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
 use self::delivery::Delivery;
+pub use self::network::{Origin, StreamNews, Use};
 use self::opening::{Call, Opening};
 use self::outbox::Outbox;
 pub use self::outbox::Waiting;
@@ -84,6 +86,13 @@ pub enum Notice {
     LogIdChanged(LogId),
     /// Something happened on the network.
     Net(NetEvent),
+    /// Something happened to a stream that JavaScript carries.
+    Stream {
+        /// Its number.
+        id: u32,
+        /// What.
+        news: StreamNews,
+    },
     /// Something went wrong that no call of the user's can be blamed for.
     Report(Error),
 }

@@ -1,21 +1,112 @@
 //! The emitter's calls to the network.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::opening::Call;
-use super::Emitter;
-use crate::net::{Net, PeerInfo};
+use super::{Emitter, Notice};
+use crate::identity::PublicKey;
+use crate::net::pipe::{pipe, Carrier, PipeNews};
+use crate::net::rights::{Peers, Plain, Right};
+use crate::net::{Carried, Dial, Net, PeerInfo, Refusals, Security};
+
+/// What happened to a stream that JavaScript carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamNews {
+    /// Something is to be done with its bytes.
+    Pipe(PipeNews),
+    /// The link that it serves has this key.
+    Link(String),
+}
+
+/// What a stream is for.
+#[derive(Clone, Debug)]
+pub enum Use {
+    /// It was asked for by [`NetEvent::Dial`](crate::net::NetEvent::Dial) with this number.
+    Dial(u64),
+    /// A link of its own, which is not dialled again.
+    Link {
+        /// Our side is the one that dialled.
+        dialled: bool,
+        /// The only key that may be at the other end, where that has to be proven.
+        key: Option<PublicKey>,
+    },
+}
+
+/// What JavaScript knows about a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// Our end of it, and the peer's, where there are such.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
+    /// What protects it and what the peer may do, if JavaScript knows who that is.
+    pub vouched: Option<(Security, Right)>,
+}
 
 impl Emitter {
-    /// Dials a peer and keeps the link up; what becomes of it is told by [`Notice::Net`](super::Notice::Net), the last of
+    /// Dials a peer and keeps the link up; what becomes of it is told by [`Notice::Net`], the last of
     /// which is `GaveUp`. A key that is in use is left alone. Allowed before the store is open.
-    pub fn connect(self: &Arc<Self>, host: String, port: u16, known: bool) {
+    pub fn connect(self: &Arc<Self>, host: String, port: u16, dial: Dial) {
         match self.net.get() {
             Some(net) => {
-                net.connect(host, port, known);
+                net.dial(host, port, dial);
             }
-            None => self.call(Call::Connect { host, port, known }),
+            None => self.call(Call::Connect { host, port, dial }),
         }
+    }
+
+    /// Calls the network, now or once the store is open.
+    fn with_net(self: &Arc<Self>, call: impl FnOnce(&Net) + Send + 'static) {
+        match self.net.get() {
+            Some(net) => call(net),
+            None => self.call(Call::Net(Box::new(call))),
+        }
+    }
+
+    /// From now on these peers may connect. Allowed before the store is open.
+    pub fn set_peers(self: &Arc<Self>, peers: Peers) {
+        self.with_net(|net| net.set_peers(peers));
+    }
+
+    /// From now on these plain links are accepted. Allowed before the store is open.
+    pub fn set_plain(self: &Arc<Self>, plain: Option<Plain>) {
+        self.with_net(|net| net.set_plain(plain));
+    }
+
+    /// Answers [`NetEvent::Admit`](crate::net::NetEvent::Admit).
+    pub fn admit(&self, question: u64, right: Option<Right>) {
+        if let Some(net) = self.net.get() {
+            net.admit(question, right);
+        }
+    }
+
+    /// Answers [`NetEvent::Dial`](crate::net::NetEvent::Dial): there is no connection.
+    pub fn dial_failed(&self, question: u64, error: crate::error::Error) {
+        if let Some(net) = self.net.get() {
+            net.dialled(question, Err(error));
+        }
+    }
+
+    /// Takes a stream whose bytes JavaScript carries, by the end that is returned. [`Notice::Stream`] tells what is to be done.
+    /// Allowed before the store is open.
+    pub fn open_stream(self: &Arc<Self>, id: u32, origin: Origin, purpose: Use) -> Carrier {
+        let emitter = Arc::downgrade(self);
+        let tell = move |news| {
+            if let Some(emitter) = emitter.upgrade() {
+                emitter.outbox.notify(Notice::Stream { id, news });
+            }
+        };
+        let told = tell.clone();
+        let (pipe, carrier) = pipe(move |news| told(StreamNews::Pipe(news)));
+        let carried = Carried { pipe, ends: origin.ends, vouched: origin.vouched };
+        self.with_net(move |net| match purpose {
+            Use::Dial(question) => net.dialled(question, Ok(carried)),
+            Use::Link { dialled, key } => {
+                if let Some(link) = net.handle(carried, dialled, key) {
+                    tell(StreamNews::Link(link));
+                }
+            }
+        });
+        carrier
     }
 
     /// Ends the connection of a link abruptly, as a failure would. One that we dialled is redialled.
@@ -25,9 +116,34 @@ impl Emitter {
         }
     }
 
+    /// Ends a link whose peer lost the right that JavaScript had vouched for.
+    pub fn revoke(&self, key: &str) {
+        if let Some(net) = self.net.get() {
+            net.revoke(key);
+        }
+    }
+
+    /// The public key by which peers know this emitter.
+    #[must_use]
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.options.net.trust.identity.as_ref().map(|key| key.public())
+    }
+
     /// Every link.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {
         self.net.get().map(Net::peers).unwrap_or_default()
+    }
+
+    /// How often peers were refused.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.net.get().map(Net::refusals).unwrap_or_default()
+    }
+
+    /// The network that the store belongs to, once it is open.
+    #[must_use]
+    pub fn network(&self) -> Option<String> {
+        self.net.get().and_then(Net::network)
     }
 }

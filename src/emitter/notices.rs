@@ -60,6 +60,7 @@ fn is_of_inbound(notice: &Notice, link: &str) -> bool {
     match notice {
         Notice::Net(
             NetEvent::Inbound { key }
+            | NetEvent::Admit { key, .. }
             | NetEvent::Connected { key, .. }
             | NetEvent::Synced { key, .. }
             | NetEvent::Disconnected { key, .. },
@@ -80,7 +81,8 @@ mod tests {
 
     use crate::emitter::Reply;
     use crate::error::Error;
-    use crate::net::{Direction, PeerKind, RemotePeer};
+    use crate::net::rights::Right;
+    use crate::net::{Direction, PeerKind, RemotePeer, Security};
 
     fn report() -> Notice {
         Notice::Report(Error::Closed("a report"))
@@ -88,7 +90,10 @@ mod tests {
 
     const PEER: RemotePeer = RemotePeer {
         direction: Direction::Inbound,
-        address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1),
+        address: Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1)),
+        public_key: None,
+        security: Security::Plain,
+        right: Right::Write,
         kind: PeerKind::V2,
     };
 

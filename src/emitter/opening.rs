@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::belonging::network_of;
 use super::observer::Observer;
 use super::request::Request;
 use super::{Emitter, Notice};
 use crate::error::{Error, Result};
 use crate::hyperlog::{Ack, Batch, Log};
-use crate::net::{Net, NetEvent};
+use crate::net::{Dial, Net, NetEvent};
 use crate::store::Store;
 
 /// A call that may be made before the store is open.
@@ -22,8 +23,9 @@ pub(super) enum Call {
     Connect {
         host: String,
         port: u16,
-        known: bool,
+        dial: Dial,
     },
+    Net(Box<dyn FnOnce(&Net) + Send>),
 }
 
 impl Call {
@@ -140,9 +142,14 @@ impl Emitter {
             Call::Append(batch) => log.append(batch),
             Call::RefusedAppends(acks, error) => log.refuse_appends(acks, error),
             Call::Request(id, request) => self.ask(log, id, request),
-            Call::Connect { host, port, known } => {
+            Call::Net(call) => {
                 if let Some(net) = self.net.get() {
-                    net.connect(host, port, known);
+                    call(net);
+                }
+            }
+            Call::Connect { host, port, dial } => {
+                if let Some(net) = self.net.get() {
+                    net.dial(host, port, dial);
                 }
             }
         }
@@ -154,6 +161,8 @@ impl Emitter {
             Call::Append(batch) => self.outbox.push_acks(vec![Ack::failed(error.clone()); batch.acks()]),
             Call::RefusedAppends(acks, own) => self.outbox.push_acks(vec![Ack::failed(own); acks]),
             Call::Request(id, _) => self.outbox.notify(Notice::Answer { id, result: Err(error.clone()) }),
+            // Nobody waits for an answer, and a stream is closed by being dropped.
+            Call::Net(_) => {}
             Call::Connect { host, port, .. } => {
                 let key = format!("{host}:{port}");
                 self.outbox.notify(Notice::Net(NetEvent::GaveUp { key, error: error.clone() }));
@@ -164,13 +173,18 @@ impl Emitter {
     /// The store is open, or could not be opened. Makes or answers the calls that have been deferred.
     pub(super) fn opened(self: &Arc<Self>, store: Result<Arc<dyn Store>>) {
         let observer = Arc::new(Observer(Arc::downgrade(self)));
-        match store.and_then(|store| Log::open(store, self.options.log, observer.clone())) {
-            Ok(log) => self.begin(&log, observer),
+        let given = self.options.net.trust.network.as_deref();
+        let opened = store.and_then(|store| {
+            let network = network_of(store.as_ref(), given)?;
+            Ok((Log::open(store, self.options.log, observer.clone())?, network))
+        });
+        match opened {
+            Ok((log, network)) => self.begin(&log, network, observer),
             Err(error) => self.fail(&error),
         }
     }
 
-    fn begin(self: &Arc<Self>, log: &Arc<Log>, observer: Arc<Observer>) {
+    fn begin(self: &Arc<Self>, log: &Arc<Log>, network: Option<String>, observer: Arc<Observer>) {
         let mut state = self.opening.0.lock();
         let State::Waiting(deferred) = std::mem::replace(&mut *state, State::Open) else { return };
         let (appends, others) = deferred.split();
@@ -185,7 +199,9 @@ impl Emitter {
             log.close();
         }
         if let Some(runtime) = &*self.runtime.lock() {
-            let net = Net::new(Arc::clone(log), self.options.net.clone(), observer, runtime.handle().clone());
+            let mut options = self.options.net.clone();
+            options.trust.network = network;
+            let net = Net::new(Arc::clone(log), options, observer, runtime.handle().clone());
             // Only this thread sets the net and the log, once.
             let _ = self.net.set(net);
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::error::Result;
 use crate::hyperlog::stuck::StuckLog;
 use crate::hyperlog::verify::Verified;
-use crate::net::PeerInfo;
+use crate::net::{PeerInfo, Refusals};
 use crate::node::{Change, Digest, Key, LogId, Node};
 use crate::row::{Located, LogHead, Row};
 use crate::store::{Meta, ReadLimit, Sizes, Store};
@@ -115,4 +115,8 @@ pub struct Stats {
     pub stuck: Vec<StuckLog>,
     /// Every link.
     pub peers: Vec<PeerInfo>,
+    /// How often peers were refused.
+    pub refusals: Refusals,
+    /// The network that the store belongs to.
+    pub network: Option<String>,
 }

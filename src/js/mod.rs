@@ -8,10 +8,12 @@ pub mod bell;
 pub mod codec;
 pub mod error;
 pub mod level;
+pub mod links;
 pub mod names;
 pub mod notice;
 pub mod packed;
 pub mod ring;
+pub mod trust;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -31,6 +33,7 @@ use self::notice::{JsNotice, Tables};
 use crate::emitter::{Bell, Emitter, Options, Request, Source};
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Batch};
+use crate::net::pipe::Carrier;
 use crate::node::{Change, Key, NotAKey};
 use crate::row::Row;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
@@ -67,6 +70,8 @@ pub struct CoreOptions {
     pub reconnect_timeout: Option<f64>,
     /// The schema's events are written in standard protobuf.
     pub standard: bool,
+    /// Who the emitter is, and whom it trusts.
+    pub trust: Option<trust::JsTrust>,
 }
 
 /// What has been taken from the core and not yet handed to JavaScript, and the tables both ends share.
@@ -81,6 +86,8 @@ struct Desk {
     rows: Vec<Row>,
     /// How the reads under way want their rows.
     reads: HashMap<u32, u32>,
+    /// The ends of streams that JavaScript carries.
+    streams: HashMap<u32, Carrier>,
 }
 
 /// The native half of one emitter. Belongs to one environment; nothing here is shared between environments.
@@ -106,7 +113,8 @@ impl Core {
         let ringer: Arc<dyn Bell> = bell.clone();
         let leaving_bridge = bridge.as_ref().map(Arc::downgrade);
         let source = source(&options, bridge);
-        let emitter = Emitter::open(source, settings(&options), ringer).map_err(|error| thrown(&error))?;
+        let settings = settings(&options).map_err(|error| thrown(&error))?;
+        let emitter = Emitter::open(source, settings, ringer).map_err(|error| thrown(&error))?;
         let leaving: Leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell), leaving_bridge);
         // After the threadsafe function was created, so that this runs before that is torn down.
         let hook = env
@@ -327,12 +335,6 @@ impl Core {
         self.emitter.borrow().request(id, Request::Listen { host, port });
     }
 
-    /// Dials a peer and keeps the link up; network notices tell how that goes, the last one is `gaveUp`.
-    #[napi(catch_unwind)]
-    pub fn connect(&self, host: String, port: u16, known: bool) {
-        self.emitter.borrow().connect(host, port, known);
-    }
-
     /// Ends a link abruptly; one that was dialled is dialled again.
     #[napi(catch_unwind)]
     pub fn drop_link(&self, key: String) {
@@ -355,7 +357,7 @@ impl Core {
             let _ = env.remove_env_cleanup_hook(hook);
         }
         let desk = &mut *self.desk.borrow_mut();
-        (desk.acks, desk.rows, desk.reads) = Default::default();
+        (desk.acks, desk.rows, desk.reads, desk.streams) = Default::default();
         let closed = self.emitter.borrow().closed();
         drop(self.emitter.replace(closed));
     }
@@ -396,7 +398,7 @@ fn open_embedded(path: &Path, progress: Progress<'_>) -> crate::error::Result<Ar
     Ok(Arc::new(EmbeddedStore::open(path, &EmbeddedOptions::default(), progress)?))
 }
 
-fn settings(options: &CoreOptions) -> Options {
+fn settings(options: &CoreOptions) -> crate::error::Result<Options> {
     let mut settings = Options::default();
     settings.log.max_event_size = options.max_event_size.map_or(settings.log.max_event_size, size);
     // Peers may allow a little more than we do.
@@ -405,7 +407,8 @@ fn settings(options: &CoreOptions) -> Options {
     settings.log.max_pending = options.max_pending.map_or(settings.log.max_pending, size);
     settings.net.reconnect_timeout_ms = options.reconnect_timeout.map_or(settings.net.reconnect_timeout_ms, change);
     settings.net.standard = options.standard;
-    settings
+    settings.net.trust = options.trust.as_ref().map(trust::JsTrust::to_trust).transpose()?.unwrap_or_default();
+    Ok(settings)
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, which is what is meant.

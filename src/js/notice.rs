@@ -8,10 +8,12 @@ use serde_json::json;
 
 use super::names::Texts;
 use super::packed::pack_rows;
-use crate::emitter::{Notice, Reply, Stats};
+use crate::emitter::{Notice, Reply, Stats, StreamNews};
 use crate::error::Error;
 use crate::hyperlog::stuck::StuckLog;
-use crate::net::{Direction, End, NetEvent, PeerInfo, PeerKind, RemotePeer, Stage};
+use crate::net::pipe::PipeNews;
+use crate::net::rights::Right;
+use crate::net::{Candidate, Direction, End, NetEvent, PeerInfo, PeerKind, RemotePeer, Security, Stage};
 use crate::node::{Change, Node};
 use crate::row::{Located, Row};
 
@@ -63,6 +65,10 @@ impl JsNotice {
         JsNotice { peer: Some(peer.to_string()), ..self }
     }
 
+    fn with_id(self, id: u32) -> Self {
+        JsNotice { id: Some(id), ..self }
+    }
+
     fn with_text(self, text: impl Into<String>) -> Self {
         JsNotice { text: Some(text.into()), ..self }
     }
@@ -88,6 +94,14 @@ impl JsNotice {
             Notice::LogIdChanged(log) => JsNotice::of("logId").with_text(&*log),
             Notice::Report(error) => JsNotice::of("report").failing(&error),
             Notice::Net(event) => JsNotice::from_network(event),
+            Notice::Stream { id, news } => {
+                let notice = JsNotice { id: Some(id), ..JsNotice::of("stream") };
+                match news {
+                    StreamNews::Pipe(PipeNews::Readable) => notice.with_text("readable"),
+                    StreamNews::Pipe(PipeNews::Drained) => notice.with_text("drained"),
+                    StreamNews::Link(link) => JsNotice::of("streamLink").with_text(link).with_id(id),
+                }
+            }
             Notice::Answer { id, result } => {
                 let answer = JsNotice { id: Some(id), ..JsNotice::of("answer") };
                 let wants = wants(id);
@@ -122,6 +136,10 @@ impl JsNotice {
                 let failed = JsNotice::of("connectionError").with_text(key).failing(&error);
                 will_retry_in_ms.into_iter().fold(failed, JsNotice::with_number)
             }
+            NetEvent::Admit { question, key, peer } => {
+                JsNotice::of("admit").with_peer(&candidate_json(&key, peer)).with_text(key).with_number(question)
+            }
+            NetEvent::Dial { question, key } => JsNotice::of("dial").with_text(key).with_number(question),
             NetEvent::GaveUp { key, error } => JsNotice::of("gaveUp").with_text(key).failing(&error),
             NetEvent::Report { key, error } => {
                 let report = JsNotice::of("report").failing(&error);
@@ -183,6 +201,12 @@ fn stats_json(stats: &Stats) -> String {
         "commits": stats.commits,
         "pending": stats.pending,
         "stuck": stats.stuck.iter().map(stuck_json).collect::<Vec<_>>(),
+        "network": stats.network,
+        "refusals": {
+            "insecure": stats.refusals.insecure,
+            "rights": stats.refusals.rights,
+            "network": stats.refusals.network,
+        },
         "peers": stats.peers.iter().map(|peer| peer_json(peer, stats.change)).collect::<Vec<_>>(),
     })
     .to_string()
@@ -215,13 +239,27 @@ fn protocol_name(kind: PeerKind) -> Option<&'static str> {
     }
 }
 
+/// A peer that wants to connect.
+fn candidate_json(key: &str, peer: Candidate) -> serde_json::Value {
+    json!({
+        "link": key,
+        "direction": direction_name(peer.direction),
+        "address": peer.address.map(|address| address.ip().to_canonical().to_string()),
+        "port": peer.address.map(|address| address.port()),
+        "publicKey": peer.public_key.to_string(),
+    })
+}
+
 /// A peer as `status` tells of it.
 fn who_json(key: &str, peer: RemotePeer) -> serde_json::Value {
     json!({
         "link": key,
         "direction": direction_name(peer.direction),
-        "address": peer.address.ip().to_canonical().to_string(),
-        "port": peer.address.port(),
+        "address": peer.address.map(|address| address.ip().to_canonical().to_string()),
+        "port": peer.address.map(|address| address.port()),
+        "publicKey": peer.public_key.map(|key| key.to_string()),
+        "security": peer.security.name(),
+        "right": peer.right.name(),
         "protocol": protocol_name(peer.kind),
     })
 }
@@ -244,6 +282,9 @@ fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
         "protocol": protocol_name(peer.kind),
         "address": peer.address.map(|address| address.ip().to_canonical().to_string()),
         "port": peer.address.map(|address| address.port()),
+        "publicKey": peer.public_key.map(|key| key.to_string()),
+        "security": peer.security.map(Security::name),
+        "right": peer.right.map(Right::name),
         "state": match peer.stage {
             Stage::Connecting => "connecting",
             Stage::Waiting => "waiting",

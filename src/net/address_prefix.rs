@@ -7,9 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) enum AddressPrefix {
     V4([u8; 4]),
     V6(u64),
+    /// That of a stream which JavaScript carries without saying where it leads.
+    Unknown,
 }
 
 impl AddressPrefix {
+    /// The prefix of an address that may be unknown.
+    pub(super) fn of_any(address: Option<SocketAddr>) -> AddressPrefix {
+        address.map_or(AddressPrefix::Unknown, AddressPrefix::of)
+    }
+
     pub(super) fn of(address: SocketAddr) -> AddressPrefix {
         match address.ip().to_canonical() {
             IpAddr::V4(ip) => AddressPrefix::V4(ip.octets()),
@@ -21,6 +28,7 @@ impl AddressPrefix {
     pub(super) fn number(self) -> u64 {
         match self {
             AddressPrefix::V6(prefix) => prefix,
+            AddressPrefix::Unknown => 0xfffe_0000_0000,
             AddressPrefix::V4(address) => 0xffff_0000_0000 | u64::from(u32::from_be_bytes(address)),
         }
     }

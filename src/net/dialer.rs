@@ -6,18 +6,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::event::{End, NetEvent, Reason, Stage};
+use super::gate::Approach;
 use super::link::Link;
 use super::policy::{DialPolicy, Health, Next};
+use super::stream::Stream;
 use super::{connection, Shared};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// Errors of an attempt that say that this machine lacks something, not the peer.
 const LACKS: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 
-/// Where to dial.
+/// How long the owner may take to make a connection, together with what protects it.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where to dial, and how.
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
+    pub(super) approach: Approach,
+    /// The owner makes the connection.
+    pub(super) carried: bool,
 }
 
 /// Frees a dialled link's key and tells `GaveUp`, whatever ends the link's task.
@@ -44,6 +52,7 @@ impl Drop for Ending {
 pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
     let (shared, link) = (Arc::clone(&ending.shared), Arc::clone(&ending.link));
     let mut closing = shared.closing();
+    let mut trust = shared.trust.subscribe();
     let mut policy = DialPolicy::new(shared.options.reconnect_timeout_ms, link.is_known());
     let failed = |error, will_retry_in_ms| {
         shared.observe(NetEvent::ConnectionError { key: link.key.clone(), error, will_retry_in_ms });
@@ -64,12 +73,16 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
         if link.is_known() {
             policy.keep();
         }
+        let lacks_right = matches!(error, Error::Rights(_));
+        trust.mark_unchanged();
         match policy.ended(health, random()) {
             Next::Retry { after_ms } => {
                 link.restart(Stage::Waiting);
                 failed(error, Some(after_ms));
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(after_ms)) => {}
+                    // It may have been given back what it lacked.
+                    Ok(()) = trust.changed(), if lacks_right => {}
                     _ = closing.wait_for(|closing| *closing) => return,
                 }
             }
@@ -89,9 +102,9 @@ async fn attempt(
     closing: &mut watch::Receiver<bool>,
 ) -> (Health, End) {
     let mut drops = link.drops();
-    let stream = tokio::select! {
-        dialled = shared.resolver.dial(&target.host, target.port) => match dialled {
-            Ok(stream) => stream,
+    let (stream, approach) = tokio::select! {
+        dialled = dial(shared, link, target) => match dialled {
+            Ok(dialled) => dialled,
             Err(error) => {
                 let lacks = error.system().is_some_and(|name| LACKS.contains(&name));
                 return (if lacks { Health::Lacking } else { Health::Silent }, End::here(error));
@@ -100,8 +113,28 @@ async fn attempt(
         _ = drops.changed() => return (Health::Silent, End::here(Error::Ended).because(Reason::Dropped)),
         _ = closing.wait_for(|closing| *closing) => return (Health::Silent, End::here(closed())),
     };
-    let served = connection::serve(shared, link, stream, drops).await;
+    let served = connection::serve(shared, link, stream, approach, drops).await;
     (served.health, served.end)
+}
+
+/// A connection to the peer, and how it begins.
+async fn dial(shared: &Arc<Shared>, link: &Link, target: &Target) -> Result<(Stream, Approach)> {
+    if !target.carried {
+        let socket = shared.resolver.dial(&target.host, target.port).await?;
+        return Ok((Stream::Tcp(socket), target.approach));
+    }
+    let mut question = shared.dials.ask();
+    shared.observe(NetEvent::Dial { question: question.number, key: link.key.clone() });
+    match tokio::time::timeout(DIAL_TIMEOUT, question.answered()).await {
+        Ok(Some(dialled)) => dialled.map(|(stream, approach)| (stream, approach.unwrap_or(target.approach))),
+        Ok(None) => Err(closed()),
+        Err(_) => {
+            let within = DIAL_TIMEOUT.as_secs();
+            let reason =
+                format!("no connection within {within} s (ETIMEDOUT): check the address and firewalls between");
+            Err(Error::Connect { target: link.key.clone(), reason, system: Some("ETIMEDOUT") })
+        }
+    }
 }
 
 fn closed() -> Error {

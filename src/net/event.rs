@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::rights::Right;
 use crate::error::Error;
+use crate::identity::PublicKey;
 use crate::node::Change;
 pub use crate::protocol::PeerKind;
 
@@ -63,6 +65,23 @@ pub enum NetEvent {
         /// The last failure, or `Closed`.
         error: Error,
     },
+    /// A peer wants to connect, and the owner decides (`Peers::Asked`): answer with `Net::admit`. Until then the peer is told
+    /// nothing and nothing is read of it; it has as long as a handshake may take.
+    Admit {
+        /// Number of the question.
+        question: u64,
+        /// The link.
+        key: String,
+        /// Who is there.
+        peer: Candidate,
+    },
+    /// A link that is dialled by the owner needs a connection: answer with `Net::dialled`.
+    Dial {
+        /// Number of the question.
+        question: u64,
+        /// The link.
+        key: String,
+    },
     /// An error that does not stop the network: a forked log, a peer that broke the protocol, an event that must not reach a 1.x
     /// peer.
     Report {
@@ -79,13 +98,56 @@ pub trait NetObserver: Send + Sync {
     fn event(&self, event: NetEvent);
 }
 
+/// How a link is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// It is not.
+    Plain,
+    /// Encrypted and authenticated by the identities of both emitters.
+    Noise,
+    /// By TLS, which JavaScript looks after.
+    Tls,
+    /// By whatever the stream is that JavaScript carries.
+    Stream,
+}
+
+impl Security {
+    /// Its name in `status` and `stats()`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Security::Plain => "plain",
+            Security::Noise => "noise",
+            Security::Tls => "tls",
+            Security::Stream => "stream",
+        }
+    }
+}
+
+/// Somebody who wants to connect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Who dialled.
+    pub direction: Direction,
+    /// Where the connection leads, if that is known.
+    pub address: Option<SocketAddr>,
+    /// The key that the peer has proven to own.
+    pub public_key: PublicKey,
+}
+
 /// The peer at the other end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemotePeer {
-    /// RemotePeer dialled.
+    /// Who dialled.
     pub direction: Direction,
-    /// The peer's address.
-    pub address: SocketAddr,
+    /// Where the connection leads, if that is known.
+    pub address: Option<SocketAddr>,
+    /// The key that the peer has proven to own.
+    pub public_key: Option<PublicKey>,
+    /// How the link is protected.
+    pub security: Security,
+    /// What the peer may do here.
+    pub right: Right,
     /// The protocol that the peer speaks.
     pub kind: PeerKind,
 }
@@ -149,9 +211,13 @@ impl Reason {
             Error::Storage { .. } | Error::ForeignStore(_) | Error::Damaged { .. } | Error::Conflict(_) => {
                 Reason::Damaged
             }
-            Error::Limit(_) | Error::Incompatible(_) | Error::Harmful { .. } | Error::TooLarge { .. } => {
-                Reason::Refused
-            }
+            Error::Limit(_)
+            | Error::Incompatible(_)
+            | Error::Harmful { .. }
+            | Error::TooLarge { .. }
+            | Error::Network(_)
+            | Error::Rights(_)
+            | Error::Insecure(_) => Reason::Refused,
             _ => Reason::Protocol,
         }
     }
@@ -190,7 +256,7 @@ pub(super) fn unix_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// RemotePeer dialled.
+/// Who dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// We did, and we redial.
@@ -245,7 +311,7 @@ pub struct Counters {
 pub struct PeerInfo {
     /// Its key (see [`NetEvent`]).
     pub key: String,
-    /// RemotePeer dialled.
+    /// Who dialled.
     pub direction: Direction,
     /// The protocol that the peer speaks.
     pub kind: PeerKind,
@@ -255,6 +321,12 @@ pub struct PeerInfo {
     pub since_ms: u64,
     /// The peer's address; between connections that of the last one.
     pub address: Option<SocketAddr>,
+    /// The key that the peer has proven to own.
+    pub public_key: Option<PublicKey>,
+    /// How the link is protected; `None` while that is not known.
+    pub security: Option<Security>,
+    /// What the peer may do here; `None` while that is not decided.
+    pub right: Option<Right>,
     /// How the last connection or attempt ended.
     pub last_end: Option<End>,
     /// Logs of which this connection has found that the peer has another version. Nothing of them is exchanged.

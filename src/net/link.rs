@@ -7,8 +7,10 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::event::{unix_ms, Counters, Direction, End, PeerInfo, PeerKind, Stage};
+use super::event::{unix_ms, Counters, Direction, End, PeerInfo, PeerKind, Security, Stage};
+use super::rights::Right;
 use crate::error::Error;
+use crate::identity::PublicKey;
 use crate::node::Change;
 
 /// Stuck logs that are named per link. Real ones are few, and those that a stranger makes up need not be listed.
@@ -34,6 +36,9 @@ struct Status {
     stage: Stage,
     since_ms: u64,
     address: Option<SocketAddr>,
+    public_key: Option<PublicKey>,
+    security: Option<Security>,
+    right: Option<Right>,
     last_end: Option<End>,
     stuck: Vec<String>,
     useful_ms: Option<u64>,
@@ -115,6 +120,7 @@ impl Link {
         status.enter(stage);
         (status.kind, status.counters, status.delivered) = Default::default();
         (status.stuck, status.useful_ms) = Default::default();
+        (status.public_key, status.security, status.right) = Default::default();
     }
 
     /// Notes that the peer has another version of this log.
@@ -145,6 +151,17 @@ impl Link {
         self.status.lock().address = Some(address);
     }
 
+    /// The peer has shown who it is, as far as it has to.
+    pub(super) fn known_as(&self, public_key: Option<PublicKey>, security: Security) {
+        let status = &mut *self.status.lock();
+        (status.public_key, status.security) = (public_key, Some(security));
+    }
+
+    /// What the peer may do has been decided.
+    pub(super) fn may(&self, right: Right) {
+        self.status.lock().right = Some(right);
+    }
+
     /// The connection, or the attempt to get one, has ended.
     pub(super) fn ended(&self, end: End) {
         self.status.lock().last_end = Some(end);
@@ -166,6 +183,9 @@ impl Link {
             stage: status.stage,
             since_ms: status.since_ms,
             address: status.address,
+            public_key: status.public_key,
+            security: status.security,
+            right: status.right,
             last_end: status.last_end.clone(),
             stuck: status.stuck.clone(),
             useful_ms: status.useful_ms,

@@ -8,6 +8,7 @@ use super::address_prefix::AddressPrefix;
 use super::event::{Direction, PeerInfo};
 use super::inbound_slots::{InboundSlots, Offer};
 use super::link::Link;
+use super::stream::Ends;
 use super::NetOptions;
 use crate::error::Error;
 
@@ -47,9 +48,9 @@ impl LinkTable {
         Some(link)
     }
 
-    /// Enters an inbound link, from a peer's address to ours. If no slot is free another link may be evicted for it.
-    pub(super) fn accept(&mut self, ends: (SocketAddr, SocketAddr), options: &NetOptions, now_ms: u64) -> Admission {
-        let prefix = AddressPrefix::of(ends.0);
+    /// Enters an inbound link, from a peer's address to ours as far as they are known. If no slot is free another link may be evicted for it.
+    pub(super) fn accept(&mut self, ends: Option<Ends>, options: &NetOptions, now_ms: u64) -> Admission {
+        let prefix = AddressPrefix::of_any(ends.map(|ends| ends.0));
         let offer = self.slots.offer(prefix, options, now_ms);
         match offer {
             Offer::Free => {}
@@ -60,10 +61,12 @@ impl LinkTable {
         let id = self.next_inbound;
         self.next_inbound += 1;
         let link = Link::new(id.to_string(), Direction::Inbound, false);
-        link.reached(ends.0);
+        if let Some(ends) = ends {
+            link.reached(ends.0);
+            self.ends.insert(canonical(ends));
+        }
         self.links.insert(link.key.clone(), Arc::clone(&link));
         self.slots.enter(id, prefix, Arc::clone(&link));
-        self.ends.insert(canonical(ends));
         match offer {
             Offer::FromSilent(_) => Admission::ReplacedSilent(link),
             Offer::FromIdle(_) => Admission::ReplacedIdle(link),
@@ -94,7 +97,7 @@ impl LinkTable {
     }
 
     /// An inbound connection has ended.
-    pub(super) fn forget(&mut self, ends: (SocketAddr, SocketAddr)) {
+    pub(super) fn forget(&mut self, ends: Ends) {
         self.ends.remove(&canonical(ends));
     }
 
@@ -141,7 +144,7 @@ mod tests {
 
     /// The link of a connection that is accepted, and whether another had to go for it.
     fn accept(table: &mut LinkTable, options: &NetOptions) -> Option<(Arc<Link>, bool)> {
-        match table.accept(ends(ENDS), options, 0) {
+        match table.accept(Some(ends(ENDS)), options, 0) {
             Admission::Entered(link) => Some((link, false)),
             Admission::ReplacedSilent(link) | Admission::ReplacedIdle(link) => Some((link, true)),
             Admission::Refused => None,
@@ -199,7 +202,7 @@ mod tests {
     fn a_connection_to_ourselves_is_known_by_its_ends() {
         let mut table = LinkTable::default();
         let mapped = ends(("[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:80"));
-        table.accept(mapped, &at_most(2, 2), 0);
+        table.accept(Some(mapped), &at_most(2, 2), 0);
         assert!(table.is_own(ends(("127.0.0.1:5", "127.0.0.1:80"))));
         assert!(!table.is_own(ends(("127.0.0.1:80", "127.0.0.1:5"))));
         table.forget(mapped);

@@ -1,15 +1,16 @@
 //! The accept loop.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::event::NetEvent;
+use super::gate::Approach;
 use super::link::Link;
 use super::link_table::Admission;
+use super::stream::{Ends, Stream};
 use super::{connection, socket, Shared};
 use crate::error::Error;
 
@@ -22,7 +23,6 @@ const REPORT_PAUSE: Duration = Duration::from_secs(10);
 /// Accepts until the network closes; each connection gets a task of its own.
 pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
     let mut closing = shared.closing();
-    let mut reports = Reports::default();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -32,44 +32,13 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
             Ok((stream, address)) => {
                 // This fails if the peer is gone already.
                 let Ok(ours) = stream.local_addr() else { continue };
-                let ends = (address, ours);
-                let admission = shared.table.lock().accept(ends, &shared.options, shared.now_ms());
-                let link = match admission {
-                    Admission::Entered(link) => link,
-                    Admission::ReplacedSilent(link) => {
-                        reports.report(&shared, || {
-                            "many inbound connections send no handshake: the oldest of them are dropped for new ones".to_owned()
-                        });
-                        link
-                    }
-                    Admission::ReplacedIdle(link) => {
-                        reports.report(&shared, || {
-                            format!(
-                                "{} peers are connected, the limit: those that neither bring nor take events are dropped for new ones",
-                                shared.options.max_inbound
-                            )
-                        });
-                        link
-                    }
-                    Admission::Refused => {
-                        // Closing at once tells the peer to try later. Left in the backlog it would wait for a handshake that
-                        // never comes.
-                        drop(stream);
-                        reports.report(&shared, || {
-                            format!(
-                                "{} peers are connected, the limit: further ones are refused",
-                                shared.options.max_inbound
-                            )
-                        });
-                        continue;
-                    }
-                };
-                // Subscribed here, not in the task, because the link may be evicted before its task has begun.
-                let drops = link.drops();
-                shared.spawn(serve(Arc::clone(&shared), link, stream, ends, drops));
+                // One that is gone before it was served is no error either.
+                if socket::tune(&stream).is_ok() {
+                    enter(&shared, Stream::Tcp(stream), Some((address, ours)), Approach::Accepted);
+                }
             }
             Err(error) => {
-                reports.report(&shared, || {
+                shared.crowded.lock().report(&shared, || {
                     format!("accepting connections fails: {}; it is tried again", socket::reason(&error))
                 });
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -78,9 +47,47 @@ pub(super) async fn accept_loop(shared: Arc<Shared>, listener: TcpListener) {
     }
 }
 
+/// Gives a connection a slot and a task of its own, or closes it if there is none. Returns its key.
+pub(super) fn enter(shared: &Arc<Shared>, stream: Stream, ends: Option<Ends>, approach: Approach) -> Option<String> {
+    let most = shared.options.max_inbound;
+    let admission = shared.table.lock().accept(ends, &shared.options, shared.now_ms());
+    let link = match admission {
+        Admission::Entered(link) => link,
+        Admission::ReplacedSilent(link) => {
+            shared.crowded.lock().report(shared, || {
+                "many inbound connections send no handshake: the oldest of them are dropped for new ones".to_owned()
+            });
+            link
+        }
+        Admission::ReplacedIdle(link) => {
+            shared.crowded.lock().report(shared, || {
+                format!(
+                    "{most} peers are connected, the limit: those that neither bring nor take events are dropped for new ones"
+                )
+            });
+            link
+        }
+        Admission::Refused => {
+            // Closing at once tells the peer to try later. Left in the backlog it would wait for a handshake that never
+            // comes.
+            drop(stream);
+            shared
+                .crowded
+                .lock()
+                .report(shared, || format!("{most} peers are connected, the limit: further ones are refused"));
+            return None;
+        }
+    };
+    let key = link.key.clone();
+    // Subscribed here, not in the task, because the link may be evicted before its task has begun.
+    let drops = link.drops();
+    shared.spawn(serve(Arc::clone(shared), link, stream, ends, approach, drops));
+    Some(key)
+}
+
 /// When the owner last got a report. Lasting trouble is reported now and then, not for every connection.
 #[derive(Default)]
-struct Reports(Option<Instant>);
+pub(super) struct Reports(Option<Instant>);
 
 impl Reports {
     fn report(&mut self, shared: &Shared, reason: impl FnOnce() -> String) {
@@ -96,7 +103,7 @@ impl Reports {
 struct Ending<'a> {
     shared: &'a Shared,
     link: &'a Link,
-    ends: (SocketAddr, SocketAddr),
+    ends: Option<Ends>,
     error: Option<Error>,
 }
 
@@ -104,7 +111,9 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let mut table = self.shared.table.lock();
         table.remove(self.link);
-        table.forget(self.ends);
+        if let Some(ends) = self.ends {
+            table.forget(ends);
+        }
         drop(table);
         self.shared.observe(NetEvent::InboundGone { key: self.link.key.clone(), error: self.error.take() });
     }
@@ -113,17 +122,15 @@ impl Drop for Ending<'_> {
 async fn serve(
     shared: Arc<Shared>,
     link: Arc<Link>,
-    stream: TcpStream,
-    ends: (SocketAddr, SocketAddr),
+    stream: Stream,
+    ends: Option<Ends>,
+    approach: Approach,
     drops: watch::Receiver<u64>,
 ) {
     shared.observe(NetEvent::Inbound { key: link.key.clone() });
     let mut ending = Ending { shared: &shared, link: &link, ends, error: None };
-    // A peer that is gone before it was served is no error.
-    if socket::tune(&stream).is_ok() {
-        let served = connection::serve(&shared, &link, stream, drops).await;
-        if served.is_fault {
-            ending.error = Some(served.end.error);
-        }
+    let served = connection::serve(&shared, &link, stream, approach, drops).await;
+    if served.is_fault {
+        ending.error = Some(served.end.error);
     }
 }

@@ -16,7 +16,7 @@ mod cost_limits;
 mod cpu_time;
 mod dialer;
 mod event;
-mod fork_reports;
+mod gate;
 mod inbound_slots;
 mod link;
 mod link_costs;
@@ -25,8 +25,13 @@ mod link_table;
 mod listener;
 mod outbox;
 mod pending_work;
+pub mod pipe;
 pub mod policy;
+mod questions;
+mod rare_reports;
+pub mod rights;
 mod socket;
+mod stream;
 mod twin;
 
 use std::future::Future;
@@ -39,19 +44,28 @@ use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
-pub use event::{Counters, Direction, End, NetEvent, NetObserver, PeerInfo, PeerKind, Reason, RemotePeer, Stage};
+pub use event::{
+    Candidate, Counters, Direction, End, NetEvent, NetObserver, PeerInfo, PeerKind, Reason, RemotePeer, Security, Stage,
+};
 
 use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
+use crate::identity::PublicKey;
 use crate::protocol::frame;
 use crate::protocol::pieces::Partials;
 use address_prefix::AddressPrefix;
 use cost_limits::CostLimits;
 pub use cost_limits::Shares;
-use fork_reports::ForkReports;
+use gate::Approach;
 use link_memory::LinkMemory;
 use link_table::LinkTable;
+use pipe::Pipe;
+use questions::Questions;
+use rare_reports::RareReports;
+pub use rare_reports::Refusals;
+use rights::{Peers, Plain, Right, Trust};
 use socket::Resolver;
+use stream::Stream;
 use twin::Family;
 
 /// How long [`Net::close`] waits for its tasks at most. They end within a turn. Only a peer that does not take the last bytes delays
@@ -85,6 +99,8 @@ pub struct NetOptions {
     pub max_value: usize,
     /// The emitter writes standard protobuf, which 1.x peers misread: they are refused.
     pub standard: bool,
+    /// Whom it trusts, and how it shows who it is.
+    pub trust: Trust,
 }
 
 impl Default for NetOptions {
@@ -105,8 +121,33 @@ impl Default for NetOptions {
             max_frame: frame::MAX_FRAME_LEN,
             max_value: frame::MAX_FRAME_LEN / 2,
             standard: false,
+            trust: Trust::default(),
         }
     }
+}
+
+/// How a peer is dialled.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dial {
+    /// An earlier run was connected to it: it is never given up.
+    pub known: bool,
+    /// The only key that may answer. Without one, whose key is accepted answers.
+    pub key: Option<PublicKey>,
+    /// In plain text, although this emitter has an identity: then the peer may do this.
+    pub plain: Option<Right>,
+    /// The owner makes the connections: [`NetEvent::Dial`] asks for them.
+    pub carried: bool,
+}
+
+/// A connection that the owner has made.
+pub struct Carried {
+    /// Its bytes.
+    pub pipe: Pipe,
+    /// Our end of it, and the peer's, where they are known.
+    pub ends: Option<(SocketAddr, SocketAddr)>,
+    /// What protects it and what the peer may do, if the owner has found out who that is. Without it, the peer has to prove
+    /// who it is as over any other connection.
+    pub vouched: Option<(Security, Right)>,
 }
 
 /// The network of one emitter.
@@ -127,8 +168,15 @@ struct Shared {
     memory: Mutex<LinkMemory>,
     /// Links to the same emitter.
     family: Mutex<Family>,
-    /// What was told of forks.
-    fork_reports: Mutex<ForkReports>,
+    /// What was told of forks and refusals.
+    reports: Mutex<RareReports>,
+    /// When the owner was last told that there is no room for connections.
+    crowded: Mutex<listener::Reports>,
+    trust: watch::Sender<Arc<Trust>>,
+    /// Peers that the owner is to decide about.
+    admissions: Questions<Option<Right>>,
+    /// Connections that the owner is to make.
+    dials: Questions<Result<(Stream, Option<Approach>)>>,
     /// Whether and where we listen.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
@@ -161,7 +209,11 @@ impl Net {
             cost_limits: Mutex::new(CostLimits::new(options.shares)),
             memory: Mutex::default(),
             family: Mutex::default(),
-            fork_reports: Mutex::default(),
+            reports: Mutex::default(),
+            crowded: Mutex::default(),
+            trust: watch::Sender::new(Arc::new(options.trust.clone())),
+            admissions: Questions::default(),
+            dials: Questions::default(),
             options,
             listening: Mutex::new(Listening::No),
             closing: watch::Sender::new(false),
@@ -194,12 +246,91 @@ impl Net {
     /// to, is never given up. The observer hears how it goes.
     ///
     /// Returns whether the link is new. If so, its last event is `GaveUp`. If the key is in use, nothing is done.
-    pub fn connect(&self, host: String, port: u16, known: bool) -> bool {
+    ///
+    /// An emitter with an identity dials secure links, unless `dial` says otherwise, and never any other to this peer.
+    pub fn dial(&self, host: String, port: u16, dial: Dial) -> bool {
         let key = socket::target(&host, port);
-        let Some(link) = self.shared.table.lock().dial(&key, known) else { return false };
+        let Some(link) = self.shared.table.lock().dial(&key, dial.known) else { return false };
+        let secure = dial.key.is_some() || self.shared.trust.borrow().identity.is_some();
+        let approach = match dial.plain {
+            Some(right) if dial.key.is_none() => Approach::Plain(right),
+            _ if secure => Approach::Secure(dial.key),
+            _ => Approach::Plain(Right::Write),
+        };
         let ending = dialer::Ending::new(&self.shared, link);
-        self.shared.spawn(dialer::keep_connected(ending, dialer::Target { host, port }));
+        let target = dialer::Target { host, port, approach, carried: dial.carried };
+        self.shared.spawn(dialer::keep_connected(ending, target));
         true
+    }
+
+    /// [`Net::dial`] with nothing special about it.
+    pub fn connect(&self, host: String, port: u16, known: bool) -> bool {
+        self.dial(host, port, Dial { known, ..Dial::default() })
+    }
+
+    /// Answers [`NetEvent::Admit`]: what the peer may do; `None` for nothing, which ends its link. An answer that comes too
+    /// late is of no effect.
+    pub fn admit(&self, question: u64, right: Option<Right>) {
+        // Nobody waits for it any more.
+        let _ = self.shared.admissions.answer(question, right);
+    }
+
+    /// Answers [`NetEvent::Dial`].
+    pub fn dialled(&self, question: u64, connection: Result<Carried>) {
+        let connection = connection.map(|carried| {
+            let vouched = |(security, right)| Approach::Vouched { security, right, dialled: true };
+            (Stream::Pipe(carried.pipe, carried.ends), carried.vouched.map(vouched))
+        });
+        // A connection that came too late is closed by being dropped.
+        drop(self.shared.dials.answer(question, connection));
+    }
+
+    /// Serves a connection that the owner has made or accepted, once: it is not dialled again. `dialled` says on which side
+    /// of it we are: exactly one of both has to be the dialler. Returns the link's key, if there is room for it.
+    pub fn handle(&self, carried: Carried, dialled: bool, key: Option<PublicKey>) -> Option<String> {
+        let approach = match carried.vouched {
+            Some((security, right)) => Approach::Vouched { security, right, dialled },
+            None if !dialled => Approach::Accepted,
+            None if self.shared.trust.borrow().identity.is_some() => Approach::Secure(key),
+            None => Approach::Plain(Right::Write),
+        };
+        if self.shared.is_closing() {
+            return None;
+        }
+        let from = carried.ends.map(|(ours, theirs)| (theirs, ours));
+        let stream = Stream::Pipe(carried.pipe, carried.ends);
+        listener::enter(&self.shared, stream, from, approach)
+    }
+
+    /// From now on these peers may connect, with these rights. Links whose peers have lost theirs end at once; those whose
+    /// rights have changed are made anew.
+    pub fn set_peers(&self, peers: Peers) {
+        self.shared.trust.send_modify(|trust| Arc::make_mut(trust).peers = peers);
+    }
+
+    /// From now on these plain links are accepted.
+    pub fn set_plain(&self, plain: Option<Plain>) {
+        self.shared.trust.send_modify(|trust| Arc::make_mut(trust).plain = plain);
+    }
+
+    /// Ends a link because its peer lost its right, for links that the owner vouched for.
+    pub fn revoke(&self, key: &str) {
+        let link = self.shared.table.lock().get(key);
+        if let Some(link) = link {
+            link.evict(Error::Rights("it was withdrawn".to_owned()));
+        }
+    }
+
+    /// The name of the network that this emitter belongs to.
+    #[must_use]
+    pub fn network(&self) -> Option<String> {
+        self.shared.trust.borrow().network.clone()
+    }
+
+    /// How often peers were refused.
+    #[must_use]
+    pub fn refusals(&self) -> Refusals {
+        self.shared.reports.lock().refusals()
     }
 
     /// Ends the connection of a link abruptly, as a failure would. A dialled link is then redialled. Does nothing for unknown keys
@@ -245,7 +376,7 @@ impl Shared {
 
     /// Whether the owner is to hear of an error that a peer from `prefix` caused.
     fn is_report_due(&self, prefix: AddressPrefix, error: &Error) -> bool {
-        self.fork_reports.lock().is_due(prefix, error, self.now_ms())
+        self.reports.lock().is_due(prefix, error, self.now_ms())
     }
 
     /// A receiver that becomes true when the network closes.

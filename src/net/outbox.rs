@@ -3,8 +3,10 @@
 use std::io;
 
 use bytes::{Buf, BytesMut};
-use socket2::SockRef;
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
+use crate::error::Result;
+use crate::identity::noise::Transport;
 
 /// A larger buffer is freed once it is empty, so that one huge frame does not take its size for the rest of the link's life.
 const KEEP_CAPACITY: usize = 256 * 1024;
@@ -29,6 +31,11 @@ impl Outbox {
         self.waiting.extend_from_slice(frame);
     }
 
+    /// Frames, as records of a secure link.
+    pub(super) fn seal(&mut self, transport: &mut Transport, frames: &[u8]) -> Result<()> {
+        transport.seal(frames, &mut self.waiting)
+    }
+
     /// Bytes waiting.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
@@ -49,8 +56,8 @@ impl Outbox {
 
     /// Writes what the system takes, although it has not said that there is room. It says so only when a third of its buffer is
     /// free, which takes minutes on a slow line, even if bytes move all the time. Returns how many bytes it took.
-    pub(super) fn poke(&mut self, socket: &TcpStream) -> u64 {
-        match SockRef::from(socket).send(&self.waiting) {
+    pub(super) fn poke(&mut self, stream: &Stream) -> u64 {
+        match stream.force_write(&self.waiting) {
             Ok(written @ 1..) => {
                 self.waiting.advance(written);
                 self.stalled_since = None;
@@ -62,10 +69,10 @@ impl Outbox {
     }
 
     /// Writes until everything is written or the socket takes no more.
-    pub(super) fn flush(&mut self, socket: &TcpStream, now_ms: u64) -> io::Result<Flushed> {
+    pub(super) fn flush(&mut self, stream: &Stream, now_ms: u64) -> io::Result<Flushed> {
         let mut flushed = Flushed::default();
         while !self.waiting.is_empty() {
-            match socket.try_write(&self.waiting) {
+            match stream.try_write(&self.waiting) {
                 Ok(written) => {
                     self.waiting.advance(written);
                     self.stalled_since = None;

@@ -16,6 +16,9 @@ pub const STANDARD: u64 = 1;
 /// Flag: this emitter verifies the seals of sealed logs, and passes on no row without.
 pub const SEALS: u64 = 2;
 
+/// Longest name of a network, in bytes: it goes with every handshake.
+pub const MAX_NETWORK_NAME: usize = 128;
+
 /// What a 2.x peer tells of itself in its handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
@@ -31,6 +34,8 @@ pub struct Capability {
     pub log: LogId,
     /// Largest event container it stores, in bytes; `None` from peers of the first version.
     pub max_value: Option<u64>,
+    /// The name of the network that it belongs to.
+    pub network: Option<String>,
     /// Which open emitter it is, and the token it gives on this connection. Peers that do not say carry rows on every link.
     pub twin: Option<(Instance, Token)>,
 }
@@ -46,6 +51,7 @@ impl Capability {
             window: WINDOW,
             log,
             max_value: Some(config.max_value as u64),
+            network: config.network.clone(),
             twin: config.twin,
         }
     }
@@ -62,6 +68,9 @@ impl Capability {
         if let Some(max_value) = self.max_value {
             put_number(&mut out, 6, max_value);
         }
+        if let Some(network) = &self.network {
+            put_bytes(&mut out, 7, network.as_bytes());
+        }
         if let Some((instance, token)) = self.twin {
             put_bytes(&mut out, 8, &instance.0);
             put_bytes(&mut out, 12, &token.0);
@@ -77,7 +86,7 @@ impl Capability {
         let Some(mut body) = metadata.strip_prefix(MAGIC) else { return Ok(None) };
         let (mut version, mut flags, mut max_frame, mut window) = (0, 0, 0, 0);
         let (mut log, mut max_value) = (None, None);
-        let (mut instance, mut token) = (None, None);
+        let (mut network, mut instance, mut token) = (None, None, None);
         while !body.is_empty() {
             match take_field(&mut body).ok_or_else(malformed)? {
                 (1, Value::Number(number)) => version = number,
@@ -86,6 +95,7 @@ impl Capability {
                 (4, Value::Number(number)) => window = number,
                 (5, Value::Bytes(bytes)) => log = Some(log_id(bytes)?),
                 (6, Value::Number(number)) => max_value = Some(number),
+                (7, Value::Bytes(bytes)) => network = Some(network_name(bytes)?),
                 (8, Value::Bytes(bytes)) => instance = bytes.try_into().ok().map(Instance),
                 (12, Value::Bytes(bytes)) => token = bytes.try_into().ok().map(Token),
                 _ => {}
@@ -94,7 +104,7 @@ impl Capability {
         match log {
             Some(log) if version > 0 && max_frame > 0 && window > 0 => {
                 let twin = instance.zip(token);
-                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, twin }))
+                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, network, twin }))
             }
             _ => Err(malformed()),
         }
@@ -111,6 +121,11 @@ impl Capability {
     pub fn is_standard(&self) -> bool {
         self.flags & STANDARD != 0
     }
+}
+
+fn network_name(bytes: &[u8]) -> Result<String> {
+    let name = std::str::from_utf8(bytes).ok().filter(|name| !name.is_empty() && name.len() <= MAX_NETWORK_NAME);
+    name.map(str::to_owned).ok_or_else(malformed)
 }
 
 fn malformed() -> Error {

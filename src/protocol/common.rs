@@ -27,6 +27,8 @@ pub(crate) struct Common {
     pub(crate) intake: Intake,
     pub(crate) counters: SessionCounters,
     pub(crate) unknown_logs: UnknownLogs,
+    /// It was told that the peer brings what it may not bring.
+    refused: bool,
     closed: bool,
 }
 
@@ -41,7 +43,15 @@ impl Common {
             intake: Intake::default(),
             counters: SessionCounters::default(),
             unknown_logs: UnknownLogs::default(),
+            refused: false,
             closed: false,
+        }
+    }
+
+    /// The peer brings a node that it may not bring: it is dropped, and the user hears of it once.
+    pub(crate) fn refuse_node(&mut self) {
+        if !std::mem::replace(&mut self.refused, true) {
+            self.report(Error::Rights("it brings events, and may only get them: they are not stored".to_owned()));
         }
     }
 

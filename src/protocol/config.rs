@@ -1,8 +1,10 @@
 //! What a session needs to know at its start.
 
+use super::message::Mode;
 use super::pieces::Partials;
 use super::twins::{Instance, Token};
 use super::unknown_logs::MAX_LOGS;
+use crate::error::{Error, Result};
 
 /// Logs in the largest part that is listed instead of being divided further: their digests cost about as much as one more
 /// round of comparison.
@@ -33,6 +35,12 @@ pub struct Config {
     pub max_frame: usize,
     /// Largest event container that the log stores, in bytes. 2.x peers are told, and send nothing larger.
     pub max_value: usize,
+    /// The name of the network that this emitter belongs to. 2.x peers are told, and have to belong to the same one.
+    pub network: Option<String>,
+    /// 1.x peers, which cannot say to which network they belong, are accepted all the same.
+    pub takes_nameless: bool,
+    /// The peer may bring events. If it may not, our handshake says that we take none.
+    pub may_write: bool,
     /// This emitter's instance id, and its token for this connection. Without them every link to the same peer carries rows.
     pub twin: Option<(Instance, Token)>,
     /// Large nodes that have arrived in part, over any link of this emitter.
@@ -64,6 +72,9 @@ impl Config {
             standard: false,
             max_frame: super::frame::MAX_FRAME_LEN,
             max_value: super::frame::MAX_FRAME_LEN / 2,
+            network: None,
+            takes_nameless: true,
+            may_write: true,
             twin: None,
             partials: Partials::default(),
             address_prefix: 0,
@@ -72,6 +83,30 @@ impl Config {
             version: super::version::VERSION,
             extension: true,
             defences: Defences::default(),
+        }
+    }
+}
+
+impl Config {
+    /// How a peer is to be treated whose handshake says `mode`: one that may bring nothing only takes.
+    ///
+    /// # Errors
+    /// `Rights` if it takes nothing either.
+    pub(crate) fn mode_of(&self, mode: Mode) -> Result<Mode> {
+        match mode {
+            mode if self.may_write => Ok(mode),
+            Mode::Push => Err(Error::Rights("it only brings events, and may only get them".to_owned())),
+            Mode::Sync | Mode::Pull => Ok(Mode::Pull),
+        }
+    }
+
+    /// # Errors
+    /// Why a peer that is treated so may not bring events.
+    pub(crate) fn check_brings(&self, mode: Mode) -> Result<()> {
+        match mode {
+            Mode::Pull if self.may_write => Err(Error::Protocol("a peer in mode 'pull' sends nodes".to_owned())),
+            Mode::Pull => Err(Error::Rights("it brings events, and may only get them".to_owned())),
+            Mode::Sync | Mode::Push => Ok(()),
         }
     }
 }

@@ -58,7 +58,7 @@ pub struct Extent {
 pub enum GoodbyeReason {
     /// Its emitter closes.
     Closing,
-    /// It refuses the link: because of a limit, a right, an encoding or a network name.
+    /// It refuses the link: because of a limit or an encoding.
     Refused,
     /// Its store has failed.
     Damaged,
@@ -68,6 +68,12 @@ pub enum GoodbyeReason {
     Protocol,
     /// It wants a fresh link.
     Renewed,
+    /// The other side may not connect, or may not do what it did.
+    Rights,
+    /// The other side belongs to another network.
+    Network,
+    /// The link is not secure, or not secure enough for it.
+    Insecure,
     /// A reason of a later version.
     Other,
 }
@@ -84,6 +90,9 @@ impl GoodbyeReason {
             GoodbyeReason::Silent => 4,
             GoodbyeReason::Protocol => 5,
             GoodbyeReason::Renewed => 6,
+            GoodbyeReason::Rights => 7,
+            GoodbyeReason::Network => 8,
+            GoodbyeReason::Insecure => 9,
         }
     }
 
@@ -95,6 +104,9 @@ impl GoodbyeReason {
             4 => GoodbyeReason::Silent,
             5 => GoodbyeReason::Protocol,
             6 => GoodbyeReason::Renewed,
+            7 => GoodbyeReason::Rights,
+            8 => GoodbyeReason::Network,
+            9 => GoodbyeReason::Insecure,
             _ => GoodbyeReason::Other,
         }
     }

@@ -73,17 +73,6 @@ pub enum Mode {
     Push,
 }
 
-impl Mode {
-    /// # Errors
-    /// `Protocol` if a peer with this mode may not send nodes.
-    pub(crate) fn check_sends(self) -> Result<()> {
-        if self == Mode::Pull {
-            return Err(Error::Protocol("a peer in mode 'pull' sends nodes".into()));
-        }
-        Ok(())
-    }
-}
-
 /// `Log { required string log = 1; required uint32 seq = 2 }`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSeq<'a> {

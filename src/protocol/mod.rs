@@ -16,6 +16,7 @@ mod common;
 pub mod config;
 pub mod extension;
 pub mod frame;
+mod greeting;
 mod intake;
 pub mod io;
 mod lookups;
@@ -39,6 +40,7 @@ mod tests;
 
 pub use self::config::Config;
 pub use self::extension::GoodbyeReason;
+pub use self::greeting::{goodbye, is_of_the_extension};
 pub use self::io::{CloseReason, Found, InEvent, LocalLog, Lookup, OutEvent, PeerKind, SessionCounters, SessionStage};
 pub use self::session::Session;
 pub use self::twins::{Instance, Token};

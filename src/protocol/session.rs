@@ -4,18 +4,16 @@
 //! ([`OutEvent`]). The handshakes decide which protocol is spoken: with a peer whose `metadata` holds our capability record
 //! the extension (`v2`), with any other peer hyperlog 4.12.1's protocol (`v1`).
 
-use bytes::{Bytes, BytesMut};
-
 use super::capability::Capability;
 use super::common::Common;
 use super::config::Config;
-use super::extension::{Extension, GoodbyeReason};
+use super::extension::Extension;
 use super::frame::MAX_SMALL_FRAME;
 use super::io::{CloseReason, InEvent, LocalLog, OutEvent, PeerKind, SessionCounters, SessionStage};
 use super::message::{Handshake, Message, Mode};
 use super::v1::V1;
 use super::v2::V2;
-use crate::error::Error;
+use crate::error::{quoted, Error, Result};
 use crate::node::Seq;
 use crate::store::Position;
 
@@ -189,17 +187,6 @@ impl Session {
         }
     }
 
-    /// The frame that tells the peer why the link ends, to be sent last; `None` for a peer that would not understand it.
-    #[must_use]
-    pub fn goodbye(&self, why: GoodbyeReason, text: &str) -> Option<Bytes> {
-        if self.peer_kind() != PeerKind::V2 {
-            return None;
-        }
-        let mut out = BytesMut::new();
-        Extension::Goodbye { why, text: text.to_owned() }.encode(&mut out);
-        Some(out.freeze())
-    }
-
     /// Logs that have state here.
     #[cfg(test)]
     pub(crate) fn states(&self) -> usize {
@@ -214,12 +201,13 @@ impl Session {
             InEvent::Opened => {
                 let metadata =
                     self.common.config.extension.then(|| Capability::ours(&self.common.config, view.log_id()).encode());
-                let handshake =
-                    Handshake { version: 1, mode: Mode::Sync, metadata: metadata.as_deref(), live: Some(true) };
+                let mode = if self.common.config.may_write { Mode::Sync } else { Mode::Push };
+                let handshake = Handshake { version: 1, mode, metadata: metadata.as_deref(), live: Some(true) };
                 self.common.send(&Message::Handshake(handshake));
             }
             InEvent::Frame(frame) => match Message::decode(&frame) {
                 Ok(Message::Handshake(handshake)) => self.begin(&handshake, view),
+                Ok(Message::Extension(kind, body)) => self.early(kind, body),
                 // A peer begins with its handshake. 1.x would answer earlier messages from an empty snapshot; here they are
                 // ignored.
                 Ok(_) => {}
@@ -232,14 +220,31 @@ impl Session {
         }
     }
 
+    /// A message before the handshake: a 2.x peer that wants no session says why.
+    fn early(&mut self, kind: u8, body: &[u8]) {
+        if let Ok(Extension::Goodbye { why, text }) = Extension::decode(kind, body) {
+            self.common.close(CloseReason::Told(why, text));
+        }
+    }
+
     fn begin(&mut self, handshake: &Handshake<'_>, view: &dyn LocalLog) {
         let offered = handshake.metadata.filter(|_| self.common.config.extension);
-        match offered.map(Capability::decode) {
-            Some(Ok(Some(capability))) => {
-                self.protocol = Protocol::V2(Box::new(V2::start(&mut self.common, capability, handshake.mode, view)));
+        let capability = match offered.map(Capability::decode).transpose() {
+            Ok(capability) => capability.flatten(),
+            Err(error) => return self.common.close(CloseReason::Peer(error)),
+        };
+        if let Err(error) = self.belongs(capability.as_ref()) {
+            return self.common.close(CloseReason::Incompatible(error));
+        }
+        let mode = match self.common.config.mode_of(handshake.mode) {
+            Ok(mode) => mode,
+            Err(error) => return self.common.close(CloseReason::Incompatible(error)),
+        };
+        match capability {
+            Some(capability) => {
+                self.protocol = Protocol::V2(Box::new(V2::start(&mut self.common, capability, mode, view)));
             }
-            Some(Err(error)) => self.common.close(CloseReason::Peer(error)),
-            _ if self.common.config.standard => {
+            None if self.common.config.standard => {
                 let error = Error::Incompatible(
                     "the peer is hyperemitter 1.x, which misreads the standard protobuf this emitter writes: upgrade the peer, \
                      or open this emitter with protobuf: '1.x'"
@@ -247,7 +252,27 @@ impl Session {
                 );
                 self.common.close_and_report(CloseReason::Incompatible, error);
             }
-            _ => self.protocol = Protocol::V1(Box::new(V1::start(&mut self.common, handshake.mode, view))),
+            None => self.protocol = Protocol::V1(Box::new(V1::start(&mut self.common, mode, view))),
         }
+    }
+
+    /// # Errors
+    /// `Network` if the peer belongs to another network.
+    fn belongs(&self, capability: Option<&Capability>) -> Result<()> {
+        let config = &self.common.config;
+        let theirs = match capability {
+            Some(capability) => capability.network.as_deref(),
+            None if config.takes_nameless => return Ok(()),
+            None => None,
+        };
+        let ours = config.network.as_deref();
+        if theirs == ours {
+            return Ok(());
+        }
+        let named =
+            |name: Option<&str>| name.map_or("no network".to_owned(), |name| format!("the network {}", quoted(name)));
+        let of_v1 =
+            if capability.is_none() { " (it is hyperemitter 1.x: the option plain would let it in)" } else { "" };
+        Err(Error::Network(format!("the peer belongs to {}{of_v1}, this emitter to {}", named(theirs), named(ours))))
     }
 }

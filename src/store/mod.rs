@@ -47,6 +47,8 @@ pub enum Meta {
     MyEventPeer,
     /// How many of the local log's first entries were moved there when another log forked, a space, and its id.
     Moved,
+    /// The name of the network that the store belongs to.
+    Network,
     /// A named consumer's position: a decimal change.
     Position(String),
     /// Logs that the emitter wrote before it had a key, with the seq and digest at which each ends.

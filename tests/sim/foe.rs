@@ -48,9 +48,17 @@ impl Foe {
     pub fn hello(&mut self) -> Bytes {
         let mut out = BytesMut::new();
         let (max_frame, window, max_value) = (64 << 20, WINDOW, Some(8 << 20));
-        let capability =
-            Capability { version: VERSION, flags: 0, max_frame, window, log: "evil".into(), max_value, twin: None }
-                .encode();
+        let capability = Capability {
+            version: VERSION,
+            flags: 0,
+            max_frame,
+            window,
+            log: "evil".into(),
+            max_value,
+            network: None,
+            twin: None,
+        }
+        .encode();
         let metadata = Some(&capability[..]).filter(|_| self.is_v2);
         Message::Handshake(Handshake { version: 1, mode: Mode::Sync, metadata, live: Some(true) }).encode(&mut out);
         if self.is_v2 {

@@ -1,12 +1,12 @@
 //! The end of a connection: why, what the peer hears of it, and what it means for the next attempt.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::time::timeout;
 
-use super::frames::READ_CHUNK;
+use super::wire::READ_CHUNK;
 use super::Connection;
 use crate::error::{quoted, Error};
 use crate::net::event::{End, Reason};
@@ -14,18 +14,37 @@ use crate::net::link::Link;
 use crate::net::outbox::Outbox;
 use crate::net::policy::Health;
 use crate::net::socket;
-use crate::protocol::{CloseReason, GoodbyeReason, PeerKind};
+use crate::net::stream::Stream;
+use crate::net::Shared;
+use crate::protocol::{self, CloseReason, GoodbyeReason, PeerKind};
 
 /// A link that served this long was healthy, even if it never went live (1.x peers can prevent that).
 const SETTLED_AFTER_MS: u64 = 5_000;
 
+/// How long a closing network waits for a peer to take the last bytes.
+const FAREWELL: Duration = Duration::from_millis(500);
+
+/// How long a link that would end at the same event again waits for the peer to take everything before that event: enough for some
+/// megabytes on a slow line.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
+/// Bytes that are read and dropped after a peer broke the rules, so that it can receive the reason: as much as may be on its way.
+/// A peer that keeps sending does not get the reason.
+const LAST_READ: usize = 256 * 1024;
+
 impl Connection<'_> {
     /// How well the peer did, for the dialler.
-    pub(super) fn health(&self) -> Health {
+    pub(super) fn health(&self, end: &End) -> Health {
         let lasted = self.shared.now_ms().saturating_sub(self.since_ms);
+        let refused = match end.error {
+            Error::Rights(_) | Error::Network(_) => true,
+            // A link that is broken into while it serves may be well the next time.
+            Error::Insecure(_) => self.remote.is_none(),
+            _ => false,
+        };
         match self.session.peer_kind() {
+            _ if self.hopeless || refused => Health::Hopeless,
             PeerKind::Unknown => Health::Silent,
-            _ if self.hopeless => Health::Hopeless,
             // Progress is kept, so the next link resumes further on, however often links are cut.
             _ if self.live || self.counters.added > 0 || lasted >= SETTLED_AFTER_MS => Health::Settled,
             _ => Health::Greeted,
@@ -37,7 +56,12 @@ impl Connection<'_> {
         let why = match end.reason {
             _ if end.told => return false,
             Reason::Closing => GoodbyeReason::Closing,
-            Reason::Refused => GoodbyeReason::Refused,
+            Reason::Refused => match end.error {
+                Error::Rights(_) => GoodbyeReason::Rights,
+                Error::Network(_) => GoodbyeReason::Network,
+                Error::Insecure(_) => GoodbyeReason::Insecure,
+                _ => GoodbyeReason::Refused,
+            },
             Reason::Damaged => GoodbyeReason::Damaged,
             Reason::Silent => GoodbyeReason::Silent,
             Reason::Protocol => GoodbyeReason::Protocol,
@@ -45,22 +69,27 @@ impl Connection<'_> {
             Reason::Lost | Reason::Ended | Reason::Dropped | Reason::Itself | Reason::Internal => return false,
         };
         // An error of our own store may contain paths, which the peer must not learn.
-        let text = match why {
-            GoodbyeReason::Refused | GoodbyeReason::Protocol | GoodbyeReason::Silent => end.error.to_string(),
+        let text = match (why, &end.error) {
+            (_, Error::Rights(reason) | Error::Network(reason) | Error::Insecure(reason)) => reason.clone(),
+            (GoodbyeReason::Refused | GoodbyeReason::Protocol | GoodbyeReason::Silent, error) => error.to_string(),
             _ => String::new(),
         };
-        let frame = self.session.goodbye(why, &text);
-        if let Some(frame) = &frame {
-            self.outbox.push(frame);
+        let hears = self.session.peer_kind() == PeerKind::V2 || self.wire.is_secure() || self.entry.answers_in_plain;
+        if hears {
+            self.wire.push(&protocol::goodbye(why, &text));
         }
-        frame.is_some()
+        hears
     }
 
     /// The end that follows from the session's reason.
     pub(super) fn end_of(&mut self, reason: CloseReason) -> End {
         match reason {
             CloseReason::Peer(error) | CloseReason::Local(error) => End::here(error),
-            CloseReason::Harmful(error) | CloseReason::Incompatible(error) => {
+            CloseReason::Harmful(error) => {
+                (self.hopeless, self.lingers) = (true, true);
+                End::here(error)
+            }
+            CloseReason::Incompatible(error) => {
                 self.hopeless = true;
                 End::here(error)
             }
@@ -92,7 +121,14 @@ fn end_told(why: GoodbyeReason, text: &str) -> End {
         "" => Error::Incompatible(format!("the peer ended the link: {what}")),
         text => Error::Incompatible(format!("the peer ended the link: {what}: {}", quoted(text))),
     };
+    let says = || match text {
+        "" => "the peer refuses the link".to_owned(),
+        text => format!("the peer says {}", quoted(text)),
+    };
     match why {
+        GoodbyeReason::Rights => End::here(Error::Rights(says())),
+        GoodbyeReason::Network => End::here(Error::Network(says())),
+        GoodbyeReason::Insecure => End::here(Error::Insecure(says())),
         GoodbyeReason::Closing => End::here(Error::Ended).because(Reason::Closing),
         GoodbyeReason::Renewed => End::here(Error::Ended).because(Reason::Renewed),
         GoodbyeReason::Other => End::here(Error::Ended),
@@ -107,6 +143,23 @@ fn end_told(why: GoodbyeReason, text: &str) -> End {
     }
 }
 
+/// Writes what there is left to say, and ends the connection.
+pub(super) async fn part(shared: &Shared, stream: Stream, outbox: Outbox, end: &End, tells: bool, lingers: bool) {
+    let friendly = lingers || end.reason == Reason::Closing;
+    let farewell = farewell(stream, outbox, if friendly { usize::MAX } else { LAST_READ });
+    if lingers {
+        // The next link would end at the same event, so this one has to bring everything before it.
+        let mut closing = shared.closing();
+        tokio::select! {
+            _ = timeout(LAST_WORDS, farewell) => {}
+            _ = closing.wait_for(|closing| *closing) => {}
+        }
+    } else if tells || end.reason == Reason::Closing && !end.told {
+        // A courtesy: what does not get through now comes with the next link.
+        drop(timeout(FAREWELL, farewell).await);
+    }
+}
+
 /// The end of a connection that broke.
 pub(super) fn lost(link: &Link, error: &io::Error) -> End {
     let (reason, system) = (socket::reason(error), socket::system(error));
@@ -115,18 +168,18 @@ pub(super) fn lost(link: &Link, error: &io::Error) -> End {
 
 /// Writes what waits, closes the sending side and reads until the peer does the same. Closing a socket with unread bytes would make
 /// the system discard what was written.
-pub(super) async fn farewell(mut socket: TcpStream, mut outbox: Outbox, most: usize) -> io::Result<()> {
+async fn farewell(mut stream: Stream, mut outbox: Outbox, most: usize) -> io::Result<()> {
     while !outbox.is_empty() {
-        socket.writable().await?;
-        outbox.flush(&socket, 0)?;
+        stream.writable().await?;
+        outbox.flush(&stream, 0)?;
     }
-    socket.shutdown().await?;
+    stream.shutdown().await?;
     let mut rest = BytesMut::with_capacity(READ_CHUNK);
     let mut read = 0;
     while read < most {
-        socket.readable().await?;
+        stream.readable().await?;
         rest.clear();
-        match socket.try_read_buf(&mut rest) {
+        match stream.try_read_buf(&mut rest) {
             Ok(0) => break,
             Ok(more) => read += more,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -2,18 +2,11 @@
 
 use std::io;
 
-use tokio::net::TcpStream;
-
 use super::Connection;
 use crate::error::Error;
 use crate::net::event::End;
-use crate::protocol::{frame, InEvent, PeerKind};
-
-/// Bytes asked of the socket at a time.
-pub(super) const READ_CHUNK: usize = 64 * 1024;
-
-/// The same at first, and on links that bring little. An idle link keeps a buffer of this size.
-pub(super) const FIRST_CHUNK: usize = 4 * 1024;
+use crate::net::stream::Stream;
+use crate::protocol::{InEvent, PeerKind};
 
 /// Largest frame before the handshake is over. It is a handshake, and 512 silent connections may send one each.
 const FIRST_FRAME: usize = 64 * 1024;
@@ -31,16 +24,20 @@ impl Connection<'_> {
         while self.takes_frames() {
             let limit = self.session.frame_limit();
             let limit = if self.session.peer_kind() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
-            let Some(frame) = frame::split(&mut self.inbox, limit)? else { break };
+            let Some(frame) = self.wire.frame(limit)? else { break };
             self.counters.frames_in += 1;
             self.costs.add_frame(frame.len());
-            self.handle(InEvent::Frame(frame));
+            if self.is_at_gate() {
+                self.pass(frame)?;
+            } else {
+                self.handle(InEvent::Frame(frame));
+            }
             self.carry_out();
             if self.remote.is_none() && self.closed.is_none() {
                 self.introduce()?;
             }
         }
-        self.held_back = !self.inbox.is_empty() && !self.takes_frames();
+        self.held_back = self.wire.has_frames() && !self.takes_frames();
         self.watch_frame(self.counters.frames_in != before);
         if self.counters.frames_in != before {
             self.handle(InEvent::Idle);
@@ -52,7 +49,7 @@ impl Connection<'_> {
 
     /// Notes whether an incomplete frame has grown enough. `is_another` says that a frame has become complete since.
     fn watch_frame(&mut self, is_another: bool) {
-        if self.inbox.is_empty() || self.held_back {
+        if !self.wire.has_input() || self.held_back {
             self.incomplete_frame = None;
         } else if is_another
             || self.incomplete_frame.is_none_or(|(_, bytes)| self.counters.bytes_in >= bytes + FRAME_STEP)
@@ -64,7 +61,8 @@ impl Connection<'_> {
     /// Whether the session is to get further frames.
     pub(super) fn takes_frames(&self) -> bool {
         let waits = self.costs.paused_until().is_some();
-        !waits && self.closed.is_none() && self.session.wants_frames() && self.outbox.len() < OUTBOX_HIGH
+        let wanted = self.entry.takes_frames() && self.session.wants_frames();
+        !waits && self.closed.is_none() && wanted && self.wire.waiting() < OUTBOX_HIGH
     }
 
     /// Whether to wait for bytes from the peer.
@@ -73,15 +71,14 @@ impl Connection<'_> {
     }
 
     /// Reads what has arrived.
-    pub(super) fn receive(&mut self, socket: &TcpStream) -> Result<(), End> {
-        self.inbox.reserve(self.read_size);
-        match socket.try_read_buf(&mut self.inbox) {
+    pub(super) fn receive(&mut self, stream: &Stream) -> Result<(), End> {
+        match self.wire.receive(stream) {
             Ok(0) => self.peer_finished = true,
             Ok(read) => {
                 self.heard_at = self.shared.now_ms();
-                self.read_size = (2 * read).clamp(FIRST_CHUNK, READ_CHUNK);
                 self.moved_bytes += read as u64;
                 self.counters.bytes_in += read as u64;
+                self.wire.open_records().map_err(End::here)?;
                 self.handle(InEvent::Arriving);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -90,10 +87,11 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Writes what the socket takes.
-    pub(super) fn flush(&mut self, socket: &TcpStream) -> Result<(), End> {
-        let waited = self.outbox.stalled_since().is_some();
-        let flushed = self.outbox.flush(socket, self.shared.now_ms()).map_err(|error| self.lost(&error))?;
+    /// Writes what the stream takes.
+    pub(super) fn flush(&mut self, stream: &Stream) -> Result<(), End> {
+        let waited = self.wire.stalled_since().is_some();
+        let flushed = self.wire.flush(stream, self.shared.now_ms()).map_err(End::here)?;
+        let flushed = flushed.map_err(|error| self.lost(&error))?;
         self.moved_bytes += flushed.bytes;
         self.counters.bytes_out += flushed.bytes;
         self.counters.writes += flushed.writes;

@@ -8,31 +8,32 @@
 //! - at most one group of nodes, one read and one group of lookups are under way.
 
 mod ending;
+mod entry;
 mod frames;
 mod requests;
 mod status;
 mod timeouts;
+mod wire;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::BytesMut;
-use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::{sleep_until, timeout};
+use tokio::time::sleep_until;
 
-use self::ending::{farewell, lost};
-use self::frames::FIRST_CHUNK;
+use self::ending::{lost, part};
+use self::entry::Entry;
 pub(super) use self::timeouts::FRAME_MS;
+use self::wire::Wire;
 use super::address_prefix::AddressPrefix;
 use super::cpu_time::CpuTimer;
-use super::event::{Counters, Direction, End, NetEvent, Reason, RemotePeer};
+use super::event::{Counters, End, NetEvent, Reason, RemotePeer};
+use super::gate::Approach;
 use super::link::Link;
 use super::link_costs::LinkCosts;
-use super::outbox::Outbox;
 use super::pending_work::PendingWork;
 use super::policy::Health;
+use super::rights::{Right, Trust};
+use super::stream::{Ends, Stream};
 use super::twin::Twin;
 use super::Shared;
 use crate::error::Error;
@@ -49,17 +50,6 @@ const BYTES_PER_TURN: u64 = 128 * 1024;
 /// What a read of the log counts in this, whether or not its rows have to be sent.
 const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
 
-/// How long a closing network waits for a peer to take the last bytes.
-const FAREWELL: Duration = Duration::from_millis(500);
-
-/// How long a link that would end at the same event again waits for the peer to take everything before that event: enough for some
-/// megabytes on a slow line.
-const LAST_WORDS: Duration = Duration::from_secs(10);
-
-/// Bytes that are read and dropped after a peer broke the rules, so that it can receive the reason: as much as may be on its way.
-/// A peer that keeps sending does not get the reason.
-const LAST_READ: usize = 256 * 1024;
-
 /// How a served link ended.
 pub(super) struct Served {
     pub(super) health: Health,
@@ -74,38 +64,30 @@ pub(super) struct Served {
 pub(super) async fn serve(
     shared: &Arc<Shared>,
     link: &Arc<Link>,
-    socket: TcpStream,
+    stream: Stream,
+    approach: Approach,
     drops: watch::Receiver<u64>,
 ) -> Served {
-    let ends = match (socket.local_addr(), socket.peer_addr()) {
-        (Ok(ours), Ok(theirs)) => (ours, theirs),
-        (Err(error), _) | (_, Err(error)) => {
-            return Served { health: Health::Silent, end: lost(link, &error), is_fault: false };
-        }
+    let ends = match stream.ends() {
+        Ok(ends) => ends,
+        Err(error) => return Served { health: Health::Silent, end: lost(link, &error), is_fault: false },
     };
-    link.reached(ends.1);
-    let costs = LinkCosts::open(shared, link, AddressPrefix::of(ends.1));
-    let mut connection = Connection::new(shared, link, ends, costs);
-    let end = caught_async("serving a link", connection.run(&socket, drops)).await;
+    if let Some(ends) = ends {
+        link.reached(ends.1);
+    }
+    let costs = LinkCosts::open(shared, link, AddressPrefix::of_any(ends.map(|ends| ends.1)));
+    let mut connection = Connection::new(shared, link, ends, approach, costs);
+    let end = caught_async("serving a link", connection.run(&stream, drops)).await;
     shared.log.forget(connection.costs.source().session);
     let served = match end {
         Ok(end) => {
-            let health = connection.health();
+            let health = connection.health(&end);
             let tells = connection.say_goodbye(&end);
-            let friendly = connection.hopeless || end.reason == Reason::Closing;
-            let most = if friendly { usize::MAX } else { LAST_READ };
-            let farewell = farewell(socket, std::mem::take(&mut connection.outbox), most);
-            if connection.hopeless {
-                // The next link would end at the same event, so this one has to bring everything before it.
-                let mut closing = shared.closing();
-                tokio::select! {
-                    _ = timeout(LAST_WORDS, farewell) => {}
-                    _ = closing.wait_for(|closing| *closing) => {}
-                }
-            } else if tells || end.reason == Reason::Closing && !end.told {
-                // A courtesy: what does not get through now comes with the next link.
-                drop(timeout(FAREWELL, farewell).await);
+            if !end.told {
+                shared.reports.lock().count(&end.error);
             }
+            let outbox = std::mem::replace(&mut connection.wire, Wire::new()).into_outbox();
+            part(shared, stream, outbox, &end, tells, connection.lingers).await;
             let is_fault = !connection.evicted
                 && is_fault(end.reason)
                 && shared.is_report_due(connection.costs.prefix(), &end.error);
@@ -121,6 +103,25 @@ pub(super) async fn serve(
     served
 }
 
+/// The session of a link whose peer may do this.
+fn config(shared: &Shared, costs: &LinkCosts<'_>, twin: &Twin<'_>, entry: &Entry, right: Right) -> Config {
+    let options = &shared.options;
+    let trust = shared.trust.borrow();
+    Config {
+        network: trust.network.clone(),
+        takes_nameless: trust.takes_nameless(),
+        may_write: right == Right::Write,
+        twin: twin.record,
+        standard: options.standard,
+        max_frame: options.max_frame,
+        max_value: options.max_value,
+        partials: shared.partials.clone(),
+        address_prefix: costs.prefix().number(),
+        patience_ms: options.patience_ms,
+        ..Config::new(entry.dials(), reason_unsafe_for_v1)
+    }
+}
+
 /// Whether the owner of an inbound link is to hear of its end as an error.
 fn is_fault(reason: Reason) -> bool {
     !matches!(reason, Reason::Closing | Reason::Ended | Reason::Renewed | Reason::Dropped | Reason::Itself)
@@ -134,21 +135,19 @@ struct Connection<'a> {
     twin: Twin<'a>,
     session: Session,
     /// Our end of the connection, and the peer's.
-    ends: (SocketAddr, SocketAddr),
+    ends: Option<Ends>,
     /// Our log when the connection began.
     own_log: LogId,
 
-    /// Bytes read that are not yet whole frames.
-    inbox: BytesMut,
-    /// Bytes asked of the socket at a time.
-    read_size: usize,
+    /// What comes before the session.
+    entry: Entry,
+    wire: Wire,
     /// Whole frames may be left in the inbox, because the session did not want them when they arrived.
     held_back: bool,
     /// The last frame is incomplete: when it last grew enough, and the bytes read from the socket by then.
     incomplete_frame: Option<(u64, u64)>,
     /// The peer has sent its last byte. What has arrived is still stored.
     peer_finished: bool,
-    outbox: Outbox,
     /// A read that the session asked for, and that waits until little is left to be written.
     due_read: Option<(Position, ReadLimit)>,
     pending: PendingWork,
@@ -167,6 +166,8 @@ struct Connection<'a> {
     evicted: bool,
     /// The next link will end in the same way.
     hopeless: bool,
+    /// The peer is to get everything before the event that ends the link.
+    lingers: bool,
 
     /// The peer, once the owner knows that the link stands.
     remote: Option<RemotePeer>,
@@ -179,19 +180,16 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(shared: &'a Arc<Shared>, link: &'a Link, ends: (SocketAddr, SocketAddr), costs: LinkCosts<'a>) -> Self {
-        let options = &shared.options;
+    fn new(
+        shared: &'a Arc<Shared>,
+        link: &'a Link,
+        ends: Option<Ends>,
+        approach: Approach,
+        costs: LinkCosts<'a>,
+    ) -> Self {
         let twin = Twin::open(&shared.family, costs.source().session.0);
-        let config = Config {
-            twin: twin.record,
-            standard: options.standard,
-            max_frame: options.max_frame,
-            max_value: options.max_value,
-            partials: shared.partials.clone(),
-            address_prefix: costs.prefix().number(),
-            patience_ms: options.patience_ms,
-            ..Config::new(link.direction == Direction::Outbound, reason_unsafe_for_v1)
-        };
+        let entry = Entry::new(approach);
+        let config = config(shared, &costs, &twin, &entry, Right::Read);
         Connection {
             shared,
             link,
@@ -200,12 +198,11 @@ impl<'a> Connection<'a> {
             session: Session::new(config),
             ends,
             own_log: shared.log.log_id(),
-            inbox: BytesMut::new(),
-            read_size: FIRST_CHUNK,
+            entry,
+            wire: Wire::new(),
             held_back: false,
             incomplete_frame: None,
             peer_finished: false,
-            outbox: Outbox::default(),
             due_read: None,
             pending: PendingWork::default(),
             since_ms: shared.now_ms(),
@@ -215,6 +212,7 @@ impl<'a> Connection<'a> {
             closed: None,
             evicted: false,
             hopeless: false,
+            lingers: false,
             remote: None,
             live: false,
             counters: Counters::default(),
@@ -223,12 +221,26 @@ impl<'a> Connection<'a> {
         }
     }
 
-    async fn run(&mut self, socket: &TcpStream, mut drops: watch::Receiver<u64>) -> End {
+    /// The peer may connect, so the session begins.
+    fn begin_session(&mut self, right: Right) {
+        self.session = Session::new(config(self.shared, &self.costs, &self.twin, &self.entry, right));
+        self.own_log = self.shared.log.log_id();
+        self.handle(InEvent::Opened);
+    }
+
+    fn trust(&self) -> Arc<Trust> {
+        Arc::clone(&self.shared.trust.borrow())
+    }
+
+    async fn run(&mut self, stream: &Stream, mut drops: watch::Receiver<u64>) -> End {
         let mut closing = self.shared.closing();
         let mut grown = self.shared.log.watch();
-        self.handle(InEvent::Opened);
+        let mut trust = self.shared.trust.subscribe();
+        if let Err(error) = self.enter() {
+            return End::here(error);
+        }
         loop {
-            let again = match self.turn(socket) {
+            let again = match self.turn(stream) {
                 Ok(again) => again,
                 Err(end) => return end,
             };
@@ -242,12 +254,14 @@ impl<'a> Connection<'a> {
                 _ = drops.changed() => Err(self.dropped()),
                 _ = closing.wait_for(|closing| *closing) => Err(End::here(Error::Closed("it keeps no links"))),
                 event = self.pending.finished() => { self.answer(event); Ok(()) }
-                ready = socket.writable(), if !self.outbox.is_empty() => ready.map_err(|error| self.lost(&error)),
-                ready = socket.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(socket)),
+                ready = stream.writable(), if self.wire.waiting() > 0 => ready.map_err(|error| self.lost(&error)),
+                ready = stream.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(stream)),
+                Ok(()) = trust.changed() => self.decide(),
+                decision = self.entry.decided() => self.decided(decision),
                 () = self.twin.takes_over() => { self.handle(InEvent::Turn(Turn::TakeOver)); Ok(()) }
                 // Never fails, because the log outlives its peers.
                 _ = grown.changed() => { self.handle(InEvent::Advanced); Ok(()) }
-                () = sleep_until(deadline) => { self.poke(socket); self.check_time() }
+                () = sleep_until(deadline) => { self.poke(stream); self.check_time() }
                 () = std::future::ready(()), if again => Ok(()),
             };
             if let Err(end) = handled {
@@ -258,7 +272,7 @@ impl<'a> Connection<'a> {
 
     /// Does everything that can be done without waiting, apart from reading the socket. Returns whether another turn would find
     /// more to do at once.
-    fn turn(&mut self, socket: &TcpStream) -> Result<bool, End> {
+    fn turn(&mut self, stream: &Stream) -> Result<bool, End> {
         let timer = CpuTimer::start();
         self.handle_frames().map_err(End::here)?;
         self.carry_out();
@@ -272,18 +286,18 @@ impl<'a> Connection<'a> {
                 }
             }
         }
-        self.flush(socket)?;
+        self.flush(stream)?;
         self.publish();
         self.costs.add_time(timer.micros());
         self.costs.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
-        self.costs.hold(self.inbox.capacity() + self.outbox.held() + self.session.unsent_bytes());
+        self.costs.hold(self.wire.held() + self.session.unsent_bytes());
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }
         if self.peer_finished && !self.pending.adds() {
             return Err(End::here(Error::Ended));
         }
-        let writes = !self.outbox.is_empty() && self.outbox.stalled_since().is_none();
+        let writes = self.wire.waiting() > 0 && self.wire.stalled_since().is_none();
         // Writing has made room for answers, and the socket may have nothing more that would wake the task.
         let frames = self.held_back && self.takes_frames();
         Ok(writes || frames || self.due_read.is_some() && self.may_read_log())

@@ -13,11 +13,15 @@ impl Connection<'_> {
     /// Whether rows may be read for the peer now.
     pub(super) fn may_read_log(&self) -> bool {
         let waits = self.costs.paused_until().is_some();
-        !waits && self.outbox.len() < OUTBOX_LOW && self.costs.has_room()
+        !waits && self.wire.waiting() < OUTBOX_LOW && self.costs.has_room()
     }
 
     /// Tells the session what has happened.
     pub(super) fn handle(&mut self, event: InEvent) {
+        if self.entry.right.is_none() {
+            // There is no session yet.
+            return;
+        }
         self.session.handle(event, self.shared.now_ms(), self.shared.log.as_ref());
     }
 
@@ -25,7 +29,7 @@ impl Connection<'_> {
     pub(super) fn carry_out(&mut self) {
         while let Some(out) = self.session.poll() {
             match out {
-                OutEvent::Send(frames) => self.outbox.push(&frames),
+                OutEvent::Send(frames) => self.wire.push(&frames),
                 OutEvent::Read { after, limit } => self.due_read = Some((after, limit)),
                 OutEvent::Add(nodes) => {
                     self.costs.start_adding(&nodes);

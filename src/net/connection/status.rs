@@ -13,20 +13,24 @@ impl Connection<'_> {
     /// # Errors
     /// `Itself` if the peer is this emitter.
     pub(super) fn introduce(&mut self) -> Result<(), Error> {
-        let (kind, direction) = (self.session.peer_kind(), self.link.direction);
+        let (kind, direction) = (self.session.peer_kind(), self.entry.direction());
         if kind == PeerKind::Unknown {
             return Ok(());
         }
         let now = self.shared.now_ms();
         let mut table = self.shared.table.lock();
         let theirs = self.session.capability().and_then(|capability| capability.twin);
-        let is_own = table.is_own(self.ends) || theirs.is_some_and(|(instance, _)| self.twin.is_ours(instance));
+        let is_own = self.ends.is_some_and(|ends| table.is_own(ends))
+            || theirs.is_some_and(|(instance, _)| self.twin.is_ours(instance));
         if direction == Direction::Outbound && is_own {
             return Err(Error::Itself(self.link.key.clone()));
         }
         table.introduced(self.link, now);
         drop(table);
-        let peer = RemotePeer { direction, address: self.ends.1, kind };
+        let Some(right) = self.entry.right else { return Ok(()) };
+        let (public_key, security) = (self.entry.public_key, self.entry.security);
+        let address = self.ends.map(|ends| ends.1);
+        let peer = RemotePeer { direction, address, public_key, security, right, kind };
         self.remote = Some(peer);
         self.shared.observe(NetEvent::Connected { key: self.link.key.clone(), peer });
         Ok(())
@@ -56,7 +60,7 @@ impl Connection<'_> {
                 self.shared.observe(NetEvent::Synced { key: self.link.key.clone(), peer });
             }
         }
-        if let Some(at) = self.session.delivered().filter(|_| self.outbox.is_empty()) {
+        if let Some(at) = self.session.delivered().filter(|_| self.wire.waiting() == 0) {
             self.delivered = at.change;
         }
         self.link.publish(stage, self.session.peer_kind(), self.counters, self.delivered);

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::frames::FRAME_STEP;
 use super::Connection;
 use crate::error::Error;
 use crate::net::event::End;
+use crate::net::stream::Stream;
 use crate::protocol::{InEvent, PeerKind};
 
 /// A handshake may take this many times as long as a peer may be silent before it, if bytes keep coming: a handshake has some
@@ -46,7 +46,7 @@ impl Connection<'_> {
 
     /// When the link ends unless the peer takes bytes.
     fn stall_due(&self) -> Option<u64> {
-        self.outbox.stalled_since().map(|since| since.saturating_add(self.shared.options.stall_timeout_ms))
+        self.wire.stalled_since().map(|since| since.saturating_add(self.shared.options.stall_timeout_ms))
     }
 
     /// When the link ends unless the incomplete frame grows.
@@ -63,7 +63,7 @@ impl Connection<'_> {
             return Err(End::here(Error::Silent(format!("no handshake within {waited} ms"))));
         }
         if self.stall_due().is_some_and(|due| due <= now) {
-            let waiting = self.outbox.len();
+            let waiting = self.wire.waiting();
             let waited = options.stall_timeout_ms;
             let what = format!("the peer took none of the {waiting} bytes waiting for it for {waited} ms");
             return Err(End::here(Error::Silent(what)));
@@ -80,13 +80,13 @@ impl Connection<'_> {
     }
 
     /// Tries to write although the system has not said that there is room, if it has not for a while.
-    pub(super) fn poke(&mut self, socket: &TcpStream) {
+    pub(super) fn poke(&mut self, stream: &Stream) {
         let now = self.shared.now_ms();
         if self.poke_due().is_none_or(|due| now < due) {
             return;
         }
         self.poked_at = now;
-        let bytes = self.outbox.poke(socket);
+        let bytes = self.wire.poke(stream);
         if bytes > 0 {
             self.moved_bytes += bytes;
             self.counters.bytes_out += bytes;
@@ -97,7 +97,7 @@ impl Connection<'_> {
     }
 
     fn poke_due(&self) -> Option<u64> {
-        let since = self.outbox.stalled_since()?.max(self.poked_at);
+        let since = self.wire.stalled_since()?.max(self.poked_at);
         Some(since.saturating_add(self.shared.options.stall_timeout_ms / POKES))
     }
 }

@@ -56,15 +56,13 @@ fn nothing_comes_out_of_a_closed_session() {
 
 #[test]
 fn a_goodbye_ends_the_session_with_its_reason_and_what_it_says_is_one_short_line() {
-    let scene = Scene::v2(1 << 20);
-    let frame = scene.session.goodbye(GoodbyeReason::Refused, "no\nroom").unwrap();
+    let frame = goodbye(GoodbyeReason::Refused, "no\nroom");
     assert_eq!(frame[..], *b"\x0a\x0f\x02\x07no\nroom");
-    assert!(Scene::v1(true).session.goodbye(GoodbyeReason::Closing, "").is_none(), "1.x would not understand it");
     let mut scene = Scene::v2(1 << 20);
     scene.hear_bytes(frame[..].into());
     assert!(matches!(scene.closed(), Some(CloseReason::Told(GoodbyeReason::Refused, text)) if text == "noroom"));
     let mut scene = Scene::v2(1 << 20);
-    scene.hear_bytes(scene.session.goodbye(GoodbyeReason::Protocol, &"x".repeat(100_000)).unwrap()[..].into());
+    scene.hear_bytes(goodbye(GoodbyeReason::Protocol, &"x".repeat(100_000))[..].into());
     assert!(matches!(scene.closed(), Some(CloseReason::Told(_, text)) if text.len() == 512));
     // A reason of a later version.
     let mut scene = Scene::v2(1 << 20);

@@ -81,6 +81,7 @@ impl Scene {
     fn extension(version: u64, max_frame: u64) -> Self {
         let mut scene = Self::new(Config::new(true, reason_unsafe_for_v1));
         let capability = Capability {
+            network: None,
             version,
             flags: 0,
             max_frame,

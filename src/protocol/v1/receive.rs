@@ -35,7 +35,12 @@ impl V1 {
     ) -> Result<()> {
         common.counters.nodes_received += 1;
         check_log_id(node.log)?;
-        self.logs.mode.check_sends()?;
+        if !common.config.may_write {
+            // 1.x sends what it emits whatever our handshake says. It may stay, its events may not.
+            common.refuse_node();
+            return Ok(());
+        }
+        common.config.check_brings(self.logs.mode)?;
         if node.key.is_some_and(|key| self.sent_nodes.contains(&key, node.log, node.seq)) {
             common.counters.echoes += 1;
             return Ok(());

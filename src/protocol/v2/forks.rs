@@ -8,6 +8,7 @@ use crate::node::{Digest, Key, LogId, Seq};
 use crate::protocol::common::Common;
 use crate::protocol::extension::{Extension, Extent};
 use crate::protocol::io::Lookup;
+use crate::protocol::message::Mode;
 use crate::protocol::peer_logs::{Compared, PeerLog};
 use crate::protocol::version::WITH_DEMANDS;
 
@@ -100,6 +101,9 @@ impl V2 {
     /// Asks the peer for its version of an entry of our own log, or of a sealed one. A claim alone does not move our log; the entry does, once the
     /// log has seen that it differs.
     fn demand_proof(&mut self, common: &mut Common, log: &LogId, seq: Seq) {
+        if self.logs.mode == Mode::Pull {
+            return;
+        }
         if let Some(peer_log) = self.logs.get_mut(log) {
             peer_log.own.demanded = true;
         }

@@ -128,7 +128,7 @@ impl V2 {
         view: &dyn LocalLog,
     ) -> Result<()> {
         self.received.check_window()?;
-        self.logs.mode.check_sends()?;
+        common.config.check_brings(self.logs.mode)?;
         let most = common.config.max_frame.min(common.config.max_value.saturating_add(BESIDE_VALUE));
         if piece.total > most as u64 {
             return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces", piece.total)));

@@ -115,7 +115,7 @@ impl V2 {
                 "a batch of {sent} bytes, the limit is {MAX_BATCH}: larger nodes go in pieces"
             )));
         }
-        self.logs.mode.check_sends()?;
+        common.config.check_brings(self.logs.mode)?;
         self.behind_since = common.now;
         self.received.collect(frame.len() as u64);
         for node in self.reader.read(frame, rows, self.logs.len())? {

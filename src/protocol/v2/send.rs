@@ -8,6 +8,7 @@ use crate::protocol::common::Common;
 use crate::protocol::extension::{Extension, MAX_UPDATES};
 use crate::protocol::frame::FRAME_OVERHEAD;
 use crate::protocol::io::{CloseReason, LocalLog};
+use crate::protocol::message::Mode;
 use crate::protocol::peer_logs::Judgement;
 use crate::store::Row;
 
@@ -180,7 +181,7 @@ impl V2 {
     /// Whether this is an entry of our own log, written since, of which the peer has a different version. The peer is asked for
     /// it, once, as the proof of a fork.
     fn needs_proof(&mut self, row: &Row) -> bool {
-        if *row.log() != self.log_id {
+        if *row.log() != self.log_id || self.logs.mode == Mode::Pull {
             return false;
         }
         let Some(peer_log) = self.logs.get_mut(row.log()) else { return false };

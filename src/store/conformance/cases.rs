@@ -181,6 +181,7 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     model.set(Meta::LogId, Some(b"cid00001"));
     model.set(Meta::StoreId, Some(b"an emitter"));
     model.set(Meta::Moved, Some(b"3 cid00001"));
+    model.set(Meta::Network, Some("städtisch".as_bytes()));
     model.set(Meta::Position(String::new()), Some(b"0"));
     model.set(Meta::Position("mirror".into()), Some(b"17"));
     model.set(Meta::Position("other".into()), Some(b""));

@@ -223,8 +223,9 @@ pub fn compare(store: &dyn Store, model: &Model) {
     let absent = key_of(&keys, b"never stored");
     assert_eq!(store.locate(&[absent]).unwrap(), vec![None]);
     assert_eq!(store.node(&absent).unwrap(), None);
-    for fact in
-        [Meta::LogId, Meta::StoreId, Meta::Peers, Meta::MyEventPeer, Meta::Moved].iter().chain(model.meta.keys())
+    for fact in [Meta::LogId, Meta::StoreId, Meta::Peers, Meta::MyEventPeer, Meta::Moved, Meta::Network]
+        .iter()
+        .chain(model.meta.keys())
     {
         assert_eq!(store.meta(fact).unwrap().as_ref(), model.meta.get(fact), "{fact:?}");
     }

@@ -480,6 +480,7 @@ pub(super) fn put_fact(out: &mut Vec<u8>, fact: &Meta) {
             put_slice(out, name.as_bytes());
         }
         Meta::Moved => out.push(6),
+        Meta::Network => out.push(7),
         Meta::OlderLogs => out.push(9),
         Meta::Seal(log, seq) => {
             out.push(14);
@@ -498,6 +499,7 @@ pub(super) fn fact_of(input: &mut Input<'_>) -> Option<Meta> {
         4 => Meta::MyEventPeer,
         5 => Meta::Position(input.text()?.to_owned()),
         6 => Meta::Moved,
+        7 => Meta::Network,
         9 => Meta::OlderLogs,
         14 => Meta::Seal(input.text()?.into(), input.varint()?),
         _ => return None,

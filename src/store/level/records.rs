@@ -21,6 +21,9 @@ pub const DUPLICATES: &str = "!hyper2!duplicate!";
 /// How much of the local log was moved there, text.
 pub const MOVED: &str = "!hyper2!moved";
 
+/// The name of the network that the database belongs to, text.
+pub const NETWORK: &str = "!hyper2!network";
+
 /// The logs that the emitter wrote before it had a key.
 pub const OLDER_LOGS: &str = "!hyper2!older";
 

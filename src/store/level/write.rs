@@ -7,7 +7,9 @@ use bytes::Bytes;
 use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
 use super::open::{digest_mark, duplicate_ops};
-use super::records::{encode_checkpoint, position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, OLDER_LOGS};
+use super::records::{
+    encode_checkpoint, position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK, OLDER_LOGS,
+};
 use super::state::{LevelState, LogEnd};
 use crate::error::{Error, Result};
 use crate::node::{Key, LogId, Node};
@@ -227,6 +229,7 @@ pub fn meta_key(meta: &Meta) -> String {
         Meta::Peers => layout::PEERS.into(),
         Meta::MyEventPeer => layout::MY_EVENT_PEER.into(),
         Meta::Moved => MOVED.into(),
+        Meta::Network => NETWORK.into(),
         Meta::Position(name) => position_key(name),
         Meta::OlderLogs => OLDER_LOGS.into(),
         Meta::Seal(log, seq) => seal_key(log, *seq),

@@ -18,6 +18,7 @@ impl Stranger {
         };
         stranger.feed(InEvent::Opened);
         let capability = Capability {
+            network: None,
             version: 2,
             flags: 0,
             max_frame: 1 << 20,

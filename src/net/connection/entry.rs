@@ -1,0 +1,192 @@
+//! From the first byte of a connection to its session: who is there, and what may it do? And what becomes of a link when that
+//! changes.
+
+use bytes::Bytes;
+
+use super::Connection;
+use crate::error::{Error, Result};
+use crate::identity::noise::SECURE;
+use crate::identity::PublicKey;
+use crate::net::event::{Candidate, Direction, End, NetEvent, Reason, Security};
+use crate::net::gate::{Approach, Gate, Passage};
+use crate::net::questions::Question;
+use crate::net::rights::{Decision, Right};
+use crate::protocol::InEvent;
+
+/// How far a connection has come before its session.
+pub(super) struct Entry {
+    approach: Approach,
+    /// What decides about its frames; `None` once the peer is through.
+    gate: Option<Gate>,
+    /// The key that the peer has proven to own.
+    pub(super) public_key: Option<PublicKey>,
+    pub(super) security: Security,
+    /// What the peer may do; with it the session begins.
+    pub(super) right: Option<Right>,
+    /// The owner is to decide.
+    question: Option<Question<Option<Right>>>,
+    /// The peer may hear in plain text why it was refused.
+    pub(super) answers_in_plain: bool,
+}
+
+impl Entry {
+    pub(super) fn new(approach: Approach) -> Self {
+        Entry {
+            approach,
+            gate: None,
+            public_key: None,
+            security: Security::Plain,
+            right: None,
+            question: None,
+            answers_in_plain: false,
+        }
+    }
+
+    /// Whether frames can be taken: one whose fate is being decided says nothing that is heard.
+    pub(super) fn takes_frames(&self) -> bool {
+        self.gate.is_some() || self.right.is_some()
+    }
+
+    pub(super) fn dials(&self) -> bool {
+        self.approach.dials()
+    }
+
+    pub(super) fn direction(&self) -> Direction {
+        if self.dials() {
+            Direction::Outbound
+        } else {
+            Direction::Inbound
+        }
+    }
+
+    /// What the owner has decided; never, while it is not asked. Cancellation-safe.
+    pub(super) async fn decided(&mut self) -> Option<Right> {
+        let Some(question) = &mut self.question else { return std::future::pending().await };
+        let decision = question.answered().await;
+        self.question = None;
+        decision.flatten()
+    }
+}
+
+impl Connection<'_> {
+    /// The connection stands: says what is to be said first.
+    pub(super) fn enter(&mut self) -> Result<()> {
+        let trust = self.trust();
+        let (gate, first) = Gate::new(self.entry.approach, &trust)?;
+        self.entry.gate = gate;
+        if let Some(first) = first {
+            self.wire.push(&first);
+        }
+        match self.entry.approach {
+            Approach::Accepted | Approach::Secure(_) => Ok(()),
+            Approach::Plain(right) => self.identified(None, Security::Plain, right),
+            Approach::Vouched { security, right, .. } => self.identified(None, security, right),
+        }
+    }
+
+    fn identified(&mut self, key: Option<PublicKey>, security: Security, right: Right) -> Result<()> {
+        self.is_known_as(key, security);
+        self.grant(right).map_err(|end| end.error)
+    }
+
+    fn is_known_as(&mut self, key: Option<PublicKey>, security: Security) {
+        (self.entry.public_key, self.entry.security) = (key, security);
+        self.link.known_as(key, security);
+    }
+
+    /// Whether the peer is not through the gate yet; if so, the frame is the gate's.
+    pub(super) fn is_at_gate(&self) -> bool {
+        self.entry.gate.is_some()
+    }
+
+    /// Takes a frame of a peer that is not through the gate.
+    ///
+    /// # Errors
+    /// `Insecure` or `Rights` if the link is not to be.
+    pub(super) fn pass(&mut self, frame: Bytes) -> Result<()> {
+        let trust = self.trust();
+        let address = self.ends.map(|ends| ends.1.ip());
+        let Some(gate) = &mut self.entry.gate else { return Ok(()) };
+        let passage = gate.frame(&frame, address, &trust).inspect_err(|_| {
+            let hears = frame.first() == Some(&SECURE) || crate::protocol::is_of_the_extension(&frame);
+            self.entry.answers_in_plain = hears && Gate::answers_in_plain(self.entry.approach, &trust);
+        })?;
+        match passage {
+            Passage::Answer(answer) => self.wire.push(&answer),
+            Passage::Plain(right) => {
+                self.entry.gate = None;
+                self.identified(None, Security::Plain, right)?;
+                self.handle(InEvent::Frame(frame));
+            }
+            Passage::Secure { reply, peer, transport } => {
+                self.entry.gate = None;
+                if let Some(reply) = reply {
+                    self.wire.push(&reply);
+                }
+                self.wire.secure(transport)?;
+                self.is_known_as(Some(peer), Security::Noise);
+                self.decide().map_err(|end| end.error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what the peer may do, at first and whenever the owner's mind may have changed.
+    ///
+    /// # Errors
+    /// The end of the link, if it may not go on as it is.
+    pub(super) fn decide(&mut self) -> Result<(), End> {
+        let trust = self.trust();
+        let decision = match (self.entry.approach, self.entry.public_key) {
+            (approach, Some(key)) => trust.right_of(&key, matches!(approach, Approach::Secure(Some(_)))),
+            (Approach::Accepted, None) if self.entry.right.is_some() => {
+                let right = trust.plain_right(self.ends.map(|ends| ends.1.ip()));
+                right.map_or(
+                    Decision::Refused("plain links from its address are not accepted any more"),
+                    Decision::Allowed,
+                )
+            }
+            _ => return Ok(()),
+        };
+        self.entry.question = None;
+        match decision {
+            Decision::Allowed(right) => self.grant(right),
+            Decision::Refused(why) => Err(End::here(Error::Rights(why.to_owned()))),
+            Decision::Ask => {
+                let Some(public_key) = self.entry.public_key else { return Ok(()) };
+                let question = self.shared.admissions.ask();
+                let address = self.ends.map(|ends| ends.1);
+                let peer = Candidate { direction: self.entry.direction(), address, public_key };
+                let key = self.link.key.clone();
+                self.shared.observe(NetEvent::Admit { question: question.number, key, peer });
+                self.entry.question = Some(question);
+                Ok(())
+            }
+        }
+    }
+
+    /// The owner has decided.
+    ///
+    /// # Errors
+    /// As [`Connection::decide`].
+    pub(super) fn decided(&mut self, decision: Option<Right>) -> Result<(), End> {
+        match decision {
+            Some(right) => self.grant(right),
+            None => Err(End::here(Error::Rights("this emitter does not admit it".to_owned()))),
+        }
+    }
+
+    /// The peer may do this: the session begins, or, if it could do something else before, the link ends for a new one, whose
+    /// handshake says so.
+    fn grant(&mut self, right: Right) -> Result<(), End> {
+        match self.entry.right.replace(right) {
+            None => {
+                self.link.may(right);
+                self.begin_session(right);
+                Ok(())
+            }
+            Some(before) if before == right => Ok(()),
+            Some(_) => Err(End::here(Error::Ended).because(Reason::Renewed)),
+        }
+    }
+}
