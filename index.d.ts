@@ -1,8 +1,10 @@
 /// <reference types="node" />
 
+import { KeyObject } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { AddressInfo } from 'node:net'
 import { Duplex, Readable, Writable } from 'node:stream'
+import { ConnectionOptions, PeerCertificate, TlsOptions } from 'node:tls'
 
 /** A persistent, replicated EventEmitter. `E` maps event names to payload types; without it every name and payload is accepted. */
 interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> {
@@ -105,12 +107,35 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    */
   connect (port: number | string, callback: HyperEmitter.ConnectCallback): void
   connect (port: number | string, host: string | null | undefined, callback: HyperEmitter.ConnectCallback): void
-  connect (port: number | string, host?: string | null): Promise<void>
+  connect (port: number | string, host: string | null | undefined, how: HyperEmitter.DialOptions, callback: HyperEmitter.ConnectCallback): void
+  connect (port: number | string, how: HyperEmitter.DialOptions, callback: HyperEmitter.ConnectCallback): void
+  connect (port: number | string, host?: string | null, how?: HyperEmitter.DialOptions): Promise<void>
+  connect (port: number | string, how: HyperEmitter.DialOptions): Promise<void>
 
   /** Accept peers. Port 0 takes a free port; without a host, all interfaces. Emits an `EventPeer` when the address is new. */
   listen (port: number | string, callback: HyperEmitter.ListenCallback): void
   listen (port: number | string, host: string | null | undefined, callback: HyperEmitter.ListenCallback): void
-  listen (port: number | string, host?: string | null): Promise<AddressInfo>
+  listen (port: number | string, host: string | null | undefined, how: HyperEmitter.ListenOptions, callback: HyperEmitter.ListenCallback): void
+  listen (port: number | string, how: HyperEmitter.ListenOptions, callback: HyperEmitter.ListenCallback): void
+  listen (port: number | string, host?: string | null, how?: HyperEmitter.ListenOptions): Promise<AddressInfo>
+  listen (port: number | string, how: HyperEmitter.ListenOptions): Promise<AddressInfo>
+
+  /**
+   * Replicates over a stream that you bring: a TLSSocket, a stream of a WebSocket, an SSH channel. Resolves to the peer once the link
+   * stands. Exactly one side says `dialled: true`. The stream is ended with the link, and is not made anew.
+   */
+  handle (duplex: Duplex, how?: HyperEmitter.HandleOptions): Promise<HyperEmitter.LinkedPeer>
+  handle (duplex: Duplex, how: HyperEmitter.HandleOptions | undefined, callback: HyperEmitter.HandleCallback): void
+  handle (duplex: Duplex, callback: HyperEmitter.HandleCallback): void
+
+  /** The text of this emitter's public key; null without `identity`. Peers list it under `peers`, and give it to `connect`. */
+  readonly publicKey: string | null
+
+  /** Sets who may connect, as the option `peers` does. Links that have lost their right end at once. */
+  setPeers (peers?: HyperEmitter.PeersOption): this
+
+  /** Sets whose links without encryption are accepted, as the option `plain` does. */
+  setPlain (plain?: HyperEmitter.PlainOption): this
 
   /** A duplex of `{ name, payload }`: what is written is emitted, what is stored is read. It stays live until destroyed. */
   stream (options?: HyperEmitter.StreamOptions): HyperEmitter.EventStream<E>
@@ -229,7 +254,73 @@ declare namespace HyperEmitter {
     maxPending?: number
     /** Rejections of listeners go to the method `Symbol.for('nodejs.rejection')`, else to `error` on `status`. Default: `EventEmitter.captureRejections`. */
     captureRejections?: boolean
+    /**
+     * This emitter's Ed25519 private key: the path of a PEM file (PKCS#8; `hypem keygen FILE` makes one), its text, or a KeyObject. Links
+     * are then encrypted, both ends prove who they are, and what this emitter writes is sealed with it.
+     */
+    identity?: string | Buffer | KeyObject
+    /** A secret of a whole group, 32 bytes or 64 hexadecimal digits: who does not know it gets no byte back. */
+    secret?: Uint8Array | string
+    /** The name of the network. Emitters of another one are refused. Once given, the store keeps it. */
+    network?: string
+    /** Who may connect, and with which right; nobody else may. Default: the keys that `connect` is given, and whoever knows `secret`. */
+    peers?: PeersOption
+    /** Whose links without encryption are accepted (those of 1.x, and of 2.x without `identity`). Default: everybody's without `identity`, nobody's with one. */
+    plain?: PlainOption
+    /** Options of node:tls for links that say `tls: true`. */
+    tls?: TlsOptions & ConnectionOptions
   }
+
+  /** What a peer may do here. `write` includes reading. */
+  type Right = 'read' | 'write'
+
+  /** A peer that wants to connect, for the function `peers`. */
+  interface Candidate {
+    direction: 'in' | 'out'
+    address: string
+    port: number
+    /** Its public key; undefined without encryption, or over TLS. */
+    key?: string
+    /** Its certificate, over TLS. */
+    certificate?: PeerCertificate
+  }
+
+  /**
+   * Public keys (`ed25519-…`) and rights. Over TLS also certificates, as `sha256:` and the fingerprint in hexadecimal digits, or `dns:` and a
+   * name that the certificate is for. Or a function that answers with a right, or with nothing to refuse.
+   */
+  type PeersOption =
+    | { readonly [key: string]: Right }
+    | ReadonlyMap<string, Right>
+    | ((peer: Candidate) => Right | null | undefined | false | Promise<Right | null | undefined | false>)
+
+  /** `from`: addresses and networks in CIDR form, default all; `can`: their right, default `write`. */
+  type PlainOption = boolean | Right | { from?: string[], can?: Right }
+
+  interface DialOptions {
+    /** The public key of the peer: nobody else will do, now and at each later dial, also after a restart. */
+    key?: string
+    /** Dials without encryption although this emitter has an identity; the right that the peer gets. `true` is `'write'`. */
+    plain?: boolean | Right
+    /** Dials with TLS; `true`: with the options `tls` of the constructor. */
+    tls?: true | ConnectionOptions
+  }
+
+  interface ListenOptions {
+    /** Accepts TLS connections, and no others; `true`: with the options `tls` of the constructor. */
+    tls?: true | TlsOptions
+  }
+
+  interface HandleOptions {
+    /** Whether this side counts as the one that dialled: exactly one of the two must. Default false. */
+    dialled?: boolean
+    /** The public key that the peer must prove to have. */
+    key?: string
+    /** The right of a peer that you vouch for: then the stream is taken as it is, without encryption inside. */
+    can?: Right
+  }
+
+  type HandleCallback = (error: HyperError | null, peer: LinkedPeer) => void
 
   /** How one event is encoded. */
   interface Codec<In = any, Out = any> {
@@ -391,6 +482,10 @@ declare namespace HyperEmitter {
     /** Logs of which peers hold another version: what they add to them does not get here. See `adopt`. */
     stuck: StuckLog[]
     peers: Peer[]
+    /** The name of the network, if it has one. */
+    network: string | null
+    /** Links refused since the store was opened: not encrypted as they should be, without a right, of another network. */
+    refusals: { insecure: number, rights: number, network: number }
     /** Peers that the store remembers: those that were connected to, which are dialled again at the next start. */
     known: Array<{ host: string, port: number }>
   }
@@ -416,6 +511,12 @@ declare namespace HyperEmitter {
     direction: 'in' | 'out'
     /** What it speaks, once known. */
     protocol: '1.x' | '2.x' | null
+    /** The peer's public key, once it has proved it. */
+    publicKey: string | null
+    /** How the link is secured, once known: `stream`: as well as the stream that `handle` was given. */
+    security: Security | null
+    /** What the peer may do here, once that is decided. */
+    right: Right | null
     /**
      * `live`: neither side lacks what the other has announced. `stuck`: the same but for logs of which the two hold different versions.
      * `standby`: another link to the same emitter carries everything; this one takes over when that ends.
@@ -469,7 +570,12 @@ declare namespace HyperEmitter {
     address: string
     port: number
     protocol: '1.x' | '2.x'
+    publicKey: string | null
+    security: Security
+    right: Right
   }
+
+  type Security = 'plain' | 'noise' | 'tls' | 'stream'
 
   /**
    * `closing`: one of the two emitters closes; `refused`: a limit, a right, a schema; `damaged`: a store has failed; `silent`:
@@ -518,6 +624,7 @@ declare namespace HyperEmitter {
 
   /** Stable within a major version; messages are not. */
   type ErrorCode =
+    | 'ERR_HYPER_AUTHOR'
     | 'ERR_HYPER_BACKLOG'
     | 'ERR_HYPER_CHECKSUM_MISMATCH'
     | 'ERR_HYPER_CLOSED'
@@ -529,6 +636,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_FORGED'
     | 'ERR_HYPER_FORK'
     | 'ERR_HYPER_HARMFUL'
+    | 'ERR_HYPER_IDENTITY'
     | 'ERR_HYPER_INCOMPATIBLE'
     | 'ERR_HYPER_INSECURE'
     | 'ERR_HYPER_INTERNAL'
@@ -549,6 +657,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_RESERVED_NAME'
     | 'ERR_HYPER_RIGHTS'
     | 'ERR_HYPER_SCHEMA'
+    | 'ERR_HYPER_SEAL'
     | 'ERR_HYPER_SELF'
     | 'ERR_HYPER_SILENT'
     | 'ERR_HYPER_STORAGE'

@@ -3,11 +3,12 @@
 const { EventEmitter } = require('node:events')
 
 const { EmitCallback, EmitPromise } = require('./async-context')
-const { HyperError, badCodecs } = require('./errors')
+const { HyperError, badCodecs, howNotObject } = require('./errors')
 const { quiet } = require('./callback')
 const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
+const { checkDial } = require('./trust/options')
 const { EventStream } = require('./log/event-stream')
 const wire = require('./wiring')
 
@@ -180,19 +181,39 @@ const methods = {
 
   /** The emitter's id, stable for its store: `callback(err, id)`, or a promise. */
   getId (callback) {
-    return partsOf(this).identity.get(callback)
+    return partsOf(this).storeId.get(callback)
   },
 
-  /** Connects to a peer, and stays connected: `callback(err)`, or a promise. */
-  connect (port, host, callback) {
-    if (typeof host === 'function') [host, callback] = [undefined, host]
-    return partsOf(this).connections.connect(port, host, callback)
+  /**
+   * Connects to a peer, and stays connected: `callback(err)`, or a promise. `how` says what the link has to be: `key`, `plain`, `tls`.
+   */
+  connect (port, host, how, callback) {
+    ({ host, how, callback } = hostOptionsCallback('connect', host, how, callback))
+    return partsOf(this).connections.connect(port, host, checkDial(how), callback)
   },
 
-  /** Accepts peers: `callback(err, address)`, or a promise of the address. */
-  listen (port, host, callback) {
-    if (typeof host === 'function') [host, callback] = [undefined, host]
-    return partsOf(this).server.listen(port, host, callback)
+  /** Accepts peers: `callback(err, address)`, or a promise of the address. With `how.tls`: those that speak TLS. */
+  listen (port, host, how, callback) {
+    ({ host, how, callback } = hostOptionsCallback('listen', host, how, callback))
+    return partsOf(this).server.listen(port, host, how.tls, callback)
+  },
+
+  /** Replicates over a stream of the user's own: `callback(err, peer)` once the link stands, or a promise of the peer. */
+  handle (duplex, how, callback) {
+    if (typeof how === 'function') [how, callback] = [undefined, how]
+    return partsOf(this).userStreams.handle(duplex, how, callback)
+  },
+
+  /** Sets who may connect, as the option `peers`: links that have lost their right end. */
+  setPeers (peers) {
+    partsOf(this).admission.set(peers)
+    return this
+  },
+
+  /** Sets whose plain links are accepted, as the option `plain`. */
+  setPlain (plain) {
+    partsOf(this).admission.setPlain(plain)
+    return this
   },
 
   /** A Duplex of `{ name, payload }`: what is stored from now on, after a change `from`, or `{ from: 'beginning' }`. */
@@ -253,6 +274,14 @@ const methods = {
   }
 }
 
+Object.defineProperty(HyperEmitter.prototype, 'publicKey', {
+  /** The text of the emitter's public key; null without `identity`. */
+  get () {
+    return partsOf(this).publicKey
+  },
+  configurable: true
+})
+
 for (const [name, method] of Object.entries(methods)) HyperEmitter.prototype[name] = method
 
 if (Symbol.asyncDispose) {
@@ -263,6 +292,16 @@ if (Symbol.asyncDispose) {
     writable: true,
     configurable: true
   })
+}
+
+/** `(host, how, callback)`, of which any may be left out. */
+function hostOptionsCallback (method, host, how, callback) {
+  if (typeof host === 'function') return { host: undefined, how: {}, callback: host }
+  if (typeof how === 'function') [how, callback] = [undefined, how]
+  if (host !== null && typeof host === 'object') [host, how] = [undefined, host]
+  if (how === undefined || how === null) how = {}
+  if (typeof how !== 'object') throw howNotObject(method, how)
+  return { host, how, callback }
 }
 
 function listen (emitter, name, fn, how) {

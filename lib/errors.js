@@ -228,6 +228,28 @@ module.exports = {
     () => 'Listen method has been called more than once without closing.'),
   badPeersRecord: define('ERR_HYPER_PEERS', undefined,
     (cause) => `the record of known peers is not JSON and is ignored: ${cause.message}`),
+  insecureDial: define('ERR_HYPER_INSECURE', undefined,
+    (peer) => `${peer} is dialled with TLS, and the emitter has no options for it: give the constructor tls: { … }`),
+  noTlsOptions: define(INVALID, TypeError, () => 'listen({ tls: true }) wants the option tls of the constructor'),
+  streamEnded: define('ERR_HYPER_CONNECT', undefined, () => 'the stream ended before the peer had introduced itself'),
+  notADuplex: define(INVALID, TypeError, (given) => `handle wants a Duplex stream, not ${typeOf(given)}`),
+  howNotObject: define(INVALID, TypeError, (method, given) => `the options of ${method} must be an object, not ${typeOf(given)}`),
+
+  // ---- trust
+
+  badIdentity: define(INVALID, TypeError,
+    (why) => `identity must be an Ed25519 private key (PKCS#8), and ${why}: make one with hypem keygen FILE`),
+  keyFileUnreadable: define(INVALID, Error,
+    (path, cause) => `identity: the key file ${path} cannot be read (${cause.message}); hypem keygen FILE makes one`, (path, cause) => ({ path, cause })),
+  keyFileExists: define('EEXIST', Error, (path) => `${path} is there already, and keys are not overwritten: remove it, or take another name`),
+  badTls: define(INVALID, TypeError, (tls) => `tls must be an object of node:tls's options, or true for those of the emitter, not ${typeOf(tls)}`),
+  badSecret: define(INVALID, TypeError, () => 'secret must be 32 bytes: a Buffer, or 64 hexadecimal digits'),
+  networkNotString: define(INVALID, TypeError, (network) => `network must be a name, not ${typeof network === 'string' ? 'an empty text' : typeOf(network)}`),
+  badPeers: define(INVALID, TypeError, (peers) => `peers must be an object of public keys and rights, a Map, or a function, not ${typeOf(peers)}`),
+  badRight: define(INVALID, TypeError, (where, right) => `${where} must be 'read' or 'write', not ${reasonOf(right)}`),
+  badPlain: define(INVALID, TypeError,
+    () => "plain must be true, false, a right, or { from: ['10.0.0.0/8', …], can: 'read' | 'write' }"),
+
   /** How a link ended because the emitter was closed, in 1.x's words. */
   prematureClose: define('ERR_HYPER_CLOSED', undefined, () => 'premature close'),
 

@@ -22,9 +22,12 @@ const Maintenance = require('./log/maintenance')
 const Positions = require('./log/positions')
 const Reader = require('./log/reader')
 const RowSource = require('./log/row-source')
+const Admission = require('./peers/admission')
 const Connections = require('./peers/connections')
-const Identity = require('./peers/identity')
+const StoreId = require('./peers/store-id')
 const Server = require('./peers/server')
+const UserStreams = require('./peers/user-streams')
+const { Streams } = require('./peers/streams')
 const Closing = require('./lifecycle/closing')
 const Opening = require('./lifecycle/opening')
 const ProcessHold = require('./lifecycle/process-hold')
@@ -33,6 +36,7 @@ const Status = require('./status')
 const resolveStore = require('./stores/resolve-store')
 const { unclosed } = require('./lifecycle/abandoned')
 const { Context } = require('./async-context')
+const { nativeTrust } = require('./trust/options')
 const { MAX_EVENT_SIZE } = require('./options')
 
 /**
@@ -49,12 +53,15 @@ const { MAX_EVENT_SIZE } = require('./options')
  * @property {Hyperlog} hyperlog
  * @property {Positions} positions
  * @property {Maintenance} maintenance
- * @property {Identity} identity
+ * @property {StoreId} storeId
  * @property {Connections} connections
  * @property {Server} server
+ * @property {Admission} admission
+ * @property {UserStreams} userStreams
  * @property {StoreState} state
  * @property {Status} status
  * @property {Closing} closing
+ * @property {string | null} publicKey
  *
  * @param {object} emitter the HyperEmitter
  * @param {*} db
@@ -70,7 +77,8 @@ function wire (emitter, db, options, schemaRead) {
   const database = { keepOpen: false }
   const { path, level } = resolveStore(native, db, database)
   const doorbell = new Doorbell()
-  const core = new native.Core({ path, maxEventSize, maxPending, reconnectTimeout, standard }, doorbell.ring, level)
+  const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard, trust: nativeTrust(options) }
+  const core = new native.Core(settings, doorbell.ring, level)
 
   // What everything else stands on.
   const context = new Context()
@@ -106,22 +114,26 @@ function wire (emitter, db, options, schemaRead) {
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
 
   // Peers.
-  const identity = new Identity(emitter, core, requests)
-  const connections = new Connections({ emitter, core, requests, acks, state, hold, status })
-  const server = new Server({ emitter, core, requests, identity, emits, state, hold })
+  const storeId = new StoreId(emitter, core, requests)
+  const { peers, tls } = options
+  const streams = new Streams(core, hold)
+  const admission = new Admission({ core, peers, context, status })
+  const connections = new Connections({ emitter, core, requests, acks, state, hold, status, streams, admission, tls })
+  const server = new Server({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls })
+  const userStreams = new UserStreams({ streams, connections, state })
 
   // Its life.
   const opening = new Opening({ emitter, state, status, acks, dispatcher })
   const closing = new Closing({
-    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, growth
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, streams, growth
   })
 
   // Three of them need what was made after them.
   scheduler.pump = new Pump({ scheduler, acks, dispatcher, notices, state, hold })
-  notices.deliverTo({ opening, requests, connections, state, status })
+  notices.deliverTo({ opening, requests, connections, admission, streams, state, status })
   // The dispatcher comes last: an event may have been stored after the turn looked for events, and before what brought it
   // told that it is over.
-  hold.holdWhileBusy([acks, state, requests, growth, connections, server, deferred, dispatcher])
+  hold.holdWhileBusy([acks, state, requests, growth, connections, server, streams, deferred, dispatcher])
 
   doorbell.ringForEmitter(scheduler)
   unclosed.register(emitter, { core, doorbell, timer: hold.timer, database }, hold)
@@ -129,7 +141,25 @@ function wire (emitter, db, options, schemaRead) {
   if (options.dial !== false) connections.dialKnown()
 
   return {
-    emits, acks, listeners, dispatcher, codecs, rows, reader, hyperlog, positions, maintenance, identity, connections, server, state, status, closing
+    emits,
+    acks,
+    listeners,
+    dispatcher,
+    codecs,
+    rows,
+    reader,
+    hyperlog,
+    positions,
+    maintenance,
+    storeId,
+    connections,
+    server,
+    admission,
+    userStreams,
+    state,
+    status,
+    closing,
+    publicKey: core.publicKey()
   }
 }
 

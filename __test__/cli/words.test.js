@@ -90,7 +90,7 @@ test('files, folders, ports and addresses that are wrong: one line without words
     [['graph', 'db', '--out', 'no/such/file'], 1, 'cannot open no/such/file: no such file or directory (ENOENT)'],
     [['export', 'db', 'no/such/file'], 1, /^cannot open .*no\/such\/file: no such file or directory \(ENOENT\)$/],
     [['stats', 'lines'], 1, 'lines is a file, not the folder of a store'],
-    [['relay', '--connect', 'nowhere'], 2, '--connect nowhere: it must be HOST:PORT'],
+    [['relay', '--connect', 'nowhere'], 2, '--connect nowhere: it must be HOST:PORT or KEY@HOST:PORT'],
     [['bench', '--dir', 'nodir', '--events', '1'], 1, /^cannot make a folder at nodir\S+: no such file or directory \(ENOENT\)$/]
   ]
   for (const [args, exit, message] of cases) {

@@ -246,9 +246,10 @@ describe('status', () => {
     const { port } = await a.listen(0, HOST)
     await b.connect(port, HOST)
     await until(() => atA.length === 2 && atB.length === 2)
-    assert.deepEqual(atB[0], { event: 'connected', link: `${HOST}:${port}`, direction: 'out', address: HOST, port, protocol: '2.x' })
+    const open = { protocol: '2.x', publicKey: null, security: 'plain', right: 'write' }
+    assert.deepEqual(atB[0], { event: 'connected', link: `${HOST}:${port}`, direction: 'out', address: HOST, port, ...open })
     const { port: from, ...inbound } = atA[0]
-    assert.deepEqual(inbound, { event: 'connected', link: '0', direction: 'in', address: HOST, protocol: '2.x' })
+    assert.deepEqual(inbound, { event: 'connected', link: '0', direction: 'in', address: HOST, ...open })
     assert.ok(from > 0)
     assert.deepEqual([atA[1].event, atB[1].event], ['synced', 'synced'])
     const [{ state, since, lastEnd }] = (await b.stats()).peers

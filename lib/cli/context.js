@@ -7,6 +7,7 @@ const { painter } = require('./terminal')
 const { progress } = require('./progress')
 const { loadSchema } = require('./schema')
 const { storeAt } = require('./store')
+const { trustOptions } = require('./trust')
 
 /** Signals that end a command cleanly. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
@@ -25,6 +26,7 @@ class Context {
     this._abort = new AbortController()
     this._cleanups = []
     this._onSignal = (name) => {
+      if (name === 'SIGHUP' && this._hangUp !== undefined) return this._hangUp()
       if (this.signal.aborted) proc.exit(new Interrupted(name).exitCode) // asked twice: at once
       this._abort.abort(new Interrupted(name))
     }
@@ -43,6 +45,11 @@ class Context {
   /** Aborted when a signal asks for the end; its reason is an {@link Interrupted}. */
   get signal () {
     return this._abort.signal
+  }
+
+  /** What SIGHUP does instead of ending the command. */
+  onHangUp (act) {
+    this._hangUp = act
   }
 
   /** Rejects when a signal asks for the end. */
@@ -102,11 +109,12 @@ class Context {
    * Opens an emitter on a folder (or memory); closed at the end.
    * @param {string|undefined} path
    * @param {import('./schema').Schema|null} schema
-   * @param {{mustExist?: boolean, dial?: boolean}} [options] `dial`: connect to the peers that the store knows
+   * @param {{mustExist?: boolean, dial?: boolean, trust?: object}} [options] `dial`: connect to the peers that the store knows;
+   *   `trust`: values of the options of lib/cli/trust.js
    */
-  async open (path, schema, { mustExist = false, dial = false } = {}) {
+  async open (path, schema, { mustExist = false, dial = false, trust = {} } = {}) {
     const store = await storeAt(path, { mustExist })
-    const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, dial })
+    const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, ...trustOptions(trust), dial })
     this.atEnd(() => hyper.close())
     for (const kind of ['error', 'warning']) {
       hyper.status.on(kind, (error) => {

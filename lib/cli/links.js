@@ -2,6 +2,7 @@
 
 const options = require('./options')
 const { UsageFailure } = require('./exit')
+const { TRUST, followPeers } = require('./trust')
 
 /** Options of commands that replicate. */
 const LINKS = {
@@ -9,14 +10,15 @@ const LINKS = {
   host: { type: 'string', value: 'HOST', help: 'the address to listen on; default: localhost' },
   'target-port': { type: 'string', value: 'PORT', help: 'connect to the peer that listens on this port' },
   'target-host': { type: 'string', value: 'HOST', help: 'the host of that peer; default: localhost' },
-  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer; may be given more than once' }
+  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer, KEY@HOST:PORT to the one with this public key and no other; may be given more than once' },
+  ...TRUST
 }
 
-/** `host:port`, `[::1]:port` or `port` @returns {{host: string, port: number}} */
+/** `host:port`, `[::1]:port` or `port`, with `key@` in front @returns {{host: string, port: number, key?: string}} */
 function address (text) {
-  const match = /^(?:\[([^\]]+)\]:|([^:]+):)?(\d{1,5})$/.exec(text)
-  if (!match || Number(match[3]) > 65535) throw new UsageFailure(`--connect ${text}: it must be HOST:PORT`)
-  return { host: match[1] ?? match[2] ?? 'localhost', port: Number(match[3]) }
+  const match = /^(?:([a-z0-9-]+)@)?(?:\[([^\]]+)\]:|([^:@]+):)?(\d{1,5})$/.exec(text)
+  if (!match || Number(match[4]) > 65535) throw new UsageFailure(`--connect ${text}: it must be HOST:PORT or KEY@HOST:PORT`)
+  return { host: match[2] ?? match[3] ?? 'localhost', port: Number(match[4]), ...(match[1] && { key: match[1] }) }
 }
 
 /** The peers to connect to. */
@@ -43,12 +45,13 @@ function hasLinks (values) {
 async function meet (context, hyper, values, say) {
   const port = options.port(values, 'port')
   const peers = targets(values)
+  followPeers(context, hyper, values)
   if (port !== undefined) {
     const bound = await context.or(hyper.listen(port, values.host ?? 'localhost'))
     say(`listening on ${bound.port} ${bound.address}`)
   }
-  await context.or(Promise.all(peers.map(async ({ host, port }) => {
-    await hyper.connect(port, host)
+  await context.or(Promise.all(peers.map(async ({ host, port, key }) => {
+    await hyper.connect(port, host, { key })
     say(`connected to ${host} ${port}`)
   })))
 }

@@ -10,6 +10,7 @@ const { nearest } = require('../nearest')
 const { port, unknown: unknownOption } = require('./options')
 const { hasColours } = require('./terminal')
 const { ReaderPosition, lastChange } = require('./reader-position')
+const { followPeers } = require('./trust')
 
 /** The name under which a session's position is kept unless `--as` says otherwise. */
 const DEFAULT_NAME = 'hypem'
@@ -33,8 +34,10 @@ async function run (context, args) {
     context.warn('All options and commands: hypem --help')
     return EXIT.FAILED
   }
-  if (options.bytes && !OPTIONS.bytes.choices.includes(options.bytes)) {
-    throw new Failure(`--bytes ${options.bytes}: it must be one of ${OPTIONS.bytes.choices.join(', ')}`)
+  for (const [name, { choices }] of Object.entries(OPTIONS)) {
+    if (choices && options[name] !== undefined && !choices.includes(options[name])) {
+      throw new Failure(`--${name} ${options[name]}: it must be one of ${choices.join(', ')}`)
+    }
   }
   for (const name of ['port', 'target-port']) {
     if (options[name] !== undefined) options[name] = asIn1x(() => port(options, name))
@@ -43,7 +46,8 @@ async function run (context, args) {
   if (!existsSync(file)) throw new Failure(noSchema(file))
 
   const schema = context.schema(file)
-  const hyper = await context.open(options.db, schema, { dial: true })
+  const hyper = await context.open(options.db, schema, { dial: true, trust: options })
+  followPeers(context, hyper, options)
   const position = new ReaderPosition(hyper, options.db === undefined ? undefined : options.as ?? DEFAULT_NAME, () => context.output.flush())
   const opened = await lastChange(hyper)
   await meet(context, hyper, options)
@@ -82,7 +86,7 @@ async function meet (context, hyper, options) {
     if (!options.repl && options.port === 0) context.warn(`listening on ${address.port} ${address.address}`)
   }
   if (options['target-port'] !== undefined) {
-    await context.or(hyper.connect(options['target-port'], options['target-host']))
+    await context.or(hyper.connect(options['target-port'], options['target-host'], { key: options['target-key'] }))
     await say('connected to', options['target-host'], options['target-port'])
   }
 }

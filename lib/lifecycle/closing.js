@@ -25,11 +25,12 @@ class Closing {
    * @param {import('../delivery/dispatcher')} parts.dispatcher
    * @param {import('../peers/connections')} parts.connections
    * @param {import('../peers/server')} parts.server
+   * @param {import('../peers/streams').Streams} parts.streams
    * @param {import('../log/growth')} parts.growth
    */
   constructor ({
     emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections,
-    server, growth
+    server, streams, growth
   }) {
     this.emitter = emitter
     this.core = core
@@ -45,6 +46,7 @@ class Closing {
     this.dispatcher = dispatcher
     this.connections = connections
     this.server = server
+    this.streams = streams
     this.growth = growth
     this.callbacks = []
   }
@@ -105,6 +107,7 @@ class Closing {
     this.state.closed = true
     this.state.settleReady(closed())
     unclosed.unregister(this.hold)
+    this.streams.destroy()
     this.core.release()
     this.hold.end()
     process.nextTick(() => this.status.tell('closed'))

@@ -54,7 +54,7 @@ class Maintenance {
 /** The peers in the store's record; none if it is unreadable, which whoever dials is told. */
 function rememberedPeers ({ text }) {
   try {
-    return text == null ? [] : knownPeers(text)
+    return text == null ? [] : knownPeers(text).map(({ host, port }) => ({ host, port }))
   } catch {
     return []
   }

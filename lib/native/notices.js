@@ -28,6 +28,8 @@ class Notices {
    * @property {import('../lifecycle/opening')} opening
    * @property {import('./requests')} requests
    * @property {import('../peers/connections')} connections
+   * @property {import('../peers/admission')} admission
+   * @property {import('../peers/streams').Streams} streams
    * @property {import('../lifecycle/store-state')} state
    * @property {import('../status')} status
    * @param {Recipients} recipients
@@ -55,7 +57,7 @@ class Notices {
   }
 
   handOver (notice) {
-    const { opening, requests, connections, state, status } = this.recipients
+    const { opening, requests, connections, admission, streams, state, status } = this.recipients
     switch (notice.kind) {
       case 'ready': return opening.onReady(notice)
       case 'failed': return opening.onFailed(failure(notice))
@@ -65,6 +67,9 @@ class Notices {
         state.logId = notice.text
         return undefined
       case 'report': return status.warn(failure(notice))
+      case 'admit': return admission.hear(notice)
+      case 'stream':
+      case 'streamLink': return streams.hear(notice)
       default: return connections.hear(notice)
     }
   }

@@ -32,18 +32,20 @@ const NO_HOSTS = ['undefined', 'null']
  * The peers of a PEERS record that can be dialled. 1.x also wrote entries that crash it at the next start (inbound links,
  * IPv6 addresses, functions in place of the host); they are skipped.
  *
+ * Entries of ours may say how the peer is dialled: its `key`, or that it is dialled with TLS, or plain.
+ *
  * @param {string} json
- * @returns {{ host: string, port: number }[]}
+ * @returns {{ host: string, port: number, how: object }[]}
  */
 function knownPeers (json) {
   const peers = JSON.parse(json)
   if (!Array.isArray(peers)) return []
   const known = []
   for (const peer of peers) {
-    const { address, port } = peer ?? {}
+    const { address, port, key, plain, tls } = peer ?? {}
     if (typeof address !== 'string' || !/^[\w.:%-]+$/.test(address) || NO_HOSTS.includes(address)) continue
     const number = typeof port === 'string' && port !== '' ? Number(port) : port
-    if (Number.isInteger(number) && number > 0 && number < 65536) known.push({ host: address, port: number })
+    if (Number.isInteger(number) && number > 0 && number < 65536) known.push({ host: address, port: number, how: { key, plain, tls } })
   }
   return known
 }

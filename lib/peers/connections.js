@@ -1,13 +1,16 @@
 'use strict'
 
 const { checkPort, checkHost, knownPeers } = require('./address')
-const { badPeersRecord, closed, prematureClose } = require('../errors')
+const { badPeersRecord, closed, insecureDial, prematureClose, streamEnded } = require('../errors')
 const { promised } = require('../callback')
 const { linkFailure } = require('./system-errors')
+const { dialTls, isInsecure } = require('./tls')
 const Link = require('./link')
 
 /** Refusals that another attempt would only meet again: a waiting `connect` fails at once. */
-const REFUSALS = new Set(['ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL'])
+const REFUSALS = new Set([
+  'ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL', 'ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_RIGHTS'
+])
 
 /** Codes of attempts that fail because this machine lacks something. */
 const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
@@ -29,8 +32,11 @@ class Connections {
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../lifecycle/process-hold')} parts.hold
    * @param {import('../status')} parts.status
+   * @param {import('./streams').Streams} parts.streams
+   * @param {import('./admission')} parts.admission
+   * @param {object} [parts.tls] the emitter's own options of TLS, for dials that name none
    */
-  constructor ({ emitter, core, requests, acks, state, hold, status }) {
+  constructor ({ emitter, core, requests, acks, state, hold, status, streams, admission, tls }) {
     this.emitter = emitter
     this.core = core
     this.requests = requests
@@ -38,10 +44,15 @@ class Connections {
     this.state = state
     this.hold = hold
     this.status = status
-    /** Dials until they are given up or closed: key to `{ host, port, stands, waiting }`. */
+    this.streams = streams
+    this.admission = admission
+    this.tls = tls
+    /** Dials until they are given up or closed: key to `{ host, port, how, stands, waiting }`; `how` as `connect` was given it. */
     this.dials = new Map()
     /** Links that stand: key to the peer as `status` tells of it. */
     this.standing = new Map()
+    /** Callbacks that wait for a link over a stream to stand, by its key. */
+    this.awaited = new Map()
     /** Keys of inbound links: counters, as in 1.x. */
     this.inbound = new Set()
   }
@@ -51,32 +62,41 @@ class Connections {
     return this.dials.size + this.inbound.size > 0
   }
 
-  connect (port, host, callback) {
+  /**
+   * @param {*} port
+   * @param {*} host
+   * @param {object} how checked: `key` (the peer's), `plain` (a right), `tls` (options, or true for the emitter's own)
+   * @param {Function} [callback]
+   */
+  connect (port, host, how, callback) {
     const number = checkPort(port)
     const target = checkHost(host)
     const key = `${target}:${number}`
+    if (how.tls === true && this.tls === undefined) throw insecureDial(key)
     return promised(callback, (done) => {
       if (this.state.closing) {
         process.nextTick(done, closed())
         return
       }
       const dial = this.dials.get(key)
-      if (dial === undefined && this.emitter._peers[key] === undefined) this.dial(key, target, number, false, [done])
+      if (dial === undefined && this.emitter._peers[key] === undefined) this.dial(key, target, number, how, false, [done])
       else if (dial === undefined || dial.stands) done()
       else dial.waiting.push({ done, failures: 0 })
     })
   }
 
   /** Dials, and keeps the link. The callbacks wait for a peer that has introduced itself: that TCP connects says nothing. */
-  dial (key, host, port, known, callbacks) {
+  dial (key, host, port, how, known, callbacks) {
     const waiting = callbacks.map((done) => ({ done, failures: 0 }))
-    const dial = { host, port, stands: false, waiting }
+    const dial = { host, port, how, stands: false, waiting }
     this.dials.set(key, dial)
     this.enter(key)
     // What is emitted now is history when the link comes up, and history has an order: the listener hears the dialler's
     // first, as in 1.x.
     setImmediate(() => this.acks.settle(() => {
-      if (this.dials.get(key) === dial) this.core.connect(host, port, known)
+      if (this.dials.get(key) !== dial) return
+      const { key: publicKey, plain, tls } = how
+      this.core.connect(host, port, known, { key: publicKey, plain, carried: tls !== undefined })
     }))
     this.hold.refresh()
   }
@@ -103,9 +123,11 @@ class Connections {
         status.warn(badPeersRecord(cause))
         return
       }
-      for (const { host, port } of known) {
+      for (const { host, port, how } of known) {
         const key = `${host}:${port}`
-        if (!this.dials.has(key)) this.dial(key, host, port, true, [])
+        // Options of TLS are not stored, with keys in them; and a peer that was dialled with it is never dialled without.
+        if (how.tls && this.tls === undefined) status.warn(insecureDial(key))
+        else if (!this.dials.has(key)) this.dial(key, host, port, how, true, [])
       }
     })
   }
@@ -123,6 +145,7 @@ class Connections {
       case 'disconnected': return this.onDisconnected(key, told(notice), error)
       case 'connectionError': return this.onConnectionError(key, error)
       case 'gaveUp': return this.onGaveUp(key, error)
+      case 'dial': return this.onDial(key, notice.number)
     }
   }
 
@@ -132,7 +155,21 @@ class Connections {
     this.status.tell('peerConnected')
   }
 
+  /** Calls back with the peer once this link stands, or with why it ended before. */
+  whenStanding (key, done) {
+    const peer = this.standing.get(key)
+    if (peer === undefined) this.awaited.set(key, done)
+    else done(null, peer)
+  }
+
+  settleAwaited (key, error, peer) {
+    const done = this.awaited.get(key)
+    this.awaited.delete(key)
+    done?.(error, peer)
+  }
+
   onInboundGone (key, error) {
+    this.settleAwaited(key, error ?? streamEnded())
     delete this.emitter._peers[key]
     this.inbound.delete(key)
     if (error !== undefined) this.status.tell('peerError', error)
@@ -140,6 +177,7 @@ class Connections {
 
   onConnected (key, peer) {
     this.standing.set(key, peer)
+    this.settleAwaited(key, null, peer)
     const dial = this.dials.get(key)
     if (dial !== undefined) {
       dial.stands = true
@@ -155,6 +193,7 @@ class Connections {
 
   onDisconnected (key, peer, { code, message }) {
     this.standing.delete(key)
+    this.admission.forget(key)
     const dial = this.dials.get(key)
     if (dial !== undefined) dial.stands = false
     this.status.tell('disconnected', { ...peer, code, message })
@@ -163,7 +202,33 @@ class Connections {
   /** 1.x's record of the links that were dialled and are up now; its ports are text. */
   record () {
     const peers = Object.keys(this.emitter._peers).map((key) => this.dials.get(key)).filter(Boolean)
-    return JSON.stringify(peers.map(({ host, port }) => ({ address: host, port: String(port) })))
+    return JSON.stringify(peers.map(({ host, port, how: { key, plain, tls } }) => ({
+      address: host, port: String(port), key, plain, tls: tls === undefined ? undefined : true
+    })))
+  }
+
+  /** The native half wants a TLS connection for a dial. */
+  onDial (key, question) {
+    const { core, streams, admission } = this
+    const dial = this.dials.get(key)
+    if (dial === undefined) return core.dialFailed(question, key, 'the dial has ended')
+    const { host, port, how: { tls } } = dial
+    dialTls(host, port, tls === true ? this.tls : tls, (error, socket) => {
+      if (this.state.closing || this.dials.get(key) !== dial) {
+        socket.destroy()
+        return core.dialFailed(question, key, 'the dial has ended')
+      }
+      if (error) return core.dialFailed(question, key, error.message, error.syscall && error.code, isInsecure(error))
+      const peer = { link: key, direction: 'out', address: socket.remoteAddress, port: socket.remotePort }
+      admission.certify(socket, peer, (right) => {
+        if (right === undefined) {
+          socket.destroy()
+          return core.dialFailed(question, key, 'its certificate has no right here', undefined, true)
+        }
+        admission.note(key, { ...peer, certificate: socket.getPeerCertificate() }, right)
+        streams.carry(socket, { security: 'tls', right, dialled: true, dial: question })
+      })
+    })
   }
 
   onConnectionError (key, error) {
@@ -204,10 +269,12 @@ class Connections {
     }
     const waiting = [...this.dials.values()].flatMap((dial) => dial.waiting)
     const standing = [...this.standing.values()]
+    const awaited = [...this.awaited.values()]
     this.dials.clear()
     this.inbound.clear()
     this.standing.clear()
-    for (const { done } of waiting) process.nextTick(done, closed())
+    this.awaited.clear()
+    for (const done of [...waiting.map((each) => each.done), ...awaited]) process.nextTick(done, closed())
     // As in 1.x, where closing ended a link like any failure.
     for (const link of dialled) setImmediate(() => this.status.tell('connectionError', prematureClose(), link))
     for (const peer of standing) {

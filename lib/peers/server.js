@@ -4,9 +4,10 @@ const os = require('node:os')
 const { isDeepStrictEqual } = require('node:util')
 
 const { checkPort } = require('./address')
-const { alreadyListening, closed } = require('../errors')
+const { alreadyListening, closed, noTlsOptions } = require('../errors')
 const { listenFailure } = require('./system-errors')
 const { promised } = require('../callback')
+const { tlsServer } = require('./tls')
 
 /** Accepting peers, and telling the log where. */
 class Server {
@@ -15,19 +16,29 @@ class Server {
    * @param {object} parts.emitter has `_listening`
    * @param {object} parts.core the native half
    * @param {import('../native/requests')} parts.requests
-   * @param {import('./identity')} parts.identity
+   * @param {import('./store-id')} parts.storeId
    * @param {import('../emitting/emit-path')} parts.emits
    * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../status')} parts.status
    * @param {import('../lifecycle/process-hold')} parts.hold
+   * @param {import('./streams').Streams} parts.streams
+   * @param {import('./admission')} parts.admission
+   * @param {object} [parts.tls] the emitter's own options of TLS
    */
-  constructor ({ emitter, core, requests, identity, emits, state, hold }) {
+  constructor ({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls }) {
     this.emitter = emitter
     this.core = core
     this.requests = requests
-    this.identity = identity
+    this.storeId = storeId
     this.emits = emits
     this.state = state
+    this.status = status
     this.hold = hold
+    this.streams = streams
+    this.admission = admission
+    this.tls = tls
+    /** The server of TLS peers, if there is one. */
+    this.secure = undefined
     /** The address bound, once it is. */
     this.address = undefined
   }
@@ -37,9 +48,16 @@ class Server {
     return this.emitter._listening && !this.state.closing
   }
 
-  listen (port, host, callback) {
+  /**
+   * @param {*} port
+   * @param {*} host
+   * @param {object | true} [tls] options of node:tls, or true for the emitter's own: accepts TLS connections, and no others
+   * @param {Function} [callback]
+   */
+  listen (port, host, tls, callback) {
     const { emitter, state } = this
     if (this.busy) throw alreadyListening()
+    if (tls === true && this.tls === undefined) throw noTlsOptions()
     return promised(callback, (done) => {
       const fail = (error) => {
         emitter._listening = false
@@ -53,21 +71,59 @@ class Server {
       } catch (error) {
         return fail(error)
       }
-      this.bind(number, host ?? undefined, (error, address) => error ? fail(error) : done(null, address))
+      const options = tls === true ? this.tls : tls
+      this.bind(number, host ?? undefined, options, (error, address) => error ? fail(error) : done(null, address))
     })
   }
 
-  bind (port, host, done) {
-    const { core, requests } = this
-    this.identity.get((error, id) => {
+  bind (port, host, tls, done) {
+    this.storeId.get((error, id) => {
       if (error) return done(error)
-      requests.ask((ask) => core.askListen(ask, host, port), (error, answer) => {
-        if (error) return done(listenFailure(error, host, port))
-        this.address = JSON.parse(answer.text)
+      const bound = (error, address) => {
+        if (error) return done(error)
+        this.address = address
         this.announce(id, host, (error) => error ? done(error) : done(null, { ...this.address }))
-      })
+      }
+      if (tls === undefined) this.bindPlain(port, host, bound)
+      else this.bindTls(port, host, tls, bound)
     })
     this.hold.refresh()
+  }
+
+  bindPlain (port, host, bound) {
+    const { core, requests } = this
+    requests.ask((ask) => core.askListen(ask, host, port), (error, answer) => {
+      if (error) bound(listenFailure(error, host, port))
+      else bound(null, JSON.parse(answer.text))
+    })
+  }
+
+  /** TLS is Node's: it accepts the connections, and they are carried. */
+  bindTls (port, host, tls, bound) {
+    const server = this.secure = tlsServer(tls, (socket) => this.accept(socket))
+    server.once('error', bound)
+    server.listen({ port, host }, () => {
+      server.off('error', bound).on('error', (error) => this.status.warn(error))
+      bound(null, server.address())
+    })
+  }
+
+  /** A TLS peer. One whose certificate was checked is admitted by it; any other as on a plain connection. */
+  accept (socket) {
+    const { streams, admission } = this
+    const remote = { address: socket.remoteAddress, port: socket.remotePort }
+    if (!socket.authorized) {
+      streams.carry(socket, { remote, security: 'tls' })
+      return
+    }
+    const peer = { direction: 'in', ...remote }
+    admission.certify(socket, peer, (right) => {
+      if (right === undefined) return socket.destroy()
+      const certificate = socket.getPeerCertificate()
+      streams.carry(socket, { remote, security: 'tls', right }, (link) => {
+        if (link !== undefined) admission.note(link, { ...peer, link, certificate }, right)
+      })
+    })
   }
 
   /** Emits an EventPeer if our addresses have changed since the last one. */
@@ -91,6 +147,7 @@ class Server {
   /** The emitter closes; the native half stops accepting. */
   end () {
     this.address = undefined
+    this.secure?.close()
   }
 }
 

@@ -26,7 +26,7 @@ module.exports = {
   examples: [['Take the version of the original', 'hypem adopt copy cjx5w8ca40000q7l2v5yd3f8k --connect original.example.org:1234']],
   async run (context, values, [db, log]) {
     if (!hasLinks(values)) throw new UsageFailure('the version comes from a peer: give --connect, --target-port or --port')
-    const hyper = await context.open(db, null, { mustExist: true, dial: true })
+    const hyper = await context.open(db, null, { mustExist: true, dial: true, trust: values })
     await meet(context, hyper, values, (text) => context.warn(text))
     const { seq } = await context.or(forked(hyper, log))
     const moved = await context.or(hyper.adopt(log, { key: values.key }))

@@ -75,7 +75,7 @@ module.exports = {
       for (const { host, port } of known) await check(`remembered peer ${host}:${port}`, () => greeting(host, port), { optional: true })
     }
     if (port !== undefined) await check(`port ${port}`, () => canListen(port, values.host ?? 'localhost'))
-    for (const { host, port } of peers) await check(`peer ${host}:${port}`, () => link(context, host, port))
+    for (const peer of peers) await check(`peer ${peer.host}:${peer.port}`, () => link(context, values, peer))
     const ok = checks.every((each) => each.ok)
     if (values.json) await context.print(forJson({ ok, checks }, 2) + '\n')
     return ok ? EXIT.OK : EXIT.FOUND
@@ -155,9 +155,10 @@ async function greeting (host, port) {
 }
 
 /** Whether a link to a peer comes about and stands, tried with an empty store in memory. */
-async function link (context, host, port) {
-  const found = await greeting(host, port)
-  const hyper = await context.open(undefined, null)
+async function link (context, values, { host, port, key }) {
+  // A peer that wants encryption says nothing to whoever begins without.
+  const found = values.identity === undefined ? await greeting(host, port) : `${host}:${port}`
+  const hyper = await context.open(undefined, null, { trust: values })
   const ended = new Promise((resolve, reject) => {
     const refused = ({ reason, code, message, told }) => reject(Object.assign(
       new Error(`${found}; the link ended (${reason}${told ? ', said the peer' : ''}): ${message}`), { code, reason }))
@@ -166,7 +167,7 @@ async function link (context, host, port) {
   })
   ended.catch(() => {})
   try {
-    await Promise.race([ended, hyper.connect(port, host)])
+    await Promise.race([ended, hyper.connect(port, host, { key })])
     const synced = new Promise((resolve) => hyper.status.once('synced', resolve))
     await Promise.race([ended, synced, sleep(SECOND_THOUGHTS_MS)])
   } finally {

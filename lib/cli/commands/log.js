@@ -38,7 +38,7 @@ module.exports = {
     if (follow && reverse) throw new UsageFailure('--follow and --reverse exclude each other')
     if (linked && !follow) throw new UsageFailure('--connect, --target-port and --port need --follow')
     if (db === undefined && !linked) throw new UsageFailure('DB must be given')
-    const hyper = await context.open(db, context.schema(values.schema), { mustExist: !linked, dial: follow })
+    const hyper = await context.open(db, context.schema(values.schema), { mustExist: !linked, dial: follow, trust: values })
     const line = values.json ? logLine(hyper.messages) : lineFor(context)
     if (follow) {
       await meet(context, hyper, values, (text) => context.warn(text))

@@ -25,7 +25,7 @@ module.exports = {
       throw new UsageFailure('a relay needs peers: give --port, --target-port or --connect')
     }
     const say = (text) => context.print(`${forTerminal(text)}\n`)
-    const hyper = await context.open(values.db, null, { dial: true })
+    const hyper = await context.open(values.db, null, { dial: true, trust: values })
     if (!values.quiet) report(hyper, say)
     try {
       await meet(context, hyper, values, say)

@@ -5,7 +5,7 @@ const { randomBytes } = require('node:crypto')
 const { promised } = require('../callback')
 
 /** The emitter's id (`STOREID`), which names it in EventPeer announcements. It is not the log's id. */
-class Identity {
+class StoreId {
   /**
    * @param {object} emitter gets `id`
    * @param {object} core the native half
@@ -54,4 +54,4 @@ function newId () {
   return 'c' + Array.from(randomBytes(24), (byte) => (byte % 36).toString(36)).join('')
 }
 
-module.exports = Identity
+module.exports = StoreId

@@ -1,0 +1,22 @@
+'use strict'
+
+module.exports = {
+  name: 'keygen',
+  summary: 'make a private key, or the secret of a group',
+  usage: ['keygen FILE [--secret]'],
+  description: [
+    'Makes a new Ed25519 key in FILE, which only its owner may read, and prints the public key: what peers list under `peers`, and give to `connect`. A file that is there is never overwritten.',
+    'Keep it outside of the folder of a store, so that a copy of the store is no copy of the identity.'
+  ],
+  operands: [{ name: 'FILE', value: 'FILE' }],
+  options: {
+    secret: { type: 'boolean', help: 'make the secret of a group instead: 32 random bytes; nothing is printed' }
+  },
+  exits: [['1', 'FILE is there already, or cannot be written']],
+  examples: [['A key, with its public key in a file beside it', 'hypem keygen node.key > node.pub']],
+  async run (context, { secret }, [file]) {
+    const { generateIdentity, generateSecret } = require('../../trust/keys')
+    if (secret) generateSecret(file)
+    else await context.print(`${generateIdentity(file)}\n`)
+  }
+}

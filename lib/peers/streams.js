@@ -1,0 +1,121 @@
+'use strict'
+
+/**
+ * Links over streams that JavaScript carries: TLS connections, and whatever a user brings. The native half speaks the protocol;
+ * here bytes are passed both ways, each side waiting for the other.
+ */
+class Streams {
+  /**
+   * @param {object} core the native half
+   * @param {import('../lifecycle/process-hold')} hold
+   */
+  constructor (core, hold) {
+    this.core = core
+    this.hold = hold
+    /** Id to `Carried`. */
+    this.open = new Map()
+    this.last = 0
+  }
+
+  /** Whether there are streams; they hold the process. */
+  get busy () {
+    return this.open.size > 0
+  }
+
+  /**
+   * Carries a link over a stream.
+   *
+   * @param {import('node:stream').Duplex} duplex
+   * @param {object} how for the native half: `remote`, `local`, `security`, `right`, `dialled`, `key`, `dial`
+   * @param {(key: string | undefined) => void} [linked] with the link's name, once it has one; undefined if the stream ended first
+   */
+  carry (duplex, how, linked) {
+    const id = this.nextId()
+    this.core.openStream(id, how)
+    this.open.set(id, new Carried(id, duplex, this.core, linked, () => {
+      this.open.delete(id)
+      this.hold.refresh()
+    }))
+    this.hold.refresh()
+  }
+
+  nextId () {
+    do this.last = (this.last + 1) >>> 0
+    while (this.open.has(this.last))
+    return this.last
+  }
+
+  /** Notices of streams. */
+  hear ({ kind, id, text }) {
+    const carried = this.open.get(id)
+    if (kind === 'streamLink') carried?.link(text)
+    else if (text === 'drained') carried?.duplex.resume()
+    else carried?.send()
+  }
+
+  /** The emitter is closed: what has been said is sent, and the streams end. */
+  end () {
+    for (const carried of this.open.values()) {
+      carried.send()
+      carried.duplex.end()
+    }
+  }
+
+  /** The streams that are still there are cut. */
+  destroy () {
+    for (const { duplex } of [...this.open.values()]) duplex.destroy()
+  }
+}
+
+/** One stream. */
+class Carried {
+  constructor (id, duplex, core, linked, gone) {
+    this.id = id
+    this.duplex = duplex
+    this.core = core
+    this.linked = linked
+    this.key = undefined
+    this.full = false
+    let failed
+    duplex.on('data', (bytes) => {
+      if (!core.streamWrite(id, Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes))) duplex.pause()
+    })
+    duplex.on('drain', () => {
+      this.full = false
+      this.send()
+    })
+    duplex.on('end', () => core.streamEnd(id))
+    duplex.on('error', (error) => { failed = error.message })
+    duplex.on('close', () => {
+      core.streamFail(id, failed)
+      gone()
+      this.link(undefined)
+    })
+    this.send()
+  }
+
+  /** The link has a name. */
+  link (key) {
+    const { linked } = this
+    this.linked = undefined
+    linked?.(key)
+  }
+
+  /** Writes what the native half has for the stream, as far as it takes it. */
+  send () {
+    const { core, duplex, id } = this
+    while (!this.full && !duplex.destroyed && !duplex.writableEnded) {
+      const { bytes, end } = core.streamRead(id)
+      if (bytes) this.full = !duplex.write(bytes)
+      if (end) duplex.end()
+      if (!bytes || end) return
+    }
+  }
+}
+
+/** Whether something is a stream that can carry a link. */
+function isDuplex (value) {
+  return value !== null && typeof value === 'object' && typeof value.write === 'function' && typeof value.on === 'function' && typeof value.pause === 'function'
+}
+
+module.exports = { Streams, isDuplex }

@@ -1,0 +1,51 @@
+'use strict'
+
+const native = require('../native/addon')
+const { closed, notADuplex, streamEnded } = require('../errors')
+const { promised } = require('../callback')
+const { checkRight } = require('../trust/rights')
+const { isDuplex } = require('./streams')
+
+/** Links over streams that a user brings: `handle(duplex)`. */
+class UserStreams {
+  /**
+   * @param {object} parts
+   * @param {import('./streams').Streams} parts.streams
+   * @param {import('./connections')} parts.connections
+   * @param {import('../lifecycle/store-state')} parts.state
+   */
+  constructor ({ streams, connections, state }) {
+    this.streams = streams
+    this.connections = connections
+    this.state = state
+  }
+
+  /**
+   * Replicates over a stream. Calls back with the peer, as `status` tells of it, once the link stands.
+   *
+   * @param {import('node:stream').Duplex} duplex
+   * @param {object} [how] `dialled`: which side is ours, exactly one must be; `key`: the peer's; `can`: the right of a peer that the
+   *   caller vouches for
+   * @param {(error: Error | null, peer?: object) => void} [callback]
+   */
+  handle (duplex, how = {}, callback) {
+    if (!isDuplex(duplex)) throw notADuplex(duplex)
+    const { dialled = false, key, can } = how
+    if (key !== undefined) native.checkPublicKey(key)
+    if (can !== undefined) checkRight(can, 'can')
+    return promised(callback, (done) => {
+      if (this.state.closing) {
+        process.nextTick(done, closed())
+        return
+      }
+      const remote = { address: duplex.remoteAddress, port: duplex.remotePort }
+      const native = { dialled, key, right: can, security: 'stream', remote: remote.address === undefined ? undefined : remote }
+      this.streams.carry(duplex, native, (link) => {
+        if (link === undefined) done(streamEnded())
+        else this.connections.whenStanding(link, done)
+      })
+    })
+  }
+}
+
+module.exports = UserStreams
