@@ -148,7 +148,7 @@ impl<T: Default> PeerLogs<T> {
             self.logs.insert(row.log().clone(), peer_log);
         }
         let Some(peer_log) = self.logs.get_mut(row.log()) else { return Judgement::Skip };
-        if row.seq() <= peer_log.has || withheld(peer_log) {
+        if withheld(peer_log) || row.seq() <= peer_log.has {
             return Judgement::Skip;
         }
         let next = peer_log.has + 1;

@@ -123,10 +123,11 @@ impl V2 {
 
     /// Adds the row to the batch if the peer lacks it.
     fn send_row(&mut self, common: &mut Common, row: &Row) {
-        if self.needs_proof(row) {
-            return self.say(common, &Extension::Demand { log: row.log().clone(), seq: row.seq() });
+        let (judgement, needs_proof) = self.judge(common, row);
+        if needs_proof {
+            return self.demand_entry_of(common, row);
         }
-        match self.judge(common, row) {
+        match judgement {
             Judgement::Skip => {}
             Judgement::Reread(seq) => self.lookups.ask_start(row.log().clone(), seq),
             Judgement::Send if self.is_too_large(row) => {
@@ -178,28 +179,32 @@ impl V2 {
         self.renew_table(common);
     }
 
-    /// Whether this is an entry of our own log, written since, of which the peer has a different version. The peer is asked for
-    /// it, once, as the proof of a fork.
-    fn needs_proof(&mut self, row: &Row) -> bool {
-        if *row.log() != self.log_id || self.logs.mode == Mode::Pull {
-            return false;
-        }
-        let Some(peer_log) = self.logs.get_mut(row.log()) else { return false };
-        peer_log.forked == Some(row.seq()) && !std::mem::replace(&mut peer_log.own.demanded, true)
-    }
-
-    fn judge(&mut self, common: &Common, row: &Row) -> Judgement {
-        let (level, seq) = (self.level, row.seq());
-        self.logs.judge(
+    /// What to do with a row, and whether it needs a proof: whether it is an entry of our own log, written since the comparison, of
+    /// which a peer that sends has a different version that it was not asked for yet.
+    fn judge(&mut self, common: &Common, row: &Row) -> (Judgement, bool) {
+        let (level, seq, log_id, mode) = (self.level, row.seq(), &self.log_id, self.logs.mode);
+        let mut needs_proof = false;
+        let judgement = self.logs.judge(
             row,
             common.config.defences,
             || Self::unnamed(level, row),
             |peer_log| {
                 let own = &peer_log.own;
+                let is_open = peer_log.forked == Some(seq) && !own.demanded;
+                needs_proof = is_open && row.log() == log_id && mode != Mode::Pull;
                 let is_behind_fork = peer_log.forked.or(own.shown).is_some_and(|from| seq >= from);
                 own.doubted || is_behind_fork && own.shown != Some(seq)
             },
-        )
+        );
+        (judgement, needs_proof)
+    }
+
+    /// Asks the peer for its version of this entry of our own log, as the proof of a fork.
+    fn demand_entry_of(&mut self, common: &mut Common, row: &Row) {
+        if let Some(peer_log) = self.logs.get_mut(row.log()) {
+            peer_log.own.demanded = true;
+        }
+        self.say(common, &Extension::Demand { log: row.log().clone(), seq: row.seq() });
     }
 
     /// Whether the row is larger than what the peer accepts.
