@@ -8,7 +8,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
 
-const { circles, javascript } = require('../scripts/imports')
+const { circles, javascript, rust } = require('../scripts/imports')
 
 /** A repository of these files, gone after the test. */
 function plant (t, files) {
@@ -64,4 +64,33 @@ test('nothing is exported that no other file uses', () => {
     }
   }
   assert.deepEqual(unused, [])
+})
+
+test('the files of src import each other without a circle, but for parent and child modules', () => {
+  const graph = rust(path.join(__dirname, '..'))
+  assert.ok(graph.get('src/hyperlog/commit_pipeline.rs').includes('src/hyperlog/committer.rs'))
+  assert.deepEqual(circles(graph), [])
+})
+
+test('a circle of Rust is found, also through names that are passed on, trees and inline paths', (t) => {
+  const root = plant(t, {
+    'src/lib.rs': 'pub mod a;\npub mod b;\nmod tree;',
+    'src/a.rs': '//! use crate::tree::Leaf;\nuse std::fmt;\nuse crate::{b::B};\npub struct A;',
+    'src/b.rs': 'pub struct B(crate::tree::A);',
+    'src/tree/mod.rs': 'mod leaf;\npub use self::leaf::{Leaf, one::One as A};',
+    'src/tree/leaf/mod.rs': 'pub mod one;\npub struct Leaf;',
+    'src/tree/leaf/one.rs': 'use super::super::super::a::A;\npub type One = A;'
+  })
+  assert.deepEqual(circles(rust(root)), [['src/a.rs', 'src/b.rs', 'src/tree/leaf/one.rs']])
+})
+
+test('parent and child modules, and tests, may know each other', (t) => {
+  const root = plant(t, {
+    'src/lib.rs': 'mod a;\npub struct Whole(a::A);',
+    'src/a.rs': 'use crate::Whole;\nmod part;\n#[cfg(test)]\nmod tests;\npub struct A(part::Part);',
+    'src/a/part.rs': 'use super::A;\n\n#[cfg(test)]\nmod tests {\n    use super::super::super::other;\n}',
+    'src/a/tests.rs': 'use super::part::Part;'
+  })
+  const graph = rust(root)
+  assert.deepEqual([graph.has('src/a/tests.rs'), circles(graph)], [false, []])
 })

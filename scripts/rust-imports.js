@@ -83,39 +83,37 @@ function branches (text) {
   return parts.filter((part) => part.trim() !== '')
 }
 
+/** How often a name may be passed on before it counts as never defined: a circle of `pub use` would not end. */
+const MAX_PASSES = 8
+
 /** The module that defines what a path in `module` names; undefined for other crates. */
-function defining (modules, module, path, depth = 0) {
-  let at = start(modules, module, path)
-  if (at === undefined || depth > 8) return at
-  const rest = path.slice(at.skip)
-  at = at.module
-  for (const [index, part] of rest.entries()) {
-    const child = modules.get(`${at.name}::${part}`)
+function defining (modules, module, path, passes = 0) {
+  const { start, names } = begin(modules, module, path)
+  if (start === undefined) return undefined
+  let at = start
+  for (const name of names) {
+    const child = modules.get(`${at.name}::${name}`)
     if (child !== undefined) {
       at = child
       continue
     }
-    if (at === module && index === 0 && path[0] !== 'self') return at
-    const passed = at.uses.find(({ name, visible }) => visible && name === part)
-    return (passed && defining(modules, at, passed.path, depth + 1)) ?? at
+    const passed = at.uses.find((use) => use.visible && use.name === name)
+    return passed === undefined || passes === MAX_PASSES ? at : defining(modules, at, passed.path, passes + 1) ?? at
   }
   return at
 }
 
-function start (modules, module, path) {
-  const parent = (name) => modules.get(name.slice(0, name.lastIndexOf('::')))
-  if (path[0] === 'crate') return { module: modules.get('crate'), skip: 1 }
-  if (path[0] === 'self') return { module, skip: 1 }
-  if (path[0] === 'super') {
-    let at = module
-    let skip = 0
-    while (path[skip] === 'super' && at !== undefined) {
-      at = parent(at.name)
-      skip++
-    }
-    return at && { module: at, skip }
+/** The module at which a path begins, if it is one of this crate, and the names behind it. */
+function begin (modules, module, path) {
+  if (path[0] === 'crate') return { start: modules.get('crate'), names: path.slice(1) }
+  if (path[0] === 'self') return { start: module, names: path.slice(1) }
+  const ups = path.findIndex((name) => name !== 'super')
+  if (ups !== 0) {
+    const all = ups === -1 ? path.length : ups
+    const name = module.name.split('::').slice(0, -all).join('::')
+    return { start: modules.get(name), names: path.slice(all) }
   }
-  return modules.has(`${module.name}::${path[0]}`) ? { module, skip: 0 } : undefined
+  return { start: modules.has(`${module.name}::${path[0]}`) ? module : undefined, names: path }
 }
 
 /** Whether one of two modules is within the other, or both are one. */

@@ -1,10 +1,11 @@
 //! The one error type of the core, with codes that stay stable within a major version.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::node::{Key, NotAKey};
-use crate::os_error::Cause;
+use crate::os_error::{self, Cause};
 
 /// What went wrong, by what the caller can do about it.
 ///
@@ -46,10 +47,12 @@ pub enum Error {
     },
     /// The medium failed (disk full, permission, I/O). What passes refuses this commit only (see [`Cause`]); anything else
     /// refuses all commits until the store is opened again.
-    #[error("{action}: {source}{}", Cause::of(source).advice())]
+    #[error("{action}{}: {source}{}", in_words(path.as_deref()), Cause::of(source).advice())]
     Storage {
-        /// What was being done, with the path.
+        /// What was being done.
         action: String,
+        /// The file or folder.
+        path: Option<PathBuf>,
         /// The operating system's error.
         source: Arc<std::io::Error>,
     },
@@ -57,10 +60,12 @@ pub enum Error {
     #[error("{0}")]
     ForeignStore(String),
     /// Stored bytes that are not what was written.
-    #[error("damaged store: {}: {detail}; restore it from a backup or from a peer", printable(place))]
+    #[error("damaged store: {}: {detail}; restore it from a backup or from a peer", printable(location))]
     Damaged {
         /// Where: file and offset, or key.
-        place: String,
+        location: String,
+        /// The file, if it is one.
+        path: Option<PathBuf>,
         /// What was found.
         detail: String,
     },
@@ -241,16 +246,38 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A place in a store: a path, or a key with somebody's log id in it. As [`quoted`], but a path stays what it is.
-fn printable(place: &str) -> String {
-    let mut shown = String::with_capacity(place.len());
-    for c in place.chars() {
+/// A path behind what was done with it.
+fn in_words(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| format!(" {}", path.display()))
+}
+
+/// A location in a store: a path, or a key with somebody's log id in it. As [`quoted`], but a path stays what it is.
+fn printable(location: &str) -> String {
+    let mut shown = String::with_capacity(location.len());
+    for c in location.chars() {
         match c {
             '\\' | '\'' | '"' => shown.push(c),
             _ => shown.extend(c.escape_debug()),
         }
     }
     shown
+}
+
+/// What an error tells besides its code and text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Details<'a> {
+    /// The operating system's name for what happened (`ECONNREFUSED`, `ENOSPC`).
+    pub system: Option<&'static str>,
+    /// Its number, where the system is a Unix.
+    pub errno: Option<i32>,
+    /// The log that it is about.
+    pub log: Option<&'a str>,
+    /// The entry of that log.
+    pub seq: Option<u64>,
+    /// The file or folder that it is about.
+    pub path: Option<&'a Path>,
+    /// The address that was dialled or should be bound, `host:port`.
+    pub address: Option<&'a str>,
 }
 
 /// Result of the core.
@@ -322,18 +349,37 @@ impl Error {
         }
     }
 
-    /// The operating system's name for what happened to a socket (`ECONNREFUSED`), where there is one.
+    /// What programs may want to know, beside the code and the text.
     #[must_use]
-    pub fn system(&self) -> Option<&'static str> {
+    pub fn details(&self) -> Details<'_> {
         match self {
-            Error::Connect { system, .. } | Error::Listen { system, .. } => *system,
-            _ => None,
+            Error::Storage { path, source, .. } => {
+                let errno = source.raw_os_error().filter(|_| cfg!(unix));
+                Details { system: os_error::name_of(source), errno, path: path.as_deref(), ..Details::default() }
+            }
+            Error::Damaged { path, .. } => Details { path: path.as_deref(), ..Details::default() },
+            Error::Locked { path } | Error::NotAStore { path, .. } => {
+                Details { path: Some(Path::new(path)), ..Details::default() }
+            }
+            Error::Fork { log, seq, .. } | Error::Forged { log, seq, .. } | Error::Harmful { log, seq, .. } => {
+                Details { log: Some(log), seq: Some(*seq), ..Details::default() }
+            }
+            Error::Connect { target: address, system, .. } | Error::Listen { address, system, .. } => {
+                Details { system: *system, address: Some(address), ..Details::default() }
+            }
+            Error::Import { cause, .. } => cause.details(),
+            _ => Details::default(),
         }
     }
 
-    /// An I/O failure while doing `action` (say the path).
+    /// An I/O failure while doing `action`.
     pub fn storage(action: impl Into<String>, source: std::io::Error) -> Self {
-        Error::Storage { action: action.into(), source: Arc::new(source) }
+        Error::Storage { action: action.into(), path: None, source: Arc::new(source) }
+    }
+
+    /// An I/O failure while doing `action` with a file or folder.
+    pub fn storage_at(action: impl Into<String>, path: &Path, source: std::io::Error) -> Self {
+        Error::Storage { action: action.into(), path: Some(path.to_owned()), source: Arc::new(source) }
     }
 
     /// Whether the same may succeed later, without anything being opened again.
@@ -342,9 +388,16 @@ impl Error {
         matches!(self, Error::Storage { source, .. } if Cause::of(source).is_transient())
     }
 
-    /// Damage at `place`.
-    pub fn damaged(place: impl Into<String>, detail: impl Into<String>) -> Self {
-        Error::Damaged { place: place.into(), detail: detail.into() }
+    /// Damage at a key or another location in a store.
+    pub fn damaged(location: impl Into<String>, detail: impl Into<String>) -> Self {
+        Error::Damaged { location: location.into(), path: None, detail: detail.into() }
+    }
+
+    /// Damage to a file, at an offset if it is known.
+    pub fn damaged_file(path: &Path, offset: Option<u64>, detail: impl Into<String>) -> Self {
+        let file = path.display();
+        let location = offset.map_or_else(|| file.to_string(), |offset| format!("{file} at byte {offset}"));
+        Error::Damaged { location, path: Some(path.to_owned()), detail: detail.into() }
     }
 }
 
@@ -375,5 +428,31 @@ mod tests {
         assert_eq!(quoted("ünï").to_string(), "\"ünï\"");
         assert_eq!(quoted(&"ü".repeat(MAX_QUOTED)).to_string().chars().count(), MAX_QUOTED + 2);
         assert_eq!(quoted(&"ü".repeat(1 << 20)).to_string().chars().count(), MAX_QUOTED + 3);
+    }
+
+    #[test]
+    fn details_come_as_fields_and_an_import_has_those_of_its_cause() {
+        let key = Key([0; 32]);
+        let fork = Error::Fork { log: "a".into(), seq: 7, ours: key, theirs: key };
+        assert_eq!((fork.details().log, fork.details().seq), (Some("a"), Some(7)));
+        let path = Path::new("/store/segment-1");
+        let damaged = Error::damaged_file(path, Some(64), "zeros");
+        assert_eq!(damaged.details(), Details { path: Some(path), ..Details::default() });
+        assert!(damaged.to_string().contains("/store/segment-1 at byte 64: zeros"));
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let cause = Box::new(Error::storage_at("write to", path, full));
+        assert!(cause.to_string().starts_with("write to /store/segment-1: "));
+        let import = Error::Import { stopped: String::new(), end: 1, added: 0, cause };
+        assert_eq!((import.details().path, import.details().system), (Some(path), Some("ENOSPC")));
+        let refused = Error::Connect { target: "h:1".into(), reason: String::new(), system: Some("ECONNREFUSED") };
+        assert_eq!((refused.details().address, refused.details().system), (Some("h:1"), Some("ECONNREFUSED")));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_of_the_system_have_its_number() {
+        let full: std::io::Error = rustix::io::Errno::NOSPC.into();
+        let details = Error::storage("write", full);
+        assert_eq!(details.details().errno, Some(rustix::io::Errno::NOSPC.raw_os_error()));
     }
 }

@@ -8,7 +8,7 @@ mod tags;
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 
 pub use self::tags::{check_tags, put_tag, tag_len, TagList, Tags, MAX_TAGS, MAX_TAG_LEN};
 use crate::error::{quoted, Error, Result};
@@ -203,12 +203,6 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     let encoding = encoding.unwrap_or(if id.is_some() { Encoding::V1 } else { Encoding::V1Exact });
     let tags = tagged.map_or(Tags::default(), Tags::from);
     Some(Parts { name: name?, payload: payload?, id, time, encoding, tags, request })
-}
-
-/// Where the payload lies in the value, for a view of it that shares the allocation.
-#[must_use]
-pub fn slice_payload(value: &Bytes, event: &Event<'_>) -> Bytes {
-    value.slice_ref(event.payload)
 }
 
 /// Refuses names that would kill a 1.x process.

@@ -1,4 +1,4 @@
-//! What an error of the operating system means for a store: whether it passes by itself, and what it is called.
+//! What an error of the operating system means for a store: whether it passes by itself, and what to call it.
 
 use std::io::{self, ErrorKind};
 
@@ -69,6 +69,52 @@ impl Cause {
     }
 }
 
+/// The name by which users of Node.js know an error of a file, where it has one.
+#[must_use]
+pub fn name_of(error: &io::Error) -> Option<&'static str> {
+    if let Some(name) = numbered_name_of(error) {
+        return Some(name);
+    }
+    Some(match error.kind() {
+        ErrorKind::NotFound => "ENOENT",
+        ErrorKind::PermissionDenied => "EACCES",
+        ErrorKind::AlreadyExists => "EEXIST",
+        ErrorKind::NotADirectory => "ENOTDIR",
+        ErrorKind::IsADirectory => "EISDIR",
+        ErrorKind::ReadOnlyFilesystem => "EROFS",
+        ErrorKind::StorageFull => "ENOSPC",
+        ErrorKind::QuotaExceeded => "EDQUOT",
+        ErrorKind::FileTooLarge => "EFBIG",
+        ErrorKind::InvalidFilename => "ENAMETOOLONG",
+        ErrorKind::OutOfMemory => "ENOMEM",
+        ErrorKind::Interrupted => "EINTR",
+        ErrorKind::WouldBlock => "EAGAIN",
+        ErrorKind::ResourceBusy => "EBUSY",
+        _ => return None,
+    })
+}
+
+/// Names of errors that have no [`ErrorKind`], or share one.
+#[cfg(unix)]
+fn numbered_name_of(error: &io::Error) -> Option<&'static str> {
+    use rustix::io::Errno;
+    let number = error.raw_os_error()?;
+    let names = [
+        (Errno::PERM, "EPERM"),
+        (Errno::IO, "EIO"),
+        (Errno::MFILE, "EMFILE"),
+        (Errno::NFILE, "ENFILE"),
+        (Errno::NODEV, "ENODEV"),
+    ];
+    names.into_iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| name)
+}
+
+/// `ERROR_TOO_MANY_OPEN_FILES`.
+#[cfg(not(unix))]
+fn numbered_name_of(error: &io::Error) -> Option<&'static str> {
+    (error.raw_os_error() == Some(4)).then_some("EMFILE")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +140,25 @@ mod tests {
             let cause = Cause::of(&errno.into());
             assert_eq!((cause.code(), cause.is_transient()), (code, transient), "{errno}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn errors_of_files_have_the_names_that_node_gives_them() {
+        use rustix::io::Errno;
+
+        let names = [
+            (Errno::NOSPC, "ENOSPC"),
+            (Errno::ACCESS, "EACCES"),
+            (Errno::PERM, "EPERM"),
+            (Errno::ROFS, "EROFS"),
+            (Errno::IO, "EIO"),
+            (Errno::MFILE, "EMFILE"),
+            (Errno::NOENT, "ENOENT"),
+        ];
+        for (errno, name) in names {
+            assert_eq!(name_of(&errno.into()), Some(name));
+        }
+        assert_eq!(name_of(&io::Error::other("odd")), None);
     }
 }

@@ -75,7 +75,7 @@ fn segments(disk: &FaultDisk) -> Vec<PathBuf> {
 /// Expects damage that names `file`.
 fn assert_damaged(found: Result<usize, Error>, file: &Path, what: &str) {
     match found {
-        Err(Error::Damaged { place, .. }) => {
+        Err(Error::Damaged { location: place, .. }) => {
             assert!(place.contains(&*file.to_string_lossy()), "{what}: {place} does not name {}", file.display());
         }
         other => panic!("{what} in {}: {other:?}", file.display()),

@@ -4,6 +4,7 @@
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
+const { constants: { errno } } = require('node:os')
 const path = require('node:path')
 const vm = require('node:vm')
 const { test } = require('node:test')
@@ -53,6 +54,15 @@ test('a wrong argument is a TypeError or RangeError as well', async (t) => {
   const type = await failureOf(() => emitter.on('x', 'no function'))
   assert.ok(range instanceof RangeError && range instanceof HyperError)
   assert.ok(type instanceof TypeError && type instanceof HyperError)
+})
+
+test('what an error of a store is about is in its fields', async () => {
+  const notAStore = await failureOf(() => new HyperEmitter(__dirname).ready())
+  assert.deepEqual([notAStore.code, notAStore.path], ['ERR_HYPER_NOT_A_STORE', __dirname])
+  const name = path.join(__dirname, 'x'.repeat(300))
+  const tooLong = await failureOf(() => new HyperEmitter(name).ready())
+  assert.deepEqual([tooLong.code, tooLong.path, tooLong.system], ['ERR_HYPER_STORAGE', name, 'ENAMETOOLONG'])
+  if (process.platform !== 'win32') assert.equal(tooLong.errno, -errno.ENAMETOOLONG)
 })
 
 test('nothing else is a HyperError', async (t) => {

@@ -142,9 +142,9 @@ class Acks {
         this.unpacked.push(doubles[double + ACK_SEQ_DOUBLE])
       } else {
         const length = words[word + ACK_VALUE_LENGTH_WORD]
-        const [code, message] = bytes.utf8Slice(valueAt, valueAt + length).split('\0')
+        const described = JSON.parse(bytes.utf8Slice(valueAt, valueAt + length))
         valueAt += length
-        this.unpacked.push(failure({ code, message }))
+        this.unpacked.push(failure(described))
       }
     }
     this.packBuffer.advance(used)

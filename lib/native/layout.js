@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Where numbers are in what the two halves hand each other in buffers. src/js/packed.rs and src/js/ring.rs are the other end and
- * say more; a test compares the two.
+ * Where numbers are in what the two halves hand each other in buffers. src/js/layout.rs is the source and says more; a test
+ * compares the two.
  *
  * Sizes are in bytes. All other positions count from the start of the head, or of the record, in elements of the typed array that
  * the number is read through: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.

@@ -6,7 +6,7 @@ const {
   ROW_SIGNATURE_WORD, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED
 } = require('./layout')
 
-/** Rows as the native half packs them (src/js/packed.rs), read one after another. */
+/** Rows as the native half packs them (src/js/pack.rs), read one after another. */
 class Rows {
   /**
    * @param {object} core the native half, for names and logs seen for the first time

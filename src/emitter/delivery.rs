@@ -1,4 +1,4 @@
-//! The listeners' place in the log.
+//! How far listeners have come in the log.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -21,14 +21,14 @@ const FETCH: ReadLimit = ReadLimit { rows: 1024, bytes: 1 << 20 };
 /// Pause after a first read that failed: a busy database has often recovered by then. It doubles each time ...
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// ... up to this one, so that listeners go on within seconds of whatever mended the medium.
+/// ... up to this one, so that listeners go on within seconds after the medium has recovered.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What listeners have had, and may have.
+/// What listeners have got, and what they may get.
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
     at: Position,
-    /// Callbacks up to this change have been handed over.
+    /// Acks up to this change have been handed over, so events up to here may follow.
     allowed: Change,
     fetched: VecDeque<Row>,
     /// The read of the medium under way, or waiting for its next attempt.
@@ -77,7 +77,7 @@ impl Delivery {
         if self.at.change < self.allowed {
             self.at = Position::of(self.allowed);
             self.fetched.clear();
-            // Nobody wants what it was to bring. What comes now may well be in memory.
+            // Nobody wants any more what it was to bring, and what comes now may well be in memory.
             self.fetching = None;
         }
     }
@@ -126,7 +126,7 @@ impl Delivery {
         (out, None)
     }
 
-    /// From where a read goes on; `None` if it has been given up.
+    /// The position after which a read goes on; `None` if the read has been given up.
     fn wanted(&self, number: u64) -> Option<Position> {
         self.fetching.as_ref().filter(|fetch| fetch.number == number).map(|_| self.at)
     }
@@ -138,7 +138,8 @@ impl Delivery {
         }
     }
 
-    /// Delivery cannot go on past rows that cannot be read: it stays where it is. `None` if the read has been given up.
+    /// Tells what follows a read that failed; `None` if the read has been given up. Delivery stays where it is, because it
+    /// cannot go on past rows that cannot be read.
     fn failed(&mut self, number: u64, error: &Error) -> Option<Retry> {
         let fetch = self.fetching.as_mut().filter(|fetch| fetch.number == number)?;
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(fetch.failures)).min(LONGEST_PAUSE);
@@ -178,7 +179,7 @@ impl Emitter {
     }
 }
 
-/// Rows are wanted because there are some: none would be asked for without end.
+/// Rows after `after`. There are some, so that finding none is an error: it would be asked for without end.
 fn rows_after(log: &Log, after: Position) -> Result<Vec<Row>> {
     let rows = log.read(after, FETCH)?;
     if rows.is_empty() {

@@ -11,13 +11,13 @@ const MAX_NOTICES: usize = 16 * 1024;
 
 /// In the order in which things happened.
 ///
-/// Over the bound, reports and progress give way, the oldest first, and inbound links that came and went unheard are
-/// forgotten altogether. Everything else stays: an answer, `Ready` or `GaveUp` is the last word to somebody's callback,
-/// and `Connected` and `ConnectionError` come no faster than peers are dialled.
+/// Over the bound, reports and progress give way, the oldest first, and inbound links that came and went before JavaScript
+/// heard of them are left out altogether. Everything else stays: a callback waits for an answer, `Ready` or `GaveUp`, and
+/// `Connected` and `ConnectionError` come no faster than peers are dialled.
 #[derive(Default)]
 pub(super) struct Notices {
     waiting: VecDeque<Notice>,
-    /// How many of them may give way, so that nobody looks for one in vain.
+    /// How many of them may give way, so that nothing is searched when there is none.
     spare: usize,
 }
 
@@ -69,7 +69,7 @@ fn is_of_inbound(notice: &Notice, link: &str) -> bool {
     }
 }
 
-/// Nobody waits for this one.
+/// Whether no callback waits for a notice.
 fn gives_way(notice: &Notice) -> bool {
     matches!(notice, Notice::Report(_) | Notice::Progress { .. } | Notice::Net(NetEvent::Report { .. }))
 }

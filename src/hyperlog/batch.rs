@@ -25,7 +25,7 @@ pub struct Append {
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     payloads: Vec<u8>,
-    /// Names, and the first event of each one's run.
+    /// The name of each run of events, and the run's first event.
     names: Vec<(usize, Arc<str>)>,
     events: Vec<Item>,
     cost: usize,
@@ -87,7 +87,7 @@ impl Batch {
         self.events.is_empty()
     }
 
-    /// Drops the events from the first on that does not fit into `room`, as [`Batch::cost`] counts. Returns how many of
+    /// Drops the first event that does not fit into `room`, as [`Batch::cost`] counts, and all behind it. Returns how many of
     /// them are to be answered.
     pub(super) fn cut(&mut self, room: usize) -> usize {
         if self.cost <= room {

@@ -14,11 +14,11 @@ use crate::store::{Meta, Progress, ReadLimit, Store};
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
 
 /// Adds every row of `source` to `log`; returns how many were new. Blocks for long; reports (rows, total).
-/// What the log has already is left alone, so an import that was cut off is simply run again.
+/// What the log has already is left alone, so an import that was cut off can simply be run again.
 ///
 /// # Errors
-/// `Import`, with how far it came and the cause: `Fork` if the two hold different nodes under one log and seq, or the
-/// stores' own. Rows before it stay imported, and nothing is left waiting for what did not come.
+/// `Import`, which tells how far it came and the cause: `Fork` if the two stores hold different nodes under one log and seq,
+/// or an error of either store. Rows before that stay imported, and no node stays parked for rows that did not come.
 pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u64> {
     let end = source.state()?.end;
     let mut import =
@@ -26,8 +26,8 @@ pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u
     while import.at < end {
         let step = import.chunk().and_then(|()| if import.at < end { Ok(()) } else { import.complete() });
         if let Err((stopped, cause)) = step {
-            // Rows behind a refused one may have been set aside for it: they would be stored by whatever brings it
-            // later, and count against the next import until then.
+            // Rows behind a refused one may be parked because of it. They would be stored by whatever brings that row later,
+            // and count against the next import until then.
             log.forget(SourceId::USER);
             return Err(Error::Import { stopped, end: end.change, added: import.added, cause: Box::new(cause) });
         }
@@ -67,7 +67,7 @@ struct Import<'a> {
     held: BTreeMap<LogId, (Change, Seq)>,
 }
 
-/// Where it stopped, and why.
+/// At which row an import stopped, and why.
 type Stopped = (String, Error);
 
 impl Import<'_> {
@@ -77,7 +77,7 @@ impl Import<'_> {
             let at = format!("change {}", self.at.change);
             return Err(self.cut_off(Error::damaged(at, "the imported store ends before its own end")));
         };
-        let places: Vec<Place> = rows.iter().map(|row| (row.at.change, row.log().clone(), row.seq())).collect();
+        let origins: Vec<Origin> = rows.iter().map(|row| (row.at.change, row.log().clone(), row.seq())).collect();
         let nodes = rows.into_iter().map(|row| self.incoming(&row)).collect::<Result<_>>();
         let nodes = nodes.map_err(|error| self.cut_off(error))?;
         let outcomes = match self.log.add(SourceId::USER, nodes).blocking_recv() {
@@ -85,18 +85,18 @@ impl Import<'_> {
             Err(_) => return Err(self.cut_off(Error::Closed("the import was cut off"))),
         };
         let mut stopped = None;
-        for (outcome, place) in outcomes.into_iter().zip(&places) {
+        for (outcome, origin) in outcomes.into_iter().zip(&origins) {
             match outcome {
-                // Also behind a refused row: other logs go on.
+                // Also behind a refused row, because other logs go on.
                 Outcome::Added => self.added += 1,
                 Outcome::AddedWith { rows, .. } => self.added += 1 + rows,
                 Outcome::Known => {}
-                Outcome::Refused(error) => drop(stopped.get_or_insert_with(|| refused(place, error))),
+                Outcome::Refused(error) => drop(stopped.get_or_insert_with(|| refused(origin, error))),
                 // The seal may be in the next rows.
-                Outcome::Parked if claims_owner(&place.1) => {
-                    self.held.insert(place.1.clone(), (place.0, place.2));
+                Outcome::Parked if claims_owner(&origin.1) => {
+                    self.held.insert(origin.1.clone(), (origin.0, origin.2));
                 }
-                Outcome::Parked => drop(stopped.get_or_insert_with(|| refused(place, incomplete(place)))),
+                Outcome::Parked => drop(stopped.get_or_insert_with(|| refused(origin, incomplete(origin)))),
             }
         }
         match stopped {
@@ -137,12 +137,12 @@ impl Import<'_> {
 }
 
 /// A row's change, log and seq in the imported store.
-type Place = (Change, LogId, Seq);
+type Origin = (Change, LogId, Seq);
 
-fn refused((change, log, seq): &Place, error: Error) -> Stopped {
+fn refused((change, log, seq): &Origin, error: Error) -> Stopped {
     (format!("at entry {seq} of log {}, change {change}", quoted(log)), error)
 }
 
-fn incomplete((change, ..): &Place) -> Error {
+fn incomplete((change, ..): &Origin) -> Error {
     Error::damaged(format!("change {change}"), "a node links to one that the imported store does not have")
 }

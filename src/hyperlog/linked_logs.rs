@@ -5,18 +5,18 @@ use std::collections::HashSet;
 use crate::node::LogId;
 use crate::row::LogLinks;
 
-/// Other logs, each once, in the order in which they are noted.
+/// Logs other than the node's own, each once, in the order in which they are noted.
 pub(super) struct LinkedLogs<'a> {
     own: &'a LogId,
     pub(super) noted: LogLinks,
-    /// The same, once they are too many to look through.
+    /// The same as a set, once they are too many to compare one by one.
     seen: HashSet<LogId>,
     /// Comparisons of ids, to see that they do not grow with the square of the links.
     #[cfg(test)]
     compared: usize,
 }
 
-/// As many ids are compared one by one; with more a set is faster.
+/// Up to so many ids are compared one by one; with more, a set is faster.
 const FEW_LOGS: usize = 16;
 
 impl<'a> LinkedLogs<'a> {

@@ -76,7 +76,7 @@ impl Log {
     }
 
     /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Those for which
-    /// [`LogOptions::max_pending`] leaves no room are dropped here, and answered with `Backlog` in their turn.
+    /// [`LogOptions::max_pending`] leaves no room are dropped here, and answered with `Backlog` when their turn comes.
     pub fn append(&self, batch: impl Into<Batch>) {
         let mut batch = batch.into();
         let (limit, waiting) = (self.options.max_pending, self.pending());
@@ -89,7 +89,7 @@ impl Log {
         self.refuse_appends(refused, Error::Backlog { pending, limit });
     }
 
-    /// Answers this many appends with an error, in their turn.
+    /// Answers this many appends with an error, when their turn comes.
     pub fn refuse_appends(&self, acks: usize, error: Error) {
         if acks > 0 {
             self.pipeline.submit(Job::Refused { acks, error });
@@ -102,16 +102,16 @@ impl Log {
         self.shared.pending.load(Ordering::Relaxed)
     }
 
-    /// Commits of the writer's since the log was opened: on a medium that waits, one flush each.
+    /// Commits since the log was opened. On a medium that waits, each is one flush.
     #[must_use]
     pub fn commits(&self) -> u64 {
         self.shared.commits.load(Ordering::Relaxed)
     }
 
-    /// Offers nodes from a peer, in the peer's order. The answer has one outcome per node and comes when the added
-    /// ones are durable. A session has one group under way at a time, which bounds the queue.
+    /// Offers nodes from a peer, in the peer's order. The answer has one outcome per node, and comes when the added ones are
+    /// durable. A session offers one group at a time, which bounds the queue.
     pub fn add(&self, source: impl Into<Source>, nodes: Vec<Incoming>) -> Response<Vec<Outcome>> {
-        // Hashing is most of the work and needs no lock.
+        // Hashing is most of the work. It needs no lock.
         let nodes = nodes
             .into_iter()
             .map(|node| {
@@ -141,21 +141,22 @@ impl Log {
     /// there moves to the new log, so that both versions exist everywhere. If `log` is no longer the local one, another
     /// session was first, and nothing happens. How often is bounded ([`fork`](super::fork)).
     ///
-    /// A session need not call it: another version of an entry that is offered ([`Log::add`]) does the same, and is a
-    /// proof, which a peer's word is not. It stays until sessions of the extension ask for that node.
+    /// A session need not call it: offering another version of an entry ([`Log::add`]) does the same, and is a proof, which a
+    /// peer's word is not. It stays until sessions of the extension ask for that node.
     pub fn fork_local(&self, log: LogId, from: Seq) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
         self.pipeline.submit(Job::ForkLocal { log, from, responder });
         response
     }
 
-    /// Logs of which peers hold another version, as far as this open has seen: what peers offer is noted by the log itself.
+    /// Logs of which peers hold another version, as far as was seen since the log was opened. What peers offer is noted by
+    /// the log itself.
     #[must_use]
     pub fn stuck_logs(&self) -> Vec<StuckLog> {
         self.shared.stuck.lock().all()
     }
 
-    /// A session has found a fork, perhaps without having received the other version's node. `holder` is the log that the peer
+    /// Notes a fork that a session has found, perhaps without having received the other version's node. `holder` is the log that the peer
     /// writes, if it says so.
     pub fn note_fork(&self, log: &LogId, seq: Seq, ours: Key, theirs: Key, holder: Option<&LogId>) {
         if *log != self.log_id() {
@@ -167,13 +168,13 @@ impl Log {
         }
     }
 
-    /// A peer has a log up to `seq`, of which it holds another version.
+    /// Notes that a peer, which holds another version of a log, has it up to `seq`.
     pub fn peers_have(&self, log: &LogId, seq: Seq) {
         self.shared.stuck.lock().peers_have(log, seq);
     }
 
-    /// The peer that writes `holder` has been compared with us: where it held another version of a log and `agrees` tells that
-    /// it has ours up to that entry, nothing is stuck any more.
+    /// Forgets logs that were stuck and are not any more, once the peer that writes `holder` has been compared with us: those
+    /// of which it held another version, and of which `agrees` tells that it now has ours up to that entry.
     pub fn agreed(&self, holder: &LogId, agrees: impl Fn(&LogId, Seq) -> bool) {
         self.shared.stuck.lock().forget_healed(holder, agrees);
     }
@@ -231,13 +232,13 @@ impl Log {
         self.shared.with_set(ask)
     }
 
-    /// The last place stored.
+    /// Position of the last row stored.
     #[must_use]
     pub fn end(&self) -> Position {
         self.shared.state.read().end
     }
 
-    /// The last place announced: appends up to there have been answered. At most [`Log::end`].
+    /// Position of the last row announced: appends up to there have been answered. At most [`Log::end`].
     #[must_use]
     pub fn announced(&self) -> Position {
         self.shared.announced()

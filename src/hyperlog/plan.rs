@@ -1,4 +1,4 @@
-//! Decides what an append or an incoming node does to the log. Pure: documents in, rows out.
+//! Decides what an append or an incoming node does to the log. No I/O: nodes in, rows out.
 //!
 //! The rules are hyperlog 4.12.1's (`index.js`, `lib/replicate.js`): an append links to the current heads; a log's
 //! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate. Unlike there, an append
@@ -25,9 +25,9 @@ use crate::store::StoreState;
 /// an event.
 pub const MAX_LINKS: usize = 65_536;
 
-/// Links of one append at the most. Heads beyond it are linked by later ones. Two suffice for the number of heads to
-/// fall; with sixteen, an emitter that hears a hundred others links to all that came between two events of its own, and
-/// a node has 512 bytes of links at the most.
+/// Links of one append at the most; later appends link to the remaining heads. With two, the number of heads would already
+/// fall. With sixteen, an emitter that hears a hundred others links to all that came between two events of its own, and the
+/// links of a node take 512 bytes at the most.
 pub const MAX_APPEND_LINKS: usize = 16;
 
 /// Bytes of a log id at the most. 1.x's are 25; ids are kept in memory and repeated in keys.
@@ -62,19 +62,21 @@ pub(super) struct Head {
     pub(super) digest: Digest,
 }
 
-/// The log's state in memory: heads, logs, the next place.
+/// The log's state in memory: heads, logs, the next position.
 #[derive(Debug)]
 pub struct Planner {
     local: LogId,
     end: Position,
     heads: Heads<Located>,
-    /// Nobody else writes in the local log: since this seq was appended, or, at 0, since the log was made.
+    /// The seq from which on we are known to be the only writer of the local log: the first that we appended, or 0 if we
+    /// made the log.
     sole_from: Option<Seq>,
     /// The last node of the local log.
     own_last: Option<Key>,
-    /// The same by age, while they are too many for one append; else empty.
+    /// The heads by age, while they are too many for one append; otherwise empty.
     by_age: BTreeMap<Change, Key>,
-    /// Heads of logs, beside those in `stored`: of all that the store may not have yet, and of others used lately.
+    /// Last entries of logs: of all logs that have rows the store may not have yet, and of others used lately. `stored`
+    /// has the rest.
     logs: LogMap<Head>,
     /// The log's state as stored. It lags behind by at most the planned group and the one before.
     stored: Option<Arc<RwLock<CommittedState>>>,
@@ -84,7 +86,8 @@ pub struct Planner {
     flushing: UncommittedRows,
 }
 
-/// Heads kept beside the stored state before those that it has are dropped: as many logs are busy at the same time.
+/// Last entries of logs kept in the planner. Beyond this those that the stored state has are dropped. So many logs are busy at
+/// the same time at the most.
 const KEEP_HEADS: usize = 4 * 1024;
 
 impl Planner {
@@ -107,8 +110,8 @@ impl Planner {
         planner
     }
 
-    /// As [`Planner::new`], without memory for logs that nobody writes: `stored` is what `state` says, and is kept up with
-    /// every group before [`Planner::hand_over`] of the one behind the next.
+    /// As [`Planner::new`], but takes no memory for idle logs: it looks them up in `stored`, which says the same as `state`.
+    /// A group must be in `stored` before the second [`Planner::hand_over`] after its own.
     pub(super) fn beside(stored: Arc<RwLock<CommittedState>>, local: LogId, state: &StoreState) -> Self {
         let heads = StoreState { end: state.end, heads: state.heads.clone(), logs: Vec::new() };
         Planner { stored: Some(stored), ..Planner::new(local, &heads) }
@@ -126,8 +129,8 @@ impl Planner {
         self.sole_from = Some(0);
     }
 
-    /// Goes on from what a store holds after a commit that failed or moved entries. An append that was lost with it does
-    /// not count as written.
+    /// A planner that goes on from what the store holds after a commit that failed or moved entries. Appends that were lost
+    /// with that commit do not count as written.
     #[must_use]
     pub fn renewed(&self, state: &StoreState) -> Self {
         let mut planner = match &self.stored {
@@ -139,20 +142,20 @@ impl Planner {
         planner
     }
 
-    /// Whether a node claims to be an entry of the local log that we have not written, although only we write there: once
-    /// we have appended, or if the log was made by this emitter since it was opened. Before that a tail that our store has
-    /// lost may come back from peers.
+    /// Whether a node claims to be an entry of the local log that we have not written, although only we write there. That is
+    /// known once we have appended, or if this emitter made the log since it was opened. Before that, peers may bring back a
+    /// tail that our store has lost.
     #[must_use]
     pub fn is_forged(&self, node: &Incoming) -> bool {
         node.log == self.local && self.sole_from.is_some() && (node.seq == 0 || node.seq > self.seq(&node.log))
     }
 
-    /// The local log's last node, if it has one: what the store knows of it beside its [`StoreState`].
+    /// Sets the local log's last node, if it has one. [`StoreState`] does not tell it.
     pub fn set_own_last(&mut self, key: Option<Key>) {
         self.own_last = key;
     }
 
-    /// The last place planned.
+    /// The last position planned.
     #[must_use]
     pub fn end(&self) -> Position {
         self.end
@@ -198,9 +201,9 @@ impl Planner {
         self.store_node(Node { key, change: 0, log, seq, links, value, signed: None }, log_links)
     }
 
-    /// All heads, ascending by key, as in 1.x. If they are too many: our own last node, so that our events follow each
-    /// other whoever linked to it, and as many heads as fit, the oldest first. However many are added meanwhile, and
-    /// whatever their keys are, each one's turn comes.
+    /// The links of an append: all heads, ascending by key, as in 1.x. If they are too many, our own last node, so that our
+    /// events follow each other whoever linked to it, and as many heads as fit, the oldest first. So the turn of each head
+    /// comes, however many are added meanwhile and whatever their keys are.
     fn append_links(&mut self) -> (Links, LogLinks) {
         let mut links = Links::new();
         let mut log_links = LinkedLogs::new(&self.local);

@@ -18,7 +18,7 @@ const OVERHEAD: usize = 200;
 #[derive(Debug, Default)]
 pub struct RecentRows {
     rows: VecDeque<Row>,
-    /// The place before the first row kept.
+    /// The position before the first row kept.
     after: Position,
     bytes: usize,
 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_after_a_place_come_in_order_and_within_the_limit() {
+    fn rows_after_a_position_come_in_order_and_within_the_limit() {
         let mut recent = RecentRows::new(Position::of(10));
         (11..=20).for_each(|change| recent.push(row(change, 5)));
         let changes = |after, limit| {

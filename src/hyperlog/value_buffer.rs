@@ -9,14 +9,14 @@ use crate::event;
 pub(super) enum ValueBuffer {
     /// From the allocator.
     Heap(BytesMut),
-    /// Pages that the kernel has handed over at once, and how many of their bytes are written. Touching fresh pages one
-    /// after another takes about as long as hashing what is written to them.
+    /// Pages that the kernel has handed over all at once, and how many of their bytes are written. Touching fresh pages one
+    /// by one takes about as long as hashing what is written to them.
     #[cfg(target_os = "linux")]
     Pages(memmap2::MmapMut, usize),
 }
 
 impl ValueBuffer {
-    /// Pages from which on they are worth a system call, and what is left free in the last one does not matter.
+    /// From so many pages on they are worth a system call, and the free rest of the last page does not matter.
     #[cfg(target_os = "linux")]
     const PAGES_FROM: usize = 8;
 
@@ -27,7 +27,7 @@ impl ValueBuffer {
             .then(|| memmap2::MmapOptions::new().len(len).populate().map_anon());
         match pages {
             Some(Ok(pages)) => ValueBuffer::Pages(pages, 0),
-            // Without pages the allocator may still have some.
+            // If the kernel has no pages, the allocator may still have some.
             Some(Err(_)) | None => ValueBuffer::to_pass_on(len),
         }
     }
@@ -38,7 +38,8 @@ impl ValueBuffer {
         ValueBuffer::to_pass_on(len)
     }
 
-    /// Room for this many bytes, which are dropped once they are on disk: the allocator has pages that are in use already.
+    /// Room for this many bytes, which are dropped once they are on disk. The allocator reuses pages that have been touched
+    /// before.
     pub(super) fn to_pass_on(len: usize) -> Self {
         ValueBuffer::Heap(BytesMut::with_capacity(len))
     }

@@ -131,10 +131,10 @@ impl Check {
     fn links_exist(&self, store: &dyn Store, rows: &[Row]) -> Result<()> {
         let nodes = || rows.iter().filter(|row| row.at.duplicate == 0);
         let links: Vec<Key> = nodes().flat_map(|row| row.node.links.iter().copied()).collect();
-        let mut places = store.locate(&links)?.into_iter();
+        let mut located = store.locate(&links)?.into_iter();
         for row in nodes() {
             for link in &row.node.links {
-                match places.next().flatten() {
+                match located.next().flatten() {
                     Some(found) if found.change < row.at.change => {}
                     Some(_) => return Err(damaged(row.at, format!("it links to {link}, which is stored after it"))),
                     None => return Err(damaged(row.at, format!("it links to {link}, which is not stored"))),

@@ -1,6 +1,5 @@
 //! Schemas for JavaScript: text in, plan out. Encoding itself is generated JavaScript (`lib/codec`).
 
-use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
 use crate::codec::{compile, Compiled, Sources};
@@ -22,15 +21,6 @@ pub fn compile_schema(text: String, sources: Option<String>) -> napi::Result<Str
         let compiled = compile_text(&text, sources.as_deref())?;
         serde_json::to_string(&compiled.plan).map_err(|error| Error::Internal(format!("the plan is not JSON: {error}")))
     })
-}
-
-/// The schema's descriptors as a serialised `FileDescriptorSet`, for other protobuf tools.
-///
-/// # Errors
-/// As [`compile_schema`].
-#[napi(js_name = "schemaDescriptors")]
-pub fn schema_descriptors(text: String, sources: Option<String>) -> napi::Result<Buffer, String> {
-    guarded(|| Ok(compile_text(&text, sources.as_deref())?.descriptor_set())).map(Buffer::from)
 }
 
 fn compile_text(text: &str, sources: Option<&str>) -> Result<Compiled> {

@@ -1,8 +1,9 @@
-//! Errors as JavaScript sees them: `err.code` is the core's stable code.
+//! Errors as JavaScript sees them: `err.code` is the core's stable code, details are fields (`failure` in lib/errors.js).
 
 use napi::Status;
+use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::{Details, Error};
 
 /// What napi puts into `err.code`.
 #[derive(Debug)]
@@ -34,4 +35,23 @@ pub fn thrown(error: &Error) -> napi::Error<Code> {
 #[must_use]
 pub fn internal(error: &napi::Error) -> napi::Error<Code> {
     thrown(&Error::Internal(error.to_string()))
+}
+
+/// The error as JSON text: code, message, and the details that it has.
+#[must_use]
+pub fn json(error: &Error) -> String {
+    let mut fields = serde_json::Map::new();
+    fields.insert("code".into(), error.code().into());
+    fields.insert("message".into(), error.to_string().into());
+    let Details { system, errno, log, seq, path, address } = error.details();
+    let details: [(&str, Option<Value>); 6] = [
+        ("system", system.map(Into::into)),
+        ("errno", errno.map(Into::into)),
+        ("log", log.map(Into::into)),
+        ("seq", seq.map(Into::into)),
+        ("path", path.map(|path| path.to_string_lossy().into())),
+        ("address", address.map(Into::into)),
+    ];
+    fields.extend(details.into_iter().filter_map(|(name, value)| Some((name.into(), value?))));
+    Value::Object(fields).to_string()
 }

@@ -112,14 +112,14 @@ impl LevelBridge for JsBridge {
 
 /// JavaScript's end of a [`JsBridge`].
 #[napi]
-pub struct LevelPort {
+pub struct LevelHandle {
     bridge: Arc<JsBridge>,
 }
 
 #[napi]
-impl LevelPort {
+impl LevelHandle {
     /// `request(id, kind, packed)` is called for each request: 0 get, 1 ranges, 2 batch, 3 close. Every one is answered
-    /// once, in any order, through [`LevelPort::answer`].
+    /// once, in any order, through [`LevelHandle::answer`].
     #[napi(constructor, catch_unwind)]
     pub fn new(env: Env, request: Function<'_, FnArgs<(u32, u32, Buffer)>, ()>) -> napi::Result<Self> {
         let caller =
@@ -140,7 +140,7 @@ impl LevelPort {
                 bridge.abort("its JavaScript environment has ended");
             }
         })?;
-        Ok(LevelPort { bridge })
+        Ok(LevelHandle { bridge })
     }
 
     /// The answer to a request: an error's text, or the packed reply.
@@ -158,7 +158,7 @@ impl LevelPort {
     }
 }
 
-impl LevelPort {
+impl LevelHandle {
     /// The Rust end.
     #[must_use]
     pub fn bridge(&self) -> Arc<JsBridge> {

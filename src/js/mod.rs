@@ -4,20 +4,22 @@
 // What JavaScript passes arrives owned.
 #![allow(clippy::needless_pass_by_value)]
 
-pub mod bell;
 pub mod codec;
+pub mod doorbell;
+pub mod emit_buffer;
 pub mod error;
+pub mod layout;
 pub mod level;
 pub mod links;
 pub mod names;
 pub mod notice;
-pub mod packed;
-pub mod ring;
+pub mod options;
+pub mod pack;
 pub mod trust;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -25,21 +27,20 @@ use napi::bindgen_prelude::{BufferSlice, Function};
 use napi::{CleanupEnvHook, Env};
 use napi_derive::napi;
 
-use self::bell::Doorbell;
+use self::doorbell::Doorbell;
 use self::error::{internal, thrown, Result};
-use self::level::{JsBridge, LevelPort};
-use self::names::{Interest, Texts};
+use self::layout::{MORE_ACKS, MORE_EVENTS, MORE_NOTICES};
+use self::level::{JsBridge, LevelHandle};
+use self::names::{Interest, TextTable};
 use self::notice::{JsNotice, Tables};
-use crate::emitter::{Bell, Emitter, Options, Request, Source};
+use self::options::{open_embedded, open_level, settings, source, CoreOptions};
+use crate::emitter::{Bell, Emitter, Request};
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Batch};
 use crate::net::pipe::Carrier;
 use crate::node::{Change, Key, NotAKey};
 use crate::row::Row;
-use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use crate::store::level::LevelStore;
-use crate::store::memory::MemoryStore;
-use crate::store::{Meta, Progress, ReadLimit, Store};
+use crate::store::{Meta, ReadLimit};
 
 /// Acks taken from the core at a time; what a buffer does not hold waits here.
 const ACKS: usize = 256;
@@ -50,41 +51,17 @@ const EVENTS: ReadLimit = ReadLimit { rows: 256, bytes: 64 * 1024 };
 /// Batches of rows looked at in one call while none of them has listeners.
 const IDLE_BATCHES: usize = 16;
 
-/// In the result of the calls that move data: more acks wait.
-const MORE_ACKS: u32 = 1;
-/// Events can be taken at once.
-const MORE_EVENTS: u32 = 2;
-/// Notices wait.
-const MORE_NOTICES: u32 = 4;
-
-/// Settings, checked by lib/options.js.
-#[napi(object)]
-pub struct CoreOptions {
-    /// Folder of the embedded store; memory without it.
-    pub path: Option<String>,
-    /// Largest event container, in bytes.
-    pub max_event_size: Option<f64>,
-    /// Bytes of unacknowledged emits.
-    pub max_pending: Option<f64>,
-    /// Pause before the first redial of a peer, in milliseconds.
-    pub reconnect_timeout: Option<f64>,
-    /// The schema's events are written in standard protobuf.
-    pub standard: bool,
-    /// Who the emitter is, and whom it trusts.
-    pub trust: Option<trust::JsTrust>,
-}
-
 /// What has been taken from the core and not yet handed to JavaScript, and the tables both ends share.
 #[derive(Default)]
 struct Desk {
-    names: Texts,
-    logs: Texts,
+    names: TextTable,
+    logs: TextTable,
     interest: Interest,
     acks: VecDeque<Ack>,
     last_key: Option<Key>,
     /// Rows taken for listeners, kept until the next ones: a listener that comes meanwhile hears the rest of them.
     rows: Vec<Row>,
-    /// How the reads under way want their rows.
+    /// The row format that each pending read asked for.
     reads: HashMap<u32, u32>,
     /// The ends of streams that JavaScript carries.
     streams: HashMap<u32, Carrier>,
@@ -105,10 +82,15 @@ type Leaving = (Weak<Emitter>, Weak<Doorbell>, Option<Weak<JsBridge>>);
 #[napi]
 impl Core {
     /// Opens the store in the background; a `ready` or `failed` notice follows. `bell` is called, without arguments, when
-    /// something waits to be taken. With a `port`, the log is kept in the Level database behind it.
+    /// something waits to be taken. With `level`, the log is kept in the Level database behind it.
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, options: CoreOptions, bell: Function<'_, (), ()>, port: Option<&LevelPort>) -> Result<Self> {
-        let bridge = port.map(LevelPort::bridge);
+    pub fn new(
+        env: Env,
+        options: CoreOptions,
+        bell: Function<'_, (), ()>,
+        level: Option<&LevelHandle>,
+    ) -> Result<Self> {
+        let bridge = level.map(LevelHandle::bridge);
         let bell = Arc::new(Doorbell::new(&bell).map_err(|error| internal(&error))?);
         let ringer: Arc<dyn Bell> = bell.clone();
         let leaving_bridge = bridge.as_ref().map(Arc::downgrade);
@@ -132,23 +114,23 @@ impl Core {
                 }
             })
             .map_err(|error| internal(&error))?;
-        let desk = Desk { logs: Texts::for_logs(), ..Desk::default() };
+        let desk = Desk { logs: TextTable::for_logs(), ..Desk::default() };
         Ok(Core { emitter: RefCell::new(emitter), bell, desk: RefCell::new(desk), leaving: RefCell::new(Some(hook)) })
     }
 
-    /// The number by which the ring names an event; `undefined` when there are too many names.
+    /// The number by which an emit names its event; `undefined` when there are too many names.
     #[napi(catch_unwind)]
     pub fn name_number(&self, name: String) -> Option<u32> {
         self.desk.borrow_mut().names.number(&name)
     }
 
-    /// The event name behind a number in packed rows.
+    /// The event name with a number that packed rows use.
     #[napi(catch_unwind)]
     pub fn name_text(&self, number: u32) -> String {
         self.desk.borrow().names.text(number).map_or_else(String::new, ToString::to_string)
     }
 
-    /// The log id behind a number in packed acks and rows.
+    /// The log id with a number that packed acks and rows use.
     #[napi(catch_unwind)]
     pub fn log_text(&self, number: u32) -> String {
         self.desk.borrow().logs.text(number).map_or_else(String::new, ToString::to_string)
@@ -160,18 +142,18 @@ impl Core {
         self.desk.borrow_mut().interest.set(&name, number);
     }
 
-    /// Appends the records in the first `length` bytes of `ring`. Returns 1 when something waits to be taken.
+    /// Appends the emits in the first `length` bytes of `records`. Returns whether something waits to be taken.
     #[napi(catch_unwind)]
-    pub fn flush(&self, ring: &[u8], length: u32) -> Result<bool> {
-        let records = ring.get(..length as usize).unwrap_or(ring);
-        let batch = ring::batch(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
+    pub fn flush(&self, records: &[u8], length: u32) -> Result<bool> {
+        let records = records.get(..length as usize).unwrap_or(records);
+        let batch = emit_buffer::batch(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
         Ok(self.emitter.borrow().append(batch))
     }
 
-    /// Appends one event that does not fit the ring, or whose name has no number.
+    /// Appends one event that does not fit the emit buffer, or whose name has no number.
     #[napi(catch_unwind)]
     pub fn append(&self, name: String, payload: &[u8], ack: u8, encoding: u8) -> Result<bool> {
-        let ack = ring::ack_kind(ack).map_err(|error| thrown(&error))?;
+        let ack = emit_buffer::ack_kind(ack.into()).map_err(|error| thrown(&error))?;
         let mut batch = Batch::default();
         batch.push(&name.into(), payload, Encoding::from_mark(u64::from(encoding)), ack);
         Ok(self.emitter.borrow().append(batch))
@@ -186,7 +168,7 @@ impl Core {
             desk.acks.extend(self.emitter.borrow().take_acks(ACKS));
         }
         let out = out.get_mut(base as usize..).unwrap_or_default();
-        packed::pack_acks(&mut desk.acks, out, &mut desk.logs, &mut desk.last_key);
+        pack::pack_acks(&mut desk.acks, out, &mut desk.logs, &mut desk.last_key);
         self.waiting(desk)
     }
 
@@ -198,7 +180,7 @@ impl Core {
         self.bell.answer();
         let desk = &mut *self.desk.borrow_mut();
         let out = out.get_mut(base as usize..).unwrap_or_default();
-        packed::pack_events(&[], 0, out, &desk.interest);
+        pack::pack_events(&[], 0, out, &desk.interest);
         if !desk.acks.is_empty() {
             return self.waiting(desk);
         }
@@ -210,7 +192,7 @@ impl Core {
         let after = change(after);
         let mut batches = 0;
         // Whatever is taken is packed before this returns: nobody comes back for it if it is the last.
-        while packed::pack_events(&desk.rows, after, out, &desk.interest) == 0 && !needs_room(out) {
+        while pack::pack_events(&desk.rows, after, out, &desk.interest) == 0 && !needs_room(out) {
             if batches == IDLE_BATCHES {
                 break;
             }
@@ -317,11 +299,11 @@ impl Core {
         Ok(())
     }
 
-    /// Copies another store into the log: the Level database behind `port`, or the embedded one in a folder; with `identity`
+    /// Copies another store into the log: the Level database behind `level`, or the embedded one in a folder; with `identity`
     /// also its emitter's id and what that knew of peers, where there is nothing yet.
     #[napi(catch_unwind)]
-    pub fn ask_import(&self, id: u32, path: String, port: Option<&LevelPort>, identity: bool) {
-        let bridge = port.map(LevelPort::bridge);
+    pub fn ask_import(&self, id: u32, path: String, level: Option<&LevelHandle>, identity: bool) {
+        let bridge = level.map(LevelHandle::bridge);
         let open = move || match bridge {
             Some(bridge) => open_level(bridge, &mut |_, _| {}),
             None => open_embedded(Path::new(&path), &mut |_, _| {}),
@@ -375,48 +357,12 @@ fn parse_key(text: &str) -> Result<Key> {
     text.parse().map_err(|error: NotAKey| thrown(&error.into()))
 }
 
+/// Whether a pack says that nothing fitted.
 fn needs_room(out: &[u8]) -> bool {
-    out.get(12..16).is_some_and(|need| need != [0; 4])
-}
-
-fn source(options: &CoreOptions, bridge: Option<Arc<JsBridge>>) -> Source {
-    match (bridge, &options.path) {
-        (Some(bridge), _) => Source::Opening(Box::new(move |progress| open_level(bridge, progress))),
-        (None, Some(path)) => {
-            let path = PathBuf::from(path);
-            Source::Opening(Box::new(move |progress| open_embedded(&path, progress)))
-        }
-        (None, None) => Source::Immediate(Arc::new(MemoryStore::new())),
-    }
-}
-
-fn open_level(bridge: Arc<JsBridge>, progress: Progress<'_>) -> crate::error::Result<Arc<dyn Store>> {
-    Ok(Arc::new(LevelStore::open(bridge, progress)?))
-}
-
-fn open_embedded(path: &Path, progress: Progress<'_>) -> crate::error::Result<Arc<dyn Store>> {
-    Ok(Arc::new(EmbeddedStore::open(path, &EmbeddedOptions::default(), progress)?))
-}
-
-fn settings(options: &CoreOptions) -> crate::error::Result<Options> {
-    let mut settings = Options::default();
-    settings.log.max_event_size = options.max_event_size.map_or(settings.log.max_event_size, size);
-    // Peers may allow a little more than we do.
-    settings.log.max_incoming_size = settings.log.max_incoming_size.max(settings.log.max_event_size);
-    settings.net.max_value = settings.log.max_incoming_size;
-    settings.log.max_pending = options.max_pending.map_or(settings.log.max_pending, size);
-    settings.net.reconnect_timeout_ms = options.reconnect_timeout.map_or(settings.net.reconnect_timeout_ms, change);
-    settings.net.standard = options.standard;
-    settings.net.trust = options.trust.as_ref().map(trust::JsTrust::to_trust).transpose()?.unwrap_or_default();
-    Ok(settings)
+    out.get(layout::word(layout::NEED_WORD)..).and_then(<[u8]>::first_chunk).is_some_and(|need| *need != [0; 4])
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, which is what is meant.
-fn size(bytes: f64) -> usize {
-    bytes as usize
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 fn change(number: f64) -> Change {
     number as Change
 }

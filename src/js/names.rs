@@ -3,34 +3,31 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Names with a number, per emitter; below 2^16, which is what the ring has for them. Programs have dozens; whoever makes names up endlessly gets the rest spelled out,
-/// not memory that only grows.
+/// Names with a number, per emitter; below 2^16, for which the emit buffer has room. Programs have dozens. The names of a
+/// program that makes them up endlessly are spelled out beyond this, so that memory does not only grow.
 pub const MAX_NAMES: usize = 16 * 1024;
 
 /// Longest name that gets a number, in bytes.
 const MAX_NAME_LEN: usize = 256;
 
-/// Stands for a name without a number.
-pub const UNNUMBERED: u32 = u32::MAX;
-
 /// Texts by number and back. Numbers count from 0 and stay.
-pub struct Texts {
+pub struct TextTable {
     limit: usize,
     by_number: Vec<Arc<str>>,
     by_text: HashMap<Arc<str>, u32>,
 }
 
-impl Default for Texts {
+impl Default for TextTable {
     fn default() -> Self {
-        Texts { limit: MAX_NAMES, by_number: Vec::new(), by_text: HashMap::new() }
+        TextTable { limit: MAX_NAMES, by_number: Vec::new(), by_text: HashMap::new() }
     }
 }
 
-impl Texts {
+impl TextTable {
     /// A table for log ids. The core keeps every log's head in memory, so this needs no bound of its own.
     #[must_use]
     pub fn for_logs() -> Self {
-        Texts { limit: usize::MAX, ..Texts::default() }
+        TextTable { limit: usize::MAX, ..TextTable::default() }
     }
 
     /// The text's number, new if there is room for it.
@@ -90,10 +87,11 @@ impl Interest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::js::layout::UNNUMBERED;
 
     #[test]
     fn numbers_are_stable_and_bounded() {
-        let mut texts = Texts::default();
+        let mut texts = TextTable::default();
         assert_eq!((texts.number("a"), texts.number("b"), texts.number("a")), (Some(0), Some(1), Some(0)));
         for n in 0..2 * MAX_NAMES {
             let _ = texts.number(&n.to_string());
@@ -102,7 +100,7 @@ mod tests {
         assert_eq!(texts.number("b"), Some(1));
         assert_eq!(texts.text(1).map(|text| &**text), Some("b"));
         assert_eq!(texts.text(UNNUMBERED), None);
-        let long = |len: usize| Texts::default().number(&"x".repeat(len));
+        let long = |len: usize| TextTable::default().number(&"x".repeat(len));
         assert_eq!((long(MAX_NAME_LEN), long(MAX_NAME_LEN + 1)), (Some(0), None));
     }
 }

@@ -6,10 +6,10 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use serde_json::json;
 
-use super::names::Texts;
-use super::packed::pack_rows;
+use super::names::TextTable;
+use super::pack::pack_rows;
 use crate::emitter::{Notice, Reply, Stats, StreamNews};
-use crate::error::Error;
+use crate::error::{Details, Error};
 use crate::hyperlog::stuck::StuckLog;
 use crate::net::pipe::PipeNews;
 use crate::net::rights::Right;
@@ -29,26 +29,37 @@ pub struct JsNotice {
     pub code: Option<String>,
     /// The failure in words.
     pub message: Option<String>,
-    /// The system's name for it (`ECONNREFUSED`), where there is one.
+    /// The system's name for a failure (`ECONNREFUSED`), where there is one. This and the next five are what the failure
+    /// tells beside its text.
     pub system: Option<String>,
+    /// The system's number for it.
+    pub errno: Option<i32>,
+    /// The log that it is about.
+    pub log: Option<String>,
+    /// The entry of that log.
+    pub seq: Option<f64>,
+    /// The file or folder.
+    pub path: Option<String>,
+    /// The address dialled or to be bound.
+    pub address: Option<String>,
     /// JSON: the peer that a network notice is about.
     pub peer: Option<String>,
     /// A text: log id, fact, JSON, peer key.
     pub text: Option<String>,
     /// A number: change, units done, milliseconds.
     pub number: Option<f64>,
-    /// Of so many units.
+    /// Total units.
     pub total: Option<f64>,
-    /// Packed rows (`packed.rs`).
+    /// Packed rows (`pack.rs`).
     pub rows: Option<Buffer>,
 }
 
 /// The tables that packed rows refer to.
 pub struct Tables<'a> {
     /// Event names.
-    pub names: &'a mut Texts,
+    pub names: &'a mut TextTable,
     /// Log ids.
-    pub logs: &'a mut Texts,
+    pub logs: &'a mut TextTable,
 }
 
 impl JsNotice {
@@ -56,9 +67,20 @@ impl JsNotice {
         JsNotice { kind: kind.to_owned(), ..JsNotice::default() }
     }
 
+    #[allow(clippy::cast_precision_loss)] // Seqs stay below 2^53.
     fn failing(self, error: &Error) -> Self {
-        let system = error.system().map(ToOwned::to_owned);
-        JsNotice { code: Some(error.code().to_owned()), message: Some(error.to_string()), system, ..self }
+        let Details { system, errno, log, seq, path, address } = error.details();
+        JsNotice {
+            code: Some(error.code().to_owned()),
+            message: Some(error.to_string()),
+            system: system.map(ToOwned::to_owned),
+            errno,
+            log: log.map(ToOwned::to_owned),
+            seq: seq.map(|seq| seq as f64),
+            path: path.map(|path| path.to_string_lossy().into_owned()),
+            address: address.map(ToOwned::to_owned),
+            ..self
+        }
     }
 
     fn with_peer(self, peer: &serde_json::Value) -> Self {

@@ -106,7 +106,7 @@ async fn attempt(
         dialled = dial(shared, link, target) => match dialled {
             Ok(dialled) => dialled,
             Err(error) => {
-                let lacks = error.system().is_some_and(|name| LACKS.contains(&name));
+                let lacks = error.details().system.is_some_and(|name| LACKS.contains(&name));
                 return (if lacks { Health::Lacking } else { Health::Silent }, End::here(error));
             }
         },

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::node::Key;
 
-/// Heads by key. The one added last stands beside the map: while each node links to the one before, as under a single
+/// Heads by key. The one added last is kept outside the map: while each node links to the one before, as with a single
 /// writer, the map stays empty and nothing is searched.
 #[derive(Clone, Debug)]
 pub(crate) struct Heads<V> {

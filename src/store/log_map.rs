@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::node::LogId;
 
-/// Values by log. The log used last stands beside the map: rows come in runs of one log, and the rest of a run is found
+/// Values by log. The log used last is kept outside the map: rows come in runs of one log, and the rest of a run is found
 /// without hashing.
 #[derive(Clone, Debug)]
 pub(crate) struct LogMap<V> {

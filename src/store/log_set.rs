@@ -1,6 +1,7 @@
-//! Every log's head, and digests over sets of logs: two stores with many logs find out with few bytes which differ.
+//! Every log's head, and digests over sets of logs, by which two stores with many logs find out with few bytes which logs
+//! differ.
 //!
-//! Logs are ordered by their *place*, the first eight bytes of blake3 over the id. The set of all logs whose places begin
+//! Logs are ordered by their *hash*, the first eight bytes of blake3 over the id. The set of all logs whose hashes begin
 //! with the same hexadecimal digits, a [`Prefix`], is a *bucket*, and has a digest that depends on nothing but the logs in
 //! it (docs/design/log.md, "Comparing many logs").
 
@@ -9,18 +10,18 @@ use std::collections::HashMap;
 use crate::node::{Digest, LogId, Seq};
 use crate::row::LogHead;
 
-/// Logs of the largest bucket whose digest runs over the logs themselves; that of a larger one runs over its sixteen
-/// parts. Few enough that one changed log costs some microseconds of hashing, enough that the tree takes a tenth of the
-/// memory of the logs. Part of the format.
+/// Logs of the largest bucket whose digest runs over the logs themselves; the digest of a larger one runs over its sixteen
+/// parts. So few that one changed log costs some microseconds of hashing, so many that the tree takes a tenth of the memory
+/// of the logs. Part of the format.
 pub const LEAF_LOGS: usize = 64;
 
-/// Digits of a place.
+/// Digits of a hash.
 const DIGITS: u8 = 16;
 
 /// Parts of a bucket.
 pub const PARTS: usize = 16;
 
-/// The first digits of places.
+/// The first digits of hashes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Prefix {
     /// The digits, in the highest bits; the others are 0.
@@ -29,15 +30,15 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Of all places.
+    /// Of all hashes.
     pub const ROOT: Prefix = Prefix { bits: 0, digits: 0 };
 
-    /// The first `digits` digits of `place`; all sixteen if there are no more.
+    /// The first `digits` digits of `hash`; all sixteen if there are no more.
     #[must_use]
-    pub fn of(place: u64, digits: u8) -> Self {
+    pub fn of(hash: u64, digits: u8) -> Self {
         let digits = digits.min(DIGITS);
         let mask = u64::MAX.checked_shl(u32::from(DIGITS - digits) * 4).unwrap_or(0);
-        Prefix { bits: place & mask, digits }
+        Prefix { bits: hash & mask, digits }
     }
 
     /// This and one digit more, if there is one more.
@@ -59,10 +60,10 @@ impl Prefix {
         self.digits
     }
 
-    /// Whether a place begins with these digits.
+    /// Whether a hash begins with these digits.
     #[must_use]
-    pub fn holds(self, place: u64) -> bool {
-        Prefix::of(place, self.digits) == self
+    pub fn holds(self, hash: u64) -> bool {
+        Prefix::of(hash, self.digits) == self
     }
 }
 
@@ -75,16 +76,15 @@ pub struct Bucket {
     pub digest: Digest,
 }
 
-/// Where a log is among all logs. Nobody can choose it, but with 2^4n hashes anybody can find an id with n given digits.
+/// The hash that says where a log is among all logs. Finding an id whose hash begins with n given digits takes 2^4n attempts.
 #[must_use]
-pub fn place_of(log: &str) -> u64 {
+pub fn id_hash(log: &str) -> u64 {
     blake3::hash(log.as_bytes()).as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
 }
 
 /// The heads of all logs.
 ///
-/// A log that changes is only noted. Digests are computed when they are asked for, and only those of buckets in which
-/// something has changed since.
+/// A log that changes is only noted. A digest is computed when it is asked for, if something in its bucket has changed.
 #[derive(Debug, Default)]
 pub struct LogSet {
     heads: HashMap<LogId, Head>,
@@ -115,7 +115,7 @@ struct Tree {
 
 #[derive(Debug)]
 enum Parts {
-    /// At most [`LEAF_LOGS`], or the places are the same to the last digit.
+    /// At most [`LEAF_LOGS`], or the hashes are the same to the last digit.
     Logs(Vec<(u64, LogId)>),
     Buckets(Box<[Tree; PARTS]>),
 }
@@ -169,23 +169,23 @@ impl LogSet {
         self.unsettled.push(log.clone());
     }
 
-    /// Logs that the next digest has to take notice of.
+    /// How many logs have changed that are not in the tree's digests yet.
     #[must_use]
     pub fn unsettled(&self) -> usize {
         self.unsettled.len()
     }
 
-    /// Takes notice of some of the logs that have changed, at most `most`.
+    /// Takes some of the logs that have changed into the tree, at most `most`.
     pub fn settle(&mut self, most: usize) {
         let rest = self.unsettled.len().saturating_sub(most);
         for log in self.unsettled.drain(rest..) {
             let Some(head) = self.heads.get_mut(&log) else { continue };
             head.noted = false;
-            let place = place_of(&log);
+            let hash = id_hash(&log);
             if std::mem::replace(&mut head.filed, true) {
-                self.tree.touch(place);
+                self.tree.touch(hash);
             } else {
-                self.tree.insert(place, log, 0);
+                self.tree.insert(hash, log, 0);
             }
         }
         if self.unsettled.is_empty() {
@@ -217,7 +217,7 @@ impl LogSet {
         parts
     }
 
-    /// Heads of the logs in `prefix`, in order of their places.
+    /// Heads of the logs in `prefix`, in order of their hashes.
     pub fn logs_in(&mut self, prefix: Prefix) -> Vec<LogHead> {
         self.settle(usize::MAX);
         let mut found = Vec::new();
@@ -281,41 +281,41 @@ pub(crate) fn hash_head(hasher: &mut blake3::Hasher, log: &str, seq: Seq, digest
     hasher.update(&digest.0);
 }
 
-/// Digit `depth` of a place.
-fn digit(place: u64, depth: u8) -> usize {
+/// Digit `depth` of a hash.
+fn digit(hash: u64, depth: u8) -> usize {
     let shift = 4 * u32::from(DIGITS.saturating_sub(depth + 1));
-    ((place >> shift) & 15) as usize
+    ((hash >> shift) & 15) as usize
 }
 
 impl Tree {
-    fn touch(&mut self, place: u64) {
+    fn touch(&mut self, hash: u64) {
         let (mut at, mut depth) = (self, 0);
         loop {
             at.digest = None;
             let Parts::Buckets(parts) = &mut at.parts else { return };
-            let Some(next) = parts.get_mut(digit(place, depth)) else { return };
+            let Some(next) = parts.get_mut(digit(hash, depth)) else { return };
             (at, depth) = (next, depth + 1);
         }
     }
 
-    fn insert(&mut self, place: u64, log: LogId, depth: u8) {
+    fn insert(&mut self, hash: u64, log: LogId, depth: u8) {
         self.digest = None;
         self.logs = self.logs.saturating_add(1);
         match &mut self.parts {
-            Parts::Logs(logs) if logs.len() < LEAF_LOGS || depth == DIGITS => logs.push((place, log)),
+            Parts::Logs(logs) if logs.len() < LEAF_LOGS || depth == DIGITS => logs.push((hash, log)),
             Parts::Logs(logs) => {
                 let mut parts = Box::<[Tree; PARTS]>::default();
-                let logs = std::mem::take(logs).into_iter().chain(std::iter::once((place, log)));
-                for (place, log) in logs {
-                    if let Some(part) = parts.get_mut(digit(place, depth)) {
-                        part.insert(place, log, depth + 1);
+                let logs = std::mem::take(logs).into_iter().chain(std::iter::once((hash, log)));
+                for (hash, log) in logs {
+                    if let Some(part) = parts.get_mut(digit(hash, depth)) {
+                        part.insert(hash, log, depth + 1);
                     }
                 }
                 self.parts = Parts::Buckets(parts);
             }
             Parts::Buckets(parts) => {
-                if let Some(part) = parts.get_mut(digit(place, depth)) {
-                    part.insert(place, log, depth + 1);
+                if let Some(part) = parts.get_mut(digit(hash, depth)) {
+                    part.insert(hash, log, depth + 1);
                 }
             }
         }
@@ -332,7 +332,7 @@ impl Tree {
                 }
                 Parts::Logs(logs) => {
                     logs.sort();
-                    let within = logs.iter().filter(|(place, _)| prefix.holds(*place));
+                    let within = logs.iter().filter(|(hash, _)| prefix.holds(*hash));
                     let logs = within.clone().count() as u64;
                     let digest = if logs == 0 { Digest::default() } else { hasher.logs(within.map(|(_, log)| log)) };
                     return Bucket { logs, digest };
@@ -372,7 +372,7 @@ impl Tree {
         let mut rest = vec![at];
         while let Some(tree) = rest.pop() {
             match &tree.parts {
-                Parts::Logs(logs) => found.extend(logs.iter().filter(|(place, _)| prefix.holds(*place)).cloned()),
+                Parts::Logs(logs) => found.extend(logs.iter().filter(|(hash, _)| prefix.holds(*hash)).cloned()),
                 Parts::Buckets(parts) => rest.extend(parts.iter()),
             }
         }
@@ -442,7 +442,7 @@ mod tests {
         let mut todo = vec![Prefix::ROOT];
         while let Some(prefix) = todo.pop() {
             let logs = all.logs_in(prefix);
-            assert!(logs.iter().all(|head| prefix.holds(place_of(&head.log))));
+            assert!(logs.iter().all(|head| prefix.holds(id_hash(&head.log))));
             let mut alone: LogSet = logs.iter().cloned().collect();
             let bucket = all.bucket(prefix);
             assert_eq!((bucket, bucket.logs), (alone.bucket(prefix), logs.len() as u64));
@@ -491,15 +491,15 @@ mod tests {
 
     #[test]
     fn a_prefix_has_at_most_sixteen_digits() {
-        let place = place_of("a log");
+        let hash = id_hash("a log");
         let mut prefix = Prefix::ROOT;
         for digits in 1..=16 {
-            assert!(prefix.holds(place));
-            prefix = prefix.part(u8::try_from(digit(place, prefix.digits())).unwrap()).unwrap();
-            assert_eq!((prefix, prefix.digits()), (Prefix::of(place, digits), digits));
+            assert!(prefix.holds(hash));
+            prefix = prefix.part(u8::try_from(digit(hash, prefix.digits())).unwrap()).unwrap();
+            assert_eq!((prefix, prefix.digits()), (Prefix::of(hash, digits), digits));
         }
-        assert_eq!((prefix.bits(), prefix.part(0)), (place, None));
-        assert!(!prefix.holds(place ^ 1));
-        assert_eq!(Prefix::of(place, 200), prefix);
+        assert_eq!((prefix.bits(), prefix.part(0)), (hash, None));
+        assert!(!prefix.holds(hash ^ 1));
+        assert_eq!(Prefix::of(hash, 200), prefix);
     }
 }

@@ -1,6 +1,6 @@
-//! The log in memory: for emitters without a database, and the model of what every other store must do.
+//! The log in memory, for emitters without a database.
 //!
-//! Nothing is copied: values are reference-counted slices of what the caller handed over.
+//! Values are not copied: they are reference-counted slices of what the caller handed over.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, NodeRef, Seq};
 use crate::query::Filter;
 
-/// Rows per block of the row list: growing the list must never copy it.
+/// Rows per block of the row list, which grows without copying them.
 const BLOCK: usize = 4096;
 
 /// Rows of a block of the index of terms: a look-up asks every block, a block never moves.
@@ -31,13 +31,13 @@ const DIGEST_STEP: u64 = 64;
 
 /// A store that lives and ends with the process.
 ///
-/// Lock order: `places`, then `inner`, then `terms`.
+/// Lock order: `slots`, then `inner`, then `terms`.
 #[derive(Default)]
 pub struct MemoryStore {
     inner: RwLock<Inner>,
     /// Index of each node's row. Apart from the rows, because readers of rows need not wait while thousands of keys are
-    /// filed. A place without a row is of a commit that has not returned.
-    places: RwLock<Slots>,
+    /// filed. A slot without a row belongs to a commit that has not returned.
+    slots: RwLock<Slots>,
     /// Made when somebody searches, and brought up to date by every search: who never does pays nothing.
     terms: Mutex<Option<TermIndex>>,
 }
@@ -412,17 +412,17 @@ impl Store for MemoryStore {
     }
 
     fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>> {
-        let places = self.places.read();
+        let slots = self.slots.read();
         let inner = self.inner.read();
         inner.open()?;
-        Ok(keys.iter().map(|key| inner.located(places.find(key, |row| inner.key(row))?)).collect())
+        Ok(keys.iter().map(|key| inner.located(slots.find(key, |row| inner.key(row))?)).collect())
     }
 
     fn node(&self, key: &Key) -> Result<Option<Node>> {
-        let places = self.places.read();
+        let slots = self.slots.read();
         let inner = self.inner.read();
         inner.open()?;
-        let found = places.find(key, |row| inner.key(row));
+        let found = slots.find(key, |row| inner.key(row));
         Ok(found.and_then(|row| inner.rows.node(row)).map(|node| Node::clone(node)))
     }
 
@@ -475,7 +475,7 @@ impl Store for MemoryStore {
         // Commits come one at a time, so what was checked still holds.
         let nodes = commit.rows.iter().zip(first..).filter_map(|(row, index)| Some((index, &row.node()?.key)));
         let nodes: Vec<_> = nodes.collect();
-        self.places.write().insert(nodes.into_iter());
+        self.slots.write().insert(nodes.into_iter());
         let mut inner = self.inner.write();
         inner.open()?;
         inner.apply(commit);
@@ -518,7 +518,7 @@ impl Store for MemoryStore {
 
     fn close(&self) -> Result<()> {
         *self.inner.write() = Inner { closed: true, ..Inner::default() };
-        *self.places.write() = Slots::default();
+        *self.slots.write() = Slots::default();
         *self.terms.lock() = None;
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! What the log asks of a medium: one semantic trait, and the values that cross it.
+//! What the log asks of a medium: the trait [`Store`], and the values that cross it.
 //!
-//! Implementations hold no decisions: they store what a [`Commit`] says and find it again. Every one of them
-//! passes `conformance`.
+//! Implementations decide nothing: they store what a [`Commit`] says, and find it again. Every one of them passes the
+//! suite in [`conformance`].
 
 pub mod conformance;
 pub mod embedded;
@@ -26,7 +26,7 @@ pub use crate::row::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, 
 /// What the log keeps in memory, as read at open.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct StoreState {
-    /// The last place in use.
+    /// Position of the last row.
     pub end: Position,
     /// Nodes that nothing links to, ascending by key.
     pub heads: Vec<Located>,
@@ -60,8 +60,8 @@ pub enum Meta {
 
 /// Hands the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.
 ///
-/// Places, changes and keys stay; nodes first stored under those entries report the new log and seq; the
-/// digests of `to` run over the moved keys from [`Digest::default`].
+/// Positions, changes and keys stay. Nodes first stored under those entries report the new log and seq. The digests of
+/// `to` run over the moved keys, from [`Digest::default`] on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relabel {
     /// The forked log.
@@ -77,7 +77,7 @@ pub struct Relabel {
 pub struct Commit {
     /// Applied before the rows.
     pub relabel: Option<Relabel>,
-    /// In order of place, without gaps, continuing the stored ones.
+    /// In order of position, without gaps, continuing the stored ones.
     pub rows: Vec<NewRow>,
     /// Facts to set (`Some`) or delete (`None`).
     pub meta: Vec<(Meta, Option<Bytes>)>,
@@ -120,7 +120,7 @@ pub trait Store: Send + Sync {
     /// What is stored now, for a log that opens.
     fn state(&self) -> Result<StoreState>;
 
-    /// Where each of these nodes is, in the order asked; `None` for one that is not stored.
+    /// Where each of these nodes is, in the order of `keys`; `None` for one that is not stored.
     fn locate(&self, keys: &[Key]) -> Result<Vec<Option<Located>>>;
 
     /// The node with this key.
@@ -135,7 +135,7 @@ pub trait Store: Send + Sync {
     /// Rows strictly after `after`, in order, up to `limit`; empty only at the end of the store.
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>>;
 
-    /// The last place in use.
+    /// Position of the last row.
     fn last_place(&self) -> Result<Position> {
         Ok(self.state()?.end)
     }
@@ -154,8 +154,8 @@ pub trait Store: Send + Sync {
         })
     }
 
-    /// Applies `commit` atomically and durably: once this returns, all of it survives `kill -9` and power loss
-    /// (as far as the medium promises); after a crash before that, all of it is stored or none.
+    /// Applies `commit` atomically and durably. Once this returns, all of it survives `kill -9` and, as far as the medium
+    /// promises, power loss. After a crash before that, all of it is stored or nothing.
     ///
     /// # Errors
     /// `Conflict` if the rows do not continue the store; nothing is changed. `Storage` or `ForeignStore` if the

@@ -23,14 +23,14 @@ impl Staged {
         staged
     }
 
-    /// Accepts `row` behind `end` and moves `end` to it; `stored` tells a log's last stored seq.
+    /// Checks that `row` may follow `end`, and moves `end` to it. `stored` gives a log's last stored seq.
     pub(crate) fn check(&mut self, row: &NewRow, end: &mut Position, stored: impl Fn(&LogId) -> Seq) -> Result<()> {
         let next = match &row.body {
             Body::Node(_) => Position::of(end.change + 1),
             Body::Duplicate { .. } => Position { change: end.change, duplicate: end.duplicate.saturating_add(1) },
         };
         if row.at != next {
-            return Err(conflict(row, &format!("its place should be {next:?}")));
+            return Err(conflict(row, &format!("its position should be {next:?}")));
         }
         match &row.body {
             Body::Node(node) if node.change != row.at.change => {

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::node::Key;
 
-/// Where rows of nodes are, by key: 16 to 32 bytes per row. It knows only their numbers; whoever asks brings the keys.
+/// Where rows of nodes are, by key: 16 to 32 bytes per row. It stores only row numbers; callers supply the keys.
 ///
 /// Open addressing, at most half full. Where a key belongs depends on a secret, so that nobody can make keys collide.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(crate) struct Slots {
 struct Slot {
     /// Row + 1; 0 = free.
     row: u32,
-    /// Hash of its key. The upper bits of it say where the key belongs; all of it ends a look at another's slot.
+    /// Hash of its key. Its upper bits say where the key belongs; a full-hash mismatch rejects a slot early.
     hash: u32,
 }
 
@@ -47,7 +47,7 @@ impl Slots {
             let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
             old.into_iter().filter(|slot| slot.row > 0).for_each(|slot| self.file(slot));
         }
-        // Nothing else in this loop: the reads of many slots wait for memory together.
+        // Nothing else in this loop, so that the reads of many slots wait for memory at the same time.
         for (row, key) in rows {
             self.file(Slot { row: u32::try_from(row + 1).unwrap_or(0), hash: self.hash(key) });
         }

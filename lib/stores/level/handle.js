@@ -59,17 +59,17 @@ function serve (adapter, kind, packed, answer) {
 /**
  * The native end of a database, for the constructor of the core.
  *
- * @param {{ LevelPort: Function }} native the addon
+ * @param {{ LevelHandle: Function }} native the addon
  * @param {object} db
  * @param {{ keepOpen?: boolean }} [how] `keepOpen`: the database stays open afterwards; looked at when it would be closed
- * @returns {object} a `LevelPort`
+ * @returns {object} a `LevelHandle`
  * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no database that can be used
  */
 function levelHandle (native, db, how = {}) {
   const adapter = adaptLevel(db)
   const { close } = adapter
   adapter.close = (done) => how.keepOpen ? done(null) : close.call(adapter, done)
-  const handle = new native.LevelPort((id, kind, packed) => {
+  const handle = new native.LevelHandle((id, kind, packed) => {
     serve(adapter, kind, packed, (message, reply) => handle.answer(id, message, reply))
   })
   /** Closes a database that could not be opened as a store, and that therefore no store closes. */

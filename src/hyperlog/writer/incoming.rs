@@ -3,8 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::sealed::{Kind, Run, RunId};
-use super::sealed_run::LinkInto;
+use super::sealed_run::{Kind, LinkInto, Run, RunId};
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::event;

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::incoming::NodePlanner;
-use super::sealed_run::{HeldRow, NOT_PINNED};
+use super::sealed_run::{HeldRow, Kind, Run, RunId, NOT_PINNED};
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::event::{self, SEALED_ID_LEN};
@@ -82,26 +82,6 @@ impl SealedLogs {
     }
 }
 
-/// Which session offers which log.
-pub(super) type RunId = (SourceId, LogId);
-
-/// See the module's documentation.
-pub(super) struct Run {
-    pub(super) owner: PublicKey,
-    pub(super) pin: Option<Pin>,
-    pub(super) rows: Vec<HeldRow>,
-    /// What the parking has of it is in `rows`.
-    pub(super) loaded: bool,
-    /// Rows have come, or what it waited for, since it was last looked at.
-    pub(super) dirty: bool,
-    /// The last entry of the log that was stored or planned then.
-    pub(super) looked_at: Seq,
-    /// The row that waits for a node, and for which.
-    pub(super) waits: Option<(usize, Key)>,
-    /// Its number among the job's: runs go into the log in the order in which they came.
-    pub(super) number: usize,
-}
-
 /// Whether the id of an event fits the owner of its log: events of sealed logs name the owner, others nobody.
 fn fits(owner: Option<&PublicKey>, value: &[u8]) -> bool {
     let id = event::parse(value).and_then(|event| event.id);
@@ -110,15 +90,6 @@ fn fits(owner: Option<&PublicKey>, value: &[u8]) -> bool {
         (Some(_), None) => false,
         (None, id) => id.is_none_or(|id| id.len() != SEALED_ID_LEN),
     }
-}
-
-/// What is done with a node that is not of a sealed log, or may not be stored.
-pub(super) enum Kind {
-    /// Of a log without seals.
-    Plain,
-    /// Of this key's log.
-    Sealed(PublicKey, Option<Pin>),
-    Decided(Outcome),
 }
 
 impl NodePlanner<'_> {

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::incoming::NodePlanner;
-use super::sealed::{set, unsealed, RunId, REFUSED_BEFORE};
-use super::sealed_run::{lower, overdue, Candidate, HeldRow, LinkInto, NO_SEAL};
+use super::sealed::{set, unsealed, REFUSED_BEFORE};
+use super::sealed_run::{lower, overdue, Candidate, HeldRow, LinkInto, RunId, NO_SEAL};
 use crate::error::{Error, Result};
 use crate::hyperlog::plan::Verdict;
 use crate::hyperlog::versions::forged;

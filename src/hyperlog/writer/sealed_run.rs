@@ -3,13 +3,13 @@
 
 use std::collections::HashMap;
 
-use super::sealed::RunId;
 use crate::hyperlog::parking::Parked;
 use crate::hyperlog::trust::Pin;
+use crate::hyperlog::{Outcome, SourceId};
 use crate::identity::key::SIGNATURE_LEN;
 use crate::identity::seal::{is_sealed, SealSpan};
 use crate::identity::PublicKey;
-use crate::node::{Digest, Key, Seq};
+use crate::node::{Digest, Key, LogId, Seq};
 
 /// Wrong seals verified in a run before the rest of it counts as unsealed: an honest peer has none.
 const MAX_WRONG_SEALS: usize = 4;
@@ -17,6 +17,35 @@ const MAX_WRONG_SEALS: usize = 4;
 pub(super) const NO_SEAL: &str = "without the seal that is due there";
 pub(super) const WRONG_SEAL: &str = "with a wrong seal";
 pub(super) const NOT_PINNED: &str = "which does not lead to the digest that is pinned";
+
+/// Which session offers which log.
+pub(super) type RunId = (SourceId, LogId);
+
+/// Rows of a sealed log that a session has offered one behind the other (`sealed.rs` says more).
+pub(super) struct Run {
+    pub(super) owner: PublicKey,
+    pub(super) pin: Option<Pin>,
+    pub(super) rows: Vec<HeldRow>,
+    /// What the parking has of it is in `rows`.
+    pub(super) loaded: bool,
+    /// Rows have come, or what it waited for, since it was last looked at.
+    pub(super) dirty: bool,
+    /// The last entry of the log that was stored or planned then.
+    pub(super) looked_at: Seq,
+    /// The row that waits for a node, and for which.
+    pub(super) waits: Option<(usize, Key)>,
+    /// Its number among the job's: runs go into the log in the order in which they came.
+    pub(super) number: usize,
+}
+
+/// What is done with a node that is not of a sealed log, or may not be stored.
+pub(super) enum Kind {
+    /// Of a log without seals.
+    Plain,
+    /// Of this key's log.
+    Sealed(PublicKey, Option<Pin>),
+    Decided(Outcome),
+}
 
 /// A row of a run, and its place among the outcomes of the job if it came with it.
 pub(super) struct HeldRow {

@@ -20,7 +20,7 @@ use crate::protocol::peer_logs::PeerLog;
 use crate::protocol::tree::{part_digest, Item};
 use crate::protocol::unknown_logs::MAX_LOGS;
 use crate::protocol::version::WITH_TREES;
-use crate::store::log_set::{place_of, Prefix};
+use crate::store::log_set::{id_hash, Prefix};
 use crate::store::{Position, Row};
 
 /// Logs in one list that answers another: keeps the list at some 16 KiB. A larger part is divided into several lists.
@@ -256,7 +256,7 @@ impl V2 {
         let mut ours: HashMap<LogId, Extent> =
             extents_in(prefix, view).into_iter().map(|extent| (extent.log.clone(), extent)).collect();
         for theirs in extents {
-            if !prefix.holds(place_of(&theirs.log)) {
+            if !prefix.holds(id_hash(&theirs.log)) {
                 return Err(Error::Protocol(format!(
                     "log '{}' is listed where it does not belong",
                     quoted(&theirs.log)

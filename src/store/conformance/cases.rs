@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::model::{compare, Model};
-use super::random::{random_commit, Random};
+use super::random::Random;
+use super::random_commit::random_commit;
 use super::searches::{compare_searches, random_event, random_filter};
 use super::{Case, Medium};
 use crate::node::{key_of, LogId, Node, Signed};

@@ -14,6 +14,7 @@
 mod cases;
 mod model;
 mod random;
+mod random_commit;
 mod searches;
 
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use std::sync::Arc;
 use super::Store;
 
 pub use model::{compare, Model};
-pub use random::{random_commit, Random};
+pub use random::Random;
+pub use random_commit::random_commit;
 pub use searches::{compare_searches, random_event, random_filter};
 
 /// One medium, empty at first, that a case opens, closes and opens again.

@@ -21,13 +21,13 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
     let (end, expected, firsts, next) = {
         let view = core.view.read();
         let view = view.open()?;
-        // The tail's first place ends the last indexed chunk.
+        // The tail's first position ends the last indexed chunk.
         let next = view.tail().last().map_or(Position::START, |chunk| chunk.before.0);
         (view.end, view.state.clone(), view.firsts.clone(), next)
     };
     let mut state = RecordedState::default();
     let mut chunk = Chunk::new(0, (Position::START, state.last));
-    // The last place of the chunk at hand, if it is indexed.
+    // The last position of the chunk at hand, if it is indexed.
     let last_of = |number: u32| -> Option<Position> {
         let number = number as usize;
         (number < firsts.len()).then(|| firsts.get(number + 1).copied().unwrap_or(next))

@@ -63,7 +63,7 @@ pub(super) type Piece = Vec<(u32, u16)>;
 #[derive(Debug)]
 pub(super) struct Chunk {
     pub(super) number: u32,
-    /// The last place before the chunk, and the key of the node with its change.
+    /// The last position before the chunk, and the key of the node with its change.
     pub(super) before: (Position, Key),
     pub(super) rows: Vec<ChunkRow>,
     pub(super) keys: Vec<Key>,
@@ -160,7 +160,7 @@ impl Chunk {
         Some(Start { place, before: Before::Known(at, key) })
     }
 
-    /// The last place of the chunk, and the key of its change's node.
+    /// The last position of the chunk, and the key of its change's node.
     pub(super) fn end(&self) -> (Position, Key) {
         let Some(last) = self.rows.last() else { return self.before };
         let node = self.rows.partition_point(|row| row.at < Position::of(last.at.change));

@@ -47,7 +47,7 @@ pub(super) struct View {
     pub(super) state: RecordedState,
     /// Where the next group begins.
     pub(super) end: Place,
-    /// The last place before each indexed chunk.
+    /// The last position before each indexed chunk.
     pub(super) firsts: Vec<Position>,
     /// Complete chunks that the index does not have yet, oldest first.
     pub(super) waiting: VecDeque<Arc<Chunk>>,
@@ -340,19 +340,17 @@ impl Core {
     /// content is wrong.
     pub(super) fn faulty(&self, fault: &Fault) -> Error {
         self.broken.store(true, Ordering::Release);
-        let place = self.segments.disk.index_dir(&self.segments.dir).display().to_string();
+        let dir = self.segments.disk.index_dir(&self.segments.dir);
         match fault {
             Fault::Closed => Error::Closed("its store was closed"),
             Fault::System(error) => {
-                Error::Storage { action: format!("use the index in {place}"), source: error.clone() }
+                Error::Storage { action: "use the index in".into(), path: Some(dir), source: error.clone() }
             }
             Fault::Content(detail) => {
                 // If even that fails, the index is tried again as it is.
                 let _ = self.segments.disk.create(&self.segments.dir.join(REBUILD));
-                Error::Damaged {
-                    place,
-                    detail: format!("{detail} (the log is whole: its index is made anew when it is used next)"),
-                }
+                let detail = format!("{detail} (the log is whole: its index is made anew when it is used next)");
+                Error::damaged_file(&dir, None, detail)
             }
         }
     }

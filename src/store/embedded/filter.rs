@@ -2,13 +2,13 @@
 //!
 //! A *slab* serves 32 chunks. It has 2^20 rows of 32 bits; bit `c` of a row belongs to chunk `c`. A key has eight rows,
 //! and the chunks whose bit is set in all of them may hold it: four to eight reads for a million and a half of keys.
-//! With 48 Ki keys per chunk one chunk in 10,000 is named in vain, with 65,536 one in 2,000.
+//! With 48 Ki keys per chunk one chunk in 10,000 is a false positive, with 65,536 one in 2,000.
 //!
 //! In front of each slab stands a *gate*, a Bloom filter over all its keys of which one key touches a single line of
 //! 512 bits: nearly all keys that a slab does not have cost one read of memory there, however many slabs there are.
 //!
-//! The keys of one piece share a 64th of the slab, 64 KiB, and of the gate. Whoever puts a chunk in piece by piece works in
-//! the processor's cache.
+//! The keys of one piece share a 64th of the slab, 64 KiB, and of the gate, so that putting a chunk in piece by piece works
+//! in the processor's cache.
 //!
 //! Together they cost 4 bytes per key.
 
@@ -27,7 +27,7 @@ const ROW_SHIFT: u32 = u64::BITS - PIECE_ROWS.ilog2();
 /// Parts in which a complete slab is stored.
 pub(super) const SLAB_PARTS: usize = ROWS * 4 / PART;
 
-/// Lines of a gate: 11 bits for each key of a slab with 48 Ki in each chunk; one key in 100 passes in vain.
+/// Lines of a gate: 11 bits for each key of a slab with 48 Ki in each chunk; one key in 100 is a false positive.
 const LINES: usize = 1 << 15;
 
 /// Bits of its line that a key sets.
@@ -67,7 +67,7 @@ fn mixed(piece: usize, hash: u32) -> (u64, u64) {
 fn line(piece: usize, hash: u32) -> (usize, Line) {
     let (first, second) = mixed(piece, hash);
     let mut bits = [0_u64; 8];
-    // Not the bits that number the rows of a key in the slab behind it: both would err on the same keys.
+    // Other bits than those that number the key's rows in the slab, or both would give false positives for the same keys.
     let mut rest = second.rotate_left(17) ^ first.wrapping_mul(0x94D0_49BB_1331_11EB);
     let number = piece * PIECE_LINES + (rest >> LINE_SHIFT) as usize;
     for _ in 0..GATE_BITS {
@@ -123,7 +123,7 @@ impl Filter {
     pub(super) fn candidates(&self, piece: usize, hash: u32) -> impl Iterator<Item = u32> + '_ {
         let (number, bits) = line(piece, hash);
         let [first, second] = rows(piece, hash);
-        // Four reads at once, then a decision: the reads wait for memory together.
+        // Four reads before a decision, so that they wait for memory at the same time.
         let all = |slab: &Slab, rows: [usize; 4]| {
             rows.iter().fold(u32::MAX, |bits, row| bits & slab.rows.get(*row).unwrap_or(&0))
         };
@@ -196,29 +196,29 @@ mod tests {
         for (chunk, (piece, hash)) in keys {
             assert!(filter.candidates(piece, hash).any(|other| other == chunk));
         }
-        let vain: usize = (0..10_000)
+        let wrong: usize = (0..10_000)
             .map(|_| {
                 let (piece, hash) = draw(&mut random);
                 filter.candidates(piece, hash).count()
             })
             .sum();
-        assert!(vain < 10, "{vain} chunks named in vain");
+        assert!(wrong < 10, "{wrong} false positives");
     }
 
     #[test]
-    fn a_full_chunk_is_named_in_vain_once_in_two_thousand() {
+    fn a_full_chunk_has_one_false_positive_in_two_thousand() {
         let (mut filter, mut random) = (Filter::default(), Random(6));
         for _ in 0..65_536 {
             let (piece, hash) = draw(&mut random);
             filter.insert(3, piece, hash);
         }
-        let vain: usize = (0..100_000)
+        let wrong: usize = (0..100_000)
             .map(|_| {
                 let (piece, hash) = draw(&mut random);
                 filter.candidates(piece, hash).count()
             })
             .sum();
-        assert!(vain < 90, "{vain} of 100,000 named in vain");
+        assert!(wrong < 90, "{wrong} false positives of 100,000");
     }
 
     #[test]
@@ -237,8 +237,8 @@ mod tests {
             filter.slabs[0].may_hold(number, &bits)
         };
         assert!(keys.into_iter().all(passes));
-        let vain = (0..100_000).filter(|_| passes(draw(&mut random))).count();
-        assert!(vain < 2500, "{vain} of 100,000 pass in vain");
+        let wrong = (0..100_000).filter(|_| passes(draw(&mut random))).count();
+        assert!(wrong < 2500, "{wrong} false positives of 100,000");
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(super) struct Folder {
 ///
 /// Nothing is written before the folder is known to be empty or a store.
 pub(super) fn prepare(disk: &dyn Disk, dir: &Path) -> Result<Folder> {
-    let failed = |action: &str, error| Error::storage(format!("{action} {}", dir.display()), error);
+    let failed = |action: &str, error| Error::storage_at(action, dir, error);
     match disk.list(dir) {
         Ok(names) => drop(recognise(dir, &names)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -60,14 +60,14 @@ fn recognise(dir: &Path, names: &[String]) -> Result<u32> {
         return match names.iter().find(|name| !ours(name)) {
             None => Ok(0),
             Some(name) if name == "index" && names.iter().any(|name| name == LOCK) => {
-                Err(Error::damaged(dir.join(name_of(1)).display().to_string(), "the file is missing"))
+                Err(Error::damaged_file(&dir.join(name_of(1)), None, "the file is missing"))
             }
             Some(name) => Err(Error::NotAStore { path: dir.display().to_string(), detail: foreign(name, names) }),
         };
     }
     for (number, expected) in numbers.iter().zip(1..) {
         if *number != expected {
-            return Err(Error::damaged(dir.join(name_of(expected)).display().to_string(), "the file is missing"));
+            return Err(Error::damaged_file(&dir.join(name_of(expected)), None, "the file is missing"));
         }
     }
     Ok(u32::try_from(numbers.len()).unwrap_or(u32::MAX))

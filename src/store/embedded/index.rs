@@ -32,7 +32,7 @@ const HEAD: u8 = b'd';
 /// Covered by the index: chunks `0..chunks`, and the log up to `place`, with the state there.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checkpoint {
-    /// The last place before each chunk.
+    /// The last position before each chunk.
     pub(super) firsts: Vec<Position>,
     pub(super) place: Place,
     /// The group before `place`.

@@ -120,7 +120,7 @@ impl<'a> RowPlaces<'a> {
         }
     }
 
-    /// The first named row for whose place `beyond` holds (it holds for those from some place on).
+    /// The first named row for whose place in the log `beyond` holds (it holds for all from some place on).
     pub(super) fn first_row(&self, beyond: impl Fn(Position) -> bool) -> Option<usize> {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         while low < high {

@@ -42,7 +42,7 @@ pub(super) struct SegmentHeader {
     pub(super) number: u32,
     /// Random id of the store; part of every checksum.
     pub(super) store: [u8; 16],
-    /// The last place stored before this segment.
+    /// The last position stored before this segment.
     pub(super) base: Position,
     /// Where the previous segment's data end; 0 in the first.
     pub(super) previous_end: u64,
@@ -107,12 +107,12 @@ impl Salt {
     }
 }
 
-/// A group's own words: how far the segment was synced when it was written, and the place it continues.
+/// A group's own words: how far the segment was synced when it was written, and the position it continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GroupHeader {
     /// Everything before this offset was on the medium.
     pub(super) synced: u64,
-    /// The last place before the group.
+    /// The last position before the group.
     pub(super) base: Position,
 }
 

@@ -96,7 +96,7 @@ pub struct OpeningReport {
     pub rebuilt: Option<String>,
 }
 
-/// Readers whose place is remembered: more of them at once only cost a look into the index per read.
+/// Readers whose position is remembered. Each further one at the same time costs a look into the index per read.
 const CURSORS: usize = 8;
 
 /// Where recent reads stopped, so that the next one begins without searching.
@@ -210,7 +210,7 @@ impl EmbeddedStore {
         let _ = old.index.close();
         let disk = &self.options.disk;
         let names = disk.list(&self.path);
-        let names = names.map_err(|error| Error::storage(format!("open the folder {}", self.path.display()), error))?;
+        let names = names.map_err(|error| Error::storage_at("open the folder", &self.path, error))?;
         let how = How { rebuild: names.iter().any(|name| name == REBUILD), is_new: false, alone: true };
         let segments = Segments::new(disk.clone(), &self.path, old.segments.store);
         let Running { core, indexer, recovered, .. } =

@@ -147,7 +147,7 @@ impl Rows {
         Rows { nodes: Vec::with_capacity(rows), places: Vec::with_capacity(rows) }
     }
 
-    /// Which of the nodes stands at this place.
+    /// The index of the node at this position.
     fn row(&self, at: Position) -> Option<usize> {
         let found = self.places.binary_search_by_key(&at, |(place, ..)| *place).ok()?;
         self.places.get(found).map(|(_, _, node)| *node)
@@ -291,14 +291,14 @@ pub(super) fn node(core: &Core, key: &Key) -> Result<Option<Node>> {
     Ok(Some(node))
 }
 
-/// The place of an entry, and whether digests along its stream are its log's.
-fn place_of(core: &Core, log: &LogId, seq: Seq) -> Result<Option<(EntryAt, bool)>> {
+/// Where an entry is, and whether digests along its stream are its log's.
+fn locate_entry(core: &Core, log: &LogId, seq: Seq) -> Result<Option<(EntryAt, bool)>> {
     Ok(core.view.read().open()?.state.table.place(log, seq))
 }
 
 /// The entry of a log.
 pub(super) fn entry(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
-    let Some((entry, _)) = place_of(core, log, seq)? else { return Ok(None) };
+    let Some((entry, _)) = locate_entry(core, log, seq)? else { return Ok(None) };
     {
         let view = core.view.read();
         for chunk in view.tail() {
@@ -367,7 +367,7 @@ pub(super) fn keys(core: &Core, log: &LogId, from: Seq, to: Seq) -> Result<Vec<K
     let mut seq = from;
     while seq <= to {
         let missing = || Error::Internal(format!("log {} has no entry {seq}", quoted(log)));
-        let (entry, _) = place_of(core, log, seq)?.ok_or_else(missing)?;
+        let (entry, _) = locate_entry(core, log, seq)?.ok_or_else(missing)?;
         let before = keys.len();
         if !tail_keys(core, log, seq, to, entry, &mut keys)? {
             block_keys(core, log, seq, to, entry, &mut keys)?;

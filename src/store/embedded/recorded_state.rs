@@ -15,7 +15,7 @@ use crate::store::{Meta, StoreState};
 /// The state after some record of the log. It depends on nothing but the records before it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RecordedState {
-    /// The last place in use.
+    /// The last position in use.
     pub(super) end: Position,
     /// Key of the node with change `end.change`.
     pub(super) last: Key,

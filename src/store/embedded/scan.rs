@@ -50,7 +50,7 @@ pub(super) struct Scan<'a> {
     /// Offset of the buffer's first byte.
     base: u64,
     ahead: usize,
-    /// The last place and the key of its change's node; `None` until the first row of a bare start.
+    /// The last position and the key of its change's node; `None` until the first row of a bare start.
     last: Option<(Position, Key)>,
     bare: u64,
 }

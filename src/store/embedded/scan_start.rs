@@ -14,7 +14,7 @@ pub(super) struct Start {
 /// What a scan knows of the records before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Before {
-    /// The last place, and the key of the node with its change.
+    /// The last position, and the key of the node with its change.
     Known(Position, Key),
     /// Nothing, but the record is the node with this change; it only tells its key.
     At(Change),

@@ -89,9 +89,9 @@ impl SegmentWriter {
             Ok(false) => {
                 let gone =
                     io::Error::other("the folder or its files were removed or replaced while the store was open");
-                Err(self.fail(Error::storage(format!("write to {}", path.display()), gone)))
+                Err(self.fail(Error::storage_at("write to", path, gone)))
             }
-            Err(error) => Err(self.refuse(Error::storage(format!("look at {}", path.display()), error))),
+            Err(error) => Err(self.refuse(Error::storage_at("look at", path, error))),
         }
     }
 

@@ -50,12 +50,12 @@ pub(super) struct Segment {
 impl Segment {
     /// An I/O failure on this file.
     pub(super) fn failed(&self, action: &str, error: io::Error) -> Error {
-        Error::storage(format!("{action} {}", self.path.display()), error)
+        Error::storage_at(action, &self.path, error)
     }
 
     /// Damage at an offset of this file.
     pub(super) fn damaged(&self, offset: u64, detail: impl Into<String>) -> Error {
-        Error::damaged(format!("{} at byte {offset}", self.path.display()), detail)
+        Error::damaged_file(&self.path, Some(offset), detail)
     }
 
     /// Reads exactly `len` bytes, or fewer at the end of the file.
@@ -122,7 +122,7 @@ impl Segments {
                 header.number,
                 if header.store == self.store { "this store" } else { "another store" }
             );
-            return Err(Error::damaged(format!("{} at byte 0", path.display()), detail));
+            return Err(Error::damaged_file(&path, Some(0), detail));
         }
         Ok(Segment { number, path, file, salt: Salt::new(&self.store, number), header, sealed_end: OnceCell::new() })
     }
@@ -165,7 +165,7 @@ impl Segments {
         let file = write().map_err(|error| {
             // What is left of it takes room that may be what is missing. At the latest it is removed at the next open.
             let _ = self.disk.remove(&temporary);
-            Error::storage(format!("create {}", path.display()), error)
+            Error::storage_at("create", &path, error)
         })?;
         let segment = Arc::new(Segment { number, path, file, salt, header, sealed_end: OnceCell::new() });
         self.keep(segment.clone());
@@ -184,11 +184,11 @@ pub(super) fn read_header(disk: &dyn Disk, path: &Path) -> Result<(Arc<dyn File>
     };
     let (file, bytes) = match read() {
         Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => {
-            return Err(Error::damaged(path.display().to_string(), "the file is missing"));
+            return Err(Error::damaged_file(path, None, "the file is missing"));
         }
-        read => read.map_err(|error| Error::storage(format!("read {}", path.display()), error))?,
+        read => read.map_err(|error| Error::storage_at("read", path, error))?,
     };
     let header = SegmentHeader::decode(&bytes);
-    let header = header.map_err(|detail| Error::damaged(format!("{} at byte 0", path.display()), detail))?;
+    let header = header.map_err(|detail| Error::damaged_file(path, Some(0), detail))?;
     Ok((file, header))
 }

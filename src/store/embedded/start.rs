@@ -85,7 +85,7 @@ pub(super) fn run(
             core.settle()?;
             let path = core.segments.dir.join(REBUILD);
             let removed = options.disk.remove(&path);
-            removed.map_err(|error| Error::storage(format!("remove {}", path.display()), error))?;
+            removed.map_err(|error| Error::storage_at("remove", &path, error))?;
         }
         Ok(recovered)
     });
@@ -142,14 +142,14 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
             Fault::System(source) => source,
             fault => Arc::new(io::Error::other(fault.to_string())),
         };
-        Error::Storage { action: format!("open the index in {}", dir.display()), source }
+        Error::Storage { action: "open the index in".into(), path: Some(dir.clone()), source }
     };
     // What passes says nothing about the index.
     let error = failed(fault.clone());
     if error.is_transient() {
         return Err(error);
     }
-    Index::discard(&dir).map_err(|error| Error::storage(format!("remove {}", dir.display()), error))?;
+    Index::discard(&dir).map_err(|error| Error::storage_at("remove", &dir, error))?;
     let index = Index::open(&dir).map_err(failed)?;
     if known > Place::default() {
         // A log that ends before this is damaged, also for those who open it the next time.

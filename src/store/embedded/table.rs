@@ -163,7 +163,7 @@ impl LogState {
     }
 }
 
-/// One text per log, however many places name it.
+/// One text per log, however often it is named.
 #[derive(Default)]
 struct Names(HashSet<LogId>);
 

@@ -63,7 +63,7 @@ impl Behind {
     }
 
     /// Looks for a group that was written when the byte at `from` was on the medium already: then what stands there is
-    /// damaged, not merely unacknowledged. Returns its offset. `base` is the last place before.
+    /// damaged, not merely unacknowledged. Returns its offset. `base` is the last position before.
     pub(super) fn witness(&mut self, base: Position) -> Result<Option<u64>> {
         let mut at = self.from + 1;
         while let Some(data) = self.data_from(at)? {

@@ -32,7 +32,8 @@ impl LevelStore {
             }
             let values = self.medium()?.get(names.clone())?;
             for ((row, names), values) in rows.iter().zip(names.chunks(3)).zip(values.chunks(3)) {
-                let ([entry_name, change_name, place_name], [Some(entry), change, place]) = (names, values) else {
+                let ([entry_name, change_name, position_name], [Some(entry), change, position]) = (names, values)
+                else {
                     return Err(Error::damaged(layout::entry_key(row.log(), row.seq())?, "the entry is missing"));
                 };
                 let entry = layout::decode_entry(entry_name, entry.clone())?;
@@ -45,10 +46,10 @@ impl LevelStore {
                 if row.at.duplicate == 0 && change.as_deref() != Some(&row.node.key.to_hex()[..]) {
                     return Err(Error::damaged(change_name, format!("it should name node {}", row.node.key)));
                 }
-                if (row.at.duplicate == 0) == place.is_some() {
+                if (row.at.duplicate == 0) == position.is_some() {
                     return Err(Error::damaged(
-                        place_name,
-                        "the place of a duplicate stands here and should not, or is missing",
+                        position_name,
+                        "the position of a duplicate stands here and should not, or is missing",
                     ));
                 }
                 walk.row(row)?;

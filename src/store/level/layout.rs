@@ -230,15 +230,15 @@ pub fn encode_node(node: &Node) -> Bytes {
     out.freeze()
 }
 
-/// Reads a node record; `place` is its key, for the error text.
+/// Reads a node record; `name` is its key, for the error text.
 ///
 /// # Errors
-/// `Damaged` if it is not a whole node whose key is the one in `place`.
-pub fn decode_node(place: &str, record: Bytes) -> Result<Node> {
+/// `Damaged` if it is not a whole node whose key is the one in `name`.
+pub fn decode_node(name: &str, record: Bytes) -> Result<Node> {
     let read = || -> Result<Node, String> {
         let message = NodeMessage::decode(record).map_err(|error| error.to_string())?;
         let key = message.key.ok_or("it has no key")?;
-        if place.strip_prefix(NODES) != Some(key.as_str()) {
+        if name.strip_prefix(NODES) != Some(key.as_str()) {
             return Err(format!("it names itself {key:?}"));
         }
         let signed = Signed { identity: message.identity, signature: message.signature };
@@ -257,7 +257,7 @@ pub fn decode_node(place: &str, record: Bytes) -> Result<Node> {
             signed: (signed != Signed::default()).then(|| signed.into()),
         })
     };
-    read().map_err(|detail| Error::damaged(place, format!("not a node record: {detail}")))
+    read().map_err(|detail| Error::damaged(name, format!("not a node record: {detail}")))
 }
 
 /// A log entry record.
@@ -271,11 +271,11 @@ pub fn encode_entry<'a>(change: Change, key: &Key, log_links: impl IntoIterator<
     out.freeze()
 }
 
-/// Reads a log entry record; `place` is its key, for the error text.
+/// Reads a log entry record; `name` is its key, for the error text.
 ///
 /// # Errors
 /// `Damaged` if it is none.
-pub fn decode_entry(place: &str, record: Bytes) -> Result<EntryRecord> {
+pub fn decode_entry(name: &str, record: Bytes) -> Result<EntryRecord> {
     let read = || -> Result<EntryRecord, String> {
         let message = EntryMessage::decode(record).map_err(|error| error.to_string())?;
         let node = message.node.ok_or("it names no node")?;
@@ -285,7 +285,7 @@ pub fn decode_entry(place: &str, record: Bytes) -> Result<EntryRecord> {
             log_links: message.links.into_iter().map(LogId::from).collect(),
         })
     };
-    read().map_err(|detail| Error::damaged(place, format!("not a log entry: {detail}")))
+    read().map_err(|detail| Error::damaged(name, format!("not a log entry: {detail}")))
 }
 
 fn put_number(out: &mut BytesMut, field: u8, n: u64) {
@@ -381,8 +381,8 @@ mod tests {
 
         #[test]
         fn bytes_that_are_no_record_are_reported_not_believed(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
-            let place = node_key(&Key([7; 32]));
-            let result = decode_node(&place, Bytes::from(bytes));
+            let name = node_key(&Key([7; 32]));
+            let result = decode_node(&name, Bytes::from(bytes));
             prop_assert_eq!(result.unwrap_err().code(), "ERR_HYPER_DAMAGED");
         }
 

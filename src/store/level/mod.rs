@@ -27,7 +27,9 @@ use parking_lot::{Mutex, RwLock};
 
 pub use self::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
 use self::medium::{after, Medium, GET_BYTES, SCAN_ROWS};
-use self::records::{decode_duplicate, decode_place, duplicate_key, parse_place_key, place_key, MARK_EVERY};
+use self::records::{
+    decode_duplicate, decode_position, duplicate_key, parse_row_position_key, row_position_key, MARK_EVERY,
+};
 use self::state::LevelState;
 use self::write::{meta_key, Draft};
 use crate::error::{Error, Result};
@@ -55,8 +57,8 @@ fn located(node: &Node) -> Located {
     Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq }
 }
 
-/// A place and what stands there: a node's key, and for a duplicate its entry.
-struct Placed {
+/// A position and what stands there: a node's key, and for a duplicate its entry.
+struct Positioned {
     at: Position,
     key: Key,
     entry: Option<(LogId, Seq)>,
@@ -93,49 +95,49 @@ impl LevelStore {
     /// The nodes with these keys, as far as the last commit reaches; may stop early once they hold `bytes` bytes.
     fn nodes(&self, keys: &[Key], bytes: usize) -> Result<Vec<Option<Node>>> {
         let end = self.end().change;
-        let places: Vec<String> = keys.iter().map(layout::node_key).collect();
-        let records = self.medium()?.get_some(places.clone(), bytes)?;
-        let nodes = records.into_iter().zip(&places).map(|(record, place)| {
-            let node = record.map(|record| layout::decode_node(place, record)).transpose()?;
+        let names: Vec<String> = keys.iter().map(layout::node_key).collect();
+        let records = self.medium()?.get_some(names.clone(), bytes)?;
+        let nodes = records.into_iter().zip(&names).map(|(record, name)| {
+            let node = record.map(|record| layout::decode_node(name, record)).transpose()?;
             Ok(node.filter(|node| node.change <= end))
         });
         nodes.collect()
     }
 
-    /// What stands after `after` and up to `end`, in order, `limit` places at the most.
-    fn places(&self, after_this: Position, end: Position, limit: usize) -> Result<Vec<Placed>> {
+    /// What stands after `after` and up to `end`, in order, `limit` positions at the most.
+    fn positions(&self, after_this: Position, end: Position, limit: usize) -> Result<Vec<Positioned>> {
         let limit = u32::try_from(limit).unwrap_or(SCAN_ROWS).clamp(1, SCAN_ROWS);
         let change_end = after(layout::change_key(end.change)?.as_bytes());
         let mut change_from = layout::change_key(after_this.change + 1)?;
-        let place_end = after(place_key(end)?.as_bytes());
-        let mut place_from = after(place_key(after_this)?.as_bytes());
+        let position_end = after(row_position_key(end)?.as_bytes());
+        let mut position_from = after(row_position_key(after_this)?.as_bytes());
         loop {
             let ranges = vec![
                 Range { from: change_from.clone(), to: change_end.clone(), reverse: false, limit },
-                Range { from: place_from.clone(), to: place_end.clone(), reverse: false, limit },
+                Range { from: position_from.clone(), to: position_end.clone(), reverse: false, limit },
             ];
             let mut rows = self.medium()?.ranges(ranges)?.into_iter();
             let (changes, duplicates) = (rows.next().unwrap_or_default(), rows.next().unwrap_or_default());
-            let mut placed = Vec::with_capacity(changes.len() + duplicates.len());
+            let mut positioned = Vec::with_capacity(changes.len() + duplicates.len());
             for (key, value) in &changes {
                 let Some(change) = layout::parse_change_key(key) else { continue };
                 let key = Key::from_hex(value)
                     .ok_or_else(|| Error::damaged(medium::text(key), "a change that names no node"))?;
-                placed.push(Placed { at: Position::of(change), key, entry: None });
+                positioned.push(Positioned { at: Position::of(change), key, entry: None });
             }
             for (key, value) in &duplicates {
-                let Some(at) = parse_place_key(key) else { continue };
+                let Some(at) = parse_row_position_key(key) else { continue };
                 let duplicate = decode_duplicate(&medium::text(key), value)?;
-                placed.push(Placed { at, key: duplicate.key, entry: Some((duplicate.log, duplicate.seq)) });
+                positioned.push(Positioned { at, key: duplicate.key, entry: Some((duplicate.log, duplicate.seq)) });
             }
             let whole = [&changes, &duplicates].map(|rows| rows.len() < limit as usize);
-            if !placed.is_empty() || whole == [true, true] {
-                placed.sort_by_key(|placed| placed.at);
-                placed.truncate(limit as usize);
-                return Ok(placed);
+            if !positioned.is_empty() || whole == [true, true] {
+                positioned.sort_by_key(|positioned| positioned.at);
+                positioned.truncate(limit as usize);
+                return Ok(positioned);
             }
             // A chunk of foreign keys only: go on behind it.
-            for (rows, from) in [(&changes, &mut change_from), (&duplicates, &mut place_from)] {
+            for (rows, from) in [(&changes, &mut change_from), (&duplicates, &mut position_from)] {
                 if let Some((key, _)) = rows.last() {
                     *from = medium::behind_ascii(key);
                 }
@@ -191,14 +193,14 @@ impl Store for LevelStore {
         if seq == 0 || self.state.read().logs.get(log).is_none_or(|state| seq > state.seq) {
             return Ok(None);
         }
-        let (entry_key, place_key) = (layout::entry_key(log, seq)?, duplicate_key(log, seq)?);
-        let mut values = medium.get(vec![entry_key.clone(), place_key.clone()])?.into_iter();
+        let (entry_key, row_position_key) = (layout::entry_key(log, seq)?, duplicate_key(log, seq)?);
+        let mut values = medium.get(vec![entry_key.clone(), row_position_key.clone()])?.into_iter();
         let Some(record) = values.next().flatten() else {
             return Err(Error::damaged(entry_key, "the entry is missing"));
         };
         let entry = layout::decode_entry(&entry_key, record)?;
         let at = match values.next().flatten() {
-            Some(place) => decode_place(&place_key, &place)?,
+            Some(position) => decode_position(&row_position_key, &position)?,
             None => Position::of(entry.change),
         };
         Ok(Some(Entry { at, key: entry.key }))
@@ -244,23 +246,24 @@ impl Store for LevelStore {
             self.medium()?;
             return Ok(Vec::new());
         }
-        let places = self.places(after, end, limit.rows.min(READ_ROWS))?;
-        let keys: Vec<Key> = places.iter().map(|placed| placed.key).collect();
+        let positions = self.positions(after, end, limit.rows.min(READ_ROWS))?;
+        let keys: Vec<Key> = positions.iter().map(|positioned| positioned.key).collect();
         let mut rows = Vec::with_capacity(keys.len());
         let mut bytes = 0;
-        let mut places = places.into_iter();
+        let mut positions = positions.into_iter();
         while let Some(rest) = keys.get(rows.len()..).filter(|rest| !rest.is_empty()) {
             // The limit is on values, the database counts records.
             let allowed = limit.bytes.saturating_sub(bytes).saturating_add(RECORD_OVERHEAD * rest.len());
-            for (node, placed) in self.nodes(rest, allowed)?.into_iter().zip(&mut places) {
-                let node = node
-                    .ok_or_else(|| Error::damaged(layout::node_key(&placed.key), "a node of the order is missing"))?;
+            for (node, positioned) in self.nodes(rest, allowed)?.into_iter().zip(&mut positions) {
+                let node = node.ok_or_else(|| {
+                    Error::damaged(layout::node_key(&positioned.key), "a node of the order is missing")
+                })?;
                 bytes += node.value.len();
                 if bytes > limit.bytes && !rows.is_empty() {
                     return Ok(rows);
                 }
-                let (log, seq) = placed.entry.unwrap_or_else(|| (node.log.clone(), node.seq));
-                rows.push(Row::new(placed.at, log, seq, node.into()));
+                let (log, seq) = positioned.entry.unwrap_or_else(|| (node.log.clone(), node.seq));
+                rows.push(Row::new(positioned.at, log, seq, node.into()));
             }
         }
         Ok(rows)

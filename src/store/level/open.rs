@@ -8,8 +8,8 @@ use super::bridge::{Op, Range};
 use super::layout::{self, CHANGES, HEADS, LOGS};
 use super::medium::{after, is_exact, text, Medium, BATCH_OPS, SCAN_ROWS};
 use super::records::{
-    self, decode_checkpoint, decode_place, duplicate_key, encode_checkpoint, encode_duplicate, encode_place, place_key,
-    Checkpoint, Duplicate, CHECKPOINT, DIGESTS, DUPLICATES, MARK_EVERY, PLACES,
+    self, decode_checkpoint, decode_position, duplicate_key, encode_checkpoint, encode_duplicate, encode_position,
+    row_position_key, Checkpoint, Duplicate, CHECKPOINT, DIGESTS, DUPLICATES, MARK_EVERY, POSITIONS,
 };
 use super::state::{LevelState, LogEnd};
 use crate::error::{Error, Result};
@@ -21,8 +21,8 @@ use crate::store::Progress;
 const LOGS_AT_ONCE: usize = 32;
 /// Entries of one log in such a crossing.
 const LOG_ROWS: u32 = 1024;
-/// Duplicates placed in one go.
-const PLACED_AT_ONCE: usize = 1024;
+/// Duplicates positioned in one go.
+const POSITIONED_AT_ONCE: usize = 1024;
 
 /// The end of a range of all keys with this prefix, whose last character is `!`.
 fn end_of(prefix: &str) -> String {
@@ -56,13 +56,15 @@ pub fn open(medium: &Medium, progress: Progress<'_>) -> Result<LevelState> {
     };
     let mut extend = Extend::new(medium, &known, state.end.change, progress);
     state.logs = extend.logs(&ends)?;
-    let placed = extend.place_duplicates(&mut state.logs)?;
+    let positioned = extend.position_duplicates(&mut state.logs)?;
     extend.flush()?;
-    if let Some(place) = medium.last(PLACES, &end_of(PLACES), |(key, _)| records::parse_place_key(key))? {
-        state.end = state.end.max(place);
+    if let Some(position) =
+        medium.last(POSITIONS, &end_of(POSITIONS), |(key, _)| records::parse_row_position_key(key))?
+    {
+        state.end = state.end.max(position);
     }
     state.heads = heads(medium)?;
-    if fresh || placed || state.checkpoint() != known {
+    if fresh || positioned || state.checkpoint() != known {
         let record = encode_checkpoint(&state.checkpoint());
         medium.batch(vec![Op::Put(CHECKPOINT.into(), record.clone())])?;
         if medium.get_one(CHECKPOINT.into())? != Some(record) {
@@ -118,7 +120,7 @@ fn forget(medium: &Medium) -> Result<()> {
     let mut ops = vec![Op::Delete(CHECKPOINT.into())];
     // Several keys that are no text may come as one, and a batch names each key once.
     let mut inexact = BTreeSet::new();
-    for prefix in [DIGESTS, DUPLICATES, PLACES] {
+    for prefix in [DIGESTS, DUPLICATES, POSITIONS] {
         medium.scan(prefix.to_owned(), &end_of(prefix), |(key, _)| {
             if !is_exact(&key) && !inexact.insert(text(&key)) {
                 return Ok(());
@@ -233,11 +235,11 @@ fn heads(medium: &Medium) -> Result<BTreeMap<Key, Located>> {
         keys.extend(Key::from_hex(&value));
         Ok(())
     })?;
-    let places: Vec<String> = keys.iter().map(layout::node_key).collect();
+    let names: Vec<String> = keys.iter().map(layout::node_key).collect();
     let mut heads = BTreeMap::new();
-    for ((key, place), record) in keys.into_iter().zip(&places).zip(medium.get(places.clone())?) {
-        let record = record.ok_or_else(|| Error::damaged(place, "a head whose node is missing"))?;
-        heads.insert(key, super::located(&layout::decode_node(place, record)?));
+    for ((key, name), record) in keys.into_iter().zip(&names).zip(medium.get(names.clone())?) {
+        let record = record.ok_or_else(|| Error::damaged(name, "a head whose node is missing"))?;
+        heads.insert(key, super::located(&layout::decode_node(name, record)?));
     }
     Ok(heads)
 }
@@ -266,10 +268,9 @@ struct Extend<'a> {
 
 impl<'a> Extend<'a> {
     fn new(medium: &'a Medium, known: &Checkpoint, end: Change, progress: Progress<'a>) -> Self {
-        let logs = known
-            .logs
-            .iter()
-            .map(|log| (log.log.clone(), LogEnd { seq: log.seq, digest: log.digest, key: log.key, place: log.place }));
+        let logs = known.logs.iter().map(|log| {
+            (log.log.clone(), LogEnd { seq: log.seq, digest: log.digest, key: log.key, change: log.change })
+        });
         Extend {
             medium,
             known: logs.collect(),
@@ -341,18 +342,18 @@ impl<'a> Extend<'a> {
         index: u32,
         log: &LogId,
         seq: Seq,
-        place: &str,
+        name: &str,
         record: Bytes,
         state: &mut LogEnd,
     ) -> Result<()> {
         if seq != state.seq + 1 {
             return Err(Error::damaged(layout::entry_key(log, state.seq + 1)?, "the log has a gap here"));
         }
-        let entry = layout::decode_entry(place, record)?;
+        let entry = layout::decode_entry(name, record)?;
         state.seq = seq;
         state.digest = state.digest.extend(&entry.key);
         state.key = entry.key;
-        state.place = state.place.max(entry.change);
+        state.change = state.change.max(entry.change);
         self.done += 1;
         if seq.is_multiple_of(MARK_EVERY) {
             self.ops.push(digest_mark(log, seq, &state.digest)?);
@@ -370,15 +371,15 @@ impl<'a> Extend<'a> {
         Ok(())
     }
 
-    /// Gives every duplicate that has none a place: behind its node, and not before its log's previous entry.
-    fn place_duplicates(&mut self, states: &mut HashMap<LogId, LogEnd>) -> Result<bool> {
-        let mut placed = false;
+    /// Gives every duplicate that has none a position: behind its node, and not before its log's previous entry.
+    fn position_duplicates(&mut self, states: &mut HashMap<LogId, LogEnd>) -> Result<bool> {
+        let mut positioned = false;
         let owners = self.owners()?;
         let mut taken: HashMap<Change, u32> = HashMap::new();
         for (log, seqs) in std::mem::take(&mut self.suspects) {
             let seqs: Vec<Seq> = seqs.into_iter().filter(|seq| !owners.contains(&(log.clone(), *seq))).collect();
             let mut floor: Option<(Seq, Change)> = None;
-            for group in seqs.chunks(PLACED_AT_ONCE) {
+            for group in seqs.chunks(POSITIONED_AT_ONCE) {
                 let mut keys = Vec::with_capacity(group.len() * 3);
                 for seq in group {
                     keys.push(layout::entry_key(&log, *seq)?);
@@ -387,49 +388,55 @@ impl<'a> Extend<'a> {
                 }
                 let values = self.medium.get(keys.clone())?;
                 for ((seq, keys), values) in group.iter().zip(keys.chunks(3)).zip(values.chunks(3)) {
-                    let ([entry_key, place_key, _], [Some(entry), place, before]) = (keys, values) else {
+                    let ([entry_key, row_position_key, _], [Some(entry), position, before]) = (keys, values) else {
                         return Err(Error::damaged(
                             layout::entry_key(&log, *seq)?,
                             "the entry disappeared while the store was opened",
                         ));
                     };
                     let entry = layout::decode_entry(entry_key, entry.clone())?;
-                    let at = match place {
-                        Some(place) => decode_place(place_key, place)?,
+                    let at = match position {
+                        Some(position) => decode_position(row_position_key, position)?,
                         None => {
                             let before = match (floor, before) {
                                 (Some((last, change)), _) if last + 1 == *seq => change,
-                                (_, Some(before)) => self.place_before(
+                                (_, Some(before)) => self.change_before(
                                     &log,
                                     *seq,
                                     layout::decode_entry(entry_key, before.clone())?.change,
                                 ),
                                 _ => 0,
                             };
-                            placed = true;
-                            self.place(&mut taken, &log, *seq, entry.change.max(before).min(self.end), entry.key)?
+                            positioned = true;
+                            self.next_position(
+                                &mut taken,
+                                &log,
+                                *seq,
+                                entry.change.max(before).min(self.end),
+                                entry.key,
+                            )?
                         }
                     };
                     floor = Some((*seq, at.change));
                     if let Some(state) = states.get_mut(&log) {
-                        state.place = state.place.max(at.change);
+                        state.change = state.change.max(at.change);
                     }
                 }
                 self.flush_when_large()?;
             }
         }
-        Ok(placed)
+        Ok(positioned)
     }
 
     /// Place of the entry before `seq`, which is either a node's own or the last one that the checkpoint covers.
-    fn place_before(&self, log: &LogId, seq: Seq, change: Change) -> Change {
+    fn change_before(&self, log: &LogId, seq: Seq, change: Change) -> Change {
         match self.known.get(log) {
-            Some(known) if known.seq + 1 == seq => known.place,
+            Some(known) if known.seq + 1 == seq => known.change,
             _ => change,
         }
     }
 
-    fn place(
+    fn next_position(
         &mut self,
         taken: &mut HashMap<Change, u32>,
         log: &LogId,
@@ -440,9 +447,11 @@ impl<'a> Extend<'a> {
         let last = match taken.get(&change) {
             Some(last) => *last,
             None => {
-                let from = place_key(Position { change, duplicate: 0 })?;
-                let to = place_key(Position { change: change + 1, duplicate: 0 })?;
-                self.medium.last(&from, &to, |(key, _)| records::parse_place_key(key))?.map_or(0, |at| at.duplicate)
+                let from = row_position_key(Position { change, duplicate: 0 })?;
+                let to = row_position_key(Position { change: change + 1, duplicate: 0 })?;
+                self.medium
+                    .last(&from, &to, |(key, _)| records::parse_row_position_key(key))?
+                    .map_or(0, |at| at.duplicate)
             }
         };
         let at = Position { change, duplicate: last + 1 };
@@ -455,13 +464,13 @@ impl<'a> Extend<'a> {
     fn owners(&mut self) -> Result<BTreeSet<(LogId, Seq)>> {
         let mut owners = BTreeSet::new();
         let shared: Vec<Change> = std::mem::take(&mut self.shared).into_iter().collect();
-        for group in shared.chunks(PLACED_AT_ONCE) {
+        for group in shared.chunks(POSITIONED_AT_ONCE) {
             let names = group.iter().map(|change| layout::change_key(*change)).collect::<Result<_>>()?;
             let keys = self.medium.get(names)?.into_iter().flatten().filter_map(|value| Key::from_hex(&value));
-            let places: Vec<String> = keys.map(|key| layout::node_key(&key)).collect();
-            for (place, record) in places.iter().zip(self.medium.get(places.clone())?) {
-                let record = record.ok_or_else(|| Error::damaged(place, "a change whose node is missing"))?;
-                let node = layout::decode_node(place, record)?;
+            let names: Vec<String> = keys.map(|key| layout::node_key(&key)).collect();
+            for (name, record) in names.iter().zip(self.medium.get(names.clone())?) {
+                let record = record.ok_or_else(|| Error::damaged(name, "a change whose node is missing"))?;
+                let node = layout::decode_node(name, record)?;
                 owners.insert((node.log, node.seq));
             }
         }
@@ -485,10 +494,10 @@ pub fn digest_mark(log: &str, seq: Seq, digest: &Digest) -> Result<Op> {
     Ok(Op::Put(records::digest_key(log, seq)?, Bytes::copy_from_slice(&digest.0)))
 }
 
-/// Stores the place of a duplicate, to be found by place and by entry.
+/// Stores the position of a duplicate, to be found by position and by entry.
 pub fn duplicate_ops(at: Position, duplicate: &Duplicate) -> Result<[Op; 2]> {
     Ok([
-        Op::Put(place_key(at)?, encode_duplicate(duplicate)?),
-        Op::Put(duplicate_key(&duplicate.log, duplicate.seq)?, encode_place(at)?),
+        Op::Put(row_position_key(at)?, encode_duplicate(duplicate)?),
+        Op::Put(duplicate_key(&duplicate.log, duplicate.seq)?, encode_position(at)?),
     ])
 }

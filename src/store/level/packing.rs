@@ -169,37 +169,66 @@ fn take(rest: &mut Bytes, length: u32) -> Option<Bytes> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+    use serde_json::Value;
 
-    #[test]
-    fn a_batch_is_laid_out_as_documented() {
-        let text = Op::PutText("d".into(), "tt".into());
-        let ops = vec![Op::Put("ab".into(), Bytes::from_static(b"xyz")), Op::Delete("c".into()), text];
-        let (kind, bytes) = pack(&LevelRequest::Batch(ops)).unwrap();
-        assert_eq!(kind, Kind::Batch);
-        assert_eq!(
-            bytes,
-            [
-                &[3, 0, 0, 0][..],
-                &[2, 0, 0, 0, 3, 0, 0, 0],
-                &[1, 0, 0, 0, 255, 255, 255, 255],
-                &[1, 0, 0, 0, 2, 0, 0, 128],
-                b"abcdxyztt"
-            ]
-            .concat()
-        );
+    use super::*;
+    use crate::store::level::Range;
+
+    /// What lib/stores/level/packing.js is tested with as well.
+    fn vectors() -> Value {
+        serde_json::from_str(include_str!("../../../tests/data/level_packing.json")).unwrap()
+    }
+
+    fn bytes(hex: &Value) -> Bytes {
+        let hex = hex.as_str().unwrap();
+        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        (0..hex.len()).step_by(2).map(byte).collect()
+    }
+
+    fn text(value: &Value) -> String {
+        value.as_str().unwrap().to_owned()
+    }
+
+    fn list<T>(values: &Value, read: impl Fn(&Value) -> T) -> Vec<T> {
+        values.as_array().unwrap().iter().map(read).collect()
     }
 
     #[test]
-    fn replies_are_read_as_documented() {
-        let values = Bytes::from_static(b"\x02\0\0\0\x02\0\0\0\xff\xff\xff\xffhi");
-        assert_eq!(unpack(Kind::Get, values).unwrap(), LevelReply::Values(vec![Some(Bytes::from_static(b"hi")), None]));
-        let rows = Bytes::from_static(b"\x02\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\x02\0\0\0kvv");
-        assert_eq!(
-            unpack(Kind::Ranges, rows).unwrap(),
-            LevelReply::Rows(vec![vec![], vec![(Bytes::from_static(b"k"), Bytes::from_static(b"vv"))]])
-        );
+    fn requests_are_packed_as_javascript_reads_them() {
+        let vectors = vectors();
+        let get = &vectors["get"];
+        let limit = usize::try_from(get["limit"].as_u64().unwrap()).unwrap();
+        let request = LevelRequest::Get { keys: list(&get["keys"], text), bytes: limit };
+        assert_eq!(pack(&request).unwrap(), (Kind::Get, bytes(&get["packed"]).to_vec()));
+
+        let range = |range: &Value| Range {
+            from: text(&range["from"]),
+            to: text(&range["to"]),
+            reverse: range["reverse"].as_bool().unwrap(),
+            limit: u32::try_from(range["limit"].as_u64().unwrap()).unwrap(),
+        };
+        let request = LevelRequest::Ranges(list(&vectors["ranges"]["ranges"], range));
+        assert_eq!(pack(&request).unwrap(), (Kind::Ranges, bytes(&vectors["ranges"]["packed"]).to_vec()));
+
+        let op = |op: &Value| match op {
+            _ if op["put"].is_array() => Op::Put(text(&op["put"][0]), bytes(&op["put"][1])),
+            _ if op["putText"].is_array() => Op::PutText(text(&op["putText"][0]), text(&op["putText"][1])),
+            _ => Op::Delete(text(&op["delete"])),
+        };
+        let request = LevelRequest::Batch(list(&vectors["batch"]["ops"], op));
+        assert_eq!(pack(&request).unwrap(), (Kind::Batch, bytes(&vectors["batch"]["packed"]).to_vec()));
+    }
+
+    #[test]
+    fn replies_are_read_as_javascript_packs_them() {
+        let vectors = vectors();
+        let values = list(&vectors["values"]["values"], |value| (!value.is_null()).then(|| bytes(value)));
+        let packed = bytes(&vectors["values"]["packed"]);
+        assert_eq!(unpack(Kind::Get, packed).unwrap(), LevelReply::Values(values));
+        let rows = list(&vectors["rows"]["rows"], |rows| list(rows, |row| (bytes(&row[0]), bytes(&row[1]))));
+        let packed = bytes(&vectors["rows"]["packed"]);
+        assert_eq!(unpack(Kind::Ranges, packed).unwrap(), LevelReply::Rows(rows));
         assert_eq!(unpack(Kind::Batch, Bytes::new()).unwrap(), LevelReply::Done);
     }
 

@@ -14,8 +14,8 @@ use crate::row::Position;
 pub const CHECKPOINT: &str = "!hyper2!checkpoint";
 /// Running digests of logs, every [`MARK_EVERY`] entries.
 pub const DIGESTS: &str = "!hyper2!digest!";
-/// Duplicates by place.
-pub const PLACES: &str = "!hyper2!place!";
+/// Duplicates by position.
+pub const POSITIONS: &str = "!hyper2!place!";
 /// Places of duplicates by log and seq.
 pub const DUPLICATES: &str = "!hyper2!duplicate!";
 /// How much of the local log was moved there, text.
@@ -30,7 +30,7 @@ pub const OLDER_LOGS: &str = "!hyper2!older";
 /// Where seals of entries are whose node has another log's seal, or none.
 const SEALS: &str = "!hyper2!seal!";
 
-const POSITIONS: &str = "!hyper2!position!";
+const READER_POSITIONS: &str = "!hyper2!position!";
 
 /// Entries of a log between two stored digests: a digest in between costs one range read of so many small rows, a
 /// log one small record for so many events.
@@ -41,8 +41,8 @@ const VERSION: u32 = 1;
 
 /// Where a named consumer's position is.
 #[must_use]
-pub fn position_key(name: &str) -> String {
-    format!("{POSITIONS}{name}")
+pub fn reader_position_key(name: &str) -> String {
+    format!("{READER_POSITIONS}{name}")
 }
 
 /// Where the seal of an entry is. Keys in no order: nobody reads more than one at a time.
@@ -59,7 +59,7 @@ pub fn digest_key(log: &str, seq: Seq) -> Result<String> {
     log_seq_key(DIGESTS, log, seq)
 }
 
-/// Where the place of a duplicate entry is.
+/// Where the position of a duplicate entry is.
 ///
 /// # Errors
 /// As [`digest_key`].
@@ -73,49 +73,49 @@ fn log_seq_key(prefix: &str, log: &str, seq: Seq) -> Result<String> {
     Ok(key)
 }
 
-/// Where the duplicate at this place is.
+/// Where the duplicate at this position is.
 ///
 /// # Errors
 /// As [`digest_key`].
-pub fn place_key(at: Position) -> Result<String> {
-    let mut key = String::from(PLACES);
+pub fn row_position_key(at: Position) -> Result<String> {
+    let mut key = String::from(POSITIONS);
     push_ordered(&mut key, at.change)?;
     key.push('!');
     push_ordered(&mut key, at.duplicate.into())?;
     Ok(key)
 }
 
-/// Reads back a [`place_key`].
+/// Reads back a [`row_position_key`].
 #[must_use]
-pub fn parse_place_key(key: &[u8]) -> Option<Position> {
-    parse_place(key.strip_prefix(PLACES.as_bytes())?)
+pub fn parse_row_position_key(key: &[u8]) -> Option<Position> {
+    parse_position(key.strip_prefix(POSITIONS.as_bytes())?)
 }
 
-fn parse_place(text: &[u8]) -> Option<Position> {
+fn parse_position(text: &[u8]) -> Option<Position> {
     let mut parts = text.split(|byte| *byte == b'!');
     let change = parse_ordered(parts.next()?)?;
     let duplicate = parse_ordered(parts.next()?)?;
     (parts.next().is_none() && duplicate > 0).then_some(Position { change, duplicate: duplicate.try_into().ok()? })
 }
 
-/// The record at a [`duplicate_key`]: the place, written as in a [`place_key`].
+/// The record at a [`duplicate_key`]: the position, written as in a [`row_position_key`].
 ///
 /// # Errors
 /// As [`digest_key`].
-pub fn encode_place(at: Position) -> Result<Bytes> {
-    Ok(place_key(at)?.split_off(PLACES.len()).into())
+pub fn encode_position(at: Position) -> Result<Bytes> {
+    Ok(row_position_key(at)?.split_off(POSITIONS.len()).into())
 }
 
-/// Reads back [`encode_place`].
+/// Reads back [`encode_position`].
 ///
 /// # Errors
-/// `Damaged` if it is no place.
-pub fn decode_place(place: &str, record: &[u8]) -> Result<Position> {
-    parse_place(record)
-        .ok_or_else(|| Error::damaged(place, "not a place; delete all keys that begin with !hyper2! and open again"))
+/// `Damaged` if it is no position.
+pub fn decode_position(name: &str, record: &[u8]) -> Result<Position> {
+    parse_position(record)
+        .ok_or_else(|| Error::damaged(name, "not a position; delete all keys that begin with !hyper2! and open again"))
 }
 
-/// A duplicate entry, as recorded at its place.
+/// A duplicate entry, as recorded at its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
     /// Its log.
@@ -126,7 +126,7 @@ pub struct Duplicate {
     pub key: Key,
 }
 
-/// The record at a [`place_key`]: the node's key, then the entry's log and seq as in its own key.
+/// The record at a [`row_position_key`]: the node's key, then the entry's log and seq as in its own key.
 ///
 /// # Errors
 /// As [`digest_key`].
@@ -142,7 +142,7 @@ pub fn encode_duplicate(duplicate: &Duplicate) -> Result<Bytes> {
 ///
 /// # Errors
 /// `Damaged` if it is none.
-pub fn decode_duplicate(place: &str, record: &[u8]) -> Result<Duplicate> {
+pub fn decode_duplicate(name: &str, record: &[u8]) -> Result<Duplicate> {
     record
         .split_at_checked(Key::HEX_LEN)
         .and_then(|(key, entry)| {
@@ -150,7 +150,7 @@ pub fn decode_duplicate(place: &str, record: &[u8]) -> Result<Duplicate> {
             Some(Duplicate { log: log.into(), seq, key: Key::from_hex(key)? })
         })
         .ok_or_else(|| {
-            Error::damaged(place, "not a duplicate entry; delete all keys that begin with !hyper2! and open again")
+            Error::damaged(name, "not a duplicate entry; delete all keys that begin with !hyper2! and open again")
         })
 }
 
@@ -176,8 +176,8 @@ pub struct LogCheckpoint {
     pub digest: Digest,
     /// Node of its last entry.
     pub key: Key,
-    /// Change part of its last entry's place.
-    pub place: Change,
+    /// Change part of its last entry's position.
+    pub change: Change,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -207,7 +207,7 @@ struct LogMessage {
     #[prost(bytes = "vec", tag = "4")]
     key: Vec<u8>,
     #[prost(uint64, tag = "5")]
-    place: u64,
+    change: u64,
 }
 
 fn probe() -> Vec<u8> {
@@ -222,7 +222,7 @@ pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Bytes {
         seq: log.seq,
         digest: log.digest.0.to_vec(),
         key: log.key.0.to_vec(),
-        place: log.place,
+        change: log.change,
     });
     CheckpointMessage {
         version: VERSION,
@@ -249,7 +249,7 @@ pub fn decode_checkpoint(record: &[u8]) -> Option<Checkpoint> {
             seq: log.seq,
             digest: Digest(log.digest.try_into().ok()?),
             key: Key(log.key.try_into().ok()?),
-            place: log.place,
+            change: log.change,
         })
     });
     Some(Checkpoint { change: message.change, key, logs: logs.collect::<Option<_>>()? })
@@ -261,20 +261,20 @@ mod tests {
 
     #[test]
     fn places_survive_and_order_as_they_do() {
-        let places = [(0, 1), (3, 1), (3, 2), (250, 300), (251, 1), (70_000, 2)];
-        let keys: Vec<String> = places
+        let positions = [(0, 1), (3, 1), (3, 2), (250, 300), (251, 1), (70_000, 2)];
+        let keys: Vec<String> = positions
             .iter()
-            .map(|(change, duplicate)| place_key(Position { change: *change, duplicate: *duplicate }).unwrap())
+            .map(|(change, duplicate)| row_position_key(Position { change: *change, duplicate: *duplicate }).unwrap())
             .collect();
         assert!(keys.is_sorted());
-        for ((change, duplicate), key) in places.into_iter().zip(keys) {
-            assert_eq!(parse_place_key(key.as_bytes()), Some(Position { change, duplicate }));
+        for ((change, duplicate), key) in positions.into_iter().zip(keys) {
+            assert_eq!(parse_row_position_key(key.as_bytes()), Some(Position { change, duplicate }));
         }
     }
 
     #[test]
     fn a_damaged_checkpoint_is_none() {
-        let log = LogCheckpoint { log: "log-a".into(), seq: 3, digest: Digest([1; 32]), key: Key([2; 32]), place: 4 };
+        let log = LogCheckpoint { log: "log-a".into(), seq: 3, digest: Digest([1; 32]), key: Key([2; 32]), change: 4 };
         let checkpoint = Checkpoint { change: 9, key: Some(Key([3; 32])), logs: vec![log] };
         let record = encode_checkpoint(&checkpoint);
         assert_eq!(decode_checkpoint(&record), Some(checkpoint));

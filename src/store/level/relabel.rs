@@ -53,11 +53,11 @@ impl LevelStore {
     fn log_before(&self, log: &LogId, from: Seq) -> Result<Option<LogEnd>> {
         let seq = from - 1;
         let (Some(entry), Some(digest)) = (self.entry(log, seq)?, self.digest(log, seq)?) else { return Ok(None) };
-        Ok(Some(LogEnd { seq, digest, key: entry.key, place: entry.at.change }))
+        Ok(Some(LogEnd { seq, digest, key: entry.key, change: entry.at.change }))
     }
 }
 
-/// The greatest place before this one that no row is behind.
+/// The greatest position before this one that no row is behind.
 fn before(at: Position) -> Position {
     match at.duplicate {
         0 => Position { change: at.change.saturating_sub(1), duplicate: u32::MAX },
@@ -111,7 +111,7 @@ impl Pass<'_> {
         let Relabel { log, to, .. } = self.relabel;
         let seq = self.to.seq + 1;
         let digest = self.to.digest.extend(&row.node.key);
-        self.to = LogEnd { seq, digest, key: row.node.key, place: row.at.change };
+        self.to = LogEnd { seq, digest, key: row.node.key, change: row.at.change };
         draft.push([Op::Delete(layout::entry_key(log, row.seq())?)]);
         if row.at.duplicate == 0 {
             draft.move_node(&Node { log: to.clone(), seq, ..Node::clone(&row.node) });

@@ -16,14 +16,14 @@ pub struct LogEnd {
     pub digest: Digest,
     /// Node of its last entry.
     pub key: Key,
-    /// Change part of the last entry's place.
-    pub place: Change,
+    /// Change part of the last entry's position.
+    pub change: Change,
 }
 
 /// The state after the last commit.
 #[derive(Clone, Debug, Default)]
 pub struct LevelState {
-    /// The last place in use.
+    /// The last position in use.
     pub end: Position,
     /// Node of the last change.
     pub last_key: Option<Key>,
@@ -59,7 +59,7 @@ impl LevelState {
                 seq: state.seq,
                 digest: state.digest,
                 key: state.key,
-                place: state.place,
+                change: state.change,
             })
             .collect();
         logs.sort_by(|a, b| a.log.cmp(&b.log));

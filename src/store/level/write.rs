@@ -8,7 +8,7 @@ use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
 use super::open::{digest_mark, duplicate_ops};
 use super::records::{
-    encode_checkpoint, position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK, OLDER_LOGS,
+    encode_checkpoint, reader_position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK, OLDER_LOGS,
 };
 use super::state::{LevelState, LogEnd};
 use crate::error::{Error, Result};
@@ -115,7 +115,7 @@ impl<'a> Draft<'a> {
         if seq.is_multiple_of(MARK_EVERY) {
             self.ops.push(digest_mark(log, seq, &row.digest)?);
         }
-        let state = LogEnd { seq, digest: row.digest, key, place: row.at.change };
+        let state = LogEnd { seq, digest: row.digest, key, change: row.at.change };
         self.logs.insert(log.clone(), Some(state));
         self.rows += 1;
         Ok(())
@@ -230,7 +230,7 @@ pub fn meta_key(meta: &Meta) -> String {
         Meta::MyEventPeer => layout::MY_EVENT_PEER.into(),
         Meta::Moved => MOVED.into(),
         Meta::Network => NETWORK.into(),
-        Meta::Position(name) => position_key(name),
+        Meta::Position(name) => reader_position_key(name),
         Meta::OlderLogs => OLDER_LOGS.into(),
         Meta::Seal(log, seq) => seal_key(log, *seq),
     }

@@ -117,7 +117,7 @@ fn a_log_listed_where_it_does_not_belong_ends_the_session() {
     let extents = |log: &str| vec![extension::Extent { log: log.into(), seq: 1, digest: Digest([1; 32]) }];
     stranger.say(1, true, false, &[Item::Root(Bucket { logs: 1, digest: Digest([3; 32]) })]);
     let wrong = (0..16).filter_map(|digit| Prefix::ROOT.part(digit));
-    let wrong = wrong.filter(|prefix| !prefix.holds(crate::store::log_set::place_of("a"))).take(1);
+    let wrong = wrong.filter(|prefix| !prefix.holds(crate::store::log_set::id_hash("a"))).take(1);
     let items: Vec<_> = wrong.map(|prefix| Item::List { prefix, asks: false, extents: extents("a") }).collect();
     stranger.say(1, false, false, &items);
     assert!(stranger.accused());

@@ -46,7 +46,7 @@ fn entries(database: &Database) -> BTreeMap<(String, Seq), Key> {
     entries.collect()
 }
 
-/// Every entry has a row; causes before effects; logs without gaps; places ascending and found again by entry.
+/// Every entry has a row; causes before effects; logs without gaps; positions ascending and found again by entry.
 fn assert_sound(store: &LevelStore, database: &Database) {
     let mut seqs: HashMap<LogId, (Seq, Digest)> = HashMap::new();
     let mut arrived = HashSet::new();
@@ -299,7 +299,7 @@ fn damage_is_named_by_the_record_it_is_in() {
     };
     let (store, _) = make();
     let node = layout::node_key(&all(&store)[2].node.key);
-    for (place, value) in [
+    for (position, value) in [
         (node.as_str(), None),
         (node.as_str(), Some("junk")),
         ("!logs!local!03", None),
@@ -309,12 +309,12 @@ fn damage_is_named_by_the_record_it_is_in() {
     ] {
         let (store, database) = make();
         match value {
-            Some(value) => database.put(place, value),
-            None => database.remove(place),
+            Some(value) => database.put(position, value),
+            None => database.remove(position),
         }
         let error = store.check(&mut |_, _| {}).unwrap_err();
-        assert_eq!(error.code(), "ERR_HYPER_DAMAGED", "{place}");
-        assert!(error.to_string().contains(place), "{error} should name {place}");
+        assert_eq!(error.code(), "ERR_HYPER_DAMAGED", "{position}");
+        assert!(error.to_string().contains(position), "{error} should name {position}");
     }
     let (_, database) = make();
     database.remove("!logs!local!03");

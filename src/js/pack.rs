@@ -1,50 +1,23 @@
-//! How acknowledgements, events and rows lie in the buffers that JavaScript hands in or gets. The other end is
-//! lib/native/layout.js; change both together.
-//!
-//! Numbers are little-endian; `f64` where JavaScript wants a number beyond 2^32. All offsets count from the start of
-//! the pack, which is a multiple of 8, so that JavaScript reads through typed arrays.
-//!
-//! Acks: head `[u32 count][u32 keys][u32 used][u32 need]`, then per ack
-//! `[f64 change][f64 seq][u32 kind][u32 links][u32 value length][u32 log]` (32 bytes), then the hex keys of all nodes,
-//! then the hex of their links, then their values. Kinds: 0 a node, 1 a node whose only link is the node acknowledged
-//! before it (no link hex), 2 a run of `seq` emits that asked for no node, 3 an error (the value is `code\0message`).
-//!
-//! Events: head `[u32 count][u32 0][u32 used][u32 need]`, then per event
-//! `[f64 change][u32 listener number][u32 payload length][u32 encoding][u32 0]` (24 bytes), then the payloads.
-//!
-//! Rows: head `[u32 count][u32 done][f64 next]`, then per row
-//! `[f64 change][f64 seq][f64 time][u32 name][u32 log][u32 name length][u32 body length][u32 encoding][u32 links]`
-//! `[u32 identity length + 1][u32 signature length + 1]` (56 bytes), then per row: key hex, links hex, name (only without a
-//! number), body, identity, signature. `time` is NaN where the event has none. A body is the payload, or the whole value
-//! when that was asked for or the value is no event container (`name length` is then [`NOT_AN_EVENT`]).
-//!
-//! `need` is not 0 when nothing fitted: bytes that are enough for the first one.
+//! Packs acknowledgements, events and rows into the buffers that JavaScript hands in or gets. [`layout`](super::layout) says
+//! where everything is.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::names::{Interest, Texts, UNNUMBERED};
+use super::error;
+use super::layout::{self, NOT_AN_EVENT, UNNUMBERED, WHOLE_VALUES};
+use super::names::{Interest, TextTable};
 use crate::event;
 use crate::hyperlog::Ack;
 use crate::node::{Change, Key, LogId, Node};
 use crate::row::Row;
 
-const HEAD: usize = 16;
-const ACK: usize = 32;
-const EVENT: usize = 24;
-const ROW: usize = 56;
-
-const KIND_NODE: u32 = 0;
-const KIND_NEXT_NODE: u32 = 1;
-const KIND_RUN: u32 = 2;
-const KIND_ERROR: u32 = 3;
-
-/// In a row's name length: the value is no event container.
-pub const NOT_AN_EVENT: u32 = u32::MAX;
-
-/// Rows with the whole value for a body.
-pub const WHOLE_VALUES: u32 = 1;
+/// Sizes of heads and records, in bytes.
+const HEAD: usize = layout::HEAD_BYTES as usize;
+const ACK: usize = layout::ACK_BYTES as usize;
+const EVENT: usize = layout::EVENT_BYTES as usize;
+const ROW: usize = layout::ROW_BYTES as usize;
 
 /// Writes numbers and bytes into a buffer that was checked to be large enough; what does not fit is dropped.
 struct Sheet<'a>(&'a mut [u8]);
@@ -56,13 +29,15 @@ impl Sheet<'_> {
         }
     }
 
-    fn put_u32(&mut self, at: usize, value: usize) {
-        self.put(at, &u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+    /// Puts a word of the record that begins at `record`.
+    fn word(&mut self, record: usize, word: u32, value: usize) {
+        self.put(record + layout::word(word), &u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
     }
 
+    /// Puts a double of the record that begins at `record`.
     #[allow(clippy::cast_precision_loss)] // Changes, seqs and milliseconds stay below 2^53.
-    fn put_f64(&mut self, at: usize, value: u64) {
-        self.put(at, &(value as f64).to_le_bytes());
+    fn double(&mut self, record: usize, double: u32, value: u64) {
+        self.put(record + layout::double(double), &(value as f64).to_le_bytes());
     }
 }
 
@@ -76,7 +51,7 @@ enum Item<'a> {
 /// Packs acks from the front of `acks` into `out`, as many as fit, and removes them.
 ///
 /// `last` is the node acknowledged before; the next one usually links to just that.
-pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, last: &mut Option<Key>) {
+pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut TextTable, last: &mut Option<Key>) {
     let room = out.len();
     let (mut items, mut taken) = (Vec::with_capacity(acks.len()), 0);
     let (mut keys, mut links, mut values, mut need) = (0, 0, 0, 0);
@@ -98,7 +73,7 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
                 (Item::Run(1), 0, 0, 0)
             }
             Err(error) => {
-                let text = format!("{}\0{error}", error.code());
+                let text = error::json(error);
                 let len = text.len();
                 (Item::Error(text), 0, 0, len)
             }
@@ -119,10 +94,10 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
     let mut key_at = HEAD + ACK * items.len();
     let mut link_at = key_at + Key::HEX_LEN * keys;
     let mut value_at = link_at + Key::HEX_LEN * links;
-    sheet.put_u32(0, items.len());
-    sheet.put_u32(4, keys);
-    sheet.put_u32(8, (value_at + values).next_multiple_of(8));
-    sheet.put_u32(12, if items.is_empty() { need } else { 0 });
+    sheet.word(0, layout::COUNT_WORD, items.len());
+    sheet.word(0, layout::KEYS_WORD, keys);
+    sheet.word(0, layout::USED_WORD, (value_at + values).next_multiple_of(8));
+    sheet.word(0, layout::NEED_WORD, if items.is_empty() { need } else { 0 });
     let mut recent: Option<(&LogId, Option<u32>)> = None;
     for (index, item) in items.iter().enumerate() {
         let at = HEAD + ACK * index;
@@ -137,7 +112,7 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
                     }
                 }
                 *last = Some(node.key);
-                let kind = if *follows { KIND_NEXT_NODE } else { KIND_NODE };
+                let kind = if *follows { layout::ACK_NEXT_NODE } else { layout::ACK_NODE };
                 let number = match recent {
                     Some((log, number)) if Arc::ptr_eq(log, &node.log) => number,
                     _ => logs.number(&node.log),
@@ -145,15 +120,15 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut Texts, las
                 recent = Some((&node.log, number));
                 (kind, node.change, node.seq, node.links.len(), &node.value[..], number)
             }
-            Item::Run(count) => (KIND_RUN, 0, *count, 0, &[][..], None),
-            Item::Error(text) => (KIND_ERROR, 0, 0, 0, text.as_bytes(), None),
+            Item::Run(count) => (layout::ACK_RUN, 0, *count, 0, &[][..], None),
+            Item::Error(text) => (layout::ACK_ERROR, 0, 0, 0, text.as_bytes(), None),
         };
-        sheet.put_f64(at, change);
-        sheet.put_f64(at + 8, seq);
-        sheet.put_u32(at + 16, kind as usize);
-        sheet.put_u32(at + 20, link_count);
-        sheet.put_u32(at + 24, value.len());
-        sheet.put_u32(at + 28, log.unwrap_or(UNNUMBERED) as usize);
+        sheet.double(at, layout::ACK_CHANGE_DOUBLE, change);
+        sheet.double(at, layout::ACK_SEQ_DOUBLE, seq);
+        sheet.word(at, layout::ACK_KIND_WORD, kind as usize);
+        sheet.word(at, layout::ACK_LINKS_WORD, link_count);
+        sheet.word(at, layout::ACK_VALUE_LENGTH_WORD, value.len());
+        sheet.word(at, layout::ACK_LOG_WORD, log.unwrap_or(UNNUMBERED) as usize);
         sheet.put(value_at, value);
         value_at += value.len();
     }
@@ -187,10 +162,10 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
             break;
         }
         let at = HEAD + EVENT * count;
-        sheet.put_f64(at, row.at.change);
-        sheet.put_u32(at + 8, number as usize);
-        sheet.put_u32(at + 12, event.payload.len());
-        sheet.put_u32(at + 16, usize::try_from(event.encoding.mark()).unwrap_or(usize::MAX));
+        sheet.double(at, layout::EVENT_CHANGE_DOUBLE, row.at.change);
+        sheet.word(at, layout::EVENT_LISTENERS_WORD, number as usize);
+        sheet.word(at, layout::EVENT_PAYLOAD_LENGTH_WORD, event.payload.len());
+        sheet.word(at, layout::EVENT_ENCODING_WORD, usize::try_from(event.encoding.mark()).unwrap_or(usize::MAX));
         sheet.put(used, event.payload);
         (count, used) = (count + 1, end);
     }
@@ -200,22 +175,29 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         sheet.0.copy_within(payloads_at..used, end);
         used -= payloads_at - end;
     }
-    sheet.put_u32(0, count);
-    sheet.put_u32(4, 0);
-    sheet.put_u32(8, used.next_multiple_of(8));
-    sheet.put_u32(12, if count == 0 { need } else { 0 });
+    sheet.word(0, layout::COUNT_WORD, count);
+    sheet.word(0, layout::KEYS_WORD, 0);
+    sheet.word(0, layout::USED_WORD, used.next_multiple_of(8));
+    sheet.word(0, layout::NEED_WORD, if count == 0 { need } else { 0 });
     count
 }
 
 /// Packs rows for a reader. `wants` is 0 or [`WHOLE_VALUES`].
 #[must_use]
-pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut Texts, logs: &mut Texts) -> Vec<u8> {
+pub fn pack_rows(
+    rows: &[Row],
+    next: Change,
+    done: bool,
+    wants: u32,
+    names: &mut TextTable,
+    logs: &mut TextTable,
+) -> Vec<u8> {
     let mut heads = vec![0; HEAD + ROW * rows.len()];
     let mut bodies = Vec::with_capacity(rows.iter().map(|row| row.node.value.len() + 2 * Key::HEX_LEN).sum());
     let mut sheet = Sheet(&mut heads);
-    sheet.put_u32(0, rows.len());
-    sheet.put_u32(4, usize::from(done));
-    sheet.put_f64(8, next);
+    sheet.word(0, layout::COUNT_WORD, rows.len());
+    sheet.word(0, layout::DONE_WORD, usize::from(done));
+    sheet.double(0, layout::NEXT_DOUBLE, next);
     // Rows come in runs of one name and one log.
     let mut latest_name: Option<(&[u8], Option<u32>)> = None;
     let mut latest_log: Option<(&LogId, Option<u32>)> = None;
@@ -247,18 +229,22 @@ pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut
             Some(event) if wants & WHOLE_VALUES == 0 => event.payload,
             _ => &node.value[..],
         };
-        sheet.put_f64(at, row.at.change);
-        sheet.put_f64(at + 8, row.seq());
+        sheet.double(at, layout::ROW_CHANGE_DOUBLE, row.at.change);
+        sheet.double(at, layout::ROW_SEQ_DOUBLE, row.seq());
         match time {
-            Some(time) => sheet.put_f64(at + 16, time),
-            None => sheet.put(at + 16, &f64::NAN.to_le_bytes()),
+            Some(time) => sheet.double(at, layout::ROW_TIME_DOUBLE, time),
+            None => sheet.put(at + layout::double(layout::ROW_TIME_DOUBLE), &f64::NAN.to_le_bytes()),
         }
-        sheet.put_u32(at + 24, name as usize);
-        sheet.put_u32(at + 28, log.unwrap_or(UNNUMBERED) as usize);
-        sheet.put_u32(at + 32, if event.is_none() { NOT_AN_EVENT as usize } else { spelled.len() });
-        sheet.put_u32(at + 36, body.len());
-        sheet.put_u32(at + 40, usize::try_from(encoding).unwrap_or(usize::MAX));
-        sheet.put_u32(at + 44, node.links.len());
+        sheet.word(at, layout::ROW_NAME_WORD, name as usize);
+        sheet.word(at, layout::ROW_LOG_WORD, log.unwrap_or(UNNUMBERED) as usize);
+        sheet.word(
+            at,
+            layout::ROW_NAME_LENGTH_WORD,
+            if event.is_none() { NOT_AN_EVENT as usize } else { spelled.len() },
+        );
+        sheet.word(at, layout::ROW_BODY_LENGTH_WORD, body.len());
+        sheet.word(at, layout::ROW_ENCODING_WORD, usize::try_from(encoding).unwrap_or(usize::MAX));
+        sheet.word(at, layout::ROW_LINKS_WORD, node.links.len());
         bodies.extend_from_slice(&node.key.to_hex());
         node.links.iter().for_each(|link| bodies.extend_from_slice(&link.to_hex()));
         bodies.extend_from_slice(spelled);
@@ -266,9 +252,9 @@ pub fn pack_rows(rows: &[Row], next: Change, done: bool, wants: u32, names: &mut
         let signed = node.signed.as_deref();
         let extras =
             [signed.and_then(|signed| signed.identity.as_ref()), signed.and_then(|signed| signed.signature.as_ref())];
-        for (extra, slot) in extras.into_iter().zip([at + 48, at + 52]) {
+        for (extra, word) in extras.into_iter().zip([layout::ROW_IDENTITY_WORD, layout::ROW_SIGNATURE_WORD]) {
             if let Some(bytes) = extra {
-                sheet.put_u32(slot, bytes.len() + 1);
+                sheet.word(at, word, bytes.len() + 1);
                 bodies.extend_from_slice(bytes);
             }
         }
@@ -319,18 +305,18 @@ mod tests {
                 Ack::failed(Error::Closed("now")),
             ])
             .collect();
-        let (mut logs, mut last) = (Texts::default(), None);
+        let (mut logs, mut last) = (TextTable::default(), None);
         let mut out = [0; 8];
         pack_acks(&mut acks, &mut out, &mut logs, &mut last);
         assert_eq!(acks.len(), 5);
         let mut out = [0; 16 + 32 + 64 + 40];
         pack_acks(&mut acks, &mut out, &mut logs, &mut last);
-        assert_eq!((u32_at(&out, 0), u32_at(&out, 16 + 16), acks.len()), (1, KIND_NODE, 4));
+        assert_eq!((u32_at(&out, 0), u32_at(&out, 16 + 16), acks.len()), (1, layout::ACK_NODE, 4));
         let mut out = [0; 4096];
         pack_acks(&mut acks, &mut out, &mut logs, &mut last);
         assert_eq!((u32_at(&out, 0), acks.len()), (3, 0));
         let kinds = [0, 1, 2].map(|index| u32_at(&out, 16 + 32 * index + 16));
-        assert_eq!(kinds, [KIND_NEXT_NODE, KIND_RUN, KIND_ERROR]);
+        assert_eq!(kinds, [layout::ACK_NEXT_NODE, layout::ACK_RUN, layout::ACK_ERROR]);
         assert_eq!(u32_at(&out, 8) % 8, 0);
     }
 
@@ -339,11 +325,11 @@ mod tests {
         let node = row(1, "x", &[0; 5000], &[]).node;
         let mut acks = VecDeque::from([Ack { change: 1, result: Ok(Some(node)) }]);
         let mut out = vec![0; 1000];
-        pack_acks(&mut acks, &mut out, &mut Texts::default(), &mut None);
+        pack_acks(&mut acks, &mut out, &mut TextTable::default(), &mut None);
         let need = u32_at(&out, 12) as usize;
         assert!(need > 5000 && acks.len() == 1);
         let mut out = vec![0; need];
-        pack_acks(&mut acks, &mut out, &mut Texts::default(), &mut None);
+        pack_acks(&mut acks, &mut out, &mut TextTable::default(), &mut None);
         assert_eq!((u32_at(&out, 0), u32_at(&out, 8) as usize, acks.len()), (1, need, 0));
     }
 
@@ -401,7 +387,7 @@ mod tests {
     fn rows_carry_values_that_are_no_events_whole() {
         let odd = Node { value: Bytes::from_static(b"\xff\xff"), ..Node::clone(&row(1, "a", b"", &[]).node) };
         let odd = Row::first(odd.into());
-        let packed = pack_rows(&[odd], 1, true, 0, &mut Texts::default(), &mut Texts::default());
+        let packed = pack_rows(&[odd], 1, true, 0, &mut TextTable::default(), &mut TextTable::default());
         assert_eq!((u32_at(&packed, 0), u32_at(&packed, 4), u32_at(&packed, 16 + 32)), (1, 1, NOT_AN_EVENT));
         assert_eq!(&packed[packed.len() - 2..], b"\xff\xff");
     }

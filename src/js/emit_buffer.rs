@@ -1,0 +1,79 @@
+//! Emits as lib/native/emit-buffer.js writes them: one record behind another, flushed with one call. [`layout`](super::layout)
+//! says where everything is in a record.
+
+use super::layout::{
+    word, ASK_NODE, ASK_PLAIN, EMIT_ACK_SHIFT, EMIT_ALIGNMENT, EMIT_ENCODING_SHIFT, EMIT_FLAGS_WORD, EMIT_HEAD_BYTES,
+    EMIT_LENGTH_WORD,
+};
+use super::names::TextTable;
+use crate::error::{Error, Result};
+use crate::event::Encoding;
+use crate::hyperlog::{AckKind, Batch};
+
+const HEAD: usize = EMIT_HEAD_BYTES as usize;
+
+/// A small record, in bytes; and lib/native/emit-buffer.js hands over no more records at a time.
+const SMALL: usize = 32;
+const MOST: usize = 256;
+
+/// The ack kind with this number.
+///
+/// # Errors
+/// `Internal` for any other number.
+pub fn ack_kind(number: u32) -> Result<AckKind> {
+    match number {
+        0 => Ok(AckKind::None),
+        ASK_PLAIN => Ok(AckKind::Plain),
+        ASK_NODE => Ok(AckKind::Node),
+        other => Err(Error::Internal(format!("ack kind {other} of an emit"))),
+    }
+}
+
+/// Takes the records apart.
+///
+/// # Errors
+/// `Internal` if the two ends disagree about the layout.
+pub fn batch(records: &[u8], names: &TextTable) -> Result<Batch> {
+    let mut out = Batch::with_capacity((records.len() / SMALL).min(MOST), records.len());
+    let mut at = 0;
+    while at < records.len() {
+        let torn = || Error::Internal(format!("torn record at byte {at} of the emit buffer"));
+        let number = |index| {
+            let bytes = records.get(at + word(index)..)?.first_chunk()?;
+            Some(u32::from_le_bytes(*bytes))
+        };
+        let (len, flags) = number(EMIT_LENGTH_WORD).zip(number(EMIT_FLAGS_WORD)).ok_or_else(torn)?;
+        let [ack, encoding] = [EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT].map(|shift| flags >> shift & 0xff);
+        let end = at + HEAD + len as usize;
+        let payload = records.get(at + HEAD..end).ok_or_else(torn)?;
+        let name = names.text(flags & 0xffff).ok_or_else(torn)?;
+        out.push(name, payload, Encoding::from_mark(encoding.into()), ack_kind(ack)?);
+        at = end.next_multiple_of(EMIT_ALIGNMENT as usize);
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_taken_apart_and_torn_ones_refused() {
+        let mut names = TextTable::default();
+        names.number("first");
+        names.number("second");
+        let mut records = vec![3, 0, 0, 0, 1, 0, 2, 0, b'a', b'b', b'c', 0];
+        records.extend([0, 0, 0, 0, 0, 0, 0, 1]);
+        let batch = super::batch(&records, &names).unwrap();
+        let events: Vec<_> = batch.iter().collect();
+        assert_eq!(&**events[0].name, "second");
+        assert_eq!((events[0].payload, events[0].ack), (&b"abc"[..], AckKind::Node));
+        assert_eq!((&**events[1].name, events[1].encoding), ("first", Encoding::Standard));
+        for len in 1..records.len() {
+            if len != 12 {
+                assert!(super::batch(&records[..len], &names).is_err() || len == 11, "{len}");
+            }
+        }
+        assert!(super::batch(&[0, 0, 0, 0, 9, 0, 0, 0], &names).is_err());
+    }
+}

@@ -1,0 +1,161 @@
+//! Where numbers are in what the two halves hand each other in buffers: the one source. lib/native/layout.js repeats it for
+//! speed, and a test holds it against [`layout`].
+//!
+//! Numbers are little-endian; `f64` where JavaScript wants a number beyond 2^32. Sizes are in bytes. All other positions
+//! count from the start of the head, or of the record, in elements of the typed array that JavaScript reads the number
+//! through: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.
+//!
+//! A *pack* begins at a multiple of 8 with a head (`HEAD_BYTES`), then one record for each ack, event or row, then what
+//! these refer to, in the order of the records:
+//!
+//! | pack | behind its records |
+//! | --- | --- |
+//! | acks | the hex keys of all nodes, then the hex keys of their links, then their values |
+//! | events | their payloads |
+//! | rows | for each: hex key, hex keys of its links, name (only without a number), body, identity, signature |
+//!
+//! An ack that is an error has for a value the JSON text of its fields (`error.rs`). The body of a row is the payload, or the
+//! whole value when that was asked for or the value is no event container.
+//!
+//! An emit goes the other way: a record, then its payload, padded to a multiple of `EMIT_ALIGNMENT`.
+
+use std::collections::HashMap;
+
+use napi_derive::napi;
+
+/// Constants, and all of them with their names.
+macro_rules! constants {
+    ($($(#[$about:meta])* $name:ident = $value:expr;)*) => {
+        $($(#[$about])* pub const $name: u32 = $value;)*
+
+        /// All constants by name.
+        const ALL: &[(&str, u32)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+constants! {
+    /// The head of a pack.
+    HEAD_BYTES = 16;
+    /// Records.
+    COUNT_WORD = 0;
+    /// Of acks: how many have a key.
+    KEYS_WORD = 1;
+    /// Bytes of the whole pack, a multiple of 8.
+    USED_WORD = 2;
+    /// 0, or nothing fitted, and this many bytes are enough for the first record.
+    NEED_WORD = 3;
+    /// Of rows: 1 if these are the last ones.
+    DONE_WORD = 1;
+    /// Of rows: the change to go on from.
+    NEXT_DOUBLE = 1;
+
+    /// An ack.
+    ACK_BYTES = 32;
+    /// Change of a node.
+    ACK_CHANGE_DOUBLE = 0;
+    /// Seq of a node; emits of a run.
+    ACK_SEQ_DOUBLE = 1;
+    /// One of the kinds below.
+    ACK_KIND_WORD = 4;
+    /// Links of a node.
+    ACK_LINKS_WORD = 5;
+    /// Bytes of its value.
+    ACK_VALUE_LENGTH_WORD = 6;
+    /// Number of a node's log.
+    ACK_LOG_WORD = 7;
+
+    /// A node.
+    ACK_NODE = 0;
+    /// A node whose only link is the node acknowledged before it; that link is left out.
+    ACK_NEXT_NODE = 1;
+    /// As many emits as the seq says, which asked for no node.
+    ACK_RUN = 2;
+    /// An error.
+    ACK_ERROR = 3;
+
+    /// An event for listeners.
+    EVENT_BYTES = 24;
+    /// Its change.
+    EVENT_CHANGE_DOUBLE = 0;
+    /// The number under which JavaScript knows its listeners.
+    EVENT_LISTENERS_WORD = 2;
+    /// Bytes of its payload.
+    EVENT_PAYLOAD_LENGTH_WORD = 3;
+    /// How the payload is encoded.
+    EVENT_ENCODING_WORD = 4;
+
+    /// A row for readers.
+    ROW_BYTES = 56;
+    /// Its change.
+    ROW_CHANGE_DOUBLE = 0;
+    /// Its seq.
+    ROW_SEQ_DOUBLE = 1;
+    /// Time of the event; NaN if it has none.
+    ROW_TIME_DOUBLE = 2;
+    /// Number of the event's name.
+    ROW_NAME_WORD = 6;
+    /// Number of the log.
+    ROW_LOG_WORD = 7;
+    /// Bytes of the name, if it is spelled out; or [`NOT_AN_EVENT`].
+    ROW_NAME_LENGTH_WORD = 8;
+    /// Bytes of the body.
+    ROW_BODY_LENGTH_WORD = 9;
+    /// How the payload is encoded.
+    ROW_ENCODING_WORD = 10;
+    /// Links.
+    ROW_LINKS_WORD = 11;
+    /// Bytes of the identity, plus one; 0 if there is none.
+    ROW_IDENTITY_WORD = 12;
+    /// Bytes of the signature, plus one; 0 if there is none.
+    ROW_SIGNATURE_WORD = 13;
+
+    /// In place of a name's length: the value is no event container.
+    NOT_AN_EVENT = u32::MAX;
+    /// In place of the number of a name or a log that has none.
+    UNNUMBERED = u32::MAX;
+    /// Asks for rows with whole values instead of payloads.
+    WHOLE_VALUES = 1;
+    /// A key in hexadecimal.
+    KEY_LENGTH = 64;
+
+    /// An emit.
+    EMIT_HEAD_BYTES = 8;
+    /// Bytes of its payload.
+    EMIT_LENGTH_WORD = 0;
+    /// The name's number in 16 bits, then what is asked for, then how the payload is encoded, in 8 bits each.
+    EMIT_FLAGS_WORD = 1;
+    /// Where in the flags is what is asked for.
+    EMIT_ACK_SHIFT = 16;
+    /// Where in the flags is the encoding.
+    EMIT_ENCODING_SHIFT = 24;
+    /// An emit begins at a multiple of this.
+    EMIT_ALIGNMENT = 4;
+    /// Asks only whether the event was stored.
+    ASK_PLAIN = 1;
+    /// Asks for its node.
+    ASK_NODE = 2;
+
+    /// In the result of the calls that move data: more acks wait.
+    MORE_ACKS = 1;
+    /// Events can be taken at once.
+    MORE_EVENTS = 2;
+    /// Notices wait.
+    MORE_NOTICES = 4;
+}
+
+/// All of it by name, for the test that compares the two halves.
+#[napi(catch_unwind)]
+#[must_use]
+pub fn layout() -> HashMap<String, u32> {
+    ALL.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+}
+
+/// The byte at which a word is.
+pub(super) const fn word(index: u32) -> usize {
+    4 * index as usize
+}
+
+/// The byte at which a double is.
+pub(super) const fn double(index: u32) -> usize {
+    8 * index as usize
+}
