@@ -4,7 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use data_encoding::BASE32_NOPAD;
+use base32::Alphabet;
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
@@ -22,10 +22,12 @@ pub const SIGNATURE_LEN: usize = 64;
 /// An Ed25519 key in PKCS#8 (RFC 8410, version 1): these bytes, then the seed. Node.js and OpenSSL write exactly this.
 const PKCS8_PREFIX: [u8; 16] = *b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20";
 
+const BASE32: Alphabet = Alphabet::Rfc4648Lower { padding: false };
+
 /// Base32 in the alphabet of RFC 4648, lower case, without padding.
 #[must_use]
 pub fn base32(bytes: &[u8]) -> String {
-    BASE32_NOPAD.encode(bytes).to_ascii_lowercase()
+    base32::encode(BASE32, bytes)
 }
 
 /// A public key: a point of the curve whose order is that of the whole group, so that no two messages share a signature
@@ -80,7 +82,7 @@ impl FromStr for PublicKey {
     /// Reads the text form; a key has no other text.
     fn from_str(text: &str) -> Result<Self> {
         let digits = text.strip_prefix(PREFIX).filter(|digits| !digits.bytes().any(|c| c.is_ascii_uppercase()));
-        let bytes = digits.and_then(|digits| BASE32_NOPAD.decode(digits.to_ascii_uppercase().as_bytes()).ok());
+        let bytes = digits.and_then(|digits| base32::decode(BASE32, digits).filter(|bytes| base32(bytes) == digits));
         let Some(bytes) = bytes.and_then(|bytes| bytes.try_into().ok()) else {
             return Err(Error::InvalidArgument(format!(
                 "{} is not a public key: one is {PREFIX} and 52 characters, as `hypem key` prints it",
