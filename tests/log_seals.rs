@@ -292,6 +292,29 @@ fn logs_that_link_to_each_other_go_in_together_where_only_their_last_rows_are_se
 }
 
 #[test]
+fn rows_of_other_logs_between_sealed_ones_go_in_with_them() {
+    for cut in 0..10 {
+        let (two, _) = open_trusting(
+            Arc::new(MemoryStore::new()),
+            Trust { identity: Some(key(2)), policy: TrustPolicy::default() },
+        );
+        let mut one = Author::new(1);
+        let mut rows: Vec<Incoming> = Vec::new();
+        for n in 1..=5 {
+            let before: Vec<Key> = rows.last().map(key_of_node).into_iter().collect();
+            rows.push(without_seal(one.next("sealed", &before)));
+            rows.push(common::node("plain", n, &[key_of_node(&rows[rows.len() - 1])], "plain").0);
+        }
+        let last = key_of_node(&rows[9]);
+        rows.push(one.next("last", &[last]));
+        add(&two, PEER, rows[..cut].to_vec());
+        assert_eq!(two.end(), Position::START, "{cut}");
+        assert!(told(&add(&two, PEER, rows[cut..].to_vec())).iter().all(|told| *told == "added"));
+        assert_eq!(two.end().change, 11, "{cut}");
+    }
+}
+
+#[test]
 fn a_run_whose_link_comes_over_another_session_goes_in_when_it_is_there() {
     let [two] = [2].map(sealed);
     let (mut one, mut three) = (Author::new(1), Author::new(3));

@@ -134,6 +134,53 @@ fn who_forges_the_logs_of_others_changes_nothing_at_their_owners() {
     assert!(believed > 0, "nothing was forged");
 }
 
+/// Seeds of networks with sealed logs in an ordinary test run, and the same with a hostile member.
+const SEALED_SEEDS: u64 = 60;
+
+fn seeds_of(ordinary: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIM_SEEDS").unwrap_or(ordinary),
+    }
+}
+
+#[test]
+fn sealed_and_other_logs_reach_everybody_also_through_1x() {
+    for seed in seeds_of(SEALED_SEEDS) {
+        run(Setup::with_seals(seed)).unwrap_or_else(|failure| panic!("SIM_SEED={seed}: {failure}"));
+    }
+}
+
+#[test]
+fn hostile_members_put_nothing_into_sealed_logs_and_keep_nobody_from_them() {
+    let deeds =
+        [Deed::Strip, Deed::Forge, Deed::ForgeOthers, Deed::Fork, Deed::Strip, Deed::Flood, Deed::Hoard, Deed::Amplify];
+    for seed in seeds_of(SEALED_SEEDS) {
+        let deed = deeds[seed as usize % deeds.len()];
+        let stats = run(Setup::with_seals_and_foe(seed, deed));
+        let stats = stats.unwrap_or_else(|failure| panic!("SIM_SEED={seed} ({deed:?}): {failure}"));
+        within_bounds(&stats).unwrap_or_else(|failure| panic!("SIM_SEED={seed} ({deed:?}): {failure}"));
+    }
+}
+
+#[test]
+fn a_1x_peer_that_drops_seals_passes_on_everything_but_sealed_logs() {
+    let mut setup = Setup::quiet(1, vec![Kind::New, Kind::Old, Kind::New, Kind::New], vec![(0, 1), (1, 2), (2, 3)]);
+    (setup.sealed, setup.as_users, setup.relays_seals) = (vec![0], true, false);
+    for number in 0..8 {
+        setup.emits.push((100 * number, (number % 2) as usize * 3, event(&number.to_string())));
+    }
+    setup.deadline = 20_000;
+    let mut world = World::new(setup);
+    assert!(world.run_on().is_err(), "the sealed log cannot be everywhere");
+    world.check_seals().unwrap();
+    let Body::New(last) = &world.peers[3].body else { panic!() };
+    assert!(last.rows().iter().all(|row| &**row.log() == "log-3"));
+    let Body::New(sealed) = &world.peers[0].body else { panic!() };
+    assert!(sealed.rows().iter().any(|row| &**row.log() == "log-3"), "other logs come through");
+}
+
 /// Seeds of networks with several links between two peers in an ordinary test run.
 const TWIN_SEEDS: u64 = 60;
 

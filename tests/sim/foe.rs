@@ -1,7 +1,9 @@
 //! Members that know the protocols and mean harm.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
-use hyperemitter::node::{Digest, Key, Links, Node};
+use hyperemitter::node::{Digest, Key, Links, Node, Signed};
 use hyperemitter::protocol::batch::BatchWriter;
 use hyperemitter::protocol::capability::Capability;
 use hyperemitter::protocol::extension::{Extension, Extent, WINDOW};
@@ -26,6 +28,8 @@ pub enum Deed {
     Hoard,
     /// Has everything read and sent again and again.
     Amplify,
+    /// Passes on rows of sealed logs without their seals, with wrong ones, or as entries of other logs.
+    Strip,
 }
 
 impl Deed {
@@ -148,6 +152,24 @@ impl Foe {
                     }
                 }
             }
+            Deed::Strip => {
+                let from = rng.below(rows.len() as u64 + 1) as usize;
+                let mut before = None;
+                for row in rows.iter().skip(from).take(rng.range(1, 30) as usize) {
+                    let signed = row.node.signed.clone();
+                    let made_up = || Some(Arc::new(Signed { identity: None, signature: Some(vec![7; 64].into()) }));
+                    let signed = match rng.below(4) {
+                        0 => None,
+                        1 => std::mem::replace(&mut before, signed),
+                        2 if rng.chance(20) => made_up(),
+                        _ => signed,
+                    };
+                    let log = if rng.chance(10) { log.as_str() } else { &**row.log() };
+                    let seq = if rng.chance(5) { row.seq() + 1 } else { row.seq() };
+                    let value = row.node.value.to_vec();
+                    self.signed_node(&mut out, log, seq, value, row.node.links.clone(), signed);
+                }
+            }
             Deed::Amplify if self.is_v2 => {
                 self.writer = BatchWriter::default();
                 Extension::Vector { first: true, last: true, extents: Vec::new() }.encode(&mut out);
@@ -164,15 +186,27 @@ impl Foe {
     }
 
     fn node(&mut self, out: &mut BytesMut, log: &str, seq: u64, value: Vec<u8>, links: Links) {
+        self.signed_node(out, log, seq, value, links, None);
+    }
+
+    fn signed_node(
+        &mut self,
+        out: &mut BytesMut,
+        log: &str,
+        seq: u64,
+        value: Vec<u8>,
+        links: Links,
+        signed: Option<Arc<Signed>>,
+    ) {
         if self.is_v2 {
             let value = Bytes::from(value);
             let key = hyperemitter::node::key_of(&links, &value);
-            let node = Node { key, change: seq, log: log.into(), seq, links, value, signed: None };
+            let node = Node { key, change: seq, log: log.into(), seq, links, value, signed };
             self.writer.push(&Row::new(Position::of(seq), log.into(), seq, node.into()));
             // The table of the batch alone: a vector before it may have voided all indices.
             Extension::Batch(&self.writer.finish()).encode(out);
         } else {
-            let (identity, signature) = (None, None);
+            let (identity, signature) = (None, signed.as_ref().and_then(|signed| signed.signature.as_deref()));
             let node = WireNode { change: 1, key: None, log, seq, identity, signature, value: &value, links };
             Message::Node(node).encode(out);
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyperemitter::error::Error;
 use hyperemitter::event::Encoding;
-use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions, SourceId};
+use hyperemitter::hyperlog::trust::{TrustPolicy, Unsigned};
+use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions, SourceId, Trust};
+use hyperemitter::identity::SecretKey;
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::pieces::Partials;
 use hyperemitter::protocol::twins::Twins;
@@ -32,6 +34,7 @@ const LOCAL: SourceId = SourceId::USER;
 pub struct NewPeer {
     pub store: Arc<MemoryStore>,
     pub log: Arc<Log>,
+    trust: Trust,
     sources: u64,
     pub partials: Partials,
     /// Its links, where several may lead to one peer; by the link, connection and side of the simulated network.
@@ -46,14 +49,34 @@ impl NewPeer {
         Self::open(store)
     }
 
+    /// A peer whose log is sealed by a key of this number.
+    pub fn sealed(number: usize, unsigned: Unsigned) -> Self {
+        let key = SecretKey::from_seed(&[number as u8 + 1; 32]);
+        let trust = Trust { identity: Some(key), policy: TrustPolicy { unsigned, ..TrustPolicy::default() } };
+        let store = Arc::new(MemoryStore::new());
+        let id = Self::sealed_log(number);
+        let meta = vec![(Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))];
+        store.commit(&Commit { meta, ..Commit::default() }).unwrap();
+        Self::open_trusting(store, trust)
+    }
+
+    /// The log that such a peer writes at first: the same in every run.
+    pub fn sealed_log(number: usize) -> String {
+        format!("{}.aaaaaaaa", SecretKey::from_seed(&[number as u8 + 1; 32]).public())
+    }
+
     fn open(store: Arc<MemoryStore>) -> Self {
-        let log = Log::open(store.clone(), LogOptions::default(), Arc::new(Quiet)).unwrap();
-        NewPeer { store, log, sources: 0, partials: Partials::default(), twins: None }
+        Self::open_trusting(store, Trust::default())
+    }
+
+    fn open_trusting(store: Arc<MemoryStore>, trust: Trust) -> Self {
+        let log = Log::open_trusting(store.clone(), LogOptions::default(), trust.clone(), Arc::new(Quiet)).unwrap();
+        NewPeer { store, log, trust, sources: 0, partials: Partials::default(), twins: None }
     }
 
     /// A new process on the same store.
     pub fn reopened(&self) -> Self {
-        Self::open(self.store.clone())
+        Self::open_trusting(self.store.clone(), self.trust.clone())
     }
 
     /// A store restored from a copy of this one.

@@ -69,6 +69,8 @@ enum Refusal {
 #[derive(Clone, Debug)]
 pub struct OldLog {
     pub id: String,
+    /// Keeps the signatures of nodes, as hyperlog does.
+    relays_seals: bool,
     nodes: HashMap<Key, OldNode>,
     by_change: Vec<Key>,
     heads: BTreeSet<Key>,
@@ -79,11 +81,17 @@ impl OldLog {
     pub fn new(id: &str) -> Self {
         OldLog {
             id: id.into(),
+            relays_seals: true,
             nodes: HashMap::new(),
             by_change: Vec::new(),
             heads: BTreeSet::new(),
             logs: BTreeMap::new(),
         }
+    }
+
+    /// One that drops the signatures of nodes.
+    pub fn without_signatures(self) -> Self {
+        OldLog { relays_seals: false, ..self }
     }
 
     pub fn changes(&self) -> u64 {
@@ -162,6 +170,7 @@ impl OldLog {
         }
         self.heads.insert(key);
         self.by_change.push(key);
+        let signature = signature.filter(|_| self.relays_seals);
         self.nodes.insert(key, OldNode { change, key, log, seq: next, links, value, identity, signature });
         Ok(false)
     }

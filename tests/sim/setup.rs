@@ -44,6 +44,12 @@ pub struct Setup {
     pub deed: Option<Deed>,
     /// Peers of ours know when two links lead to the same one.
     pub twins: bool,
+    /// Peers of ours whose logs are sealed.
+    pub sealed: Vec<usize>,
+    /// Peers of ours take logs without seals, too.
+    pub unsigned: bool,
+    /// 1.x peers pass signatures on.
+    pub relays_seals: bool,
     pub defences: Defences,
     /// Peers of ours that speak the extension's first version.
     pub first: Vec<usize>,
@@ -76,6 +82,9 @@ impl Setup {
             as_users: false,
             deed: None,
             twins: false,
+            sealed: Vec::new(),
+            unsigned: true,
+            relays_seals: true,
             defences: Defences::default(),
             first: Vec::new(),
             sizes: Sizes::default(),
@@ -144,6 +153,32 @@ impl Setup {
             // An emitter that has just been opened takes the tail of its log from anybody.
             setup.faults.retain(|(_, fault)| !matches!(fault, Fault::Restart(..)));
         }
+        setup.as_users = true;
+        setup.deed = Some(deed);
+        setup
+    }
+
+    /// A random network in which some of ours seal their logs.
+    pub fn with_seals(seed: u64) -> Self {
+        let mut setup = Setup::random(seed);
+        let mut rng = Rng::new(seed ^ 0x5ea1);
+        setup.as_users = true;
+        setup.sealed = (0..setup.kinds.len()).filter(|_| rng.chance(60)).collect();
+        setup
+    }
+
+    /// A random network of ours in which all logs are sealed, with a hostile member.
+    pub fn with_seals_and_foe(seed: u64, deed: Deed) -> Self {
+        let mut setup = Setup::random(seed);
+        setup.kinds.iter_mut().filter(|kind| **kind == Kind::Old).for_each(|kind| *kind = Kind::New);
+        let mut rng = Rng::new(seed ^ 0x5ea2);
+        if !setup.kinds.contains(&Kind::Hostile) {
+            setup.links.push((setup.kinds.len(), rng.below(setup.kinds.len() as u64) as usize, (1, 20)));
+            setup.dials.push(rng.below(3_000));
+            setup.kinds.push(Kind::Hostile);
+        }
+        setup.sealed = (0..setup.kinds.len()).collect();
+        setup.unsigned = false;
         setup.as_users = true;
         setup.deed = Some(deed);
         setup

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use hyperemitter::event::reason_unsafe_for_v1;
+use hyperemitter::hyperlog::trust::Unsigned;
+use hyperemitter::hyperlog::verify::verify;
 use hyperemitter::hyperlog::SourceId;
+use hyperemitter::identity::seal::claims_owner;
 use hyperemitter::node::{Key, LogId, Seq};
 use hyperemitter::protocol::message::{LogSeq, Message, WireNode};
 use hyperemitter::protocol::twins::{Turn, Twins};
@@ -15,7 +18,7 @@ use hyperemitter::protocol::{
 use hyperemitter::store::{Position, ReadLimit};
 
 use super::check::Witness;
-use super::foe::Foe;
+use super::foe::{Deed, Foe};
 use super::new::NewPeer;
 use super::old::{Defects, OldLog, OldSession};
 use super::rng::Rng;
@@ -161,8 +164,11 @@ impl World {
             .enumerate()
             .map(|(index, kind)| {
                 let id = format!("log-{index}");
+                let unsigned = if setup.unsigned { Unsigned::Accept } else { Unsigned::Refuse };
                 let body = match kind {
+                    Kind::Old if !setup.relays_seals => Body::Old(OldLog::new(&id).without_signatures()),
                     Kind::Old => Body::Old(OldLog::new(&id)),
+                    Kind::New if setup.sealed.contains(&index) => Body::New(NewPeer::sealed(index, unsigned)),
                     Kind::New => Body::New(NewPeer::new(&id)),
                     Kind::Hostile => Body::Hostile,
                 };
@@ -415,6 +421,7 @@ impl World {
                 seen.insert(key);
             }
         }
+        self.check_seals()?;
         if self.setup.kinds.iter().all(|kind| *kind == Kind::New) {
             let digests: BTreeSet<_> = self
                 .peers
@@ -432,6 +439,30 @@ impl World {
     }
 
     /// The log to which a peer of ours appends holds what it emitted, and nothing else.
+    /// Sealed logs hold what their owners have emitted, and nothing else; every seal is theirs.
+    pub fn check_seals(&self) -> Result<(), String> {
+        for peer in 0..self.peers.len() {
+            let Body::New(new) = &self.peers[peer].body else { continue };
+            let rows = new.rows();
+            let forged = rows.iter().find(|row| claims_owner(row.log()) && !self.emitted.contains(&row.node.key));
+            if let Some(row) = forged {
+                return Err(format!("peer {peer} has a forged entry {}/{} of a sealed log", row.log(), row.seq()));
+            }
+            if self.setup.sealed.is_empty() {
+                continue;
+            }
+            // A store in memory keeps its own rows without seals; all others have them.
+            let own = new.log.log_id();
+            let ends = rows.iter().filter(|row| claims_owner(row.log()) && *row.log() != own && row.again.is_none());
+            let ends = ends.filter(|row| row.seq() == new.log.seq(row.log()));
+            if let Some(row) = ends.clone().find(|row| row.node.signed.is_none()) {
+                return Err(format!("peer {peer} has {}/{} without a seal", row.log(), row.seq()));
+            }
+            verify(new.store.as_ref(), &mut |_, _| {}).map_err(|error| format!("peer {peer}: {error}"))?;
+        }
+        Ok(())
+    }
+
     pub fn own_logs_are_own(&self, peer: usize) -> Result<(), String> {
         let Body::New(new) = &self.peers[peer].body else { return Ok(()) };
         let own = new.log.log_id();
@@ -916,7 +947,7 @@ impl World {
                     self.at(self.now + 5, Ev::Answer(link, conn, side, Work::Read(after, limit)));
                     return;
                 }
-                let rows = new.log.read(after, limit);
+                let rows = new.log.read_sealed(after, limit);
                 if hostile {
                     self.stats.foe.read += rows.as_ref().map_or(0, |rows| rows.len() as u64);
                 }
@@ -1019,11 +1050,20 @@ impl World {
         self.stats.nonsense += 1;
         self.stats.foe.turns += 1;
         let victim = self.links[link].peers[1];
-        let rows = match &self.peers[victim].body {
+        // Who strips seals has rows that its victim does not have yet.
+        let source = match self.setup.deed {
+            Some(Deed::Strip) => self.rng.below(self.peers.len() as u64) as usize,
+            _ => victim,
+        };
+        let rows = match &self.peers[source].body {
             Body::New(new) if self.setup.deed.is_some() => new.rows(),
             _ => Vec::new(),
         };
-        let logs: Vec<String> = (0..self.peers.len() - 1).map(|peer| format!("log-{peer}")).collect();
+        let log = |peer: usize| match self.setup.sealed.contains(&peer) {
+            true => NewPeer::sealed_log(peer),
+            false => format!("log-{peer}"),
+        };
+        let logs: Vec<String> = (0..self.peers.len() - 1).map(log).collect();
         let current = self.links[link].conn.as_mut().and_then(|conn| conn.ends[0].as_mut());
         let bytes = match current {
             Some(End::Hostile(Some(foe))) => foe.next(&mut self.rng, &logs[victim], &logs, &rows),

@@ -127,7 +127,7 @@ impl NodePlanner<'_> {
                 .filter(|_| parked.source.session != SourceId::USER)
             {
                 Some(error) => Ok(Outcome::Refused(error)),
-                None => self.hold(parked, owner, slot),
+                None => self.hold(parked, (Some(owner.0), owner.1), slot),
             };
         }
         if let Some(error) = self.other_version(&parked)? {
@@ -144,6 +144,9 @@ impl NodePlanner<'_> {
             Verdict::NeedsNode(key) => Waits::Node(key),
             Verdict::NeedsEntry(log, seq) => Waits::Entry(log, seq),
         };
+        if self.writer.sealed.any && parked.node.seq > 0 {
+            return self.hold(parked, (None, None), slot);
+        }
         Ok(self.park(parked, waits))
     }
 

@@ -29,8 +29,8 @@ const FOREIGN: &str = "whose event has another log's id";
 
 /// What the writer knows of sealed logs.
 pub(super) struct SealedLogs {
-    /// There are any. Until then no event's id is looked at.
-    any: bool,
+    /// There are any. Until then no event's id is looked at, and nothing is held.
+    pub(super) any: bool,
     owners: HashMap<LogId, PublicKey>,
     /// Runs with something wrong: the session's rows of that log are not looked at again.
     pub(super) refused: HashMap<SourceId, HashSet<LogId>>,
@@ -125,11 +125,12 @@ impl NodePlanner<'_> {
         Ok(owner.map_or(Kind::Plain, |owner| Kind::Sealed(owner, None)))
     }
 
-    /// Takes a row of a sealed log into its run. What is returned is final, unless it is `Parked`.
+    /// Takes a row into its run. `owner` is that of its log, if it is sealed. A row of another log is held while something is
+    /// missing, because sealed ones may have to go in with it. What is returned is final, unless it is `Parked`.
     pub(super) fn hold(
         &mut self,
         parked: Parked,
-        (owner, pin): (PublicKey, Option<Pin>),
+        (owner, pin): (Option<PublicKey>, Option<Pin>),
         slot: Option<usize>,
     ) -> Result<Outcome> {
         let node = &parked.node;
@@ -194,11 +195,25 @@ impl NodePlanner<'_> {
         let mut all = vec![Waits::Seal(id.0, id.1.clone())];
         all.extend(firsts.into_iter().flatten().map(|seq| Waits::Entry(id.1.clone(), seq)));
         let mut keys = Vec::new();
-        for waits in all {
-            for parked in parking.release_of(id.0, &waits) {
+        let seqs: Vec<Seq> = run.rows.iter().map(|row| row.parked.node.seq).collect();
+        let mut take = |waits: Waits| {
+            let released = parking.release_of(id.0, &waits);
+            let found = !released.is_empty();
+            for parked in released {
                 self.group.released.push((parked.clone(), waits.clone()));
                 keys.push(parked.key);
                 run.rows.push(HeldRow { parked, slot: None });
+            }
+            found
+        };
+        for waits in all {
+            take(waits);
+        }
+        if run.owner.is_none() {
+            // Each waits for the one before it.
+            for seq in seqs {
+                let mut behind = seq..;
+                while behind.next().is_some_and(|seq| take(Waits::Entry(id.1.clone(), seq))) {}
             }
         }
         keys.into_iter().for_each(|key| self.wake(id.0, key));
@@ -219,7 +234,8 @@ impl NodePlanner<'_> {
                 !run.loaded
                     && run.dirty
                     && !self.writer.sealed.is_blocked(id, &run.rows)
-                    && (run.pin.is_some()
+                    && (run.owner.is_none()
+                        || run.pin.is_some()
                         || id.1 == *self.writer.planner.local()
                         || run.rows.iter().any(|row| row.seal().is_some()))
             });
@@ -277,7 +293,7 @@ impl NodePlanner<'_> {
                     self.writer.sealed.blocked.entry(id.0).or_default().insert(id.1.clone(), from);
                 };
                 let waits = match run.waits {
-                    _ if !run.loaded => Waits::Seal(id.0, id.1.clone()),
+                    _ if !run.loaded && run.owner.is_some() => Waits::Seal(id.0, id.1.clone()),
                     Some((at, key)) if at == index => {
                         blocked(None);
                         Waits::Node(key)
@@ -287,6 +303,7 @@ impl NodePlanner<'_> {
                         blocked(Some(seq));
                         Waits::Entry(id.1.clone(), seq - 1)
                     }
+                    _ if run.owner.is_none() => Waits::Entry(id.1.clone(), seq.saturating_sub(1)),
                     // Somebody else may bring it, and the seal.
                     _ if index == 0 && seq > last => Waits::Entry(id.1.clone(), seq),
                     _ => Waits::Seal(id.0, id.1.clone()),

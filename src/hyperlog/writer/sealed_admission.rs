@@ -66,7 +66,7 @@ impl NodePlanner<'_> {
                 _ => kept.push(row),
             }
         }
-        if !other && !self.group.is_last() && self.is_forged(&id, &kept) {
+        if owner.is_some() && !other && !self.group.is_last() && self.is_forged(&id, &kept) {
             for row in kept {
                 let seq = row.parked.node.seq;
                 self.writer.shared.note_forged(seq);
@@ -223,13 +223,14 @@ impl NodePlanner<'_> {
             while *next < candidate.cut {
                 let Some(row) = candidate.rows.get_mut(*next) else { break };
                 let node = &mut row.parked.node;
-                if needed.binary_search(next).is_err() {
+                if candidate.owner.is_some() && needed.binary_search(next).is_err() {
                     node.signed = None;
                 }
                 // What was looked at a moment ago: only the store's failures can keep a row from being planned.
                 match self.writer.planner.add(node, row.parked.key, &mut self.lookup) {
                     Ok(Verdict::Store(planned)) => {
-                        let seal = node.signed.as_ref().and_then(|signed| signed.signature.clone());
+                        let seal =
+                            candidate.owner.and(node.signed.as_ref()).and_then(|signed| signed.signature.clone());
                         ready.extend(waiting.remove(planned.key()).into_iter().flatten());
                         self.plan_row(planned, seal);
                         *next += 1;

@@ -23,7 +23,8 @@ pub(super) type RunId = (SourceId, LogId);
 
 /// Rows of a sealed log that a session has offered one behind the other (`sealed.rs` says more).
 pub(super) struct Run {
-    pub(super) owner: PublicKey,
+    /// The key that its log names; without one no row needs a seal.
+    pub(super) owner: Option<PublicKey>,
     pub(super) pin: Option<Pin>,
     pub(super) rows: Vec<HeldRow>,
     /// What the parking has of it is in `rows`.
@@ -63,7 +64,7 @@ impl HeldRow {
 /// A run as it is looked at: consecutive rows behind what is stored.
 pub(super) struct Candidate {
     pub(super) id: RunId,
-    pub(super) owner: PublicKey,
+    pub(super) owner: Option<PublicKey>,
     pub(super) pin: Option<Pin>,
     pub(super) rows: Vec<HeldRow>,
     /// How many of the rows follow each other without a gap.
@@ -83,7 +84,7 @@ pub(super) struct Candidate {
 
 impl Candidate {
     pub(super) fn seal_at(&self, index: usize) -> bool {
-        self.rows.get(index).is_some_and(|row| row.seal().is_some()) || self.is_pinned(index)
+        self.owner.is_none() || self.rows.get(index).is_some_and(|row| row.seal().is_some()) || self.is_pinned(index)
     }
 
     /// Whether the log is pinned at this row.
@@ -97,6 +98,7 @@ impl Candidate {
     }
 
     fn verify(&mut self, index: usize) -> bool {
+        let Some(owner) = self.owner else { return true };
         if let Some(known) = self.verified.get(&index) {
             return *known;
         }
@@ -104,7 +106,7 @@ impl Candidate {
         let seq = self.base + 1 + index as Seq;
         let good = match self.pin.filter(|pin| pin.seq == seq) {
             Some(pin) => pin.digest == *digest,
-            None => row.seal().is_some_and(|seal| is_sealed(&self.owner, &self.id.1, seq, digest, seal)),
+            None => row.seal().is_some_and(|seal| is_sealed(&owner, &self.id.1, seq, digest, seal)),
         };
         self.verified.insert(index, good);
         good
