@@ -644,7 +644,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_LIMIT'
     | 'ERR_HYPER_LISTEN'
     | 'ERR_HYPER_LOCKED'
-    | 'ERR_HYPER_MENDED'
+    | 'ERR_HYPER_REPAIRED'
     | 'ERR_HYPER_NETWORK'
     | 'ERR_HYPER_NOT_A_STORE'
     | 'ERR_HYPER_NOT_FOUND'

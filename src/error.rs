@@ -322,7 +322,7 @@ impl Error {
             Error::Storage { source, .. } => Cause::of(source).code(),
             Error::ForeignStore(_) => "ERR_HYPER_STORE",
             Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
-            Error::Repaired(_) => "ERR_HYPER_MENDED",
+            Error::Repaired(_) => "ERR_HYPER_REPAIRED",
             Error::Locked { .. } => "ERR_HYPER_LOCKED",
             Error::NotAStore { .. } => "ERR_HYPER_NOT_A_STORE",
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",

@@ -329,7 +329,7 @@ fn what_opening_a_folder_had_to_mend_is_reported() {
     let mut harness = opened();
     harness.wait(|notice| matches!(notice, Notice::Ready { change: 3, .. }));
     let reports = closed(harness);
-    assert!(reports.iter().all(|(code, _)| *code == "ERR_HYPER_MENDED"), "{reports:?}");
+    assert!(reports.iter().all(|(code, _)| *code == "ERR_HYPER_REPAIRED"), "{reports:?}");
     assert!(reports.len() == 2 && reports[0].1.contains("11 bytes") && reports[1].1.contains("index"), "{reports:?}");
 }
 

@@ -251,7 +251,7 @@ fn twins(seed: u64) -> Setup {
     for number in 0..5 {
         setup.emits.push((1_500 + number * 100, 0, event(&format!("after {number}"))));
     }
-    // The harness mends links of 1.x with 1.x only; the gap must be noticed on the other one.
+    // The harness repairs only links between 1.x peers; the other link has to notice the gap.
     setup.deadline = 60_000;
     setup
 }
