@@ -6,7 +6,8 @@
  *   npm run attack                   20 times
  *   npm run attack -- --times 100
  *
- * Tests read how heavy they are to be from HYPER_ATTACK. Needs the addon (`npm run build`).
+ * Tests read how heavy they are to be from HYPER_ATTACK. Then strangers at full size, in processes of their own (`attack/full.js`).
+ * Needs the addon (`npm run build`).
  */
 
 const { spawnSync } = require('node:child_process')
@@ -30,6 +31,7 @@ function run (command, args) {
 
 const passed = [
   run('cargo', ['test', '--release', '--no-default-features', ...rust.flatMap((name) => ['--test', name])]),
-  run(process.execPath, ['--test', path.join('__test__', 'emitter', 'release.test.js'), ...javascript])
+  run(process.execPath, ['--test', path.join('__test__', 'emitter', 'release.test.js'), ...javascript]),
+  run(process.execPath, [path.join(__dirname, 'attack', 'full.js')])
 ]
 process.exitCode = passed.every(Boolean) ? 0 : 1

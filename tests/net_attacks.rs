@@ -262,6 +262,37 @@ async fn a_1x_forger_that_we_dial_is_cut_off_once_and_then_left_aside() {
 // Elsewhere loopback has one address only.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_strangers_name_counts_in_the_memory_of_all_links() {
+    const LINKS: usize = 4;
+    const NAMES: usize = 10_000;
+    let a = Arc::new(Peer::new(options()).listen(0).await);
+    let mut strangers = Vec::new();
+    for link in 0..LINKS {
+        let mut stranger = stranger(&a, [127, 0, 0, 2]).await;
+        let extents = (0..NAMES).flat_map(|n| [text(&format!("{link} {n:0>60}")), vec![1], vec![0; 32]].concat());
+        let vector = frame(6, &[varint(3), varint(NAMES as u64), extents.collect()].concat());
+        stranger.write_all(&[greeting(), vector].concat()).await.unwrap();
+        strangers.push(stranger);
+    }
+    // Each name is kept: its bytes, and what is known of its log.
+    soon("it counts", async {
+        while a.net.held() < LINKS * NAMES * 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    drop(strangers);
+    soon("it is given back", async {
+        while a.net.held() > 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+// Elsewhere loopback has one address only.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_one_is_served() {
     const LIMIT: usize = 160 << 20;
     let a = Arc::new(Peer::new(options()).listen(0).await);

@@ -243,6 +243,11 @@ impl BatchReader {
         self.table.push(log);
     }
 
+    /// What the table takes in memory.
+    pub(crate) fn table_bytes(&self) -> usize {
+        self.table.capacity() * size_of::<LogId>()
+    }
+
     /// A node came outside of a batch: later rows may link to it.
     pub fn remember(&mut self, key: Key) {
         self.context.push_beside(key);

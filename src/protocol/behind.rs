@@ -44,6 +44,11 @@ impl Behind {
         self.logs.is_empty()
     }
 
+    /// What all of them take in memory, beside the ids. Nodes of a B-tree are half empty at the worst.
+    pub(crate) fn bytes(&self) -> usize {
+        2 * self.logs.len() * (size_of::<(LogId, Entry)>() + size_of::<(u64, LogId)>())
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Behind::default();
     }

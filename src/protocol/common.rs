@@ -59,11 +59,11 @@ impl Common {
     ///
     /// # Errors
     /// `Protocol` if it has named too many that are unknown here.
-    pub(crate) fn name_log(&mut self, ours: Seq) -> Result<()> {
+    pub(crate) fn name_log(&mut self, log: &str, ours: Seq) -> Result<()> {
         if ours > 0 {
             return Ok(());
         }
-        self.unknown_logs.add(self.now)
+        self.unknown_logs.add(log.len(), self.now)
     }
 
     pub(crate) fn send(&mut self, message: &Message<'_>) {

@@ -3,7 +3,6 @@
 use super::message::Mode;
 use super::pieces::Partials;
 use super::twins::{Instance, Token};
-use super::unknown_logs::MAX_LOGS;
 use crate::error::{Error, Result};
 
 /// Logs in the largest part that is listed instead of being divided further: their digests cost about as much as one more
@@ -111,6 +110,10 @@ impl Config {
     }
 }
 
+/// Logs that a 2.x peer names, of which we have nothing, and that are kept in mind at a time; the others are looked for when these
+/// have come. At some 300 bytes each, half of what all links may have in memory.
+const MAX_NAMES: usize = 256 * 1024;
+
 /// How many logs a session with a 2.x peer deals with at a time.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,7 +132,7 @@ pub struct Sizes {
 
 impl Default for Sizes {
     fn default() -> Self {
-        Sizes { list: LIST_LOGS, starts: MAX_STARTS, states: MAX_STATES, table: MAX_TABLE, names: MAX_LOGS }
+        Sizes { list: LIST_LOGS, starts: MAX_STARTS, states: MAX_STATES, table: MAX_TABLE, names: MAX_NAMES }
     }
 }
 

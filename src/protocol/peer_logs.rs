@@ -82,6 +82,12 @@ impl<T: Default> PeerLogs<T> {
         PeerLogs { logs: HashMap::new(), behind: Behind::default(), mode }
     }
 
+    /// What all of it takes in memory, beside the ids.
+    pub(crate) fn bytes(&self) -> usize {
+        // A hash map keeps a byte for each place.
+        self.logs.capacity() * (size_of::<(LogId, PeerLog<T>)>() + 1) + self.behind.bytes()
+    }
+
     /// Notes that the peer has `log` up to `seq`, while we have `ours` entries. Returns whether it is now the only log of which
     /// the peer has more.
     pub(crate) fn note_has(&mut self, log: &LogId, seq: Seq, ours: Seq, defences: Defences, now: u64) -> bool {

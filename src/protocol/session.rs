@@ -178,6 +178,17 @@ impl Session {
         }
     }
 
+    /// Bytes of memory that what is known of the peer's logs takes.
+    #[must_use]
+    pub fn state_bytes(&self) -> usize {
+        let logs = match &self.protocol {
+            Protocol::Opening => 0,
+            Protocol::V1(v1) => v1.state_bytes(),
+            Protocol::V2(v2) => v2.state_bytes(),
+        };
+        logs + self.common.unknown_logs.bytes()
+    }
+
     /// How far a 2.x peer has a log, and whether its version differs from ours; `None` while that is not known.
     #[must_use]
     pub fn compared(&self, log: &str) -> Option<(Seq, bool)> {

@@ -290,7 +290,8 @@ impl<'a> Connection<'a> {
         self.publish();
         self.costs.add_time(timer.micros());
         self.costs.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
-        self.costs.hold(self.wire.held() + self.session.unsent_bytes());
+        let session = self.session.unsent_bytes() + self.session.state_bytes();
+        self.costs.hold(self.wire.held() + session);
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }

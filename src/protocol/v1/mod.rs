@@ -119,6 +119,11 @@ impl V1 {
         self.lookups.waiting()
     }
 
+    /// What is known of logs takes so many bytes of memory, beside the ids of unknown ones.
+    pub(crate) fn state_bytes(&self) -> usize {
+        self.logs.bytes()
+    }
+
     /// # Errors
     /// What the peer did wrong.
     pub(crate) fn handle(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {

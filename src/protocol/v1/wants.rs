@@ -63,7 +63,7 @@ impl V1 {
         let log: LogId = match self.logs.get_key_value(log) {
             Some((log, _)) => log.clone(),
             None => {
-                common.name_log(ours)?;
+                common.name_log(log, ours)?;
                 log.into()
             }
         };

@@ -23,7 +23,7 @@ impl V2 {
             peer_log.own.doubted = false;
             self.lookups.ask_start(theirs.log.clone(), theirs.seq + 1);
         } else {
-            peer_log.own.bisect = Some(Bisect::below(theirs.seq));
+            peer_log.own.bisect = Some(Box::new(Bisect::below(theirs.seq)));
             self.probe(common, &theirs.log);
         }
     }
@@ -73,7 +73,7 @@ impl V2 {
         let Some(peer_log) = self.logs.get_mut(log) else { return };
         peer_log.own.doubted = false;
         peer_log.own.bisect = None;
-        let known = peer_log.own.reported.replace(fork) == Some(fork);
+        let known = peer_log.own.reported.replace(Box::new(fork)).as_deref() == Some(&fork);
         let is_own = *log == self.log_id;
         // A peer of the first version gets a vector that makes it send the entry. If it heard of the fork it would not send it.
         if tell && !(is_own && self.capability.version < WITH_DEMANDS) {

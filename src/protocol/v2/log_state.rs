@@ -10,9 +10,9 @@ pub(super) struct LogState {
     /// It is unknown whether our versions agree: nothing of it is sent.
     pub(super) doubted: bool,
     /// The search for the first entry that differs.
-    pub(super) bisect: Option<Bisect>,
+    pub(super) bisect: Option<Box<Bisect>>,
     /// The fork that was reported last, so that a further vector does not report it again.
-    pub(super) reported: Option<Compared>,
+    pub(super) reported: Option<Box<Compared>>,
     /// The peer was asked for the first entry that differs, so that the log can judge it.
     pub(super) demanded: bool,
     /// The log has seen the peer's version of a sealed log up to a seal.

@@ -346,6 +346,11 @@ impl V2 {
         self.unsent_bytes + self.large.as_ref().map_or(0, Large::len)
     }
 
+    /// What is known of logs takes so many bytes of memory, beside the ids of unknown ones.
+    pub(crate) fn state_bytes(&self) -> usize {
+        self.logs.bytes() + self.reader.table_bytes() + self.comparison_bytes()
+    }
+
     fn keep_alive(&mut self, common: &mut Common) {
         if common.now >= self.heard_at + SILENT_MS && !common.intake.is_full() {
             common.close(CloseReason::Silent);

@@ -282,8 +282,13 @@ impl V2 {
             self.trees.left_out = true;
             return Ok(false);
         }
-        common.name_log(ours)?;
+        common.name_log(log, ours)?;
         Ok(true)
+    }
+
+    /// What a comparison under way, and what it has found, take in memory.
+    pub(super) fn comparison_bytes(&self) -> usize {
+        (self.vector.capacity() + self.trees.found.capacity()) * size_of::<Extent>()
     }
 
     fn end_comparison(&mut self, common: &mut Common, view: &dyn LocalLog) {

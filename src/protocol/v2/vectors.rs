@@ -85,7 +85,7 @@ impl V2 {
         for extent in extents {
             // A further vector may repeat names that were counted before.
             if !self.logs.contains_key(&extent.log) {
-                common.name_log(view.seq(&extent.log))?;
+                common.name_log(&extent.log, view.seq(&extent.log))?;
             }
             self.reader.announce(extent.log.clone());
             self.vector.push(extent);
@@ -104,7 +104,7 @@ impl V2 {
     pub(super) fn apply_vector(&mut self, common: &mut Common, view: &dyn LocalLog) {
         let first = !std::mem::replace(&mut self.vector_seen, true);
         let reported: HashMap<_, _> =
-            self.logs.drain().filter_map(|(log, peer_log)| Some((log, peer_log.own.reported?))).collect();
+            self.logs.drain().filter_map(|(log, peer_log)| Some((log, *peer_log.own.reported?))).collect();
         self.logs.behind.clear();
         self.behind_since = common.now;
         self.pending.clear();
@@ -141,7 +141,8 @@ impl V2 {
     ) {
         let ours = view.head(&theirs.log);
         let ours_seq = ours.as_ref().map_or(0, |head| head.seq);
-        let own = LogState { reported: reported.get(&theirs.log).copied(), ..LogState::default() };
+        let own =
+            LogState { reported: reported.get(&theirs.log).map(|reported| Box::new(*reported)), ..LogState::default() };
         let mut peer_log = PeerLog { has: theirs.seq, own, ..PeerLog::default() };
         if theirs.seq > ours_seq && theirs.log == self.log_id {
             peer_log.forked = view.forged_from().filter(|from| theirs.seq >= *from);
@@ -152,7 +153,7 @@ impl V2 {
             if ours.is_some_and(|head| head.digest != theirs.digest) {
                 peer_log.own.doubted = true;
                 if common.config.dialled {
-                    peer_log.own.bisect = Some(Bisect::below(theirs.seq));
+                    peer_log.own.bisect = Some(Box::new(Bisect::below(theirs.seq)));
                 }
             }
         } else if theirs.seq > 0 && theirs.seq < ours_seq {
