@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::node::{Key, NotAKey};
 use crate::os_error::{self, Cause};
 
-/// What went wrong, by what the caller can do about it.
+/// What went wrong. Variants are told apart by what the caller can do about it.
 ///
-/// Cloneable, because one failed group commit answers every emit that waited for it.
+/// Cloneable, because one failed group commit answers every emit in it.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The emitter is closed or closing; nothing was stored.
@@ -34,7 +34,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// A name that kills 1.x processes when it reaches them (a member of `Object.prototype`).
+    /// A name that crashes 1.x processes when it reaches them (a member of `Object.prototype`).
     #[error("event name {} is reserved: it would crash hyperemitter 1.x peers; choose another name", quoted(.0))]
     ReservedName(String),
     /// Too many unacknowledged emits are waiting for the store.
@@ -45,8 +45,8 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The medium failed (disk full, permission, I/O). What passes refuses this commit only (see [`Cause`]); anything else
-    /// refuses all commits until the store is opened again.
+    /// The medium failed (disk full, permission, I/O). After a transient failure only this commit is refused (see [`Cause`]),
+    /// after any other all commits, until the store is opened again.
     #[error("{action}{}: {source}{}", in_words(path.as_deref()), Cause::of(source).advice())]
     Storage {
         /// What was being done.
@@ -143,7 +143,7 @@ pub enum Error {
         /// The public key that the log names.
         author: String,
     },
-    /// Copying another store into this one went no further. Its code is the cause's.
+    /// Copying another store into this one stopped. The error's code is that of its cause.
     #[error("the import stopped {stopped} of {end}, {added} rows were new until there: {cause}")]
     Import {
         /// Which row was refused, or behind which one it was cut off.
@@ -223,11 +223,11 @@ impl From<NotAKey> for Error {
     }
 }
 
-/// Most characters of somebody else's text that one message repeats: names and ids may be megabytes.
+/// Most characters of somebody else's text that a message repeats: names and ids may be megabytes long.
 const MAX_QUOTED: usize = 120;
 
-/// Text that somebody else has written (a name, a log id), as a message may repeat it: in double quotes, with escapes for
-/// everything that could act on a terminal or pass for other text, and cut if it is long.
+/// Quotes text that somebody else has written (a name, a log id), for a message: in double quotes, with escapes for everything
+/// that could control a terminal or pass for other text, and cut if it is long.
 #[must_use]
 pub fn quoted(text: &str) -> Quoted<'_> {
     Quoted(text)

@@ -1,4 +1,4 @@
-//! The container every event is stored in, and the rules that keep 1.x peers alive.
+//! The container in which every event is stored, and the rules that protect 1.x peers.
 //!
 //! `Event { 1: name, 2: payload }` is hyperemitter 1.x's own (`codecs.proto`). Fields from 3 on are ours; protobuf
 //! decoders of 1.x skip them. They are part of the node's value and so of its key: two peers that emit the same
@@ -20,7 +20,7 @@ pub const ID_LEN: usize = 12;
 /// Bytes of an event id in a sealed log: 8 that name the log's owner, 4 random ones per open of the store, then the counter.
 pub const SEALED_ID_LEN: usize = 16;
 
-/// Members of `Object.prototype`. 1.x looks codecs up through the prototype chain and dies of these names.
+/// Members of `Object.prototype`. 1.x looks codecs up through the prototype chain, and crashes on these names.
 const RESERVED: [&str; 12] = [
     "__defineGetter__",
     "__defineSetter__",
@@ -76,7 +76,7 @@ impl Encoding {
     }
 }
 
-/// A container taken apart; everything borrows from the node's value.
+/// A decoded container. Everything borrows from the node's value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event<'a> {
     /// Event name; invalid UTF-8 reads as U+FFFD, as in 1.x.
@@ -93,7 +93,7 @@ pub struct Event<'a> {
     pub tags: Tags<'a>,
 }
 
-/// A container taken apart, without a look at what the name says.
+/// A decoded container whose name has not been looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) name: &'a [u8],
@@ -151,7 +151,7 @@ fn put_bytes(out: &mut impl BufMut, field: u8, bytes: &[u8]) {
     out.put_slice(bytes);
 }
 
-/// Takes a container apart. Unknown fields are skipped, the last of repeated ones wins, as in 1.x. A name or payload of
+/// Decodes a container. Unknown fields are skipped, the last of repeated ones wins, as in 1.x. A name or payload of
 /// another wire type is refused: 1.x would take it for the real one.
 ///
 /// # Errors
@@ -205,7 +205,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     Some(Parts { name: name?, payload: payload?, id, time, encoding, tags, request })
 }
 
-/// Refuses names that would kill a 1.x process.
+/// Refuses names that would crash a 1.x process.
 ///
 /// # Errors
 /// `ReservedName`.

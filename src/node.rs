@@ -129,7 +129,7 @@ pub struct Signed {
 /// A map from keys. Hashing them again would cost more than the look-up.
 pub type KeyMap<V> = HashMap<Key, V, BuildHasherDefault<KeyHasher>>;
 
-/// Keys are SHA-256: eight of their bytes are hash enough.
+/// Takes eight bytes of a key as its hash: keys are SHA-256 already.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KeyHasher(u64);
 
@@ -177,7 +177,7 @@ impl Key {
     }
 }
 
-/// Without a table, so that the compiler turns sixteen at once.
+/// Without a table, so that the compiler converts sixteen digits at once.
 const fn hex_digit(nibble: u8) -> u8 {
     nibble + if nibble < 10 { b'0' } else { b'a' - 10 }
 }

@@ -13,7 +13,7 @@ pub enum Cause {
     NoMemory,
     /// Interrupted, or not possible at this moment.
     Busy,
-    /// Anything else: the medium has failed or is gone.
+    /// Anything else: the medium has failed, or is gone for good.
     Lasting,
 }
 
@@ -25,7 +25,7 @@ const NO_DESCRIPTORS: [i32; 2] = [rustix::io::Errno::MFILE.raw_os_error(), rusti
 const NO_DESCRIPTORS: [i32; 2] = [4, 4];
 
 impl Cause {
-    /// The one place where errors of the system are sorted.
+    /// Sorts an error of the system. Nothing else does.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {
@@ -37,7 +37,7 @@ impl Cause {
         }
     }
 
-    /// Whether the same may succeed once the cause has gone.
+    /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(self) -> bool {
         self != Cause::Lasting

@@ -13,15 +13,15 @@ use crate::node::Change;
 use crate::row::{Position, Row};
 use crate::store::ReadLimit;
 
-/// Progress is reported about this often, in units of the work, so that reports stay few.
+/// Progress is reported about so many times, however long the work is.
 const PROGRESS_STEPS: u64 = 200;
 
-/// Nodes looked at first when reading backwards. Stores read forwards only, so how far back the limit reaches is found
-/// by going back twice as far each time.
+/// Nodes read first when reading backwards. Stores read forwards only, so each step goes back twice as far as the one before,
+/// until the limit is reached.
 const FIRST_SPAN: u64 = 16;
 
 impl Emitter {
-    /// Asks; [`Notice::Answer`] with this id follows, exactly once. Allowed before the store is open.
+    /// Makes a request; exactly one [`Notice::Answer`] with this id follows. Allowed before the store is open.
     pub fn request(self: &Arc<Self>, id: u32, request: Request) {
         match self.log.get() {
             Some(log) => self.ask(log, id, request),
@@ -133,7 +133,7 @@ impl Emitter {
     }
 }
 
-/// Answers a request exactly once: with what it came to, or with `Closed` when it is dropped unfinished.
+/// Answers a request exactly once: with its result, or with `Closed` when it is dropped unfinished.
 struct PendingAnswer {
     emitter: Arc<Emitter>,
     id: u32,

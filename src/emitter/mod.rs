@@ -93,7 +93,7 @@ pub enum Notice {
         /// What.
         news: StreamNews,
     },
-    /// Something went wrong that no call of the user's can be blamed for.
+    /// Something went wrong, but not in answer to a call.
     Report(Error),
 }
 
@@ -192,7 +192,7 @@ impl Emitter {
     /// Answers to appends, in their order, `max` at the most. Events they speak of may be taken from now on: callbacks
     /// run before listeners.
     pub fn take_acks(&self, max: usize) -> Vec<Ack> {
-        // Read before the queue: acks up to here have been pushed, so once they are taken it may be delivered.
+        // Read before the queue is: the acks up to here have been queued, so once they are taken, events may follow up to here.
         let end = self.log.get().map(|log| log.announced().change);
         let (acks, emptied) = self.outbox.take_acks(max);
         let last = acks.iter().rev().map(|ack| ack.change).find(|change| *change > 0);
@@ -237,7 +237,7 @@ impl Emitter {
         !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_behind(log.end().change)
     }
 
-    /// Whether [`Emitter::take_events`] gets on at once: callbacks have been taken, rows are in memory.
+    /// Whether [`Emitter::take_events`] can go on at once: acks have been taken, rows are in memory.
     #[must_use]
     pub fn has_events_at_hand(&self) -> bool {
         !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_at_hand()
@@ -254,7 +254,7 @@ impl Emitter {
         self.outbox.waiting()
     }
 
-    /// Everything else that happened, in order.
+    /// Takes the notices, in order.
     pub fn take_notices(&self) -> Vec<Notice> {
         self.outbox.take_notices()
     }

@@ -21,11 +21,11 @@ pub enum Request {
     MetaGet(Meta),
     /// Facts to set or delete, atomically and durably.
     MetaSet(Vec<(Meta, Option<Bytes>)>),
-    /// Nodes in order of change (further entries for them are passed over).
+    /// Nodes in order of change. Further entries for them are left out.
     Read {
         /// Strictly after this change, or strictly before it when `reverse`.
         from: Change,
-        /// Backwards.
+        /// Whether to read backwards.
         reverse: bool,
         /// How many at the most.
         limit: ReadLimit,

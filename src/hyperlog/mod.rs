@@ -51,21 +51,22 @@ use crate::error::Error;
 pub use crate::incoming::{Incoming, Outcome};
 use crate::node::{Change, NodeRef};
 
-/// One replication session, for the quota of what it may have parked.
+/// One replication session. What it may park is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub u64);
 
 impl SourceId {
-    /// The user of this emitter, whose imports may hold what is missing of the local log. Sessions count up from 0.
+    /// The user of this emitter, whose imports may bring entries of the local log that are missing here. Sessions count up
+    /// from 0.
     pub const USER: SourceId = SourceId(u64::MAX);
 }
 
-/// Where a session comes from, as far as sessions share what they may have parked.
+/// Where a session comes from. Sessions from the same origin share what they may park.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
-    /// Nobody else comes from there.
+    /// An origin of its own.
     Alone(SourceId),
-    /// All sessions with this number count as one: those from one prefix of addresses, say.
+    /// The same for all sessions with this number, for example those from one prefix of addresses.
     Shared(u64),
 }
 

@@ -1,4 +1,4 @@
-//! The doorbell: the one way in which Rust threads tell JavaScript that something waits to be pulled.
+//! The doorbell: the only way in which Rust threads tell JavaScript that there is something to take.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,10 +9,10 @@ use parking_lot::Mutex;
 
 use crate::emitter::Bell;
 
-/// Carries nothing; weak, so that an idle emitter does not hold the process (JavaScript holds it by need).
+/// Carries no data. Weak, so that an idle emitter does not keep the process alive; JavaScript does that when needed.
 type Ring = ThreadsafeFunction<(), (), (), Status, false, true, 0>;
 
-/// At most one ring is under way: JavaScript answers by pulling everything.
+/// At most one ring is under way. JavaScript answers it by taking everything.
 pub struct Doorbell {
     /// `None` once the environment or the emitter has gone. Held while calling, so that nobody calls after
     /// [`Doorbell::silence`] has returned.
@@ -34,7 +34,7 @@ impl Doorbell {
         Ok(Doorbell { ring: Mutex::new(Some(ring)), rung: AtomicBool::new(false) })
     }
 
-    /// JavaScript is about to pull: what comes from now on needs another ring.
+    /// JavaScript is about to take what there is: what comes from now on needs another ring.
     pub fn answer(&self) {
         self.rung.store(false, Ordering::SeqCst);
     }

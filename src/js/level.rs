@@ -1,5 +1,5 @@
-//! The way from Rust threads to a Level database in JavaScript, and back: numbered requests out through a threadsafe
-//! function, numbered answers in through a call. lib/stores/level/handle.js is the other end.
+//! From Rust threads to a Level database in JavaScript, and back: numbered requests go out through a threadsafe function,
+//! numbered answers come in through a call. lib/stores/level/handle.js is the other end.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{sync_channel, Receiver, SyncSender};
@@ -23,13 +23,13 @@ const CLOSE: u32 = 3;
 /// Id, kind and packed request.
 type Request = (u32, u32, Vec<u8>);
 
-/// Weak, so that a database at rest does not hold the process. Unbounded, because every caller waits for its answer:
-/// there are never more requests under way than threads.
+/// Weak, so that an idle database does not keep the process alive. Unbounded, because every caller waits for its answer, so
+/// that there are never more requests than threads.
 type Caller = ThreadsafeFunction<Request, (), FnArgs<(u32, u32, Buffer)>, Status, false, true, 0>;
 
 #[derive(Default)]
 struct Waiting {
-    /// Why nobody can be asked any more.
+    /// Why no request can be answered any more.
     gone: Option<&'static str>,
     next: u32,
     callers: HashMap<u32, SyncSender<Result<Bytes>>>,
@@ -54,7 +54,7 @@ impl JsBridge {
                 return Err(Error::Closed(reason));
             }
             if std::thread::current().id() == self.javascript {
-                // Waiting here for JavaScript would wait for ever.
+                // Waiting for JavaScript on its own thread would never end.
                 debug_assert!(false, "a Level store was asked on the JavaScript thread");
                 return Err(Error::Internal("a Level store was asked on the JavaScript thread".into()));
             }
@@ -98,7 +98,7 @@ impl LevelBridge for JsBridge {
     fn call(&self, request: LevelRequest) -> Result<LevelReply> {
         let (kind, packed) = packing::pack(&request)?;
         let asked = self.ask(kind as u32, packed)?;
-        // Thousands of operations take a while to drop, and JavaScript is busy now.
+        // Dropping thousands of operations takes a while: it is done while JavaScript is busy.
         drop(request);
         packing::unpack(kind, self.answer_of(&asked)?)
     }
@@ -152,7 +152,7 @@ impl LevelHandle {
                 Some(message) => Err(Error::ForeignStore(message)),
                 None => Ok(Bytes::copy_from_slice(reply)),
             };
-            // The caller waits until it has this; nothing can be done if its thread is gone.
+            // If the caller's thread is gone, nothing can be done.
             let _ = caller.send(answer);
         }
     }

@@ -1,5 +1,5 @@
-//! The Node-API face: one class that converts, calls and converts back. Everything it says is pulled by lib/, which
-//! owns listeners, callbacks and their order.
+//! The Node-API interface: classes that convert arguments, call the core and convert results. Everything else is pulled by
+//! lib/, which owns listeners, callbacks and their order.
 
 // What JavaScript passes arrives owned.
 #![allow(clippy::needless_pass_by_value)]
@@ -76,7 +76,7 @@ pub struct Core {
     leaving: RefCell<Option<CleanupEnvHook<Leaving>>>,
 }
 
-/// What has to go when the environment does.
+/// What is shut down when the environment ends.
 type Leaving = (Weak<Emitter>, Weak<Doorbell>, Option<Weak<JsBridge>>);
 
 #[napi]
@@ -101,7 +101,7 @@ impl Core {
         // After the threadsafe function was created, so that this runs before that is torn down.
         let hook = env
             .add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
-                // First: the writer may be waiting for JavaScript, which runs no more.
+                // First, because the writer may be waiting for JavaScript, which does not run any more.
                 if let Some(bridge) = bridge.and_then(|bridge| bridge.upgrade()) {
                     bridge.abort("its JavaScript environment has ended");
                 }
@@ -191,7 +191,7 @@ impl Core {
         }
         let after = change(after);
         let mut batches = 0;
-        // Whatever is taken is packed before this returns: nobody comes back for it if it is the last.
+        // What is taken is packed before this returns: if it is the last, nobody calls again for it.
         while pack::pack_events(&desk.rows, after, out, &desk.interest) == 0 && !needs_room(out) {
             if batches == IDLE_BATCHES {
                 break;
@@ -279,7 +279,7 @@ impl Core {
         self.emitter.borrow().request(id, Request::Digest);
     }
 
-    /// Asks for numbers about the store.
+    /// Asks for runtime statistics.
     #[napi(catch_unwind)]
     pub fn ask_stats(&self, id: u32) {
         self.emitter.borrow().request(id, Request::Stats);
@@ -329,8 +329,8 @@ impl Core {
         self.emitter.borrow().close(id);
     }
 
-    /// Lets go of everything, for after the answer to `close`: descriptors, threads and memory of the emitter are free when
-    /// this returns, whenever this object is collected. The bell never rings again, and everything asked fails.
+    /// Releases everything, after `close` has been answered: when this returns, descriptors, threads and memory of the emitter
+    /// are free, however late this object is collected. The bell never rings again, and all further requests fail.
     #[napi(catch_unwind)]
     pub fn release(&self, env: Env) {
         self.bell.silence();

@@ -24,7 +24,7 @@ impl Default for TextTable {
 }
 
 impl TextTable {
-    /// A table for log ids. The core keeps every log's head in memory, so this needs no bound of its own.
+    /// A table for log ids. It needs no bound of its own, because the core keeps every log's head in memory.
     #[must_use]
     pub fn for_logs() -> Self {
         TextTable { limit: usize::MAX, ..TextTable::default() }
@@ -59,7 +59,7 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Listeners for `name` came (with the number under which JavaScript knows it) or are gone.
+    /// Sets the number under which JavaScript knows the listeners for `name`; `None` if there are none any more.
     pub fn set(&mut self, name: &str, number: Option<u32>) {
         match number {
             Some(number) => {

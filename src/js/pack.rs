@@ -140,7 +140,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
     let room = out.len();
     let first = rows.partition_point(|row| row.at.change <= after);
     let rows = rows.get(first..).unwrap_or_default();
-    // Half of the room at the most: the payloads behind need some.
+    // Records take half of the room at the most, because the payloads behind them need some.
     let records = rows.len().min(room / (2 * EVENT)).max(1);
     let payloads_at = HEAD + EVENT * records;
     let (mut count, mut used, mut need) = (0, payloads_at, 0);
@@ -148,7 +148,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
     // Events come in runs of one name.
     let mut latest: Option<(&[u8], Option<u32>)> = None;
     for row in rows {
-        // What is no event container cannot be for anybody here.
+        // A value that is no event container has no listeners.
         let Some(event) = event::parse(&row.node.value) else { continue };
         let number = match latest {
             Some((name, number)) if name == event.name => number,
@@ -157,7 +157,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         let Some(number) = number else { continue };
         let end = used + event.payload.len();
         if count == records || end.next_multiple_of(8) > room {
-            // Enough however many records there will be room for.
+            // Enough however many records the next buffer has room for.
             need = (HEAD + EVENT * rows.len() + event.payload.len()).next_multiple_of(8);
             break;
         }
@@ -169,7 +169,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         sheet.put(used, event.payload);
         (count, used) = (count + 1, end);
     }
-    // Users keep views of the payloads: what few events do not need is left to the next pack.
+    // Users keep views of the payloads, so room that these few events do not need is left for the next pack.
     let end = HEAD + EVENT * count;
     if end < payloads_at && used <= room {
         sheet.0.copy_within(payloads_at..used, end);

@@ -1,4 +1,4 @@
-//! Verification of everything: every group, every record, and the index against what it should say.
+//! Checks a whole store: every group, every record, and the index against what the log says.
 
 use super::chunk::Chunk;
 use super::core::Core;

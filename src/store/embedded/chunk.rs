@@ -1,4 +1,4 @@
-//! A run of rows with everything needed to find them: in memory while it grows, then written to the index.
+//! A chunk: a run of rows with everything needed to find them, in memory while it grows, then written to the index.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -17,7 +17,7 @@ use crate::store::terms::{Term, TermRows};
 /// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;
 
-/// Rows between two places that the index names: reading one row reads some 4 KB of small events.
+/// Rows between two whose places the index stores. Reading one row reads up to so many, some 4 KB of small events.
 pub(super) const SPARSE_STEP: usize = 32;
 
 /// One row of a chunk.
@@ -38,7 +38,7 @@ pub(super) struct StreamRows {
     pub(super) digests: Vec<Digest>,
 }
 
-/// Stream numbers are given by the store itself, one after the other: nobody can make them collide.
+/// The store itself gives stream numbers, one after the other, so nobody can make them collide.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StreamHasher(u64);
 
@@ -92,7 +92,7 @@ impl Chunk {
         }
     }
 
-    /// Makes an empty chunk of this one, which keeps its memory.
+    /// Empties the chunk and keeps its memory.
     pub(super) fn clear(&mut self) {
         (self.filed, self.bytes) = (0, 0);
         self.rows.clear();

@@ -21,21 +21,21 @@ use crate::node::Key;
 use crate::row::Position;
 use crate::store::terms::Term;
 
-/// Chunks that wait for the index before commits wait for it too. Each is 5 to 7 MB of memory; the index takes
-/// some 20 ms for one, a disk longer to produce it.
+/// Chunks that may wait for the index. Beyond this, commits wait, too. Each takes 5 to 7 MB of memory. The index takes some
+/// 20 ms for one, and committing its rows takes longer on any disk.
 const MAX_WAITING: usize = 4;
 
-/// Chunks between two flushes of sled. A flush makes the file system commit, and commits of the log wait for that; what
-/// it would save after a crash is reading these chunks again, some 10 ms each.
+/// Chunks between two flushes of sled. A flush makes the file system commit, which delays commits of the log. All it saves
+/// is reading these chunks again after a crash, some 10 ms each.
 const FLUSH_EVERY: u32 = 4;
 
 /// Parts of a slab that are written at a time.
 const SLAB_STEP: usize = 16;
 
-/// Bytes of records after which a chunk ends even if it has few rows: what opening reads again.
+/// Bytes of records after which a chunk ends even if it has few rows. Opening reads up to so many bytes again.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// Rows by which the last group of a chunk usually goes beyond its size.
+/// Room for rows beyond a chunk's size: its last group usually exceeds it.
 const SPARE_ROWS: usize = 2048;
 
 /// Name of the file that asks the next open to make a new index.
@@ -87,8 +87,8 @@ impl View {
     }
 }
 
-/// Where a chunk leaves the log, if it ends with a group: the end, that group, and what has changed in the state since the
-/// checkpoint before.
+/// What a checkpoint behind a chunk says, if the chunk ends with a group: where that is, the group, and what has changed in
+/// the state since the checkpoint before.
 struct Covered {
     place: Place,
     mark: Mark,
@@ -115,7 +115,7 @@ pub(super) struct Core {
     pub(super) view: RwLock<View>,
     /// Loaded when first needed.
     filter: RwLock<Option<Filter>>,
-    /// The memory of an indexed chunk, for the next one: fresh pages cost more than filling them.
+    /// The memory of an indexed chunk, reused for the next one: fresh pages cost more than filling them.
     spare: Mutex<Option<Chunk>>,
     /// Rows after which a chunk ends with the group at hand.
     chunk_rows: usize,
@@ -152,7 +152,7 @@ impl Core {
             view.uncovered = true;
         }
         if view.active.rows.is_empty() {
-            // Chunks of one size leave no holes of another. What is not used is not touched.
+            // Chunks of one size do not fragment the memory, and pages that are not used are never touched.
             view.active.reserve((self.chunk_rows + SPARE_ROWS).min(MAX_ROWS));
         }
         view.active.push(added, place, bytes, terms);
@@ -182,7 +182,7 @@ impl Core {
         self.bell.notify_all();
     }
 
-    /// Waits until the index has caught up so far that another chunk may begin. Never with the view locked.
+    /// Waits until the index has caught up so far that another chunk may begin. The caller must not hold the view's lock.
     pub(super) fn admit(&self) -> Result<()> {
         let mut queue = self.queue.lock();
         while queue.jobs.len() >= MAX_WAITING && queue.failed.is_none() {
@@ -225,7 +225,7 @@ impl Core {
 
     /// The indexer's thread.
     pub(super) fn run_indexer(&self) {
-        // Before anybody asks for an old key.
+        // Loads the filter before anybody asks for an old key.
         let loaded = self.load_filter(|_| ());
         if let Err(fault) = loaded {
             self.queue.lock().failed.get_or_insert(fault);
@@ -271,15 +271,16 @@ impl Core {
         let pieces = chunk.pieces(&self.segments.store);
         let mut pairs = chunk.encode(&pieces);
         for (number, piece) in pieces.iter().enumerate() {
-            // Whoever looks for a key waits for a piece, not for the chunk. Its own keys are found in the chunk itself until
-            // it is indexed.
+            // One piece at a time, so that readers wait for a piece and not for the chunk. Until the chunk is indexed, its keys
+            // are found in the chunk itself.
             let mut filter = self.filter.write();
             let filter = filter.get_or_insert_with(Filter::default);
             piece.iter().for_each(|(hash, _)| filter.insert(chunk.number, number, *hash));
         }
         let completes = (chunk.number + 1).is_multiple_of(COLUMNS);
         if completes {
-            // Nobody reads them before the checkpoint that follows counts this chunk. All at once they would take 20 MB.
+            // Nobody reads them before the next checkpoint counts this chunk. In steps, because all at once they would take
+            // 20 MB.
             for first in (0..SLAB_ENTRIES).step_by(SLAB_STEP) {
                 let (slab, parts) = (chunk.number / COLUMNS, first..(first + SLAB_STEP).min(SLAB_ENTRIES));
                 self.index.write(self.load_filter(|filter| slab_entries(filter, slab, parts))?, Vec::new())?;
@@ -347,7 +348,7 @@ impl Core {
                 Error::Storage { action: "use the index in".into(), path: Some(dir), source: error.clone() }
             }
             Fault::Content(detail) => {
-                // If even that fails, the index is tried again as it is.
+                // If this fails, too, the index is tried again as it is.
                 let _ = self.segments.disk.create(&self.segments.dir.join(REBUILD));
                 let detail = format!("{detail} (the log is whole: its index is made anew when it is used next)");
                 Error::damaged_file(&dir, None, detail)
@@ -355,7 +356,7 @@ impl Core {
         }
     }
 
-    /// Whether the index has failed, so that nothing more comes of this core.
+    /// Whether the index has failed, so that this core cannot be used any more.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }

@@ -12,13 +12,13 @@ pub trait File: Send + Sync {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `bytes`, growing the file as needed.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
-    /// Returns once every byte written so far, and the length needed to read them, are on the medium.
+    /// Returns once every byte written so far is on the medium, and the file length needed to read it.
     fn sync(&self) -> io::Result<()>;
     /// Cuts the file off, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
-    /// Where the next bytes that are not a hole begin, at `offset` or behind it; `None` if there are none.
+    /// Where the next bytes that are no hole begin, at `offset` or behind it; `None` if there are none.
     fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
         Ok((offset < self.size()?).then_some(offset))
     }
@@ -30,7 +30,7 @@ pub trait File: Send + Sync {
 
 /// Held while a store is open; dropping it lets the next process in.
 pub trait Guard: Send + Sync {
-    /// Whether the lock still keeps others out: its file stands where it was made.
+    /// Whether the lock still keeps others out, that is, its file is still where it was made.
     fn holds(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -66,12 +66,12 @@ pub struct OsDisk;
 
 struct OsFile(fs::File);
 
-/// What is said of a name that belongs to something else than a file.
+/// The error for a name that belongs to something other than a file.
 fn irregular() -> io::Error {
     io::Error::other("it is no regular file but a link, a pipe, a folder or a device")
 }
 
-/// Opens a file, and nothing else: a pipe would be waited for, and a link may lead out of the folder.
+/// Opens a regular file and nothing else: opening a pipe would wait, and a link may lead out of the folder.
 fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
     platform::refuse_links(options);
     let file = options.open(path).map_err(|error| if platform::is_irregular(&error) { irregular() } else { error })?;
@@ -178,10 +178,11 @@ mod platform {
     use rustix::fs::{flock, FlockOperation, OFlags, SeekFrom};
     use rustix::io::Errno;
 
-    /// Device and inode: what a file is, whatever it is called.
+    /// Device and inode, which identify a file whatever its name is.
     type Identity = (u64, u64);
 
-    /// Folders that this process has open. A lock file that was removed and made again would not keep the process itself out.
+    /// Folders that this process has open as stores. The lock of a file that was removed and made again would not keep the
+    /// process from opening its own store twice.
     static OPEN: Mutex<Option<HashSet<Identity>>> = Mutex::new(None);
 
     fn identity(metadata: &fs::Metadata) -> Identity {
@@ -210,20 +211,20 @@ mod platform {
         match rustix::fs::seek(file, SeekFrom::Data(offset)) {
             Ok(at) => Ok(Some(at)),
             Err(Errno::NXIO) => Ok(None),
-            // A file system that does not know its holes: everything is data.
+            // On a file system that does not know its holes, everything is data.
             Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok((offset < file.metadata()?.len()).then_some(offset)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Asks for nothing but the number of names. Since Linux 6.13 whoever looks at a file's times makes the next write set
-    /// them exactly, and so the next fdatasync write the inode too: 70 µs for each commit.
+    /// Asks for nothing but the number of names. Since Linux 6.13, looking at a file's times makes the next write set them
+    /// exactly, so that the next fdatasync writes the inode as well: 70 µs for each commit.
     #[cfg(target_os = "linux")]
     pub(super) fn is_named(file: &File) -> io::Result<bool> {
         use rustix::fs::{statx, AtFlags, StatxFlags};
         match statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::NLINK) {
             Ok(found) => Ok(found.stx_nlink > 0),
-            // Before Linux 4.11, or kept from us by a sandbox.
+            // Linux before 4.11, or a sandbox that forbids the call.
             Err(Errno::NOSYS | Errno::PERM) => Ok(file.metadata()?.nlink() > 0),
             Err(error) => Err(error.into()),
         }
@@ -262,7 +263,7 @@ mod platform {
 
     impl Drop for OsGuard {
         fn drop(&mut self) {
-            // First: whoever finds the folder free in this process finds the file free as well.
+            // First the file, so that whoever finds the folder free in this process finds the file free as well.
             let _ = flock(&self.file, FlockOperation::Unlock);
             OPEN.lock().get_or_insert_with(HashSet::new).remove(&self.folder);
         }
@@ -280,7 +281,7 @@ mod platform {
             Err(error) => return Err(error.into()),
         }
         if !OPEN.lock().get_or_insert_with(HashSet::new).insert(folder) {
-            // Not left to the closing of the file: a process that is being started may hold a copy of it.
+            // Closing the file would not do: a process that is being started may hold a copy of the descriptor.
             let _ = flock(&file, FlockOperation::Unlock);
             return Ok(None);
         }
@@ -319,7 +320,7 @@ mod platform {
         Ok(())
     }
 
-    /// Making links takes a privilege here, and pipes have names of their own.
+    /// Nothing to do here: making links takes a privilege, and pipes have a namespace of their own.
     pub(super) fn refuse_links(_: &mut OpenOptions) {}
 
     pub(super) fn is_irregular(_: &io::Error) -> bool {
@@ -340,7 +341,7 @@ mod platform {
         Ok(())
     }
 
-    /// Held for its lock; nobody can remove the file meanwhile.
+    /// Held for its lock. Nobody can remove the file meanwhile.
     pub(super) struct OsGuard(#[allow(dead_code)] File);
 
     impl super::Guard for OsGuard {}

@@ -12,7 +12,7 @@ pub(super) type Outcome<T> = std::result::Result<T, Fault>;
 pub(super) enum Fault {
     /// The system refused a call.
     System(Arc<io::Error>),
-    /// What is in it is not what was written, or sled failed in a way of its own.
+    /// Its content is not what was written, or sled failed in a way of its own.
     Content(String),
     /// The store was closed, or the index was opened anew meanwhile.
     Closed,

@@ -20,7 +20,7 @@ pub(super) const COLUMNS: u32 = 32;
 /// Rows of a slab: 16 for each key of a full chunk.
 const ROWS: usize = 1 << 20;
 
-/// Rows of one piece. Its shift leaves the bits that number one of them.
+/// Rows of one piece. Shifting a 64-bit hash by `ROW_SHIFT` leaves the number of one of them.
 const PIECE_ROWS: usize = ROWS / PIECES;
 const ROW_SHIFT: u32 = u64::BITS - PIECE_ROWS.ilog2();
 
@@ -33,7 +33,7 @@ const LINES: usize = 1 << 15;
 /// Bits of its line that a key sets.
 const GATE_BITS: u32 = 6;
 
-/// Lines of one piece. Its shift leaves the bits that number one of them.
+/// Lines of one piece. Shifting a 64-bit hash by `LINE_SHIFT` leaves the number of one of them.
 const PIECE_LINES: usize = LINES / PIECES;
 const LINE_SHIFT: u32 = u64::BITS - PIECE_LINES.ilog2();
 
@@ -56,7 +56,7 @@ pub(super) struct Filter {
     slabs: Vec<Slab>,
 }
 
-/// Two independent numbers of a key, from its piece and hash: what the index can rebuild them from.
+/// Two independent numbers of a key, computed from its piece and hash, which the index stores.
 fn mixed(piece: usize, hash: u32) -> (u64, u64) {
     let mixed = (((piece as u64) << 32) | u64::from(hash)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let mixed = mixed ^ (mixed >> 29);

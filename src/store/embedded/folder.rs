@@ -1,4 +1,4 @@
-//! The store's folder: whether it is one, and who may use it.
+//! The store's folder: checks that it is one, and locks it.
 
 use std::io;
 use std::path::Path;

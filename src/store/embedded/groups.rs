@@ -21,7 +21,7 @@ pub(super) struct Group {
     body: Vec<u8>,
 }
 
-/// Which group a checkpoint was taken behind: enough to notice that it is about another log.
+/// Identifies the group behind which a checkpoint was taken, so that one of another log is noticed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Mark {
     pub(super) offset: u64,
@@ -56,7 +56,7 @@ impl Group {
 /// What stands at an offset.
 pub(super) enum Step {
     Group(Group),
-    /// Something that is no group; says what.
+    /// No group; says why.
     Bad(&'static str),
 }
 

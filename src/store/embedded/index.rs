@@ -1,6 +1,6 @@
-//! The index: what is in it, by key. Everything in it can be made again from the segments.
+//! The index: what it holds, and under which keys. All of it can be rebuilt from the segments.
 //!
-//! What fails is a [`Fault`]. A store whose index is at fault opens it anew, or makes a new one.
+//! A failure is a [`Fault`]. The store then opens the index anew, or rebuilds it.
 
 use std::io;
 use std::ops::Range;
@@ -21,7 +21,7 @@ use super::table::EntryAt;
 use crate::node::Key;
 use crate::row::Position;
 
-/// Version of what is written here. An index of another one is made anew.
+/// Version of what is written here. An index of another version is rebuilt.
 const VERSION: u32 = 5;
 
 /// First bytes of the keys of a checkpoint's streams, logs and heads, which are written when they change.
@@ -29,13 +29,13 @@ const STREAM: u8 = b't';
 const LOG: u8 = b'o';
 const HEAD: u8 = b'd';
 
-/// Covered by the index: chunks `0..chunks`, and the log up to `place`, with the state there.
+/// How far the index covers the log: which chunks, up to which place, and the state there.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checkpoint {
     /// The last position before each chunk.
     pub(super) firsts: Vec<Position>,
     pub(super) place: Place,
-    /// The group before `place`.
+    /// The group that ends at `place`.
     pub(super) mark: Mark,
     pub(super) state: RecordedState,
 }
@@ -45,7 +45,7 @@ pub(super) struct Checkpoint {
 pub(super) enum Contents {
     Nothing,
     UpTo(Box<Checkpoint>),
-    /// Nothing that can be used; the end of the log is told in the same way.
+    /// Nothing that can be used, but [`Index::end`] still can.
     OfAnotherVersion,
 }
 

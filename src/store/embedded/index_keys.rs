@@ -7,16 +7,16 @@ use super::table::EntryAt;
 use crate::node::{Digest, Key};
 use crate::row::Position;
 
-/// Parts into which a chunk's hashes are cut, by their first bits: one is about 6 KB.
+/// Pieces into which a chunk's hashes are divided, by their first bits. One is about 6 KB.
 pub(super) const PIECES: usize = 64;
 
 /// Rows of a chunk at the most: a row's number in its chunk takes two bytes in the index.
 pub(super) const MAX_ROWS: usize = 1 << 16;
 
-/// Bytes of the state, the filter or the places in one value: small enough that sled keeps it in its log.
+/// Bytes of the state or the filter in one value: so few that sled keeps the value in its log.
 pub(super) const PART: usize = 32 * 1024;
 
-/// Bytes of one named place: row, segment, offset, change behind the chunk's first.
+/// Bytes that name one row's place: row, segment, offset, and change relative to the chunk's first.
 const NAMED: usize = 16;
 
 pub(super) use super::sled_db::Pair;
@@ -24,11 +24,11 @@ pub(super) use super::sled_db::Pair;
 /// The end of the log when the store was last closed.
 pub(super) const END: &[u8] = b"e";
 
-/// The piece of a chunk's hashes a key belongs to, and its bits within it. Both depend on the id of the store, which never
-/// leaves it: nobody can send many keys of one piece, or of one hash.
+/// The piece of a chunk's hashes to which a key belongs, and its hash within the piece. Both depend on the store's id, which
+/// never leaves the store, so that nobody can send many keys of one piece or one hash.
 pub(super) fn hash_of(store: &[u8; 16], key: &Key) -> (usize, u32) {
     let half = |bytes: &[u8]| bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    // The upper bits of a product: all bits of both factors reach them.
+    // The upper bits of a product depend on all bits of both factors.
     let mixed = half(&key.0).wrapping_mul(half(store) | 1);
     let hash = mixed << PIECES.ilog2() >> 32;
     let piece = mixed >> (u64::BITS - PIECES.ilog2());
@@ -78,7 +78,7 @@ pub(super) struct RowPlaces<'a> {
     named: &'a [u8],
 }
 
-/// A named row.
+/// A row whose place is stored.
 #[derive(Clone, Copy)]
 pub(super) struct Named {
     pub(super) row: usize,
@@ -96,8 +96,8 @@ impl<'a> RowPlaces<'a> {
         Some(RowPlaces { before: (at, key), first, named: input.0 })
     }
 
-    /// The last named row for which `before` holds (it holds for a prefix), with its number and a start there; the
-    /// chunk's own start if there is none.
+    /// The last row with a stored place for which `before` holds, which it does for a prefix of them: its number, and a start
+    /// there. The chunk's own start if there is none.
     pub(super) fn last(&self, before: impl Fn(usize, Position) -> bool) -> (usize, Start) {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         let mut best = None;

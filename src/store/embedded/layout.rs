@@ -7,8 +7,7 @@ use crate::node::{Key, Links, Node, Seq, Signed};
 use crate::row::Position;
 use crate::store::Meta;
 
-/// Version of this layout. In format 1 a segment began with all of the state. A store with another one is refused, not
-/// guessed at.
+/// Version of this layout. In format 1 a segment began with the whole state. A store with an unknown version is refused.
 pub(super) const FORMAT: u32 = 2;
 
 /// The oldest version that is read.
@@ -19,7 +18,7 @@ pub(super) const HEADER_LEN: u64 = 64;
 
 const MAGIC: [u8; 8] = *b"HYPERSEG";
 
-/// First byte of a group. No record's tag, and not zero, which is unwritten space.
+/// First byte of a group. It differs from the tags of records and from zero, which is unwritten space.
 pub(super) const GROUP: u8 = 0xC7;
 
 /// Bytes before a group's body: marker, length, checksum.
@@ -28,7 +27,7 @@ pub(super) const GROUP_HEADER_LEN: usize = 9;
 /// Largest group body, in bytes: offsets within a segment stay below 2^32.
 pub(super) const MAX_GROUP_LEN: usize = 1 << 30;
 
-/// A byte of the log.
+/// A place in the log: a byte offset in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
     pub(super) segment: u32,
@@ -42,7 +41,7 @@ pub(super) struct SegmentHeader {
     pub(super) number: u32,
     /// Random id of the store; part of every checksum.
     pub(super) store: [u8; 16],
-    /// The last position stored before this segment.
+    /// Position of the last row before this segment.
     pub(super) base: Position,
     /// Where the previous segment's data end; 0 in the first.
     pub(super) previous_end: u64,
@@ -93,7 +92,8 @@ impl SegmentHeader {
     }
 }
 
-/// Start of every checksum in a segment: bytes that stand anywhere else than where they were written do not pass.
+/// The seed of every checksum in a segment. It depends on store and segment, so that bytes pass only where they were
+/// written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Salt(u32);
 
@@ -107,7 +107,7 @@ impl Salt {
     }
 }
 
-/// A group's own words: how far the segment was synced when it was written, and the position it continues.
+/// A group's header: how far the segment was synced when the group was written, and the position that it continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GroupHeader {
     /// Everything before this offset was on the medium.
@@ -143,7 +143,7 @@ fn group_crc(salt: Salt, offset: u64, len: u32, body: &[u8]) -> u32 {
 }
 
 impl Salt {
-    /// What the checksum of a group goes on from.
+    /// The checksum of a group before its body.
     pub(super) fn group_seed(self, offset: u64, len: usize) -> u32 {
         self.crc(offset, &u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes())
     }
@@ -224,7 +224,7 @@ pub(super) enum Record<'a> {
     },
     /// The state at the start of a segment of format 1.
     Snapshot(&'a [u8]),
-    /// What the log is like at the start of a segment: the key of the last node, and how many streams there are.
+    /// The state of the log at the start of a segment: key of the last node, number of streams.
     Begin {
         last: Key,
         streams: u32,
@@ -364,7 +364,7 @@ impl RecordWriter<'_> {
     }
 }
 
-/// The outside of the record that begins `bytes`.
+/// Tag and lengths of a record.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
     pub(super) tag: u8,

@@ -1,8 +1,8 @@
 //! The embedded store: append-only segment files are the truth, sled is their index.
 //!
-//! A commit is one group of records: one write, one fdatasync. sled is written behind, a chunk of rows at a time, and
-//! never waited for; rows it does not cover yet are found in memory. Whatever happens to it, it is made again from the
-//! segments. docs/design/store.md has the bytes and the crash argument.
+//! A commit is one group of records: one write, one fdatasync. sled is written later, a chunk of rows at a time, and no
+//! commit waits for it; rows that it does not have yet are found in memory. If it fails, it is rebuilt from the segments.
+//! docs/design/store.md has the bytes and the crash argument.
 
 mod check;
 mod chunk;
@@ -63,7 +63,7 @@ use crate::row::{Entry, Located, Position, Row};
 pub struct EmbeddedOptions {
     /// Bytes after which a new segment file begins. A commit is never split, so segments may be larger.
     pub segment_size: u64,
-    /// Rows after which they are handed to the index, 1 to 65,536: what opening a store reads again.
+    /// Rows of a chunk, which goes to the index as a whole, 1 to 65,536. Opening a store reads up to so many rows again.
     pub chunk_rows: usize,
     /// The file system.
     pub disk: Arc<dyn Disk>,
@@ -83,7 +83,7 @@ pub struct Cut {
     pub file: PathBuf,
     /// Where it was cut off.
     pub offset: u64,
-    /// Bytes that were dropped, zeros at the end not counted.
+    /// Bytes that were dropped, not counting zeros at the end.
     pub bytes: u64,
 }
 
@@ -125,11 +125,11 @@ pub struct EmbeddedStore {
     options: EmbeddedOptions,
     /// Replaced when the index had to be opened anew.
     core: RwLock<Arc<Core>>,
-    /// `None` once closed: its segment is a descriptor.
+    /// `None` once closed, because it holds a descriptor.
     writer: Mutex<Option<SegmentWriter>>,
     cursors: Cursors,
     opening: OpeningReport,
-    /// The thread that writes the index; nobody's while there is none.
+    /// The thread that writes the index.
     indexer: Mutex<Option<JoinHandle<()>>>,
     /// Keeps others out until the store is closed.
     guard: Mutex<Option<Box<dyn Guard>>>,
@@ -197,7 +197,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Opens the index anew if it has failed. What failed may have passed; and an index that is wrong is made again.
+    /// Opens the index anew if it has failed. The cause may have passed; an index whose content is wrong is rebuilt.
     fn renew(&self, writer: &mut SegmentWriter) -> Result<()> {
         let old = self.core();
         if !old.is_broken() {
@@ -280,7 +280,7 @@ impl Store for EmbeddedStore {
         })
     }
 
-    /// The links of entries (`log_links`) are not stored: the linked nodes tell them.
+    /// `log_links` are not stored, because the linked nodes tell them.
     fn commit(&self, commit: &Commit) -> Result<()> {
         let mut writer = self.writer.lock();
         let writer = writer.as_mut().ok_or(Error::Closed("its store was closed"))?;
@@ -313,7 +313,7 @@ impl Store for EmbeddedStore {
     fn close(&self) -> Result<()> {
         let mut writer = self.writer.lock();
         let (Some(mut writer), Some(guard)) = (writer.take(), self.guard.lock().take()) else { return Ok(()) };
-        // Whoever took the folder's names away may have put other files there.
+        // If the folder's files were removed while the store was open, others may stand in their place.
         let ours = guard.holds().unwrap_or(false);
         let core = self.core();
         let marked = if ours { writer.close(&core) } else { Ok(()) };
@@ -326,7 +326,7 @@ impl Store for EmbeddedStore {
         if let Some(indexer) = self.indexer.lock().take() {
             let _ = indexer.join();
         }
-        // The index is not worth an error: at worst it is made anew.
+        // A failure of the index is no error here: at worst it is rebuilt at the next opening.
         if ours {
             if marked.is_ok() && !core.is_broken() {
                 let _ = core.index.set_end(end);

@@ -1,4 +1,4 @@
-//! Finding things: first in the rows that are still in memory, then through the index.
+//! Reads: first from the rows that are still in memory, then through the index.
 
 use super::core::{Core, View};
 use super::fault::Fault;
@@ -12,7 +12,7 @@ use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 use crate::row::{Entry, Located, Position, Row};
 use crate::store::ReadLimit;
 
-/// The read ends here: what was durable when it began.
+/// Where a read ends: what was durable when it began.
 #[derive(Clone)]
 pub(super) struct Horizon {
     pub(super) end: Place,
@@ -43,7 +43,7 @@ fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>>
         let horizon = Horizon::of(view);
         if let Some(chunk) = view.tail().find(|chunk| !chunk.rows.is_empty() && chunk.before.0 <= after) {
             let start = chunk.start(chunk.after(after));
-            // Behind the last row of one chunk comes the first of the next, which begins where that one ends.
+            // The first row of the next chunk begins where this chunk ends.
             return match start.or_else(|| chunk.start(chunk.rows.len() - 1)) {
                 Some(start) => Ok(Some((start, horizon))),
                 None => Err(Error::Internal("a chunk without rows".to_owned())),
@@ -65,7 +65,7 @@ fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>>
     Ok(Some((places.last(|_, at| at <= after).1, horizon)))
 }
 
-/// A row's log and seq, or damage: a record that names a stream nobody defined.
+/// A row's log and seq. A record that names an undefined stream is damage.
 fn name(horizon: &Horizon, entry: EntryAt) -> Result<(LogId, Seq)> {
     let found = resolve(&horizon.streams, entry.stream, entry.seq).map(|(log, seq)| (log.clone(), seq));
     found.ok_or_else(|| {
@@ -133,7 +133,7 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
     Ok(rows.finish())
 }
 
-/// Place, entry where it is another than the node's, and which of the nodes it is.
+/// A row's position, its entry if that is another than the node's, and the index of its node.
 type RowPlace = (Position, Option<(LogId, Seq)>, usize);
 
 /// Rows that are being read; their nodes will share one allocation.
@@ -171,7 +171,7 @@ impl Rows {
     }
 
     fn finish(mut self) -> Vec<Row> {
-        // Whoever keeps one of the rows keeps all of this.
+        // One row that is kept keeps the whole allocation.
         self.nodes.shrink_to_fit();
         let nodes: Vec<NodeRef> = NodeRef::all(self.nodes).collect();
         let row = |(at, again, node): RowPlace| Some(Row { at, node: nodes.get(node)?.clone(), again });
@@ -243,7 +243,7 @@ fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
 fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
     let places = core.index.row_places(chunk).map_err(|fault| core.faulty(&fault))?;
     let places = RowPlaces::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
-    // Strictly before: a row's links may need the row before it.
+    // Strictly before, because a row's links may need the row before it.
     let (from, start) = places.last(|number, _| number < row);
     Ok((start, row - from))
 }
@@ -286,7 +286,7 @@ pub(super) fn node(core: &Core, key: &Key) -> Result<Option<Node>> {
         None => return Ok(None),
     };
     let mut node = node_of(&horizon, found)?;
-    // The rest of the read need not live as long as one node does.
+    // Copied, so that one node does not keep the whole read in memory.
     node.value = bytes::Bytes::copy_from_slice(&node.value);
     Ok(Some(node))
 }
@@ -380,7 +380,7 @@ pub(super) fn keys(core: &Core, log: &LogId, from: Seq, to: Seq) -> Result<Vec<K
     Ok(keys)
 }
 
-/// How many entries from `seq` on lie in the same stream one behind the other, up to `to`.
+/// How many entries from `seq` to `to` at the most are in the same stream, without a gap.
 fn together(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt) -> Result<Seq> {
     let view = core.view.read();
     let table = &view.open()?.state.table;

@@ -1,4 +1,4 @@
-//! What the store knows without looking: end, heads, logs and facts, and how each record changes them.
+//! The state that a store keeps in memory: end, heads, logs and facts, and how each record changes them.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) struct RecordedState {
     pub(super) facts: BTreeMap<Meta, Bytes>,
     /// Heads that no checkpoint has yet.
     new_heads: Heads<()>,
-    /// Heads that the last checkpoint has and that are none any more.
+    /// Nodes that are heads in the last checkpoint and no longer now.
     gone_heads: Vec<Key>,
 }
 
@@ -35,12 +35,12 @@ impl PartialEq for RecordedState {
     }
 }
 
-/// What has changed since the checkpoint before, and the few words that each has anew. What a checkpoint costs depends on
-/// the rows since the last one, not on how many logs and heads there are.
+/// What has changed since the last checkpoint, and the few bytes that every checkpoint repeats. So the cost of a checkpoint
+/// depends on the rows since the last one, not on the numbers of logs and heads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
     pub(super) table: TableChanges,
-    /// Heads as stored; `None` for one that is none any more.
+    /// Heads as stored; `None` for a node that is no head any more.
     pub(super) heads: Vec<(Key, Option<Vec<u8>>)>,
     /// End, last key, facts, and how many streams, logs and heads there are.
     pub(super) head: Vec<u8>,
@@ -156,7 +156,7 @@ impl RecordedState {
         Some(Located { key, change, log, seq })
     }
 
-    /// As the log above wants it.
+    /// In the form that `hyperlog` takes.
     pub(super) fn public(&self) -> StoreState {
         let heads = self.heads.iter().filter_map(|(key, (change, entry))| self.located(*key, *change, *entry));
         let logs =
@@ -186,7 +186,7 @@ impl RecordedState {
         Changes { table, heads, head }
     }
 
-    /// The state of which these are the parts.
+    /// Assembles a state from the parts of a checkpoint.
     pub(super) fn load(head: &mut Input<'_>, stored: Stored<'_>) -> Option<Self> {
         let end = Position { change: head.varint()?, duplicate: head.varint32()? };
         let last = Key(head.array()?);

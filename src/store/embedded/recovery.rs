@@ -25,7 +25,7 @@ pub(super) struct Recovered {
 
 /// Reads the log from where `core`'s view stands up to its end, and cuts off what was never acknowledged.
 ///
-/// `known` is how far the log was known to be durable; ending before it is damage.
+/// `known` is up to where the log was known to be durable. If it ends before that, it is damaged.
 pub(super) fn recover(core: &Core, last: u32, known: Place, progress: Progress<'_>) -> Result<Recovered> {
     let start = core.view.read().end;
     let total = total(core, start, last)?;
@@ -52,7 +52,7 @@ pub(super) fn recover(core: &Core, last: u32, known: Place, progress: Progress<'
     let len = segment.file.size().map_err(|error| segment.failed("measure", error))?;
     let (end, why) = replay(core, &segment, at.min(len), len, &mut report)?;
     if let Some(why) = why.filter(|_| end == HEADER_LEN) {
-        // A segment gets its name only when its first group is on the medium.
+        // A segment gets its name only once its first group is on the medium, so this is damage.
         return Err(segment.damaged(end, why));
     }
     let cut = match why {
@@ -68,7 +68,7 @@ pub(super) fn recover(core: &Core, last: u32, known: Place, progress: Progress<'
     Ok(Recovered { segment, end, cut })
 }
 
-/// Whether a checkpoint was taken of this log: the group it was taken behind stands where it says.
+/// Whether a checkpoint was taken of this log: whether the group behind which it was taken is where it says.
 pub(super) fn fits(segments: &Segments, checkpoint: &Checkpoint) -> bool {
     let Checkpoint { place, mark, .. } = checkpoint;
     let Ok(segment) = segments.get(place.segment) else { return false };
@@ -137,8 +137,8 @@ fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Decides what bytes at the end of the log that are no group mean: damage, or a commit that was never
-/// acknowledged. `None` if they are only zeros written ahead.
+/// Decides whether bytes at the end of the log that are no group are damage, or a commit that was never acknowledged. `None`
+/// if they are only zeros written ahead.
 fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Place) -> Result<Option<Cut>> {
     let mut behind = Behind::new(segment.clone(), end, len);
     let last = core.view.read().state.end;

@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::node::{Key, Links, Signed};
 use crate::row::Position;
 
-/// First read of a scan, in bytes, where no more is asked for: some thirty small events.
+/// First read of a scan, in bytes, unless more is asked for: some thirty small events.
 pub(super) const SMALL_READ: usize = 8 * 1024;
 
 /// Largest read of a scan, apart from single records larger than it.
@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 /// What a row found on disk brings.
 pub(super) enum FoundBody {
-    /// A node; its links are unknown only in the first row of a scan that began at a bare record.
+    /// A node. Its links are unknown only in the first row of a scan that began without knowing the row before.
     Node { links: Option<Links>, signed: Option<Signed>, value: Bytes },
     /// The change of the node it repeats.
     Duplicate(u64),
@@ -40,7 +40,7 @@ pub(super) enum FoundBody {
 /// Goes through the rows in order.
 pub(super) struct Scan<'a> {
     segments: &'a Segments,
-    /// Where the stored data end; nothing at or behind it is looked at.
+    /// Where the stored data end. Nothing from there on is read.
     end: Place,
     segment: Arc<Segment>,
     /// Where the data of `segment` end.

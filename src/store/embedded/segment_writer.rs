@@ -19,11 +19,11 @@ use crate::store::order::{check_relabel, Staged};
 use crate::store::terms::{Term, Terms};
 use crate::store::{Commit, Relabel};
 
-/// Groups up to this many bytes are followed by written zeros: the next small groups then change no file length and
-/// allocate no blocks, and fdatasync has only data to write. Larger groups would only write everything twice.
+/// Behind groups of up to this many bytes zeros are written, so that the next small groups neither change the file's length
+/// nor allocate blocks, and fdatasync has only data to write. With larger groups everything would be written twice.
 const SMALL_GROUP: usize = 32 * 1024;
 
-/// Zeros written ahead: at least, at most, and as a part of the segment so far.
+/// Zeros written ahead, in bytes: at least, at most, and one part in so many of the segment so far.
 const AHEAD_MIN: u64 = 64 * 1024;
 const AHEAD_MAX: u64 = 1 << 20;
 const AHEAD_PART: u64 = 4;
@@ -31,7 +31,7 @@ const AHEAD_PART: u64 = 4;
 /// Buffers larger than this are given back after a commit, in bytes.
 const KEEP_BUFFER: usize = 4 << 20;
 
-/// The one who appends.
+/// Appends groups to the last segment.
 pub(super) struct SegmentWriter {
     segment: Arc<Segment>,
     /// Where the next group goes; everything before it is synced.
@@ -54,7 +54,7 @@ struct RowTerms {
     ends: Vec<usize>,
 }
 
-/// Where the rows of a group are, as the view will want to know.
+/// Where a row of a group is, for the view.
 struct Written {
     entry: EntryAt,
     offset: u64,
@@ -71,13 +71,13 @@ impl SegmentWriter {
         self.segment.number
     }
 
-    /// Goes on at the end of the log as it was read again.
+    /// Goes on at the end of the log, which has been read again.
     pub(super) fn resume(&mut self, segment: Arc<Segment>, end: u64) {
         (self.segment, self.end, self.zeroed) = (segment, end, end);
     }
 
-    /// Fails if what is written now would go nowhere: the folder or its files have been taken away. Two looks at names
-    /// cost some microseconds; without them everything up to the next segment would be acknowledged into nothing.
+    /// Fails if the folder or its files were removed or replaced, so that what is written now would be lost. Looking at two
+    /// names costs some microseconds. Without it, everything up to the next segment would be acknowledged and lost.
     pub(super) fn inspect(&mut self, path: &Path, guard: Option<&dyn Guard>) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -166,8 +166,8 @@ impl SegmentWriter {
         }
     }
 
-    /// Refuses everything from now on, and takes back what may have been written: whoever was refused should not find it
-    /// when the store is opened again. Nobody can promise that any more.
+    /// Refuses everything from now on, and tries to take back what may have been written, so that a refused commit is not
+    /// found when the store is opened again. After a failed sync that cannot be promised.
     pub(super) fn give_up(&mut self, error: Error) -> Error {
         let _ = self.segment.file.set_len(self.end);
         self.fail(error)
@@ -242,8 +242,8 @@ impl SegmentWriter {
         (rows, defined)
     }
 
-    /// Puts the buffer on the medium. A failed sync is final: the kernel may have dropped the pages it could not write,
-    /// and would report success the next time. A failed write is taken back, durably, before anybody hears of it.
+    /// Puts the buffer on the medium. A failed sync is final: the kernel may have dropped the pages that it could not write,
+    /// and would report success the next time. A failed write is taken back durably before the commit is answered.
     fn write(&mut self) -> Result<()> {
         let end = self.end + self.buffer.len() as u64;
         self.dirty = true;
@@ -267,7 +267,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Writes zeros behind `end`. They only save time, so whether they find room is no matter.
+    /// Writes zeros behind `end`. They only save time, so it does not matter if there is no room for them.
     fn write_ahead(&mut self, end: u64) {
         let ahead = usize::try_from((end / AHEAD_PART).clamp(AHEAD_MIN, AHEAD_MAX)).unwrap_or(0);
         let group = self.buffer.len();
@@ -318,7 +318,7 @@ impl SegmentWriter {
                 Body::Duplicate { key, .. } => view.state.add_duplicate(written.entry, *key, |_| row.digest),
             };
             let place = Place { segment: self.segment.number, offset: written.offset };
-            // Always there: `check` has seen that the row continues its log.
+            // Always `Some`: `check` has seen that the row continues its log.
             if let Some(added) = added {
                 core.add(&mut view, &added, place, written.len, own);
             }

@@ -43,7 +43,7 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn File>,
     pub(super) salt: Salt,
     pub(super) header: SegmentHeader,
-    /// Where its data end, once the next segment has told.
+    /// Where its data end, known once the next segment's header has been read.
     sealed_end: OnceCell<u64>,
 }
 
@@ -163,7 +163,7 @@ impl Segments {
             Ok(file)
         };
         let file = write().map_err(|error| {
-            // What is left of it takes room that may be what is missing. At the latest it is removed at the next open.
+            // Its remains take room, which may be what is missing. At the latest the next opening removes them.
             let _ = self.disk.remove(&temporary);
             Error::storage_at("create", &path, error)
         })?;

@@ -1,4 +1,4 @@
-//! Putting an open store together: its index, the rows the index does not cover yet, the thread that writes it.
+//! Assembles an open store: its index, the rows that the index does not cover yet, the thread that writes the index.
 
 use std::io;
 use std::path::Path;
@@ -20,18 +20,18 @@ use crate::node::Key;
 use crate::row::Position;
 use crate::store::Progress;
 
-/// How long opening waits for a lock of the index that is about to go. Starting a process takes milliseconds, a loaded
-/// machine some hundred.
+/// How long opening waits for the index's lock to be released by a process that is being started. Starting one takes
+/// milliseconds, on a loaded machine some hundred.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 
-/// In which situation a store is put together.
+/// The situation in which a store is assembled.
 #[derive(Clone, Copy)]
 pub(super) struct How {
     /// The index is to be made anew.
     pub(super) rebuild: bool,
     /// There is nothing in the store yet.
     pub(super) is_new: bool,
-    /// Whoever still holds the index's files is a thread that this store has left behind.
+    /// If somebody still holds the index's files, it is a thread of this store.
     pub(super) alone: bool,
 }
 
@@ -100,10 +100,10 @@ pub(super) fn run(
     }
 }
 
-/// Opens the index; one that will not open, is about another log, or should be made anew is replaced by an empty one.
+/// Opens the index. It is replaced by an empty one if it does not open, belongs to another log, or is to be rebuilt.
 fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     let dir = segments.disk.index_dir(&segments.dir);
-    // The folder's lock is ours, so only somebody who passed it by can hold this one for longer.
+    // The folder's lock is ours, so only somebody who ignores that one can hold this one for long.
     if !how.alone && !Index::is_released(&dir, LOCK_PATIENCE) {
         return Err(Error::Locked { path: segments.dir.display().to_string() });
     }
@@ -144,7 +144,7 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
         };
         Error::Storage { action: "open the index in".into(), path: Some(dir.clone()), source }
     };
-    // What passes says nothing about the index.
+    // A transient error says nothing about the index.
     let error = failed(fault.clone());
     if error.is_transient() {
         return Err(error);
@@ -152,7 +152,7 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     Index::discard(&dir).map_err(|error| Error::storage_at("remove", &dir, error))?;
     let index = Index::open(&dir).map_err(failed)?;
     if known > Place::default() {
-        // A log that ends before this is damaged, also for those who open it the next time.
+        // Kept for the next opening, too: a log that ends before this is damaged.
         index.set_end(known).and_then(|()| index.flush()).map_err(failed)?;
     }
     Ok(Indexed { index, checkpoint: None, known, rebuilt: (!how.is_new).then(|| fault.to_string()) })

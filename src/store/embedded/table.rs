@@ -1,8 +1,8 @@
 //! Logs and the streams that hold them on disk.
 //!
-//! Rows on disk name a *stream*, a number, and a seq within it. Nearly always a stream is a log and its seqs are the
-//! log's. A relabel rewrites nothing: it makes the tail of a stream mean another log. Whoever appends to either log
-//! afterwards gets a new stream, so a stream and a seq always name one row.
+//! A row on disk names a *stream*, which is a number, and a seq within it. Nearly always a stream stands for one log and its
+//! seqs are the log's. A relabel rewrites no rows: it makes the tail of a stream stand for another log. Later entries of
+//! either log go to a new stream, so that a stream and a seq always name one row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::coding::{put_slice, put_varint, Input};
 use super::shared_list::SharedList;
 use crate::node::{Digest, LogId, Seq};
 
-/// From seq `from` of a stream on: entries of `log`, the first with seq `seq`.
+/// Part of a stream: from its seq `from` on it holds entries of `log`, the first with seq `seq`.
 #[derive(Clone, Debug, PartialEq)]
 struct StreamSpan {
     from: Seq,
@@ -23,7 +23,7 @@ struct StreamSpan {
 /// What the seqs of one stream mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stream {
-    /// The log it was made for. Digests remembered along a stream are that log's.
+    /// The log for which it was made. Digests remembered along a stream are those of that log.
     home: LogId,
     /// Where that log is among the table's states. Not stored: a removed log leaves an unused state.
     slot: usize,
@@ -33,7 +33,7 @@ pub(super) struct Stream {
 /// Streams by number.
 pub(super) type Streams = SharedList<Stream>;
 
-/// From seq `seq` of a log on: seqs of `stream`, the first being `from`.
+/// Part of a log: from its seq `seq` on its entries are in `stream`, the first at the stream's seq `from`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct LogSpan {
     pub(super) seq: Seq,
@@ -69,7 +69,7 @@ pub(super) struct EntryAt {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
     streams: Streams,
-    /// Looked up once per appended entry through its stream, so by number, not by name.
+    /// By slot, not by name: looked up once per appended entry through its stream.
     states: Vec<LogState>,
     slots: HashMap<LogId, usize>,
     /// Streams and logs (by slot) that have changed since the last checkpoint, some of them more than once.
@@ -82,14 +82,14 @@ pub(super) struct Table {
 pub(super) struct TableChanges {
     /// Streams by number, as stored.
     pub(super) streams: Vec<(u32, Vec<u8>)>,
-    /// Logs by slot, as stored; `None` for one that is no more.
+    /// Logs by slot, as stored; `None` for one that no longer exists.
     pub(super) logs: Vec<(u32, Option<Vec<u8>>)>,
 }
 
 /// Slots there can be: every log takes one, and a relabel takes another.
 const MAX_SLOTS: usize = 1 << 28;
 
-/// Equal if they mean the same: slots are nobody's business.
+/// Tables are equal if their streams and logs are; slots do not count.
 impl PartialEq for Table {
     fn eq(&self, other: &Self) -> bool {
         let bytes = |table: &Self| {
@@ -187,7 +187,7 @@ impl Table {
         self.states.get(*self.slots.get(log)?)
     }
 
-    /// Adds a log; its slot.
+    /// Adds a log; returns its slot.
     fn add(&mut self, state: LogState) -> usize {
         let slot = self.states.len();
         self.slots.insert(state.log.clone(), slot);
@@ -196,7 +196,7 @@ impl Table {
         slot
     }
 
-    /// Has the next checkpoint write a log.
+    /// Marks a log as changed, so that the next checkpoint writes it.
     fn touch(&mut self, slot: usize) {
         if let Some(state) = self.states.get_mut(slot).filter(|state| !state.touched) {
             state.touched = true;
@@ -245,8 +245,8 @@ impl Table {
         number
     }
 
-    /// Appends an entry to the log that `stream` is the writing end of; `None` if it is not its next seq.
-    /// Returns the log's digest before.
+    /// Appends an entry to the log that `stream` currently extends; `None` if `seq` is not the log's next one. Returns the log's
+    /// digest before.
     pub(super) fn append(&mut self, stream: u32, seq: Seq, digest: impl FnOnce(Digest) -> Digest) -> Option<Digest> {
         let slot = self.streams.get(stream)?.slot;
         let state = self.states.get_mut(slot)?;
@@ -290,7 +290,7 @@ impl Table {
         state.digest = cut;
         state.writing = None;
         if from == 1 {
-            // Its streams keep the unused state, which takes no more entries.
+            // Its streams keep the slot, which takes no more entries.
             self.slots.remove(log);
         }
         self.touch(slot);
@@ -349,7 +349,7 @@ impl Table {
         changes
     }
 
-    /// Streams and logs that a checkpoint holds.
+    /// Numbers of streams and logs, for a checkpoint.
     pub(super) fn counts(&self) -> (u64, u64) {
         (u64::from(self.streams.len()), self.slots.len() as u64)
     }
@@ -367,7 +367,7 @@ impl Table {
         for (slot, bytes) in logs {
             let state = LogState::read(&mut Input(bytes), &mut names)?;
             let slot = usize::try_from(slot).ok()?;
-            // Slots of logs that are no more stay unused. There are no more slots than streams and relabels have made.
+            // Slots of logs that no longer exist stay unused. Each stream and each relabel has made one slot at the most.
             if slot < table.states.len() || slot > MAX_SLOTS {
                 return None;
             }

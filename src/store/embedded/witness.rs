@@ -1,7 +1,8 @@
-//! Looking behind bytes that are no group for one that tells whether they were safe, in time that grows with their number.
+//! Looks behind bytes that are no group for a later group, which tells whether those bytes were on the medium. Takes time
+//! linear in their number.
 //!
-//! Anybody's event may be full of bytes that look like groups. Checking each as a whole would go through the same bytes
-//! again and again, so their checksums are put together from those of blocks.
+//! Anybody's event may be full of bytes that look like groups. Checking each of them in full would read the same bytes again
+//! and again, so checksums are combined from those of blocks.
 
 use std::sync::Arc;
 
@@ -13,16 +14,16 @@ use crate::row::Position;
 /// Bytes read at a time.
 const READ: usize = 1 << 20;
 
-/// Bytes between two remembered checksums. What a candidate costs is at most two reads within as many bytes.
+/// Bytes between two remembered checksums. A candidate costs at most two reads of so many bytes.
 const BLOCK: usize = 512;
 
-/// A group's own words at the most: marker, length, checksum, three varints.
+/// Bytes of a group's header at the most: marker, length, checksum, three varints.
 const WORDS: usize = GROUP_HEADER_LEN + 25;
 
 /// The bytes of a segment from an offset on, holes left out.
 pub(super) struct Behind {
     segment: Arc<Segment>,
-    /// Where looking ends.
+    /// Where the search ends.
     end: u64,
     from: u64,
     /// Checksums of all bytes from `from` to each block's beginning; made when first needed.
@@ -30,7 +31,7 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    /// Offsets within a segment are below 2^32; what stands behind that is nobody's.
+    /// Looks no further than 2^32: offsets within a segment are below that.
     pub(super) fn new(segment: Arc<Segment>, from: u64, end: u64) -> Self {
         Behind { segment, end: end.min(u64::from(u32::MAX)), from, sums: Vec::new() }
     }
@@ -62,8 +63,8 @@ impl Behind {
         Ok(last)
     }
 
-    /// Looks for a group that was written when the byte at `from` was on the medium already: then what stands there is
-    /// damaged, not merely unacknowledged. Returns its offset. `base` is the last position before.
+    /// Looks for a group that was written when the byte at `from` was on the medium already, and returns its offset. If there
+    /// is one, the bytes at `from` are damaged, not merely unacknowledged. `base` is the last position before.
     pub(super) fn witness(&mut self, base: Position) -> Result<Option<u64>> {
         let mut at = self.from + 1;
         while let Some(data) = self.data_from(at)? {
@@ -84,7 +85,8 @@ impl Behind {
         Ok(None)
     }
 
-    /// Length and checksum of the group whose first words these are. Words rule out nearly all bytes that only look like one.
+    /// Length and checksum of the group whose header this may be. The header rules out nearly all bytes that only look like
+    /// a group.
     fn plausible(&self, words: &[u8], offset: u64, base: Position) -> Option<(usize, u32)> {
         let (len, crc) = group_frame(words)?;
         let (header, _) = group_header(words.get(GROUP_HEADER_LEN..)?, offset)?;
@@ -99,7 +101,8 @@ impl Behind {
         }
         let body = offset + GROUP_HEADER_LEN as u64;
         let (before, behind) = (self.sum_to(body)?, self.sum_to(body + len as u64)?);
-        // A checksum is linear: that of everything up to the body, moved behind the body, is what the two differ by.
+        // CRCs are linear, so the checksum of the body follows from those of everything before it and of everything up to
+        // its end.
         let seed = self.segment.salt.group_seed(offset, len);
         Ok(crc32c::crc32c_combine(seed ^ before, behind, len))
     }

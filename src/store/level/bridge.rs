@@ -1,4 +1,4 @@
-//! The calls a Level database is reduced to, and the trait through which they reach it.
+//! The few calls that are made of a Level database, and the trait through which they reach it.
 
 use bytes::Bytes;
 
@@ -25,8 +25,8 @@ pub trait LevelBridge: Send + Sync {
 /// What is asked of the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LevelRequest {
-    /// The values of these keys. The answer may stop early, but not before the first value, once its values
-    /// hold more than `bytes` bytes.
+    /// The values of these keys. Once its values hold more than `bytes` bytes, the answer may stop early, but not before the
+    /// first value.
     Get {
         /// In any order, repeats allowed.
         keys: Vec<String>,
@@ -57,7 +57,7 @@ pub struct Range {
 pub enum Op {
     /// Sets a key.
     Put(String, Bytes),
-    /// Sets a key to text. A database reads it back as it does its bytes; in memory it may take less room than these.
+    /// Sets a key to text. A database reads it back as its bytes; in memory the text may take less room.
     PutText(String, String),
     /// Removes a key, which need not exist.
     Delete(String),

@@ -14,8 +14,8 @@ use crate::store::{Progress, ReadLimit, Store};
 const LIMIT: ReadLimit = ReadLimit { rows: 1024, bytes: 4 * 1024 * 1024 };
 
 impl LevelStore {
-    /// Changes without gaps; each names a node that says so; each row's entry agrees and continues its log; heads are
-    /// exactly the nodes that nothing links to; logs end where the state says, with its digests.
+    /// Checks that changes have no gaps and that each names a node with that change; that each row's entry agrees and continues
+    /// its log; that heads are exactly the nodes to which nothing links; that logs end where the state says, with its digests.
     pub(super) fn check_records(&self, progress: Progress<'_>) -> Result<()> {
         let end = self.state.read().end;
         let mut walk = Walk::default();
@@ -60,7 +60,7 @@ impl LevelStore {
         self.check_marks()
     }
 
-    /// Stored digests are those of the entries.
+    /// Checks that stored digests are those of the entries.
     fn check_marks(&self) -> Result<()> {
         let medium = self.medium()?;
         let prefix = records::DIGESTS;

@@ -1,4 +1,4 @@
-//! hyperemitter 1.x's keys and values, byte for byte (docs/design/level.md). Pure.
+//! hyperemitter 1.x's keys and values, byte for byte (docs/design/level.md).
 
 use bytes::{BufMut, Bytes, BytesMut};
 use prost::Message;
@@ -22,7 +22,7 @@ pub const HEADS: &str = "!heads!";
 pub const LOGS: &str = "!logs!";
 const NODES: &str = "!nodes!";
 
-/// Largest integer that 1.x's order-preserving text holds in five bytes; beyond it 1.x rounds.
+/// Largest integer that 1.x's order-preserving text holds in five bytes. Larger ones 1.x rounds.
 pub const MAX_ORDERED: u64 = 251 + u32::MAX as u64;
 
 /// 1.x's order-preserving integer as lowercase hex (npm `lexicographic-integer`): numbers below 251 are one
@@ -56,7 +56,7 @@ fn push_hex(out: &mut String, n: u64) {
     }
 }
 
-/// Reads back exactly what [`push_ordered`] writes; anything else is no integer of 1.x's.
+/// Reads back exactly what [`push_ordered`] writes. Anything else is not an integer of 1.x.
 #[must_use]
 pub fn parse_ordered(text: &[u8]) -> Option<u64> {
     if text.len() > 10 || !text.len().is_multiple_of(2) {
@@ -72,7 +72,7 @@ pub fn parse_ordered(text: &[u8]) -> Option<u64> {
     }
     let n = if first < 251 { first } else { 251 + rest };
     let wanted = if first < 251 { 0 } else { first - 250 };
-    // The shortest form only: otherwise two keys would mean one number.
+    // Only the shortest form, or two keys would mean the same number.
     let shortest = width < 2 || rest >> (8 * (width - 1)) != 0;
     (wanted == width && shortest).then_some(n)
 }

@@ -73,13 +73,13 @@ impl Medium {
 
     /// Visits all rows of a range in key order, a chunk at a time.
     ///
-    /// A chunk goes on behind the last key that is text. Of any other only a replacement is known, and what stands behind that
-    /// may stand before the key itself: rows behind such keys are asked for again and passed over.
+    /// The next chunk begins behind the last key that is text. Of a key that is not text only a replacement is known, and keys
+    /// behind the replacement may come before the key itself. Rows behind such keys are read again and skipped.
     pub fn scan(&self, from: String, to: &str, mut visit: impl FnMut(Pair) -> Result<()>) -> Result<()> {
         let mut from = from;
         let mut visited = 0;
         loop {
-            // Twice as many each time, so that a range full of such keys is read a few times and not over and over.
+            // Twice as many each time, so that a range full of such keys is not read over and over.
             let again = u32::try_from(visited).unwrap_or(u32::MAX).saturating_mul(2);
             let limit = SCAN_ROWS.saturating_add(again);
             let range = Range { from: from.clone(), to: to.to_owned(), reverse: false, limit };
@@ -108,7 +108,8 @@ impl Medium {
         if let Some(found) = parse(&row) {
             return Ok(Some(found));
         }
-        // A foreign key stands last. Going back from key to key could loop on keys that are not text; this is rare.
+        // The last key is foreign. Going back from key to key could loop on keys that are not text, so all are read; this is
+        // rare.
         let mut last = None;
         self.scan(from.to_owned(), to, |row| {
             last = parse(&row).or(last.take());
@@ -118,14 +119,14 @@ impl Medium {
     }
 }
 
-/// Whether a key is surely the one in the database. A database hands out text, and puts a replacement character where a key is
-/// none.
+/// Whether a key is certainly the one in the database. A database hands keys over as text, with replacement characters for
+/// bytes that are not.
 pub fn is_exact(key: &[u8]) -> bool {
     !text(key).contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// A key behind this one, and behind no key of ASCII that this one is not behind. Keys of ASCII that begin like one that goes
-/// on with something else all stand before it.
+/// A key behind this one, and behind no ASCII key that this one is not behind. An ASCII key that begins with the same text
+/// comes before one that goes on with other characters.
 pub fn behind_ascii(key: &[u8]) -> String {
     let text = text(key);
     if text.is_ascii() {
@@ -145,7 +146,7 @@ pub fn after(key: &[u8]) -> String {
     next
 }
 
-/// A key as text. Databases hand keys over as text; one that is none cannot be ours.
+/// A key as text. One that is not text cannot be ours.
 pub fn text(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
 }

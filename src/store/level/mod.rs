@@ -1,7 +1,7 @@
 //! A log in a user's Level database, in hyperemitter 1.x's own layout: 1.x and 2.x take turns on the same data.
 //!
-//! What 1.x lacks is kept under a prefix of our own (`!hyper2!`), brought up to date at open. Nothing per event is
-//! held in memory. A commit is one synced batch; a read of many rows is two crossings of the bridge.
+//! What 1.x does not store is kept under a prefix of our own (`!hyper2!`), and brought up to date when the store is opened.
+//! Nothing per event is held in memory. A commit is one synced batch; a read of many rows crosses the bridge twice.
 
 #![forbid(unsafe_code)]
 
@@ -47,7 +47,7 @@ const RECORD_OVERHEAD: usize = 192;
 pub struct LevelStore {
     medium: Medium,
     state: RwLock<LevelState>,
-    /// Held while a batch is under way. True after a batch that failed: whether it was applied is not known.
+    /// Held while a batch is under way. True after a batch that failed, because it may have been applied all the same.
     doubtful: Mutex<bool>,
     closed: AtomicBool,
 }
@@ -57,7 +57,7 @@ fn located(node: &Node) -> Located {
     Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq }
 }
 
-/// A position and what stands there: a node's key, and for a duplicate its entry.
+/// A position and what is there: a node's key and, for a duplicate, its entry.
 struct Positioned {
     at: Position,
     key: Key,
@@ -104,7 +104,7 @@ impl LevelStore {
         nodes.collect()
     }
 
-    /// What stands after `after` and up to `end`, in order, `limit` positions at the most.
+    /// What is behind `after`, up to `end`, in order, `limit` positions at the most.
     fn positions(&self, after_this: Position, end: Position, limit: usize) -> Result<Vec<Positioned>> {
         let limit = u32::try_from(limit).unwrap_or(SCAN_ROWS).clamp(1, SCAN_ROWS);
         let change_end = after(layout::change_key(end.change)?.as_bytes());
@@ -136,7 +136,7 @@ impl LevelStore {
                 positioned.truncate(limit as usize);
                 return Ok(positioned);
             }
-            // A chunk of foreign keys only: go on behind it.
+            // All keys of this chunk were foreign: go on behind it.
             for (rows, from) in [(&changes, &mut change_from), (&duplicates, &mut position_from)] {
                 if let Some((key, _)) = rows.last() {
                     *from = medium::behind_ascii(key);
@@ -145,7 +145,7 @@ impl LevelStore {
         }
     }
 
-    /// Stores a batch; between the request and its answer nobody knows whether it is stored.
+    /// Stores a batch. Until the answer comes it is not known whether the batch is stored.
     fn store(&self, ops: Vec<Op>, doubtful: &mut bool) -> Result<()> {
         *doubtful = true;
         self.medium()?.batch(ops)?;
@@ -252,7 +252,7 @@ impl Store for LevelStore {
         let mut bytes = 0;
         let mut positions = positions.into_iter();
         while let Some(rest) = keys.get(rows.len()..).filter(|rest| !rest.is_empty()) {
-            // The limit is on values, the database counts records.
+            // The limit counts values, the database whole records.
             let allowed = limit.bytes.saturating_sub(bytes).saturating_add(RECORD_OVERHEAD * rest.len());
             for (node, positioned) in self.nodes(rest, allowed)?.into_iter().zip(&mut positions) {
                 let node = node.ok_or_else(|| {
@@ -323,7 +323,7 @@ impl Store for LevelStore {
             }
         };
         if let Some(ops) = due {
-            // Only saves work at the next open: a database that its user has closed already is no failure.
+            // Only saves work at the next opening, so that it does not matter if the user has closed the database already.
             let _ = self.store(ops, &mut doubtful);
         }
         self.closed.store(true, Ordering::Release);

@@ -1,4 +1,4 @@
-//! Reads the state of a store at open, and brings our own records up to date with what 1.x has written since.
+//! Opens a store: reads its state, and brings our own records up to date with what 1.x has written since.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,11 +17,11 @@ use crate::node::{Change, Digest, Key, LogId, Seq};
 use crate::row::{Located, Position};
 use crate::store::Progress;
 
-/// Logs whose entries are fetched in one crossing; with [`LOG_ROWS`] this bounds an answer to a few MB.
+/// Logs whose entries are fetched in one crossing of the bridge. With [`LOG_ROWS`] this bounds an answer to a few MB.
 const LOGS_AT_ONCE: usize = 32;
 /// Entries of one log in such a crossing.
 const LOG_ROWS: u32 = 1024;
-/// Duplicates positioned in one go.
+/// Duplicates that get their positions at a time.
 const POSITIONED_AT_ONCE: usize = 1024;
 
 /// The end of a range of all keys with this prefix, whose last character is `!`.
@@ -115,10 +115,10 @@ fn checkpoint(medium: &Medium, last: Option<(Change, Key)>) -> Result<Option<Che
     Ok(Some(known))
 }
 
-/// Deletes what we derived from records that are no longer the same. Named positions stay.
+/// Deletes what we derived from records that have changed. Positions of readers stay.
 fn forget(medium: &Medium) -> Result<()> {
     let mut ops = vec![Op::Delete(CHECKPOINT.into())];
-    // Several keys that are no text may come as one, and a batch names each key once.
+    // A database may give several keys that are not text the same replacement, and a batch must name each key once.
     let mut inexact = BTreeSet::new();
     for prefix in [DIGESTS, DUPLICATES, POSITIONS] {
         medium.scan(prefix.to_owned(), &end_of(prefix), |(key, _)| {
@@ -132,18 +132,18 @@ fn forget(medium: &Medium) -> Result<()> {
             Ok(())
         })?;
     }
-    // A store that has never held any of it is not written to.
+    // Nothing is written to a store that has never held any of it.
     if ops.len() > 1 || medium.get_one(CHECKPOINT.into())?.is_some() {
         medium.batch(ops)?;
     }
     Ok(())
 }
 
-/// Every log and its last seq: the known ones and the gaps between them in one crossing, logs that 1.x has added by
-/// skipping from each to the next.
+/// Every log and its last seq. One crossing looks at the known logs and the gaps between them; logs that 1.x has added are
+/// found by skipping from each to the next.
 fn log_ends(medium: &Medium, known: &Checkpoint) -> Result<BTreeMap<LogId, Seq>> {
     let mut ends = BTreeMap::new();
-    // In the order of their keys, which is not that of their names: "a b" stands before "a".
+    // In the order of their keys, which is not that of their names: "a b" comes before "a".
     let mut logs: Vec<&LogId> = known.logs.iter().map(|log| &log.log).collect();
     logs.sort_by_key(|log| layout::log_prefix(log));
     let mut gaps = Vec::with_capacity(logs.len() + 1);
@@ -173,15 +173,15 @@ fn log_ends(medium: &Medium, known: &Checkpoint) -> Result<BTreeMap<LogId, Seq>>
             if let Some(seq) = last_seq(medium, log)? {
                 ends.insert(log.into(), seq);
             }
-            // A log whose name holds a mark may stand inside another's range; never step back.
+            // The keys of a log whose name holds a `!` may lie within another log's range: never step back.
             gaps.push((log_end(log).max(after(key)), to.clone()));
         }
     }
     Ok(ends)
 }
 
-/// Finds the logs of a range in which not every key is text. From such a key nobody can step to the next, so all rows
-/// are looked at.
+/// Finds the logs of a range in which not every key is text. From such a key one cannot step to the next, so all rows are
+/// read.
 fn row_by_row(medium: &Medium, from: &str, to: &str, ends: &mut BTreeMap<LogId, Seq>) -> Result<()> {
     let mut doubtful = BTreeSet::new();
     medium.scan(from.to_owned(), to, |(key, _)| {
@@ -194,7 +194,7 @@ fn row_by_row(medium: &Medium, from: &str, to: &str, ends: &mut BTreeMap<LogId, 
         }
         Ok(())
     })?;
-    // The id of a log may hold a replacement character of its own: then it is found under that.
+    // A log id may itself hold a replacement character; then the log is found under that.
     last_seqs(medium, &doubtful.iter().collect::<Vec<_>>(), |log, seq| {
         if let Some(seq) = seq {
             ends.insert(log.clone(), seq);
@@ -202,7 +202,7 @@ fn row_by_row(medium: &Medium, from: &str, to: &str, ends: &mut BTreeMap<LogId, 
     })
 }
 
-/// Tells the last seq of each log, many of them in one crossing.
+/// The last seq of each log, of many logs in one crossing.
 fn last_seqs(medium: &Medium, logs: &[&LogId], mut tell: impl FnMut(&LogId, Option<Seq>)) -> Result<()> {
     for group in logs.chunks(SCAN_ROWS as usize) {
         let ranges = group.iter().map(|log| last_entry_range(log)).collect();
@@ -252,8 +252,8 @@ struct Extend<'a> {
     base: Change,
     /// Last change there is.
     end: Change,
-    /// Log (by index) and seq of the first entry seen for each change after `base`: the one thing here that grows
-    /// with the events 1.x has written since, by some 30 bytes each, while the store is opened.
+    /// Log (by index) and seq of the first entry seen for each change after `base`. While the store is opened this takes
+    /// some 30 bytes for each event that 1.x has written since; nothing else here grows with them.
     first: HashMap<Change, (u32, Seq)>,
     /// Entries that are or may be duplicates, by log.
     suspects: BTreeMap<LogId, BTreeSet<Seq>>,
@@ -330,7 +330,7 @@ impl<'a> Extend<'a> {
     }
 
     fn index_of(&mut self, log: &LogId) -> u32 {
-        // Groups are taken from the end, so a long log is the last name again and again.
+        // Logs are taken from the end of the list, so that a long one is continued at once.
         if self.names.last() != Some(log) {
             self.names.push(log.clone());
         }
@@ -359,7 +359,7 @@ impl<'a> Extend<'a> {
             self.ops.push(digest_mark(log, seq, &state.digest)?);
         }
         if entry.change <= self.base || entry.change > self.end {
-            // The node was stored before what we go through now, under another entry.
+            // The node was stored earlier, under another entry.
             self.suspects.entry(log.clone()).or_default().insert(seq);
         } else if let Some((first_log, first_seq)) = self.first.insert(entry.change, (index, seq)) {
             self.shared.insert(entry.change);
@@ -428,7 +428,8 @@ impl<'a> Extend<'a> {
         Ok(positioned)
     }
 
-    /// Place of the entry before `seq`, which is either a node's own or the last one that the checkpoint covers.
+    /// Change part of the position of the entry before `seq`, which is either a node's own or the last one that the checkpoint
+    /// covers.
     fn change_before(&self, log: &LogId, seq: Seq, change: Change) -> Change {
         match self.known.get(log) {
             Some(known) if known.seq + 1 == seq => known.change,

@@ -1,6 +1,6 @@
-//! What 1.x does not store, under one prefix that none of its scans touches. All of it can be derived from 1.x's own
-//! records, so it may be deleted while the store is closed (named positions, which live here too, start over then, and what was
-//! moved may be moved once more).
+//! Records that 1.x does not store, under one prefix that none of its scans touches. They can be derived from 1.x's own
+//! records, so they may be deleted while the store is closed. Positions of readers then start over, and what was moved may be
+//! moved once more.
 
 use bytes::Bytes;
 use prost::Message;
@@ -16,7 +16,7 @@ pub const CHECKPOINT: &str = "!hyper2!checkpoint";
 pub const DIGESTS: &str = "!hyper2!digest!";
 /// Duplicates by position.
 pub const POSITIONS: &str = "!hyper2!place!";
-/// Places of duplicates by log and seq.
+/// Positions of duplicates by log and seq.
 pub const DUPLICATES: &str = "!hyper2!duplicate!";
 /// How much of the local log was moved there, text.
 pub const MOVED: &str = "!hyper2!moved";
@@ -32,11 +32,11 @@ const SEALS: &str = "!hyper2!seal!";
 
 const READER_POSITIONS: &str = "!hyper2!position!";
 
-/// Entries of a log between two stored digests: a digest in between costs one range read of so many small rows, a
-/// log one small record for so many events.
+/// Entries of a log between two stored digests. A digest in between costs one range read of so many small rows; a stored one
+/// costs a small record.
 pub const MARK_EVERY: Seq = 256;
 
-/// Raised when the meaning of these records changes; another version's are derived anew.
+/// Version of these records. Those of another version are derived anew.
 const VERSION: u32 = 1;
 
 /// Where a named consumer's position is.
@@ -154,7 +154,7 @@ pub fn decode_duplicate(name: &str, record: &[u8]) -> Result<Duplicate> {
         })
 }
 
-/// What was known to be true of 1.x's records when it was written.
+/// The state that 1.x's records had when it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Checkpoint {
     /// The last change.
@@ -190,8 +190,8 @@ struct CheckpointMessage {
     key: Vec<u8>,
     #[prost(message, repeated, tag = "5")]
     logs: Vec<LogMessage>,
-    /// Every byte there is: a store that cannot hold bytes shows itself here, before it mangles an event. Last, so
-    /// that a record cut short is none.
+    /// All 256 bytes, so that a database that cannot hold bytes is noticed before it damages an event. The last field, so
+    /// that a record that was cut off is none.
     #[prost(bytes = "vec", tag = "15")]
     probe: Vec<u8>,
 }
@@ -235,7 +235,7 @@ pub fn encode_checkpoint(checkpoint: &Checkpoint) -> Bytes {
     .into()
 }
 
-/// Reads a checkpoint; `None` if it is another version's or damaged, for then it is derived anew.
+/// Reads a checkpoint; `None` if it is of another version or damaged. It is derived anew then.
 #[must_use]
 pub fn decode_checkpoint(record: &[u8]) -> Option<Checkpoint> {
     let message = CheckpointMessage::decode(record).ok()?;

@@ -18,8 +18,8 @@ use crate::store::{ReadLimit, Relabel, Store};
 const LIMIT: ReadLimit = ReadLimit { rows: 1024, bytes: 4 * 1024 * 1024 };
 
 impl LevelStore {
-    /// Adds to the draft what the move takes. One pass over the rows from the first that moves on: 1.x keeps, with
-    /// each entry, the logs of the node's links, and entries of other logs may link to nodes that move.
+    /// Adds the operations of the move to the draft. Goes once through the rows from the first that moves on: 1.x keeps with
+    /// each entry the logs to which the node links, so entries of other logs change if they link to nodes that move.
     pub(super) fn relabel(&self, relabel: &Relabel, draft: &mut Draft<'_>) -> Result<()> {
         let Relabel { log, from, to } = relabel;
         let last = draft.log(log).unwrap_or_default();
@@ -57,7 +57,7 @@ impl LevelStore {
     }
 }
 
-/// The greatest position before this one that no row is behind.
+/// A position before this one, with no row between the two.
 fn before(at: Position) -> Position {
     match at.duplicate {
         0 => Position { change: at.change.saturating_sub(1), duplicate: u32::MAX },

@@ -1,4 +1,4 @@
-//! What a store keeps in memory: the end, the heads and the logs, never anything per event.
+//! What a store keeps in memory: the end, the heads and the logs, but nothing per event.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,7 +36,7 @@ pub struct LevelState {
 }
 
 impl LevelState {
-    /// As the log reads it at open.
+    /// In the form that `hyperlog` takes.
     pub fn describe(&self) -> StoreState {
         StoreState {
             end: self.end,
@@ -49,7 +49,7 @@ impl LevelState {
         }
     }
 
-    /// As our own records keep it.
+    /// In the form of our own records.
     pub fn checkpoint(&self) -> Checkpoint {
         let mut logs: Vec<LogCheckpoint> = self
             .logs

@@ -1,4 +1,4 @@
-//! Turns a commit into one batch: what 1.x would have written with one batch per node, with head changes netted.
+//! Turns a commit into one batch. It leaves what 1.x would have written with one batch per node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -17,10 +17,10 @@ use crate::row::{Body, Located, NewRow, Position};
 use crate::store::order::{check_relabel, Staged};
 use crate::store::{Meta, Relabel};
 
-/// Rows between two checkpoints: what is read again at open after a crash.
+/// Rows between two checkpoints. Opening after a crash reads up to so many again.
 const CHECKPOINT_EVERY: usize = 4096;
 
-/// A batch in the making, and what the state will be once it is stored.
+/// A batch that is being assembled, and the state once it is stored.
 pub struct Draft<'a> {
     state: &'a LevelState,
     staged: Staged,
@@ -45,10 +45,10 @@ pub struct Effect {
 }
 
 impl<'a> Draft<'a> {
-    /// Nothing to do yet, besides a relabel that [`check_relabel`] accepts.
+    /// Begins with nothing but a relabel, if there is one.
     ///
     /// # Errors
-    /// `Conflict` if it does not.
+    /// `Conflict` if [`check_relabel`] refuses it.
     pub fn new(state: &'a LevelState, relabel: Option<&Relabel>) -> Result<Self> {
         let last = |log: &LogId| state.logs.get(log).map_or(0, |log| log.seq);
         let relabel = relabel.map(|relabel| (relabel, last(&relabel.log)));
@@ -171,7 +171,7 @@ impl<'a> Draft<'a> {
             self.ops.push(Op::Put(CHECKPOINT.into(), encode_checkpoint(&then.checkpoint())));
         }
         self.ops.sort_by(|a, b| a.key().cmp(b.key()));
-        // A relabel clears entries that rows of the same commit may fill again: the later one counts.
+        // A relabel removes entries that rows of the same commit may write again: the later operation counts.
         self.ops.dedup_by(|later, kept| {
             let same = later.key() == kept.key();
             if same {
@@ -206,9 +206,9 @@ impl Effect {
     }
 }
 
-/// Sorted operations in an order that keeps a search tree shallow, as databases in memory are: the middle first, then the
-/// middles of the halves, and so on. Sorted runs, of which logs consist, make one side of a red-black tree twice as deep
-/// as the other; a tree walks and copies 65 nodes per event instead of 86. LevelDB takes both orders equally fast.
+/// Orders sorted operations so that a search tree stays shallow: the middle one first, then the middles of the halves, and so
+/// on. Databases in memory are such trees. With sorted runs, of which logs consist, one side of a red-black tree becomes twice
+/// as deep as the other; in this order it walks and copies 65 nodes per event instead of 86. LevelDB takes both equally fast.
 fn spread(ops: Vec<Op>) -> Vec<Op> {
     let count = ops.len();
     let mut ops: Vec<Option<Op>> = ops.into_iter().map(Some).collect();
@@ -236,7 +236,7 @@ pub fn meta_key(meta: &Meta) -> String {
     }
 }
 
-/// 1.x splits its keys at the mark, so an id that holds one would be read as another log.
+/// 1.x splits its keys at `!`, so a log id that holds one would be read as another log.
 fn check_log_id(log: &str) -> Result<()> {
     if log.contains('!') {
         return Err(Error::Conflict(format!("log id {log:?} holds a \"!\", which keys in a Level store cannot")));
