@@ -6,11 +6,11 @@ const { TRUST, followPeers } = require('./trust')
 
 /** Options of commands that replicate. */
 const LINKS = {
-  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port; 0: on any free one' },
+  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port; 0 means any free port' },
   host: { type: 'string', value: 'HOST', help: 'the address to listen on; default: localhost' },
   'target-port': { type: 'string', value: 'PORT', help: 'connect to the peer that listens on this port' },
   'target-host': { type: 'string', value: 'HOST', help: 'the host of that peer; default: localhost' },
-  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer, KEY@HOST:PORT to the one with this public key and no other; may be given more than once' },
+  connect: { type: 'string', multiple: true, value: 'HOST:PORT', help: 'connect to this peer; with KEY@HOST:PORT, only if it has this public key; may be given more than once' },
   ...TRUST
 }
 

@@ -10,18 +10,18 @@ const { TRUST } = require('./trust')
  */
 const OPTIONS = {
   schema: { type: 'string', value: 'FILE', help: 'the .proto file, if it is not the first argument' },
-  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port; 0: on any free one' },
+  port: { type: 'string', value: 'PORT', help: 'listen for peers on this port; 0 means any free port' },
   host: { type: 'string', value: 'HOST', help: 'the address to listen on; default: localhost' },
   'target-port': { type: 'string', value: 'PORT', help: 'connect to the peer that listens on this port' },
   'target-host': { type: 'string', value: 'HOST', help: 'the host of that peer; default: localhost' },
-  'target-key': { type: 'string', value: 'KEY', help: 'the public key of that peer: nobody else will do' },
-  db: { type: 'string', value: 'DIR', help: 'keep the events in this folder, which is made if it is missing; a LevelDB folder of 1.x is used as it is. Without --db they are kept in memory' },
+  'target-key': { type: 'string', value: 'KEY', help: 'the public key of that peer: no other peer is accepted' },
+  db: { type: 'string', value: 'DIR', help: 'keep the events in this folder, which is created if it is missing; a LevelDB folder of 1.x is used as it is. Without --db they are kept in memory' },
   repl: { type: 'boolean', help: 'show a prompt (the default); --no-repl: read and write lines of JSON instead' },
   'from-scratch': { type: 'boolean', help: 'print all events, from the first one on' },
-  as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers what was printed already; default: hypem' },
+  as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers what was already printed; default: hypem' },
   drain: { type: 'boolean', help: 'with --no-repl: when the input ends, wait until all peers have all events, then exit' },
-  resume: { type: 'boolean', help: 'with --no-repl: go on with an input that was cut off, without storing any line twice' },
-  bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how to read strings in fields of bytes: as base64, as text, or (auto, the default) as base64 where they can be and as text otherwise' },
+  resume: { type: 'boolean', help: 'with --no-repl: continue with an input that was interrupted, without storing any line twice' },
+  bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how to read strings in fields of bytes: as base64, as text, or (auto, the default) as base64 if they are valid base64 and as text otherwise' },
   ...TRUST,
   help: { type: 'boolean', short: 'h', help: 'this page' }
 }

@@ -6,10 +6,10 @@ const { Failure, describe } = require('./exit')
 /** Options that say whom an emitter trusts. */
 const TRUST = {
   identity: { type: 'string', value: 'FILE', help: 'the private key of this emitter (hypem keygen makes one): links are encrypted, and peers prove who they are' },
-  peers: { type: 'string', value: 'FILE', help: 'who may connect: a line for each public key, with read or write behind it. SIGHUP has the file read again' },
-  'secret-file': { type: 'string', value: 'FILE', help: 'the secret of a group (hypem keygen --secret makes one): who does not know it gets no answer' },
-  network: { type: 'string', value: 'NAME', help: 'the name of the network: emitters of another one are refused' },
-  plain: { type: 'string', value: 'RIGHT', choices: ['read', 'write', 'no'], help: 'what peers without encryption may do, those of 1.x among them; default with --identity: no' }
+  peers: { type: 'string', value: 'FILE', help: 'who may connect: one line per public key, followed by read or write. SIGHUP makes hypem read the file again' },
+  'secret-file': { type: 'string', value: 'FILE', help: 'the secret of a group (hypem keygen --secret makes one): a peer that does not know it gets no answer' },
+  network: { type: 'string', value: 'NAME', help: 'the name of the network: emitters of another network are refused' },
+  plain: { type: 'string', value: 'RIGHT', choices: ['read', 'write', 'no'], help: 'what peers without encryption, including 1.x peers, may do; default with --identity: no' }
 }
 
 /**

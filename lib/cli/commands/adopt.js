@@ -10,11 +10,11 @@ const LOOK_MS = 50
 
 module.exports = {
   name: 'adopt',
-  summary: 'settle a forked log: take the version that peers hold',
+  summary: 'resolve a forked log: take the version that peers hold',
   usage: ['adopt DB LOG --connect HOST:PORT [--key KEY] [--json]'],
   description: [
-    'If a copy of a store was written as well as the original, there are two versions of a log, and neither side gets what the other adds to it (ERR_HYPER_FORK). This command connects to a peer, and takes the peer\'s version of LOG in place of the version in DB.',
-    'Nothing is lost: the events that only DB had in LOG move to a new log, whose id is printed, and go to all peers. Do this on one of the two sides only.'
+    'If both a store and a copy of it were written, there are two versions of a log, and neither side gets what the other adds to it (ERR_HYPER_FORK). This command connects to a peer, and takes the peer\'s version of LOG in place of the version in DB.',
+    'Nothing is lost: the events that only DB had in LOG move to a new log, whose id is printed, and are sent to all peers. Run this on only one of the two sides.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'LOG', value: 'LOG' }],
   options: {
@@ -22,7 +22,7 @@ module.exports = {
     ...LINKS,
     json: { type: 'boolean', help: 'print one JSON object: log, seq, moved' }
   },
-  exits: [['1', 'no peer holds another version of LOG, or the version did not come']],
+  exits: [['1', 'no peer holds another version of LOG, or the version did not arrive']],
   examples: [['Take the version of the original', 'hypem adopt copy cjx5w8ca40000q7l2v5yd3f8k --connect original.example.org:1234']],
   async run (context, values, [db, log]) {
     if (!hasLinks(values)) throw new UsageFailure('the version comes from a peer: give --connect, --target-port or --port')

@@ -13,7 +13,7 @@ module.exports = {
     json: { type: 'boolean', help: 'print one JSON object: equal, stores' }
   },
   exits: [['3', 'the digests differ']],
-  examples: [['Has the copy all?', 'hypem digest db copy > /dev/null && echo equal']],
+  examples: [['Is the copy complete?', 'hypem digest db copy > /dev/null && echo equal']],
   async run (context, values, paths) {
     const stores = []
     for (const path of paths) {

@@ -26,20 +26,20 @@ module.exports = {
   summary: 'find out what is wrong with an installation, a store, a port, a peer',
   usage: ['doctor [DB] [--deep] [--port PORT [--host HOST]] [--connect HOST:PORT]... [--json]'],
   description: [
-    'Prints one line per finding: ok, FAIL, or note (worth knowing, but no fault). First the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are there.',
-    'With DB it opens the store, reads its newest events, and looks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says what the peer speaks, or why no link stands. Nothing is changed, here or at the peer.'
+    'Prints one line per finding: ok, FAIL, or note (worth knowing, but not a fault). First the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are installed.',
+    'With DB it opens the store, reads its newest events, and checks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says which protocol the peer speaks, or why no link is established. Nothing is changed, here or at the peer.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
     db: { type: 'string', value: 'DIR', help: 'the same as DB' },
     deep: { type: 'boolean', help: 'check every event of the store, as hypem verify does' },
     ...LINKS,
-    json: { type: 'boolean', help: 'print one JSON object: ok, and checks, each with name, ok, note, detail, and of a failure its code, and the reason for which a link ended' }
+    json: { type: 'boolean', help: 'print one JSON object: ok and checks. Each check has name, ok, note and detail; a failed one also has its code, and the reason why a link ended' }
   },
   exits: [['3', 'something is wrong: at least one line says FAIL']],
   examples: [
     ['Is this store well?', 'hypem doctor db'],
-    ['Why do these two not talk?', 'hypem doctor --connect other.example.org:1234']
+    ['Why can these two not connect?', 'hypem doctor --connect other.example.org:1234']
   ],
   async run (context, values, [operand]) {
     const db = operand ?? values.db

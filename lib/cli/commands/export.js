@@ -15,7 +15,7 @@ module.exports = {
   summary: 'write events as lines of JSON, or copy a store to a LevelDB folder of 1.x',
   usage: ['export DB [FILE] [--schema FILE] [--full] [OPTION]...', 'export DB --level DIR'],
   description: [
-    'Writes one line {"name":…,"payload":…} per event, the oldest first, to FILE or to standard output. Without a schema the payloads are base64, and marked as such. hypem import reads these lines.',
+    'Writes one line {"name":…,"payload":…} per event, the oldest first, to FILE or to standard output. Without a schema the payloads are base64, and are marked as such. hypem import reads these lines.',
     'With --level the whole store is copied to a LevelDB folder that hyperemitter 1.3.0 can open: the same logs, numbers and keys. This needs the package classic-level.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'FILE', value: 'FILE', optional: true }],

@@ -22,12 +22,12 @@ module.exports = {
   summary: 'draw how the events follow from each other, as DOT or SVG',
   usage: ['graph DB [--format dot|svg|json] [--out FILE] [OPTION]...'],
   description: [
-    'Draws the newest events, or those selected, with their names and changes. Arrows lead from each event to those it links to. Each log has a colour of its own; heads (events that no other event links to yet) have a double border; events that are linked to but not selected are grey boxes.',
+    'Draws the newest events, or those selected, with their names and changes. Arrows lead from each event to those it links to. Each log has a colour of its own; heads (events that no other event links to yet) have a double border; events that are linked to, but not selected, are grey boxes.',
     'SVG needs the package @viz-js/viz; hypem says how to install it if it is missing. DOT needs nothing.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }],
   options: {
-    format: { type: 'string', value: 'FORMAT', choices: FORMATS, help: 'the form of the output; default: what the name of --out ends in, else dot' },
+    format: { type: 'string', value: 'FORMAT', choices: FORMATS, help: 'the format of the output; default: the extension of the --out file, else dot' },
     json: { type: 'boolean', help: 'the same as --format json: one object, heads and nodes' },
     out: { type: 'string', short: 'o', value: 'FILE', help: 'write to this file instead of standard output' },
     ...SELECTION,

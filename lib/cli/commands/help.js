@@ -17,9 +17,9 @@ function session () {
       'COMMAND [ARGUMENT]...'
     ],
     description: [
-      'With a schema, hypem starts an emitter for its messages, and shows a JavaScript prompt. At the prompt the emitter is called hyper: hyper.emit(name, payload) appends an event. Every event is printed when it is stored, from whichever peer it comes. Type help to see more.',
-      'With --no-repl there is no prompt: every line {"name":…,"payload":…} of the input is emitted, and every event is printed as such a line once it is on disk. A line that is not an event is reported with its number on standard error; the others are still emitted, and the exit code is 1. When the input ends, hypem exits once everything is stored and printed; with --port or --target-port it goes on printing what peers send.',
-      'With --db, what was printed by an earlier run is not printed again, unless --from-scratch is given.',
+      'With a schema, hypem starts an emitter for its messages, and shows a JavaScript prompt. At the prompt the emitter is called hyper: hyper.emit(name, payload) appends an event. Every event is printed when it is stored, whichever peer it comes from. Type help for more.',
+      'With --no-repl there is no prompt: every line {"name":…,"payload":…} of the input is emitted, and every event is printed as such a line once it is on disk. A line that is not an event is reported with its number on standard error; the others are still emitted, and the exit code is 1. When the input ends, hypem exits once everything is stored and printed; with --port or --target-port it continues to print what peers send.',
+      'With --db, events that a previous run printed are not printed again, unless --from-scratch is given.',
       'If the schema file has the name of a command, write --schema FILE.'
     ],
     commands: commands.all().map(({ name, summary }) => [name, summary]),
@@ -27,7 +27,7 @@ function session () {
     exits: [
       ['0', 'everything was done'],
       ['1', 'something failed, or lines of input were refused; also hypem without arguments, as in 1.x'],
-      ['2', 'the command line of a command is wrong'],
+      ['2', 'the arguments of a command are wrong'],
       ['3', 'a check (verify, digest, doctor) found something wrong'],
       ['129, 130, 143', 'ended by SIGHUP, Ctrl-C or SIGTERM, after everything emitted was stored']
     ],

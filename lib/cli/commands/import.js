@@ -15,21 +15,21 @@ module.exports = {
   usage: ['import DB [FILE] [--schema FILE] [--resume]', 'import DB FOLDER [--identity]'],
   description: [
     'From a file, or from standard input: every line {"name":…,"payload":…} is appended as a new event. A line that is not an event is reported with its number on standard error; the others are still appended, and the exit code is 1.',
-    'From a folder: the whole store in it (one of 2.x, or a LevelDB folder of 1.x) is copied, with the same logs, numbers and keys. Events that DB already has are passed over, so if a copy was cut off, run it again. A DB that is missing is made, as a store of 2.x. The id, the peers to be dialled and the announced address stay behind, because the old store may go on; --identity brings them, too, if DB has none yet.',
-    'If an import of lines was cut off, run it again with the same input and --resume: lines that are stored already are passed over, so that none is lost and none is stored twice.'
+    'From a folder: the whole store in it (one of 2.x, or a LevelDB folder of 1.x) is copied, with the same logs, numbers and keys. Events that DB already has are skipped, so if a copy was interrupted, run it again. If DB is missing, it is created as a store of 2.x. The id, the peers to be dialled and the announced address are not copied, because the old store may go on; --identity brings them, too, if DB has none yet.',
+    'If an import of lines was interrupted, run it again with the same input and --resume: lines that are already stored are skipped, so that none is lost and none is stored twice.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'SOURCE', value: 'FILE', optional: true }],
   options: {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to encode payloads' },
-    resume: { type: 'boolean', help: 'go on with an input that was cut off, without storing any line twice' },
+    resume: { type: 'boolean', help: 'continue with an input that was interrupted, without storing any line twice' },
     as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers this input, for --resume; default: import' },
-    identity: { type: 'boolean', help: 'from a folder: DB takes over its id, its peers and its address; do not use the folder afterwards' },
+    identity: { type: 'boolean', help: 'from a folder: copy its id, its peers and its address too; do not use the folder afterwards' },
     bytes: OPTIONS.bytes,
     json: { type: 'boolean', help: 'print how many lines were stored and refused, as one JSON object' }
   },
   exits: [['1', 'some lines were refused; all others are stored']],
   examples: [
-    ['A LevelDB folder of 1.x moves into a new store', 'hypem import new-db old-leveldb-folder --identity'],
+    ['Move a LevelDB folder of 1.x into a new store', 'hypem import new-db old-leveldb-folder --identity'],
     ['Lines', 'hypem import db events.ndjson --schema messages.proto']
   ],
   async run (context, values, [db, source]) {

@@ -2,7 +2,7 @@
 
 module.exports = {
   name: 'key',
-  summary: 'show the public key of a private one',
+  summary: 'show the public key of a private key',
   usage: ['key FILE'],
   description: ['Prints the public key that belongs to the private key in FILE.'],
   operands: [{ name: 'FILE', value: 'FILE' }],

@@ -14,7 +14,7 @@ module.exports = {
   usage: ['log DB [--schema FILE] [--tail N] [OPTION]...', 'log [DB] --follow --connect HOST:PORT [OPTION]...'],
   description: [
     'Prints one event per line, the newest last: its change (its number in this store), the time at which it was emitted, its log and its number in that log, the beginning of its key, its name and its payload. Without a schema, payloads are shown as bytes.',
-    'With --follow it then waits, and prints further events as they come. A store is open in one process at a time, so they come over the network: from the peers given by --connect, --target-port or --port, and from those that the store remembers. A DB that is missing is made. Without DB the events are kept in memory.'
+    'With --follow it then waits, and prints further events as they arrive. Only one process at a time can open a store, so they come over the network: from the peers given by --connect, --target-port or --port, and from those that the store remembers. If DB is missing, it is created. Without DB the events are kept in memory.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
@@ -28,8 +28,8 @@ module.exports = {
   },
   examples: [
     ['The last ten events', 'hypem log db --tail 10'],
-    ['What one log said today, for a program', 'hypem log db --schema messages.proto --origin cjx5 --after 24h --json'],
-    ['What a running emitter hears from now on', 'hypem log --follow --tail 0 --schema messages.proto --connect localhost:1234']
+    ['The events of one log today, for a program', 'hypem log db --schema messages.proto --origin cjx5 --after 24h --json'],
+    ['The events of a running emitter from now on', 'hypem log --follow --tail 0 --schema messages.proto --connect localhost:1234']
   ],
   async run (context, values, [db]) {
     const { follow = false, reverse = false } = values

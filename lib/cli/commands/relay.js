@@ -9,14 +9,14 @@ module.exports = {
   summary: 'keep the events of all peers, and pass them on',
   usage: ['relay [--db DIR] --port PORT [--host HOST] [--connect HOST:PORT]...'],
   description: [
-    'A peer that needs no schema: it keeps the events of all who connect to it, and passes them on to the others. It runs until Ctrl-C or SIGTERM; both end it cleanly, with exit code 0.',
+    'A peer that needs no schema: it keeps the events of all peers that connect to it, and passes them on to the others. It runs until Ctrl-C or SIGTERM; both end it cleanly, with exit code 0.',
     'With --db it also connects to the peers that the store remembers. A relay that listens announces its address with an event EventPeer, as every emitter that listens does.'
   ],
   operands: [],
   options: {
     db: { type: 'string', value: 'DIR', help: 'keep the events in this folder. Without --db they are kept in memory, and are gone when the relay ends' },
     ...LINKS,
-    quiet: { type: 'boolean', short: 'q', help: 'do not report peers as they come and go' }
+    quiet: { type: 'boolean', short: 'q', help: 'do not report when peers connect and disconnect' }
   },
   exits: [['0', 'ended by Ctrl-C or SIGTERM']],
   examples: [['A relay between two sites', 'hypem relay --db relay --port 1234 --host 0.0.0.0 --connect other.example.org:1234']],

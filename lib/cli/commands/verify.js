@@ -8,10 +8,10 @@ module.exports = {
   name: 'verify',
   summary: 'check every event of a store',
   usage: ['verify DB [--json]'],
-  description: ['Reads the whole store and checks that each event is what its key says, that the events it links to are there, that no log has a gap, and that the digests are right. The place of the first damage is reported.'],
+  description: ['Reads the whole store and checks that each event matches its key, that the events it links to are there, that no log has a gap, and that the digests are right. It reports where the first damage is.'],
   operands: [{ name: 'DB', value: 'DIR' }],
   options: {
-    json: { type: 'boolean', help: 'print one JSON object: ok, nodes, duplicates, logs, digest; of a damaged store ok, code, damage' }
+    json: { type: 'boolean', help: 'print one JSON object: ok, nodes, duplicates, logs, digest; for a damaged store ok, code, damage' }
   },
   exits: [['3', 'the store is damaged']],
   examples: [['Check a backup', 'hypem verify /backup/db && echo sound']],
