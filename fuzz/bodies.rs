@@ -5,6 +5,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use hyperemitter::codec::{compile, Sources};
 use hyperemitter::event;
+use hyperemitter::identity::noise::{Handshake as SecureHandshake, LinkKey, Progress, Transport};
+use hyperemitter::identity::SecretKey;
 use hyperemitter::node::{Digest, LogId};
 use hyperemitter::protocol::batch::BatchReader;
 use hyperemitter::protocol::capability::Capability;
@@ -14,6 +16,7 @@ use hyperemitter::protocol::message::{Handshake, Message, Mode};
 use hyperemitter::protocol::twins::Turn;
 use hyperemitter::protocol::{Config, Found, InEvent, Instance, LocalLog, Lookup, OutEvent, Outcome, Session, Token};
 use hyperemitter::store::{LogHead, Position};
+use zeroize::Zeroizing;
 
 /// Far below the default, so that a fuzzer reaches it.
 const MAX_FRAME: usize = 1 << 20;
@@ -46,6 +49,96 @@ pub fn frame(data: &[u8]) {
         }
         assert!(input.capacity() <= 2 * MAX_FRAME + data.len(), "memory grows only with bytes that arrived");
     }
+}
+
+/// What a peer says during the handshake of a secure link, to both sides: the first byte says which and whether there is a secret,
+/// the rest are frames. A middleman: bit 7 puts the bytes over those of an honest peer.
+pub fn handshake(data: &[u8]) {
+    let Some((&setup, data)) = data.split_first() else { return };
+    let key = |seed| Arc::new(LinkKey::new(&SecretKey::from_seed(&[seed; 32])).expect("there is randomness"));
+    let secret = (setup & 1 != 0).then(|| Arc::new(Zeroizing::new([7; 32])));
+    let (dialler, first) = SecureHandshake::dial(key(1), secret.as_ref(), None).expect("a handshake begins");
+    let mut ends = [dialler, SecureHandshake::listen(key(2), secret.as_ref()).expect("a handshake begins")];
+    if setup & 0x80 == 0 {
+        let mut input = BytesMut::from(data);
+        while let Ok(Some(frame)) = frame::split(&mut input, MAX_FRAME) {
+            let end = usize::from(setup >> 1 & 1);
+            if ends[end].frame(&frame).is_err() {
+                return;
+            }
+        }
+        return;
+    }
+    // Each byte of the input is put over one of a message, at the place that the byte before it says.
+    let mut changes = data.chunks_exact(2);
+    let mut altered = |frame: &Bytes| {
+        let mut input = BytesMut::from(&frame[..]);
+        let body = frame::split(&mut input, MAX_FRAME).expect("own frames split").expect("own frames are whole");
+        let mut body = body.to_vec();
+        let mut is_altered = false;
+        for change in changes.by_ref().take(usize::from(setup >> 2 & 3)) {
+            let at = usize::from(change[0]) % body.len();
+            is_altered |= body[at] != change[1];
+            body[at] = change[1];
+        }
+        (body, is_altered)
+    };
+    let (mut next, mut tampered, mut to) = (first, false, 1);
+    loop {
+        let (body, is_altered) = altered(&next);
+        tampered |= is_altered;
+        match ends[to].frame(&body) {
+            Err(_) => return,
+            Ok(Progress::Reply(reply)) => next = reply,
+            Ok(Progress::Done { reply: Some(reply), .. }) => {
+                assert!(!tampered, "the dialler takes an altered handshake for the listener's");
+                next = reply;
+            }
+            Ok(Progress::Done { reply: None, .. }) => {
+                assert!(!tampered, "the listener takes an altered handshake for the dialler's");
+                return;
+            }
+        }
+        to = 1 - to;
+    }
+}
+
+/// The records of a secure link: the first byte is the size of the pieces in which they come, the rest comes behind a record of the
+/// peer's.
+pub fn records(data: &[u8]) {
+    let Some((&piece, data)) = data.split_first() else { return };
+    let [mut ours, mut theirs] = transports();
+    let mut stream = BytesMut::new();
+    ours.seal(b"genuine", &mut stream).expect("there are numbers left");
+    stream.extend_from_slice(data);
+    let (mut input, mut out) = (BytesMut::new(), BytesMut::new());
+    for chunk in stream.chunks(usize::from(piece).max(1)) {
+        input.extend_from_slice(chunk);
+        if theirs.open(&mut input, &mut out).is_err() {
+            break;
+        }
+        assert!(input.capacity() <= 4 * (64 * 1024 + data.len()), "memory grows only with bytes that arrived");
+    }
+    assert_eq!(&out[..], b"genuine", "nothing but what was sent comes out");
+}
+
+/// Both ends of a secure link. Made anew for each input, because records are numbered.
+fn transports() -> [Transport; 2] {
+    let key = |seed| Arc::new(LinkKey::new(&SecretKey::from_seed(&[seed; 32])).expect("there is randomness"));
+    let body = |frame: &Bytes| {
+        let mut input = BytesMut::from(&frame[..]);
+        frame::split(&mut input, MAX_FRAME).expect("own frames split").expect("own frames are whole")
+    };
+    let (mut dialler, first) = SecureHandshake::dial(key(1), None, None).expect("a handshake begins");
+    let mut listener = SecureHandshake::listen(key(2), None).expect("a handshake begins");
+    let Ok(Progress::Reply(second)) = listener.frame(&body(&first)) else { panic!("the listener answers") };
+    let Ok(Progress::Done { reply: Some(third), transport: ours, .. }) = dialler.frame(&body(&second)) else {
+        panic!("the dialler is through")
+    };
+    let Ok(Progress::Done { transport: theirs, .. }) = listener.frame(&body(&third)) else {
+        panic!("the listener is through")
+    };
+    [ours, theirs]
 }
 
 /// One frame: what decodes means the same after encoding it again.

@@ -18,10 +18,12 @@ const { parseArgs } = require('node:util')
 const root = path.join(__dirname, '..')
 
 const { values } = parseArgs({ options: { times: { type: 'string', default: '20' } } })
-const env = { ...process.env, HYPER_ATTACK: values.times }
+/** Attacks of the middleman: `npm test` runs 200. */
+const MIDDLEMAN = 5000
+const env = { ...process.env, HYPER_ATTACK: values.times, HYPER_MIDDLEMAN: String(MIDDLEMAN * Number(values.times)) }
 
 /** Rust tests of attacks, by name. */
-const rust = fs.readdirSync(path.join(root, 'tests')).filter((file) => /attacks?\.rs$|^pieces\.rs$|^net_slow\.rs$/.test(file)).map((file) => path.basename(file, '.rs'))
+const rust = fs.readdirSync(path.join(root, 'tests')).filter((file) => /attacks?\.rs$|^pieces\.rs$|^net_middleman\.rs$|^net_slow\.rs$/.test(file)).map((file) => path.basename(file, '.rs'))
 const attacks = path.join('__test__', 'attacks')
 const javascript = fs.existsSync(path.join(root, attacks)) ? fs.readdirSync(path.join(root, attacks)).filter((file) => file.endsWith('.test.js')).map((file) => path.join(attacks, file)) : []
 

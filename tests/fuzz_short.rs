@@ -153,3 +153,15 @@ fn schemas_from_anywhere_compile_or_are_refused() {
     ];
     run("schema", &texts.map(|text| text.as_bytes().to_vec()), 10_000, bodies::schema);
 }
+
+#[test]
+fn a_handshake_that_was_altered_anywhere_is_taken_by_nobody() {
+    let seeds: Vec<Vec<u8>> = (0..=255).map(|setup| [vec![setup], frames().concat()].concat()).collect();
+    run("handshake", &seeds, 2_000, bodies::handshake);
+}
+
+#[test]
+fn nothing_comes_out_of_a_secure_link_but_what_was_sent() {
+    let seeds = vec![vec![3], vec![200, 0, 17], [vec![1, 0xff, 0xff], vec![7; 400]].concat(), frames().concat()];
+    run("records", &seeds, 1_000, bodies::records);
+}

@@ -8,12 +8,14 @@ use std::sync::Arc;
 
 use hyperemitter::identity::noise::{LinkKey, Secret};
 use hyperemitter::identity::{PublicKey, SecretKey};
+use hyperemitter::net::pipe::{pipe, Carried as Taken, Carrier};
 use hyperemitter::net::rights::{Peers, Plain, Right, Trust};
-use hyperemitter::net::{Dial, End, NetEvent, NetOptions, PeerKind, Reason, Security};
+use hyperemitter::net::{Carried, Dial, End, NetEvent, NetOptions, PeerKind, Reason, Security};
 use net_support::proxy::{Mode, Proxy};
 use net_support::{agree, options, soon, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use zeroize::Zeroizing;
 
 /// hyperemitter 1.x's handshake.
@@ -475,4 +477,86 @@ async fn a_link_that_is_cut_in_the_middle_of_a_record_goes_on_where_it_was() {
     proxy.set(Mode::Pass);
     b.holds(20_000).await;
     assert!(agree(&[&a, &b]));
+}
+
+/// Carries bytes between two ends until either is over.
+async fn carry(near: Carrier, far: Carrier, wake: Arc<Notify>) {
+    loop {
+        for (from, to) in [(&near, &far), (&far, &near)] {
+            loop {
+                match from.read() {
+                    Taken::Bytes(bytes) => drop(to.write(&bytes)),
+                    Taken::Nothing => break,
+                    Taken::End => return,
+                }
+            }
+        }
+        wake.notified().await;
+    }
+}
+
+/// A connection whose bytes the test carries, for which its owner vouches with a right, and the other end of it.
+fn carried(wake: &Arc<Notify>, right: Option<Right>) -> (Carried, Carrier) {
+    let wake = Arc::clone(wake);
+    let (pipe, carrier) = pipe(move |_| wake.notify_one());
+    (Carried { pipe, ends: None, vouched: right.map(|right| (Security::Tls, right)) }, carrier)
+}
+
+#[tokio::test]
+async fn streams_that_the_owner_carries_and_vouches_for_replicate_with_the_right_that_it_gives() {
+    let (a, b) = (Peer::new(with(closed(1, &[]))), Peer::new(options()));
+    let wake = Arc::new(Notify::new());
+    let ((near, of_a), (far, of_b)) = (carried(&wake, Some(Right::Read)), carried(&wake, Some(Right::Write)));
+    let link = a.net.handle(near, false, None).unwrap();
+    b.net.handle(far, true, None).unwrap();
+    tokio::spawn(carry(of_a, of_b, wake));
+    a.emit_many(3_000);
+    b.emit("not wanted");
+    b.holds(3_001).await;
+    let told = a.link(&link).unwrap();
+    assert_eq!((told.security, told.right, a.len()), (Some(Security::Tls), Some(Right::Read), 3_000));
+    a.net.revoke(&link);
+    let gone = b.event("revoked", |event| matches!(event, NetEvent::Disconnected { .. })).await;
+    let NetEvent::Disconnected { end, .. } = gone else { unreachable!() };
+    assert_eq!(end.error.code(), "ERR_HYPER_RIGHTS");
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_vouches_for_is_secured_inside() {
+    let a = Peer::new(with(closed(1, &[(2, Right::Write)])));
+    let b = Peer::new(with(closed(2, &[(1, Right::Write)])));
+    let wake = Arc::new(Notify::new());
+    let ((near, of_a), (far, of_b)) = (carried(&wake, None), carried(&wake, None));
+    let link = a.net.handle(near, false, None).unwrap();
+    b.net.handle(far, true, Some(public(1))).unwrap();
+    tokio::spawn(carry(of_a, of_b, wake));
+    replicates(&a, &b).await;
+    assert_eq!(a.link(&link).unwrap().security, Some(Security::Noise));
+}
+
+#[tokio::test]
+async fn a_link_whose_connections_the_owner_makes_is_dialled_again_like_any_other() {
+    let (a, b) = (Peer::new(options()), Peer::new(options()));
+    dial(&b, 9, Dial { carried: true, ..Dial::default() });
+    let mut seen = 0;
+    for round in 0..3 {
+        let is_asked = |event: &NetEvent| matches!(event, NetEvent::Dial { .. });
+        let (at, asked) = b.event_after(seen, "a connection is wanted", is_asked).await;
+        let NetEvent::Dial { question, .. } = asked else { unreachable!() };
+        seen = at + 1;
+        if round == 1 {
+            let reason = "no".to_owned();
+            let refused =
+                hyperemitter::error::Error::Connect { target: "there".into(), reason, system: Some("ECONNREFUSED") };
+            b.net.dialled(question, Err(refused));
+            continue;
+        }
+        let wake = Arc::new(Notify::new());
+        let ((near, of_a), (far, of_b)) = (carried(&wake, Some(Right::Write)), carried(&wake, Some(Right::Write)));
+        a.net.handle(near, false, None).unwrap();
+        b.net.dialled(question, Ok(far));
+        let carrying = tokio::spawn(carry(of_a, of_b, wake));
+        replicates(&a, &b).await;
+        carrying.abort();
+    }
 }

@@ -99,11 +99,12 @@ impl Pipe {
     /// Appends what there is to `buffer`, as much as it has room for; 0 at the end.
     pub(super) fn try_read_buf(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let mut state = self.0.state.lock();
-        if let Some(reason) = &state.broken {
-            return Err(io::Error::new(io::ErrorKind::ConnectionReset, reason.clone()));
-        }
         if state.incoming.is_empty() {
-            return if state.ended { Ok(0) } else { Err(io::ErrorKind::WouldBlock.into()) };
+            return match &state.broken {
+                _ if state.ended => Ok(0),
+                Some(reason) => Err(io::Error::new(io::ErrorKind::ConnectionReset, reason.clone())),
+                None => Err(io::ErrorKind::WouldBlock.into()),
+            };
         }
         let count = state.incoming.len().min(buffer.capacity() - buffer.len());
         let bytes = state.incoming.split_to(count);
@@ -296,7 +297,9 @@ mod tests {
     #[test]
     fn either_end_learns_that_the_other_is_gone() {
         let (pipe, carrier, heard) = connected();
+        carrier.write(b"last");
         drop(carrier);
+        assert_eq!(read(&pipe).unwrap(), "last", "what came before the end is heard");
         assert!(pipe.try_write(b"a").is_err() && read(&pipe).is_err());
         let (pipe, carrier, _) = connected();
         drop(pipe);
