@@ -230,18 +230,3 @@ fn a_search_costs_what_its_matches_do() {
         assert!(more_log <= 8192 * found as u64, "{more_log}");
     }
 }
-
-/// What tags add to the index, in bytes each.
-#[test]
-fn a_tag_takes_at_most_twelve_bytes_of_the_index() {
-    let size = |tagged| {
-        let (folder, disk) = (TempDir::new().unwrap(), Counted::default());
-        let store = filled(folder.path(), &disk, 130_000, tagged);
-        store.close().unwrap();
-        std::fs::metadata(folder.path().join("index").join("db")).unwrap().len()
-    };
-    let [plain, tagged] = [false, true].map(size);
-    let each = (tagged - plain) as f64 / 130_000.0;
-    println!("{plain} bytes without tags, {tagged} with one each: {each} per tag");
-    assert!(each <= 12.0, "{each} bytes per tag");
-}

@@ -44,7 +44,7 @@ module.exports = {
   EVENT_ENCODING_WORD: 4,
 
   // A row for readers.
-  ROW_BYTES: 56,
+  ROW_BYTES: 64,
   ROW_CHANGE_DOUBLE: 0,
   ROW_SEQ_DOUBLE: 1,
   /** NaN where the event has no time. */
@@ -58,6 +58,7 @@ module.exports = {
   /** Lengths plus one; 0 where there is none. */
   ROW_IDENTITY_WORD: 12,
   ROW_SIGNATURE_WORD: 13,
+  ROW_TAGS_WORD: 14,
   /** The length of the name of a row whose value is no event container. */
   NOT_AN_EVENT: 0xffffffff,
   /** The number of a name or log that has none. */
@@ -75,6 +76,8 @@ module.exports = {
   EMIT_FLAGS_WORD: 1,
   EMIT_ACK_SHIFT: 16,
   EMIT_ENCODING_SHIFT: 24,
+  /** In the encoding: tags follow the payload. */
+  EMIT_TAGGED: 0x80,
   EMIT_ALIGNMENT: 4,
   /** Answers asked for: only whether the event is stored, or its node. */
   ASK_PLAIN: 1,

@@ -3,7 +3,7 @@
 const {
   HEAD_BYTES, COUNT_WORD, DONE_WORD, NEXT_DOUBLE, ROW_BYTES, ROW_CHANGE_DOUBLE, ROW_SEQ_DOUBLE, ROW_TIME_DOUBLE, ROW_NAME_WORD,
   ROW_LOG_WORD, ROW_NAME_LENGTH_WORD, ROW_BODY_LENGTH_WORD, ROW_ENCODING_WORD, ROW_LINKS_WORD, ROW_IDENTITY_WORD,
-  ROW_SIGNATURE_WORD, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED
+  ROW_SIGNATURE_WORD, ROW_TAGS_WORD, KEY_LENGTH, NOT_AN_EVENT, UNNUMBERED
 } = require('./layout')
 
 /** Rows as the native half packs them (src/js/pack.rs), read one after another. */
@@ -50,7 +50,8 @@ class Rows {
     this.end = this.start + words[word + ROW_BODY_LENGTH_WORD]
     this.identityLength = words[word + ROW_IDENTITY_WORD]
     this.signatureLength = words[word + ROW_SIGNATURE_WORD]
-    this.at = this.end + Math.max(0, this.identityLength - 1) + Math.max(0, this.signatureLength - 1)
+    this.tagsAt = this.end + Math.max(0, this.identityLength - 1) + Math.max(0, this.signatureLength - 1)
+    this.at = this.tagsAt + words[word + ROW_TAGS_WORD]
     return true
   }
 
@@ -97,6 +98,17 @@ class Rows {
       causes.push(this.bytes.latin1Slice(at, at + KEY_LENGTH))
     }
     return causes
+  }
+
+  /** What the event is found by, beside its name. */
+  get tags () {
+    const tags = []
+    for (let at = this.tagsAt; at < this.at;) {
+      const end = at + 2 + this.bytes[at]
+      tags.push(this.bytes.utf8Slice(at + 1, end))
+      at = end
+    }
+    return tags
   }
 
   /** Payload, or the whole value when that was asked for. */

@@ -10,8 +10,9 @@ use crate::hyperlog::import::{import, import_facts};
 use crate::hyperlog::verify::verify;
 use crate::hyperlog::Log;
 use crate::node::Change;
+use crate::query::Filter;
 use crate::row::{Position, Row};
-use crate::store::ReadLimit;
+use crate::store::{Found, Order, ReadLimit, Span};
 
 /// Progress is reported about so many times, however long the work is.
 const PROGRESS_STEPS: u64 = 200;
@@ -85,6 +86,12 @@ impl Emitter {
             Request::MetaGet(meta) => Reply::Fact(log.meta(&meta)?),
             Request::Read { from, reverse: false, limit } => read_forward(log, from, limit)?,
             Request::Read { from, reverse: true, limit } => read_backward(log, from, limit)?,
+            Request::Search { filter, span, order, limit } => {
+                if !filter.query.is_all() {
+                    log.store().prepare_search(&mut progress)?;
+                }
+                search(log, &filter, span, order, limit)?
+            }
             Request::Heads => Reply::Heads(log.heads()?),
             Request::Digest => Reply::Digest(log.digest()),
             Request::Stats => Reply::Stats(Box::new(Stats {
@@ -172,6 +179,15 @@ fn read_forward(log: &Log, from: Change, limit: ReadLimit) -> Result<Reply> {
             return Ok(Reply::Rows { rows, next: at.change, done: false });
         }
     }
+}
+
+fn search(log: &Log, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Reply> {
+    let Found { rows, rest, done } = log.search(filter, span, order, limit)?;
+    let next = match order {
+        Order::Up => rest.after,
+        Order::Down => rest.until.saturating_add(1),
+    };
+    Ok(Reply::Rows { rows, next, done })
 }
 
 fn read_backward(log: &Log, before: Change, limit: ReadLimit) -> Result<Reply> {

@@ -10,8 +10,9 @@ use crate::hyperlog::stuck::StuckLog;
 use crate::hyperlog::verify::Verified;
 use crate::net::{PeerInfo, Refusals};
 use crate::node::{Change, Digest, Key, LogId, Node};
+use crate::query::Filter;
 use crate::row::{Located, LogHead, Row};
-use crate::store::{Meta, ReadLimit, Sizes, Store};
+use crate::store::{Meta, Order, ReadLimit, Sizes, Span, Store};
 
 /// A question.
 pub enum Request {
@@ -27,6 +28,17 @@ pub enum Request {
         from: Change,
         /// Whether to read backwards.
         reverse: bool,
+        /// How many at the most.
+        limit: ReadLimit,
+    },
+    /// Nodes whose events a filter wants, in order of change.
+    Search {
+        /// What is wanted.
+        filter: Filter,
+        /// Of these.
+        span: Span,
+        /// In this order.
+        order: Order,
         /// How many at the most.
         limit: ReadLimit,
     },
@@ -67,7 +79,7 @@ pub enum Reply {
     Node(Option<Box<Node>>),
     /// To `MetaGet`.
     Fact(Option<Bytes>),
-    /// To `Read`.
+    /// To `Read` and `Search`.
     Rows {
         /// Rows of nodes, in the order asked.
         rows: Vec<Row>,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::AckKind;
-use crate::event::{self, Encoding};
+use crate::error::Result;
+use crate::event::{self, check_tags, put_tag, Encoding};
 
 /// An event to append.
 #[derive(Clone, Debug)]
@@ -34,10 +35,18 @@ pub struct Batch {
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// Where its payload ends; it begins where the one before ends.
+    /// Where its payload ends, and how many bytes of tags follow; it begins where those of the one before end.
     end: usize,
+    tags: u16,
     encoding: Encoding,
     ack: AckKind,
+}
+
+impl Item {
+    /// Where the next one begins.
+    fn behind(&self) -> usize {
+        self.end + usize::from(self.tags)
+    }
 }
 
 /// One event of a batch.
@@ -47,6 +56,15 @@ pub(crate) struct Event<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) encoding: Encoding,
     pub(crate) ack: AckKind,
+    /// Its tags as they stand in a container.
+    pub(crate) tags: &'a [u8],
+}
+
+impl Event<'_> {
+    /// Bytes of its container at the most.
+    pub(super) fn size(&self) -> usize {
+        event::encoded_len(self.name.len(), self.payload.len()) + self.tags.len()
+    }
 }
 
 impl Batch {
@@ -56,14 +74,39 @@ impl Batch {
         Batch { payloads: Vec::with_capacity(bytes), events: Vec::with_capacity(events), ..Batch::default() }
     }
 
-    /// Adds an event.
+    /// Adds an event without tags.
     pub fn push(&mut self, name: &Arc<str>, payload: &[u8], encoding: Encoding, ack: AckKind) {
+        self.add(name, payload, &[], encoding, ack);
+    }
+
+    /// Adds an event with tags.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if tags may not be like that; then it is not added.
+    pub fn push_tagged(
+        &mut self,
+        name: &Arc<str>,
+        payload: &[u8],
+        tags: &[&str],
+        encoding: Encoding,
+        ack: AckKind,
+    ) -> Result<()> {
+        check_tags(tags)?;
+        self.add(name, payload, tags, encoding, ack);
+        Ok(())
+    }
+
+    fn add(&mut self, name: &Arc<str>, payload: &[u8], tags: &[&str], encoding: Encoding, ack: AckKind) {
         if self.names.last().is_none_or(|(_, last)| last != name) {
             self.names.push((self.events.len(), Arc::clone(name)));
         }
         self.payloads.extend_from_slice(payload);
-        self.events.push(Item { end: self.payloads.len(), encoding, ack });
-        self.cost += event::encoded_len(name.len(), payload.len());
+        let end = self.payloads.len();
+        tags.iter().for_each(|tag| put_tag(&mut self.payloads, tag));
+        let tags = self.payloads.len() - end;
+        // At most 16 of 259 bytes.
+        self.events.push(Item { end, tags: u16::try_from(tags).unwrap_or(u16::MAX), encoding, ack });
+        self.cost += event::encoded_len(name.len(), payload.len()) + tags;
         self.acks += usize::from(ack != AckKind::None);
     }
 
@@ -95,7 +138,7 @@ impl Batch {
         }
         let (mut count, mut cost, mut acks) = (0, 0, 0);
         for event in self.iter() {
-            let size = event::encoded_len(event.name.len(), event.payload.len());
+            let size = event.size();
             if cost + size > room {
                 break;
             }
@@ -104,7 +147,7 @@ impl Batch {
         let refused = self.acks - acks;
         self.events.truncate(count);
         self.names.retain(|(first, _)| *first < count);
-        self.payloads.truncate(self.events.last().map_or(0, |event| event.end));
+        self.payloads.truncate(self.events.last().map_or(0, Item::behind));
         (self.cost, self.acks) = (cost, acks);
         refused
     }
@@ -119,8 +162,9 @@ impl Batch {
                 name = Some(next);
             }
             let payload = self.payloads.get(start..item.end)?;
-            start = item.end;
-            Some(Event { name: name?, payload, encoding: item.encoding, ack: item.ack })
+            start = item.behind();
+            let tags = self.payloads.get(item.end..start)?;
+            Some(Event { name: name?, payload, encoding: item.encoding, ack: item.ack, tags })
         })
     }
 }
@@ -142,11 +186,28 @@ mod tests {
     fn batch() -> Batch {
         let mut batch = Batch::default();
         let (one, two): (Arc<str>, Arc<str>) = ("one".into(), "two".into());
-        batch.push(&one, b"1", Encoding::V1, AckKind::Node);
+        batch.push_tagged(&one, b"1", &["a", "b"], Encoding::V1, AckKind::Node).unwrap();
         batch.push(&one, b"", Encoding::Standard, AckKind::None);
         batch.push(&two, b"222", Encoding::V1, AckKind::Plain);
         batch.push(&one, b"4444", Encoding::V1, AckKind::Node);
         batch
+    }
+
+    #[test]
+    fn tags_stand_as_they_will_in_the_container_and_wrong_ones_are_refused() {
+        let mut batch = batch();
+        let tags = |batch: &Batch| batch.iter().map(|event| event.tags.to_vec()).collect::<Vec<_>>();
+        assert_eq!(tags(&batch), [&b"\x32\x01a\x32\x01b"[..], b"", b"", b""]);
+        let name: Arc<str> = "one".into();
+        let error = batch.push_tagged(&name, b"5", &["x", "x"], Encoding::V1, AckKind::Node).unwrap_err();
+        assert_eq!((error.code(), batch.len()), ("ERR_HYPER_INVALID_ARG", 4));
+        let most = "x".repeat(event::MAX_TAG_LEN - 2);
+        let most: Vec<String> = (10..10 + event::MAX_TAGS).map(|number| format!("{number}{most}")).collect();
+        let most: Vec<&str> = most.iter().map(String::as_str).collect();
+        batch.push_tagged(&name, b"5", &most, Encoding::V1, AckKind::Node).unwrap();
+        batch.push(&name, b"6", Encoding::V1, AckKind::Node);
+        assert_eq!(batch.iter().map(|event| event.payload.to_vec()).collect::<Vec<_>>()[4..], [b"5", b"6"]);
+        assert_eq!(tags(&batch)[4].len(), most.iter().map(|tag| event::tag_len(tag)).sum::<usize>());
     }
 
     fn told(batch: &Batch) -> Vec<(&str, &[u8], Encoding, AckKind)> {
@@ -171,7 +232,8 @@ mod tests {
         for keep in 0..=4 {
             let mut fitting = Batch::default();
             for event in whole.iter().take(keep) {
-                fitting.push(event.name, event.payload, event.encoding, event.ack);
+                let tags: &[&str] = if event.tags.is_empty() { &[] } else { &["a", "b"] };
+                fitting.push_tagged(event.name, event.payload, tags, event.encoding, event.ack).unwrap();
             }
             let mut cut = batch();
             assert_eq!(cut.cut(fitting.cost()), whole.acks() - fitting.acks(), "{keep}");

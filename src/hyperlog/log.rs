@@ -21,9 +21,10 @@ use crate::error::{Error, Result};
 use crate::identity::seal::claims_owner;
 use crate::identity::PublicKey;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
+use crate::query::Filter;
 use crate::row::{Entry, Located, LogHead, Position, Row};
 use crate::store::log_set::{hash_head, LogSet};
-use crate::store::{Meta, ReadLimit, Sizes, Store};
+use crate::store::{Found, Meta, Order, ReadLimit, Sizes, Span, Store};
 
 /// A log on a store.
 pub struct Log {
@@ -321,6 +322,14 @@ impl Log {
     pub fn pins(&self) -> Vec<(LogId, Pin)> {
         let unsealed = self.logs().into_iter().filter(|head| !claims_owner(&head.log));
         unsealed.map(|head| (head.log, Pin { seq: head.seq, digest: head.digest })).collect()
+    }
+
+    /// Nodes of a span whose events `filter` wants, as [`Store::search`] finds them. May block.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {
+        self.shared.store.search(filter, span, order, limit)
     }
 
     /// A node. May block.

@@ -1,6 +1,6 @@
 //! Memory for the values of a batch of appends.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::batch::Event;
 use crate::event;
@@ -50,12 +50,12 @@ impl ValueBuffer {
     /// If it does not fit, and the buffer is made of pages.
     pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8], time: u64) {
         match self {
-            ValueBuffer::Heap(bytes) => event::encode(bytes, event.name, event.payload, id, time, event.encoding),
+            ValueBuffer::Heap(bytes) => encode(bytes, event, id, time),
             #[cfg(target_os = "linux")]
             ValueBuffer::Pages(pages, len) => {
                 let mut rest = pages.get_mut(*len..).unwrap_or_default();
                 let before = rest.len();
-                event::encode(&mut rest, event.name, event.payload, id, time, event.encoding);
+                encode(&mut rest, event, id, time);
                 *len += before - rest.len();
             }
         }
@@ -80,6 +80,10 @@ impl ValueBuffer {
     }
 }
 
+fn encode(out: &mut impl BufMut, event: &Event<'_>, id: &[u8], time: u64) {
+    event::encode_tagged(out, event.name, event.payload, id, time, event.encoding, event.tags);
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -93,8 +97,14 @@ mod tests {
         let name: Arc<str> = "name".into();
         for len in [0, 100, 4096, 200_000] {
             let payload = vec![7; len];
-            let event = Event { name: &name, payload: &payload, encoding: Encoding::Standard, ack: AckKind::None };
-            let most = event::encoded_len(name.len(), len);
+            let event = Event {
+                name: &name,
+                payload: &payload,
+                encoding: Encoding::Standard,
+                ack: AckKind::None,
+                tags: b"\x32\x01t",
+            };
+            let most = event::encoded_len(name.len(), len) + 3;
             let [mut kept, mut passed] = [ValueBuffer::to_keep(3 * most), ValueBuffer::to_pass_on(3 * most)];
             let times = [1, u64::MAX, 1_790_000_000_000];
             let ends = times.map(|time| {
@@ -108,6 +118,7 @@ mod tests {
             for ((start, end), time) in std::iter::once(0).chain(ends).zip(ends).zip(times) {
                 let read = event::decode(&values[start..end]).unwrap();
                 assert_eq!((read.payload, read.time), (&payload[..], Some(time)), "{len}");
+                assert_eq!(read.tags.list().as_slice(), ["t"]);
             }
         }
     }

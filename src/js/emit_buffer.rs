@@ -3,11 +3,11 @@
 
 use super::layout::{
     word, ASK_NODE, ASK_PLAIN, EMIT_ACK_SHIFT, EMIT_ALIGNMENT, EMIT_ENCODING_SHIFT, EMIT_FLAGS_WORD, EMIT_HEAD_BYTES,
-    EMIT_LENGTH_WORD,
+    EMIT_LENGTH_WORD, EMIT_TAGGED,
 };
 use super::names::TextTable;
 use crate::error::{Error, Result};
-use crate::event::Encoding;
+use crate::event::{Encoding, TagList};
 use crate::hyperlog::{AckKind, Batch};
 
 const HEAD: usize = EMIT_HEAD_BYTES as usize;
@@ -47,10 +47,33 @@ pub fn batch(records: &[u8], names: &TextTable) -> Result<Batch> {
         let end = at + HEAD + len as usize;
         let payload = records.get(at + HEAD..end).ok_or_else(torn)?;
         let name = names.text(flags & 0xffff).ok_or_else(torn)?;
-        out.push(name, payload, Encoding::from_mark(encoding.into()), ack_kind(ack)?);
+        let (ack, mark) = (ack_kind(ack)?, Encoding::from_mark((encoding & !EMIT_TAGGED).into()));
+        let end = if encoding & EMIT_TAGGED == 0 {
+            out.push(name, payload, mark, ack);
+            end
+        } else {
+            let mut rest = records.get(end..).unwrap_or_default();
+            let tags = take_tags(&mut rest).ok_or_else(torn)?;
+            out.push_tagged(name, payload, &tags, mark, ack)?;
+            records.len() - rest.len()
+        };
         at = end.next_multiple_of(EMIT_ALIGNMENT as usize);
     }
     Ok(out)
+}
+
+/// Takes the tags of a record.
+fn take_tags<'a>(rest: &mut &'a [u8]) -> Option<TagList<'a>> {
+    let (count, mut bytes) = rest.split_first()?;
+    let mut tags = TagList::new();
+    for _ in 0..*count {
+        let (len, behind) = bytes.split_first()?;
+        let (tag, behind) = behind.split_at_checked(usize::from(*len) + 1)?;
+        tags.push(std::str::from_utf8(tag).ok()?);
+        bytes = behind;
+    }
+    *rest = bytes;
+    Some(tags)
 }
 
 #[cfg(test)]
@@ -75,5 +98,23 @@ mod tests {
             }
         }
         assert!(super::batch(&[0, 0, 0, 0, 9, 0, 0, 0], &names).is_err());
+    }
+
+    #[test]
+    fn tags_follow_the_payload() {
+        let mut names = TextTable::default();
+        names.number("first");
+        let mut records = vec![1, 0, 0, 0, 0, 0, 2, 0x81, b'p', 2, 0, b'a', 1, b'b', b'c', 0];
+        records.extend([1, 0, 0, 0, 0, 0, 2, 0, b'q', 0, 0, 0]);
+        let batch = super::batch(&records, &names).unwrap();
+        let events: Vec<_> = batch.iter().collect();
+        assert_eq!((events[0].payload, events[0].tags), (&b"p"[..], &b"\x32\x01a\x32\x02bc"[..]));
+        assert_eq!(events[0].encoding, Encoding::Standard);
+        assert_eq!((events[1].payload, events[1].tags), (&b"q"[..], &b""[..]));
+        for len in 8..15 {
+            assert!(super::batch(&records[..len], &names).is_err(), "{len}");
+        }
+        records[14] = 0xFF;
+        assert!(super::batch(&records, &names).is_err(), "a tag that is no text");
     }
 }

@@ -12,12 +12,13 @@
 //! | --- | --- |
 //! | acks | the hex keys of all nodes, then the hex keys of their links, then their values |
 //! | events | their payloads |
-//! | rows | for each: hex key, hex keys of its links, name (only without a number), body, identity, signature |
+//! | rows | for each: hex key, hex keys of its links, name (only without a number), body, identity, signature, tags |
 //!
 //! An ack that is an error has for a value the JSON text of its fields (`error.rs`). The body of a row is the payload, or the
 //! whole value when that was asked for or the value is no event container.
 //!
-//! An emit goes the other way: a record, then its payload, padded to a multiple of `EMIT_ALIGNMENT`.
+//! An emit goes the other way: a record, then its payload, then its tags if it says so, padded to a multiple of
+//! `EMIT_ALIGNMENT`. The tags of an emit begin with a byte that counts them. A tag is a byte, its length less 1, and its text.
 
 use std::collections::HashMap;
 
@@ -85,7 +86,7 @@ constants! {
     EVENT_ENCODING_WORD = 4;
 
     /// A row for readers.
-    ROW_BYTES = 56;
+    ROW_BYTES = 64;
     /// Its change.
     ROW_CHANGE_DOUBLE = 0;
     /// Its seq.
@@ -108,6 +109,8 @@ constants! {
     ROW_IDENTITY_WORD = 12;
     /// Bytes of the signature, plus one; 0 if there is none.
     ROW_SIGNATURE_WORD = 13;
+    /// Bytes of the tags.
+    ROW_TAGS_WORD = 14;
 
     /// In place of a name's length: the value is no event container.
     NOT_AN_EVENT = u32::MAX;
@@ -128,6 +131,8 @@ constants! {
     EMIT_ACK_SHIFT = 16;
     /// Where in the flags is the encoding.
     EMIT_ENCODING_SHIFT = 24;
+    /// In the encoding: tags follow the payload.
+    EMIT_TAGGED = 0x80;
     /// An emit begins at a multiple of this.
     EMIT_ALIGNMENT = 4;
     /// Asks only whether the event was stored.

@@ -8,6 +8,7 @@ pub mod codec;
 pub mod doorbell;
 pub mod emit_buffer;
 pub mod error;
+pub mod filter;
 pub mod layout;
 pub mod level;
 pub mod links;
@@ -29,6 +30,7 @@ use napi_derive::napi;
 
 use self::doorbell::Doorbell;
 use self::error::{internal, thrown, Result};
+use self::filter::JsFilter;
 use self::layout::{MORE_ACKS, MORE_EVENTS, MORE_NOTICES};
 use self::level::{JsBridge, LevelHandle};
 use self::names::{Interest, TextTable};
@@ -40,7 +42,7 @@ use crate::hyperlog::{Ack, Batch};
 use crate::net::pipe::Carrier;
 use crate::node::{Change, Key, NotAKey};
 use crate::row::Row;
-use crate::store::{Meta, ReadLimit};
+use crate::store::{Meta, Order, ReadLimit, Span};
 
 /// Acks taken from the core at a time; what a buffer does not hold waits here.
 const ACKS: usize = 256;
@@ -152,10 +154,20 @@ impl Core {
 
     /// Appends one event that does not fit the emit buffer, or whose name has no number.
     #[napi(catch_unwind)]
-    pub fn append(&self, name: String, payload: &[u8], ack: u8, encoding: u8) -> Result<bool> {
+    pub fn append(
+        &self,
+        name: String,
+        payload: &[u8],
+        ack: u8,
+        encoding: u8,
+        tags: Option<Vec<String>>,
+    ) -> Result<bool> {
         let ack = emit_buffer::ack_kind(ack.into()).map_err(|error| thrown(&error))?;
         let mut batch = Batch::default();
-        batch.push(&name.into(), payload, Encoding::from_mark(u64::from(encoding)), ack);
+        let tags = tags.unwrap_or_default();
+        let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
+        let encoding = Encoding::from_mark(u64::from(encoding));
+        batch.push_tagged(&name.into(), payload, &tags, encoding, ack).map_err(|error| thrown(&error))?;
         Ok(self.emitter.borrow().append(batch))
     }
 
@@ -259,6 +271,34 @@ impl Core {
         self.desk.borrow_mut().reads.insert(id, wants);
         let limit = ReadLimit { rows: rows as usize, bytes: bytes as usize };
         self.emitter.borrow().request(id, Request::Read { from: change(from), reverse, limit });
+    }
+
+    /// Asks for rows whose events `filter` wants: after change `from` and up to `bound`, or, when `reverse`, before `from`
+    /// and after `bound`.
+    #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // What `ask_rows` takes, and two more.
+    pub fn ask_search(
+        &self,
+        id: u32,
+        filter: JsFilter,
+        from: f64,
+        bound: f64,
+        reverse: bool,
+        rows: u32,
+        bytes: u32,
+        wants: u32,
+    ) -> Result<()> {
+        let filter = filter.read().map_err(|error| thrown(&error))?;
+        let (from, bound) = (change(from), change(bound));
+        let (span, order) = if reverse {
+            (Span { after: bound, until: from.saturating_sub(1) }, Order::Down)
+        } else {
+            (Span { after: from, until: bound }, Order::Up)
+        };
+        let limit = ReadLimit { rows: rows as usize, bytes: bytes as usize };
+        self.desk.borrow_mut().reads.insert(id, wants);
+        self.emitter.borrow().request(id, Request::Search { filter, span, order, limit });
+        Ok(())
     }
 
     /// Asks to be told once the log ends after change `after`.

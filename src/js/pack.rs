@@ -258,6 +258,14 @@ pub fn pack_rows(
                 bodies.extend_from_slice(bytes);
             }
         }
+        if let Some(event) = event.filter(|event| !event.tags.is_empty()) {
+            let before = bodies.len();
+            for tag in event.tags.list() {
+                bodies.push(u8::try_from(tag.len() - 1).unwrap_or(u8::MAX));
+                bodies.extend_from_slice(tag.as_bytes());
+            }
+            sheet.word(at, layout::ROW_TAGS_WORD, bodies.len() - before);
+        }
     }
     heads.append(&mut bodies);
     heads

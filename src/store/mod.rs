@@ -140,6 +140,12 @@ pub trait Store: Send + Sync {
         Ok(self.state()?.end)
     }
 
+    /// Makes what the first search needs, where that takes long: an index that no commit has kept.
+    fn prepare_search(&self, progress: Progress<'_>) -> Result<()> {
+        let _ = progress;
+        Ok(())
+    }
+
     /// Nodes of a span that `filter` wants, in this order, up to `limit`; fewer, or none, if it has looked at many for
     /// nothing. Where there is an index, a search costs what its matches do, and what shares all but one of their terms. Time
     /// is not in it: clocks go back and differ, so a search by time alone looks at every event.

@@ -77,7 +77,7 @@ fn check(event: &Event<'_>, sound_name: bool, max_event_size: usize) -> Result<(
     if !sound_name {
         event::check_name(event.name)?;
     }
-    let size = event::encoded_len(event.name.len(), event.payload.len());
+    let size = event.size();
     if size > max_event_size {
         return Err(Error::TooLarge { name: event.name.to_string(), size, limit: max_event_size });
     }

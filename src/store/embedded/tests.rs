@@ -174,3 +174,40 @@ fn forty_thousand_rows_are_found_again_from_the_index() {
 fn one_commit_may_fill_more_than_a_chunk() {
     found_again(2, 70_000, &EmbeddedOptions::default());
 }
+
+/// Events with one tag each of `kinds`: bytes of the index that are about terms, keys included, per event.
+fn bytes_of_terms(events: u64, kinds: u64, name: impl Fn(u64) -> &'static str) -> f64 {
+    let folder = TempDir::new().unwrap();
+    let options = EmbeddedOptions { chunk_rows: 1500, ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap();
+    let mut model = conformance::Model::new();
+    for number in 1..=events {
+        let (mut value, mut tags) = (Vec::new(), Vec::new());
+        if kinds > 0 {
+            crate::event::put_tag(&mut tags, &format!("order:{}", number * 7919 % kinds));
+        }
+        let (name, id) = (name(number), [1; crate::event::ID_LEN]);
+        let encoding = crate::event::Encoding::V1;
+        crate::event::encode_tagged(&mut value, name, &number.to_le_bytes(), &id, number, encoding, &tags);
+        model.append_next("a", value);
+        if number % 500 == 0 {
+            model.commit(&store);
+        }
+    }
+    let core = store.core();
+    core.settle().unwrap();
+    let [chunks, slabs] = [b"w", b"x"].map(|kind| core.index.db.all_of(kind).unwrap());
+    assert!(chunks.len() < 50 * 20 && !slabs.is_empty(), "those of the chunks give way to the slab's");
+    let bytes: usize = chunks.iter().chain(&slabs).map(|(key, value)| key.len() + value.len()).sum();
+    bytes as f64 / events as f64
+}
+
+#[test]
+fn a_tag_takes_a_few_bytes_of_the_index_and_a_name_nearly_none() {
+    const EVENTS: u64 = 50_000;
+    let plain = bytes_of_terms(EVENTS, 0, |_| "added");
+    let names = bytes_of_terms(EVENTS, 0, |number| ["added", "moved", "gone"][(number * 31 % 3) as usize]);
+    let [unique, common] = [EVENTS, 1000].map(|kinds| bytes_of_terms(EVENTS, kinds, |_| "added"));
+    println!("bytes per event: {plain} with one name, {names} with three, {unique} with a tag of its own, {common} with one of 1000");
+    assert!(plain < 0.1 && names < 2.0 && unique < 8.0 && common < 5.0);
+}

@@ -13,7 +13,9 @@ mod open;
 pub mod packing;
 mod records;
 mod relabel;
+mod search;
 mod state;
+mod term_records;
 mod write;
 
 #[cfg(test)]
@@ -30,11 +32,14 @@ use self::medium::{after, Medium, GET_BYTES, SCAN_ROWS};
 use self::records::{
     decode_duplicate, decode_position, duplicate_key, parse_row_position_key, row_position_key, MARK_EVERY,
 };
+use self::search::TermIndex;
 use self::state::LevelState;
 use self::write::{meta_key, Draft};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::query::Filter;
 use crate::row::{Entry, Located, Position, Row};
+use crate::store::search::{self as searches, Found, Order, Span};
 use crate::store::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 
 /// Rows of one read at the most, whatever the caller allows: their keys cross the bridge at once.
@@ -50,6 +55,8 @@ pub struct LevelStore {
     /// Held while a batch is under way. True after a batch that failed, because it may have been applied all the same.
     doubtful: Mutex<bool>,
     closed: AtomicBool,
+    /// Made by the first search.
+    terms: Mutex<Option<TermIndex>>,
 }
 
 /// Where a node says it is.
@@ -78,6 +85,7 @@ impl LevelStore {
             state: RwLock::new(state),
             doubtful: Mutex::new(false),
             closed: AtomicBool::new(false),
+            terms: Mutex::new(None),
         })
     }
 
@@ -269,6 +277,30 @@ impl Store for LevelStore {
         Ok(rows)
     }
 
+    fn last_place(&self) -> Result<Position> {
+        self.medium()?;
+        Ok(self.end())
+    }
+
+    fn prepare_search(&self, progress: Progress<'_>) -> Result<()> {
+        self.term_index(progress).map(drop)
+    }
+
+    fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {
+        let wants = |value: &[u8]| filter.matches(value);
+        if filter.query.is_all() {
+            return searches::scan(self, &wants, span, order, limit);
+        }
+        self.find(|terms| terms.plan(&filter.query), &wants, (span, order, limit))
+    }
+
+    fn of_request(&self, id: &[u8]) -> Result<Option<Row>> {
+        searches::first(|span, limit| {
+            let wants = |value: &[u8]| searches::is_of_request(value, id);
+            self.find(|terms| terms.plan_request(id), &wants, (span, Order::Up, limit))
+        })
+    }
+
     fn commit(&self, commit: &Commit) -> Result<()> {
         self.medium()?;
         if commit.is_empty() {
@@ -327,6 +359,7 @@ impl Store for LevelStore {
             let _ = self.store(ops, &mut doubtful);
         }
         self.closed.store(true, Ordering::Release);
+        *self.terms.lock() = None;
         self.medium.0.close()
     }
 }

@@ -25,7 +25,7 @@ const LOG_ROWS: u32 = 1024;
 const POSITIONED_AT_ONCE: usize = 1024;
 
 /// The end of a range of all keys with this prefix, whose last character is `!`.
-fn end_of(prefix: &str) -> String {
+pub(super) fn end_of(prefix: &str) -> String {
     let mut end = prefix.to_owned();
     end.pop();
     end.push('"');
@@ -117,6 +117,7 @@ fn checkpoint(medium: &Medium, last: Option<(Change, Key)>) -> Result<Option<Che
 
 /// Deletes what we derived from records that have changed. Positions of readers stay.
 fn forget(medium: &Medium) -> Result<()> {
+    super::search::forget(medium)?;
     let mut ops = vec![Op::Delete(CHECKPOINT.into())];
     // A database may give several keys that are not text the same replacement, and a batch must name each key once.
     let mut inexact = BTreeSet::new();
