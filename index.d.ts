@@ -47,7 +47,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   emit (name: never): never
   /**
    * Append an event. The callback runs once the event is durable, before any listener hears it, in the order of the calls.
-   * A payload that cannot be encoded throws at once.
+   * A payload that cannot be encoded throws immediately.
    */
   emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, callback?: HyperEmitter.NodeCallback): this
   /** Like `emit`, but returns a promise of the stored node. A payload that cannot be encoded rejects it. */
