@@ -475,7 +475,7 @@ declare namespace HyperEmitter {
     heads: number
     /** Bytes on the medium: of the log, and of its index. */
     sizes: { data: number, index: number }
-    /** Commits since the store was opened: of emits, peers' events and facts. On an embedded store, each is one flush for everything in it. */
+    /** Commits since the store was opened: of emits, peers' events, and values such as positions. On an embedded store, each is one flush for everything in it. */
     commits: number
     /** Bytes of emits that wait for the store. */
     pending: number
