@@ -532,7 +532,7 @@ fn a_forged_row_of_our_own_sealed_log_is_refused_and_a_lost_tail_comes_back() {
     assert_eq!((lost.log_id(), lost.seq(&id)), (id.clone(), 2));
     // Whoever has no key cannot.
     let mut forged = Author::new(1);
-    (forged.log, forged.seq, forged.digest) = (id.clone(), 1, head.digest);
+    (forged.log, forged.seq, forged.digest) = (id, 1, head.digest);
     let node = without_seal(forged.next("forged", &[]));
     assert_eq!(told(&add(&log, PEER, vec![node])), ["ERR_HYPER_FORGED"]);
 }

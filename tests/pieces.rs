@@ -142,8 +142,18 @@ fn a_catch_up_over_a_slow_line_that_is_cut_wastes_a_tenth_at_the_most() {
 /// follows waits until the segment has been sent again.
 struct Line {
     rng: Rng,
-    /// For either direction: bytes of the segment under way, when the last bytes arrive, and what is on its way.
-    ways: [(usize, u64, VecDeque<(u64, BytesMut)>); 2],
+    ways: [Way; 2],
+}
+
+/// One direction of a line.
+#[derive(Default)]
+struct Way {
+    /// Bytes of the segment that is being sent.
+    segment: usize,
+    /// When the last bytes arrive.
+    last: u64,
+    /// What is on its way, and when it arrives.
+    queue: VecDeque<(u64, BytesMut)>,
 }
 
 impl Line {
@@ -161,22 +171,22 @@ impl Line {
     }
 
     fn carry(&mut self, way: usize, bytes: BytesMut, now: u64) {
-        let (under_way, last, queue) = &mut self.ways[way];
-        let mut due = (now + Self::DELAY_MS).max(*last);
-        *under_way += bytes.len();
-        if *under_way >= Self::SEGMENT {
-            *under_way = 0;
+        let way = &mut self.ways[way];
+        let mut due = (now + Self::DELAY_MS).max(way.last);
+        way.segment += bytes.len();
+        if way.segment >= Self::SEGMENT {
+            way.segment = 0;
             if self.rng.chance(Self::LOST_IN_A_HUNDRED) {
                 due += Self::RETRANSMIT_MS;
             }
         }
-        *last = due;
-        queue.push_back((due, bytes));
+        way.last = due;
+        way.queue.push_back((due, bytes));
     }
 
     fn arrived(&mut self, way: usize, now: u64) -> Option<BytesMut> {
-        let queue = &mut self.ways[way].2;
-        queue.pop_front_if(|(due, _)| *due <= now).map(|(_, bytes)| bytes)
+        let queue = &mut self.ways[way].queue;
+        queue.front().is_some_and(|(due, _)| *due <= now).then(|| queue.pop_front())?.map(|(_, bytes)| bytes)
     }
 }
 
@@ -199,18 +209,18 @@ fn link_slowly(
     while to.seq("from") < entries && ends[0].sent < cut_after {
         now += Line::STEP_MS;
         assert!(now < 24 * 60 * 60 * 1000, "nothing moves");
-        for at in 0..2 {
-            let most = ends[at].output.len().min(Line::STEP_BYTES);
+        for (at, end) in ends.iter_mut().enumerate() {
+            let most = end.output.len().min(Line::STEP_BYTES);
             if most > 0 {
-                let bytes = ends[at].output.split_to(most);
-                ends[at].sent += most;
+                let bytes = end.output.split_to(most);
+                end.sent += most;
                 line.carry(at, bytes, now);
             }
             while let Some(bytes) = line.arrived(1 - at, now) {
-                ends[at].take(&bytes, now);
+                end.take(&bytes, now);
             }
-            if ends[at].session.wake_at().is_some_and(|wake| wake <= now) {
-                ends[at].handle(InEvent::Tick, now);
+            if end.session.wake_at().is_some_and(|wake| wake <= now) {
+                end.handle(InEvent::Tick, now);
             }
         }
     }

@@ -49,8 +49,8 @@ fn clones_of_a_store_find_their_fork_and_both_go_on() {
         for seed in 0..4 {
             let mut world = world(&[Kind::New, Kind::New], &[(0, 1)], seed);
             let (one, two) = clones(shared, first, second);
-            world.peers[0].body = Body::New(one);
-            world.peers[1].body = Body::New(two);
+            world.peers[0].body = Body::New(Box::new(one));
+            world.peers[1].body = Body::New(Box::new(two));
             world.take_stock();
             assert_eq!(world.emitted.len(), shared + first + second);
             let mut world = world.run().unwrap();
@@ -73,7 +73,7 @@ fn a_fork_shows_even_if_a_1x_peer_is_all_that_is_left_of_the_other_side() {
             let mut world = world(&[Kind::New, Kind::Old], &[(0, 1)], seed);
             let (one, two) = clones(shared, first, second);
             *world.old_log(1) = old_with(&two);
-            world.peers[0].body = Body::New(one);
+            world.peers[0].body = Body::New(Box::new(one));
             world.take_stock();
             let mut world = world.run().unwrap();
             assert!(world.stats.forks >= 1, "the fork is reported");
@@ -91,7 +91,7 @@ fn without_proof_a_fork_at_a_1x_peer_goes_unseen() {
     let mut world = World::new(setup);
     let (one, two) = clones(10, 3, 5);
     *world.old_log(1) = old_with(&two);
-    world.peers[0].body = Body::New(one);
+    world.peers[0].body = Body::New(Box::new(one));
     world.take_stock();
     assert!(world.run_on().is_err());
     assert_eq!(world.stats.forks, 0);
@@ -146,7 +146,7 @@ fn a_store_restored_from_a_backup_gets_its_own_tail_back() {
                     world.new_peer(1).add(hyperemitter::hyperlog::SourceId(99), nodes);
                 }
             }
-            world.peers[0].body = Body::New(restored);
+            world.peers[0].body = Body::New(Box::new(restored));
             world.take_stock();
             let mut world = world.run().unwrap();
             assert_eq!(world.stats.forks, 0);

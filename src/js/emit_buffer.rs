@@ -1,4 +1,4 @@
-//! Emits as lib/native/emit-buffer.js writes them: one record behind another, flushed with one call. [`layout`](super::layout)
+//! Emits as lib/native/emit-buffer.js writes them: one record behind another, flushed with one call. [`super::layout`]
 //! says where everything is in a record.
 
 use super::layout::{

@@ -1,4 +1,4 @@
-//! Packs acknowledgements, events and rows into the buffers that JavaScript hands in or gets. [`layout`](super::layout) says
+//! Packs acknowledgements, events and rows into the buffers that JavaScript hands in or gets. [`super::layout`] says
 //! where everything is.
 
 use std::borrow::Cow;

@@ -1,6 +1,6 @@
 //! Compact batches of nodes between 2.x peers (docs/design/wire.md).
 //!
-//! Keys are not sent, since the receiver computes them anyway. A link to one of the last nodes sent ([`RecentKeys`]) takes a byte
+//! Keys are not sent, since the receiver computes them anyway. A link to one of the last nodes sent (`RecentKeys`) takes a byte
 //! or two instead of a key. A log id is an index into the sender's table. A node that follows the one before it in the same log
 //! needs neither log nor seq.
 

@@ -35,7 +35,7 @@ const HEAL_MS: u64 = 7_000;
 
 pub enum Body {
     Old(OldLog),
-    New(NewPeer),
+    New(Box<NewPeer>),
     Hostile,
 }
 
@@ -168,8 +168,8 @@ impl World {
                 let body = match kind {
                     Kind::Old if !setup.relays_seals => Body::Old(OldLog::new(&id).without_signatures()),
                     Kind::Old => Body::Old(OldLog::new(&id)),
-                    Kind::New if setup.sealed.contains(&index) => Body::New(NewPeer::sealed(index, unsigned)),
-                    Kind::New => Body::New(NewPeer::new(&id)),
+                    Kind::New if setup.sealed.contains(&index) => Body::New(Box::new(NewPeer::sealed(index, unsigned))),
+                    Kind::New => Body::New(Box::new(NewPeer::new(&id))),
                     Kind::Hostile => Body::Hostile,
                 };
                 Peer { body, up: true, stalled_until: 0 }
@@ -1030,7 +1030,7 @@ impl World {
                     }
                 }
                 if let Body::New(new) = &self.peers[peer].body {
-                    self.peers[peer].body = Body::New(new.reopened());
+                    self.peers[peer].body = Body::New(Box::new(new.reopened()));
                 }
                 self.at(self.now + ms, Ev::Return(peer));
             }
