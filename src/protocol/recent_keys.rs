@@ -1,9 +1,9 @@
 //! The keys of the last nodes that crossed a link in one direction. Both ends keep them, so that a row can name a node that it
 //! links to by its distance instead of its hash.
 //!
-//! The number of keys kept follows from the rows alone, so both ends agree on it without negotiating. It starts at [`RECENT`],
-//! doubles (up to the link's bound) with each row that has to name a node by its hash, and halves again when no row reaches that
-//! far back. A link that carries one writer's log at a time stays small; one that carries a hundred writers' logs reaches far.
+//! The number of keys kept follows from the rows alone, so both ends agree on it without negotiating. It starts at [`FIRST`],
+//! doubles (up to the link's bound) with each row that has to name a node by its hash, and halves again, down to [`RECENT`], when no row reaches
+//! that far back. A link that carries one writer's log at a time stays small; one that carries a hundred writers' logs reaches far.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,6 +11,10 @@ use crate::node::Key;
 
 /// Nodes that a row can always name by their distance, also at the start of a link.
 pub const RECENT: usize = 64;
+
+/// How far back a link between peers of version 2 reaches at its start. Of a hundred writers around a hub each has sent one node
+/// before any of them links to another's: with fewer, one of their generations would be named by hashes on every link.
+const FIRST: usize = 256;
 
 /// Most nodes that a row can name by their distance, between peers of version 2: a second of a hundred writers with ten events
 /// each, which is more than a round trip through their hub. Takes 32 KiB at the reader of such a link, 64 KiB at its writer.
@@ -43,7 +47,8 @@ impl RecentKeys {
     /// Remembers at most `most` nodes.
     pub(super) fn new(most: usize) -> Self {
         let most = most.max(RECENT);
-        RecentKeys { keys: VecDeque::new(), window: RECENT, most, unused: 0, count: 0, numbers: None }
+        let window = if most > RECENT { FIRST.min(most) } else { RECENT };
+        RecentKeys { keys: VecDeque::new(), window, most, unused: 0, count: 0, numbers: None }
     }
 
     pub(super) fn latest(&self) -> Option<&Key> {
