@@ -12,7 +12,8 @@ use crate::identity::key::SIGNATURE_LEN;
 use crate::identity::seal::{claims_owner, owner_tag, seal, SealSpan, OWNER_TAG_LEN};
 use crate::identity::{PublicKey, SecretKey};
 use crate::node::{Digest, Key, LogId, Node, NodeRef, Seq, Signed};
-use crate::store::{Body, Meta, NewRow, Row, Store};
+use crate::row::{Body, NewRow, Row};
+use crate::store::{Meta, Store};
 
 /// Seals made for peers that are kept: all links read the same rows at about the same time, and one signature serves them all.
 const MAX_KEPT: usize = 4096;

@@ -9,7 +9,7 @@ use super::Shared;
 use crate::error::Error;
 use crate::hyperlog::{Incoming, Origin, Outcome, Source, SourceId};
 use crate::node::Change;
-use crate::store::Row;
+use crate::row::Row;
 
 /// Smaller changes of the memory that a link holds are not entered, in bytes. For 1,024 links the total is off by at most 16 MiB.
 const MEMORY_STEP: usize = 16 * 1024;

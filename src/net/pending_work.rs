@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::hyperlog::{Incoming, Log, Outcome, Source};
 use crate::node::{LogId, Seq};
 use crate::protocol::{Found, InEvent, Lookup};
-use crate::store::{Position, ReadLimit, Row};
+use crate::row::{Position, Row};
+use crate::store::ReadLimit;
 
 /// At most one of each kind, as the session guarantees.
 #[derive(Default)]

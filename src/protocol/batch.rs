@@ -20,7 +20,7 @@ use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::error::{Error, Result};
 use crate::incoming::Incoming;
 use crate::node::{key_of, Key, Links, LogId, Seq};
-use crate::store::Row;
+use crate::row::Row;
 
 /// A batch is sent when it has grown to this many bytes.
 pub const CHUNK: usize = 64 * 1024;

@@ -7,8 +7,9 @@ use super::twins::{Instance, Token, Turn};
 use crate::error::{Error, Result};
 use crate::incoming::{Incoming, Outcome};
 use crate::node::{Digest, LogId, Seq};
+use crate::row::{Entry, LogHead, Position, Row};
 use crate::store::log_set::{Bucket, LogSet, Prefix, PARTS};
-use crate::store::{Entry, LogHead, Position, ReadLimit, Row};
+use crate::store::ReadLimit;
 
 /// Something that happened, which the driver tells the session.
 #[derive(Debug)]

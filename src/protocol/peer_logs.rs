@@ -10,7 +10,7 @@ use super::io::LocalLog;
 use super::message::Mode;
 use crate::error::Error;
 use crate::node::{Key, LogId, Seq};
-use crate::store::Row;
+use crate::row::Row;
 
 /// One entry of a log, with both sides' keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

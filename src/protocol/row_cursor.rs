@@ -4,7 +4,8 @@
 //! catching up is one sequential scan from the first row that the peer lacks, and live events are its end.
 
 use super::io::OutEvent;
-use crate::store::{Position, ReadLimit, Row};
+use crate::row::{Position, Row};
+use crate::store::ReadLimit;
 
 /// Size of one read: enough rows to fill a socket buffer, few enough to hold in memory for every link.
 pub const READ_LIMIT: ReadLimit = ReadLimit { rows: 512, bytes: 256 * 1024 };

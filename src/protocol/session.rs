@@ -15,7 +15,7 @@ use super::v1::V1;
 use super::v2::V2;
 use crate::error::{quoted, Error, Result};
 use crate::node::Seq;
-use crate::store::Position;
+use crate::row::Position;
 
 /// How long a peer may take to send its handshake, in milliseconds. 1.x sends it with the first bytes.
 pub const HANDSHAKE_MS: u64 = 10_000;

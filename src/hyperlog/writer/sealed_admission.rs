@@ -10,7 +10,8 @@ use crate::hyperlog::plan::Verdict;
 use crate::hyperlog::versions::forged;
 use crate::hyperlog::{Outcome, SourceId};
 use crate::node::{Digest, KeyMap, Node, Seq};
-use crate::store::{Meta, NewRow};
+use crate::row::NewRow;
+use crate::store::Meta;
 
 const ANOTHER: &str = "in two versions, of which neither is sealed";
 

@@ -42,7 +42,8 @@ use crate::node::{Change, LogId};
 use crate::panic::caught_async;
 use crate::protocol::twins::Turn;
 use crate::protocol::{CloseReason, Config, InEvent, Session};
-use crate::store::{Position, ReadLimit};
+use crate::row::Position;
+use crate::store::ReadLimit;
 
 /// Bytes moved before the task lets others run: some tens of microseconds of work.
 const BYTES_PER_TURN: u64 = 128 * 1024;

@@ -28,7 +28,7 @@ use super::*;
 use crate::error::Error;
 use crate::event::reason_unsafe_for_v1;
 use crate::node::{key_of, Digest, Key, LogId, Node};
-use crate::store::{LogHead, Position, Row};
+use crate::row::{LogHead, Position, Row};
 
 /// A log that a test writes by hand: the seq of each log, and how often a head was looked up.
 #[derive(Default)]

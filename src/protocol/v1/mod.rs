@@ -36,7 +36,7 @@ use super::message::{Message, Mode};
 use super::peer_logs::PeerLogs;
 use crate::error::{Error, Result};
 use crate::node::{LogId, Seq};
-use crate::store::Position;
+use crate::row::Position;
 
 /// What a session with a 1.x peer knows of one log beyond [`super::peer_logs::PeerLog`].
 #[derive(Debug, Default)]

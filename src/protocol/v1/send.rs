@@ -8,7 +8,7 @@ use crate::protocol::common::Common;
 use crate::protocol::io::CloseReason;
 use crate::protocol::message::{Message, Mode, WireNode};
 use crate::protocol::peer_logs::{Judgement, PeerLog};
-use crate::store::Row;
+use crate::row::Row;
 
 impl V1 {
     pub(super) fn on_rows(&mut self, common: &mut Common, rows: Vec<Row>) {

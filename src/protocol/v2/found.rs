@@ -8,7 +8,7 @@ use crate::protocol::io::{Found, LocalLog};
 use crate::protocol::lookups;
 use crate::protocol::peer_logs::Compared;
 use crate::protocol::row_cursor::before;
-use crate::store::LogHead;
+use crate::row::LogHead;
 
 /// What a lookup in the store is for.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use crate::protocol::io::LocalLog;
 use crate::protocol::peer_logs::PeerLog;
 use crate::protocol::pieces::{Blob, Piece, Progress, BESIDE_VALUE, LARGE, MAX_PARTIALS};
 use crate::protocol::version::WITH_PIECES;
-use crate::store::Row;
+use crate::row::Row;
 
 /// A node on its way to the peer.
 #[derive(Debug)]

@@ -43,7 +43,7 @@ use super::recent_keys::{MOST_RECENT, RECENT};
 use super::version::WITH_PIECES;
 use crate::error::Result;
 use crate::node::{Digest, Key, LogId, Seq};
-use crate::store::{Position, Row};
+use crate::row::{Position, Row};
 
 /// A sign of life is sent when nothing else was for this many milliseconds.
 pub const ALIVE_MS: u64 = 15_000;

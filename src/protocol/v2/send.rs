@@ -10,7 +10,7 @@ use crate::protocol::frame::FRAME_OVERHEAD;
 use crate::protocol::io::{CloseReason, LocalLog};
 use crate::protocol::message::Mode;
 use crate::protocol::peer_logs::Judgement;
-use crate::store::Row;
+use crate::row::Row;
 
 /// How long a row of a log that the peer also gets from other peers waits for the peer's word that it has it, in milliseconds.
 /// Without that word it is sent, and the log's next rows are sent at once again.

@@ -20,8 +20,8 @@ use crate::protocol::peer_logs::PeerLog;
 use crate::protocol::tree::{part_digest, Item};
 use crate::protocol::unknown_logs::MAX_LOGS;
 use crate::protocol::version::WITH_TREES;
+use crate::row::{Position, Row};
 use crate::store::log_set::{id_hash, Prefix};
-use crate::store::{Position, Row};
 
 /// Logs in one list that answers another: keeps the list at some 16 KiB. A larger part is divided into several lists.
 const TELL_LOGS: u64 = 256;

@@ -14,7 +14,7 @@ use crate::protocol::extension::{Extension, Extent, VECTOR_CHUNK};
 use crate::protocol::io::{LocalLog, Lookup};
 use crate::protocol::message::Mode;
 use crate::protocol::peer_logs::PeerLog;
-use crate::store::{LogHead, Position};
+use crate::row::{LogHead, Position};
 
 /// How long a listener that lacks something waits for the dialler's first rows to be stored before it sends its own, in
 /// milliseconds. In 1.x the listener hears the dialler's history first, and its examples print that. The wait costs no more than

@@ -3,7 +3,8 @@
 use super::random::Random;
 use crate::event::{encode_tagged, put_tag, Encoding, ID_LEN};
 use crate::query::{Filter, Item, Query};
-use crate::store::{Order, ReadLimit, Row, Span, Store};
+use crate::row::Row;
+use crate::store::{Order, ReadLimit, Span, Store};
 
 /// Names and tags, the first of them much more often than the last.
 const NAMES: [&str; 6] = ["added", "moved", "gone", "bücher", "a", ""];

@@ -11,9 +11,10 @@ use super::term_blocks::Unit;
 use super::term_index::IndexedRows;
 use crate::error::Result;
 use crate::node::Change;
+use crate::row::{Position, Row};
 use crate::store::search::{Found, Gather, Look, Order, Span};
 use crate::store::terms::{Join, Plan, Runs};
-use crate::store::{Position, ReadLimit, Row};
+use crate::store::ReadLimit;
 
 /// Candidates looked up before the first of them is read: a few at first, since rows may be large and few wanted, then twice
 /// as many each time.

@@ -17,8 +17,9 @@ use crate::protocol::extension::{Compare, Extension, WINDOW};
 use crate::protocol::message::{Handshake, Message, Mode};
 use crate::protocol::tree::Item;
 use crate::protocol::*;
+use crate::row::{Entry, LogHead, Position, Row};
 use crate::store::log_set::{Bucket, LogSet, Prefix, PARTS};
-use crate::store::{Entry, LogHead, Position, ReadLimit, Row};
+use crate::store::ReadLimit;
 
 /// A store in memory: logs whose entries have no links.
 #[derive(Default)]
