@@ -50,8 +50,9 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * A payload that cannot be encoded throws immediately.
    */
   emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, callback?: HyperEmitter.NodeCallback): this
+  emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options: HyperEmitter.EventOptions, callback?: HyperEmitter.NodeCallback): this
   /** Like `emit`, but returns a promise of the stored node. A payload that cannot be encoded rejects it. */
-  append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>): Promise<HyperEmitter.Node>
+  append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options?: HyperEmitter.EventOptions): Promise<HyperEmitter.Node>
 
   /**
    * Hear events appended after `ready`, by this emitter or a peer. A listener with two or more parameters gets `done`: until it
@@ -267,6 +268,8 @@ declare namespace HyperEmitter {
     peers?: PeersOption
     /** Which peers may use links without encryption (1.x peers, and 2.x peers without `identity`). Default: all without `identity`, none with one. */
     plain?: PlainOption
+    /** Functions that derive tags from payloads, by event name, for events emitted without any. */
+    tags?: { readonly [name: string]: (payload: any) => Iterable<string> | undefined }
     /** Options of node:tls for links with `tls: true`. */
     tls?: TlsOptions & ConnectionOptions
   }
@@ -373,6 +376,17 @@ declare namespace HyperEmitter {
     seq: number
   }
 
+  interface EventOptions {
+    /** Texts by which the event can be found: at most 16 different ones of 1 to 256 bytes. */
+    tags?: Iterable<string>
+  }
+
+  /** One alternative of a query: events with one of these names, if any are given, and with all of these tags. */
+  interface QueryItem<K = string> {
+    names?: K | Iterable<K>
+    tags?: string | Iterable<string>
+  }
+
   /** An event as `read` returns it. */
   type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPlace & {
     name: K
@@ -389,6 +403,8 @@ declare namespace HyperEmitter {
     key: string
     log: string
     seq: number
+    /** What it is found by beside its name; absent if there are none. */
+    tags?: string[]
     links: string[]
     /** When it was emitted, in milliseconds since 1970 by the emitter's clock. May be a number that no Date can hold. Absent in events of 1.x. */
     time?: number
@@ -403,6 +419,14 @@ declare namespace HyperEmitter {
     live?: boolean
     /** Only events with this name, or these. */
     names?: K | Iterable<K>
+    /** Only events with this tag, or with all of these. */
+    tags?: string | Iterable<string>
+    /** Only events that match one of these items; in place of `names` and `tags`. At most 64, of 64 names and tags each. */
+    query?: Iterable<QueryItem<K>>
+    /** Only events emitted at this time or later, by their emitters' clocks. Those of 1.x have no time, and are left out. */
+    from?: Date | number
+    /** Only events emitted at this time or before. */
+    to?: Date | number
     /** Newest first. */
     reverse?: boolean
     /** Return at most this many events. */
@@ -419,7 +443,7 @@ declare namespace HyperEmitter {
   }
 
   /** An event as it is read from a stream. `payload` is decoded; it is the bytes if no codec knows the event. */
-  type StreamEvent<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Output<E, K> } : never
+  type StreamEvent<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Output<E, K>, tags?: string[] } : never
   /** An event as it is written to a stream. */
   type StreamInput<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Input<E, K> } : never
 

@@ -3,7 +3,7 @@
 const { EventEmitter } = require('node:events')
 
 const { EmitCallback, EmitPromise } = require('./async-context')
-const { HyperError, badCodecs, howNotObject } = require('./errors')
+const { HyperError, badCodecs, emitOptionsNotObject, howNotObject } = require('./errors')
 const { quiet } = require('./callback')
 const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
@@ -70,17 +70,21 @@ HyperEmitter.prototype = Object.create(EventEmitter.prototype, {
 const methods = {
   /**
    * Appends an event. Faults of name and payload are thrown at once; `callback(err, node)` runs when the event is durable,
-   * before any listener hears it.
+   * before any listener hears it. `options.tags`: what it is found by.
    */
-  emit (name, payload, callback) {
-    partsOf(this).emits.emit(name, payload, typeof callback === 'function' ? new EmitCallback(callback) : undefined)
+  emit (name, payload, options, callback) {
+    // As in 1.x, what is neither options nor a callback is ignored.
+    const given = typeof options === 'object' && options !== null ? options.tags : undefined
+    const told = typeof options === 'function' ? options : callback
+    partsOf(this).emits.emit(name, payload, typeof told === 'function' ? new EmitCallback(told) : undefined, given)
     return this
   },
 
   /** {@link emit} with a promise of the node, every fault included. */
-  append (name, payload) {
+  append (name, payload, options) {
     return quiet(new Promise((resolve, reject) => {
-      partsOf(this).emits.emit(name, payload, new EmitPromise(resolve, reject))
+      if (options !== undefined && (options === null || typeof options !== 'object')) throw emitOptionsNotObject(options)
+      partsOf(this).emits.emit(name, payload, new EmitPromise(resolve, reject), options?.tags)
     }))
   },
 

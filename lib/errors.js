@@ -160,6 +160,11 @@ module.exports = {
 
   nameRequired: define(INVALID, Error, () => 'name is required'),
   nameNotString: define(INVALID, TypeError, (name) => `name must be a string, not ${typeof name}`),
+  badTags: define('ERR_HYPER_VALUE', TypeError, (name, why) => `tags of event '${name}': ${why}`, (event) => ({ event })),
+  tagsNotFunctions: define(INVALID, TypeError, () => 'tags must be an object from event name to a function of the payload'),
+  emitOptionsNotObject: define(INVALID, TypeError, (given) => `the options of an event must be an object, not ${typeOf(given)}`),
+  badTime: define(INVALID, RangeError, (name, value) => `${name} must be a Date or milliseconds since 1970, not ${reasonOf(value)}`),
+  badSearch: define(INVALID, TypeError, (why) => `query: ${why}`),
   reservedName: define('ERR_HYPER_RESERVED_NAME', TypeError,
     (name) => `event name '${name}' is reserved: it would crash hyperemitter 1.x peers; choose another name`),
   payloadRequired: define(INVALID, Error, () => 'payload is required'),

@@ -13,6 +13,7 @@ const DeferredQueue = require('./emitting/deferred-queue')
 const EmitPath = require('./emitting/emit-path')
 const EventCodecs = require('./emitting/event-codecs')
 const SchemaStream = require('./emitting/schema-stream')
+const TagRules = require('./emitting/tags')
 const Dispatcher = require('./delivery/dispatcher')
 const Rejections = require('./delivery/rejections')
 const { Listeners } = require('./delivery/listeners')
@@ -73,6 +74,9 @@ function wire (emitter, db, options, schemaRead) {
   const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
   const standard = protobuf === 'standard'
 
+  // Before anything is opened: these throw.
+  const tagRules = new TagRules(options.tags)
+
   // The native half.
   const database = { keepOpen: false }
   const { path, level } = resolveStore(native, db, database)
@@ -95,7 +99,7 @@ function wire (emitter, db, options, schemaRead) {
   const deferred = new DeferredQueue()
   const acks = new Acks(core, packBuffer, status)
   const buffer = new EmitBuffer(core, maxEventSize ?? MAX_EVENT_SIZE, scheduler)
-  const emits = new EmitPath({ codecs, buffer, acks, deferred, state, hold, status })
+  const emits = new EmitPath({ codecs, buffer, acks, deferred, state, hold, status, tagRules })
 
   // Reading the log.
   const growth = new Growth(core, requests, state)

@@ -42,11 +42,12 @@ function define (object, key, value) {
 
 /**
  * The part of a line that is the event's content.
- * @param {{name: string, payload?: any, raw?: Buffer}} event as `read` gives it
+ * @param {{name: string, payload?: any, raw?: Buffer, tags?: string[]}} event as `read` gives it
  */
-function content ({ name, payload, raw }) {
-  if (raw !== undefined) return { name, payload: raw.toString('base64'), encoding: 'base64' }
-  return { name, payload: toJson(payload) }
+function content ({ name, payload, raw, tags }) {
+  const found = tags === undefined ? {} : { tags }
+  if (raw !== undefined) return { name, payload: raw.toString('base64'), encoding: 'base64', ...found }
+  return { name, payload: toJson(payload), ...found }
 }
 
 /** One line of ndjson. */
@@ -67,11 +68,12 @@ function toFullLine (event) {
  */
 function logLine (messages) {
   return (event) => {
-    const { change, time, log, seq, key, links, name, payload, raw, error } = event
+    const { change, time, log, seq, key, links, name, payload, raw, error, tags } = event
     const position = { change, time: timeText(time), log, seq, key, links }
+    const found = tags === undefined ? {} : { tags }
     if (raw !== undefined) return forJson({ ...position, ...content(event), ...(error && { error: error.message }) }) + '\n'
     try {
-      return forJson({ ...position, name, payload: messages[name].toJSON(payload) }) + '\n'
+      return forJson({ ...position, name, ...found, payload: messages[name].toJSON(payload) }) + '\n'
     } catch (failure) { // not everything has a JSON form: a time beyond the year 9999, for example
       return forJson({ ...position, ...content(event), error: failure.message }) + '\n'
     }
@@ -140,19 +142,19 @@ function lineReader (schema, form = 'auto') {
 
   /**
    * @param {string} text
-   * @returns {{name: any, payload: any}} to be given to `emit`, which has the last word on both
+   * @returns {{name: any, payload: any, tags?: any}} to be given to `emit`, which has the last word on both
    * @throws {Error} the line is no event
    */
   return function read (text) {
     const line = JSON.parse(text)
     if (line === null || typeof line !== 'object') throw new TypeError(`not an event: ${text.slice(0, 40)}`)
-    const { name, payload, encoding } = line
+    const { name, payload, encoding, tags } = line
     if (encoding === 'base64' && typeof payload === 'string') {
       if (!isBase64(payload)) throw new TypeError('payload is not base64')
-      return { name, payload: Buffer.from(payload, 'base64') }
+      return { name, payload: Buffer.from(payload, 'base64'), ...(tags !== undefined && { tags }) }
     }
     const message = schema && typeof name === 'string' ? schema.message(name) : undefined
-    return { name, payload: message ? whole(payload, message, name) : buffers(payload) }
+    return { name, payload: message ? whole(payload, message, name) : buffers(payload), ...(tags !== undefined && { tags }) }
   }
 }
 

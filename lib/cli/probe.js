@@ -5,6 +5,9 @@ const net = require('node:net')
 /** A peer that accepts the connection and sends nothing for this long is no emitter, in milliseconds. */
 const SILENCE_MS = 3000
 
+/** A frame with 1.x's handshake: version 1, mode `push`. */
+const HANDSHAKE = Buffer.from('\x09\x00\x08\x01\x12\x04push', 'latin1')
+
 /** Longest first frame, in bytes. An emitter's is a handshake of some dozens of bytes. */
 const MAX_HANDSHAKE = 4096
 
@@ -45,8 +48,8 @@ function readHandshake (bytes) {
 }
 
 /**
- * Finds out what listens at an address, by what it sends first: every emitter sends a handshake at once. hypem sends
- * nothing, so nothing is replicated.
+ * Finds out what listens at an address, by its handshake, which every emitter sends once it has one. The mode `push` in ours
+ * asks for no events, and none are sent.
  * @param {number} port
  * @param {string} host
  * @returns {Promise<{protocol: '1.x'|'2.x'|null, live?: boolean, address: string}>} protocol null: no emitter
@@ -62,7 +65,10 @@ function probe (port, host) {
       resolve({ ...result, address })
     }
     socket.setTimeout(SILENCE_MS)
-    socket.on('connect', () => { address = socket.remoteAddress })
+    socket.on('connect', () => {
+      address = socket.remoteAddress
+      socket.write(HANDSHAKE)
+    })
     socket.on('error', (error) => address === undefined ? reject(error) : done({ protocol: null }))
     socket.on('timeout', () => {
       if (address === undefined) reject(new Error(`connect ETIMEDOUT ${host}:${port}`))

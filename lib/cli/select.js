@@ -6,6 +6,7 @@ const options = require('./options')
 /** Options that say which events are meant. */
 const SELECTION = {
   name: { type: 'string', multiple: true, value: 'NAME', help: 'only events of this name; may be given more than once' },
+  tag: { type: 'string', multiple: true, value: 'TAG', help: 'only events with this tag; given more than once: with all of them' },
   origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough if no other log begins so; may be given more than once' },
   since: { type: 'string', value: 'CHANGE', help: 'only events with a higher change than this' },
   until: { type: 'string', value: 'CHANGE', help: 'only events up to this change, including it' },
@@ -30,7 +31,8 @@ function range (values) {
   return {
     ...(since !== undefined && { since }),
     ...(until !== undefined && { until }),
-    ...(values.name && { names: values.name })
+    ...(values.name && { names: values.name }),
+    ...(values.tag && { tags: values.tag })
   }
 }
 

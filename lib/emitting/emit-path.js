@@ -18,8 +18,9 @@ class EmitPath {
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../lifecycle/process-hold')} parts.hold
    * @param {import('../status')} parts.status
+   * @param {import('./tags')} parts.tagRules
    */
-  constructor ({ codecs, buffer, acks, deferred, state, hold, status }) {
+  constructor ({ codecs, buffer, acks, deferred, state, hold, status, tagRules }) {
     this.codecs = codecs
     this.buffer = buffer
     this.acks = acks
@@ -27,6 +28,7 @@ class EmitPath {
     this.state = state
     this.hold = hold
     this.status = status
+    this.tagRules = tagRules
   }
 
   /**
@@ -35,10 +37,11 @@ class EmitPath {
    * @param {string} name
    * @param {*} payload
    * @param {{ answer: (error: Error | null, node?: object) => void }} [receiver] told when the event is stored, or refused
+   * @param {Iterable<string>} [given] its tags
    */
-  emit (name, payload, receiver) {
+  emit (name, payload, receiver, given) {
     if (this.deferred.deferring) {
-      this.defer(name, payload, receiver)
+      this.defer(name, payload, receiver, given)
       return
     }
     const encoder = this.codecs.of(name)
@@ -48,17 +51,18 @@ class EmitPath {
       return
     }
     const ack = receiver === undefined ? PLAIN : NODE
-    if (encoder === undefined) this.emitEncoded(name, payload, ack)
-    else this.buffer.append(name, encoder, payload, ack)
+    const tags = this.tagRules.of(name, payload, given)
+    if (encoder === undefined) this.emitEncoded(name, payload, ack, tags)
+    else this.buffer.append(name, encoder, payload, ack, tags)
     this.acks.expect(receiver)
     if (!this.hold.active) this.hold.refresh()
   }
 
   /** Emits an event without a codec: bytes or text. */
-  emitEncoded (name, payload, ack) {
+  emitEncoded (name, payload, ack, tags) {
     if (typeof payload === 'string' && this.codecs.standard) refuseText(name, this.codecs.all)
     try {
-      this.buffer.appendEncoded(name, payload, ack, 0)
+      this.buffer.appendEncoded(name, payload, ack, 0, tags)
     } catch (error) {
       throw unencodable(name, payload, this.codecs.all, error)
     }
@@ -78,12 +82,12 @@ class EmitPath {
   }
 
   /** The schema is still being read: emits once it has been. */
-  defer (name, payload, receiver) {
+  defer (name, payload, receiver, tags) {
     if (this.deferred.length >= MAX_DEFERRED) throw backlog(MAX_DEFERRED)
     this.deferred.add((fault) => {
       try {
         if (fault !== undefined) throw fault
-        this.emit(name, payload, receiver)
+        this.emit(name, payload, receiver, tags)
       } catch (thrown) {
         // Too late to throw it out of `emit`.
         const error = asError(thrown)

@@ -9,13 +9,19 @@ class Cursor {
    * @param {boolean} [how.reverse]
    * @param {boolean} [how.live] wait at the end
    * @param {number} [how.wants] `WHOLE_VALUES`
+   * @param {object} [how.filter] only events that match it
+   * @param {number} [how.bound] the change where a search ends
+   * @param {number} [how.rows] as many at a time, at the most
    */
-  constructor (source, { from, reverse = false, live = false, wants = 0 }) {
+  constructor (source, { from, reverse = false, live = false, wants = 0, filter, bound, rows }) {
     this.source = source
     this.from = from
     this.reverse = reverse
     this.live = live
     this.wants = wants
+    this.filter = filter
+    this.bound = bound
+    this.rows = rows
     this.ended = false
     this.giveUp = undefined
   }
@@ -37,13 +43,14 @@ class Cursor {
       if (rows.left > 0) {
         this.ended = rows.done && !this.live
         callback(null, rows)
+      } else if (!rows.done) {
+        // A search looks at so many events at a time, and may have found none.
+        this.fetch(callback)
       } else if (this.live && !this.ended) {
         this.wait(callback)
-      } else if (rows.done) {
+      } else {
         this.ended = true
         callback(null)
-      } else {
-        this.fetch(callback)
       }
     })
   }

@@ -99,7 +99,11 @@ class EventStream extends Duplex {
 
   _write (event, _encoding, next) {
     try {
-      this.#emitter.emit(event.name, event.payload, (error) => this.#written(error))
+      const { name, payload, tags } = event
+      const written = (error) => this.#written(error)
+      // Who overrides `emit` may know three parameters only.
+      if (tags === undefined) this.#emitter.emit(name, payload, written)
+      else this.#emitter.emit(name, payload, { tags }, written)
     } catch (thrown) {
       if (!this.#inWrite) return next(asError(thrown))
       this.#fault = { thrown }
@@ -149,7 +153,9 @@ class EventStream extends Duplex {
     const { name } = row
     if (name === undefined) return undefined
     try {
-      return { name, payload: this.#codecs.decode(name, row.bytes, row.start, row.end, row.encoding) }
+      const { tags } = row
+      const payload = this.#codecs.decode(name, row.bytes, row.start, row.end, row.encoding)
+      return tags.length > 0 ? { name, payload, tags } : { name, payload }
     } catch (cause) {
       this.#status.warn(undecodable(cause, name, row.change))
       return undefined

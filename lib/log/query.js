@@ -1,6 +1,9 @@
 'use strict'
 
-const { liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
+const { badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
+
+/** Names that one item of a search may have; of more, events are looked at one by one. */
+const MAX_NAMES = 64
 
 /**
  * The options of `read`, checked and completed.
@@ -9,6 +12,7 @@ const { liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObje
  * @property {number} since only changes after this one
  * @property {number} until only changes up to this one
  * @property {boolean} live wait for more at the end, until the emitter closes
+ * @property {object} [filter] only events that match it, from the index
  * @property {Set<string>} [names] only these events
  * @property {boolean} reverse the latest first
  * @property {number} limit so many at the most
@@ -20,17 +24,55 @@ const { liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObje
  */
 function checkQuery (opts) {
   if (opts !== undefined && (opts === null || typeof opts !== 'object')) throw queryNotObject()
-  const { since = 0, until = Infinity, live = false, names, reverse = false, limit = Infinity, raw = false, signal } = opts ?? {}
+  const { since = 0, until = Infinity, live = false, reverse = false, limit = Infinity, raw = false, signal } = opts ?? {}
   checkChange('since', since)
   if (until !== Infinity) checkChange('until', until)
   if (limit !== Infinity) checkChange('limit', limit)
   if (live && reverse) throw liveAndReverse('read')
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') throw notAbortSignal()
-  return { since, until, live, names: names === undefined ? undefined : setOf(names), reverse, limit, raw, signal }
+  return { since, until, live, reverse, limit, raw, signal, ...searchOf(opts ?? {}) }
 }
 
-function setOf (names) {
-  return new Set(typeof names === 'string' ? [names] : names)
+/**
+ * What is searched for: `filter` for the index, or `names` where there are too many for it.
+ *
+ * @returns {{ filter?: { items: { names: string[], tags: string[] }[], from?: number, to?: number }, names?: Set<string> }}
+ */
+function searchOf ({ names, tags, query, from, to }) {
+  if (query !== undefined && (names !== undefined || tags !== undefined)) throw badSearch('names and tags are given in its items')
+  if (names === undefined && tags === undefined && query === undefined && from === undefined && to === undefined) return {}
+  const items = query === undefined ? [itemOf({ names, tags })] : listOf(query).map(itemOf)
+  const filter = { items: items.filter((item) => item.names.length + item.tags.length > 0), from: timeOf('from', from), to: timeOf('to', to) }
+  if (query !== undefined && filter.items.length < items.length) throw badSearch('each of its items has names or tags')
+  // Whoever asks for no name at all gets nothing.
+  if (names !== undefined && items[0].names.length === 0) return { names: new Set() }
+  if (tags === undefined && items[0]?.names.length > MAX_NAMES && query === undefined && from === undefined && to === undefined) {
+    return { names: new Set(items[0].names) }
+  }
+  return { filter }
+}
+
+function itemOf (item) {
+  if (item === null || typeof item !== 'object') throw badSearch('an item is an object with names or tags')
+  return { names: textsOf('names', item.names), tags: textsOf('tags', item.tags) }
+}
+
+function textsOf (what, texts) {
+  const list = texts === undefined ? [] : typeof texts === 'string' ? [texts] : listOf(texts)
+  for (const text of list) if (typeof text !== 'string') throw badSearch(`${what} must be texts`)
+  return list
+}
+
+function listOf (values) {
+  if (values === null || typeof values[Symbol.iterator] !== 'function') throw badSearch('lists are wanted')
+  return [...values]
+}
+
+function timeOf (name, time) {
+  if (time === undefined) return undefined
+  const value = time instanceof Date ? time.getTime() : time
+  if (typeof value !== 'number' || !(value >= 0)) throw badTime(name, time)
+  return value
 }
 
 /** Throws unless `value` can be the number of a change. */

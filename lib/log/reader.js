@@ -122,6 +122,8 @@ class Reader {
       links: row.causes,
       name: row.name
     }
+    const { tags } = row
+    if (tags.length > 0) entry.tags = tags
     if (raw || !row.isEvent || this.codecs.of(entry.name) === undefined) {
       entry.raw = row.body
       return entry

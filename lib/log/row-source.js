@@ -25,11 +25,20 @@ class RowSource {
   /**
    * The rows after a change, or before it when `reverse`; `rows.next` is where to go on, `rows.done` that nothing follows.
    *
-   * @param {{ from: number, reverse: boolean, wants: number }} where `wants`: 0, or `WHOLE_VALUES`
+   * @param {object} where
+   * @param {number} where.from
+   * @param {boolean} where.reverse
+   * @param {number} where.wants 0, or `WHOLE_VALUES`
+   * @param {object} [where.filter] only events that match it, up to `bound`, `rows` at the most
+   * @param {number} [where.bound]
+   * @param {number} [where.rows]
    * @param {(error: Error | null, rows?: Rows) => void} callback
    */
-  fetch ({ from, reverse, wants }, callback) {
-    this.requests.ask((id) => this.core.askRows(id, from, reverse, ROWS, BYTES, wants), (error, answer) => {
+  fetch ({ from, reverse, wants, filter, bound, rows = ROWS }, callback) {
+    const ask = filter === undefined
+      ? (id) => this.core.askRows(id, from, reverse, ROWS, BYTES, wants)
+      : (id) => this.core.askSearch(id, filter, from, bound, reverse, Math.min(rows, ROWS), BYTES, wants)
+    this.requests.ask(ask, (error, answer) => {
       if (error) callback(error)
       else callback(null, new Rows(this.core, this.tables, answer.rows))
     })

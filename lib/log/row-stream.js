@@ -14,6 +14,7 @@ const Cursor = require('./cursor')
  * @property {boolean} [reverse] the latest first
  * @property {boolean} [live] wait for more at the end, until the emitter closes
  * @property {Set<string>} [names] only events with these names
+ * @property {object} [filter] only events that match it
  * @property {number} [limit] so many rows at the most
  * @property {number} [wants] `WHOLE_VALUES`
  */
@@ -23,13 +24,15 @@ class RowStream {
    * @param {number} last the last change stored, where a reverse query starts
    * @param {Bounds} bounds
    */
-  constructor (source, last, { since = 0, until = Infinity, reverse = false, live = false, names, limit = Infinity, wants }) {
+  constructor (source, last, { since = 0, until = Infinity, reverse = false, live = false, names, filter, limit = Infinity, wants }) {
     this.since = since
     this.until = until
     this.reverse = reverse
     this.names = names
     this.left = limit
-    this.cursor = new Cursor(source, { from: reverse ? Math.min(until, last) + 1 : since, reverse, live, wants })
+    this.cursor = new Cursor(source, {
+      from: reverse ? Math.min(until, last) + 1 : since, reverse, live, wants, filter, bound: reverse ? since : until, rows: limit
+    })
     /**
      * The row that {@link advance} went to.
      *

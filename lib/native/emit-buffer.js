@@ -5,7 +5,7 @@ const { isUint8Array } = require('node:util/types')
 const { fast } = require('../codec')
 const { nameNotString, nameRequired, payloadNotBytes, payloadRequired, reservedName, tooLarge } = require('../errors')
 const {
-  EMIT_HEAD_BYTES, EMIT_LENGTH_WORD, EMIT_FLAGS_WORD, EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT, EMIT_ALIGNMENT, ASK_PLAIN, ASK_NODE
+  EMIT_HEAD_BYTES, EMIT_LENGTH_WORD, EMIT_FLAGS_WORD, EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT, EMIT_ALIGNMENT, EMIT_TAGGED, ASK_PLAIN, ASK_NODE
 } = require('./layout')
 
 /** Bytes of the buffer. */
@@ -69,13 +69,14 @@ class EmitBuffer {
    * @param {object} encoder the name's codec; called so because V8's message about one without `encode` is 1.x's then
    * @param {*} payload
    * @param {number} ack PLAIN or NODE: the answer asked for
+   * @param {string[]} [tags] checked
    */
-  append (name, encoder, payload, ack) {
+  append (name, encoder, payload, ack, tags) {
     const pair = fast(encoder)
-    if (pair === null) return this.appendEncoded(name, encoder.encode(payload), ack, 0)
+    if (pair === null) return this.appendEncoded(name, encoder.encode(payload), ack, 0, tags)
     const number = this.number(name)
     // A getter of the payload may emit; the buffer has room for one writer only.
-    if (this.encoding || number === undefined) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding)
+    if (this.encoding || number === undefined) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding, tags)
     const start = this.end
     let end
     this.encoding = true
@@ -84,37 +85,48 @@ class EmitBuffer {
     } finally {
       this.encoding = false
     }
-    if (end < 0) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding)
+    if (end < 0) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding, tags)
     if (this.end !== start) {
       // Something was emitted while this was encoded, and went first; this lies intact behind the flushed part.
-      return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + EMIT_HEAD_BYTES, end)), ack, pair.encoding)
+      return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + EMIT_HEAD_BYTES, end)), ack, pair.encoding, tags)
     }
-    this.checkSize(name, end - start - EMIT_HEAD_BYTES)
-    this.commit(start, end, number, ack, pair.encoding)
+    if (tags !== undefined) {
+      const length = tagsLength(tags)
+      if (end + length > SIZE) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding, tags)
+      this.checkSize(name, end - start - EMIT_HEAD_BYTES + length + tags.length)
+    } else {
+      this.checkSize(name, end - start - EMIT_HEAD_BYTES)
+    }
+    this.commit(start, end, number, ack, pair.encoding, tags)
   }
 
   /** Appends bytes or text as the payload. */
-  appendEncoded (name, payload, ack, mark) {
+  appendEncoded (name, payload, ack, mark, tags) {
     const number = this.number(name)
     const length = byteLength(payload)
-    this.checkSize(name, length)
-    if (number === undefined || this.encoding || EMIT_HEAD_BYTES + length > SIZE) {
+    const more = tags === undefined ? 0 : tagsLength(tags)
+    this.checkSize(name, length + more)
+    if (number === undefined || this.encoding || EMIT_HEAD_BYTES + length + more > SIZE) {
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
       this.flush()
-      if (this.core.append(name, bytes, ack, mark)) this.scheduler.schedule()
+      if (this.core.append(name, bytes, ack, mark, tags)) this.scheduler.schedule()
       return
     }
-    if (this.end + EMIT_HEAD_BYTES + length > SIZE) this.flush()
+    if (this.end + EMIT_HEAD_BYTES + length + more > SIZE) this.flush()
     const start = this.end
     const at = start + EMIT_HEAD_BYTES
     if (typeof payload === 'string') this.bytes.utf8Write(payload, at, length)
     else this.bytes.set(payload, at)
-    this.commit(start, at + length, number, ack, mark)
+    this.commit(start, at + length, number, ack, mark, tags)
   }
 
-  commit (start, end, number, ack, mark) {
+  commit (start, end, number, ack, mark, tags) {
     const word = start >>> 2
     this.words[word + EMIT_LENGTH_WORD] = end - start - EMIT_HEAD_BYTES
+    if (tags !== undefined) {
+      mark |= EMIT_TAGGED
+      end = this.putTags(tags, end)
+    }
     this.words[word + EMIT_FLAGS_WORD] = number | ack << EMIT_ACK_SHIFT | mark << EMIT_ENCODING_SHIFT
     this.end = (end + EMIT_ALIGNMENT - 1) & -EMIT_ALIGNMENT
     if (!this.scheduled) {
@@ -127,6 +139,18 @@ class EmitBuffer {
     } else if (++this.count >= FLUSH_COUNT) {
       this.flush()
     }
+  }
+
+  /** Writes tags behind a payload; there is room. Returns where they end. */
+  putTags (tags, at) {
+    const { bytes } = this
+    bytes[at++] = tags.length
+    for (const tag of tags) {
+      const length = bytes.utf8Write(tag, at + 1)
+      bytes[at] = length - 1
+      at += 1 + length
+    }
+    return at
   }
 
   /** Hands everything over. */
@@ -171,6 +195,13 @@ function checkName (name) {
   if (typeof name !== 'string') Buffer.byteLength(name)
   if (typeof name !== 'string') throw nameNotString(name)
   if (name in Object.prototype) throw reservedName(name)
+}
+
+/** Bytes that tags take in the buffer. */
+function tagsLength (tags) {
+  let length = 1
+  for (const tag of tags) length += 1 + Buffer.byteLength(tag)
+  return length
 }
 
 /** Bytes of an encoded payload, bytes of any realm or text; throws as 1.x's bytes encoder does. */

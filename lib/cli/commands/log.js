@@ -24,7 +24,7 @@ module.exports = {
     reverse: { type: 'boolean', help: 'print the newest first' },
     follow: { type: 'boolean', short: 'f', help: 'wait for more, until Ctrl-C' },
     ...LINKS,
-    json: { type: 'boolean', help: 'print one JSON object per line: change, time, log, seq, key, links, name, payload. The payload is in protobuf\'s JSON mapping; if it cannot be decoded, it is base64, and "encoding" and "error" say so' }
+    json: { type: 'boolean', help: 'print one JSON object per line: change, time, log, seq, key, links, name, tags, payload. The payload is in protobuf\'s JSON mapping; if it cannot be decoded, it is base64, and "encoding" and "error" say so' }
   },
   examples: [
     ['The last ten events', 'hypem log db --tail 10'],
@@ -66,10 +66,10 @@ async function waitsFor (hyper, { port }) {
 /** A line for people. */
 function lineFor ({ paint, stdout, env }) {
   const colours = hasColours(stdout, env)
-  return ({ change, time, log, seq, key, name, payload, raw, error }) => {
+  return ({ change, time, log, seq, key, name, payload, raw, error, tags = [] }) => {
     const position = `${String(change).padStart(6)}  ${(timeText(time) ?? '-').padEnd(24)}  ${forTerminal(log)}:${seq}  ${key.slice(0, 8)}`
     const content = shown(payload === undefined ? raw : payload, { colors: colours, breakLength: Infinity, compact: true })
     const fault = error ? `  ${paint('red', `(does not decode: ${forTerminal(error.message)})`)}` : ''
-    return `${paint('dim', position)}  ${paint('bold', forTerminal(name ?? '-'))} ${content}${fault}\n`
+    return `${paint('dim', position)}  ${paint('bold', forTerminal(name ?? '-'))} ${content}${tags.map((tag) => `  ${paint('cyan', `#${forTerminal(tag)}`)}`).join('')}${fault}\n`
   }
 }
