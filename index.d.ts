@@ -692,6 +692,17 @@ declare namespace HyperEmitter {
   /** Every error with a code of this module. Errors about wrong arguments are also a TypeError or RangeError. */
   interface HyperError extends Error {
     code: ErrorCode
+    /** The operating system's name for a failure, such as `ENOSPC`. */
+    system?: string
+    /** The operating system's number for it, negative as in Node.js. Not on Windows. */
+    errno?: number
+    /** The file or folder that the error is about. */
+    path?: string
+    /** The log that the error is about, and the entry of that log. */
+    log?: string
+    seq?: number
+    /** The address that was dialed or should be bound, `host:port`. */
+    address?: string
   }
 }
 

@@ -148,6 +148,7 @@ try {
   await typed.append('userRemoved', { id: 1 })
 } catch (error) {
   if (error instanceof HyperError) expectType<HyperEmitter.ErrorCode>(error.code)
+  if (error instanceof HyperError) expectType<string | undefined>(error.path)
 }
 expectType<HyperEmitter.HyperError>(new HyperError('ERR_HYPER_CLOSED', 'mine', { cause: 1 }))
 expectError(new HyperError('ERR_HYPER_NOPE', 'mine'))
