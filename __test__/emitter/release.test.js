@@ -7,7 +7,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { test } = require('node:test')
 
-const { HyperEmitter, SCHEMA, folder } = require('./helpers')
+const { HyperEmitter, SCHEMA, folder, turns } = require('./helpers')
 
 /** Rounds of opening and closing; `npm run attack` makes it thousands. */
 const ROUNDS = 150 * Number(process.env.HYPER_ATTACK ?? 1)
@@ -57,6 +57,8 @@ for (const [which, live] of Object.entries(LIVES)) {
     const before = [count('fd'), count('task')]
     for (let round = 0; round < ROUNDS; round++) {
       kept.push(await live())
+      // A thread that has ended is listed for a moment longer.
+      for (let turn = 0; turn < 1000 && count('task') !== before[1]; turn++) await turns(1)
       assert.deepEqual([count('fd'), count('task')], before, `after round ${round}`)
     }
   })
