@@ -138,6 +138,9 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** Sets whose links without encryption are accepted, like the option `plain`. */
   setPlain (plain?: HyperEmitter.PlainOption): this
 
+  /** Sets whose logs are stored, as the options of these names: all three anew. What is stored stays. */
+  setTrust (trust: HyperEmitter.TrustOptions): this
+
   /** A duplex of `{ name, payload }`: what you write is emitted; stored events are read from it. It stays live until it is destroyed. */
   stream (options?: HyperEmitter.StreamOptions): HyperEmitter.EventStream<E>
 
@@ -244,7 +247,22 @@ declare namespace HyperEmitter {
     protobuf?: '1.x' | 'standard'
   }
 
-  interface Options extends CompileOptions {
+  /** A log up to an entry, and its digest there, as `stats().logs` has them. */
+  interface Pin { log: string, seq: number, digest: string }
+
+  /** The same by log. */
+  type Pins = readonly Pin[] | { readonly [log: string]: { seq: number, digest: string } }
+
+  interface TrustOptions {
+    /** Whose sealed logs are stored: everybody's, those of the keys in `peers`, or of these. One's own always are. Default `'all'`. */
+    authors?: 'all' | 'peers' | readonly string[]
+    /** Which logs without seals are stored: all, none, or these up to their pins. Default: `'refuse'` with `identity`, else `'accept'`. */
+    unsigned?: 'accept' | 'refuse' | Pins
+    /** Authors who are frozen: at what is stored here, or at pins. */
+    revoked?: { readonly [publicKey: string]: true | Pins }
+  }
+
+  interface Options extends CompileOptions, TrustOptions {
     /** Milliseconds before a failed link is dialled again; grows with each failure. Default 1000. */
     reconnectTimeout?: number
     /** With `false`, peers that the store remembers from a previous run are not dialled. */
@@ -405,6 +423,8 @@ declare namespace HyperEmitter {
     seq: number
     /** What it is found by beside its name; absent if there are none. */
     tags?: string[]
+    /** The public key of whoever sealed the log. Absent in logs without seals. */
+    author?: string
     links: string[]
     /** When it was emitted, in milliseconds since 1970 by the emitter's clock. May be a number that no Date can hold. Absent in events of 1.x. */
     time?: number
@@ -487,6 +507,8 @@ declare namespace HyperEmitter {
     /** Additional log entries for nodes that reached the store under several logs. */
     duplicates: number
     logs: number
+    /** Seals of sealed logs, each verified. */
+    seals: number
   }
 
   interface Stats {

@@ -214,6 +214,12 @@ const methods = {
     return this
   },
 
+  /** Sets whose logs are stored, as the options `authors`, `unsigned` and `revoked`: all three anew. What is stored stays. */
+  setTrust (trust) {
+    partsOf(this).admission.setTrust(trust)
+    return this
+  },
+
   /** Sets whose plain links are accepted, as the option `plain`. */
   setPlain (plain) {
     partsOf(this).admission.setPlain(plain)

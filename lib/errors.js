@@ -252,6 +252,13 @@ module.exports = {
   networkNotString: define(INVALID, TypeError, (network) => `network must be a name, not ${typeof network === 'string' ? 'an empty text' : typeOf(network)}`),
   badPeers: define(INVALID, TypeError, (peers) => `peers must be an object of public keys and rights, a Map, or a function, not ${typeOf(peers)}`),
   badRight: define(INVALID, TypeError, (where, right) => `${where} must be 'read' or 'write', not ${reasonOf(right)}`),
+  badAuthors: define(INVALID, TypeError,
+    (authors) => `authors must be 'all', 'peers' with a map of peers, or a list of public keys, not ${reasonOf(authors)}`),
+  badUnsigned: define(INVALID, TypeError,
+    (unsigned) => `unsigned must be 'accept', 'refuse', or { [log]: { seq, digest } }, not ${reasonOf(unsigned)}`),
+  badPins: define(INVALID, TypeError, (where) => `${where} must say { seq, digest } for each log, as stats().logs does`),
+  badRevoked: define(INVALID, TypeError,
+    (revoked) => `revoked must be { [publicKey]: true | { [log]: { seq, digest } } }, not ${reasonOf(revoked)}`),
   badPlain: define(INVALID, TypeError,
     () => "plain must be true, false, a right, or { from: ['10.0.0.0/8', …], can: 'read' | 'write' }"),
 

@@ -1,5 +1,6 @@
 'use strict'
 
+const { authorOf } = require('../trust/logs')
 const { beyondEnd, closed, notAKey, undecodable } = require('../errors')
 const { promisedAnswer, quiet, rejected } = require('../callback')
 const checkQuery = require('./query')
@@ -124,6 +125,8 @@ class Reader {
     }
     const { tags } = row
     if (tags.length > 0) entry.tags = tags
+    const author = authorOf(row.log)
+    if (author !== undefined) entry.author = author
     if (raw || !row.isEvent || this.codecs.of(entry.name) === undefined) {
       entry.raw = row.body
       return entry

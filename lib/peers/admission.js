@@ -1,6 +1,7 @@
 'use strict'
 
 const { asError, badRight } = require('../errors')
+const { nativeLogs } = require('../trust/logs')
 const { checkRight, isForCertificates, nativePeers, nativePlain, rightOfCertificate } = require('../trust/rights')
 
 /** Who may connect, and with which right: the option `peers`, a map or a function. */
@@ -31,6 +32,10 @@ class Admission {
         if (now !== right) this.core.revoke(link)
       })
     }
+  }
+
+  setTrust (trust) {
+    this.core.setTrust(nativeLogs({ peers: this.peers, ...trust }) ?? {})
   }
 
   setPlain (plain) {

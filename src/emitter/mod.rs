@@ -30,7 +30,8 @@ use self::outbox::Outbox;
 pub use self::outbox::Waiting;
 pub use self::request::{Reply, Request, Stats};
 use crate::error::{Error, Result};
-use crate::hyperlog::{Ack, Batch, Log, LogOptions};
+use crate::hyperlog::trust::TrustPolicy;
+use crate::hyperlog::{Ack, Batch, Log, LogOptions, Trust};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::panic::caught;
@@ -102,6 +103,8 @@ pub enum Notice {
 pub struct Options {
     /// Of its log.
     pub log: LogOptions,
+    /// The key that seals its log, and whose logs it stores.
+    pub seals: Trust,
     /// Of its network.
     pub net: NetOptions,
 }
@@ -110,6 +113,8 @@ pub struct Options {
 pub struct Emitter {
     options: Options,
     log: OnceLock<Arc<Log>>,
+    /// Whose logs are to be stored, if that was said anew before the log was open.
+    policy: Mutex<Option<TrustPolicy>>,
     net: OnceLock<Net>,
     opening: Opening,
     outbox: Outbox,
@@ -129,6 +134,7 @@ impl Emitter {
         Emitter {
             options,
             log: OnceLock::new(),
+            policy: Mutex::new(None),
             net: OnceLock::new(),
             opening,
             outbox,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::opening::Call;
 use super::{Emitter, Notice};
+use crate::hyperlog::trust::TrustPolicy;
 use crate::identity::PublicKey;
 use crate::net::pipe::{pipe, Carrier, PipeNews};
 use crate::net::rights::{Peers, Plain, Right};
@@ -120,6 +121,16 @@ impl Emitter {
     pub fn revoke(&self, key: &str) {
         if let Some(net) = self.net.get() {
             net.revoke(key);
+        }
+    }
+
+    /// Whose logs are stored from now on.
+    pub fn set_trust(&self, policy: TrustPolicy) {
+        // Looked at again under this lock when the log opens.
+        let mut early = self.policy.lock();
+        match self.log.get() {
+            Some(log) => log.set_trust(policy),
+            None => *early = Some(policy),
         }
     }
 

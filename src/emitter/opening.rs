@@ -176,7 +176,8 @@ impl Emitter {
         let given = self.options.net.trust.network.as_deref();
         let opened = store.and_then(|store| {
             let network = network_of(store.as_ref(), given)?;
-            Ok((Log::open(store, self.options.log, observer.clone())?, network))
+            let seals = self.options.seals.clone();
+            Ok((Log::open_trusting(store, self.options.log, seals, observer.clone())?, network))
         });
         match opened {
             Ok((log, network)) => self.begin(&log, network, observer),
@@ -205,7 +206,11 @@ impl Emitter {
             // Only this thread sets the net and the log, once.
             let _ = self.net.set(net);
         }
-        let _ = self.log.set(Arc::clone(log));
+        {
+            let early = &mut *self.policy.lock();
+            early.take().into_iter().for_each(|policy| log.set_trust(policy));
+            let _ = self.log.set(Arc::clone(log));
+        }
         drop(state);
         others.into_iter().for_each(|call| self.perform(log, call));
     }

@@ -16,6 +16,7 @@ pub mod names;
 pub mod notice;
 pub mod options;
 pub mod pack;
+pub mod seals;
 pub mod trust;
 
 use std::cell::RefCell;

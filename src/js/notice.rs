@@ -183,7 +183,7 @@ impl JsNotice {
             Reply::Digest(digest) => self.with_text(digest.to_string()),
             Reply::Stats(stats) => self.with_text(stats_json(&stats)),
             Reply::Verified(found) => self.with_text(
-                json!({ "nodes": found.nodes, "duplicates": found.duplicates, "logs": found.logs }).to_string(),
+                json!({ "nodes": found.nodes, "duplicates": found.duplicates, "logs": found.logs, "seals": found.seals }).to_string(),
             ),
         }
     }

@@ -67,6 +67,7 @@ pub(super) fn settings(options: &CoreOptions) -> Result<Options> {
     settings.net.reconnect_timeout_ms = options.reconnect_timeout.map_or(settings.net.reconnect_timeout_ms, number);
     settings.net.standard = options.standard;
     settings.net.trust = options.trust.as_ref().map(JsTrust::to_trust).transpose()?.unwrap_or_default();
+    settings.seals = options.trust.as_ref().map(JsTrust::to_seals).transpose()?.unwrap_or_default();
     Ok(settings)
 }
 

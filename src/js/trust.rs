@@ -7,8 +7,10 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use zeroize::Zeroizing;
 
+use super::seals::JsPolicy;
 use crate::emitter::{Origin, Use};
 use crate::error::{quoted, Error, Result};
+use crate::hyperlog;
 use crate::identity::noise::{LinkKey, SECRET_LEN};
 use crate::identity::{PublicKey, SecretKey};
 use crate::net::rights::{Peers, Plain, Right, Trust};
@@ -29,6 +31,8 @@ pub struct JsTrust {
     pub asks: Option<bool>,
     /// Whose plain links are accepted.
     pub plain: Option<JsPlain>,
+    /// Whose logs are stored.
+    pub logs: Option<JsPolicy>,
 }
 
 /// A peer and its right.
@@ -109,6 +113,19 @@ impl JsTrust {
             plain: self.plain.as_ref().map(JsPlain::to_plain).transpose()?,
             network: self.network.clone(),
         })
+    }
+}
+
+impl JsTrust {
+    /// The key that seals the log, and whose logs are stored.
+    ///
+    /// # Errors
+    /// `InvalidArgument` for what makes no sense.
+    pub(super) fn to_seals(&self) -> Result<hyperlog::Trust> {
+        let identity = self.identity.as_deref().map(SecretKey::from_pkcs8).transpose()?;
+        let none = JsPolicy { authors: None, unsigned: None, revoked: None };
+        let policy = self.logs.as_ref().unwrap_or(&none).to_policy(identity.is_some())?;
+        Ok(hyperlog::Trust { identity, policy })
     }
 }
 

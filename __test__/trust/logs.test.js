@@ -1,0 +1,134 @@
+'use strict'
+
+/** Sealed logs: whose events are stored, who is told to have written them, and what becomes of a store from before. */
+
+const assert = require('node:assert/strict')
+const path = require('node:path')
+const { once } = require('node:events')
+const { describe, test } = require('node:test')
+
+const { folder } = require('../emitter/helpers')
+const { HOST, HyperEmitter, SCHEMA, hears, make, newKey, secured, told } = require('./helpers')
+
+/** All entries of `T`. */
+async function entries (emitter) {
+  const found = []
+  for await (const entry of emitter.read({ names: ['T'] })) found.push(entry)
+  return found
+}
+
+/** Links `dialler` to `listener`, each of which lets the other write. */
+async function link (dialler, listener, options) {
+  await Promise.all([dialler.ready(), listener.ready()])
+  if (options === undefined) {
+    listener.setPeers({ [dialler.publicKey]: 'write' })
+    dialler.setPeers({ [listener.publicKey]: 'write' })
+  }
+  const { port } = await listener.listen(0, HOST)
+  await dialler.connect(port, HOST, options ?? {})
+}
+
+describe('sealed logs', () => {
+  test('tell their author, at others and after a restart', async (t) => {
+    const store = path.join(folder(), 'store')
+    const a = secured(t)
+    const identity = newKey()
+    const b = make(t, { identity }, store)
+    await link(b, a)
+    await hears(b, a, 'T', { num: 1 })
+    await hears(a, b, 'T', { num: 2 })
+    for (const emitter of [a, b]) {
+      assert.deepEqual((await entries(emitter)).map(({ author }) => author), [a.publicKey, b.publicKey])
+      assert.equal((await emitter.verify()).nodes, 2)
+    }
+    assert.ok((await b.verify()).seals >= 2)
+    await b.close()
+    const again = make(t, { identity }, store)
+    assert.deepEqual((await entries(again)).map(({ author }) => author), [a.publicKey, b.publicKey])
+    await again.append('T', { num: 3 })
+    assert.equal((await again.verify()).nodes, 3)
+  })
+
+  test('of authors that are not listed are left out, and everything else goes on', async (t) => {
+    const a = secured(t)
+    const b = secured(t)
+    await Promise.all([a.ready(), b.ready()])
+    b.setTrust({ authors: [] })
+    const left = once(b.status, 'peerError').catch(() => {})
+    await link(a, b)
+    await a.append('T', { num: 1 })
+    await hears(a, b, 'T', { num: 2 })
+    assert.deepEqual((await entries(b)).map(({ payload }) => payload.num), [2])
+    await left
+  })
+
+  test('are the only ones that are stored with an identity, unless the user says otherwise', async (t) => {
+    const plain = make(t)
+    const [strict, open] = [secured(t, { plain: true }), secured(t, { plain: true, unsigned: 'accept' })]
+    await plain.append('T', { num: 1 })
+    for (const emitter of [strict, open]) {
+      const { port } = await emitter.listen(0, HOST)
+      await plain.connect(port, HOST)
+      await hears(plain, emitter, 'T', { num: 2 })
+    }
+    if ((await entries(open)).length < 2) await told(open, 'synced')
+    assert.ok((await entries(open)).some(({ author, payload }) => author === undefined && payload.num === 1))
+    assert.ok((await entries(strict)).every(({ author }) => author === strict.publicKey))
+  })
+
+  test('follow a log from before there was a key, which others take as it is pinned', async (t) => {
+    const store = path.join(folder(), 'store')
+    const before = make(t, {}, store)
+    for (let num = 0; num < 3; num++) await before.append('T', { num })
+    await before.close()
+
+    const after = secured(t, {}, store)
+    await after.append('T', { num: 3 })
+    const { logs, log } = await after.stats()
+    assert.ok(log.startsWith(after.publicKey))
+    assert.equal((await after.verify()).nodes, 4)
+
+    const pinned = secured(t, { unsigned: logs.filter((each) => !each.log.startsWith('ed25519-')) })
+    await link(pinned, after)
+    if ((await entries(pinned)).length < 4) await told(pinned, 'synced')
+    assert.deepEqual((await entries(pinned)).map(({ payload }) => payload.num), [0, 1, 2, 3])
+    assert.deepEqual((await entries(pinned)).map(({ author }) => author), [undefined, undefined, undefined, after.publicKey])
+  })
+
+  test('are not written without their key, and read all the same', async (t) => {
+    const store = path.join(folder(), 'store')
+    const first = secured(t, {}, store)
+    await first.append('T', { num: 1 })
+    await first.close()
+    const keyless = make(t, {}, store)
+    await assert.rejects(keyless.append('T', { num: 2 }), { code: 'ERR_HYPER_IDENTITY' })
+    assert.equal((await entries(keyless)).length, 1)
+    await keyless.close()
+    const rotated = secured(t, {}, store)
+    await rotated.append('T', { num: 2 })
+    assert.deepEqual((await entries(rotated)).map(({ author }) => author), [first.publicKey, rotated.publicKey])
+  })
+
+  test('of a revoked author end where they are', async (t) => {
+    const a = secured(t)
+    const b = secured(t)
+    await link(a, b)
+    await hears(b, a, 'T', { num: 1 })
+    b.setTrust({ revoked: { [a.publicKey]: true } })
+    await a.append('T', { num: 2 })
+    await hears(a, b, 'T', { num: 3 })
+    assert.deepEqual((await entries(b)).map(({ payload }) => payload.num), [1, 3])
+  })
+})
+
+test('options that make no sense are refused with a word', () => {
+  const bad = [
+    [{ authors: 5 }, /authors/], [{ authors: ['x'] }, /not a public key/], [{ authors: 'peers' }, /authors/],
+    [{ unsigned: 'some' }, /unsigned/], [{ unsigned: 5 }, /unsigned/], [{ unsigned: { a: { seq: 1.5, digest: '' } } }, /seq/],
+    [{ unsigned: { a: { seq: 1, digest: 'x' } } }, /digest/], [{ revoked: true }, /revoked/], [{ revoked: { x: true } }, /not a public key/]
+  ]
+  for (const [options, words] of bad) {
+    assert.throws(() => new HyperEmitter(undefined, SCHEMA, options),
+      (error) => error.code === 'ERR_HYPER_INVALID_ARG' && words.test(error.message), JSON.stringify(options))
+  }
+})
