@@ -90,6 +90,20 @@ exports.pairs = [
     ours: { work: 'replicate', options: { mode: 'live', count: 200 * K }, pick: rate },
     theirs: { work: 'replicate', options: { which: 'original', mode: 'live', count: 5 * K }, pick: rate }
   },
+  ...[
+    ['durable emit, 1024 in flight', 'emit', { store: 'path', window: 1024 }, 0.85],
+    ['durable emit, one at a time', 'emit', { store: 'path', window: 1 }, 0.9],
+    ['emit + callback + listener, memory, 1024 in flight', 'emit', { store: 'memory', window: 1024 }, 0.85],
+    ['catch-up, memory', 'replicate', { mode: 'catchup', count: 200 * K }, 0.85],
+    ['catch-up, embedded store', 'replicate', { store: 'path', mode: 'catchup', count: 200 * K }, 0.85],
+    ['live, to a listener in another process, 1024 in flight', 'replicate', { mode: 'live', count: 200 * K }, 0.85]
+  ].map(([name, work, options, goal]) => ({
+    name: `with identities (sealed logs, secure links): ${name}`,
+    peer: 'the same without',
+    goal,
+    ours: { work, options: { ...options, sealed: true }, pick: rate },
+    theirs: { work, options, pick: rate }
+  })),
   {
     name: 'replay from the beginning, decoded, stream()',
     peer: 'NATS JetStream ordered consumer',

@@ -2,6 +2,7 @@
 
 // The two emitters under one roof: the same calls reach 1.3.0 and this module.
 
+const { generateKeyPairSync } = require('node:crypto')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
@@ -26,6 +27,9 @@ exports.open = function open (which, store, schema = exports.schema, options) {
   const db = store === 'memdb' || which === 'original' ? require('memdb')() : store === 'memory' ? ':memory:' : store
   return new HyperEmitter(db, schema, options)
 }
+
+/** Options of an emitter with a key of its own, which links with all that are made so. */
+exports.identity = () => ({ identity: generateKeyPairSync('ed25519').privateKey, secret: Buffer.alloc(32, 1) })
 
 /** A folder that is gone when the process ends. */
 exports.folder = function folder () {

@@ -3,10 +3,10 @@
 // emit + callback + one listener, `window` emits in flight. Both the callback and the listener count: an event is done when
 // both have run. The callback reads node.key and node.change.
 
-const { open, event, sized, options, done, now, folder } = require('../lib/modules')
+const { open, event, sized, options, done, now, folder, identity } = require('../lib/modules')
 
-const { which = 'ours', store = 'memory', window = 1024, ms = 3000, bytes = 0 } = options()
-const emitter = open(which, store === 'path' ? folder() : store)
+const { which = 'ours', store = 'memory', window = 1024, ms = 3000, bytes = 0, sealed = false } = options()
+const emitter = open(which, store === 'path' ? folder() : store, undefined, sealed ? identity() : undefined)
 const message = bytes ? sized(bytes) : event
 
 let emitted = 0

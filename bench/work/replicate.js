@@ -6,10 +6,10 @@
 //   latency: one event at a time; ms from emit here to the listener there (one monotonic clock on one machine)
 
 const { fork } = require('node:child_process')
-const { open, event, options, done, now, folder } = require('../lib/modules')
+const { open, event, options, done, now, folder, identity } = require('../lib/modules')
 
-const { which = 'ours', store = 'memory', mode = 'catchup', count = 20000, window = 1024, role = 'source', port } = options()
-const emitter = open(which, store === 'path' ? folder() : store)
+const { which = 'ours', store = 'memory', mode = 'catchup', count = 20000, window = 1024, role = 'source', port, sealed = false } = options()
+const emitter = open(which, store === 'path' ? folder() : store, undefined, sealed ? identity() : undefined)
 
 function quantile (sorted, q) {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]
@@ -38,7 +38,7 @@ function fill (cb) {
 function listen () {
   emitter.listen(0, '127.0.0.1', (err, address) => {
     if (err) throw err
-    const options = JSON.stringify({ which, store, mode, count, role: 'sink', port: address.port })
+    const options = JSON.stringify({ which, store, mode, count, sealed, role: 'sink', port: address.port })
     const child = fork(__filename, [options])
     const ended = (code, signal) => { throw new Error(`the other process ended with ${signal ?? code} before it had everything`) }
     child.on('exit', ended)
