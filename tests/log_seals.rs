@@ -648,6 +648,51 @@ fn a_copy_of_a_store_is_imported_with_its_seals() {
 }
 
 #[test]
+fn a_group_cut_by_a_crash_anywhere_leaves_a_log_that_ends_with_a_seal() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = |folder: &std::path::Path| folder.join("segment-0000000001");
+    let embedded = |folder: &std::path::Path| {
+        Arc::new(
+            hyperemitter::store::embedded::EmbeddedStore::open(folder, &Default::default(), &mut |_, _| {}).unwrap(),
+        )
+    };
+    let (log, _) = open_trusting(embedded(folder.path()), Trust::of(key(1)));
+    let bytes = std::thread::scope(|scope| {
+        scope.spawn(|| log.run());
+        let append = |count: usize| {
+            log.append((0..count).map(|n| event("test", &n.to_string())).collect::<Vec<_>>());
+            drop(log.add(PEER, Vec::new()).blocking_recv());
+        };
+        append(5);
+        let before = std::fs::read(segment(folder.path())).unwrap();
+        append(20);
+        let after = std::fs::read(segment(folder.path())).unwrap();
+        log.close();
+        // Behind the data there may be zeros, written ahead.
+        let end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        (end(&before), after[..end(&after)].to_vec())
+    });
+    let (before, after) = bytes;
+    let mut seen = HashSet::new();
+    for cut in (before..=after.len()).step_by(61).chain([after.len()]) {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::write(segment(copy.path()), &after[..cut]).unwrap();
+        let (log, _) = open_trusting(embedded(copy.path()), Trust::of(key(1)));
+        seen.insert(log.seq(&log.log_id()));
+        verify(log.store().as_ref(), &mut |_, _| {}).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| log.run());
+            emit(&log, "goes on");
+            drop(log.add(PEER, Vec::new()).blocking_recv());
+            log.close();
+        });
+        let [two] = [2].map(sealed);
+        assert!(told(&add(&two, PEER, sent(&log))).iter().all(|told| *told == "added"), "{cut}");
+    }
+    assert_eq!(seen, HashSet::from([5, 25]));
+}
+
+#[test]
 fn a_relayed_row_keeps_its_place_in_the_order_of_its_holder() {
     let [one, two] = [1, 2].map(sealed);
     (0..50).for_each(|n| emit(&one, &n.to_string()));
