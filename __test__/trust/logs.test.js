@@ -4,7 +4,6 @@
 
 const assert = require('node:assert/strict')
 const path = require('node:path')
-const { once } = require('node:events')
 const { describe, test } = require('node:test')
 
 const { folder } = require('../emitter/helpers')
