@@ -195,25 +195,23 @@ impl NodePlanner<'_> {
         let mut all = vec![Waits::Seal(id.0, id.1.clone())];
         all.extend(firsts.into_iter().flatten().map(|seq| Waits::Entry(id.1.clone(), seq)));
         let mut keys = Vec::new();
-        let seqs: Vec<Seq> = run.rows.iter().map(|row| row.parked.node.seq).collect();
-        let mut take = |waits: Waits| {
-            let released = parking.release_of(id.0, &waits);
-            let found = !released.is_empty();
-            for parked in released {
+        let mut take = |run: &mut Run, waits: Waits| {
+            for parked in parking.release_of(id.0, &waits) {
                 self.group.released.push((parked.clone(), waits.clone()));
                 keys.push(parked.key);
                 run.rows.push(HeldRow { parked, slot: None });
             }
-            found
         };
         for waits in all {
-            take(waits);
+            take(run, waits);
         }
         if run.owner.is_none() {
-            // Each waits for the one before it.
-            for seq in seqs {
-                let mut behind = seq..;
-                while behind.next().is_some_and(|seq| take(Waits::Entry(id.1.clone(), seq))) {}
+            // Each waits for the one before it, those that were just taken included.
+            let mut at = 0;
+            while let Some(row) = run.rows.get(at) {
+                let waits = Waits::Entry(id.1.clone(), row.parked.node.seq);
+                take(run, waits);
+                at += 1;
             }
         }
         keys.into_iter().for_each(|key| self.wake(id.0, key));
