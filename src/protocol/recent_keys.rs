@@ -1,7 +1,7 @@
 //! The keys of the last nodes that crossed a link in one direction. Both ends keep them, so that a row can name a node that it
 //! links to by its distance instead of its hash.
 //!
-//! The number of keys kept follows from the rows alone, so both ends agree on it without negotiating. It starts at [`FIRST`],
+//! The number of keys kept follows from the rows alone, so both ends agree on it without negotiating. It starts at `FIRST`,
 //! doubles (up to the link's bound) with each row that has to name a node by its hash, and halves again, down to [`RECENT`], when no row reaches
 //! that far back. A link that carries one writer's log at a time stays small; one that carries a hundred writers' logs reaches far.
 
