@@ -55,7 +55,7 @@ for (const [name, open] of Object.entries(all)) {
     const node = await emitted(emitter, 'again', 4)
     assert.deepEqual([node.change, node.seq, node.links], [4, 4, [first[2].key]])
     assert.deepEqual(await history(emitter, 4), ['apple', 'pear', 'ünïcode', 'again'])
-    assert.deepEqual(await emitter.verify(), { nodes: 4, duplicates: 0, logs: 1 })
+    assert.deepEqual(await emitter.verify(), { nodes: 4, duplicates: 0, logs: 1, seals: 0 })
     db.close = close
     await closed(emitter)
     await release(again)

@@ -23,7 +23,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual([stats.change, stats.log, stats.heads, stats.pending, stats.peers], [1, node.log, 1, 0, []])
     assert.deepEqual(stats.logs.map(({ log, seq }) => ({ log, seq })), [{ log: node.log, seq: 1 }])
     const steps = []
-    assert.deepEqual(await emitter.verify({ onProgress: (step) => steps.push(step) }), { nodes: 1, duplicates: 0, logs: 1 })
+    assert.deepEqual(await emitter.verify({ onProgress: (step) => steps.push(step) }), { nodes: 1, duplicates: 0, logs: 1, seals: 0 })
     assert.ok(steps.every(({ done, total }) => done <= total))
     await Promise.all(Array.from({ length: 50 }, (_, num) => emitter.append('T', { num })))
     const { commits } = await emitter.stats()
