@@ -309,7 +309,8 @@ fn rows_of_other_logs_between_sealed_ones_go_in_with_them() {
         rows.push(one.next("last", &[last]));
         add(&two, PEER, rows[..cut].to_vec());
         assert_eq!(two.end(), Position::START, "{cut}");
-        assert!(told(&add(&two, PEER, rows[cut..].to_vec())).iter().all(|told| *told == "added"));
+        let outcomes = add(&two, PEER, rows[cut..].to_vec());
+        assert!(told(&outcomes).iter().all(|told| *told == "added"), "{cut}: {:?}", told(&outcomes));
         assert_eq!(two.end().change, 11, "{cut}");
     }
 }
@@ -350,6 +351,19 @@ fn what_several_sessions_bring_of_one_log_is_stored_once_and_nothing_stays_behin
     assert_eq!(told(&add(&two, SourceId(2), rows[3..4].to_vec())), ["added"]);
     assert_eq!(told(&add(&two, PEER, rows[4..].to_vec())), ["added"; 2]);
     assert_eq!(two.seq(&one.log), 6);
+}
+
+#[test]
+fn runs_of_one_log_from_several_sessions_that_wait_for_the_same_go_in_one_after_the_other() {
+    let [two] = [2].map(sealed);
+    let (mut one, mut three) = (Author::new(1), Author::new(3));
+    let cause = three.next("cause", &[]);
+    let mut rows = vec![one.next("effect", &[key_of_node(&cause)])];
+    rows.extend(one.many(3));
+    assert_eq!(told(&add(&two, PEER, rows[..3].to_vec())), ["parked"; 3]);
+    assert_eq!(told(&add(&two, SourceId(2), rows.clone())), ["parked"; 4]);
+    assert_eq!(told(&add(&two, SourceId(3), vec![cause])), ["added"]);
+    assert_eq!((two.end().change, two.seq(&one.log)), (5, 4));
 }
 
 #[test]

@@ -246,10 +246,15 @@ impl NodePlanner<'_> {
                 return Ok(());
             }
             // Those that were looked at before may go together with one that has changed.
-            let mut all: Vec<(usize, RunId)> = Vec::with_capacity(self.runs.len());
-            all.extend(self.runs.iter().filter(|(_, run)| run.loaded).map(|(id, run)| (run.number, id.clone())));
+            let mut all: Vec<(bool, usize, RunId)> = Vec::with_capacity(self.runs.len());
+            let loaded = self.runs.iter().filter(|(_, run)| run.loaded);
+            all.extend(loaded.map(|(id, run)| (!run.dirty, run.number, id.clone())));
             all.sort_unstable();
-            let all = all.into_iter().map(|(_, id)| id).collect();
+            // Of a log that several sessions bring, one run at a time: the others have to go on from there.
+            let mut logs = HashSet::new();
+            all.retain(|(_, _, (_, log))| logs.insert(log.clone()));
+            all.sort_unstable_by_key(|(_, number, _)| *number);
+            let all = all.into_iter().map(|(.., id)| id).collect();
             self.admit(all, outcomes)?;
         }
     }
