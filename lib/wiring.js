@@ -119,9 +119,9 @@ function wire (emitter, db, options, schemaRead) {
 
   // Peers.
   const storeId = new StoreId(emitter, core, requests)
-  const { peers, tls } = options
+  const { peers, plain, tls } = options
   const streams = new Streams(core, hold)
-  const admission = new Admission({ core, peers, context, status })
+  const admission = new Admission({ core, peers, plain, context, status })
   const connections = new Connections({ emitter, core, requests, acks, state, hold, status, streams, admission, tls })
   const server = new Server({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls })
   const userStreams = new UserStreams({ streams, connections, state })

@@ -3,13 +3,15 @@
 /** Links over TLS of Node's own, and over streams that users bring. */
 
 const assert = require('node:assert/strict')
+const net = require('node:net')
 const path = require('node:path')
 const tls = require('node:tls')
 const { duplexPair } = require('./duplex-pair')
 const { describe, test } = require('node:test')
 
-const { folder } = require('../emitter/helpers')
-const { HOST, hears, make, pem, refused, secured, told } = require('./helpers')
+const { folder, turns } = require('../emitter/helpers')
+const { publicKeyOf } = require('../../lib/trust/keys')
+const { HOST, hears, make, newKey, pem, refused, secured, told } = require('./helpers')
 
 const ca = pem('ca.pem')
 const server = { key: pem('server.key'), cert: pem('server.pem'), ca, requestCert: true, rejectUnauthorized: true }
@@ -57,6 +59,47 @@ describe('tls', () => {
     assert.equal((await gone).code, 'ERR_HYPER_RIGHTS')
   })
 
+  test('a certificate for one name that reads like several is for that one only', async (t) => {
+    const a = make(t, { peers: { 'dns:client.test': 'write' } })
+    const { port } = await a.listen(0, HOST, { tls: server })
+    const posing = { key: pem('posing.key'), cert: pem('posing.pem'), ca }
+    const b = make(t)
+    const error = await refused(b.connect(port, HOST, { tls: posing }))
+    assert.match(error.code, /ERR_HYPER_(ENDED|CONNECT|RIGHTS)|ECONNRESET|EPIPE/)
+    assert.deepEqual((await a.stats()).peers, [])
+  })
+
+  test('a peer that goes while it is decided about harms nobody', async (t) => {
+    let decide
+    const asked = new Promise((resolve) => { decide = resolve })
+    const answers = []
+    const a = make(t, { peers: () => new Promise((resolve) => { answers.push(resolve); decide() }) })
+    const { port } = await a.listen(0, HOST, { tls: server })
+    const raw = net.connect(port, HOST)
+    const socket = tls.connect({ socket: raw, ...client, servername: 'localhost' }).on('error', () => {})
+    await asked
+    raw.resetAndDestroy()
+    await new Promise((resolve) => socket.once('close', resolve))
+    const b = make(t)
+    const connected = b.connect(port, HOST, { tls: client })
+    while (answers.length < 2) await turns(1)
+    answers[0]('write')
+    answers[1]('write')
+    await connected
+    assert.equal((await a.stats()).peers.length, 1)
+  })
+
+  test('without an identity setPeers decides about certificates, and takes no plain peers', async (t) => {
+    const a = make(t)
+    assert.throws(() => a.setPeers({ [publicKeyOf(newKey())]: 'write' }), { code: 'ERR_HYPER_INVALID_ARG' })
+    a.setPeers({ 'dns:client.test': 'write' })
+    const { port } = await a.listen(0, HOST)
+    const b = make(t)
+    assert.equal((await refused(b.connect(port, HOST))).code, 'ERR_HYPER_INSECURE')
+    a.setPeers(undefined)
+    await make(t).connect(port, HOST)
+  })
+
   test('a port that speaks TLS takes no plain peers, and a plain one no TLS', async (t) => {
     const a = make(t)
     const { port } = await a.listen(0, HOST, { tls: server })
@@ -98,6 +141,7 @@ describe('handle', () => {
     const handled = refused(a.handle(left, { dialled: true, can: 'write' }))
     right.destroy()
     assert.match((await handled).code, /ERR_HYPER_/)
+    assert.equal((await refused(a.handle(left, { can: 'write' }))).code, 'ERR_HYPER_CONNECT', 'it is destroyed already')
     assert.throws(() => a.handle({}), { code: 'ERR_HYPER_INVALID_ARG' })
     assert.throws(() => a.handle(right, { can: 'all' }), { code: 'ERR_HYPER_INVALID_ARG' })
     assert.throws(() => a.handle(right, { key: 'x' }), { code: 'ERR_HYPER_INVALID_ARG' })

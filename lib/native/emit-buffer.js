@@ -93,7 +93,7 @@ class EmitBuffer {
     if (tags !== undefined) {
       const length = tagsLength(tags)
       if (end + length > SIZE) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding, tags)
-      this.checkSize(name, end - start - EMIT_HEAD_BYTES + length + tags.length)
+      this.checkSize(name, end - start - EMIT_HEAD_BYTES + containerLength(tags))
     } else {
       this.checkSize(name, end - start - EMIT_HEAD_BYTES)
     }
@@ -105,7 +105,7 @@ class EmitBuffer {
     const number = this.number(name)
     const length = byteLength(payload)
     const more = tags === undefined ? 0 : tagsLength(tags)
-    this.checkSize(name, length + more)
+    this.checkSize(name, tags === undefined ? length : length + containerLength(tags))
     if (number === undefined || this.encoding || EMIT_HEAD_BYTES + length + more > SIZE) {
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
       this.flush()
@@ -195,6 +195,11 @@ function checkName (name) {
   if (typeof name !== 'string') Buffer.byteLength(name)
   if (typeof name !== 'string') throw nameNotString(name)
   if (name in Object.prototype) throw reservedName(name)
+}
+
+/** Bytes that tags take in the event's container: a field each, with a length of one or two bytes. */
+function containerLength (tags) {
+  return tagsLength(tags) - 1 + 2 * tags.length
 }
 
 /** Bytes that tags take in the buffer. */

@@ -38,8 +38,14 @@ class Requests {
     // Ids wrap after 2^32 questions; those of that time ago are answered.
     const id = this.last = (this.last + 1) >>> 0 || 1
     this.waiting.set(id, { callback: inContext(callback), progress: progress && inContext(progress), hold, brief })
+    try {
+      ask(id)
+    } catch (error) {
+      // A question that is refused gets no answer.
+      this.waiting.delete(id)
+      throw error
+    }
     if (brief) this.brief++
-    ask(id)
     if (!hold) return
     this.holding++
     this.hold.refresh()

@@ -1,8 +1,8 @@
 'use strict'
 
-const { asError, badRight } = require('../errors')
+const { asError, badRight, keysWithoutIdentity } = require('../errors')
 const { nativeLogs } = require('../trust/logs')
-const { checkRight, isForCertificates, nativePeers, nativePlain, rightOfCertificate } = require('../trust/rights')
+const { checkRight, nativePeers, nativePlain, rightOfCertificate } = require('../trust/rights')
 
 /** Who may connect, and with which right: the option `peers`, a map or a function. */
 class Admission {
@@ -10,12 +10,14 @@ class Admission {
    * @param {object} parts
    * @param {object} parts.core the native half
    * @param {object | Map<string, string> | Function} [parts.peers] the option
+   * @param {*} [parts.plain] the option
    * @param {import('../async-context').Context} parts.context the user's function belongs to nobody's request
    * @param {import('../status')} parts.status
    */
-  constructor ({ core, peers, context, status }) {
+  constructor ({ core, peers, plain, context, status }) {
     this.core = core
     this.peers = peers
+    this.plain = plain
     this.context = context
     this.status = status
     /** Links of TLS peers that stand: their name to the peer as it was admitted. */
@@ -25,7 +27,10 @@ class Admission {
   /** Sets who may connect. Links that have lost their right end, those with another right are made anew. */
   set (peers) {
     const { peers: list, asks } = nativePeers(peers)
-    if (this.core.publicKey() !== null || !isForCertificates(peers)) this.core.setPeers(list, asks)
+    // Without an identity they decide about certificates, and whoever lists peers wants no others.
+    if (this.core.publicKey() !== null) this.core.setPeers(list, asks)
+    else if (list?.length > 0) throw keysWithoutIdentity()
+    else if (this.plain === undefined) this.core.setPlain(nativePlain(peers === undefined))
     this.peers = peers
     for (const [link, { peer, right }] of this.certified) {
       this.ask(peer, (now) => {
@@ -40,6 +45,7 @@ class Admission {
 
   setPlain (plain) {
     this.core.setPlain(nativePlain(plain))
+    this.plain = plain
   }
 
   /** The native half asks for the right of a peer. */
@@ -51,16 +57,12 @@ class Admission {
   /**
    * The right of a TLS peer whose certificate has been checked; undefined: none.
    *
-   * @param {import('node:tls').TLSSocket} socket
-   * @param {object} peer with `address`, `port`, `direction`
+   * @param {object} peer with `address`, `port`, `direction`, `certificate`
    * @param {(right: string | undefined) => void} answer
    */
-  certify (socket, peer, answer) {
-    const certificate = socket.getPeerCertificate()
-    if (typeof this.peers === 'function') this.ask({ ...peer, certificate }, answer)
-    // Whoever made the certificate vouches for the peer.
-    else if (this.peers === undefined) answer('write')
-    else answer(rightOfCertificate(this.peers, certificate))
+  certify (peer, answer) {
+    // Without `peers`, whoever made the certificate vouches for the peer.
+    this.ask(peer, answer)
   }
 
   /** A TLS peer has its link, or lost it. */
@@ -76,7 +78,7 @@ class Admission {
   ask (peer, answer) {
     const { peers } = this
     if (typeof peers !== 'function') {
-      answer(peers === undefined ? 'write' : rightOfCertificate(peers, peer.certificate ?? {}))
+      answer(peers === undefined ? 'write' : rightOfCertificate(peers, peer.certificate))
       return
     }
     const decide = async () => {

@@ -4,7 +4,7 @@ const { checkPort, checkHost, knownPeers } = require('./address')
 const { badPeersRecord, closed, insecureDial, prematureClose, streamEnded } = require('../errors')
 const { promised } = require('../callback')
 const { linkFailure } = require('./system-errors')
-const { dialTls, isInsecure } = require('./tls')
+const { decideSoon, dialTls, isInsecure } = require('./tls')
 const Link = require('./link')
 
 /** Refusals that another attempt would only meet again: a waiting `connect` fails at once. */
@@ -169,6 +169,7 @@ class Connections {
   }
 
   onInboundGone (key, error) {
+    this.admission.forget(key)
     this.settleAwaited(key, error ?? streamEnded())
     delete this.emitter._peers[key]
     this.inbound.delete(key)
@@ -219,19 +220,21 @@ class Connections {
         return core.dialFailed(question, key, 'the dial has ended')
       }
       if (error) return core.dialFailed(question, key, error.message, error.syscall && error.code, isInsecure(error))
-      const peer = { link: key, direction: 'out', address: socket.remoteAddress, port: socket.remotePort }
-      admission.certify(socket, peer, (right) => {
+      const certificate = socket.getPeerCertificate()
+      const peer = { link: key, direction: 'out', address: socket.remoteAddress, port: socket.remotePort, certificate }
+      decideSoon(socket, (answer) => admission.certify(peer, answer), (right) => {
         if (right === undefined) {
           socket.destroy()
           return core.dialFailed(question, key, 'its certificate has no right here', undefined, true)
         }
-        admission.note(key, { ...peer, certificate: socket.getPeerCertificate() }, right)
+        admission.note(key, peer, right)
         streams.carry(socket, { security: 'tls', right, dialled: true, dial: question })
       })
     })
   }
 
   onConnectionError (key, error) {
+    this.admission.forget(key)
     // Between two attempts there is no link, as in 1.x.
     const link = this.enter(key)
     delete this.emitter._peers[key]

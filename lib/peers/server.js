@@ -7,7 +7,7 @@ const { checkPort } = require('./address')
 const { alreadyListening, closed, noTlsOptions } = require('../errors')
 const { listenFailure } = require('./system-errors')
 const { promised } = require('../callback')
-const { tlsServer } = require('./tls')
+const { decideSoon, tlsServer } = require('./tls')
 
 /** Accepting peers, and telling the log where. */
 class Server {
@@ -117,9 +117,9 @@ class Server {
       return
     }
     const peer = { direction: 'in', ...remote }
-    admission.certify(socket, peer, (right) => {
+    const certificate = socket.getPeerCertificate()
+    decideSoon(socket, (answer) => admission.certify({ ...peer, certificate }, answer), (right) => {
       if (right === undefined) return socket.destroy()
-      const certificate = socket.getPeerCertificate()
       streams.carry(socket, { remote, security: 'tls', right }, (link) => {
         if (link !== undefined) admission.note(link, { ...peer, link, certificate }, right)
       })

@@ -28,8 +28,14 @@ class Streams {
    * @param {import('node:stream').Duplex} duplex
    * @param {object} how for the native half: `remote`, `local`, `security`, `right`, `dialled`, `key`, `dial`
    * @param {(key: string | undefined) => void} [linked] with the link's name, once it has one; undefined if the stream ended first
+   * @returns {boolean} whether the stream is still there
    */
   carry (duplex, how, linked) {
+    if (duplex.destroyed) {
+      // It would never say that it is closed.
+      linked?.(undefined)
+      return false
+    }
     const id = this.nextId()
     this.core.openStream(id, how)
     this.open.set(id, new Carried(id, duplex, this.core, linked, () => {
@@ -37,6 +43,7 @@ class Streams {
       this.hold.refresh()
     }))
     this.hold.refresh()
+    return true
   }
 
   nextId () {
@@ -53,15 +60,7 @@ class Streams {
     else carried?.send()
   }
 
-  /** The emitter is closed: what has been said is sent, and the streams end. */
-  end () {
-    for (const carried of this.open.values()) {
-      carried.send()
-      carried.duplex.end()
-    }
-  }
-
-  /** The streams that are still there are cut. */
+  /** The emitter is closed: the streams that are still there are cut. */
   destroy () {
     for (const { duplex } of [...this.open.values()]) duplex.destroy()
   }
@@ -74,7 +73,6 @@ class Carried {
     this.duplex = duplex
     this.core = core
     this.linked = linked
-    this.key = undefined
     this.full = false
     let failed
     duplex.on('data', (bytes) => {

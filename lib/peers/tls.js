@@ -1,8 +1,20 @@
 'use strict'
 
+const { isIP } = require('node:net')
 const tls = require('node:tls')
 
+const { timedOut } = require('../errors')
+
 /** Links over Node's own TLS, for those who have certificates. Everything that node:tls takes as an option is its business. */
+
+/**
+ * How long a peer may take for its handshake, and whoever decides about its certificate, in milliseconds: what the native half
+ * gives to other handshakes.
+ */
+const HANDSHAKE_MS = 10_000
+
+/** TLS connections that a server holds: as many as the native half has slots for inbound links. */
+const MAX_CONNECTIONS = 1024
 
 /**
  * Dials. Calls back with the socket once the peer's certificate has been checked, or with the failure.
@@ -15,18 +27,20 @@ const tls = require('node:tls')
 function dialTls (host, port, options, callback) {
   const socket = tls.connect({ servername: serverName(host), ...options, host, port })
   const settle = (error) => {
-    socket.off('error', settle)
-    socket.off('secureConnect', connected)
+    clearTimeout(timer)
+    socket.off('error', settle).off('secureConnect', connected)
     callback(error, socket)
   }
   const connected = () => settle(null)
-  socket.once('error', settle).once('secureConnect', connected)
-  return socket
+  // No answer is not the wrong peer.
+  const timer = setTimeout(() => socket.destroy(timedOut(host, port)), HANDSHAKE_MS)
+  ignoreErrors(socket)
+  socket.on('error', settle).on('secureConnect', connected)
 }
 
 /** Names travel in the open, addresses must not be sent as names (RFC 6066, section 3). */
 function serverName (host) {
-  return require('node:net').isIP(host) === 0 ? host : undefined
+  return isIP(host) === 0 ? host : undefined
 }
 
 /** Whether a failure to connect says that the other side is not who it should be, rather than that there is nobody. */
@@ -36,10 +50,44 @@ function isInsecure (error) {
 
 /** A server for TLS peers: a function is called with each socket whose handshake is done. */
 function tlsServer (options, onSocket) {
-  const server = tls.createServer({ ...options }, onSocket)
+  const server = tls.createServer({ handshakeTimeout: HANDSHAKE_MS, ...options }, (socket) => {
+    ignoreErrors(socket)
+    onSocket(socket)
+  })
+  server.maxConnections = MAX_CONNECTIONS
   // A handshake that fails is the peer's concern; the server goes on.
-  server.on('tlsClientError', (error, socket) => socket.destroy(error))
+  server.on('tlsClientError', (_, socket) => {
+    ignoreErrors(socket)
+    socket.destroy()
+  })
   return server
 }
 
-module.exports = { dialTls, isInsecure, tlsServer }
+/** Until a socket is carried nobody would hear its errors, which would end the process; that it is destroyed says enough. */
+function ignoreErrors (socket) {
+  socket.on('error', () => {})
+}
+
+/**
+ * Calls back with the right that is decided, or with undefined when it takes too long, or the socket is gone meanwhile.
+ *
+ * @param {tls.TLSSocket} socket
+ * @param {(answer: (right?: string) => void) => void} decide
+ * @param {(right: string | undefined) => void} callback
+ */
+function decideSoon (socket, decide, callback) {
+  let done = false
+  const settle = (right) => {
+    if (done) return
+    done = true
+    clearTimeout(timer)
+    socket.off('close', gone)
+    callback(socket.destroyed ? undefined : right)
+  }
+  const gone = () => settle(undefined)
+  const timer = setTimeout(gone, HANDSHAKE_MS)
+  socket.once('close', gone)
+  decide(settle)
+}
+
+module.exports = { decideSoon, dialTls, isInsecure, tlsServer }

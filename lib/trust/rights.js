@@ -1,5 +1,6 @@
 'use strict'
 
+const { X509Certificate } = require('node:crypto')
 const { isIP } = require('node:net')
 
 const native = require('../native/addon')
@@ -37,6 +38,9 @@ function isCertificateName (key) {
   return key.startsWith('sha256:') || key.startsWith('dns:')
 }
 
+/** A certificate is for the names in its extension, each of them spelled out. */
+const AS_NAMED = { subject: 'never', wildcards: false, partialWildcards: false }
+
 /** Whether `peers` can decide about certificates, and about nothing else: a function, or a map of their names. */
 function isForCertificates (peers) {
   if (typeof peers === 'function') return true
@@ -53,11 +57,12 @@ function isForCertificates (peers) {
  * @returns {string | undefined}
  */
 function rightOfCertificate (peers, certificate) {
-  const of = (key) => peers instanceof Map ? peers.get(key) : Object.hasOwn(peers, key) ? peers[key] : undefined
-  const fingerprint = certificate.fingerprint256?.replaceAll(':', '').toLowerCase()
-  const names = (certificate.subjectaltname ?? '').split(', ').filter((name) => name.startsWith('DNS:')).map((name) => name.slice(4))
-  const found = [`sha256:${fingerprint}`, ...names.map((name) => `dns:${name.toLowerCase()}`)].map(of)
-  return found.includes('write') ? 'write' : found.find((right) => right !== undefined)
+  const x509 = new X509Certificate(certificate.raw)
+  const fingerprint = `sha256:${x509.fingerprint256.replaceAll(':', '').toLowerCase()}`
+  const rights = (peers instanceof Map ? [...peers] : Object.entries(peers))
+    .filter(([key]) => key === fingerprint || (key.startsWith('dns:') && x509.checkHost(key.slice(4), AS_NAMED) !== undefined))
+    .map(([, right]) => right)
+  return rights.includes('write') ? 'write' : rights[0]
 }
 
 /**
