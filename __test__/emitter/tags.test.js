@@ -8,12 +8,18 @@ const { createRequire } = require('node:module')
 const { describe, test } = require('node:test')
 
 const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
-const { HyperEmitter, SCHEMA, folder } = require('./helpers')
+const { HyperEmitter, SCHEMA, folder, turns } = require('./helpers')
 
 function make (t, db, opts) {
   const emitter = new HyperEmitter(db, SCHEMA, opts)
   t.after(() => emitter.close())
   return emitter
+}
+
+/** The latest entry. */
+async function last (emitter) {
+  const { value } = await emitter.read({ reverse: true, limit: 1 }).next()
+  return value
 }
 
 /** Numbers of the events found. */
@@ -97,6 +103,17 @@ test('tags survive reopening, many in flight, and payloads as large as the buffe
   const again = make(t, store)
   assert.deepEqual(await found(again, { tags: 'n:7' }), Array.from({ length: 30 }, (_, i) => i * 100 + 7))
   assert.equal((await found(again, { tags: 'üüü' })).length, Math.ceil((3000 - 2) / 7))
+})
+
+test('a search goes on over many events that do not match', async (t) => {
+  const emitter = make(t)
+  // More than are looked at for one answer.
+  await Promise.all(Array.from({ length: 10_000 }, (_, num) => emitter.append('T', { num })))
+  const { time } = await last(emitter)
+  while (Date.now() <= time) await turns(1)
+  await emitter.append('T', { num: -1 })
+  assert.deepEqual(await found(emitter, { from: time + 1 }), [-1])
+  assert.equal((await found(emitter, { to: new Date(time), reverse: true })).length, 10_000)
 })
 
 test('tags and searches that make no sense are refused with a word, and nothing is stored', async (t) => {
