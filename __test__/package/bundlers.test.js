@@ -103,7 +103,7 @@ const WAYS = {
   'esbuild, as a module': ['esbuild', (blocks) => blocks.slice(1), 'out/app.mjs'],
   webpack: ['webpack', (blocks) => blocks, 'out/app.js'],
   rollup: ['Rollup', (blocks) => blocks, 'out/app.mjs'],
-  vite: ["Vite, on the server's side", (blocks) => blocks, 'out/app.mjs']
+  vite: ['Vite, for a server', (blocks) => blocks, 'out/app.mjs']
 }
 
 describe('bundles', { skip: process.platform === 'win32' && 'the guide is written for a shell' }, () => {

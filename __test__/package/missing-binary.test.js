@@ -19,7 +19,7 @@ const { napi } = require('../../package.json')
 function load (t, { files = {}, env, setUp = '', program = "require('./lib/native/addon')" } = {}) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-missing-'))
   t.after(() => fs.rmSync(folder, { recursive: true }))
-  for (const file of ['package.json', 'addon.js', 'lib/native/addon.js']) fs.cpSync(path.join(root, file), path.join(folder, file))
+  for (const file of ['package.json', 'addon.js', 'lib/errors.js', 'lib/native/addon.js']) fs.cpSync(path.join(root, file), path.join(folder, file))
   for (const [file, text] of Object.entries(files)) {
     fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true })
     if (text === null) fs.rmSync(path.join(folder, file))
