@@ -20,7 +20,7 @@ export type {
   DialOptions,
   EndReason,
   Entry,
-  EntryPlace,
+  EntryPosition,
   ErrorCode,
   EventMap,
   EventOptions,

@@ -138,7 +138,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** Sets whose links without encryption are accepted, like the option `plain`. */
   setPlain (plain?: HyperEmitter.PlainOption): this
 
-  /** Sets whose logs are stored, as the options of these names: all three anew. What is stored stays. */
+  /** Sets whose logs are stored, like the options of the same names. Replaces all three: one that is left out gets its default. What is already stored stays. */
   setTrust (trust: HyperEmitter.TrustOptions): this
 
   /** A duplex of `{ name, payload }`: what you write is emitted; stored events are read from it. It stays live until it is destroyed. */
@@ -250,15 +250,15 @@ declare namespace HyperEmitter {
   /** A log up to an entry, and its digest there, as `stats().logs` has them. */
   interface Pin { log: string, seq: number, digest: string }
 
-  /** The same by log. */
+  /** Several pins: a list, or an object by log id. */
   type Pins = readonly Pin[] | { readonly [log: string]: { seq: number, digest: string } }
 
   interface TrustOptions {
-    /** Whose sealed logs are stored: everybody's, those of the keys in `peers`, or of these. One's own always are. Default `'all'`. */
+    /** Whose sealed logs are stored: everybody's, those of the keys in `peers`, or those of the listed public keys. This emitter's own logs are always stored. Default `'all'`. */
     authors?: 'all' | 'peers' | readonly string[]
-    /** Which logs without seals are stored: all, none, or these up to their pins. Default: `'refuse'` with `identity`, else `'accept'`. */
+    /** Which logs without seals are stored: all, none, or the listed ones up to their pins. Default: `'refuse'` with `identity`, else `'accept'`. */
     unsigned?: 'accept' | 'refuse' | Pins
-    /** Authors who are frozen: at what is stored here, or at pins. */
+    /** Authors whose logs are frozen: `true` at what is stored here, otherwise at the given pins. */
     revoked?: { readonly [publicKey: string]: true | Pins }
   }
 
@@ -406,7 +406,7 @@ declare namespace HyperEmitter {
   }
 
   /** An event as `read` returns it. */
-  type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPlace & {
+  type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPosition & {
     name: K
     /** Decoded. Absent if no codec knows the event, if its bytes do not decode, or if `raw` was asked for. */
     payload?: Output<E, K>
@@ -416,14 +416,14 @@ declare namespace HyperEmitter {
     error?: HyperError
   } : never
 
-  interface EntryPlace {
+  interface EntryPosition {
     change: number
     key: string
     log: string
     seq: number
-    /** What it is found by beside its name; absent if there are none. */
+    /** The event's tags; absent if there are none. */
     tags?: string[]
-    /** The public key of whoever sealed the log. Absent in logs without seals. */
+    /** The public key of the log's owner. Absent in logs without seals. */
     author?: string
     links: string[]
     /** When it was emitted, in milliseconds since 1970 by the emitter's clock. May be a number that no Date can hold. Absent in events of 1.x. */
@@ -723,7 +723,7 @@ declare namespace HyperEmitter {
     /** The log that the error is about, and the entry of that log. */
     log?: string
     seq?: number
-    /** The address that was dialed or should be bound, `host:port`. */
+    /** The address that was dialled or should be bound, `host:port`. */
     address?: string
   }
 }

@@ -61,7 +61,7 @@ function define (code, Class, message, fields) {
 
 const INVALID = 'ERR_HYPER_INVALID_ARG'
 
-/** `typeof`, which calls null an object. */
+/** `typeof`, but 'null' for null. */
 const typeOf = (value) => value === null ? 'null' : typeof value
 
 /** What somebody threw, in words: users' functions may throw anything. */
@@ -74,16 +74,13 @@ function reasonOf (thrown) {
   }
 }
 
-/**
- * What somebody threw, as an error: itself if it is one. Where an error is told from success, undefined and null must not pass
- * for the latter.
- */
+/** * What somebody threw, as an error: itself if it is one. Callbacks take undefined and null for success, so those must become errors too. */
 function asError (thrown) {
   if (isNativeError(thrown) || thrown instanceof Error) return thrown
   return Object.assign(new Error(reasonOf(thrown)), { cause: thrown })
 }
 
-/** Throws `error` where nobody catches it, outside of whatever runs now. */
+/** Throws `error` as an uncaught exception, outside the current call stack. */
 function surface (error) {
   process.nextTick(raise, error)
 }
@@ -189,9 +186,9 @@ module.exports = {
   decodesTooLarge: define('ERR_HYPER_DECODE', RangeError,
     (ratio) => `Decoded message is not valid: decoding would take more than ${ratio} times its bytes`),
   otherWireType: define('ERR_HYPER_DECODE', Error,
-    (field, kind, found) => `${field} is ${kind} here, and was written as ${found}: the sender's schema is another`),
+    (field, kind, found) => `${field} is ${kind} in this schema, but was written as ${found}: the sender uses another schema`),
   notReadableBy1x: define('ERR_HYPER_VALUE', Error,
-    (message) => `${message}: in 1.x's encoding of this recursive schema the message would not decode and end 1.x processes: leave fields behind the nested message out, or use protobuf: 'standard'`,
+    (message) => `${message}: in 1.x's encoding of this recursive schema the message would not decode, and would end 1.x processes. Leave out the fields after the nested message, or use protobuf: 'standard'`,
     (message, cause) => ({ cause })),
   notBytes: define('ERR_INVALID_ARG_TYPE', TypeError, (value) => `expected a Buffer or Uint8Array, got ${typeOf(value)}`),
   /** A JSON value that does not fit the field at `path`. */
@@ -213,9 +210,9 @@ module.exports = {
   notWholeNumber: define(INVALID, TypeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
   outOfRange: define(INVALID, RangeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
   badStreamStart: define(INVALID, RangeError, (from) => `from must be 'beginning' or a change number, not ${from}`),
-  /** A change behind the end of the log: of another store, or of this one before it was lost or restored. */
+  /** A change beyond the end of the log: it belongs to another store, or to this one before it was restored from a backup. */
   beyondEnd: define(INVALID, RangeError,
-    (name, change, last) => `${name} is ${change}, but the log ends with change ${last}: is this the store that the number is from?`),
+    (name, change, last) => `${name} is ${change}, but the log ends with change ${last}: the number seems to come from another store`),
   notAKey: define(INVALID, TypeError, (key) => `${String(key)} is not a node key: 64 lowercase hex digits expected`),
   noSuchNode: define('ERR_HYPER_NOT_FOUND', undefined, (key) => `there is no node ${key}`, () => ({ notFound: true, status: 404 })),
   namelessPosition: define(INVALID, TypeError, () => 'a position needs a name'),
@@ -247,7 +244,7 @@ module.exports = {
     (why) => `identity must be an Ed25519 private key (PKCS#8), and ${why}: make one with hypem keygen FILE`),
   keyFileUnreadable: define(INVALID, Error,
     (path, cause) => `identity: the key file ${path} cannot be read (${cause.message}); hypem keygen FILE makes one`, (path, cause) => ({ path, cause })),
-  keyFileExists: define('EEXIST', Error, (path) => `${path} is there already, and keys are not overwritten: remove it, or take another name`),
+  keyFileExists: define('EEXIST', Error, (path) => `${path} already exists, and keys are never overwritten: remove it, or choose another name`),
   badTls: define(INVALID, TypeError, (tls) => `tls must be an object of node:tls's options, or true for those of the emitter, not ${typeOf(tls)}`),
   badSecret: define(INVALID, TypeError, () => 'secret must be 32 bytes: a Buffer, or 64 hexadecimal digits'),
   networkNotString: define(INVALID, TypeError, (network) => `network must be a name, not ${typeof network === 'string' ? 'an empty text' : typeOf(network)}`),

@@ -19,7 +19,7 @@ test('keygen makes a key that only its owner may read, and never overwrites one'
   const before = fs.readFileSync(file, 'utf8')
   const again = await hypem(t, ['keygen', file])
   assert.equal(again.code, 1)
-  assert.match(again.stderr, /is there already/)
+  assert.match(again.stderr, /already exists/)
   assert.equal(fs.readFileSync(file, 'utf8'), before)
 })
 

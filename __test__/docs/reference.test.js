@@ -73,7 +73,7 @@ test('the numbers of stats, verify and entries are those declared', async (t) =>
   assert.deepEqual(sorted(Object.keys(stats)), members('Stats').sort())
   assert.deepEqual(sorted(Object.keys(stats.peers[0])), members('Peer').sort())
   assert.deepEqual(sorted(Object.keys(await emitter.verify())), members('Verified').sort())
-  const known = [...members('EntryPlace'), 'name', 'payload', 'raw', 'error']
+  const known = [...members('EntryPosition'), 'name', 'payload', 'raw', 'error']
   for await (const entry of emitter.read()) for (const key of Object.keys(entry)) assert.ok(known.includes(key), key)
 })
 
