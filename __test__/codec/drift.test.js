@@ -21,9 +21,9 @@ const DRIFTS = [
   ['repeated int32 note = 2 [packed=true];', 'repeated int32 note = 2;', { note: [1, 2] }, 'note is int32 in this schema'],
   ['optional E note = 2;', 'optional bytes note = 2;', { note: 1 }, 'note is bytes in this schema'],
   ['map<string, int32> note = 2;', 'optional bool note = 2;', { note: { a: 1 } }, 'note is bool in this schema'],
-  ['map<string, int32> note = 2;', 'map<string, string> note = 2;', { note: { a: 1 } }, 'value is string here'],
-  ['optional N note = 2; message N { optional string a = 1; }', 'optional N note = 2; message N { optional int32 a = 1; }', { note: { a: 'x' } }, 'N.a is int32 here'],
-  ['oneof o { string a = 2; int32 b = 3; }', 'oneof o { int32 a = 2; int32 b = 3; }', { a: 'x' }, 'M.a is int32 here']
+  ['map<string, int32> note = 2;', 'map<string, string> note = 2;', { note: { a: 1 } }, 'value is string in this schema'],
+  ['optional N note = 2; message N { optional string a = 1; }', 'optional N note = 2; message N { optional int32 a = 1; }', { note: { a: 'x' } }, 'N.a is int32 in this schema'],
+  ['oneof o { string a = 2; int32 b = 3; }', 'oneof o { int32 a = 2; int32 b = 3; }', { a: 'x' }, 'M.a is int32 in this schema']
 ]
 
 const schema = (fields) => `enum E { ONE = 1; } message M { required uint32 id = 1; ${fields} }`
