@@ -245,6 +245,8 @@ declare namespace HyperEmitter {
     file?: string
     /** With `'standard'`, payloads are encoded as other protobuf programs encode them, and 1.x peers are refused. */
     protobuf?: '1.x' | 'standard'
+    /** With `true`, payloads that would be stored as something else are refused with `ERR_HYPER_VALUE`. Default: `true` with `protobuf: 'standard'`. */
+    strict?: boolean
   }
 
   /** A log up to an entry, and its digest there, as `stats().logs` has them. */

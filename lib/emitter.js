@@ -31,8 +31,8 @@ function partsOf (emitter) {
  * @class
  * @param {string | object} [db] a folder, `':memory:'` or nothing, or a levelup or abstract-level database
  * @param {string | Buffer | object | import('stream').Readable} [schema] protobuf text, or an object of codecs
- * @param {object} [opts] `reconnectTimeout`, `maxEventSize`, `maxPending`; `dial: false` leaves known peers alone; `protobuf`
- *   and `include` are the schema compiler's
+ * @param {object} [opts] `reconnectTimeout`, `maxEventSize`, `maxPending`; `dial: false` leaves known peers alone; `protobuf`,
+ *   `strict` and `include` are the schema compiler's
  */
 function HyperEmitter (db, schema, opts) {
   if (!(this instanceof HyperEmitter)) return new HyperEmitter(db, schema, opts)

@@ -141,6 +141,8 @@ module.exports = {
     (name, value) => `${name} must be a number from 0, not ${typeof value === 'number' ? value : typeof value}`),
   optionNotBoolean: define(INVALID, TypeError, (name, value) => `${name} must be true or false, not ${typeOf(value)}`),
   badProtobufOption: define(INVALID, TypeError, (value) => `protobuf is 'standard' or '1.x', not ${String(value)}`),
+  laxCodec: define(INVALID, TypeError,
+    (name) => `strict is given, but message '${name}' was compiled without it: give it to HyperEmitter.compile`),
   badSchema: define(INVALID, TypeError,
     (schema) => `schema must be text, a stream of text or an object of codecs, not ${typeof schema}`),
   schemaTooLong: define(INVALID, RangeError, (limit) => `the schema stream brings more than ${limit} bytes`),

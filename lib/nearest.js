@@ -42,4 +42,20 @@ function nearest (word, candidates) {
   return best
 }
 
-module.exports = { nearest }
+/** Most names that a hint lists: all names of a large schema would bury the message. */
+const TOLD = 5
+
+/**
+ * For the message about an unknown name: what was probably meant, or which names there are.
+ * @param {string} word
+ * @param {string[]} names at least one
+ * @param {Iterable<string>} [others] may be meant, too, but are not listed
+ */
+function hint (word, names, others = []) {
+  const meant = nearest(word, [...names, ...others])
+  if (meant !== undefined) return `is '${meant}' meant?`
+  const told = names.slice(0, TOLD).map((name) => `'${name}'`).join(', ')
+  return `it has ${names.length > TOLD ? `${told} and ${names.length - TOLD} more` : told}`
+}
+
+module.exports = { hint, nearest }

@@ -21,9 +21,9 @@ function checkOptions (given) {
     if (value === undefined) continue
     if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw optionNotNumber(name, value)
   }
-  const { captureRejections } = options
-  if (captureRejections !== undefined && typeof captureRejections !== 'boolean') {
-    throw optionNotBoolean('captureRejections', captureRejections)
+  for (const name of ['captureRejections', 'strict']) {
+    const value = options[name]
+    if (value !== undefined && typeof value !== 'boolean') throw optionNotBoolean(name, value)
   }
   return options
 }

@@ -2,7 +2,7 @@
 
 const { isUint8Array } = require('node:util/types')
 
-const { badSchema, codecsNotExtensible, schemaTooLong } = require('./errors')
+const { badSchema, codecsNotExtensible, laxCodec, schemaTooLong } = require('./errors')
 const codec = require('./codec')
 const native = require('./native/addon')
 
@@ -14,7 +14,7 @@ const MAX_TEXT = 16 * 1024 * 1024
  * the core codecs, and any other object is used as it is and completed. A stream of text is read first.
  *
  * @param {*} schema
- * @param {object} options the emitter's; `protobuf` and `include` are the compiler's
+ * @param {object} options the emitter's; `protobuf`, `strict` and `include` are the compiler's
  * @returns {{ codecs: object, read?: Promise<object> }} `read` settles when a stream has been read, and its messages are in `codecs`
  */
 function loadSchema (schema, options) {
@@ -25,7 +25,16 @@ function loadSchema (schema, options) {
     const codecs = complete({})
     return { codecs, read: readSchema(schema, options, codecs) }
   }
+  if (options.strict === true) checkStrict(schema)
   return { codecs: complete(schema) }
+}
+
+/** Refuses `strict` where it would have no effect: the messages have been compiled without it. */
+function checkStrict (codecs) {
+  for (const name of Object.keys(codecs)) {
+    const pair = codecs[name] && codec.fast(codecs[name])
+    if (pair && !pair.strict && codecs[name] !== codec.core(native)[name]) throw laxCodec(name)
+  }
 }
 
 function compileText (text, options) {

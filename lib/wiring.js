@@ -93,7 +93,7 @@ function wire (emitter, db, options, schemaRead) {
   const requests = new Requests(hold)
   const notices = new Notices(core, context)
   const packBuffer = new PackBuffer()
-  const codecs = new EventCodecs(emitter, standard)
+  const codecs = new EventCodecs(emitter, standard || options.strict === true)
 
   // Emitting.
   const deferred = new DeferredQueue()

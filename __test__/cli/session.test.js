@@ -2,7 +2,7 @@
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
-const { closeSync, openSync } = require('node:fs')
+const { closeSync, openSync, writeFileSync } = require('node:fs')
 const net = require('node:net')
 const { join } = require('node:path')
 const { test } = require('node:test')
@@ -106,6 +106,27 @@ test('a misspelt event is told with the name that was meant, and the other lines
   const hint = "There is no message 'Helo' in the schema: is 'Hello' meant?"
   assert.deepEqual(stderr.trim().split('\n').map((line) => [line.slice(0, 15), line.slice(-hint.length)]), [['hypem: line 2: ', hint], ['hypem: line 3: ', hint]])
   assert.deepEqual(await stored(db), ['Hello', 'Hello'])
+})
+
+test('with --strict, lines that would be stored as something else are refused, with the field', async (t) => {
+  const { dir, schema, db } = setUp(t)
+  const input = hello('1') + '{"name":"Integer","payload":{"value":1.5}}\n' + '{"name":"Hello","payload":{"form":"a"}}\n' + hello('2')
+  const refused = 'hypem: line 2: Integer.value: 1.5 is out of range for int32, which takes whole numbers from -2147483648 to 2147483647\n' +
+    "hypem: line 3: Hello.form: Hello has no such field: is 'from' meant?\n"
+  const { code, stderr } = await hypem(t, [schema, '--no-repl', '--strict', '--db', db], { input })
+  assert.deepEqual([code, stderr], [1, refused])
+  assert.deepEqual(await stored(db), ['Hello', 'Hello'])
+  const imported = await hypem(t, ['import', join(dir, 'imported'), '-', '--schema', schema, '--strict'], { input })
+  assert.deepEqual([imported.code, imported.stderr.startsWith(refused)], [1, true])
+  assert.equal((await hypem(t, [schema, '--no-repl'], { input })).code, 0)
+})
+
+test('with --strict, infinite numbers come out of a session and go into another', async (t) => {
+  const { dir } = setUp(t)
+  const schema = join(dir, 'numbers.proto')
+  writeFileSync(schema, 'message Number { optional double value = 1; repeated float more = 2; }')
+  const line = '{"name":"Number","payload":{"value":"-Infinity","more":["Infinity"]}}\n'
+  assert.deepEqual(await hypem(t, [schema, '--no-repl', '--strict'], { input: line }), { code: 0, stdout: line, stderr: '' })
 })
 
 test('what comes out of a session goes into another and stays the same, bytes and unknown events too', async (t) => {

@@ -25,6 +25,8 @@ expectError(new HyperEmitter(7))
 expectError(new HyperEmitter({}))
 expectError(new HyperEmitter(':memory:', '', { reconnectTimeOut: 50 }))
 expectError(new HyperEmitter(':memory:', '', { protobuf: 'proto3' }))
+new HyperEmitter(':memory:', '', { protobuf: 'standard', strict: false }) // eslint-disable-line no-new
+expectError(new HyperEmitter(':memory:', '', { strict: 'yes' }))
 class Users extends HyperEmitter<Events> { add (user: User) { return this.append('userAdded', user) } }
 expectType<Promise<HyperEmitter.Node>>(new Users().add({ id: 1, username: 'a' }))
 

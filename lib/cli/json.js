@@ -17,6 +17,9 @@ const { fieldOf } = require('./schema')
 /** 64-bit fixed fields are Buffers of eight bytes in 1.x's codecs, so they are read as bytes are. */
 const BYTES = new Set(['bytes', 'fixed64', 'sfixed64'])
 
+/** What JSON has no numbers for, as `toJson` writes it. */
+const INFINITE = new Set(['Infinity', '-Infinity'])
+
 /**
  * A decoded payload in values that JSON has: bytes as base64, large integers and non-finite numbers as
  * strings.
@@ -127,6 +130,7 @@ function lineReader (schema, form = 'auto') {
   function one (value, { kind, type }, path) {
     if (kind === 'message') return whole(value, type, path)
     if (kind === 'enum') return typeof value === 'string' && Object.hasOwn(type.exported, value) ? type.exported[value] : value
+    if (INFINITE.has(value) && (kind === 'double' || kind === 'float')) return Number(value)
     return BYTES.has(kind) ? bytes(value, path) : value
   }
 

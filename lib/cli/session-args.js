@@ -22,6 +22,7 @@ const OPTIONS = {
   drain: { type: 'boolean', help: 'with --no-repl: when the input ends, wait until all peers have all events, then exit' },
   resume: { type: 'boolean', help: 'with --no-repl: continue with an input that was interrupted, without storing any line twice' },
   bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how to read strings in fields of bytes: as base64, as text, or (auto, the default) as base64 if they are valid base64 and as text otherwise' },
+  strict: { type: 'boolean', help: 'refuse payloads that would be stored as something else: 1.5 in an int32, misspelt fields, …' },
   ...TRUST,
   help: { type: 'boolean', short: 'h', help: 'this page' }
 }

@@ -46,7 +46,7 @@ async function run (context, args) {
   if (!existsSync(file)) throw new Failure(noSchema(file))
 
   const schema = context.schema(file)
-  const hyper = await context.open(options.db, schema, { dial: true, trust: options })
+  const hyper = await context.open(options.db, schema, { dial: true, strict: options.strict, trust: options })
   followPeers(context, hyper, options)
   const position = new ReaderPosition(hyper, options.db === undefined ? undefined : options.as ?? DEFAULT_NAME, () => context.output.flush())
   const opened = await lastChange(hyper)

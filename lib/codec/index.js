@@ -4,7 +4,7 @@
  * Schemas and codecs: `.proto` text is compiled in Rust (src/codec), encoders and decoders are generated from its plan.
  */
 
-const { badProtobufOption } = require('../errors')
+const { badProtobufOption, optionNotBoolean } = require('../errors')
 const coreText = require('./core')
 const { link } = require('./plan')
 const { build, fast, codecFor } = require('./messages')
@@ -13,6 +13,7 @@ const marks = require('./marks')
 const { jsonHelpers } = require('./json')
 const { v1Engine } = require('./v1/engine')
 const { standardEngine } = require('./standard/engine')
+const { strictEngine } = require('./strict')
 
 /**
  * Compiles a schema.
@@ -20,6 +21,7 @@ const { standardEngine } = require('./standard/engine')
  * @param {string|Buffer} schema `.proto` text
  * @param {object} [opts]
  * @param {string} [opts.protobuf] `'standard'` for standard protobuf bytes; 1.x's otherwise
+ * @param {boolean} [opts.strict] whether encoders refuse what they cannot store as it is; by default those of standard protobuf do
  * @param {string} [opts.file] name of the schema, for errors
  * @param {string|string[]|object} [opts.include] where imports are: directories, or an object of texts by import path
  * @param {boolean} [opts.interpret] generate no code, as where it is forbidden
@@ -36,16 +38,19 @@ function compile (schema, opts) {
   if (!standard && opts.protobuf !== undefined && opts.protobuf !== null && opts.protobuf !== '1.x') {
     throw badProtobufOption(opts.protobuf)
   }
-  const make = (mark, parts) => assemble(mark, json, opts.interpret, parts)
+  const strict = opts.strict ?? standard
+  if (typeof strict !== 'boolean') throw optionNotBoolean('strict', strict)
+  const make = (mark, parts) => assemble(mark, json, opts.interpret, strict, parts)
   const twins = new Map()
   return make(standard ? marks.STANDARD : marks.EXACT, { text, twin: (mark, index) => twinsOf(twins, mark, make)[index] })
 }
 
 /** Messages of a plan in the encoding of a mark. */
-function assemble (mark, json, interpret, parts) {
+function assemble (mark, json, interpret, strict, parts) {
   const standard = mark === marks.STANDARD
   const plan = link(json, mark === marks.EXACT)
-  const engine = standard ? standardEngine(plan) : v1Engine(plan, interpret || !canGenerate())
+  const lax = standard ? standardEngine(plan) : v1Engine(plan, interpret || !canGenerate())
+  const engine = strict ? strictEngine(plan, lax) : lax
   return build({ json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), ...parts })
 }
 

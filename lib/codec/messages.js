@@ -146,6 +146,7 @@ function asBuffer (buf) {
  * @typedef {object} FastPair
  * @property {number} encoding the mark of events that this encodes
  * @property {number} alias another mark of events that this decodes
+ * @property {boolean} strict whether it refuses what it would not store as it is
  * @property {Function} encode the message's own `encode`; when `codec.encode` is another, the pair must not be used
  * @property {Function} decode likewise
  * @property {(object: object) => Buffer} encoded encodes for an event, when `write` cannot be used
@@ -219,7 +220,7 @@ function pair (type, engine, encode, decode, twin) {
 
   const encoding = engine.encoding === STANDARD ? STANDARD : type.bare ? EXACT : PLAIN
   const alias = encoding === STANDARD ? STANDARD : EXACT
-  return { encoding, alias, encode, decode, encoded, write, read, twin }
+  return { encoding, alias, strict: engine.strict === true, encode, decode, encoded, write, read, twin }
 }
 
 /**

@@ -60,7 +60,7 @@ class EmitPath {
 
   /** Emits an event without a codec: bytes or text. */
   emitEncoded (name, payload, ack, tags) {
-    if (typeof payload === 'string' && this.codecs.standard) refuseText(name, this.codecs.all)
+    if (typeof payload === 'string' && this.codecs.refusesText) refuseText(name, this.codecs.all)
     try {
       this.buffer.appendEncoded(name, payload, ack, 0, tags)
     } catch (error) {
@@ -72,7 +72,7 @@ class EmitPath {
   refuse (name, encoder, payload, receiver) {
     checkName(name)
     const encoded = encoder === undefined ? payload : encoder.encode(payload)
-    if (encoder === undefined && typeof payload === 'string' && this.codecs.standard) refuseText(name, this.codecs.all)
+    if (encoder === undefined && typeof payload === 'string' && this.codecs.refusesText) refuseText(name, this.codecs.all)
     try {
       this.buffer.checkSize(name, byteLength(encoded))
     } catch (error) {

@@ -7,11 +7,11 @@ const { unknownEncoding } = require('../errors')
 class EventCodecs {
   /**
    * @param {{ codecs: object }} emitter its `codecs` are looked at each time: users may set others
-   * @param {boolean} standard whether the schema's payloads are standard protobuf
+   * @param {boolean} refusesText whether text is no payload of an event that the schema does not have
    */
-  constructor (emitter, standard) {
+  constructor (emitter, refusesText) {
     this.emitter = emitter
-    this.standard = standard
+    this.refusesText = refusesText
   }
 
   /** All codecs, as the user sees them. */

@@ -3,7 +3,7 @@
 const { isUint8Array } = require('node:util/types')
 
 const { noSuchMessage } = require('../errors')
-const { nearest } = require('../nearest')
+const { hint } = require('../nearest')
 
 /**
  * Events for which the schema has no message and nobody registered a codec. Their payloads are bytes; in 1.x's encoding
@@ -13,17 +13,14 @@ const { nearest } = require('../nearest')
 /** The messages that every emitter knows. With no others, the user gave no schema. */
 const CORE = new Set(['Event', 'EventPeer'])
 
-/** Most names that an error lists when none is similar: all names of a large schema would bury its message. */
-const TOLD = 5
-
 /** The names of messages and registered codecs, found without calling users' codecs. */
 function known (codecs) {
   return Object.keys(codecs).filter((name) => !CORE.has(name) && codecs[name] !== null && typeof codecs[name] === 'object' && 'encode' in codecs[name])
 }
 
 /**
- * Throws if text is emitted for an unknown name in standard encoding, and there is a schema. 1.x does not have that
- * encoding, so this is no program of 1.x that emits text on purpose: the name is misspelt.
+ * Throws if text is emitted for an unknown name in standard encoding, or with `strict`, and there is a schema. 1.x has
+ * neither, so this is no program of 1.x that emits text on purpose: the name is misspelt.
  */
 function refuseText (name, codecs) {
   const names = known(codecs)
@@ -46,14 +43,7 @@ function unencodable (name, payload, codecs, error) {
 }
 
 function refusal (name, names, reason, Class) {
-  const meant = nearest(name, [...names, ...CORE])
-  const hint = meant === undefined ? `it has ${list(names)}` : `is '${meant}' meant?`
-  return noSuchMessage(name, reason, hint, Class)
-}
-
-function list (names) {
-  const told = names.slice(0, TOLD).map((name) => `'${name}'`).join(', ')
-  return names.length > TOLD ? `${told} and ${names.length - TOLD} more` : told
+  return noSuchMessage(name, reason, hint(name, names, CORE), Class)
 }
 
 module.exports = { refuseText, unencodable }

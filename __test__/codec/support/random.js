@@ -198,6 +198,26 @@ function oddValue (random) {
   return random.pick(ODD)
 }
 
+const SPOILING = ['__proto__', '007', 'false', 'misspelt', '-1', '9007199254740993', '\udc00', 'F0']
+
+/** Puts something odd somewhere into a message: in place of a value, or beside the values. */
+function spoil (random, object) {
+  for (let inside = object; ;) {
+    const keys = Object.keys(inside)
+    const key = keys.length > 0 && random.chance(0.8) ? random.pick(keys) : Array.isArray(inside) ? String(keys.length) : random.pick(SPOILING)
+    const next = Object.hasOwn(inside, key) ? inside[key] : undefined
+    if (typeof next === 'object' && next !== null && !Buffer.isBuffer(next) && random.chance(0.7)) {
+      inside = next
+      continue
+    }
+    const value = random.chance(0.3) ? random.pick(NEARLY) : oddValue(random)
+    return Object.defineProperty(inside, key, { value, enumerable: true, writable: true, configurable: true })
+  }
+}
+
+/** Values that are nearly those of a field. */
+const NEARLY = [-1, -5, -300, 2 ** 53, -(2 ** 53), 2 ** 60, 1e300, 1e39, 5n, -(2n ** 63n), 2n ** 64n, true, 'a\ud800', 'V0', 'E0_V0', new Int32Array([1, 2]), new DataView(new ArrayBuffer(8)), new Array(3), Promise.resolve(), /x/, new Error('x'), Object(true), Buffer.alloc(8), Buffer.alloc(3)]
+
 /** Bytes that are nearly those of a message. */
 function mutate (random, original) {
   let result = Buffer.from(original)
@@ -214,4 +234,4 @@ function mutate (random, original) {
   return result
 }
 
-module.exports = { generator, schema, value, bytes, mutate }
+module.exports = { generator, schema, value, bytes, mutate, spoil }

@@ -25,6 +25,7 @@ module.exports = {
     as: { type: 'string', value: 'NAME', help: 'the name under which the store remembers this input, for --resume; default: import' },
     identity: { type: 'boolean', help: 'from a folder: copy its id, its peers and its address too; do not use the folder afterwards' },
     bytes: OPTIONS.bytes,
+    strict: OPTIONS.strict,
     json: { type: 'boolean', help: 'print how many lines were stored and refused, as one JSON object' }
   },
   exits: [['1', 'some lines were refused; all others are stored']],
@@ -34,7 +35,7 @@ module.exports = {
   ],
   async run (context, values, [db, source]) {
     if (source !== undefined && source !== '-' && statSync(source).isDirectory()) return copy(context, values, db, source)
-    const hyper = await context.open(db, context.schema(values.schema))
+    const hyper = await context.open(db, context.schema(values.schema), { strict: values.strict })
     const feed = new Feed({
       hyper,
       read: lineReader(context.schema(values.schema), values.bytes),

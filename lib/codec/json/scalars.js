@@ -184,4 +184,4 @@ function enumFromJson (table, json, path) {
 /** The path of a map's entry or a list's item. */
 const within = (path, key) => `${path}[${typeof key === 'string' ? show(key) : key}]`
 
-module.exports = { scalarToJson, scalarFromJson, zeroToJson, keyFromJson, wholeOf, bytesOf, enumTable, enumToJson, enumFromJson, within }
+module.exports = { RANGES, isLong, scalarToJson, scalarFromJson, zeroToJson, keyFromJson, wholeOf, bytesOf, enumTable, enumToJson, enumFromJson, within }

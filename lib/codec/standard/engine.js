@@ -284,4 +284,4 @@ function append (list, value) {
   list.push(value)
 }
 
-module.exports = { standardEngine, MAX_DEPTH }
+module.exports = { standardEngine, checkMessage, MAX_DEPTH }

@@ -190,4 +190,4 @@ function enumeration (type) {
   }
 }
 
-module.exports = { scalars, enumeration }
+module.exports = { scalars, enumeration, integer }
