@@ -15,7 +15,7 @@ pub enum Error {
     /// The emitter is closed or closing; nothing was stored.
     #[error("the emitter is closed: {0}; create a new HyperEmitter on the same store to go on")]
     Closed(&'static str),
-    /// An argument has no sensible meaning.
+    /// An argument is not valid.
     #[error("{0}")]
     InvalidArgument(String),
     /// Schema text that cannot be compiled.
@@ -59,7 +59,7 @@ pub enum Error {
     /// A user's own store (levelup, abstract-level) reported an error.
     #[error("{0}")]
     ForeignStore(String),
-    /// Stored bytes that are not what was written.
+    /// Stored bytes differ from what was written.
     #[error("damaged store: {}: {detail}; restore it from a backup or from a peer", printable(location))]
     Damaged {
         /// Where: file and offset, or key.
@@ -98,7 +98,7 @@ pub enum Error {
         actual: Key,
     },
     /// Two different nodes under one log and seq: the database was copied and written on both sides.
-    #[error("log {} is forked at seq {seq}: here it holds {ours}, the peer has {theirs}; what either side adds stays there until one adopts the other's version, or goes on under a new log if it is its own", quoted(log))]
+    #[error("log {} is forked at seq {seq}: this emitter holds {ours}, the peer {theirs}; entries from there on are not exchanged until one side adopts the other's version. The owner of the log goes on in a new log by itself", quoted(log))]
     Fork {
         /// The log.
         log: String,
@@ -109,7 +109,7 @@ pub enum Error {
         /// Key held by the peer.
         theirs: Key,
     },
-    /// A peer offers an entry of the local log that this emitter did not write, and that it will not take for its own.
+    /// A peer offers an entry of the local log that this emitter did not write and does not accept.
     #[error("a peer offers entry {seq} of log {}, but this emitter writes that log itself and {reason}; if it is a copy of a running emitter's database, give the copy a database of its own", quoted(log))]
     Forged {
         /// The local log.
@@ -144,9 +144,9 @@ pub enum Error {
         author: String,
     },
     /// Copying another store into this one stopped. The error's code is that of its cause.
-    #[error("the import stopped {stopped} of {end}, {added} rows were new until there: {cause}")]
+    #[error("the import stopped {stopped} of {end}, after it had stored {added} new rows: {cause}")]
     Import {
-        /// Which row was refused, or behind which one it was cut off.
+        /// Where: at the row that was refused, or after the last row read.
         stopped: String,
         /// The last change of the imported store.
         end: u64,
@@ -191,17 +191,17 @@ pub enum Error {
         /// The system's name for it (`EADDRINUSE`), where there is one.
         system: Option<&'static str>,
     },
-    /// A peer, or what lies between, gave no sign of life for too long.
+    /// A peer, or the network, gave no sign of life for too long.
     #[error("the link fell silent: {0}")]
     Silent(String),
     /// The other side of a link ended it in an orderly way, or this side did without anybody's fault.
     #[error("premature close")]
     Ended,
     /// The peer that was dialled is this emitter.
-    #[error("{0} is this emitter itself: it is not dialled, it has its own events already")]
+    #[error("{0} is the address of this emitter itself: it is not dialled")]
     Itself(String),
     /// A peer asked for more than its share.
-    #[error("the peer is over its share: {0}")]
+    #[error("the peer used more than its share: {0}")]
     Limit(String),
     /// The peer, or the store, belongs to another network than this emitter.
     #[error("{0}: emitters of different networks never replicate")]
@@ -209,7 +209,7 @@ pub enum Error {
     /// The peer may not connect, or may not do what it did.
     #[error("no right to replicate: {0}")]
     Rights(String),
-    /// A link that was to be secure is not: the peer speaks plain text, is somebody else, or knows another secret.
+    /// A link is not secure although it has to be: the peer speaks plain text, has another key, or has another secret.
     #[error("no secure link: {0}")]
     Insecure(String),
     /// A defect of this module; please report it.
@@ -246,7 +246,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A path behind what was done with it.
+/// The path, with a space before it, to follow the action in a message.
 fn in_words(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| format!(" {}", path.display()))
 }
@@ -263,7 +263,7 @@ fn printable(location: &str) -> String {
     shown
 }
 
-/// What an error tells besides its code and text.
+/// Details of an error besides its code and text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Details<'a> {
     /// The operating system's name for what happened (`ECONNREFUSED`, `ENOSPC`).
@@ -349,7 +349,7 @@ impl Error {
         }
     }
 
-    /// What programs may want to know, beside the code and the text.
+    /// Details for programs, besides the code and the text.
     #[must_use]
     pub fn details(&self) -> Details<'_> {
         match self {
@@ -382,7 +382,7 @@ impl Error {
         Error::Storage { action: action.into(), path: Some(path.to_owned()), source: Arc::new(source) }
     }
 
-    /// Whether the same may succeed later, without anything being opened again.
+    /// Whether the same action may succeed later, without reopening anything.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Storage { source, .. } if Cause::of(source).is_transient())

@@ -93,7 +93,7 @@ pub struct Event<'a> {
     pub tags: Tags<'a>,
 }
 
-/// A decoded container whose name has not been looked at.
+/// A decoded container whose name is still bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Parts<'a> {
     pub(crate) name: &'a [u8],
@@ -163,7 +163,7 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>> {
     Ok(Event { name: String::from_utf8_lossy(name), payload, id, time, encoding, tags })
 }
 
-/// [`decode`] without a look at what the name says; `None` if the value is no container or lacks name or payload.
+/// [`decode`] without decoding the name; `None` if the value is no container or lacks name or payload.
 pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     let mut rest = value;
     let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, None);

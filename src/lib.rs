@@ -1,7 +1,8 @@
 //! hyperemitter's core: a persistent, replicated event log on a Merkle DAG.
 //!
 //! Dependency rule, inwards only: `node`, `os_error`, `varint` ← `error` ← `panic`, `event`, `identity` ← `row`, `store`,
-//! `protocol`, `codec` ← `hyperlog` ← `net` ← `emitter` ← `js`. Only `js` names Node-API, and it is compiled only with the feature of that name.
+//! `protocol`, `codec` ← `hyperlog` ← `net` ← `emitter` ← `js`. Only `js` names Node-API; it is compiled only with the feature
+//! `js`.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

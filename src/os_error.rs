@@ -1,4 +1,4 @@
-//! What an error of the operating system means for a store: whether it passes by itself, and what to call it.
+//! Classifies errors of the operating system: whether they are temporary, and their names and codes.
 
 use std::io::{self, ErrorKind};
 

@@ -1,4 +1,4 @@
-//! Panics become errors where others wait for the thread or task in which they happen.
+//! Turns a panic into an error where somebody else waits for the thread or task that panicked.
 
 use std::future::{poll_fn, Future};
 use std::panic::{catch_unwind, AssertUnwindSafe};

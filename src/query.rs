@@ -1,7 +1,7 @@
-//! Which events somebody wants: the one query shape of reads, conditions and subscriptions.
+//! Queries: which events are wanted. Reads, conditions and subscriptions share this form.
 //!
-//! It is that of the Dynamic Consistency Boundary specification: items are alternatives; names within an item are
-//! alternatives; tags within an item must all be there. Pure: stores find candidates, and this says what matches.
+//! It is that of the Dynamic Consistency Boundary specification: items are alternatives; the names of an item are
+//! alternatives; an event must have all tags of an item. Pure: stores find candidates, and this module decides which match.
 
 use crate::error::{quoted, Error, Result};
 use crate::event::{self, Parts, MAX_TAG_LEN};
@@ -24,28 +24,28 @@ pub struct Item {
     pub tags: Vec<Box<str>>,
 }
 
-/// A query. Without items it wants every event.
+/// A query. Without items every event matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     items: Vec<Item>,
 }
 
-/// A query, and the time within which its events were emitted, on their emitters' clocks.
+/// A query, and bounds on the time at which its events were emitted, by their emitters' clocks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// What the events are.
+    /// Which names and tags the events have.
     pub query: Query,
-    /// In milliseconds since 1970; events without a time (1.x's) are not wanted then.
+    /// The first millisecond, since 1970. With a bound, events without a time (those of 1.x) do not match.
     pub from: Option<u64>,
     /// The last millisecond.
     pub to: Option<u64>,
 }
 
 impl Query {
-    /// A query with these alternatives; of every event if there is none.
+    /// A query with these alternatives; without any, every event matches.
     ///
     /// # Errors
-    /// `InvalidArgument` if there are too many, or if one names nothing, or names what no event can have.
+    /// `InvalidArgument` if there are too many, or if one is empty or has a tag that no event can have.
     pub fn new(items: Vec<Item>) -> Result<Self> {
         let refuse = |why: String| Err(Error::InvalidArgument(why));
         if items.len() > MAX_ITEMS {
@@ -74,13 +74,13 @@ impl Query {
         &self.items
     }
 
-    /// Whether it wants every event.
+    /// Whether every event matches.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// Whether an event is wanted.
+    /// Whether an event matches.
     pub(crate) fn wants(&self, event: &Parts<'_>) -> bool {
         if self.items.is_empty() {
             return true;
@@ -101,7 +101,7 @@ impl Query {
 }
 
 impl Filter {
-    /// All events of a query, whenever they were emitted.
+    /// The query without bounds on time.
     #[must_use]
     pub fn of(query: Query) -> Self {
         Filter { query, ..Filter::default() }

@@ -1,4 +1,4 @@
-//! Which network a store belongs to: the name is kept with the first opening that gives one, and never changes.
+//! Which network a store belongs to: the store keeps the first name that it is opened with, and never changes it.
 
 use bytes::Bytes;
 

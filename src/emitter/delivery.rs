@@ -1,4 +1,4 @@
-//! How far listeners have come in the log.
+//! Reads rows for listeners, and keeps track of how far they have come in the log.
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// ... up to this one, so that listeners go on within seconds after the medium has recovered.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// What listeners have got, and what they may get.
+/// What listeners have got, and what they may get next.
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
     at: Position,
@@ -33,7 +33,7 @@ pub(super) struct Delivery {
     fetched: VecDeque<Row>,
     /// The read of the medium under way, or waiting for its next attempt.
     fetching: Option<Fetch>,
-    /// Reads begun so far, which tells them apart: one that was given up may still answer.
+    /// Reads begun so far. The number identifies a read, because one that was given up may still answer.
     fetches: u64,
 }
 
@@ -46,10 +46,10 @@ struct Fetch {
     told: Option<&'static str>,
 }
 
-/// What follows a read that failed.
+/// What to do after a failed read.
 struct Retry {
     pause: Duration,
-    /// Whether the error is news.
+    /// Whether the error differs from the last one reported.
     tell: bool,
 }
 
@@ -68,7 +68,7 @@ impl Delivery {
         self.at.change < end
     }
 
-    /// Whether [`Delivery::take`] gets on without waiting for a callback or the medium.
+    /// Whether [`Delivery::take`] can continue without waiting for a callback or the medium.
     pub(super) fn is_at_hand(&self) -> bool {
         self.at.change < self.allowed && self.fetching.is_none()
     }
@@ -77,7 +77,7 @@ impl Delivery {
         if self.at.change < self.allowed {
             self.at = Position::of(self.allowed);
             self.fetched.clear();
-            // Nobody wants any more what it was to bring, and what comes now may well be in memory.
+            // Its rows are no longer wanted, and the next ones are probably in memory.
             self.fetching = None;
         }
     }
@@ -109,7 +109,7 @@ impl Delivery {
                     return (out, None);
                 }
                 scanned += 1;
-                // What was fetched before a skip may lie behind.
+                // Rows fetched before a skip may have been skipped.
                 if row.at <= self.at {
                     continue;
                 }
@@ -138,8 +138,8 @@ impl Delivery {
         }
     }
 
-    /// Tells what follows a read that failed; `None` if the read has been given up. Delivery stays where it is, because it
-    /// cannot go on past rows that cannot be read.
+    /// Decides what to do after a failed read; `None` if the read has been given up. Delivery stays where it is, because it
+    /// cannot skip rows that cannot be read.
     fn failed(&mut self, number: u64, error: &Error) -> Option<Retry> {
         let fetch = self.fetching.as_mut().filter(|fetch| fetch.number == number)?;
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(fetch.failures)).min(LONGEST_PAUSE);
@@ -162,7 +162,7 @@ impl Emitter {
                 Err(error) => error,
             };
             let Some(Retry { pause, tell }) = emitter.delivery.lock().failed(number, &error) else { return };
-            // A store that is being closed under a read is no news.
+            // That the store is being closed is not reported.
             if emitter.closing.load(Ordering::SeqCst) {
                 return;
             }
@@ -179,7 +179,8 @@ impl Emitter {
     }
 }
 
-/// Rows after `after`. There are some, so that finding none is an error: it would be asked for without end.
+/// Rows after `after`. The caller knows that there are some, so finding none is an error; without it the read would be repeated
+/// for ever.
 fn rows_after(log: &Log, after: Position) -> Result<Vec<Row>> {
     let rows = log.read(after, FETCH)?;
     if rows.is_empty() {

@@ -38,7 +38,7 @@ use crate::panic::caught;
 use crate::row::Row;
 use crate::store::Store;
 
-/// Says, from any thread, that something waits to be taken.
+/// Notifies JavaScript, from any thread, that something waits to be taken.
 pub trait Bell: Send + Sync {
     /// Must not block.
     fn ring(&self);
@@ -113,7 +113,7 @@ pub struct Options {
 pub struct Emitter {
     options: Options,
     log: OnceLock<Arc<Log>>,
-    /// Whose logs are to be stored, if that was said anew before the log was open.
+    /// Whose logs to store, if that was changed before the log was open.
     policy: Mutex<Option<TrustPolicy>>,
     net: OnceLock<Net>,
     opening: Opening,
@@ -124,7 +124,7 @@ pub struct Emitter {
     writer: Mutex<Option<JoinHandle<()>>>,
     /// The thread that [`Emitter::close`] started.
     closer: Mutex<Option<JoinHandle<()>>>,
-    /// The last change, once there is no log any more to ask.
+    /// The last change, for the time after the log was closed.
     last_change_when_closed: Change,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -172,7 +172,7 @@ impl Emitter {
         let write = move || {
             if let Some(opener) = opener {
                 let progress = &mut |done, total| opened.outbox.notify(Notice::Progress { id: 0, done, total });
-                // Everybody waits for this, so a panic must become an answer, too.
+                // Everybody waits for this thread, so a panic has to be answered as well.
                 opened.opened(caught("opening the store", || opener(progress)));
             }
             if let Some(log) = opened.log.get() {
@@ -195,8 +195,8 @@ impl Emitter {
         self.has_output()
     }
 
-    /// Answers to appends, in their order, `max` at the most. Events they speak of may be taken from now on: callbacks
-    /// run before listeners.
+    /// Answers to appends, in their order, at most `max`. Their events may be taken from now on, so callbacks run before
+    /// listeners.
     pub fn take_acks(&self, max: usize) -> Vec<Ack> {
         // Read before the queue is: the acks up to here have been queued, so once they are taken, events may follow up to here.
         let end = self.log.get().map(|log| log.announced().change);
@@ -225,7 +225,7 @@ impl Emitter {
         rows
     }
 
-    /// Nobody listens: passes over what [`Emitter::take_acks`] allowed.
+    /// Nobody listens: skips what [`Emitter::take_acks`] allowed.
     pub fn skip_events(&self) {
         self.delivery.lock().skip();
     }

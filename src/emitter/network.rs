@@ -14,7 +14,7 @@ use crate::net::{Carried, Dial, Net, PeerInfo, Refusals, Security};
 /// What happened to a stream that JavaScript carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamNews {
-    /// Something is to be done with its bytes.
+    /// Bytes can be read or written.
     Pipe(PipeNews),
     /// The link that it serves has this key.
     Link(String),
@@ -44,8 +44,8 @@ pub struct Origin {
 }
 
 impl Emitter {
-    /// Dials a peer and keeps the link up; what becomes of it is told by [`Notice::Net`], the last of
-    /// which is `GaveUp`. A key that is in use is left alone. Allowed before the store is open.
+    /// Dials a peer and keeps the link up. [`Notice::Net`] reports its events, of which `GaveUp` is the last. A key that is in
+    /// use is left alone. Allowed before the store is open.
     pub fn connect(self: &Arc<Self>, host: String, port: u16, dial: Dial) {
         match self.net.get() {
             Some(net) => {
@@ -63,12 +63,12 @@ impl Emitter {
         }
     }
 
-    /// From now on these peers may connect. Allowed before the store is open.
+    /// Sets which peers may connect. Allowed before the store is open.
     pub fn set_peers(self: &Arc<Self>, peers: Peers) {
         self.with_net(|net| net.set_peers(peers));
     }
 
-    /// From now on these plain links are accepted. Allowed before the store is open.
+    /// Sets which plain links are accepted. Allowed before the store is open.
     pub fn set_plain(self: &Arc<Self>, plain: Option<Plain>) {
         self.with_net(|net| net.set_plain(plain));
     }
@@ -87,8 +87,8 @@ impl Emitter {
         }
     }
 
-    /// Takes a stream whose bytes JavaScript carries, by the end that is returned. [`Notice::Stream`] tells what is to be done.
-    /// Allowed before the store is open.
+    /// Takes a stream that JavaScript carries. JavaScript passes bytes through the [`Carrier`](crate::net::pipe::Carrier) that is
+    /// returned; [`Notice::Stream`] says when. Allowed before the store is open.
     pub fn open_stream(self: &Arc<Self>, id: u32, origin: Origin, purpose: Use) -> Carrier {
         let emitter = Arc::downgrade(self);
         let tell = move |news| {
@@ -124,9 +124,9 @@ impl Emitter {
         }
     }
 
-    /// Whose logs are stored from now on.
+    /// Sets whose logs are stored.
     pub fn set_trust(&self, policy: TrustPolicy) {
-        // Looked at again under this lock when the log opens.
+        // When the log opens, this is read again under the same lock.
         let mut early = self.policy.lock();
         match self.log.get() {
             Some(log) => log.set_trust(policy),

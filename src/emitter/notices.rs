@@ -1,4 +1,4 @@
-//! Notices that wait for JavaScript: bounded, and nothing is lost that somebody waits for.
+//! Notices that wait for JavaScript. Their number is bounded; notices that a caller waits for are never dropped.
 
 use std::collections::VecDeque;
 
@@ -10,14 +10,13 @@ use crate::net::NetEvent;
 const MAX_NOTICES: usize = 16 * 1024;
 
 /// In the order in which things happened.
-///
-/// Over the bound, reports and progress give way, the oldest first, and inbound links that came and went before JavaScript
-/// heard of them are left out altogether. Everything else stays: a callback waits for an answer, `Ready` or `GaveUp`, and
-/// `Connected` and `ConnectionError` come no faster than peers are dialled.
+///  Over the bound, reports and progress are dropped, the oldest first, and so are inbound links that came and went before
+///  JavaScript heard of them. Everything else stays: a callback waits for an answer, `Ready` or `GaveUp`, and /// `Connected` and
+///  `ConnectionError` come no faster than peers are dialled.
 #[derive(Default)]
 pub(super) struct Notices {
     waiting: VecDeque<Notice>,
-    /// How many of them may give way, so that nothing is searched when there is none.
+    /// How many of them may be dropped, so that the queue is not searched in vain.
     spare: usize,
 }
 

@@ -1,4 +1,4 @@
-//! From `open` to the open store. Calls that come before are deferred, and made in their order once it is open.
+//! Opening the store. Calls that come before it is open are deferred, and made in their order once it is.
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ enum State {
     Failed(Error),
 }
 
-/// What is to become of a call.
+/// What to do with a call.
 enum Admission {
     Deferred,
     Now(Call),
@@ -93,7 +93,7 @@ impl Opening {
         Opening(Mutex::new(State::Failed(error)))
     }
 
-    /// The one place where a call meets the state of opening.
+    /// Decides what to do with a call, by the state of opening. No other place does.
     fn admit(&self, call: Call, max_pending: usize, closing: impl FnOnce() -> bool) -> Admission {
         match &mut *self.0.lock() {
             State::Waiting(deferred) => {
@@ -113,7 +113,7 @@ impl Opening {
         }
     }
 
-    /// Runs `change` while opening neither succeeds nor fails.
+    /// Runs `change` under the lock, so that opening cannot succeed or fail meanwhile.
     pub(super) fn while_undecided(&self, change: impl FnOnce()) {
         let _state = self.0.lock();
         change();

@@ -1,4 +1,4 @@
-//! What waits until JavaScript takes it: answers to appends, and notices. The bell says that there is something.
+//! Answers to appends, and notices, until JavaScript takes them. The bell tells JavaScript that there are some.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,7 +70,7 @@ impl Outbox {
         result
     }
 
-    /// Takes acks, `max` at the most, and tells whether none is left.
+    /// Takes at most `max` acks. Returns them, and whether none is left.
     pub(super) fn take_acks(&self, max: usize) -> (Vec<Ack>, bool) {
         let mut queues = self.queues.lock();
         let count = queues.acks.len().min(max);

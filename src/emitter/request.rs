@@ -18,7 +18,7 @@ use crate::store::{Meta, Order, ReadLimit, Sizes, Span, Store};
 pub enum Request {
     /// A node by its key.
     Get(Key),
-    /// A fact.
+    /// A fact of the store.
     MetaGet(Meta),
     /// Facts to set or delete, atomically and durably.
     MetaSet(Vec<(Meta, Option<Bytes>)>),
@@ -35,7 +35,7 @@ pub enum Request {
     Search {
         /// What is wanted.
         filter: Filter,
-        /// Of these.
+        /// Among these changes.
         span: Span,
         /// In this order.
         order: Order,
@@ -59,13 +59,13 @@ pub enum Request {
     },
     /// Checks everything stored.
     Verify,
-    /// Lets the version of a log that peers hold take the place of ours: the one with this node, if there are several.
+    /// Replaces our version of a log by that of peers; by the one with this node, if there are several.
     Adopt(LogId, Option<Key>),
     /// Copies another store's rows into this log.
     Import {
         /// Opens it; blocks.
         open: Box<dyn FnOnce() -> Result<Arc<dyn Store>> + Send>,
-        /// Its facts as well, where this store has none.
+        /// Whether to copy its facts as well, where this store has none.
         identity: bool,
     },
 }
@@ -83,7 +83,7 @@ pub enum Reply {
     Rows {
         /// Rows of nodes, in the order asked.
         rows: Vec<Row>,
-        /// Where to go on.
+        /// Where the next read continues.
         next: Change,
         /// Whether that is the end (or the beginning, when reverse) as of now.
         done: bool,

@@ -1,4 +1,4 @@
-//! Closing an emitter: no more appends, sessions end, what waits is written, the store is closed.
+//! Closing an emitter: refuses further appends, ends the sessions, commits what waits, and closes the store.
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ impl Emitter {
         }
     }
 
-    /// What takes the place of this emitter once `close` has been answered: it knows the last change and refuses
-    /// everything. When the last other owner of this one lets go, all that it held is free: descriptors, threads, memory.
+    /// The emitter that replaces this one once `close` has been answered: it knows the last change and refuses everything. When
+    /// the last owner of the old one drops it, its descriptors, threads and memory are freed.
     #[must_use]
     pub fn closed(&self) -> Arc<Self> {
         if let Some(thread) = self.closer.lock().take() {
@@ -64,7 +64,7 @@ impl Emitter {
             // A store that was still opening may have started to dial.
             self.end_sessions();
         }
-        // Not under its lock: what is dropped with the runtime answers, and may look for it.
+        // Dropped without holding the lock: tasks that are dropped with the runtime send answers, and may take the lock for that.
         let runtime = self.runtime.lock().take();
         if let Some(runtime) = runtime {
             runtime.shutdown_timeout(RUNTIME_SHUTDOWN);

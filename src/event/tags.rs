@@ -1,7 +1,6 @@
 //! Tags of an event: container field 6, repeated.
-//!
-//! Whoever emits is held to the bounds. What others have stored is taken as it is: of its tags only those that keep the
-//! bounds count, so that every peer reads the same tags and none can make an index grow without end.
+//!  Emits with tags beyond the bounds are refused. In stored events of others, tags beyond the bounds are ignored, so that every
+//!  peer reads the same tags and nobody can make an index grow without end.
 
 use bytes::BufMut;
 use smallvec::SmallVec;
@@ -12,7 +11,7 @@ use crate::error::{quoted, Error, Result};
 /// Tags of one event. Each is an entry in every peer's index.
 pub const MAX_TAGS: usize = 16;
 
-/// Bytes of a tag: a kind and an id of somebody else's, with room.
+/// Bytes of a tag: enough for a prefix and an id from another system.
 pub const MAX_TAG_LEN: usize = 256;
 
 /// Container field of tags.
@@ -21,7 +20,7 @@ pub(super) const FIELD: u64 = 6;
 /// Tags of one event, in order.
 pub type TagList<'a> = SmallVec<[&'a str; 4]>;
 
-/// The tags of a stored event. Taken apart only when somebody asks.
+/// The tags of a stored event. Parsed only when they are asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tags<'a> {
     /// The container from its first tag on.
@@ -34,7 +33,7 @@ impl<'a> Tags<'a> {
         Tags { rest }
     }
 
-    /// Whether there is certainly none.
+    /// Whether there are no bytes in which a tag could be.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()

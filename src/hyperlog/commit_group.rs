@@ -1,4 +1,4 @@
-//! What is planned together and stored by one commit, and who gets an answer from it.
+//! Rows and facts that one commit stores together, and the answers that depend on it.
 
 use super::job::{Job, Responder};
 use super::parking::{Parked, Waits};

@@ -1,4 +1,4 @@
-//! Stores planned groups, and answers everybody who has a part in one.
+//! Stores planned groups, and answers everybody who waits for one.
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;

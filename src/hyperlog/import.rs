@@ -132,7 +132,7 @@ impl Import<'_> {
     }
 
     fn cut_off(&self, error: Error) -> Stopped {
-        (format!("behind change {}", self.at.change), error)
+        (format!("after change {}", self.at.change), error)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of the writer.
+//! Jobs for the writer.
 
 use bytes::Bytes;
 use tokio::sync::oneshot;

@@ -1,5 +1,4 @@
-//! The log's handle: what callers may ask. Appends and peers' nodes go down [`CommitPipeline`]; reads look at [`Shared`] and
-//! the store.
+//! The log's handle, with all calls. Appends and peers' nodes enter [`CommitPipeline`]; reads use [`Shared`] and the store.
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -180,9 +179,9 @@ impl Log {
         self.shared.stuck.lock().forget_healed(holder, agrees);
     }
 
-    /// Lets the version of a log that peers hold take the place of ours, because the user says so. Our entries from where the
-    /// two part move to a new log, whose id is the answer, so nothing is lost; the other version comes from the peers, with
-    /// sessions that begin anew. Needs `theirs`, the peers' node there, if several versions are known. Also for the local
+    /// Replaces our version of a log by that of peers, because the user has chosen it. Our entries from where the     /// two
+    /// part move to a new log, whose id is the answer, so nothing is lost; the other version comes from the peers, with     ///
+    /// sessions that begin anew. Needs `theirs`, the peers' node there, if several versions are known. Also for the local     ///
     /// log, to act upon a fork that was refused.
     pub fn adopt(&self, log: &LogId, theirs: Option<Key>) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
@@ -377,7 +376,7 @@ impl Log {
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.shared.store
     }
-    /// How often the user has let another version of a log take the place of ours.
+    /// How often the user has chosen another version of a log than ours.
     pub(super) fn adoptions(&self) -> u64 {
         self.shared.adoptions.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Who hears what the log did.
+//! Observers of the log.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The log as replication sessions see it.
+//! The view of the log that replication sessions get.
 
 use super::Log;
 use crate::node::{LogId, Seq};

@@ -1,4 +1,4 @@
-//! What has been committed, as everybody sees it without waiting for the writer.
+//! The committed state, which everybody can read without waiting for the writer.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;

@@ -332,7 +332,7 @@ impl Core {
         self.emitter.borrow().request(id, Request::Verify);
     }
 
-    /// Lets the version of a log that peers hold take the place of ours; the answer is the log to which ours has moved.
+    /// Replaces our version of a log by that of peers; the answer is the log to which ours has moved.
     #[napi(catch_unwind)]
     pub fn ask_adoption(&self, id: u32, log: String, theirs: Option<String>) -> Result<()> {
         let theirs = theirs.as_deref().map(parse_key).transpose()?;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) enum AddressPrefix {
     V4([u8; 4]),
     V6(u64),
-    /// That of a stream which JavaScript carries without saying where it leads.
+    /// The prefix of a stream carried by JavaScript that has no known address.
     Unknown,
 }
 
@@ -24,7 +24,7 @@ impl AddressPrefix {
         }
     }
 
-    /// A number for it. No other prefix that is in use has the same one.
+    /// A number that identifies this prefix: no other prefix has the same one.
     pub(super) fn number(self) -> u64 {
         match self {
             AddressPrefix::V6(prefix) => prefix,

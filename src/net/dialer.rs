@@ -28,7 +28,7 @@ pub(super) struct Target {
     pub(super) carried: bool,
 }
 
-/// Frees a dialled link's key and tells `GaveUp`, whatever ends the link's task.
+/// Frees a dialled link's key and reports `GaveUp`, however the link's task ends.
 pub(super) struct Ending {
     shared: Arc<Shared>,
     link: Arc<Link>,
@@ -81,7 +81,7 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
                 failed(error, Some(after_ms));
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_millis(after_ms)) => {}
-                    // It may have been given back what it lacked.
+                    // The missing resources may have been freed since.
                     Ok(()) = trust.changed(), if lacks_right => {}
                     _ = closing.wait_for(|closing| *closing) => return,
                 }
@@ -117,7 +117,7 @@ async fn attempt(
     (served.health, served.end)
 }
 
-/// A connection to the peer, and how it begins.
+/// Connects to the peer. Returns the connection, and how it begins.
 async fn dial(shared: &Arc<Shared>, link: &Link, target: &Target) -> Result<(Stream, Approach)> {
     if !target.carried {
         let socket = shared.resolver.dial(&target.host, target.port).await?;

@@ -25,7 +25,7 @@ pub enum NetEvent {
         /// What went wrong; `None` if one of the sides simply closed it.
         error: Option<Error>,
     },
-    /// A link stands: the peer's handshake has arrived. Repeated after every successful redial.
+    /// A link is established: the peer's handshake has arrived. Repeated after every successful redial.
     Connected {
         /// The link.
         key: String,
@@ -39,7 +39,7 @@ pub enum NetEvent {
         /// RemotePeer is there.
         peer: RemotePeer,
     },
-    /// A link that stood is over.
+    /// An established link has ended.
     Disconnected {
         /// The link.
         key: String,
@@ -66,7 +66,7 @@ pub enum NetEvent {
         error: Error,
     },
     /// A peer wants to connect, and the owner decides (`Peers::Asked`): answer with `Net::admit`. Until then the peer is told
-    /// nothing and nothing is read of it; it has as long as a handshake may take.
+    /// nothing, and nothing is read from it. The time limit is that of a handshake.
     Admit {
         /// Number of the question.
         question: u64,
@@ -105,9 +105,9 @@ pub enum Security {
     Plain,
     /// Encrypted and authenticated by the identities of both emitters.
     Noise,
-    /// By TLS, which JavaScript looks after.
+    /// By TLS, in JavaScript.
     Tls,
-    /// By whatever the stream is that JavaScript carries.
+    /// By the stream that JavaScript carries, if at all.
     Stream,
 }
 
@@ -283,7 +283,7 @@ pub enum Stage {
     Live,
 }
 
-/// What went over a link since it came up.
+/// Counters of a link since it was established.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Bytes read from the socket.
@@ -333,7 +333,7 @@ pub struct PeerInfo {
     pub stuck: Vec<String>,
     /// When the peer last brought something new or took what it lacked, in milliseconds of Unix time.
     pub useful_ms: Option<u64>,
-    /// What went over it.
+    /// Its counters.
     pub counters: Counters,
     /// The last change up to which the peer has everything: stored by a 2.x peer, sent to a 1.x peer. Updated whenever everything
     /// has been delivered.

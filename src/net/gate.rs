@@ -1,4 +1,4 @@
-//! A connection before its session: whether it is plain or secure, and who is there.
+//! A connection before its session: finds out whether it is plain or secure, and who the peer is.
 //!
 //! Security is configured, never negotiated. Whoever dialled speaks first, and with its first frame says which kind of link it
 //! wants; whoever accepted says nothing before that. A dialler that wants a secure link gets one or none. Pure.
@@ -18,11 +18,11 @@ use crate::identity::PublicKey;
 pub(super) enum Approach {
     /// It was accepted: the first frame decides.
     Accepted,
-    /// We dialled, and want a secure link: with the owner of this key, or with any that we accept.
+    /// We dialled, and want a secure link: with the owner of this key, or with any peer that we accept.
     Secure(Option<PublicKey>),
     /// We dialled, and want a plain link, over which the peer may do this.
     Plain(Right),
-    /// The owner knows who is there, and what it may do. Nothing needs to be proven.
+    /// The owner vouches for the peer and sets its right. Nothing needs to be proven.
     Vouched {
         /// What protects the connection.
         security: Security,
@@ -45,11 +45,11 @@ impl Approach {
 
 /// What became of a frame.
 pub(super) enum Passage {
-    /// This goes back, and another frame will come.
+    /// Send this back; another frame will come.
     Answer(Bytes),
-    /// The link is plain, and may be: the frame is the session's first.
+    /// The link is plain, and accepted: the frame is the session's first.
     Plain(Right),
-    /// The link is secure. Whether it may be is not decided yet.
+    /// The link is secure. Whether the peer is accepted is not decided yet.
     Secure {
         /// A last frame of the handshake for the peer.
         reply: Option<Bytes>,
@@ -58,7 +58,7 @@ pub(super) enum Passage {
     },
 }
 
-/// What a connection is before its session.
+/// The state of a connection before its session.
 pub(super) enum Gate {
     /// Nothing has come yet.
     First,
@@ -67,7 +67,7 @@ pub(super) enum Gate {
 }
 
 impl Gate {
-    /// The gate of a connection, and what is sent at once; no gate where nothing is to be awaited.
+    /// The gate of a connection, and what to send at once. No gate if there is nothing to wait for.
     ///
     /// # Errors
     /// `Insecure` if a secure link is wanted and there is no identity.
@@ -87,7 +87,7 @@ impl Gate {
     /// Takes a frame, without its length, from a peer at `address`.
     ///
     /// # Errors
-    /// `Insecure` if the link is not to be. Nothing more may be said but what [`Gate::answers_in_plain`] allows.
+    /// `Insecure` if the link is refused. Nothing more may be sent, except what [`Gate::answers_in_plain`] allows.
     pub(super) fn frame(&mut self, frame: &Bytes, address: Option<IpAddr>, trust: &Trust) -> Result<Passage> {
         if let Gate::First = self {
             if frame.first() != Some(&SECURE) {
@@ -107,8 +107,8 @@ impl Gate {
         })
     }
 
-    /// Whether a peer that was refused because of its first frame may hear so in plain text. It may where no secret is kept
-    /// from strangers; who wanted a secure link learns no more from it than that there is none here.
+    /// Whether a peer that was refused because of its first frame may be told so in plain text. It may if there is no secret: a
+    /// peer that wanted a secure link then learns only that there are none here.
     pub(super) fn answers_in_plain(approach: Approach, trust: &Trust) -> bool {
         approach == Approach::Accepted && trust.secret.is_none()
     }

@@ -1,4 +1,4 @@
-//! One link, and what is known of it: shared by the task that serves it and by whoever asks.
+//! The state of one link: shared by the task that serves it and by everybody who asks about it.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -109,7 +109,7 @@ impl Link {
         self.eviction.lock().take()
     }
 
-    /// A receiver that changes when the connection is to be dropped that exists from now on.
+    /// A receiver that changes when the connection has to be dropped. Earlier drops do not count.
     pub(super) fn drops(&self) -> watch::Receiver<u64> {
         self.drops.subscribe()
     }
@@ -151,7 +151,7 @@ impl Link {
         self.status.lock().address = Some(address);
     }
 
-    /// The peer has shown who it is, as far as it has to.
+    /// The peer has been identified, as far as it has to be.
     pub(super) fn known_as(&self, public_key: Option<PublicKey>, security: Security) {
         let status = &mut *self.status.lock();
         (status.public_key, status.security) = (public_key, Some(security));

@@ -122,7 +122,7 @@ impl<'a> LinkCosts<'a> {
         self.due.rows += count as u64 * LOOKUP_ROWS;
     }
 
-    /// A turn took this long. It counts if it did something for the peer.
+    /// A turn took this long. The time is charged if the turn did something for the peer.
     pub(super) fn add_time(&mut self, time_us: u64) {
         if self.due.any {
             self.due.time_us += time_us;

@@ -3,8 +3,9 @@
 //! Counted are bytes received and not yet stored (incomplete frames, nodes on their way into the log), rows that were read for
 //! peers, and bytes that wait to be sent. Nodes that wait in the log for others have a bound of their own (`hyperlog::parking`).
 //!
-//! Over the limit the link is ended that holds most, of the address prefix that holds most. So a peer that hoards is ended, never
-//! one that holds little. Well before the limit, links of prefixes that hold much no longer read rows for their peers.
+//! Over the limit, the link that holds most is ended, among those of the address prefix that holds most. So a peer that hoards is
+//! ended, never one that holds little. Well before the limit, links of prefixes that hold much no longer read rows for their
+//! peers.
 
 use std::collections::HashMap;
 use std::sync::Arc;

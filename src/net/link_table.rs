@@ -142,7 +142,7 @@ mod tests {
         (from.parse().unwrap(), to.parse().unwrap())
     }
 
-    /// The link of a connection that is accepted, and whether another had to go for it.
+    /// The link of a connection that is accepted, and whether another one was evicted for it.
     fn accept(table: &mut LinkTable, options: &NetOptions) -> Option<(Arc<Link>, bool)> {
         match table.accept(Some(ends(ENDS)), options, 0) {
             Admission::Entered(link) => Some((link, false)),

@@ -85,7 +85,7 @@ pub(super) fn enter(shared: &Arc<Shared>, stream: Stream, ends: Option<Ends>, ap
     Some(key)
 }
 
-/// When the owner last got a report. Lasting trouble is reported now and then, not for every connection.
+/// When the owner last got a report. A lasting failure is reported from time to time, not for every connection.
 #[derive(Default)]
 pub(super) struct Reports(Option<Instant>);
 

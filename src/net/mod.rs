@@ -72,7 +72,7 @@ use twin::Family;
 /// one, and not for as long as this (see `connection`).
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// What an emitter can choose about its network.
+/// Settings of a network.
 #[derive(Debug, Clone)]
 pub struct NetOptions {
     /// Pause before the first redial in milliseconds (1.x's `reconnectTimeout`).
@@ -99,7 +99,7 @@ pub struct NetOptions {
     pub max_value: usize,
     /// The emitter writes standard protobuf, which 1.x peers misread: they are refused.
     pub standard: bool,
-    /// Whom it trusts, and how it shows who it is.
+    /// Whom it trusts, and how it proves who it is.
     pub trust: Trust,
 }
 
@@ -131,9 +131,9 @@ impl Default for NetOptions {
 pub struct Dial {
     /// An earlier run was connected to it: it is never given up.
     pub known: bool,
-    /// The only key that may answer. Without one, whose key is accepted answers.
+    /// The only key that the peer may have. Without one, any key that is accepted.
     pub key: Option<PublicKey>,
-    /// In plain text, although this emitter has an identity: then the peer may do this.
+    /// Dial without encryption, although this emitter has an identity. The peer gets this right.
     pub plain: Option<Right>,
     /// The owner makes the connections: [`NetEvent::Dial`] asks for them.
     pub carried: bool,
@@ -145,8 +145,8 @@ pub struct Carried {
     pub pipe: Pipe,
     /// Our end of it, and the peer's, where they are known.
     pub ends: Option<(SocketAddr, SocketAddr)>,
-    /// What protects it and what the peer may do, if the owner has found out who that is. Without it, the peer has to prove
-    /// who it is as over any other connection.
+    /// What protects it and what the peer may do, if the owner vouches for the peer. Otherwise the peer has to prove who it is,
+    /// as on any other connection.
     pub vouched: Option<(Security, Right)>,
 }
 
@@ -168,16 +168,16 @@ struct Shared {
     memory: Mutex<LinkMemory>,
     /// Links to the same emitter.
     family: Mutex<Family>,
-    /// What was told of forks and refusals.
+    /// Recent reports of forks and refusals.
     reports: Mutex<RareReports>,
-    /// When the owner was last told that there is no room for connections.
+    /// When the owner was last told that connections were refused for lack of slots.
     crowded: Mutex<listener::Reports>,
     trust: watch::Sender<Arc<Trust>>,
-    /// Peers that the owner is to decide about.
+    /// Peers that wait for the owner's decision.
     admissions: Questions<Option<Right>>,
-    /// Connections that the owner is to make.
+    /// Connections that the owner was asked to make.
     dials: Questions<Result<(Stream, Option<Approach>)>>,
-    /// Whether and where we listen.
+    /// Whether the network listens, and where.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
     /// Tasks alive.
@@ -263,15 +263,15 @@ impl Net {
         true
     }
 
-    /// [`Net::dial`] with nothing special about it.
+    /// [`Net::dial`] with the default settings.
     pub fn connect(&self, host: String, port: u16, known: bool) -> bool {
         self.dial(host, port, Dial { known, ..Dial::default() })
     }
 
-    /// Answers [`NetEvent::Admit`]: what the peer may do; `None` for nothing, which ends its link. An answer that comes too
-    /// late is of no effect.
+    /// Answers [`NetEvent::Admit`]: what the peer may do; `None` for nothing, which ends its link. An answer that comes too late
+    /// has no effect.
     pub fn admit(&self, question: u64, right: Option<Right>) {
-        // Nobody waits for it any more.
+        // An answer that comes too late has no receiver.
         let _ = self.shared.admissions.answer(question, right);
     }
 
@@ -285,8 +285,8 @@ impl Net {
         drop(self.shared.dials.answer(question, connection));
     }
 
-    /// Serves a connection that the owner has made or accepted, once: it is not dialled again. `dialled` says on which side
-    /// of it we are: exactly one of both has to be the dialler. Returns the link's key, if there is room for it.
+    /// Serves a connection that the owner has made or accepted, once: it is not dialled again. `dialled` says whether this side
+    /// counts as the dialler; exactly one of the two sides must. Returns the link's key, if there is room for it.
     pub fn handle(&self, carried: Carried, dialled: bool, key: Option<PublicKey>) -> Option<String> {
         let approach = match carried.vouched {
             Some((security, right)) => Approach::Vouched { security, right, dialled },
@@ -302,13 +302,13 @@ impl Net {
         listener::enter(&self.shared, stream, from, approach)
     }
 
-    /// From now on these peers may connect, with these rights. Links whose peers have lost theirs end at once; those whose
-    /// rights have changed are made anew.
+    /// Sets which peers may connect, and with which rights. Links whose peers have lost their right end at once; links whose
+    /// right has changed are closed and reopened.
     pub fn set_peers(&self, peers: Peers) {
         self.shared.trust.send_modify(|trust| Arc::make_mut(trust).peers = peers);
     }
 
-    /// From now on these plain links are accepted.
+    /// Sets which plain links are accepted.
     pub fn set_plain(&self, plain: Option<Plain>) {
         self.shared.trust.send_modify(|trust| Arc::make_mut(trust).plain = plain);
     }
@@ -342,7 +342,7 @@ impl Net {
         }
     }
 
-    /// Stops listening and ends every link and pause. Resolves when all is quiet. May be called repeatedly.
+    /// Stops listening and ends every link and pause. Resolves when all tasks have ended. May be called repeatedly.
     #[must_use]
     pub fn close(&self) -> oneshot::Receiver<()> {
         let (answer, answered) = oneshot::channel();
@@ -374,7 +374,7 @@ impl Shared {
         self.observer.event(event);
     }
 
-    /// Whether the owner is to hear of an error that a peer from `prefix` caused.
+    /// Whether to report to the owner an error that a peer from `prefix` caused.
     fn is_report_due(&self, prefix: AddressPrefix, error: &Error) -> bool {
         self.reports.lock().is_due(prefix, error, self.now_ms())
     }

@@ -19,7 +19,7 @@ pub(super) struct Outbox {
     stalled_since: Option<u64>,
 }
 
-/// What one [`Outbox::flush`] did.
+/// The result of one [`Outbox::flush`].
 #[derive(Default)]
 pub(super) struct Flushed {
     pub(super) bytes: u64,

@@ -1,4 +1,4 @@
-//! Work under way that the session asked for: by the log's writer, or on a thread that may block.
+//! Work in progress that the session asked for, done by the log's writer or on a thread that may block.
 
 use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::task::JoinHandle;

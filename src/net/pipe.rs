@@ -1,4 +1,4 @@
-//! A connection whose bytes somebody else carries: a TLS or WebSocket stream of JavaScript, an SSH channel.
+//! A connection over a stream of JavaScript: TLS, a WebSocket, an SSH channel.
 //!
 //! The network's end is a [`Pipe`], used as a socket is. The other end is a [`Carrier`], which never waits: it is told when there
 //! is something for it to do. Each direction holds a bounded number of bytes.
@@ -10,26 +10,26 @@ use bytes::{Buf, Bytes, BytesMut};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Bytes that wait in one direction before whoever brings them is told to wait: some turns' worth at memory speed.
+/// Bytes that may wait in one direction before their sender is told to wait: enough for some turns at memory speed.
 const PIPE_HIGH: usize = 256 * 1024;
 
-/// Bytes that a carrier may bring although it was told to wait, beyond which the connection ends: streams of Node.js end their
-/// chunk, and the data of a paused one must not grow without end.
+/// Bytes that a carrier may still bring after it was told to wait; with more, the connection ends. A paused stream of Node.js
+/// still delivers its current chunk, but must not deliver without end.
 pub const MAX_PIPED: usize = 4 * 1024 * 1024;
 
 /// Bytes taken at a time by a carrier.
 const CARRIED: usize = 64 * 1024;
 
-/// What a carrier is told.
+/// What a carrier is notified of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PipeNews {
-    /// There is something to take with [`Carrier::read`], after it had found nothing.
+    /// There are bytes for [`Carrier::read`] again, after it had found none.
     Readable,
     /// [`Carrier::write`] has room again, after it had said to wait.
     Drained,
 }
 
-/// Tells a carrier. Must not block.
+/// Notifies a carrier. Must not block.
 type Tell = Box<dyn Fn(PipeNews) + Send + Sync>;
 
 #[derive(Default)]
@@ -44,9 +44,9 @@ struct State {
     waits: bool,
     /// From the network to the carrier.
     outgoing: BytesMut,
-    /// The network will say no more.
+    /// The network will send no more.
     finished: bool,
-    /// The carrier has found nothing to take, and wants to hear when there is.
+    /// The carrier found no bytes, and waits to be notified.
     idle: bool,
 }
 
@@ -134,7 +134,7 @@ impl Pipe {
         Ok(count)
     }
 
-    /// Says no more.
+    /// Ends the direction from the network to the carrier.
     pub(super) fn shutdown(&self) {
         let mut state = self.0.state.lock();
         state.finished = true;
@@ -165,7 +165,7 @@ pub enum Carried {
     Bytes(Bytes),
     /// Nothing for now: [`PipeNews::Readable`] will follow.
     Nothing,
-    /// Nothing, for ever: the connection is to be ended.
+    /// Nothing more will come: end the stream.
     End,
 }
 
@@ -191,7 +191,7 @@ impl Carrier {
         welcome
     }
 
-    /// The stream's other end has said all.
+    /// The stream's other end has sent everything.
     pub fn end(&self) {
         self.0.state.lock().ended = true;
         self.0.readable.notify_one();
@@ -204,7 +204,7 @@ impl Carrier {
         self.0.writable.notify_one();
     }
 
-    /// What is to be sent.
+    /// Takes bytes to send.
     pub fn read(&self) -> Carried {
         let mut state = self.0.state.lock();
         if !state.outgoing.is_empty() {

@@ -20,7 +20,7 @@ pub enum Health {
     Greeted,
     /// The peer is healthy, but the next link will end at the same event, until something changes on either side.
     Hopeless,
-    /// The link went live, brought new events, or lasted for a while.
+    /// The link became live, brought new events, or lasted for a while.
     Settled,
 }
 

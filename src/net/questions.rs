@@ -1,5 +1,4 @@
-//! Questions to the owner of the network that it answers when it likes: whether a peer may connect, and a connection that it is
-//! to make.
+//! Questions to the owner of the network, which it answers later: whether a peer may connect, and requests to make a connection.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +21,7 @@ impl<T> Default for Questions<T> {
 }
 
 impl<T> Questions<T> {
-    /// A new question; its number is to be told to the owner.
+    /// A new question. The owner answers it by its number.
     pub(super) fn ask(&self) -> Question<T> {
         let (answer, answered) = oneshot::channel();
         let open = &mut *self.0.lock();
@@ -31,7 +30,7 @@ impl<T> Questions<T> {
         Question { number: open.asked, answered, questions: Questions(Arc::clone(&self.0)) }
     }
 
-    /// The answer. Gives it back if nobody waits for it any more.
+    /// Passes on an answer. Returns it if nobody waits for it any more.
     pub(super) fn answer(&self, number: u64, answer: T) -> Result<(), T> {
         let waiting = self.0.lock().waiting.remove(&number);
         match waiting {
@@ -49,7 +48,7 @@ pub(super) struct Question<T> {
 }
 
 impl<T> Question<T> {
-    /// The answer; `None` if there will be none. Cancellation-safe.
+    /// Waits for the answer; `None` if there will be none. Cancellation-safe.
     pub(super) async fn answered(&mut self) -> Option<T> {
         (&mut self.answered).await.ok()
     }

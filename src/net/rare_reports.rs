@@ -1,5 +1,5 @@
-//! The forks and refusals that the owner was told of lately, so that a peer that connects again and again is not reported each time.
-//! Refusals are counted, whether they are reported or not.
+//! Limits how often forks and refusals are reported to the owner: a peer that connects again and again is not reported each time.
+//! //! Refusals are counted, whether they are reported or not.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub(super) struct RareReports {
 }
 
 impl RareReports {
-    /// Whether the owner is to hear of `error`, which a peer from `prefix` caused. Remembers it if so.
+    /// Whether to report `error`, which a peer from `prefix` caused, to the owner. Remembers it if so.
     pub(super) fn is_due(&mut self, prefix: AddressPrefix, error: &Error, now: u64) -> bool {
         let log = match error {
             Error::Fork { log, .. }

@@ -1,4 +1,4 @@
-//! Who may connect, and what a peer may do. Pure decisions; `gate` asks for them before a peer is told anything.
+//! Who may connect, and what a peer may do. Pure decisions, made before a peer is told anything.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -44,12 +44,12 @@ impl FromStr for Right {
 /// Whose secure links are accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Peers {
-    /// Nobody is listed: those that `connect` was given the keys of, and, where there is a secret, whoever knows it.
+    /// Nobody is listed: accepts the keys that `connect` was given and, if there is a secret, every peer that knows it.
     #[default]
     Unlisted,
-    /// These and nobody else, whoever dialled.
+    /// Only these peers, whichever side dialled.
     Listed(HashMap<PublicKey, Right>),
-    /// The owner decides, each time.
+    /// The owner decides about each connection.
     Asked,
 }
 
@@ -118,7 +118,7 @@ impl Plain {
     }
 }
 
-/// Whom an emitter trusts, and how it shows who it is.
+/// Whom an emitter trusts, and how it proves who it is.
 #[derive(Clone)]
 pub struct Trust {
     /// Its identity; without one all links are plain.
@@ -134,7 +134,7 @@ pub struct Trust {
 }
 
 impl Default for Trust {
-    /// As 1.x: no identity, everybody is welcome.
+    /// As 1.x: no identity, everybody may connect.
     fn default() -> Self {
         Trust { identity: None, secret: None, peers: Peers::Unlisted, plain: None, network: None }
     }
@@ -152,18 +152,18 @@ impl std::fmt::Debug for Trust {
     }
 }
 
-/// What is to be done with a peer.
+/// The decision about a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Decision {
     Allowed(Right),
     /// Why not.
     Refused(&'static str),
-    /// The owner has to say.
+    /// The owner has to decide.
     Ask,
 }
 
 impl Trust {
-    /// What a plain link from an address may do; `None` if it may not be.
+    /// The right of a plain link from an address; `None` if it is refused.
     pub(super) fn plain_right(&self, address: Option<IpAddr>) -> Option<Right> {
         match (&self.plain, &self.identity) {
             (Some(plain), _) => plain.right_of(address),
@@ -178,7 +178,7 @@ impl Trust {
         self.network.is_none() || self.plain.is_some()
     }
 
-    /// What the owner of a key may do; `pinned` if `connect` was given this key.
+    /// The right of the owner of a key. `pinned`: `connect` was given this key.
     pub(super) fn right_of(&self, key: &PublicKey, pinned: bool) -> Decision {
         match &self.peers {
             Peers::Asked => Decision::Ask,

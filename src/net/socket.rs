@@ -189,7 +189,7 @@ pub(super) fn system(error: &io::Error) -> Option<&'static str> {
     })
 }
 
-/// The name of an error that says that this machine lacks file descriptors or buffers for now.
+/// The name of an error that means that this machine lacks file descriptors or buffers for now.
 #[cfg(unix)]
 fn lack(error: &io::Error) -> Option<&'static str> {
     use rustix::io::Errno;

@@ -1,4 +1,4 @@
-//! What a link's bytes travel over.
+//! The byte stream under a link: a socket, or a stream of JavaScript.
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ pub(super) enum Stream {
 pub(super) type Ends = (SocketAddr, SocketAddr);
 
 impl Stream {
-    /// Where it leads, as far as that is known.
+    /// The peer's address, if it is known.
     pub(super) fn ends(&self) -> io::Result<Option<Ends>> {
         match self {
             Stream::Tcp(socket) => Ok(Some((socket.local_addr()?, socket.peer_addr()?))),
@@ -66,7 +66,7 @@ impl Stream {
         }
     }
 
-    /// The same, whatever the system last said about room.
+    /// The same, whether or not the system has reported room.
     pub(super) fn force_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(socket) => SockRef::from(socket).send(bytes),

@@ -27,7 +27,7 @@ impl Default for Family {
 pub(super) struct Twin<'a> {
     family: &'a Mutex<Family>,
     id: u64,
-    /// What the handshake says of it.
+    /// The instance and token that our handshake states.
     pub(super) record: Option<(Instance, Token)>,
     wake: Arc<Notify>,
 }
@@ -50,12 +50,12 @@ impl<'a> Twin<'a> {
         self.record.is_some_and(|(ours, _)| ours == theirs)
     }
 
-    /// The peer's handshake has arrived. Returns what this link is to do.
+    /// The peer's handshake has arrived. Returns whether this link carries traffic or stands by.
     pub(super) fn met(&self, theirs: Instance, token: Token) -> Turn {
         self.family.lock().twins.met(self.id, theirs, token)
     }
 
-    /// The peer says which link carries. Returns what this one is to do.
+    /// The peer says which link carries traffic. Returns whether this one does, or stands by.
     pub(super) fn told(&self, token: Option<Token>) -> Turn {
         let family = &mut *self.family.lock();
         let Some(token) = token else { return family.twins.carries(self.id) };

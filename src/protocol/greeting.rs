@@ -1,4 +1,4 @@
-//! What is said beside a session: before there is one, and where there will be none.
+//! Frames that are sent outside a session: before it begins, and on links that are refused.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,4 +1,4 @@
-//! Nodes received and not yet stored: one group on its way into the log, and the next one, which collects behind it.
+//! Nodes received and not yet stored: one group that the log is adding, and the next group, which is being collected.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! Bounds how many logs a peer may name that this store has nothing of, and how fast.
+//! Bounds how many logs without entries in this store a peer may name, and how fast.
 
 use crate::error::{Error, Result};
 

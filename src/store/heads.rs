@@ -1,4 +1,4 @@
-//! Nodes that nothing links to.
+//! The heads: nodes that no other node links to.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! A map from logs for work that goes along rows.
+//! A map by log, for code that processes rows in order.
 
 use std::collections::HashMap;
 

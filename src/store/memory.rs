@@ -482,7 +482,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    fn last_place(&self) -> Result<Position> {
+    fn last_position(&self) -> Result<Position> {
         Ok(self.inner.read().open()?.end)
     }
 

@@ -1,4 +1,4 @@
-//! What the log asks of a medium: the trait [`Store`], and the values that cross it.
+//! The trait [`Store`], which the log needs of a medium, and the values passed through it.
 //!
 //! Implementations decide nothing: they store what a [`Commit`] says, and find it again. Every one of them passes the
 //! suite in [`conformance`].
@@ -136,7 +136,7 @@ pub trait Store: Send + Sync {
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>>;
 
     /// Position of the last row.
-    fn last_place(&self) -> Result<Position> {
+    fn last_position(&self) -> Result<Position> {
         Ok(self.state()?.end)
     }
 

@@ -1,4 +1,4 @@
-//! What makes a commit continue a store, decided before anything of it is written.
+//! Checks that a commit continues the store, before anything of it is written.
 
 use super::log_map::LogMap;
 use super::Relabel;

@@ -1,18 +1,18 @@
-//! Searches: what they are asked for, what they bring, and how one goes on.
+//! Searches for events: their input, their results, and how they continue in steps.
 
 use super::{Position, ReadLimit, Row, Store};
 use crate::error::Result;
 use crate::event;
 use crate::node::Change;
 
-/// Rows that one search looks at for nothing before it comes back, so that whoever waits for it can stop it.
+/// Rows that one step of a search reads before it returns, so that the caller can stop in between.
 pub(crate) const MAX_LOOKED: usize = 4096;
 
-/// Rows read at a time where all have to be looked at.
+/// Rows read at a time when all have to be compared.
 const SCAN: ReadLimit = ReadLimit { rows: 1024, bytes: 1 << 20 };
 
-/// Nodes looked at first when going backwards. Stores read forwards only, so how far back there is enough is found by going
-/// back twice as far each time.
+/// Nodes read first when going backwards. Stores read forwards only, so each step starts twice as far back as the one before,
+/// until enough is found.
 const FIRST_SPAN: u64 = 16;
 
 /// In which order rows are wanted.
@@ -55,36 +55,36 @@ impl Span {
     /// Everything.
     pub const ALL: Span = Span { after: 0, until: Change::MAX };
 
-    /// Whether no change lies in it.
+    /// Whether it contains no change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.after >= self.until
     }
 }
 
-/// What a search brought.
+/// The result of one step of a search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Nodes where they were first stored, in the order asked. There may be none although it goes on.
+    /// Nodes, as first stored, in the order asked for. There may be none although the search is not complete.
     pub rows: Vec<Row>,
-    /// Where the next search goes on.
+    /// What the next step has to search.
     pub rest: Span,
-    /// Whether there is nothing in `rest` as of now.
+    /// Whether `rest` contains no stored row at the moment.
     pub done: bool,
 }
 
-/// Whether a search goes on behind a row.
+/// Whether a search continues after a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// It does.
+    /// It continues.
     More,
-    /// It has brought enough, or has looked at enough, for one search.
+    /// It has found enough, or read enough, for one step.
     Full,
-    /// The row lies behind the span, and so does what follows.
+    /// This row, and all that follow, lie beyond the span.
     Past,
 }
 
-/// Rows of a search that is under way.
+/// A step of a search in progress.
 pub(crate) struct Gather {
     rows: Vec<Row>,
     bytes: usize,
@@ -104,7 +104,7 @@ impl Gather {
         self.limit.rows.max(1) - self.rows.len()
     }
 
-    /// Looks at the next row in order.
+    /// Compares the next row.
     pub(crate) fn look(&mut self, row: Row, wants: &dyn Fn(&[u8]) -> bool) -> Look {
         let (change, Span { after, until }) = (row.at.change, self.rest);
         match self.order {
@@ -130,7 +130,7 @@ impl Gather {
         }
     }
 
-    /// Nothing more is wanted up to this change, in the order asked.
+    /// Skips to this change, in the order asked for.
     pub(crate) fn pass(&mut self, change: Change) {
         match self.order {
             Order::Up => self.rest.after = self.rest.after.max(change),
@@ -143,12 +143,12 @@ impl Gather {
         self.rest
     }
 
-    /// There is more.
+    /// The step ends, and the search is not complete.
     pub(crate) fn stop(self) -> Found {
         Found { done: self.rest.is_empty(), rows: self.rows, rest: self.rest }
     }
 
-    /// All of the span has been looked at, as far as the store reaches: up to change `end`.
+    /// The search is complete for now: all of the span that the store has, up to change `end`, has been searched.
     pub(crate) fn finish(mut self, end: Change) -> Found {
         match self.order {
             Order::Up => self.pass(end.min(self.rest.until)),
@@ -158,7 +158,7 @@ impl Gather {
     }
 }
 
-/// Looks at all rows of a span: for stores without an index, and for what no index knows.
+/// Compares all rows of a span: for stores without an index, and for rows that are not indexed.
 pub(crate) fn scan<S: Store + ?Sized>(
     store: &S,
     wants: &dyn Fn(&[u8]) -> bool,
@@ -166,7 +166,7 @@ pub(crate) fn scan<S: Store + ?Sized>(
     order: Order,
     limit: ReadLimit,
 ) -> Result<Found> {
-    let end = store.last_place()?.change;
+    let end = store.last_position()?.change;
     let mut gather = Gather::new(span, order, limit);
     match order {
         Order::Up => {
@@ -202,12 +202,12 @@ pub(crate) fn scan<S: Store + ?Sized>(
     Ok(gather.finish(end))
 }
 
-/// Whether a value is the first event of this request.
+/// Whether this is the container of the first event of a request.
 pub(crate) fn is_of_request(value: &[u8], id: &[u8]) -> bool {
     event::parse(value).is_some_and(|event| event.request == Some(id))
 }
 
-/// The first row of all that `search` finds.
+/// The first row that `search` finds, over as many steps as it takes.
 pub(crate) fn first(search: impl Fn(Span, ReadLimit) -> Result<Found>) -> Result<Option<Row>> {
     let mut span = Span::ALL;
     loop {

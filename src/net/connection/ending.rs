@@ -1,4 +1,4 @@
-//! The end of a connection: why, what the peer hears of it, and what it means for the next attempt.
+//! The end of a connection: its reason, what the peer is told, and what it means for the next attempt.
 
 use std::io;
 use std::time::Duration;
@@ -38,7 +38,7 @@ impl Connection<'_> {
         let lasted = self.shared.now_ms().saturating_sub(self.since_ms);
         let refused = match end.error {
             Error::Rights(_) | Error::Network(_) => true,
-            // A link that is broken into while it serves may be well the next time.
+            // An attack on this connection says nothing about the next one.
             Error::Insecure(_) => self.remote.is_none(),
             _ => false,
         };
@@ -143,7 +143,7 @@ fn end_told(why: GoodbyeReason, text: &str) -> End {
     }
 }
 
-/// Writes what there is left to say, and ends the connection.
+/// Writes the remaining bytes, and ends the connection.
 pub(super) async fn part(shared: &Shared, stream: Stream, outbox: Outbox, end: &End, tells: bool, lingers: bool) {
     let friendly = lingers || end.reason == Reason::Closing;
     let farewell = farewell(stream, outbox, if friendly { usize::MAX } else { LAST_READ });
@@ -155,7 +155,7 @@ pub(super) async fn part(shared: &Shared, stream: Stream, outbox: Outbox, end: &
             _ = closing.wait_for(|closing| *closing) => {}
         }
     } else if tells || end.reason == Reason::Closing && !end.told {
-        // A courtesy: what does not get through now comes with the next link.
+        // Best effort: what is not sent now is sent on the next link.
         drop(timeout(FAREWELL, farewell).await);
     }
 }

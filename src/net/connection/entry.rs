@@ -1,5 +1,5 @@
-//! From the first byte of a connection to its session: who is there, and what may it do? And what becomes of a link when that
-//! changes.
+//! From the first byte of a connection to its session: identifies the peer and decides what it may do. Also ends or renews a link
+//! when that decision changes.
 
 use bytes::Bytes;
 
@@ -16,16 +16,16 @@ use crate::protocol::InEvent;
 /// How far a connection has come before its session.
 pub(super) struct Entry {
     approach: Approach,
-    /// What decides about its frames; `None` once the peer is through.
+    /// Handles frames before the session; `None` once the session has begun.
     gate: Option<Gate>,
     /// The key that the peer has proven to own.
     pub(super) public_key: Option<PublicKey>,
     pub(super) security: Security,
-    /// What the peer may do; with it the session begins.
+    /// What the peer may do. The session begins once this is set.
     pub(super) right: Option<Right>,
-    /// The owner is to decide.
+    /// The question to the owner that is still open.
     question: Option<Question<Option<Right>>>,
-    /// The peer may hear in plain text why it was refused.
+    /// Whether the peer may be told in plain text why it was refused.
     pub(super) answers_in_plain: bool,
 }
 
@@ -42,7 +42,7 @@ impl Entry {
         }
     }
 
-    /// Whether frames can be taken: one whose fate is being decided says nothing that is heard.
+    /// Whether frames can be taken: not while the owner decides about the peer.
     pub(super) fn takes_frames(&self) -> bool {
         self.gate.is_some() || self.right.is_some()
     }
@@ -59,7 +59,7 @@ impl Entry {
         }
     }
 
-    /// What the owner has decided; never, while it is not asked. Cancellation-safe.
+    /// Waits for the owner's decision; never resolves if the owner was not asked. Cancellation-safe.
     pub(super) async fn decided(&mut self) -> Option<Right> {
         let Some(question) = &mut self.question else { return std::future::pending().await };
         let decision = question.answered().await;
@@ -69,7 +69,7 @@ impl Entry {
 }
 
 impl Connection<'_> {
-    /// The connection stands: says what is to be said first.
+    /// The connection has been made: sends the first frame, if this side speaks first.
     pub(super) fn enter(&mut self) -> Result<()> {
         let trust = self.trust();
         let (gate, first) = Gate::new(self.entry.approach, &trust)?;
@@ -94,15 +94,15 @@ impl Connection<'_> {
         self.link.known_as(key, security);
     }
 
-    /// Whether the peer is not through the gate yet; if so, the frame is the gate's.
+    /// Whether the gate still handles the peer's frames.
     pub(super) fn is_at_gate(&self) -> bool {
         self.entry.gate.is_some()
     }
 
-    /// Takes a frame of a peer that is not through the gate.
+    /// Takes a frame of a peer before its session.
     ///
     /// # Errors
-    /// `Insecure` or `Rights` if the link is not to be.
+    /// `Insecure` or `Rights` if the link is refused.
     pub(super) fn pass(&mut self, frame: Bytes) -> Result<()> {
         let trust = self.trust();
         let address = self.ends.map(|ends| ends.1.ip());
@@ -131,10 +131,10 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Looks at what the peer may do, at first and whenever the owner's mind may have changed.
+    /// Decides what the peer may do, at first and whenever the owner has changed its settings.
     ///
     /// # Errors
-    /// The end of the link, if it may not go on as it is.
+    /// The end of the link, if the peer is refused or its right has changed.
     pub(super) fn decide(&mut self) -> Result<(), End> {
         let trust = self.trust();
         let decision = match (self.entry.approach, self.entry.public_key) {
@@ -176,8 +176,8 @@ impl Connection<'_> {
         }
     }
 
-    /// The peer may do this: the session begins, or, if it could do something else before, the link ends for a new one, whose
-    /// handshake says so.
+    /// The peer has this right: begins the session. If it had another right before, the link is replaced by a new one, because
+    /// the handshake states the right.
     fn grant(&mut self, right: Right) -> Result<(), End> {
         match self.entry.right.replace(right) {
             None => {

@@ -87,7 +87,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Writes what the stream takes.
+    /// Writes as much as the stream takes.
     pub(super) fn flush(&mut self, stream: &Stream) -> Result<(), End> {
         let waited = self.wire.stalled_since().is_some();
         let flushed = self.wire.flush(stream, self.shared.now_ms()).map_err(End::here)?;
@@ -96,7 +96,7 @@ impl Connection<'_> {
         self.counters.bytes_out += flushed.bytes;
         self.counters.writes += flushed.writes;
         if waited && flushed.bytes > 0 {
-            // So the peer is slow, but alive.
+            // Bytes were taken, so the peer is slow but alive.
             self.handle(InEvent::Written);
             self.carry_out();
         }

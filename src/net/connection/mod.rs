@@ -48,14 +48,14 @@ use crate::store::ReadLimit;
 /// Bytes moved before the task lets others run: some tens of microseconds of work.
 const BYTES_PER_TURN: u64 = 128 * 1024;
 
-/// What a read of the log counts in this, whether or not its rows have to be sent.
+/// How many bytes a read of the log counts for in [`BYTES_PER_TURN`], whether or not its rows have to be sent.
 const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
 
 /// How a served link ended.
 pub(super) struct Served {
     pub(super) health: Health,
     pub(super) end: End,
-    /// The owner of an inbound link is to hear of an error.
+    /// Whether to report the end of an inbound link as an error.
     pub(super) is_fault: bool,
 }
 
@@ -94,7 +94,7 @@ pub(super) async fn serve(
                 && shared.is_report_due(connection.costs.prefix(), &end.error);
             Served { health, end, is_fault }
         }
-        // Half a frame may be waiting to be sent, so nothing is. The next link is likely to end at the same place.
+        // Half a frame may be in the outbox, so nothing more is sent. The next link is likely to end in the same way.
         Err(error) => Served { health: Health::Hopeless, end: End::here(error), is_fault: true },
     };
     link.ended(served.end.clone());
@@ -123,7 +123,7 @@ fn config(shared: &Shared, costs: &LinkCosts<'_>, twin: &Twin<'_>, entry: &Entry
     }
 }
 
-/// Whether the owner of an inbound link is to hear of its end as an error.
+/// Whether the end of an inbound link is reported to its owner as an error.
 fn is_fault(reason: Reason) -> bool {
     !matches!(reason, Reason::Closing | Reason::Ended | Reason::Renewed | Reason::Dropped | Reason::Itself)
 }
@@ -140,7 +140,7 @@ struct Connection<'a> {
     /// Our log when the connection began.
     own_log: LogId,
 
-    /// What comes before the session.
+    /// The state before the session.
     entry: Entry,
     wire: Wire,
     /// Whole frames may be left in the inbox, because the session did not want them when they arrived.
@@ -149,32 +149,32 @@ struct Connection<'a> {
     incomplete_frame: Option<(u64, u64)>,
     /// The peer has sent its last byte. What has arrived is still stored.
     peer_finished: bool,
-    /// A read that the session asked for, and that waits until little is left to be written.
+    /// A read that the session asked for. It is made once few bytes are left to be written.
     due_read: Option<(Position, ReadLimit)>,
     pending: PendingWork,
 
     since_ms: u64,
     /// When bytes last came in.
     heard_at: u64,
-    /// When the system was last asked whether it takes bytes although it has not said so.
+    /// When a write was last attempted although the system had not reported room.
     poked_at: u64,
     /// Bytes moved since the task last let others run.
     moved_bytes: u64,
 
     /// The session has ended the link.
     closed: Option<CloseReason>,
-    /// It was ended to make room for another link.
+    /// It was evicted to make room for another link.
     evicted: bool,
     /// The next link will end in the same way.
     hopeless: bool,
-    /// The peer is to get everything before the event that ends the link.
+    /// Before the link ends, the peer still gets everything before the event that ends it.
     lingers: bool,
 
-    /// The peer, once the owner knows that the link stands.
+    /// The peer, once the link was reported to the owner as established.
     remote: Option<RemotePeer>,
     live: bool,
     counters: Counters,
-    /// Nodes in and out that were of use, when the link table last heard of them.
+    /// Nodes received and sent that were of use, as last noted in the link table.
     useful_nodes: (u64, u64),
     /// The last change up to which the peer has everything.
     delivered: Change,

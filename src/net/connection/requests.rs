@@ -16,7 +16,7 @@ impl Connection<'_> {
         !waits && self.wire.waiting() < OUTBOX_LOW && self.costs.has_room()
     }
 
-    /// Tells the session what has happened.
+    /// Passes an event to the session.
     pub(super) fn handle(&mut self, event: InEvent) {
         if self.entry.right.is_none() {
             // There is no session yet.
@@ -25,7 +25,7 @@ impl Connection<'_> {
         self.session.handle(event, self.shared.now_ms(), self.shared.log.as_ref());
     }
 
-    /// Does what the session asks, until it asks no more.
+    /// Carries out what the session asks for, until it asks for nothing more.
     pub(super) fn carry_out(&mut self) {
         while let Some(out) = self.session.poll() {
             match out {
@@ -61,8 +61,8 @@ impl Connection<'_> {
         }
     }
 
-    /// Notes that the peer has another version of a log, which is therefore stuck on this link. The own log of either side is
-    /// not: its owner continues it under another id.
+    /// Notes that the peer has another version of a log, which is therefore stuck on this link. A log of one of the two sides is
+    /// not stuck: its owner continues in a new log.
     fn note_fork_elsewhere(&self, log: &str) {
         let peers_own = self.session.capability().is_some_and(|capability| *capability.log == *log);
         if *self.own_log != *log && !peers_own {

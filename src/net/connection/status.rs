@@ -1,4 +1,4 @@
-//! What others may know of the connection: the link table, the owner's events, the log.
+//! Publishes the state of the connection: to the link table, to the owner as events, and to the log.
 
 use super::Connection;
 use crate::error::Error;
@@ -7,8 +7,8 @@ use crate::node::LogId;
 use crate::protocol::{PeerKind, SessionStage};
 
 impl Connection<'_> {
-    /// Once the peer's handshake has arrived and the session goes on, tells the owner that the link stands. This comes before
-    /// anything that the peer brings.
+    /// Once the peer's handshake has arrived and the session goes on, tells the owner that the link is established. This comes
+    /// before anything that the peer brings.
     ///
     /// # Errors
     /// `Itself` if the peer is this emitter.

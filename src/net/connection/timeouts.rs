@@ -1,4 +1,4 @@
-//! How long the connection waits for its peer.
+//! Time limits for what the connection expects of its peer.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ use crate::protocol::{InEvent, PeerKind};
 /// hundred bytes.
 const HANDSHAKES: u64 = 6;
 
-/// How often the system is asked again whether it takes bytes, before a link ends because it takes none.
+/// How many writes are attempted, although the system has reported no room, before a link ends because no byte was taken.
 const POKES: u64 = 4;
 
 /// A frame that has begun has to grow by [`FRAME_STEP`] or become complete within this time, in milliseconds. A line of 20 kbit/s
 /// carries thirty times as much, so only a peer that hangs, or sends slowly on purpose, fails to.
 pub const FRAME_MS: u64 = 60_000;
 
-/// A time at which nobody waits any more.
+/// A time that is never reached.
 const FAR_AWAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Connection<'_> {

@@ -14,10 +14,10 @@ use crate::protocol::frame;
 /// Bytes asked of the stream at a time.
 pub(super) const READ_CHUNK: usize = 64 * 1024;
 
-/// At first, and on links that have little to say: what a link holds while it is idle.
+/// The same at first, and while little is read: idle links hold this much.
 const FIRST_CHUNK: usize = 4 * 1024;
 
-/// A larger buffer is given back once it is empty.
+/// A buffer larger than this is freed once it is empty.
 const KEEP_CAPACITY: usize = 256 * 1024;
 
 /// See the module's documentation.
@@ -30,7 +30,7 @@ pub(super) struct Wire {
     secure: Option<Secure>,
 }
 
-/// What a secure link has beside.
+/// What a secure link has in addition.
 struct Secure {
     transport: Transport,
     /// Bytes read, not yet whole records.
@@ -44,10 +44,10 @@ impl Wire {
         Wire { inbox: BytesMut::new(), chunk: FIRST_CHUNK, outbox: Outbox::default(), secure: None }
     }
 
-    /// From now on everything travels in records, what was read beyond the last frame included.
+    /// From now on all bytes travel in records, including those already read after the last frame.
     ///
     /// # Errors
-    /// `Insecure` if those are not the peer's.
+    /// `Insecure` if those bytes are not records of the peer.
     pub(super) fn secure(&mut self, transport: Transport) -> Result<()> {
         let records = std::mem::take(&mut self.inbox);
         self.secure = Some(Secure { transport, records, frames: BytesMut::new() });
@@ -58,7 +58,7 @@ impl Wire {
         self.secure.is_some()
     }
 
-    /// Reads what there is, once: how many bytes, 0 at the end.
+    /// Reads once. Returns the number of bytes, 0 at the end of the stream.
     pub(super) fn receive(&mut self, stream: &Stream) -> io::Result<usize> {
         let input = self.secure.as_mut().map_or(&mut self.inbox, |secure| &mut secure.records);
         input.reserve(self.chunk);
@@ -67,10 +67,10 @@ impl Wire {
         Ok(read)
     }
 
-    /// Opens the records that are whole.
+    /// Decrypts the complete records.
     ///
     /// # Errors
-    /// `Insecure` if one is not the peer's next.
+    /// `Insecure` if one is not the next record of the peer.
     pub(super) fn open_records(&mut self) -> Result<()> {
         match &mut self.secure {
             Some(secure) => secure.transport.open(&mut secure.records, &mut self.inbox),
@@ -86,12 +86,12 @@ impl Wire {
         frame::split(&mut self.inbox, limit)
     }
 
-    /// Whether something has come that is no whole frame, or was left for later.
+    /// Whether bytes are left: an incomplete frame, or frames not taken yet.
     pub(super) fn has_input(&self) -> bool {
         !self.inbox.is_empty() || self.secure.as_ref().is_some_and(|secure| !secure.records.is_empty())
     }
 
-    /// Whether whole frames may be among it.
+    /// Whether there may be whole frames among them.
     pub(super) fn has_frames(&self) -> bool {
         !self.inbox.is_empty()
     }
@@ -122,13 +122,13 @@ impl Wire {
     /// Writes until all is written or the stream takes no more.
     ///
     /// # Errors
-    /// `Internal` if it cannot be encrypted; within, the stream's.
+    /// `Internal` if the bytes cannot be encrypted; the inner result has the stream's error.
     pub(super) fn flush(&mut self, stream: &Stream, now_ms: u64) -> Result<io::Result<Flushed>> {
         self.seal()?;
         Ok(self.outbox.flush(stream, now_ms))
     }
 
-    /// Writes what the stream takes now, whatever it last said about room. How many bytes it took.
+    /// Writes what the stream takes now, whatever it last reported about room. Returns how many bytes it took.
     pub(super) fn poke(&mut self, stream: &Stream) -> u64 {
         self.outbox.poke(stream)
     }
@@ -137,15 +137,15 @@ impl Wire {
         self.outbox.stalled_since()
     }
 
-    /// Memory that all of it takes.
+    /// Memory that all buffers take.
     pub(super) fn held(&self) -> usize {
         let secure = self.secure.as_ref().map_or(0, |secure| secure.records.capacity() + secure.frames.capacity());
         self.inbox.capacity() + self.outbox.held() + secure
     }
 
-    /// What still waits to be written, ready for the stream.
+    /// The bytes that still wait to be written, encrypted if the link is secure.
     pub(super) fn into_outbox(mut self) -> Outbox {
-        // What cannot be encrypted is not said.
+        // What cannot be encrypted is not sent.
         let _ = self.seal();
         self.outbox
     }

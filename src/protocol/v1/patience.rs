@@ -1,4 +1,4 @@
-//! How long to wait for a 1.x peer, and what to do then.
+//! Time limits for a 1.x peer, and what to do when they pass.
 
 use bytes::BytesMut;
 

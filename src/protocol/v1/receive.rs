@@ -1,4 +1,4 @@
-//! Nodes from the peer on their way into the log, and what they tell of forks.
+//! Nodes from the peer: passes them to the log, and finds forks by them.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Rows that go to the peer.
+//! Sends rows to the peer.
 
 use bytes::BytesMut;
 

@@ -1,4 +1,4 @@
-//! Credit for the peer: bytes that it sent, from their arrival until they are stored and it may send as many again.
+//! Credit for the peer: counts bytes received until they are stored, and then allows the peer to send as many again.
 
 use crate::error::{Error, Result};
 use crate::protocol::extension::WINDOW;

@@ -6,7 +6,7 @@
 //!    the dialler acts. A mismatch is a fork; probes find its first entry by bisection, and both sides report it (`forks`).
 //! 3. Each side streams the rows that the other lacks, in its store's order and without end, so that live events follow the
 //!    catch-up (`send`). Batches cost credit. The receiver grants it again when its log has stored them (`receive`, `credit`).
-//! 4. A side that gets entries from other peers meanwhile says so with the credit it grants, and they are skipped.
+//! 4. A side that gets entries from other peers meanwhile says so in its credit messages, and the peer skips them.
 
 mod credit;
 mod forks;

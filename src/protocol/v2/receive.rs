@@ -1,4 +1,4 @@
-//! Messages from the peer, nodes on their way into the log, and what to do when they do not come.
+//! Handles messages from the peer, passes its nodes to the log, and reacts when expected entries do not arrive.
 
 use bytes::Bytes;
 

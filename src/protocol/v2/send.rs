@@ -1,4 +1,4 @@
-//! What goes to the peer: rows that it lacks, as its credit allows, and how far we are with logs that it need not send.
+//! Sends the peer the rows that it lacks, as its credit allows, and tells it which entries it need not send.
 
 use super::{row_size, V2};
 use crate::error::Error;

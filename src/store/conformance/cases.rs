@@ -423,7 +423,7 @@ fn closing_twice_is_harmless(medium: &dyn Medium) {
         store.meta(&Meta::LogId).map(drop),
         store.search(&random_filter(&mut Random(1)), Span::ALL, Order::Up, limit).map(drop),
         store.of_request(b"request").map(drop),
-        store.last_place().map(drop),
+        store.last_position().map(drop),
         store.sizes().map(drop),
         store.check(&mut |_, _| {}),
     ];

@@ -1,10 +1,10 @@
-//! Checks a whole store: every group, every record, and the index against what the log says.
+//! Checks a whole store: every group and every record, and that the index agrees with the log.
 
 use super::chunk::Chunk;
 use super::core::Core;
 use super::fault::Fault;
 use super::groups::{Groups, Step};
-use super::layout::{Place, Record, HEADER_LEN};
+use super::layout::{Location, Record, HEADER_LEN};
 use super::recorded_state::RecordedState;
 use super::term_blocks::Unit;
 use super::term_index::TermSum;
@@ -48,14 +48,14 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
                 Step::Group(_) => return Err(segment.damaged(at, "the group does not continue the log")),
                 Step::Bad(why) => return Err(segment.damaged(at, why)),
             };
-            group.records(&segment, |record, place, len| {
+            group.records(&segment, |record, location, len| {
                 own.clear();
                 if let Record::Node(node) = &record {
                     terms.of_value(node.value, |term| own.push(term));
                 }
-                let added = state.apply(record).map_err(|detail| segment.damaged(place.offset, detail))?;
+                let added = state.apply(record).map_err(|detail| segment.damaged(location.offset, detail))?;
                 if let (Some(added), Some(last)) = (added, last_of(chunk.number)) {
-                    chunk.push(&added, place, len, &own);
+                    chunk.push(&added, location, len, &own);
                     if added.at == last {
                         compare(core, &chunk)?;
                         sums.add(core, &chunk, firsts.len())?;
@@ -68,7 +68,7 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
             at = group.end;
             if done - reported >= REPORT {
                 reported = done;
-                progress(done, done.max(remaining(core, Place { segment: number, offset: at }, end)? + done));
+                progress(done, done.max(remaining(core, Location { segment: number, offset: at }, end)? + done));
             }
         }
     }
@@ -79,7 +79,7 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
 }
 
 /// Bytes from `at` to `end`.
-fn remaining(core: &Core, at: Place, end: Place) -> Result<u64> {
+fn remaining(core: &Core, at: Location, end: Location) -> Result<u64> {
     let mut bytes = 0;
     for number in at.segment..=end.segment {
         let segment = core.segments.get(number)?;

@@ -5,7 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::coding::put_varint;
 use super::index_keys::{chunk_key, hash_entry, hash_of, log_entry, seal, Pair, PIECES};
-use super::layout::Place;
+use super::layout::Location;
 use super::recorded_state::Added;
 use super::scan_start::{Before, Start};
 use super::table::EntryAt;
@@ -17,14 +17,15 @@ use crate::store::terms::{Term, TermRows};
 /// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;
 
-/// Rows between two whose places the index stores. Reading one row reads up to so many, some 4 KB of small events.
+/// The index stores the location of every row whose number is a multiple of this. So to read one row, up to this many are read:
+/// some 4 KB of small events.
 pub(super) const SPARSE_STEP: usize = 32;
 
 /// One row of a chunk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ChunkRow {
     pub(super) at: Position,
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) entry: EntryAt,
 }
 
@@ -109,10 +110,10 @@ impl Chunk {
     }
 
     /// Adds a row, with the terms of a node; [`Chunk::file`] follows.
-    pub(super) fn push(&mut self, added: &Added, place: Place, bytes: u64, terms: &[Term]) {
+    pub(super) fn push(&mut self, added: &Added, location: Location, bytes: u64, terms: &[Term]) {
         let row = self.rows.len();
         self.terms.push(u32::try_from(row).unwrap_or(u32::MAX), terms);
-        self.rows.push(ChunkRow { at: added.at, place, entry: added.entry });
+        self.rows.push(ChunkRow { at: added.at, location, entry: added.entry });
         self.keys.push(added.key);
         self.bytes += bytes;
         let stream = self.streams.entry(added.entry.stream).or_default();
@@ -146,9 +147,9 @@ impl Chunk {
 
     /// How to read this row.
     pub(super) fn start(&self, row: usize) -> Option<Start> {
-        let place = self.rows.get(row)?.place;
+        let location = self.rows.get(row)?.location;
         let Some(before) = row.checked_sub(1) else {
-            return Some(Start { place, before: Before::Known(self.before.0, self.before.1) });
+            return Some(Start { location, before: Before::Known(self.before.0, self.before.1) });
         };
         let at = self.rows.get(before)?.at;
         // A duplicate is preceded by the node of its change, or that node is before the chunk.
@@ -157,7 +158,7 @@ impl Chunk {
             Some(found) if found.at == Position::of(at.change) => *self.keys.get(node)?,
             _ => self.before.1,
         };
-        Some(Start { place, before: Before::Known(at, key) })
+        Some(Start { location, before: Before::Known(at, key) })
     }
 
     /// The last position of the chunk, and the key of its change's node.
@@ -213,14 +214,14 @@ impl Chunk {
         put_varint(&mut out, self.before.0.change);
         put_varint(&mut out, u64::from(self.before.0.duplicate));
         out.extend_from_slice(&self.before.1 .0);
-        let first = self.rows.first().map_or(Place::default(), |row| row.place);
+        let first = self.rows.first().map_or(Location::default(), |row| row.location);
         put_varint(&mut out, u64::from(first.segment));
         put_varint(&mut out, first.offset);
         for (number, row) in self.rows.iter().enumerate().step_by(SPARSE_STEP).skip(1) {
             // Only a node tells what comes before the next row.
             if row.at.duplicate == 0 {
                 let behind = row.at.change - self.before.0.change;
-                for field in [number as u64, u64::from(row.place.segment), row.place.offset, behind] {
+                for field in [number as u64, u64::from(row.location.segment), row.location.offset, behind] {
                     // All four are small: 65,536 rows, segments below 2^31 bytes.
                     out.extend_from_slice(&u32::try_from(field).unwrap_or(u32::MAX).to_le_bytes());
                 }

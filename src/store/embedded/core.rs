@@ -1,4 +1,4 @@
-//! What readers, the writer and the indexer share.
+//! The state that readers, the writer and the indexer share.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use super::filter::{Filter, COLUMNS};
 use super::groups::Mark;
 use super::index::{checkpoint_entries, slab_entries, Checkpoint, Index, SLAB_ENTRIES};
 use super::index_keys::MAX_ROWS;
-use super::layout::Place;
+use super::layout::Location;
 use super::recorded_state::{Added, Changes, RecordedState};
 use super::segments::Segments;
 use super::term_blocks::Unit;
@@ -46,7 +46,7 @@ pub(super) struct View {
     pub(super) closed: bool,
     pub(super) state: RecordedState,
     /// Where the next group begins.
-    pub(super) end: Place,
+    pub(super) end: Location,
     /// The last position before each indexed chunk.
     pub(super) firsts: Vec<Position>,
     /// Complete chunks that the index does not have yet, oldest first.
@@ -64,7 +64,7 @@ impl View {
         View {
             closed: false,
             state: checkpoint.state,
-            end: checkpoint.place,
+            end: checkpoint.location,
             firsts: checkpoint.firsts,
             waiting: VecDeque::new(),
             active,
@@ -90,7 +90,7 @@ impl View {
 /// What a checkpoint behind a chunk says, if the chunk ends with a group: where that is, the group, and what has changed in
 /// the state since the checkpoint before.
 struct Covered {
-    place: Place,
+    location: Location,
     mark: Mark,
     changes: Changes,
 }
@@ -146,7 +146,7 @@ impl Core {
     }
 
     /// Adds a durable row to the chunk at hand.
-    pub(super) fn add(&self, view: &mut View, added: &Added, place: Place, bytes: u64, terms: &[Term]) {
+    pub(super) fn add(&self, view: &mut View, added: &Added, location: Location, bytes: u64, terms: &[Term]) {
         if view.active.rows.len() >= MAX_ROWS {
             self.seal(view, None);
             view.uncovered = true;
@@ -155,18 +155,18 @@ impl Core {
             // Chunks of one size do not fragment the memory, and pages that are not used are never touched.
             view.active.reserve((self.chunk_rows + SPARE_ROWS).min(MAX_ROWS));
         }
-        view.active.push(added, place, bytes, terms);
+        view.active.push(added, location, bytes, terms);
     }
 
     /// Ends a group: the chunk at hand is complete if it has enough rows.
-    pub(super) fn end_group(&self, view: &mut View, place: Place, mark: Mark) {
-        view.end = place;
+    pub(super) fn end_group(&self, view: &mut View, location: Location, mark: Mark) {
+        view.end = location;
         view.active.file();
         let full = view.active.rows.len() >= self.chunk_rows || view.active.bytes >= CHUNK_BYTES;
         if full || view.uncovered {
             view.uncovered = false;
             let changes = view.state.take_changes();
-            self.seal(view, Some(Covered { place, mark, changes }));
+            self.seal(view, Some(Covered { location, mark, changes }));
         }
     }
 
@@ -301,10 +301,10 @@ impl Core {
                     gone.extend(self.index.block_keys(Unit::Chunk(chunk))?);
                 }
             }
-            let Covered { place, mark, changes } = covered.as_ref();
+            let Covered { location, mark, changes } = covered.as_ref();
             let mut firsts = self.view.read().firsts.clone();
             firsts.push(chunk.before.0);
-            gone.extend(checkpoint_entries(&self.segments.store, &firsts, (*place, *mark), changes, &mut pairs));
+            gone.extend(checkpoint_entries(&self.segments.store, &firsts, (*location, *mark), changes, &mut pairs));
         }
         self.index.write(pairs, gone)?;
         if (chunk.number + 1).is_multiple_of(FLUSH_EVERY) {

@@ -1,4 +1,4 @@
-//! The few file operations the store needs, so that a test can stand between it and the disk.
+//! The few file operations that the store needs, as a trait, so that a test can take the place of the disk.
 
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions};

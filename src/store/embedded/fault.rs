@@ -1,4 +1,4 @@
-//! What went wrong with the index.
+//! Failures of the index.
 
 use std::fmt;
 use std::io;

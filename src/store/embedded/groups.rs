@@ -1,8 +1,8 @@
-//! Going through a segment group by group, checking everything.
+//! Reads a segment group by group, and checks everything.
 
 use std::sync::Arc;
 
-use super::layout::{group_frame, group_header, group_passes, Frame, GroupHeader, Place, Record, GROUP_HEADER_LEN};
+use super::layout::{group_frame, group_header, group_passes, Frame, GroupHeader, Location, Record, GROUP_HEADER_LEN};
 use super::segments::Segment;
 use crate::error::Result;
 
@@ -37,7 +37,7 @@ impl Group {
     pub(super) fn records(
         &self,
         segment: &Segment,
-        mut each: impl FnMut(Record<'_>, Place, u64) -> Result<()>,
+        mut each: impl FnMut(Record<'_>, Location, u64) -> Result<()>,
     ) -> Result<()> {
         let mut at = self.records;
         while at < self.body.len() {
@@ -46,7 +46,7 @@ impl Group {
             let frame = Frame::read(bytes);
             let record = frame.and_then(|frame| Some((frame, frame.decode(bytes, segment.salt, offset)?)));
             let (frame, record) = record.ok_or_else(|| segment.damaged(offset, "no record begins here"))?;
-            each(record, Place { segment: segment.number, offset }, frame.len() as u64)?;
+            each(record, Location { segment: segment.number, offset }, frame.len() as u64)?;
             at += frame.len();
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The index: what it holds, and under which keys. All of it can be rebuilt from the segments.
 //!
-//! A failure is a [`Fault`]. The store then opens the index anew, or rebuilds it.
+//! A failure is a [`Fault`]. The store then reopens the index, or rebuilds it.
 
 use std::io;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use super::groups::Mark;
 use super::index_keys::{
     chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
-use super::layout::Place;
+use super::layout::Location;
 use super::recorded_state::{Changes, RecordedState, Stored};
 use super::sled_db::SledDb;
 use super::table::EntryAt;
@@ -29,13 +29,13 @@ const STREAM: u8 = b't';
 const LOG: u8 = b'o';
 const HEAD: u8 = b'd';
 
-/// How far the index covers the log: which chunks, up to which place, and the state there.
+/// How far the index covers the log: its chunks, the location where they end, and the state there.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Checkpoint {
     /// The last position before each chunk.
     pub(super) firsts: Vec<Position>,
-    pub(super) place: Place,
-    /// The group that ends at `place`.
+    pub(super) location: Location,
+    /// The group that ends at `location`.
     pub(super) mark: Mark,
     pub(super) state: RecordedState,
 }
@@ -114,7 +114,7 @@ impl Index {
     }
 
     /// Where the rows of a chunk are.
-    pub(super) fn row_places(&self, chunk: u32) -> Outcome<sled::IVec> {
+    pub(super) fn row_locations(&self, chunk: u32) -> Outcome<sled::IVec> {
         self.get(&chunk_key(chunk))?.ok_or_else(|| Fault::content(format!("chunk {chunk} is missing")))
     }
 
@@ -140,19 +140,19 @@ impl Index {
     }
 
     /// Remembers where the log ended when the store was closed.
-    pub(super) fn set_end(&self, place: Place) -> Outcome<()> {
+    pub(super) fn set_end(&self, location: Location) -> Outcome<()> {
         let mut value = Vec::new();
-        put_varint(&mut value, u64::from(place.segment));
-        put_varint(&mut value, place.offset);
+        put_varint(&mut value, u64::from(location.segment));
+        put_varint(&mut value, location.offset);
         self.write(vec![seal(END.to_vec(), value)], Vec::new())
     }
 
     /// Where the log ended when the store was last closed, if that is known.
-    pub(super) fn end(&self) -> Outcome<Option<Place>> {
+    pub(super) fn end(&self) -> Outcome<Option<Location>> {
         let Some(value) = self.get(END)? else { return Ok(None) };
         let mut input = Input(&value);
-        let place = (|| Some(Place { segment: input.varint32()?, offset: input.varint()? }))();
-        place.map(Some).ok_or_else(|| Fault::content("the end of the log is unreadable"))
+        let location = (|| Some(Location { segment: input.varint32()?, offset: input.varint()? }))();
+        location.map(Some).ok_or_else(|| Fault::content("the end of the log is unreadable"))
     }
 
     /// What is in it for the store with this id.
@@ -255,15 +255,15 @@ pub(super) fn slab_entries(filter: &Filter, slab: u32, parts: Range<usize>) -> V
 pub(super) fn checkpoint_entries(
     store: &[u8; 16],
     firsts: &[Position],
-    (place, mark): (Place, Mark),
+    (location, mark): (Location, Mark),
     changes: &Changes,
     pairs: &mut Vec<Pair>,
 ) -> Vec<Vec<u8>> {
     let mut bytes = Vec::with_capacity(changes.head.len() + firsts.len() * 8 + 64);
     bytes.extend_from_slice(&VERSION.to_le_bytes());
     bytes.extend_from_slice(store);
-    put_varint(&mut bytes, u64::from(place.segment));
-    put_varint(&mut bytes, place.offset);
+    put_varint(&mut bytes, u64::from(location.segment));
+    put_varint(&mut bytes, location.offset);
     put_varint(&mut bytes, mark.offset);
     put_varint(&mut bytes, u64::from(mark.crc));
     put_varint(&mut bytes, firsts.len() as u64);
@@ -289,13 +289,13 @@ pub(super) fn checkpoint_entries(
 }
 
 fn read_checkpoint(input: &mut Input<'_>, stored: Stored<'_>) -> Option<Checkpoint> {
-    let place = Place { segment: input.varint32()?, offset: input.varint()? };
+    let location = Location { segment: input.varint32()?, offset: input.varint()? };
     let mark = Mark { offset: input.varint()?, crc: input.varint32()? };
     let mut firsts = Vec::new();
     for _ in 0..input.varint()? {
         firsts.push(Position { change: input.varint()?, duplicate: input.varint32()? });
     }
-    Some(Checkpoint { firsts, place, mark, state: RecordedState::load(input, stored)? })
+    Some(Checkpoint { firsts, location, mark, state: RecordedState::load(input, stored)? })
 }
 
 /// The number in a key.
@@ -341,7 +341,7 @@ mod tests {
         let index = Index::open(folder.path()).unwrap();
         let (store, changes) = ([7; 16], RecordedState::default().take_changes());
         let mut entries = Vec::new();
-        checkpoint_entries(&store, &[], (Place::default(), Mark::default()), &changes, &mut entries);
+        checkpoint_entries(&store, &[], (Location::default(), Mark::default()), &changes, &mut entries);
         index.write(entries.clone(), Vec::new()).unwrap();
         assert!(matches!(index.contents(&store).unwrap(), Contents::UpTo(_)));
         let (key, _) = entries.remove(0);

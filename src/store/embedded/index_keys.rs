@@ -1,7 +1,7 @@
 //! Keys and values of the index, both ways. Every value ends with a checksum over its key and itself.
 
 use super::coding::{put_varint, Input};
-use super::layout::Place;
+use super::layout::Location;
 use super::scan_start::{Before, Start};
 use super::table::EntryAt;
 use crate::node::{Digest, Key};
@@ -16,7 +16,7 @@ pub(super) const MAX_ROWS: usize = 1 << 16;
 /// Bytes of the state or the filter in one value: so few that sled keeps the value in its log.
 pub(super) const PART: usize = 32 * 1024;
 
-/// Bytes that name one row's place: row, segment, offset, and change relative to the chunk's first.
+/// Bytes that store one row's location: row, segment, offset, and change relative to the chunk's first.
 const NAMED: usize = 16;
 
 pub(super) use super::sled_db::Pair;
@@ -72,32 +72,32 @@ pub(super) fn log_key(entry: EntryAt) -> Vec<u8> {
 }
 
 /// Where the rows of a chunk are, read from its value.
-pub(super) struct RowPlaces<'a> {
+pub(super) struct RowLocations<'a> {
     before: (Position, Key),
-    first: Place,
+    first: Location,
     named: &'a [u8],
 }
 
-/// A row whose place is stored.
+/// A row whose location is stored.
 #[derive(Clone, Copy)]
 pub(super) struct Named {
     pub(super) row: usize,
-    pub(super) place: Place,
+    pub(super) location: Location,
     /// Its change, less the last change before the chunk.
     behind: u32,
 }
 
-impl<'a> RowPlaces<'a> {
+impl<'a> RowLocations<'a> {
     pub(super) fn read(value: &'a [u8]) -> Option<Self> {
         let mut input = Input(value);
         let at = Position { change: input.varint()?, duplicate: input.varint32()? };
         let key = Key(input.array()?);
-        let first = Place { segment: input.varint32()?, offset: input.varint()? };
-        Some(RowPlaces { before: (at, key), first, named: input.0 })
+        let first = Location { segment: input.varint32()?, offset: input.varint()? };
+        Some(RowLocations { before: (at, key), first, named: input.0 })
     }
 
-    /// The last row with a stored place for which `before` holds, which it does for a prefix of them: its number, and a start
-    /// there. The chunk's own start if there is none.
+    /// The last row with a stored location for which `before` holds (it holds for a prefix of these rows): its number, and a
+    /// start     /// there. The chunk's own start if there is none.
     pub(super) fn last(&self, before: impl Fn(usize, Position) -> bool) -> (usize, Start) {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         let mut best = None;
@@ -114,13 +114,13 @@ impl<'a> RowPlaces<'a> {
         match best {
             Some(named) => {
                 let change = self.position(&named).change;
-                (named.row, Start { place: named.place, before: Before::At(change) })
+                (named.row, Start { location: named.location, before: Before::At(change) })
             }
-            None => (0, Start { place: self.first, before: Before::Known(self.before.0, self.before.1) }),
+            None => (0, Start { location: self.first, before: Before::Known(self.before.0, self.before.1) }),
         }
     }
 
-    /// The first named row for whose place in the log `beyond` holds (it holds for all from some place on).
+    /// The first row with a stored location for which `beyond` holds (it holds for all from some row on).
     pub(super) fn first_row(&self, beyond: impl Fn(Position) -> bool) -> Option<usize> {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         while low < high {
@@ -140,8 +140,8 @@ impl<'a> RowPlaces<'a> {
     fn named(&self, index: usize) -> Option<Named> {
         let mut input = Input(self.named.get(index * NAMED..)?);
         let row = input.u32()? as usize;
-        let place = Place { segment: input.u32()?, offset: u64::from(input.u32()?) };
-        Some(Named { row, place, behind: input.u32()? })
+        let location = Location { segment: input.u32()?, offset: u64::from(input.u32()?) };
+        Some(Named { row, location, behind: input.u32()? })
     }
 }
 

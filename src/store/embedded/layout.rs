@@ -27,9 +27,9 @@ pub(super) const GROUP_HEADER_LEN: usize = 9;
 /// Largest group body, in bytes: offsets within a segment stay below 2^32.
 pub(super) const MAX_GROUP_LEN: usize = 1 << 30;
 
-/// A place in the log: a byte offset in a segment.
+/// A location in the log: a segment, and a byte offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Place {
+pub(super) struct Location {
     pub(super) segment: u32,
     pub(super) offset: u64,
 }

@@ -255,7 +255,7 @@ impl Store for EmbeddedStore {
         self.reading(|core| reads::read(core, &self.cursors, after, limit))
     }
 
-    fn last_place(&self) -> Result<Position> {
+    fn last_position(&self) -> Result<Position> {
         Ok(self.core().view.read().open()?.state.end)
     }
 
@@ -313,7 +313,7 @@ impl Store for EmbeddedStore {
     fn close(&self) -> Result<()> {
         let mut writer = self.writer.lock();
         let (Some(mut writer), Some(guard)) = (writer.take(), self.guard.lock().take()) else { return Ok(()) };
-        // If the folder's files were removed while the store was open, others may stand in their place.
+        // If the folder's files were removed while the store was open, another store may have been created there.
         let ours = guard.holds().unwrap_or(false);
         let core = self.core();
         let marked = if ours { writer.close(&core) } else { Ok(()) };

@@ -2,8 +2,8 @@
 
 use super::core::{Core, View};
 use super::fault::Fault;
-use super::index_keys::{hash_of, rows_of_hash, LogBlock, RowPlaces};
-use super::layout::Place;
+use super::index_keys::{hash_of, rows_of_hash, LogBlock, RowLocations};
+use super::layout::Location;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
 use super::scan_start::Start;
 use super::table::{resolve, EntryAt, Streams};
@@ -15,7 +15,7 @@ use crate::store::ReadLimit;
 /// Where a read ends: what was durable when it began.
 #[derive(Clone)]
 pub(super) struct Horizon {
-    pub(super) end: Place,
+    pub(super) end: Location,
     streams: Streams,
 }
 
@@ -60,9 +60,9 @@ fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>>
             }
         }
     };
-    let places = core.index.row_places(number).map_err(|fault| core.faulty(&fault))?;
-    let places = RowPlaces::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
-    Ok(Some((places.last(|_, at| at <= after).1, horizon)))
+    let locations = core.index.row_locations(number).map_err(|fault| core.faulty(&fault))?;
+    let locations = RowLocations::read(&locations).ok_or_else(|| unreadable(core, "a chunk"))?;
+    Ok(Some((locations.last(|_, at| at <= after).1, horizon)))
 }
 
 /// A row's log and seq. A record that names an undefined stream is damage.
@@ -102,7 +102,7 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
     let mut scan = Scan::new(&core.segments, start, horizon.end, ahead)?;
     let mut rows = Rows::with_capacity(limit.rows.min(LARGE_READ / 128));
     let mut bytes = 0_usize;
-    while rows.places.len() < limit.rows.max(1) {
+    while rows.positions.len() < limit.rows.max(1) {
         let behind = scan.resume();
         let Some(found) = scan.next_row()? else { break };
         if found.at <= after {
@@ -119,7 +119,7 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
             (None, FoundBody::Node { .. }) => Some(node_of(&horizon, found)?),
         };
         bytes = bytes.saturating_add(node.as_ref().or_else(|| rows.node(known?)).map_or(0, |node| node.value.len()));
-        if !rows.places.is_empty() && bytes > limit.bytes {
+        if !rows.positions.is_empty() && bytes > limit.bytes {
             rows.remember(resume, behind);
             return Ok(rows.finish());
         }
@@ -134,23 +134,23 @@ pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit:
 }
 
 /// A row's position, its entry if that is another than the node's, and the index of its node.
-type RowPlace = (Position, Option<(LogId, Seq)>, usize);
+type RowPosition = (Position, Option<(LogId, Seq)>, usize);
 
 /// Rows that are being read; their nodes will share one allocation.
 struct Rows {
     nodes: Vec<Node>,
-    places: Vec<RowPlace>,
+    positions: Vec<RowPosition>,
 }
 
 impl Rows {
     fn with_capacity(rows: usize) -> Self {
-        Rows { nodes: Vec::with_capacity(rows), places: Vec::with_capacity(rows) }
+        Rows { nodes: Vec::with_capacity(rows), positions: Vec::with_capacity(rows) }
     }
 
     /// The index of the node at this position.
     fn row(&self, at: Position) -> Option<usize> {
-        let found = self.places.binary_search_by_key(&at, |(place, ..)| *place).ok()?;
-        self.places.get(found).map(|(_, _, node)| *node)
+        let found = self.positions.binary_search_by_key(&at, |(position, ..)| *position).ok()?;
+        self.positions.get(found).map(|(_, _, node)| *node)
     }
 
     fn node(&self, index: usize) -> Option<&Node> {
@@ -159,13 +159,13 @@ impl Rows {
 
     /// Adds a row of one of the nodes, or of another.
     fn push(&mut self, at: Position, again: Option<(LogId, Seq)>, known: Option<usize>, node: Option<Node>) {
-        self.places.push((at, again, known.unwrap_or(self.nodes.len())));
+        self.positions.push((at, again, known.unwrap_or(self.nodes.len())));
         self.nodes.extend(node);
     }
 
     /// Lets the next read go on at `start` behind the last of these rows.
     fn remember(&self, resume: &super::Cursors, start: Option<Start>) {
-        if let (Some(start), Some((last, ..))) = (start, self.places.last()) {
+        if let (Some(start), Some((last, ..))) = (start, self.positions.last()) {
             resume.put(*last, start);
         }
     }
@@ -174,8 +174,8 @@ impl Rows {
         // One row that is kept keeps the whole allocation.
         self.nodes.shrink_to_fit();
         let nodes: Vec<NodeRef> = NodeRef::all(self.nodes).collect();
-        let row = |(at, again, node): RowPlace| Some(Row { at, node: nodes.get(node)?.clone(), again });
-        self.places.into_iter().filter_map(row).collect()
+        let row = |(at, again, node): RowPosition| Some(Row { at, node: nodes.get(node)?.clone(), again });
+        self.positions.into_iter().filter_map(row).collect()
     }
 }
 
@@ -241,10 +241,10 @@ fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
 
 /// Where the scan for a row of an indexed chunk begins, and how many rows come before it from there.
 fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
-    let places = core.index.row_places(chunk).map_err(|fault| core.faulty(&fault))?;
-    let places = RowPlaces::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
+    let locations = core.index.row_locations(chunk).map_err(|fault| core.faulty(&fault))?;
+    let locations = RowLocations::read(&locations).ok_or_else(|| unreadable(core, "a chunk"))?;
     // Strictly before, because a row's links may need the row before it.
-    let (from, start) = places.last(|number, _| number < row);
+    let (from, start) = locations.last(|number, _| number < row);
     Ok((start, row - from))
 }
 
@@ -279,7 +279,7 @@ pub(super) fn node(core: &Core, key: &Key) -> Result<Option<Node>> {
         Some((Hit::Tail(_, start), horizon)) => {
             let mut scan = Scan::new(&core.segments, start, horizon.end, 0)?;
             let found = scan.next_row()?.filter(|found| found.key == *key);
-            let damaged = || Error::damaged(format!("node {key}"), "another record stands in its place");
+            let damaged = || Error::damaged(format!("node {key}"), "the index points to another record");
             (found.ok_or_else(damaged)?, horizon)
         }
         Some((Hit::Indexed(found), horizon)) => (found, horizon),
@@ -293,7 +293,7 @@ pub(super) fn node(core: &Core, key: &Key) -> Result<Option<Node>> {
 
 /// Where an entry is, and whether digests along its stream are its log's.
 fn locate_entry(core: &Core, log: &LogId, seq: Seq) -> Result<Option<(EntryAt, bool)>> {
-    Ok(core.view.read().open()?.state.table.place(log, seq))
+    Ok(core.view.read().open()?.state.table.locate(log, seq))
 }
 
 /// The entry of a log.
@@ -325,16 +325,16 @@ fn block_of(core: &Core, entry: EntryAt) -> Result<(LogBlock, usize)> {
 
 /// Digest of a log after `seq` entries.
 pub(super) fn digest(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
-    let place = {
+    let location = {
         let view = core.view.read();
         let table = &view.open()?.state.table;
         match table.log(log) {
             _ if seq == 0 => return Ok(Some(Digest::default())),
             Some(state) if state.seq == seq => return Ok(Some(state.digest)),
-            _ => table.place(log, seq),
+            _ => table.locate(log, seq),
         }
     };
-    let Some((entry, home)) = place else { return Ok(None) };
+    let Some((entry, home)) = location else { return Ok(None) };
     let (from, mut digest) = if home { remembered(core, seq, entry)? } else { (1, Digest::default()) };
     for key in keys(core, log, from, seq)? {
         digest = digest.extend(&key);
@@ -388,7 +388,7 @@ fn together(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt) -> Resu
         let next = state.spans.iter().find(|span| span.seq > seq);
         next.map(|span| span.seq - 1)
     });
-    debug_assert!(table.place(log, seq).is_some_and(|(at, _)| at == entry));
+    debug_assert!(table.locate(log, seq).is_some_and(|(at, _)| at == entry));
     Ok(last.unwrap_or(to).min(to) - seq + 1)
 }
 

@@ -1,11 +1,11 @@
-//! Opening: from the checkpoint to the end of the log, and what to do about an end that a crash left.
+//! Opening: reads the log from the checkpoint to its end, and cuts off an incomplete end that a crash left.
 
 use std::sync::Arc;
 
 use super::core::Core;
 use super::groups::{Group, Groups, Step};
 use super::index::Checkpoint;
-use super::layout::{Place, Record, HEADER_LEN};
+use super::layout::{Location, Record, HEADER_LEN};
 use super::segments::{Segment, Segments};
 use super::witness::Behind;
 use super::Cut;
@@ -26,7 +26,7 @@ pub(super) struct Recovered {
 /// Reads the log from where `core`'s view stands up to its end, and cuts off what was never acknowledged.
 ///
 /// `known` is up to where the log was known to be durable. If it ends before that, it is damaged.
-pub(super) fn recover(core: &Core, last: u32, known: Place, progress: Progress<'_>) -> Result<Recovered> {
+pub(super) fn recover(core: &Core, last: u32, known: Location, progress: Progress<'_>) -> Result<Recovered> {
     let start = core.view.read().end;
     let total = total(core, start, last)?;
     let mut done = 0_u64;
@@ -59,24 +59,24 @@ pub(super) fn recover(core: &Core, last: u32, known: Place, progress: Progress<'
         Some(why) => tail(core, &segment, end, len, why, known)?,
         None => None,
     };
-    missing(&segment, Place { segment: last, offset: end }, known)?;
+    missing(&segment, Location { segment: last, offset: end }, known)?;
     if why.is_some() {
         let cut = segment.file.set_len(end).and_then(|()| segment.file.sync());
         cut.map_err(|error| segment.failed("cut off the unacknowledged end of", error))?;
     }
-    core.view.write().end = Place { segment: last, offset: end };
+    core.view.write().end = Location { segment: last, offset: end };
     Ok(Recovered { segment, end, cut })
 }
 
 /// Whether a checkpoint was taken of this log: whether the group behind which it was taken is where it says.
 pub(super) fn fits(segments: &Segments, checkpoint: &Checkpoint) -> bool {
-    let Checkpoint { place, mark, .. } = checkpoint;
-    let Ok(segment) = segments.get(place.segment) else { return false };
-    let Ok(Step::Group(group)) = Groups::new(segment, place.offset).at(mark.offset) else { return false };
-    group.crc == mark.crc && group.end == place.offset
+    let Checkpoint { location, mark, .. } = checkpoint;
+    let Ok(segment) = segments.get(location.segment) else { return false };
+    let Ok(Step::Group(group)) = Groups::new(segment, location.offset).at(mark.offset) else { return false };
+    group.crc == mark.crc && group.end == location.offset
 }
 
-fn total(core: &Core, start: Place, last: u32) -> Result<u64> {
+fn total(core: &Core, start: Location, last: u32) -> Result<u64> {
     let mut total = 0;
     for number in start.segment..=last {
         let segment = core.segments.get(number)?;
@@ -121,38 +121,38 @@ fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
             format!("the group continues {:?}, the log ends at {:?}", group.header.base, view.state.end),
         ));
     }
-    group.records(segment, |record, place, len| {
+    group.records(segment, |record, location, len| {
         own.clear();
         if let Record::Node(node) = &record {
             terms.of_value(node.value, |term| own.push(term));
         }
         match view.state.apply(record) {
-            Ok(Some(added)) => core.add(&mut view, &added, place, len, &own),
+            Ok(Some(added)) => core.add(&mut view, &added, location, len, &own),
             Ok(None) => {}
-            Err(detail) => return Err(segment.damaged(place.offset, detail)),
+            Err(detail) => return Err(segment.damaged(location.offset, detail)),
         }
         Ok(())
     })?;
-    core.end_group(&mut view, Place { segment: segment.number, offset: group.end }, group.mark());
+    core.end_group(&mut view, Location { segment: segment.number, offset: group.end }, group.mark());
     Ok(())
 }
 
 /// Decides whether bytes at the end of the log that are no group are damage, or a commit that was never acknowledged. `None`
 /// if they are only zeros written ahead.
-fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Place) -> Result<Option<Cut>> {
+fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Location) -> Result<Option<Cut>> {
     let mut behind = Behind::new(segment.clone(), end, len);
     let last = core.view.read().state.end;
     if let Some(witness) = behind.witness(last)? {
         let detail = format!("{why}, yet the group at byte {witness} was written after it was safe");
         return Err(segment.damaged(end, detail));
     }
-    missing(segment, Place { segment: segment.number, offset: end }, known)?;
+    missing(segment, Location { segment: segment.number, offset: end }, known)?;
     let bytes = behind.last_nonzero()? - end;
     Ok((bytes > 0).then(|| Cut { file: segment.path.clone(), offset: end, bytes }))
 }
 
 /// Fails if the log ends before what is known to have been durable.
-fn missing(segment: &Segment, end: Place, known: Place) -> Result<()> {
+fn missing(segment: &Segment, end: Location, known: Location) -> Result<()> {
     if end >= known {
         return Ok(());
     }

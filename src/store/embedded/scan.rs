@@ -1,10 +1,10 @@
-//! Reading rows one after the other, from any place that is known to begin a record.
+//! Reads rows one after the other, from any location that is known to begin a record.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::layout::{group_frame, group_header, Frame, Linked, Place, Record, GROUP, GROUP_HEADER_LEN, HEADER_LEN};
+use super::layout::{group_frame, group_header, Frame, Linked, Location, Record, GROUP, GROUP_HEADER_LEN, HEADER_LEN};
 use super::scan_start::{Before, Start};
 use super::segments::{Segment, Segments};
 use super::table::EntryAt;
@@ -41,7 +41,7 @@ pub(super) enum FoundBody {
 pub(super) struct Scan<'a> {
     segments: &'a Segments,
     /// Where the stored data end. Nothing from there on is read.
-    end: Place,
+    end: Location,
     segment: Arc<Segment>,
     /// Where the data of `segment` end.
     limit: u64,
@@ -57,8 +57,8 @@ pub(super) struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     /// Begins at `start`; the first read takes about `ahead` bytes.
-    pub(super) fn new(segments: &'a Segments, start: Start, end: Place, ahead: usize) -> Result<Self> {
-        let segment = segments.get(start.place.segment)?;
+    pub(super) fn new(segments: &'a Segments, start: Start, end: Location, ahead: usize) -> Result<Self> {
+        let segment = segments.get(start.location.segment)?;
         let (last, bare) = match start.before {
             Before::Known(at, key) => (Some((at, key)), 0),
             Before::At(change) => (None, change),
@@ -68,7 +68,7 @@ impl<'a> Scan<'a> {
             end,
             segment,
             limit: 0,
-            at: start.place.offset,
+            at: start.location.offset,
             buffer: Bytes::new(),
             base: 0,
             ahead: ahead.clamp(SMALL_READ, LARGE_READ),
@@ -90,8 +90,8 @@ impl<'a> Scan<'a> {
     /// A start for a later scan that goes on behind the last row.
     pub(super) fn resume(&self) -> Option<Start> {
         let (at, key) = self.last?;
-        let place = Place { segment: self.segment.number, offset: self.at };
-        Some(Start { place, before: Before::Known(at, key) })
+        let location = Location { segment: self.segment.number, offset: self.at };
+        Some(Start { location, before: Before::Known(at, key) })
     }
 
     /// The next `len` bytes, or what there is of them.

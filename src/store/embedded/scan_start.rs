@@ -1,13 +1,13 @@
 //! Where a scan of the log may begin.
 
-use super::layout::Place;
+use super::layout::Location;
 use crate::node::{Change, Key};
 use crate::row::Position;
 
-/// Where a scan may begin: the place of a record, and what came before it.
+/// Where a scan may begin: the location of a record, and what came before it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Start {
-    pub(super) place: Place,
+    pub(super) location: Location,
     pub(super) before: Before,
 }
 

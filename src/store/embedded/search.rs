@@ -1,9 +1,9 @@
-//! Searches: candidates from the index of terms, held against the events themselves.
+//! Searches: finds candidates in the index of terms, and compares them with the query.
 
 use super::chunk::Chunk;
 use super::core::{Core, View};
 use super::fault::Fault;
-use super::index_keys::RowPlaces;
+use super::index_keys::RowLocations;
 use super::reads::{node_of, unreadable, Horizon};
 use super::scan::{Found as OnDisk, FoundBody, Scan, SMALL_READ};
 use super::scan_start::Start;
@@ -16,12 +16,12 @@ use crate::store::search::{Found, Gather, Look, Order, Span};
 use crate::store::terms::{Join, Plan, Runs};
 use crate::store::ReadLimit;
 
-/// Candidates looked up before the first of them is read: a few at first, since rows may be large and few wanted, then twice
+/// Candidates looked up before the first of them is read: a few at first, since rows may be large and the limit small, then twice
 /// as many each time.
 const FIRST_CANDIDATES: usize = 4;
 const CANDIDATES: usize = 64;
 
-/// Rows up to the next candidate that are read, instead of asking the index where it is.
+/// If the next candidate is at most this many rows ahead, the rows up to it are read, instead of looking up its location.
 const NEAR: usize = 64;
 
 /// What is searched for, and what was found so far.
@@ -34,12 +34,12 @@ struct Search<'a> {
     at_once: usize,
 }
 
-/// Where a search goes on.
+/// Where a search continues.
 enum Next {
     Chunk(u32),
-    /// At the end of the store, which is this.
+    /// Nowhere: the span is complete up to this change, the end of the store.
     Done(Change),
-    /// It comes back.
+    /// Nowhere: this step ends.
     Stop,
 }
 
@@ -48,7 +48,7 @@ enum Next {
 struct Candidate {
     chunk: u32,
     row: usize,
-    /// Where it is, if that is known.
+    /// Its location, if it is known.
     start: Option<Start>,
 }
 
@@ -184,7 +184,7 @@ impl Search<'_> {
                     next = None;
                     break;
                 };
-                let (chunk, row_in_chunk) = unit.place(row);
+                let (chunk, row_in_chunk) = unit.chunk_row(row);
                 candidates.push(Candidate { chunk, row: row_in_chunk, start: None });
                 next = self.order.next(row);
             }
@@ -204,7 +204,7 @@ impl Search<'_> {
         }
     }
 
-    /// Whether a chunk's own blocks have given way to its slab's meanwhile.
+    /// Whether a chunk's own blocks have meanwhile been replaced by those of its slab.
     fn is_gone(&self, unit: Unit) -> Result<bool> {
         let indexed = self.core.view.read().open()?.firsts.len();
         Ok(Unit::of(unit.first(), indexed) != unit)
@@ -217,8 +217,8 @@ impl Search<'_> {
         let (before, last) = {
             let view = core.view.read();
             let view = view.open()?;
-            let place = |number: u32| view.firsts.get(number as usize).copied();
-            (place(number), place(number + 1))
+            let location = |number: u32| view.firsts.get(number as usize).copied();
+            (location(number), location(number + 1))
         };
         let inside = |change: Change| {
             before.is_some_and(|before| before < behind(change)) && last.is_none_or(|last| behind(change) < last)
@@ -226,17 +226,17 @@ impl Search<'_> {
         if !inside(after) && !inside(until) {
             return Ok((0, usize::MAX));
         }
-        let places = core.index.row_places(number).map_err(|fault| core.faulty(&fault))?;
-        let places = RowPlaces::read(&places).ok_or_else(|| unreadable(core, "a chunk"))?;
-        let from = places.last(|_, at| at <= behind(after)).0;
-        Ok((from, places.first_row(|at| at > behind(until)).unwrap_or(usize::MAX)))
+        let locations = core.index.row_locations(number).map_err(|fault| core.faulty(&fault))?;
+        let locations = RowLocations::read(&locations).ok_or_else(|| unreadable(core, "a chunk"))?;
+        let from = locations.last(|_, at| at <= behind(after)).0;
+        Ok((from, locations.first_row(|at| at > behind(until)).unwrap_or(usize::MAX)))
     }
 
     /// Reads candidates, which come in the order asked, and looks at each.
     fn look(&mut self, horizon: &Horizon, candidates: Vec<Candidate>) -> Result<Look> {
         self.at_once = (self.at_once * 2).min(CANDIDATES);
         let mut rows = Vec::with_capacity(candidates.len());
-        let mut reader = Reader { core: self.core, horizon, at: None, places: None };
+        let mut reader = Reader { core: self.core, horizon, at: None, locations: None };
         match self.order {
             Order::Up => {
                 // One after the other: the first ones may be enough.
@@ -270,7 +270,7 @@ struct Reader<'a> {
     horizon: &'a Horizon,
     /// A scan, and the row in a chunk that it reads next.
     at: Option<(Scan<'a>, u32, usize)>,
-    places: Option<(u32, sled::IVec)>,
+    locations: Option<(u32, sled::IVec)>,
 }
 
 impl Reader<'_> {
@@ -300,14 +300,14 @@ impl Reader<'_> {
 
     /// Where the scan for a row of an indexed chunk begins, and which row stands there.
     fn start(&mut self, chunk: u32, row: usize) -> Result<(Start, usize)> {
-        if self.places.as_ref().is_none_or(|(number, _)| *number != chunk) {
-            let places = self.core.index.row_places(chunk).map_err(|fault| self.core.faulty(&fault))?;
-            self.places = Some((chunk, places));
+        if self.locations.as_ref().is_none_or(|(number, _)| *number != chunk) {
+            let locations = self.core.index.row_locations(chunk).map_err(|fault| self.core.faulty(&fault))?;
+            self.locations = Some((chunk, locations));
         }
-        let places = self.places.as_ref().and_then(|(_, places)| RowPlaces::read(places));
-        let places = places.ok_or_else(|| unreadable(self.core, "a chunk"))?;
+        let locations = self.locations.as_ref().and_then(|(_, locations)| RowLocations::read(locations));
+        let locations = locations.ok_or_else(|| unreadable(self.core, "a chunk"))?;
         // Strictly before: a row's links may need the row before it.
-        let (first, start) = places.last(|number, _| number < row);
+        let (first, start) = locations.last(|number, _| number < row);
         Ok((start, first))
     }
 }

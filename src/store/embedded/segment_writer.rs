@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::core::{Core, View};
 use super::disk::Guard;
 use super::groups::Mark;
-use super::layout::{begin_group, end_group, group_frame, GroupHeader, Place, RecordWriter, MAX_GROUP_LEN};
+use super::layout::{begin_group, end_group, group_frame, GroupHeader, Location, RecordWriter, MAX_GROUP_LEN};
 use super::reads;
 use super::segments::Segment;
 use super::table::{EntryAt, Table};
@@ -137,7 +137,7 @@ impl SegmentWriter {
         let created =
             self.trim().and_then(|()| core.segments.create(self.segment.number + 1, base, self.end, (&last, streams)));
         let (segment, end) = created.map_err(|error| self.refuse(error))?;
-        core.view.write().end = Place { segment: segment.number, offset: end };
+        core.view.write().end = Location { segment: segment.number, offset: end };
         (self.segment, self.end, self.zeroed) = (segment, end, end);
         Ok(())
     }
@@ -317,16 +317,16 @@ impl SegmentWriter {
                 Body::Node(node) => view.state.add_node(written.entry, node.key, node.links.iter(), |_| row.digest),
                 Body::Duplicate { key, .. } => view.state.add_duplicate(written.entry, *key, |_| row.digest),
             };
-            let place = Place { segment: self.segment.number, offset: written.offset };
+            let location = Location { segment: self.segment.number, offset: written.offset };
             // Always `Some`: `check` has seen that the row continues its log.
             if let Some(added) = added {
-                core.add(&mut view, &added, place, written.len, own);
+                core.add(&mut view, &added, location, written.len, own);
             }
         }
         for (fact, value) in &commit.meta {
             view.state.set(fact.clone(), value.clone());
         }
-        core.end_group(&mut view, Place { segment: self.segment.number, offset: self.end }, mark);
+        core.end_group(&mut view, Location { segment: self.segment.number, offset: self.end }, mark);
     }
 
     /// Marks the log as closed, so that damage to its end can be told from a crash. Does nothing after a failure.
@@ -344,7 +344,7 @@ impl SegmentWriter {
         let cut = written.and_then(|()| segment.file.set_len(end).map_err(|error| segment.failed("shorten", error)));
         cut.and_then(|()| segment.file.sync().map_err(|error| segment.failed("sync", error)))?;
         (self.end, self.zeroed, self.dirty) = (end, end, false);
-        core.view.write().end = Place { segment: self.segment.number, offset: end };
+        core.view.write().end = Location { segment: self.segment.number, offset: end };
         Ok(())
     }
 }

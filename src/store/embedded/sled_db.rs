@@ -1,13 +1,13 @@
-//! sled, with what it takes to live with it (version 0.34):
+//! sled (version 0.34), with workarounds:
 //!
-//! - It panics on files that it cannot make sense of. Every call is caught, and what fails is a [`Fault`]; files that it would
-//!   wait in or be led out of are refused before it sees them.
+//! - It panics on files that it cannot make sense of. Panics are caught and become a [`Fault`]. Pipes, devices and links are
+//!   refused before sled opens them.
 //! - Its flush stops short of the medium on Linux (`sync_file_range`). Its files are synced once more.
 //! - Threads of its pool hold its files, and so its lock, for a moment after the last handle has gone. Closing waits for them.
-//! - It counts a page towards its cache, and so gives the page's memory back, only once the page has been read. What is
-//!   written is read again at once.
+//! - It frees a page's memory only after the page has been read. So what is written is read again at once.
 //!
-//! It also keeps its first I/O error for all later calls as a text, of which the system's number is read.
+//! After its first I/O error, all later calls fail with the text of that error. The system's error number is parsed from the
+//! text.
 
 use std::fs;
 use std::io;

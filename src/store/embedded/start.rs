@@ -10,7 +10,7 @@ use super::core::{Core, REBUILD};
 use super::disk::Disk;
 use super::fault::Fault;
 use super::index::{Checkpoint, Contents, Index};
-use super::layout::{Place, HEADER_LEN};
+use super::layout::{Location, HEADER_LEN};
 use super::recorded_state::RecordedState;
 use super::recovery::{self, Recovered};
 use super::segments::Segments;
@@ -48,7 +48,7 @@ pub(super) struct Running {
 struct Indexed {
     index: Index,
     checkpoint: Option<Checkpoint>,
-    known: Place,
+    known: Location,
     rebuilt: Option<String>,
 }
 
@@ -71,9 +71,13 @@ pub(super) fn run(
     progress: Progress<'_>,
 ) -> Result<Running> {
     let Indexed { index, checkpoint, known, rebuilt } = open_index(&segments, how)?;
-    let start = Place { segment: 1, offset: HEADER_LEN };
-    let fresh =
-        || Checkpoint { firsts: Vec::new(), place: start, mark: Default::default(), state: RecordedState::default() };
+    let start = Location { segment: 1, offset: HEADER_LEN };
+    let fresh = || Checkpoint {
+        firsts: Vec::new(),
+        location: start,
+        mark: Default::default(),
+        state: RecordedState::default(),
+    };
     let core = Arc::new(Core::new(segments, index, checkpoint.unwrap_or_else(fresh), options.chunk_rows));
     let indexer = {
         let core = core.clone();
@@ -107,7 +111,7 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     if !how.alone && !Index::is_released(&dir, LOCK_PATIENCE) {
         return Err(Error::Locked { path: segments.dir.display().to_string() });
     }
-    let mut known = Place::default();
+    let mut known = Location::default();
     let mut attempt = || -> std::result::Result<(Index, Option<Checkpoint>), Fault> {
         let index = Index::open(&dir)?;
         let found = index.contents(&segments.store).and_then(|contents| Ok((contents, index.end()?)));
@@ -118,7 +122,7 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
                 Contents::Nothing => Ok(None),
                 Contents::OfAnotherVersion => Err(Fault::content("another version of this module wrote it")),
                 Contents::UpTo(checkpoint) => {
-                    known = known.max(checkpoint.place);
+                    known = known.max(checkpoint.location);
                     let fits = recovery::fits(segments, &checkpoint);
                     fits.then_some(Some(*checkpoint)).ok_or_else(|| Fault::content("it does not fit the log"))
                 }
@@ -151,7 +155,7 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     }
     Index::discard(&dir).map_err(|error| Error::storage_at("remove", &dir, error))?;
     let index = Index::open(&dir).map_err(failed)?;
-    if known > Place::default() {
+    if known > Location::default() {
         // Kept for the next opening, too: a log that ends before this is damaged.
         index.set_end(known).and_then(|()| index.flush()).map_err(failed)?;
     }

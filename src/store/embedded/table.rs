@@ -221,7 +221,7 @@ impl Table {
     }
 
     /// Where an entry is, and whether digests remembered along its stream are its log's.
-    pub(super) fn place(&self, log: &str, seq: Seq) -> Option<(EntryAt, bool)> {
+    pub(super) fn locate(&self, log: &str, seq: Seq) -> Option<(EntryAt, bool)> {
         let state = self.log(log).filter(|state| (1..=state.seq).contains(&seq))?;
         let span = state.spans.iter().rev().find(|span| span.seq <= seq)?;
         let home = self.streams.get(span.stream).is_some_and(|stream| &*stream.home == log);

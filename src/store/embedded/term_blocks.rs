@@ -8,7 +8,7 @@ use super::filter::COLUMNS;
 use super::index_keys::{seal, Pair};
 use crate::store::terms::{Run, Runs, Term, TERM_BITS};
 
-/// Bytes after which a block ends. A look-up reads one, and takes half of it apart on average.
+/// Bytes after which a block ends. A look-up reads one block, and parses half of it on average.
 const BLOCK: usize = 4096;
 
 /// Bytes of a term in a key.
@@ -25,7 +25,7 @@ pub(super) enum Unit {
 }
 
 impl Unit {
-    /// The unit that holds a chunk, where so many chunks are indexed.
+    /// The unit that holds a chunk, when this many chunks are indexed.
     pub(super) fn of(chunk: u32, indexed: usize) -> Self {
         let slab = chunk / COLUMNS;
         if (slab as usize) < indexed / COLUMNS as usize {
@@ -43,7 +43,7 @@ impl Unit {
         }
     }
 
-    /// The chunk behind it.
+    /// The first chunk after it.
     pub(super) fn end(self) -> u32 {
         match self {
             Unit::Chunk(chunk) => chunk + 1,
@@ -57,7 +57,7 @@ impl Unit {
     }
 
     /// The chunk, and the row in it, that a number in this unit stands for.
-    pub(super) fn place(self, row: u32) -> (u32, usize) {
+    pub(super) fn chunk_row(self, row: u32) -> (u32, usize) {
         (self.first() + (row >> ROW_BITS), (row & ((1 << ROW_BITS) - 1)) as usize)
     }
 
@@ -89,12 +89,12 @@ pub(super) fn begin_of(key: &[u8]) -> Option<(Term, u32)> {
     Some((term, u32::from_be_bytes(row.try_into().ok()?)))
 }
 
-/// Puts runs into blocks. They come by term, then row.
+/// Writes runs into blocks. Runs are added in order of term, then row.
 pub(super) struct BlockWriter {
     unit: Unit,
     /// Complete blocks.
     blocks: Vec<Pair>,
-    /// The block at hand: its key, once it has one, its bytes, and the last term in it.
+    /// The current block: its key, if it has begun, its bytes, and the last term in it.
     key: Vec<u8>,
     bytes: Vec<u8>,
     term: Term,
@@ -168,7 +168,7 @@ impl BlockWriter {
         std::mem::take(&mut self.blocks)
     }
 
-    /// How many wait to be taken.
+    /// How many complete blocks there are.
     pub(super) fn ready(&self) -> usize {
         self.blocks.len()
     }
@@ -181,7 +181,7 @@ impl BlockWriter {
     }
 }
 
-/// The runs in a block, one after the other. It ends early where bytes make no sense.
+/// Iterates over the runs in a block. Ends early at bytes that are not valid.
 pub(super) struct BlockRuns<'a> {
     input: Input<'a>,
     term: Term,
@@ -234,7 +234,7 @@ impl Iterator for BlockRuns<'_> {
     }
 }
 
-/// Rows of one term in a block, and the rows that it tells everything about.
+/// Rows of one term in a block, and the range of rows that the block covers completely.
 #[derive(Debug, Default)]
 pub(super) struct TermBlock {
     pub(super) runs: Runs,
@@ -243,7 +243,7 @@ pub(super) struct TermBlock {
 }
 
 impl TermBlock {
-    /// What the block with this beginning says of `term`; `None` if it makes no sense.
+    /// The rows of `term` in the block that begins with this key; `None` if the block is not valid.
     pub(super) fn read((first, row): (Term, u32), bytes: &[u8], term: Term) -> Option<Self> {
         let mut block = TermBlock { runs: Runs::default(), from: if first == term { row } else { 0 }, to: 0 };
         let mut all = BlockRuns::new(first, bytes);
@@ -261,7 +261,7 @@ impl TermBlock {
         (!all.is_torn()).then_some(block)
     }
 
-    /// Whether it tells all about this row.
+    /// Whether the range covers this row.
     pub(super) fn covers(&self, row: u32) -> bool {
         self.from <= row && row <= self.to && (self.to == u32::MAX || !self.runs.0.is_empty())
     }

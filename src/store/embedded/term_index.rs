@@ -194,7 +194,7 @@ pub(super) struct IndexedRows<'a> {
 }
 
 impl<'a> IndexedRows<'a> {
-    /// None if no row from `row` on, in this order, has the term.
+    /// Opens the rows of a term at `row`; `None` if no row from there on, in this order, has the term.
     pub(super) fn open(index: &'a Index, unit: Unit, term: Term, row: u32, order: Order) -> Outcome<Option<Self>> {
         let mut rows = IndexedRows { index, unit, term, block: TermBlock::default() };
         Ok(rows.seek(row, order)?.map(|_| rows))
@@ -237,7 +237,7 @@ impl IndexedRows<'_> {
                 Ok(self.block.runs.nearest(row, order))
             }
             None => {
-                // There is none: asked again, it need not look.
+                // Remembered, so that the next question needs no look-up.
                 self.block = TermBlock { from: row, to: u32::MAX, ..TermBlock::default() };
                 Ok(None)
             }

@@ -1,5 +1,5 @@
-//! Looks behind bytes that are no group for a later group, which tells whether those bytes were on the medium. Takes time
-//! linear in their number.
+//! Looks for a later group after bytes that are not a group: if there is one, those bytes were once safe on the medium, so they
+//! are damaged. Takes linear time.
 //!
 //! Anybody's event may be full of bytes that look like groups. Checking each of them in full would read the same bytes again
 //! and again, so checksums are combined from those of blocks.

@@ -1,4 +1,4 @@
-//! The few calls that are made of a Level database, and the trait through which they reach it.
+//! The few operations that a Level database has to offer, as a trait.
 
 use bytes::Bytes;
 

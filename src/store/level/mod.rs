@@ -277,7 +277,7 @@ impl Store for LevelStore {
         Ok(rows)
     }
 
-    fn last_place(&self) -> Result<Position> {
+    fn last_position(&self) -> Result<Position> {
         self.medium()?;
         Ok(self.end())
     }

@@ -15,7 +15,7 @@ pub const TERMS: &str = "!hyper2!terms";
 /// Before the key of every block.
 pub const BLOCKS: &str = "!hyper2!term!";
 
-/// Raised when the meaning of these records changes; another version's are derived anew.
+/// Raised when the meaning of these records changes. Records of another version are deleted and rebuilt.
 const VERSION: u32 = 1;
 
 /// Digits of a term.

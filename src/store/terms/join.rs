@@ -1,17 +1,17 @@
-//! Going through the rows that a query may want, from one to the next, without looking at those between.
+//! Finds the rows that may match a query, one after the other, by combining the rows of its terms.
 
 use super::{Plan, Term};
 use crate::store::Order;
 
 /// The rows of a term.
 pub(crate) trait Postings {
-    /// Why they cannot be read.
+    /// The error of reading them.
     type Fault;
 
-    /// The row itself if it has the term, or the next one in this order that has.
+    /// The first row from `row` on, in this order, that has the term.
     fn seek(&mut self, row: u32, order: Order) -> Result<Option<u32>, Self::Fault>;
 
-    /// How many rows there are, if they are so few that looking at the events costs less than looking others up.
+    /// The number of rows, if there are so few that reading their events costs less than looking up other terms.
     fn few(&self) -> Option<usize> {
         None
     }
@@ -19,7 +19,7 @@ pub(crate) trait Postings {
 
 /// The candidates of a query among some rows.
 pub(crate) struct Join<P> {
-    /// Alternatives, of each the groups that must all have a row, of each group the alternatives.
+    /// As in [`Plan`]: a row matches if, for one of these, each group has a list that contains the row.
     items: Vec<Vec<Vec<P>>>,
     order: Order,
 }
@@ -28,7 +28,7 @@ pub(crate) struct Join<P> {
 pub(crate) const FEW: usize = 16;
 
 impl<P: Postings> Join<P> {
-    /// Opens the rows of all terms of a plan that matter. `open` gives none for a term that no row has.
+    /// Opens the rows of the terms of a plan, as far as they are needed. `open` returns `None` for a term that no row has.
     pub(crate) fn open(
         plan: &Plan,
         order: Order,
@@ -69,8 +69,8 @@ impl<P: Postings> Join<P> {
     }
 }
 
-/// The first row that all groups have. Each is asked for the row at which the one before it has arrived, until all agree: it
-/// takes no more questions than twice the rows of the rarest, times the groups.
+/// The first row that all groups have. Each group in turn is asked for its first row from the last result on, until all agree. So
+/// the number of questions is at most twice the rows of the rarest group, times the number of groups.
 fn seek_item<P: Postings>(groups: &mut [Vec<P>], mut row: u32, order: Order) -> Result<Option<u32>, P::Fault> {
     loop {
         let start = row;

@@ -1,7 +1,7 @@
-//! Terms: what events are found by. Names, tags and ids of requests alike are a hash and the rows that have it.
+//! Terms: what events are found by. A term is a hash of a name, a tag or a request's id; an index maps it to rows.
 //!
-//! A hash has 40 bits and is keyed with a secret of the store, so that nobody can make terms collide. Two that do by
-//! chance cost a look at an event: whatever is found is held against the event itself.
+//! A hash has 40 bits and is keyed with a secret of the store, so that nobody can make terms collide. An accidental collision
+//! only costs a read: every row that is found is compared with the event itself.
 
 mod join;
 mod rows;
@@ -15,13 +15,13 @@ pub(crate) use self::rows::{Run, Runs, TermRows};
 use crate::event;
 use crate::query::Query;
 
-/// Bits of a term. A look-up among two million terms meets another's rows once in half a million times.
+/// Bits of a term. Among two million terms, one look-up in half a million also finds rows of another term.
 pub(crate) const TERM_BITS: u32 = 40;
 
-/// What a term is of. Part of the format.
+/// The kind of a term. Part of the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// An event's name, as text: what is no text of it replaced.
+    /// An event's name, as text; bytes that are not UTF-8 are replaced.
     Name = 0,
     /// One of its tags.
     Tag = 1,
@@ -56,7 +56,7 @@ impl Terms {
         hasher.finish() >> (u64::BITS - TERM_BITS)
     }
 
-    /// Tells the terms of an event, its name's first. A value that is no container has none.
+    /// Passes the terms of an event to `tell`, that of its name first. A value that is no container has none.
     pub(crate) fn of_value(&mut self, value: &[u8], mut tell: impl FnMut(Term)) {
         let Some(event) = event::parse(value) else { return };
         if self.name != event.name {
@@ -73,11 +73,11 @@ impl Terms {
         }
     }
 
-    /// How a query looks its candidates up.
+    /// Which terms to look up for a query.
     pub(crate) fn plan(&self, query: &Query) -> Plan {
         let of = |kind, texts: &[Box<str>]| texts.iter().map(|text| self.of(kind, text.as_bytes())).collect::<Vec<_>>();
         let item = |item: &crate::query::Item| {
-            // Tags first: they are rarer, and an item of which one tag is nowhere is done with.
+            // Tags first: they are rarer, and an item with a tag that no event has needs no further look-ups.
             let mut groups: Vec<_> = of(Kind::Tag, &item.tags).into_iter().map(|tag| vec![tag]).collect();
             if !item.names.is_empty() {
                 groups.push(of(Kind::Name, &item.names));
@@ -87,13 +87,14 @@ impl Terms {
         Plan(query.items().iter().map(item).collect())
     }
 
-    /// How the events of a request are looked up.
+    /// Which terms to look up for the events of a request.
     pub(crate) fn plan_request(&self, id: &[u8]) -> Plan {
         Plan(vec![vec![vec![self.of(Kind::Request, id)]]])
     }
 }
 
-/// Alternatives, of each some groups that must all be there, of each group some terms that are alternatives.
+/// Terms to look up: a list of alternatives. Each alternative is a list of groups, and each group a list of terms. A row is a
+/// candidate if, for one alternative, it has a term of every group.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan(pub(crate) Vec<Vec<Vec<Term>>>);
 
@@ -125,7 +126,7 @@ mod tests {
         assert_eq!(terms_of(&mut terms, spoilt), terms_of(&mut terms, replaced), "a name is what 1.x reads");
     }
 
-    /// Indexes on disk hold what this gives.
+    /// Indexes on disk contain these hashes, so they must not change.
     #[test]
     fn terms_stay_what_they_are() {
         let terms = Terms::new(&[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);

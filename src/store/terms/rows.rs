@@ -1,4 +1,4 @@
-//! Which rows have a term, in memory: of up to 65,536 rows, while they grow.
+//! Maps terms to rows in memory, for up to 65,536 rows that are still being added.
 
 use parking_lot::Mutex;
 
@@ -13,22 +13,22 @@ pub(crate) struct Run {
     pub(crate) last: u32,
 }
 
-/// Rows by term. Adding one costs a push: who never asks pays nothing for looking things up.
+/// Rows by term. Adding a row only appends to a list; the table for look-ups is built when somebody asks.
 #[derive(Debug, Default)]
 pub(crate) struct TermRows {
     /// Those of one term in order of rows.
     runs: Vec<Run>,
-    /// The run of the last row's name.
+    /// The run of the name of the last row.
     name: usize,
     filed: Mutex<Filed>,
 }
 
-/// Finds runs by term. Brought up to date when somebody asks.
+/// A hash table that finds runs by term. Brought up to date by each look-up.
 #[derive(Debug, Default)]
 struct Filed {
-    /// The last run of a term, plus 1; 0 = free. A power of two of them, at most half full, or none.
+    /// Slots: the last run of a term, plus 1; 0 = free. Their number is 0 or a power of two; at most half are taken.
     slots: Vec<u32>,
-    /// For each run the one before of its term, plus 1.
+    /// For each run, the previous run of the same term, plus 1; 0 = none.
     before: Vec<u32>,
     used: usize,
 }
@@ -37,7 +37,7 @@ struct Filed {
 const LEAST: usize = 64;
 
 impl TermRows {
-    /// Forgets everything and keeps the memory, apart from what only askers need.
+    /// Clears everything. Keeps the memory, except that of the table for look-ups.
     pub(crate) fn clear(&mut self) {
         self.runs.clear();
         self.name = 0;
@@ -84,7 +84,7 @@ impl TermRows {
 
 impl Filed {
     fn file(&mut self, runs: &[Run]) {
-        // Only as many as could all be terms of their own.
+        // Sized as if each run had a term of its own.
         let wanted = (runs.len() * 2).next_power_of_two().max(LEAST);
         if wanted > self.slots.len() {
             (self.slots, self.used) = (vec![0; wanted], 0);
@@ -99,10 +99,10 @@ impl Filed {
         }
     }
 
-    /// The slot of a term, or the free one where it belongs.
+    /// The slot of a term, or the free slot into which it goes.
     fn slot(&self, term: Term, runs: &[Run]) -> usize {
         let mask = self.slots.len() - 1;
-        // Terms are hashes already, of which all bits are good.
+        // Terms are hashes, so any of their bits will do.
         let mut at = usize::try_from(term).unwrap_or(0) & mask;
         while let Some(index) = self.slots.get(at).and_then(|slot| slot.checked_sub(1)) {
             if runs.get(index as usize).is_none_or(|run| run.term == term) {
