@@ -87,7 +87,7 @@ impl Emitter {
         }
     }
 
-    /// Takes a stream that JavaScript carries. JavaScript passes bytes through the [`Carrier`](crate::net::pipe::Carrier) that is
+    /// Takes a stream that JavaScript carries. JavaScript passes bytes through the [`Carrier`] that is
     /// returned; [`Notice::Stream`] says when. Allowed before the store is open.
     pub fn open_stream(self: &Arc<Self>, id: u32, origin: Origin, purpose: Use) -> Carrier {
         let emitter = Arc::downgrade(self);
