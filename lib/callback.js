@@ -5,7 +5,7 @@ const { inContext } = require('./async-context')
 /**
  * Methods take a callback as the last argument, or return a promise without one.
  *
- * Code written for 1.x ignores return values, so a promise that nobody looks at never becomes an unhandled rejection.
+ * Code written for 1.x ignores return values, so the rejection of a promise that nobody handles is not reported as unhandled.
  */
 
 /**

@@ -268,7 +268,7 @@ const methods = {
     return partsOf(this).maintenance.importFrom(source, opts)
   },
 
-  /** Lets the version of a log that peers hold take the place of ours, which moves to a new log; resolves to its id. */
+  /** Replaces our version of a log by that of the peers. Ours moves to a new log; resolves to its id. */
   adopt (log, opts) {
     return partsOf(this).maintenance.adopt(log, opts)
   },

@@ -29,8 +29,8 @@ const OPTIONS = {
 
 /**
  * Reads a session's command line as tolerantly as 1.x did: unknown options are ignored (with the word after them,
- * unless that is the schema), `--repl=false` means `--no-repl`, camelCase is the same as kebab-case. Other than in
- * 1.x, `--from-scratch` in front of the schema does not swallow it.
+ * unless that is the schema), `--repl=false` means `--no-repl`, camelCase is the same as kebab-case. Unlike in 1.x,
+ * `--from-scratch` before the schema does not take the schema as its value.
  * @param {string[]} args
  * @returns {{schema?: string, options: Record<string, any>, unknown: string[], missing: string[]}} `unknown` were
  *   ignored, `missing` lack their value

@@ -6,8 +6,8 @@ const { Failure } = require('./exit')
 const { load } = require('./packages')
 
 /**
- * What is at a path: `level` (a LevelDB folder), `embedded` (some other folder: opening it will tell), or `new`
- * (nothing, or an empty folder).
+ * What is at a path: `level` (a LevelDB folder), `embedded` (any other folder; opening it shows whether it is a store), or `new`
+ * * (nothing, or an empty folder).
  * @param {string} path
  * @returns {'level'|'embedded'|'new'}
  */

@@ -8,7 +8,7 @@ class DeferredQueue {
     this.calls = []
   }
 
-  /** Whether what waits has to be waited for. */
+  /** Whether the process has to be kept alive for waiting calls. */
   get busy () {
     return this.deferring
   }
@@ -17,7 +17,7 @@ class DeferredQueue {
     return this.calls.length
   }
 
-  /** From now on calls wait. */
+  /** Makes calls wait from now on. */
   defer () {
     this.deferring = true
   }
@@ -27,7 +27,7 @@ class DeferredQueue {
     this.calls.push(call)
   }
 
-  /** Runs what waits; from now on nothing has to. */
+  /** Runs the waiting calls; from now on calls do not wait. */
   release (fault) {
     this.deferring = false
     for (const call of this.calls.splice(0)) call(fault)

@@ -2,7 +2,7 @@
 
 const { badTags, tagsNotFunctions } = require('../errors')
 
-/** Tags of one event, at the most, and bytes of one: the limits of the container (src/event/tags.rs). */
+/** Most tags of one event, and most bytes of a tag: the limits of the container (src/event/tags.rs). */
 const MAX_TAGS = 16
 const MAX_TAG_LENGTH = 256
 
@@ -30,7 +30,7 @@ function checkTags (name, tags) {
   return list
 }
 
-/** What the option `tags` says: for some events a function from payload to tags. */
+/** The option `tags`: by event name, a function from payload to tags. */
 class TagRules {
   /** @param {object | undefined} rules name to function */
   constructor (rules) {

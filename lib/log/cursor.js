@@ -44,7 +44,7 @@ class Cursor {
         this.ended = rows.done && !this.live
         callback(null, rows)
       } else if (!rows.done) {
-        // A search looks at so many events at a time, and may have found none.
+        // A search works in steps, and this one may have found nothing.
         this.fetch(callback)
       } else if (this.live && !this.ended) {
         this.wait(callback)
@@ -63,14 +63,14 @@ class Cursor {
     })
   }
 
-  /** Who reads live has heard everything when the emitter closes: that is the end. */
+  /** When the emitter closes, a live reader has had everything: for it that is the end. */
   fail (error, callback) {
     if (!this.live || error.code !== 'ERR_HYPER_CLOSED') return callback(error)
     this.ended = true
     callback(null)
   }
 
-  /** Nobody will call {@link fetch} again, and the callback of the last one may be dropped. */
+  /** Ends the cursor: {@link fetch} will not be called again, and the last callback may be dropped. */
   end () {
     this.ended = true
     this.giveUp?.()

@@ -5,10 +5,10 @@ const { Duplex } = require('node:stream')
 const { asError, badStreamStart, beyondEnd, closed, undecodable } = require('../errors')
 const RowStream = require('./row-stream')
 
-/** As in 1.x, on both sides. */
+/** The high-water mark of both sides, as in 1.x. */
 const HIGH_WATER = 16
 
-/** Writes under way before the next one waits. Enough to fill a group commit, little enough to be back-pressure. */
+/** Writes in progress before the next one waits: enough to fill a group commit, few enough to exert back-pressure. */
 const MAX_WRITES = 256
 
 /**
@@ -22,7 +22,7 @@ class EventStream extends Duplex {
   #status
   /** Undefined until it is known where to start. */
   #rows
-  /** Somebody has read before that. */
+  /** Whether somebody has tried to read before that. */
   #readEarly = false
   #writes = 0
   #blocked
@@ -61,12 +61,12 @@ class EventStream extends Duplex {
     if (state.openedAt !== undefined) {
       begin(state.lastChange())
     } else {
-      // What was emitted before this call is no news, although it is stored only after the opening.
+      // Events emitted before this call do not count as new, although they are stored only after the opening.
       emits.afterEmits((stored) => state.ready.then(() => begin(state.openedAt + stored), (error) => this.#notOpened(error)))
     }
   }
 
-  /** Throws the faults of the event at once, as `emit` does, and stays usable. */
+  /** If the event cannot be emitted, throws at once, as `emit` does; the stream stays usable. */
   write (...args) {
     this.#inWrite = true
     let more
@@ -101,7 +101,7 @@ class EventStream extends Duplex {
     try {
       const { name, payload, tags } = event
       const written = (error) => this.#written(error)
-      // Who overrides `emit` may know three parameters only.
+      // An overridden `emit` may take only three parameters.
       if (tags === undefined) this.#emitter.emit(name, payload, written)
       else this.#emitter.emit(name, payload, { tags }, written)
     } catch (thrown) {
@@ -142,7 +142,7 @@ class EventStream extends Duplex {
     else this.destroy(error)
   }
 
-  /** The emitter closes. What is written is stored by then; what was read is still to be had. */
+  /** The emitter closes. Everything written is stored by then; rows that were fetched can still be read. */
   #endBoth () {
     if (this.destroyed) return
     this.allowHalfOpen = false

@@ -2,7 +2,7 @@
 
 const { inContext } = require('../async-context')
 
-/** Waiting for the log to grow: one question to the native half serves all who wait. */
+/** Waits for the log to grow: one request to the native half serves all waiting readers. */
 class Growth {
   /**
    * @param {object} core the native half
@@ -17,7 +17,7 @@ class Growth {
     this.asked = false
   }
 
-  /** Calls back once the log ends after `after`; `callback(error)` when the emitter closes. Returns how to give up. */
+  /** Calls back once the log ends after `after`; `callback(error)` when the emitter closes. Returns a function that cancels the wait. */
   wait (after, callback) {
     const waiter = { after, callback: inContext(callback) }
     this.waiting.add(waiter)
@@ -25,7 +25,7 @@ class Growth {
     return () => this.waiting.delete(waiter)
   }
 
-  /** Whether what somebody waits for is stored, and only has to arrive. */
+  /** Whether a reader waits for rows that are stored already, and will be told soon. */
   get busy () {
     if (this.waiting.size === 0) return false
     const last = this.state.lastChange()
@@ -33,7 +33,7 @@ class Growth {
     return false
   }
 
-  /** The emitter closes: those whose rows are stored shall get them at once. */
+  /** The emitter closes: readers whose rows are stored are called back at once. */
   hurry () {
     const last = this.state.lastChange()
     for (const waiter of this.waiting) {

@@ -107,7 +107,7 @@ class NodeStream extends Readable {
       this.#rows = new RowStream(this.#source, this.#state.lastChange(), this.#bounds)
       done()
     }
-    // Closed before it was open: who reads live has heard everything.
+    // Closed before it was open: a live reader has nothing to wait for.
     const fail = (error) => this.#bounds.live && this.#state.closing ? done() : done(error)
     this.#state.ready.then(begin, fail)
   }

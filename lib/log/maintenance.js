@@ -43,7 +43,7 @@ class Maintenance {
       ({ number }) => number, { progress: progressOf(opts) })
   }
 
-  /** Lets the version of a log that peers hold take the place of ours; the log to which ours has moved. */
+  /** Replaces our version of a log by that of the peers. Resolves to the log to which ours has moved. */
   adopt (log, { key } = {}) {
     if (typeof log !== 'string' || log === '') return rejected(badAdoptedLog())
     if (key !== undefined && typeof key !== 'string') return rejected(badAdoptedKey())
@@ -51,7 +51,7 @@ class Maintenance {
   }
 }
 
-/** The peers in the store's record; none if it is unreadable, which whoever dials is told. */
+/** The peers in the store's record; none if it is unreadable, which is reported when it is used for dialling. */
 function rememberedPeers ({ text }) {
   try {
     return text == null ? [] : knownPeers(text).map(({ host, port }) => ({ host, port }))

@@ -37,7 +37,7 @@ class Positions {
     checkName(name)
     checkChange('position', change)
     const { core, requests, state } = this
-    // What a log ends with is known only once it is open.
+    // The end of the log is known only once it is open.
     if (change > state.lastChange()) await state.ready
     if (change > state.lastChange()) throw beyondEnd('position', change, state.lastChange())
     return promisedAnswer(requests, (id) => core.setFact(id, factOf(name), String(change)), () => undefined, { brief: true })

@@ -2,7 +2,7 @@
 
 const { badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
 
-/** Names that one item of a search may have; of more, events are looked at one by one. */
+/** Names that one item of a search may have; with more names, all events are read. */
 const MAX_NAMES = 64
 
 /**
@@ -44,7 +44,7 @@ function searchOf ({ names, tags, query, from, to }) {
   const items = query === undefined ? [itemOf({ names, tags })] : listOf(query).map(itemOf)
   const filter = { items: items.filter((item) => item.names.length + item.tags.length > 0), from: timeOf('from', from), to: timeOf('to', to) }
   if (query !== undefined && filter.items.length < items.length) throw badSearch('each of its items has names or tags')
-  // Whoever asks for no name at all gets nothing.
+  // An empty list of names matches nothing.
   if (names !== undefined && items[0].names.length === 0) return { names: new Set() }
   if (tags === undefined && items[0]?.names.length > MAX_NAMES && query === undefined && from === undefined && to === undefined) {
     return { names: new Set(items[0].names) }

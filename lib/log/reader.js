@@ -6,10 +6,10 @@ const { promisedAnswer, quiet, rejected } = require('../callback')
 const checkQuery = require('./query')
 const RowStream = require('./row-stream')
 
-/** How to end what `iterate` gives. */
+/** Key under which the iterator of `iterate` has its exit. */
 const LEAVING = Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}()))
 
-/** What is stored, to read: the emitter as an event store. */
+/** Reads stored events. */
 class Reader {
   /**
    * @param {object} parts
@@ -48,7 +48,7 @@ class Reader {
   read (opts) {
     const exit = { left: false, leave: undefined }
     const entries = this.iterate(checkQuery(opts), exit)
-    // Those of a generator wait for the `next` that is under way, which at the end of a live log may wait for ever.
+    // A generator's own `return` and `throw` wait for the `next` in progress, which at the end of a live log may take for ever.
     for (const method of ['return', 'throw']) {
       entries[method] = (value) => {
         exit.left = true
@@ -103,7 +103,7 @@ class Reader {
     }
   }
 
-  /** Whoever reads from behind the end would miss what comes until there, and not know it. */
+  /** Refuses a start beyond the end of the log: the reader would silently miss the events up to there. */
   checkStart ({ since, live }) {
     const last = this.state.lastChange()
     if (since <= last) return
@@ -148,7 +148,7 @@ class Reader {
     }))
   }
 
-  /** Which nodes nothing links to: their changes, keys, logs and seqs. */
+  /** The heads, nodes that no other node links to: their changes, keys, logs and seqs. */
   heads () {
     return promisedAnswer(this.requests, (id) => this.core.askHeads(id), ({ text }) => JSON.parse(text))
   }

@@ -18,7 +18,7 @@ class RowSource {
     this.core = core
     this.requests = requests
     this.growth = growth
-    /** What is known of the numbers in packed rows. */
+    /** The texts that the numbers in packed rows stand for. */
     this.tables = { names: [], logs: [] }
   }
 

@@ -20,14 +20,15 @@ class Admission {
     this.plain = plain
     this.context = context
     this.status = status
-    /** Links of TLS peers that stand: their name to the peer as it was admitted. */
+    /** Links with TLS peers: by their name, the peer as it was admitted. */
     this.certified = new Map()
   }
 
   /** Sets who may connect. Links that have lost their right end, those with another right are made anew. */
   set (peers) {
     const { peers: list, asks } = nativePeers(peers)
-    // Without an identity they decide about certificates, and whoever lists peers wants no others.
+    // Without an identity, `peers` decides about certificates only, and plain links are refused: whoever lists peers wants no
+    // others.
     if (this.core.publicKey() !== null) this.core.setPeers(list, asks)
     else if (list?.length > 0) throw keysWithoutIdentity()
     else if (this.plain === undefined) this.core.setPlain(nativePlain(peers === undefined))
@@ -61,7 +62,7 @@ class Admission {
    * @param {(right: string | undefined) => void} answer
    */
   certify (peer, answer) {
-    // Without `peers`, whoever made the certificate vouches for the peer.
+    // Without `peers`, a certificate that was checked is enough.
     this.ask(peer, answer)
   }
 
@@ -74,7 +75,7 @@ class Admission {
     this.certified.delete(link)
   }
 
-  /** Asks the user's function, or looks into the map. Whoever cannot be decided about is refused. */
+  /** Asks the user's function, or looks into the map. If that fails, the peer is refused. */
   ask (peer, answer) {
     const { peers } = this
     if (typeof peers !== 'function') {

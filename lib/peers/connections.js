@@ -7,17 +7,17 @@ const { linkFailure } = require('./system-errors')
 const { decideSoon, dialTls, isInsecure } = require('./tls')
 const Link = require('./link')
 
-/** Refusals that another attempt would only meet again: a waiting `connect` fails at once. */
+/** Codes of refusals that the next attempt would meet again: a waiting `connect` fails at once. */
 const REFUSALS = new Set([
   'ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL', 'ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_RIGHTS'
 ])
 
-/** Codes of attempts that fail because this machine lacks something. */
+/** Codes of attempts that fail because this machine lacks descriptors or memory. */
 const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 /**
  * After this many attempts in a row without a link a waiting `connect` fails: 1.x's number, and the native half's for peers
- * that were never reached. A known peer is dialled on all the same.
+ * that were never reached. A known peer is still dialled after that.
  */
 const MAX_ATTEMPTS = 10
 
@@ -47,11 +47,11 @@ class Connections {
     this.streams = streams
     this.admission = admission
     this.tls = tls
-    /** Dials until they are given up or closed: key to `{ host, port, how, stands, waiting }`; `how` as `connect` was given it. */
+    /** Dialled links, until they are given up or closed: by key, `{ host, port, how, stands, waiting }`; `how` as given to `connect`. */
     this.dials = new Map()
-    /** Links that stand: key to the peer as `status` tells of it. */
+    /** Established links: by key, the peer as `status` reports it. */
     this.standing = new Map()
-    /** Callbacks that wait for a link over a stream to stand, by its key. */
+    /** Callbacks that wait until a link over a stream is established, by its key. */
     this.awaited = new Map()
     /** Keys of inbound links: counters, as in 1.x. */
     this.inbound = new Set()
@@ -85,14 +85,14 @@ class Connections {
     })
   }
 
-  /** Dials, and keeps the link. The callbacks wait for a peer that has introduced itself: that TCP connects says nothing. */
+  /** Dials, and keeps the link. The callbacks wait until the peer has introduced itself; that TCP connects proves nothing. */
   dial (key, host, port, how, known, callbacks) {
     const waiting = callbacks.map((done) => ({ done, failures: 0 }))
     const dial = { host, port, how, stands: false, waiting }
     this.dials.set(key, dial)
     this.enter(key)
-    // What is emitted now is history when the link comes up, and history has an order: the listener hears the dialler's
-    // first, as in 1.x.
+    // Events emitted now are history when the link comes up. The peer that was dialled hears the dialler's history first, as in
+    // 1.x.
     setImmediate(() => this.acks.settle(() => {
       if (this.dials.get(key) !== dial) return
       const { key: publicKey, plain, tls } = how
@@ -111,7 +111,7 @@ class Connections {
     this.requests.ask((id) => this.core.askFact(id, 'peers'), (error, answer) => {
       if (state.closing) return
       if (error) {
-        // A store that cannot be opened is reported by itself.
+        // A store that cannot be opened is reported elsewhere.
         if (state.failed === undefined) status.tell('error', error)
         return
       }
@@ -125,7 +125,7 @@ class Connections {
       }
       for (const { host, port, how } of known) {
         const key = `${host}:${port}`
-        // Options of TLS are not stored, with keys in them; and a peer that was dialled with it is never dialled without.
+        // TLS options are not stored, because they contain keys. A peer that was dialled with TLS is never dialled without.
         if (how.tls && this.tls === undefined) status.warn(insecureDial(key))
         else if (!this.dials.has(key)) this.dial(key, host, port, how, true, [])
       }
@@ -155,7 +155,7 @@ class Connections {
     this.status.tell('peerConnected')
   }
 
-  /** Calls back with the peer once this link stands, or with why it ended before. */
+  /** Calls back with the peer once this link is established, or with the error that ended it before. */
   whenStanding (key, done) {
     const peer = this.standing.get(key)
     if (peer === undefined) this.awaited.set(key, done)
@@ -183,7 +183,7 @@ class Connections {
     if (dial !== undefined) {
       dial.stands = true
       this.enter(key)
-      // Taken off now: they are connected, whatever happens until the record is written.
+      // Removed now: they count as connected, whatever happens until the record is written.
       const waiting = dial.waiting.splice(0)
       this.requests.ask((id) => this.core.setFact(id, 'peers', this.record()), (error) => {
         for (const { done } of waiting) done(error ?? undefined)
@@ -241,7 +241,7 @@ class Connections {
     this.status.tell('connectionError', error, link)
     const dial = this.dials.get(key)
     if (dial === undefined) return
-    // A lack on this machine says nothing about the peer, so it does not count as a failed attempt.
+    // If this machine lacks resources, that says nothing about the peer, so it does not count as a failed attempt.
     if (LACKS.has(error.code)) return
     const failed = dial.waiting.filter((each) => ++each.failures >= MAX_ATTEMPTS || REFUSALS.has(error.code))
     dial.waiting = dial.waiting.filter((each) => !failed.includes(each))
@@ -254,12 +254,12 @@ class Connections {
     delete this.emitter._peers[key]
     if (dial === undefined) return
     const own = error.code === 'ERR_HYPER_SELF'
-    // Programs written for 1.x may dial all members of a list, themselves included: for them that is no failure.
+    // Programs written for 1.x may dial all members of a list, themselves included. For them `connect` has to succeed.
     for (const { done } of dial.waiting) done(own ? undefined : error)
     if (own) this.status.warn(error)
   }
 
-  /** The emitter closes: lets go of all links, the latest first. */
+  /** The emitter closes: releases all links, the latest first. */
   end () {
     const links = this.emitter._peers
     const dialled = []
@@ -287,7 +287,7 @@ class Connections {
   }
 }
 
-/** The peer that a notice tells of, as `status` does. */
+/** The peer of a notice, as `status` reports it. */
 function told ({ peer }) {
   return JSON.parse(peer)
 }

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
-/** A link, as it stands in `_peers`. */
+/** An entry of `_peers`. */
 class Link extends EventEmitter {
   #drop
 

@@ -9,7 +9,7 @@ const { listenFailure } = require('./system-errors')
 const { promised } = require('../callback')
 const { decideSoon, tlsServer } = require('./tls')
 
-/** Accepting peers, and telling the log where. */
+/** Accepts peers, and announces the address in the log. */
 class Server {
   /**
    * @param {object} parts
@@ -43,7 +43,7 @@ class Server {
     this.address = undefined
   }
 
-  /** A server that is bound, or being bound, holds the process. */
+  /** Whether a server is bound, or being bound: it keeps the process alive. */
   get busy () {
     return this.emitter._listening && !this.state.closing
   }
@@ -98,7 +98,7 @@ class Server {
     })
   }
 
-  /** TLS is Node's: it accepts the connections, and they are carried. */
+  /** Accepts TLS connections with Node's server, and passes their bytes to the native half. */
   bindTls (port, host, tls, bound) {
     const server = this.secure = tlsServer(tls, (socket) => this.accept(socket))
     server.once('error', bound)
@@ -108,7 +108,7 @@ class Server {
     })
   }
 
-  /** A TLS peer. One whose certificate was checked is admitted by it; any other as on a plain connection. */
+  /** A TLS peer has connected. If its certificate was checked, that decides about it; otherwise it is treated as on a plain connection. */
   accept (socket) {
     const { streams, admission } = this
     const remote = { address: socket.remoteAddress, port: socket.remotePort }
@@ -131,7 +131,7 @@ class Server {
     const { core, requests } = this
     const ips = host && !(host in UNSPECIFIED) ? [host] : localAddresses(UNSPECIFIED[host])
     const record = { id, addresses: ips.map((ip) => ({ ip, port: this.address.port })) }
-    // An EventPeer without addresses kills every 1.x process that it reaches.
+    // An EventPeer without addresses would crash every 1.x process that it reaches.
     if (ips.length === 0) return done()
     requests.ask((ask) => core.askFact(ask, 'myEventPeer'), (error, answer) => {
       if (error) return done(error)

@@ -4,7 +4,7 @@ const { randomBytes } = require('node:crypto')
 
 const { promised } = require('../callback')
 
-/** The emitter's id (`STOREID`), which names it in EventPeer announcements. It is not the log's id. */
+/** The emitter's id (`STOREID`), by which EventPeer announcements name it. It is not the log's id. */
 class StoreId {
   /**
    * @param {object} emitter gets `id`

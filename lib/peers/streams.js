@@ -17,7 +17,7 @@ class Streams {
     this.last = 0
   }
 
-  /** Whether there are streams; they hold the process. */
+  /** Whether there are streams; they keep the process alive. */
   get busy () {
     return this.open.size > 0
   }
@@ -32,7 +32,7 @@ class Streams {
    */
   carry (duplex, how, linked) {
     if (duplex.destroyed) {
-      // It would never say that it is closed.
+      // Otherwise it would never emit `close`.
       linked?.(undefined)
       return false
     }
@@ -99,7 +99,7 @@ class Carried {
     linked?.(key)
   }
 
-  /** Writes what the native half has for the stream, as far as it takes it. */
+  /** Writes the bytes that the native half has for the stream, until the stream takes no more. */
   send () {
     const { core, duplex, id } = this
     while (!this.full && !duplex.destroyed && !duplex.writableEnded) {

@@ -12,7 +12,7 @@ const { failure, systemError } = require('../errors')
 
 const WORDS = new Map(Array.from(getSystemErrorMap().values()))
 
-/** What each system call failed with once a connection stood; everything else fails in `connect`. */
+/** The system call by error code, for errors of an established connection; all others come from `connect`. */
 const CALLS = { ECONNRESET: 'read', EPIPE: 'write' }
 
 /**

@@ -5,7 +5,7 @@ const tls = require('node:tls')
 
 const { timedOut } = require('../errors')
 
-/** Links over Node's own TLS, for those who have certificates. Everything that node:tls takes as an option is its business. */
+/** Links over Node's own TLS. All options are passed to node:tls. */
 
 /**
  * How long a peer may take for its handshake, and whoever decides about its certificate, in milliseconds: what the native half
@@ -32,18 +32,18 @@ function dialTls (host, port, options, callback) {
     callback(error, socket)
   }
   const connected = () => settle(null)
-  // No answer is not the wrong peer.
+  // A peer that does not answer is not taken for a wrong peer.
   const timer = setTimeout(() => socket.destroy(timedOut(host, port)), HANDSHAKE_MS)
   ignoreErrors(socket)
   socket.on('error', settle).on('secureConnect', connected)
 }
 
-/** Names travel in the open, addresses must not be sent as names (RFC 6066, section 3). */
+/** The server name to send, which travels unencrypted; addresses must not be sent as names (RFC 6066, section 3). */
 function serverName (host) {
   return isIP(host) === 0 ? host : undefined
 }
 
-/** Whether a failure to connect says that the other side is not who it should be, rather than that there is nobody. */
+/** Whether a failure to connect means that the other side is not the expected one, rather than that nobody answers. */
 function isInsecure (error) {
   return !error.syscall && error.code !== 'ECONNRESET'
 }
@@ -55,7 +55,7 @@ function tlsServer (options, onSocket) {
     onSocket(socket)
   })
   server.maxConnections = MAX_CONNECTIONS
-  // A handshake that fails is the peer's concern; the server goes on.
+  // A failed handshake ends only that connection.
   server.on('tlsClientError', (_, socket) => {
     ignoreErrors(socket)
     socket.destroy()
@@ -63,7 +63,7 @@ function tlsServer (options, onSocket) {
   return server
 }
 
-/** Until a socket is carried nobody would hear its errors, which would end the process; that it is destroyed says enough. */
+/** Ignores errors of a socket before it is used: unhandled, they would end the process. The socket is destroyed anyway. */
 function ignoreErrors (socket) {
   socket.on('error', () => {})
 }

@@ -21,7 +21,7 @@ class UserStreams {
   }
 
   /**
-   * Replicates over a stream. Calls back with the peer, as `status` tells of it, once the link stands.
+   * Replicates over a stream. Calls back with the peer, as `status` tells of it, once the link is established.
    *
    * @param {import('node:stream').Duplex} duplex
    * @param {object} [how] `dialled`: which side is ours, exactly one must be; `key`: the peer's; `can`: the right of a peer that the

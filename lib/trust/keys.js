@@ -6,7 +6,7 @@ const fs = require('node:fs')
 const native = require('../native/addon')
 const { badIdentity, badSecret, keyFileExists, keyFileUnreadable } = require('../errors')
 
-/** Whoever may read the file of a private key: its owner. */
+/** Mode of a private key's file: only its owner may read it. */
 const OWNER_ONLY = 0o600
 
 /**

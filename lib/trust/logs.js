@@ -6,7 +6,7 @@ const { nativePeers } = require('./rights')
 
 const SEALED = /^(ed25519-[a-z2-7]{52})\.[a-z2-7]{8}$/
 
-/** The public key of whoever seals a log; undefined if nobody does. */
+/** The public key of a sealed log's owner; undefined if the log is not sealed. */
 function authorOf (log) {
   return log.startsWith('ed25519-') ? SEALED.exec(log)?.[1] : undefined
 }

@@ -38,7 +38,7 @@ function isCertificateName (key) {
   return key.startsWith('sha256:') || key.startsWith('dns:')
 }
 
-/** A certificate is for the names in its extension, each of them spelled out. */
+/** Which name of a certificate's subjectAltName counts: exact host names, no wildcards. */
 const AS_NAMED = { subject: 'never', wildcards: false, partialWildcards: false }
 
 /** Whether `peers` can decide about certificates, and about nothing else: a function, or a map of their names. */

@@ -21,7 +21,7 @@ pub(super) fn network_of(store: &dyn Store, given: Option<&str>) -> Result<Optio
     }
     match kept {
         Some(kept) if kept != given => Err(Error::Network(format!(
-            "the store belongs to the network {}, and this emitter is of {}",
+            "the store belongs to network {}, this emitter to {}",
             quoted(&kept),
             quoted(given)
         ))),

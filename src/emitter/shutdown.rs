@@ -38,7 +38,7 @@ impl Emitter {
             // It has given its answer and owns the emitter for a moment more.
             let _ = thread.join();
         }
-        let opening = Opening::failed(Error::Closed("it keeps nothing"));
+        let opening = Opening::failed(Error::Closed("everything is released"));
         let closed = Emitter::new(self.options.clone(), opening, self.outbox.emptied(), None);
         closed.closing.store(true, Ordering::SeqCst);
         Arc::new(Emitter { last_change_when_closed: self.last_change(), ..closed })

@@ -51,7 +51,7 @@ fn pins(pins: &[JsPin]) -> error::Result<HashMap<LogId, Pin>> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Checked to be a whole number.
 fn pin(JsPin { log, seq, digest }: &JsPin) -> error::Result<(LogId, Pin)> {
     if !(1.0..=9_007_199_254_740_991.0).contains(seq) || seq.fract() != 0.0 {
-        return Err(Error::InvalidArgument(format!("{seq} is no seq to pin log {} at", quoted(log))));
+        return Err(Error::InvalidArgument(format!("{seq} is not a seq at which log {} can be pinned", quoted(log))));
     }
     let digest = Key::from_hex(digest.as_bytes()).ok_or_else(|| {
         Error::InvalidArgument(format!("{} is not a digest: 64 lowercase hex digits expected", quoted(digest)))
@@ -76,7 +76,7 @@ impl JsPolicy {
             Some(Either::A(text)) if text == "refuse" => Unsigned::Refuse,
             Some(Either::A(text)) => {
                 let text = quoted(text);
-                return Err(Error::InvalidArgument(format!("unsigned is {text}, and has to be 'accept' or 'refuse'")));
+                return Err(Error::InvalidArgument(format!("unsigned must be 'accept' or 'refuse', not {text}")));
             }
             Some(Either::B(pinned)) => Unsigned::Pinned(pins(pinned)?),
         };

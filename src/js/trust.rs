@@ -100,7 +100,7 @@ impl JsTrust {
         let identity = identity.as_ref().map(LinkKey::new).transpose()?.map(Arc::new);
         let secret = self.secret.as_deref().map(|secret| {
             <[u8; SECRET_LEN]>::try_from(secret).map(|secret| Arc::new(Zeroizing::new(secret))).map_err(|_| {
-                Error::InvalidArgument(format!("the secret has {} bytes, and has to have {SECRET_LEN}", secret.len()))
+                Error::InvalidArgument(format!("the secret has {} bytes, but must have {SECRET_LEN}", secret.len()))
             })
         });
         if identity.is_none() && (self.secret.is_some() || self.peers.is_some() || self.asks == Some(true)) {

@@ -93,7 +93,7 @@ impl Gate {
             if frame.first() != Some(&SECURE) {
                 let right = trust.plain_right(address);
                 let refused =
-                    || Error::Insecure("it speaks plain text, which the option plain does not allow it".to_owned());
+                    || Error::Insecure("it does not encrypt, and the option plain does not allow that".to_owned());
                 return right.map(Passage::Plain).ok_or_else(refused);
             }
             let identity = trust.identity.clone();

@@ -152,13 +152,13 @@ impl Link {
     }
 
     /// The peer has been identified, as far as it has to be.
-    pub(super) fn known_as(&self, public_key: Option<PublicKey>, security: Security) {
+    pub(super) fn set_identity(&self, public_key: Option<PublicKey>, security: Security) {
         let status = &mut *self.status.lock();
         (status.public_key, status.security) = (public_key, Some(security));
     }
 
     /// What the peer may do has been decided.
-    pub(super) fn may(&self, right: Right) {
+    pub(super) fn set_right(&self, right: Right) {
         self.status.lock().right = Some(right);
     }
 

@@ -157,7 +157,7 @@ impl<'a> LinkCosts<'a> {
             Verdict::Go => None,
             Verdict::Pause(wait) => Some(now + wait),
             Verdict::End(what) => {
-                return Err(Error::Limit(format!("it cost more {what} than it may, and nothing of it was of use")))
+                return Err(Error::Limit(format!("it used more {what} than allowed without exchanging anything new")))
             }
         };
         Ok(())

@@ -96,5 +96,5 @@ async fn joined<T>(slot: &mut Option<JoinHandle<Result<T>>>) -> Result<T> {
 
 /// The log was closed before it answered, as happens when the emitter closes.
 fn gone() -> Error {
-    Error::Closed("its log answers no more")
+    Error::Closed("its log is closed")
 }

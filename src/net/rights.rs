@@ -36,7 +36,7 @@ impl FromStr for Right {
         match text {
             "read" => Ok(Right::Read),
             "write" => Ok(Right::Write),
-            _ => Err(Error::InvalidArgument(format!("{} is no right: one is 'read' or 'write'", quoted(text)))),
+            _ => Err(Error::InvalidArgument(format!("{} is not a right: use 'read' or 'write'", quoted(text)))),
         }
     }
 }
@@ -83,8 +83,8 @@ impl FromStr for Subnet {
     fn from_str(text: &str) -> Result<Self> {
         let malformed = || {
             let hint =
-                "one is an address such as 10.0.0.7 or ::1, or an address and a number of bits such as 10.0.0.0/8";
-            Error::InvalidArgument(format!("{} is no address: {hint}", quoted(text)))
+                "use an address such as 10.0.0.7 or ::1, or a range such as 10.0.0.0/8";
+            Error::InvalidArgument(format!("{} is not an address: {hint}", quoted(text)))
         };
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address = address.parse::<IpAddr>().map_err(|_| malformed())?;

@@ -87,24 +87,20 @@ impl Config {
 }
 
 impl Config {
-    /// How a peer is to be treated whose handshake says `mode`: one that may bring nothing only takes.
-    ///
-    /// # Errors
-    /// `Rights` if it takes nothing either.
+    /// The mode in which to treat a peer whose handshake says `mode`: a peer that may only read is treated as in mode `pull`.
     pub(crate) fn mode_of(&self, mode: Mode) -> Result<Mode> {
         match mode {
             mode if self.may_write => Ok(mode),
-            Mode::Push => Err(Error::Rights("it only brings events, and may only get them".to_owned())),
+            Mode::Push => Err(Error::Rights("it only sends events, but has only the right to read".to_owned())),
             Mode::Sync | Mode::Pull => Ok(Mode::Pull),
         }
     }
 
-    /// # Errors
-    /// Why a peer that is treated so may not bring events.
+    /// Checks that a peer in this mode may send events.
     pub(crate) fn check_brings(&self, mode: Mode) -> Result<()> {
         match mode {
             Mode::Pull if self.may_write => Err(Error::Protocol("a peer in mode 'pull' sends nodes".to_owned())),
-            Mode::Pull => Err(Error::Rights("it brings events, and may only get them".to_owned())),
+            Mode::Pull => Err(Error::Rights("it sends events, but has only the right to read".to_owned())),
             Mode::Sync | Mode::Push => Ok(()),
         }
     }

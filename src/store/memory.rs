@@ -328,7 +328,7 @@ impl Inner {
 impl TermIndex {
     fn new() -> Result<Self> {
         let mut secret = [0; 16];
-        getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("the random number generator of the system failed: {error}")))?;
         Ok(TermIndex { terms: Terms::new(&secret), blocks: Vec::new(), rows: 0 })
     }
 

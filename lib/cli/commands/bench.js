@@ -8,7 +8,7 @@ const options = require('../options')
 
 const SCHEMA = 'message userAdded { optional int32 id = 1; optional string username = 2; }'
 
-/** Emits under way at once where it is not one at a time. */
+/** Emits in progress at once, in the measurements that are not one at a time. */
 const WINDOW = 1024
 
 module.exports = {

@@ -15,7 +15,7 @@ const { kindOf } = require('../store')
 /** Free space below which a store is about to be in trouble. */
 const LITTLE_SPACE = 256 * 1024 * 1024
 
-/** Events read back as a quick look at a store's health: its newest ones are those that a crash may have met. */
+/** How many of the newest events are read as a quick check of a store: a crash affects the newest ones. */
 const NEWEST = 1000
 
 /** A peer that has introduced itself gets so long to end the link with a reason, in milliseconds. */
@@ -111,7 +111,7 @@ async function addon (context) {
   return 'works'
 }
 
-/** Not being there is no failure. */
+/** An optional part that is missing is not a failure. */
 function optional (name, purpose) {
   return locate(name) === undefined ? { note: `not installed (needed for ${purpose}); to install it: ${installCommand(name)}` } : 'installed'
 }
@@ -147,14 +147,14 @@ function canListen (port, host) {
   })
 }
 
-/** What answers at an address, by what it says first. */
+/** Finds out what answers at an address, by its first frame. */
 async function greeting (host, port) {
   const { protocol, live, address } = await probe(port, host)
   if (protocol === null) throw new Error(`something answers at ${address}, but it is no emitter`)
   return `an emitter of ${protocol} at ${address}${live ? '' : ', which does not stay live'}`
 }
 
-/** Whether a link to a peer comes about and stands, tried with an empty store in memory. */
+/** Tries whether a link to a peer is established, and stays, with an empty store in memory. */
 async function link (context, values, { host, port, key }) {
   // A peer that wants encryption says nothing to whoever begins without.
   const found = values.identity === undefined ? await greeting(host, port) : `${host}:${port}`

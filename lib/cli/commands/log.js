@@ -54,7 +54,7 @@ module.exports = {
   }
 }
 
-/** What --follow waits for: silence would not tell an idle peer from one that nobody named. */
+/** Which peers --follow waits for. Without this message, an idle peer would look the same as no peer at all. */
 async function waitsFor (hyper, { port }) {
   const { known, peers } = await hyper.stats()
   const names = new Set([...known.map(({ host, port }) => `${host}:${port}`), ...peers.map(({ key }) => key)])

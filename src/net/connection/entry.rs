@@ -85,13 +85,13 @@ impl Connection<'_> {
     }
 
     fn identified(&mut self, key: Option<PublicKey>, security: Security, right: Right) -> Result<()> {
-        self.is_known_as(key, security);
+        self.set_identity(key, security);
         self.grant(right).map_err(|end| end.error)
     }
 
-    fn is_known_as(&mut self, key: Option<PublicKey>, security: Security) {
+    fn set_identity(&mut self, key: Option<PublicKey>, security: Security) {
         (self.entry.public_key, self.entry.security) = (key, security);
-        self.link.known_as(key, security);
+        self.link.set_identity(key, security);
     }
 
     /// Whether the gate still handles the peer's frames.
@@ -103,7 +103,7 @@ impl Connection<'_> {
     ///
     /// # Errors
     /// `Insecure` or `Rights` if the link is refused.
-    pub(super) fn pass(&mut self, frame: Bytes) -> Result<()> {
+    pub(super) fn gate_frame(&mut self, frame: Bytes) -> Result<()> {
         let trust = self.trust();
         let address = self.ends.map(|ends| ends.1.ip());
         let Some(gate) = &mut self.entry.gate else { return Ok(()) };
@@ -124,7 +124,7 @@ impl Connection<'_> {
                     self.wire.push(&reply);
                 }
                 self.wire.secure(transport)?;
-                self.is_known_as(Some(peer), Security::Noise);
+                self.set_identity(Some(peer), Security::Noise);
                 self.decide().map_err(|end| end.error)?;
             }
         }
@@ -181,7 +181,7 @@ impl Connection<'_> {
     fn grant(&mut self, right: Right) -> Result<(), End> {
         match self.entry.right.replace(right) {
             None => {
-                self.link.may(right);
+                self.link.set_right(right);
                 self.begin_session(right);
                 Ok(())
             }

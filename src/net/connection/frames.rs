@@ -28,7 +28,7 @@ impl Connection<'_> {
             self.counters.frames_in += 1;
             self.costs.add_frame(frame.len());
             if self.is_at_gate() {
-                self.pass(frame)?;
+                self.gate_frame(frame)?;
             } else {
                 self.handle(InEvent::Frame(frame));
             }

@@ -131,7 +131,7 @@ impl V2 {
         common.config.check_brings(self.logs.mode)?;
         let most = common.config.max_frame.min(common.config.max_value.saturating_add(BESIDE_VALUE));
         if piece.total > most as u64 {
-            return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces", piece.total)));
+            return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces, the limit is {most}", piece.total)));
         }
         // Pieces have a memory limit of their own, so that credit for them can be granted at once.
         self.received.pass(frame.len() as u64);
@@ -156,7 +156,7 @@ impl V2 {
             }
             Progress::Gap(have) => self.say(common, &Extension::Held(vec![(piece.key, have)])),
             Progress::Spoilt(true) => {
-                return Err(Error::Protocol("a node in pieces is not what its key says".into()));
+                return Err(Error::Protocol("a node sent in pieces does not match its key".into()));
             }
             // Some of it came in another session. The peer is to send it again from the beginning.
             Progress::Spoilt(false) => self.say(common, &Extension::Held(vec![(piece.key, 0)])),

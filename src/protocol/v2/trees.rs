@@ -168,7 +168,7 @@ impl V2 {
     pub(super) fn count_comparison(&mut self, common: &Common) -> Result<()> {
         self.trees.begun += 1;
         if self.trees.begun > COMPARISONS + common.now.saturating_sub(self.started_at) / COMPARISON_MS {
-            return Err(Error::Protocol("the peer compares logs again and again".into()));
+            return Err(Error::Protocol("the peer begins comparisons of logs too often".into()));
         }
         Ok(())
     }
@@ -235,7 +235,7 @@ impl V2 {
             Item::List { prefix, asks: false, extents } if self.was_listed(prefix) => {
                 self.match_logs(common, prefix, extents, view)?;
             }
-            _ => return Err(Error::Protocol("the peer answers what was not asked".into())),
+            _ => return Err(Error::Protocol("the peer answers a question that was not asked".into())),
         }
         Ok(())
     }

@@ -181,7 +181,7 @@ impl Rows {
 
 /// The node with this change.
 fn node_at(core: &Core, change: Change) -> Result<Node> {
-    let missing = || Error::damaged(format!("change {change}"), "a duplicate repeats it, and it is not there");
+    let missing = || Error::damaged(format!("change {change}"), "a duplicate refers to this node, but it is missing");
     let before = Position { change: change.saturating_sub(1), duplicate: u32::MAX };
     let (start, horizon) = start_after(core, before)?.ok_or_else(missing)?;
     let mut scan = Scan::new(&core.segments, start, horizon.end, SMALL_READ)?;

@@ -49,7 +49,7 @@ impl LevelStore {
                 if (row.at.duplicate == 0) == position.is_some() {
                     return Err(Error::damaged(
                         position_name,
-                        "the position of a duplicate stands here and should not, or is missing",
+                        "there is a position of a duplicate here that should not exist, or one is missing",
                     ));
                 }
                 walk.row(row)?;

@@ -264,7 +264,7 @@ impl Store for LevelStore {
             let allowed = limit.bytes.saturating_sub(bytes).saturating_add(RECORD_OVERHEAD * rest.len());
             for (node, positioned) in self.nodes(rest, allowed)?.into_iter().zip(&mut positions) {
                 let node = node.ok_or_else(|| {
-                    Error::damaged(layout::node_key(&positioned.key), "a node of the order is missing")
+                    Error::damaged(layout::node_key(&positioned.key), "a node in the order of changes is missing")
                 })?;
                 bytes += node.value.len();
                 if bytes > limit.bytes && !rows.is_empty() {

@@ -69,7 +69,7 @@ pub fn open(medium: &Medium, progress: Progress<'_>) -> Result<LevelState> {
         medium.batch(vec![Op::Put(CHECKPOINT.into(), record.clone())])?;
         if medium.get_one(CHECKPOINT.into())? != Some(record) {
             return Err(Error::InvalidArgument(
-                "this store gives back other bytes than it was given: open it with an encoding that can hold bytes"
+                "this database returns other bytes than were written: open it with an encoding that can hold bytes"
                     .into(),
             ));
         }

@@ -70,7 +70,7 @@ impl TermIndex {
             None => {
                 forget(medium)?;
                 let mut secret = [0; 16];
-                getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("no randomness: {error}")))?;
+                getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("the random number generator of the system failed: {error}")))?;
                 Reach { secret, change: 0, key: Key::default() }
             }
         };
@@ -316,7 +316,7 @@ impl LevelStore {
     /// Reads the nodes with these changes, and looks at each.
     fn look(&self, changes: &[Change], gather: &mut Gather, wants: &dyn Fn(&[u8]) -> bool) -> Result<Look> {
         let places: Vec<String> = changes.iter().map(|change| layout::change_key(*change)).collect::<Result<_>>()?;
-        let missing = |place: &str| Error::damaged(place, "a node of the order is missing");
+        let missing = |place: &str| Error::damaged(place, "a node in the order of changes is missing");
         let keys = self.medium()?.get(places.clone())?.into_iter().zip(&places);
         let key = |(record, place): (Option<Bytes>, &String)| {
             record.and_then(|record| Key::from_hex(&record)).ok_or_else(|| missing(place))

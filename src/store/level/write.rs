@@ -239,7 +239,7 @@ pub fn meta_key(meta: &Meta) -> String {
 /// 1.x splits its keys at `!`, so a log id that holds one would be read as another log.
 fn check_log_id(log: &str) -> Result<()> {
     if log.contains('!') {
-        return Err(Error::Conflict(format!("log id {log:?} holds a \"!\", which keys in a Level store cannot")));
+        return Err(Error::Conflict(format!("log id {log:?} contains \"!\", which is not allowed in a Level store")));
     }
     Ok(())
 }
