@@ -8,7 +8,7 @@ const os = require('node:os')
 const path = require('node:path')
 const { test } = require('node:test')
 
-const { circles, javascript, rust } = require('../scripts/imports')
+const { cycles, javascript, rust } = require('../scripts/imports')
 
 /** A repository of these files, gone after the test. */
 function plant (t, files) {
@@ -21,13 +21,13 @@ function plant (t, files) {
   return root
 }
 
-test('the files of lib import each other without a circle', () => {
+test('the files of lib import each other without a cycle', () => {
   const graph = javascript(path.join(__dirname, '..'))
   assert.ok(graph.get('lib/emitter.js').includes('lib/errors.js'))
-  assert.deepEqual(circles(graph), [])
+  assert.deepEqual(cycles(graph), [])
 })
 
-test('a circle of JavaScript is found, also through an index.js and a late require', (t) => {
+test('a cycle of JavaScript is found, also through an index.js and a late require', (t) => {
   const root = plant(t, {
     'lib/a.js': "const b = require('./b')",
     'lib/b.js': "function late () { return require('./codec') }",
@@ -35,16 +35,16 @@ test('a circle of JavaScript is found, also through an index.js and a late requi
     'lib/codec/leaf.js': "const fs = require('node:fs')",
     'lib/self.js': "require('./self')"
   })
-  assert.deepEqual(circles(javascript(root)), [['lib/a.js', 'lib/b.js', 'lib/codec/index.js'], ['lib/self.js']])
+  assert.deepEqual(cycles(javascript(root)), [['lib/a.js', 'lib/b.js', 'lib/codec/index.js'], ['lib/self.js']])
 })
 
-test('files that share what they import are no circle', (t) => {
+test('files that share what they import are no cycle', (t) => {
   const root = plant(t, {
     'lib/a.js': "require('./b'); require('./c')",
     'lib/b.js': "require('./c'); require('../package.json')",
     'lib/c.js': ''
   })
-  assert.deepEqual(circles(javascript(root)), [])
+  assert.deepEqual(cycles(javascript(root)), [])
 })
 
 test('nothing is exported that no other file uses', () => {
@@ -66,13 +66,13 @@ test('nothing is exported that no other file uses', () => {
   assert.deepEqual(unused, [])
 })
 
-test('the files of src import each other without a circle, but for parent and child modules', () => {
+test('the files of src import each other without a cycle, but for parent and child modules', () => {
   const graph = rust(path.join(__dirname, '..'))
   assert.ok(graph.get('src/hyperlog/commit_pipeline.rs').includes('src/hyperlog/committer.rs'))
-  assert.deepEqual(circles(graph), [])
+  assert.deepEqual(cycles(graph), [])
 })
 
-test('a circle of Rust is found, also through names that are passed on, trees and inline paths', (t) => {
+test('a cycle of Rust is found, also through names that are passed on, trees and inline paths', (t) => {
   const root = plant(t, {
     'src/lib.rs': 'pub mod a;\npub mod b;\nmod tree;',
     'src/a.rs': '//! use crate::tree::Leaf;\nuse std::fmt;\nuse crate::{b::B};\npub struct A;',
@@ -81,7 +81,7 @@ test('a circle of Rust is found, also through names that are passed on, trees an
     'src/tree/leaf/mod.rs': 'pub mod one;\npub struct Leaf;',
     'src/tree/leaf/one.rs': 'use super::super::super::a::A;\npub type One = A;'
   })
-  assert.deepEqual(circles(rust(root)), [['src/a.rs', 'src/b.rs', 'src/tree/leaf/one.rs']])
+  assert.deepEqual(cycles(rust(root)), [['src/a.rs', 'src/b.rs', 'src/tree/leaf/one.rs']])
 })
 
 test('parent and child modules, and tests, may know each other', (t) => {
@@ -92,5 +92,5 @@ test('parent and child modules, and tests, may know each other', (t) => {
     'src/a/tests.rs': 'use super::part::Part;'
   })
   const graph = rust(root)
-  assert.deepEqual([graph.has('src/a/tests.rs'), circles(graph)], [false, []])
+  assert.deepEqual([graph.has('src/a/tests.rs'), cycles(graph)], [false, []])
 })

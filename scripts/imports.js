@@ -48,14 +48,14 @@ function filesIn (root, folder, ending) {
  * @param {Map<string, string[]>} graph
  * @returns {string[][]} files in the order in which they import each other; the last one imports the first
  */
-function circles (graph) {
+function cycles (graph) {
   const found = []
   const seen = new Set()
   for (const file of graph.keys()) {
     if (seen.has(file)) continue
-    const circle = shortestWay(graph, file, file)
-    if (circle === undefined) continue
-    found.push(circle)
+    const cycle = shortestWay(graph, file, file)
+    if (cycle === undefined) continue
+    found.push(cycle)
     for (const each of groupOf(graph, file)) seen.add(each)
   }
   return found
@@ -90,13 +90,13 @@ function main (args) {
       for (const [file, imports] of graph) console.log(`${file}: ${imports.join(' ')}`)
       continue
     }
-    const found = circles(graph)
-    for (const circle of found) console.error(`${language}: ${[...circle, circle[0]].join(' → ')}`)
+    const found = cycles(graph)
+    for (const cycle of found) console.error(`${language}: ${[...cycle, cycle[0]].join(' → ')}`)
     if (found.length > 0) process.exitCode = 1
-    else console.log(`${language}: ${graph.size} files, no circle`)
+    else console.log(`${language}: ${graph.size} files, no cycle`)
   }
 }
 
 if (require.main === module) main(process.argv.slice(2))
 
-module.exports = { circles, javascript, rust }
+module.exports = { cycles, javascript, rust }

@@ -83,7 +83,7 @@ function branches (text) {
   return parts.filter((part) => part.trim() !== '')
 }
 
-/** How often a name may be passed on before it counts as never defined: a circle of `pub use` would not end. */
+/** How often a name may be passed on before it counts as never defined: a cycle of `pub use` would not end. */
 const MAX_PASSES = 8
 
 /** The module that defines what a path in `module` names; undefined for other crates. */

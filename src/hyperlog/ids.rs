@@ -71,7 +71,8 @@ impl EventIds {
 }
 
 fn fill(bytes: &mut [u8]) -> Result<()> {
-    getrandom::fill(bytes).map_err(|error| Error::Internal(format!("the random number generator of the system failed: {error}")))
+    getrandom::fill(bytes)
+        .map_err(|error| Error::Internal(format!("the random number generator of the system failed: {error}")))
 }
 
 #[cfg(test)]

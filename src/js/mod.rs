@@ -16,34 +16,32 @@ pub mod names;
 pub mod notice;
 pub mod options;
 pub mod pack;
+pub mod requests;
 pub mod seals;
 pub mod trust;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::path::Path;
 use std::sync::{Arc, Weak};
 
-use bytes::Bytes;
 use napi::bindgen_prelude::{BufferSlice, Function};
 use napi::{CleanupEnvHook, Env};
 use napi_derive::napi;
 
 use self::doorbell::Doorbell;
 use self::error::{internal, thrown, Result};
-use self::filter::JsFilter;
 use self::layout::{MORE_ACKS, MORE_EVENTS, MORE_NOTICES};
 use self::level::{JsBridge, LevelHandle};
 use self::names::{Interest, TextTable};
 use self::notice::{JsNotice, Tables};
-use self::options::{open_embedded, open_level, settings, source, CoreOptions};
-use crate::emitter::{Bell, Emitter, Request};
+use self::options::{settings, source, CoreOptions};
+use crate::emitter::{Bell, Emitter};
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Batch};
 use crate::net::pipe::Carrier;
-use crate::node::{Change, Key, NotAKey};
+use crate::node::{Change, Key};
 use crate::row::Row;
-use crate::store::{Meta, Order, ReadLimit, Span};
+use crate::store::ReadLimit;
 
 /// Acks taken from the core at a time; what a buffer does not hold waits here.
 const ACKS: usize = 256;
@@ -245,119 +243,6 @@ impl Core {
         self.emitter.borrow().last_change() as f64
     }
 
-    /// Asks for a node; `wants` is 1 for its whole value. Every `ask…` is answered by one `answer` notice with its id.
-    #[napi(catch_unwind)]
-    pub fn ask_node(&self, id: u32, key: String, wants: u32) -> Result<()> {
-        let key = parse_key(&key)?;
-        self.desk.borrow_mut().reads.insert(id, wants);
-        self.emitter.borrow().request(id, Request::Get(key));
-        Ok(())
-    }
-
-    /// Asks for a fact.
-    #[napi(catch_unwind)]
-    pub fn ask_fact(&self, id: u32, fact: String) {
-        self.emitter.borrow().request(id, Request::MetaGet(meta(fact)));
-    }
-
-    /// Sets a fact, durably; deletes it without a value.
-    #[napi(catch_unwind)]
-    pub fn set_fact(&self, id: u32, fact: String, value: Option<String>) {
-        self.emitter.borrow().request(id, Request::MetaSet(vec![(meta(fact), value.map(Bytes::from))]));
-    }
-
-    /// Asks for rows after change `from`, or before it when `reverse`; `wants` is 1 for whole values.
-    #[napi(catch_unwind)]
-    pub fn ask_rows(&self, id: u32, from: f64, reverse: bool, rows: u32, bytes: u32, wants: u32) {
-        self.desk.borrow_mut().reads.insert(id, wants);
-        let limit = ReadLimit { rows: rows as usize, bytes: bytes as usize };
-        self.emitter.borrow().request(id, Request::Read { from: change(from), reverse, limit });
-    }
-
-    /// Asks for rows whose events `filter` wants: after change `from` and up to `bound`, or, when `reverse`, before `from`
-    /// and after `bound`.
-    #[napi(catch_unwind)]
-    #[allow(clippy::too_many_arguments)] // What `ask_rows` takes, and two more.
-    pub fn ask_search(
-        &self,
-        id: u32,
-        filter: JsFilter,
-        from: f64,
-        bound: f64,
-        reverse: bool,
-        rows: u32,
-        bytes: u32,
-        wants: u32,
-    ) -> Result<()> {
-        let filter = filter.read().map_err(|error| thrown(&error))?;
-        let (from, bound) = (change(from), change(bound));
-        let (span, order) = if reverse {
-            (Span { after: bound, until: from.saturating_sub(1) }, Order::Down)
-        } else {
-            (Span { after: from, until: bound }, Order::Up)
-        };
-        let limit = ReadLimit { rows: rows as usize, bytes: bytes as usize };
-        self.desk.borrow_mut().reads.insert(id, wants);
-        self.emitter.borrow().request(id, Request::Search { filter, span, order, limit });
-        Ok(())
-    }
-
-    /// Asks to be told once the log ends after change `after`.
-    #[napi(catch_unwind)]
-    pub fn ask_growth(&self, id: u32, after: f64) {
-        self.emitter.borrow().request(id, Request::Wait(change(after)));
-    }
-
-    /// Asks for the nodes that nothing links to.
-    #[napi(catch_unwind)]
-    pub fn ask_heads(&self, id: u32) {
-        self.emitter.borrow().request(id, Request::Heads);
-    }
-
-    /// Asks for the digest over all logs.
-    #[napi(catch_unwind)]
-    pub fn ask_digest(&self, id: u32) {
-        self.emitter.borrow().request(id, Request::Digest);
-    }
-
-    /// Asks for runtime statistics.
-    #[napi(catch_unwind)]
-    pub fn ask_stats(&self, id: u32) {
-        self.emitter.borrow().request(id, Request::Stats);
-    }
-
-    /// Checks everything stored; `progress` notices come before the answer.
-    #[napi(catch_unwind)]
-    pub fn ask_verify(&self, id: u32) {
-        self.emitter.borrow().request(id, Request::Verify);
-    }
-
-    /// Replaces our version of a log by that of peers; the answer is the log to which ours has moved.
-    #[napi(catch_unwind)]
-    pub fn ask_adoption(&self, id: u32, log: String, theirs: Option<String>) -> Result<()> {
-        let theirs = theirs.as_deref().map(parse_key).transpose()?;
-        self.emitter.borrow().request(id, Request::Adopt(log.into(), theirs));
-        Ok(())
-    }
-
-    /// Copies another store into the log: the Level database behind `level`, or the embedded one in a folder; with `identity`
-    /// also its emitter's id and what that knew of peers, where there is nothing yet.
-    #[napi(catch_unwind)]
-    pub fn ask_import(&self, id: u32, path: String, level: Option<&LevelHandle>, identity: bool) {
-        let bridge = level.map(LevelHandle::bridge);
-        let open = move || match bridge {
-            Some(bridge) => open_level(bridge, &mut |_, _| {}),
-            None => open_embedded(Path::new(&path), &mut |_, _| {}),
-        };
-        self.emitter.borrow().request(id, Request::Import { open: Box::new(open), identity });
-    }
-
-    /// Accepts peers on a port of a host, or of all addresses; the answer is the address bound.
-    #[napi(catch_unwind)]
-    pub fn ask_listen(&self, id: u32, host: Option<String>, port: u16) {
-        self.emitter.borrow().request(id, Request::Listen { host, port });
-    }
-
     /// Ends a link abruptly; one that was dialled is dialled again.
     #[napi(catch_unwind)]
     pub fn drop_link(&self, key: String) {
@@ -394,10 +279,6 @@ impl Core {
     }
 }
 
-fn parse_key(text: &str) -> Result<Key> {
-    text.parse().map_err(|error: NotAKey| thrown(&error.into()))
-}
-
 /// Whether a pack says that nothing fitted.
 fn needs_room(out: &[u8]) -> bool {
     out.get(layout::word(layout::NEED_WORD)..).and_then(<[u8]>::first_chunk).is_some_and(|need| *need != [0; 4])
@@ -406,14 +287,4 @@ fn needs_room(out: &[u8]) -> bool {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Saturates, which is what is meant.
 fn change(number: f64) -> Change {
     number as Change
-}
-
-/// `storeId`, `peers` and `myEventPeer` are 1.x's records; anything else is a named consumer's position.
-fn meta(fact: String) -> Meta {
-    match fact.as_str() {
-        "storeId" => Meta::StoreId,
-        "peers" => Meta::Peers,
-        "myEventPeer" => Meta::MyEventPeer,
-        _ => Meta::Position(fact.strip_prefix("position:").map_or_else(|| fact.clone(), ToOwned::to_owned)),
-    }
 }

@@ -6,7 +6,7 @@
 //!
 //! 1. Silent links, without a handshake: the oldest one of the prefix that has the most of them. A real peer is silent for only
 //!    one round trip.
-//! 2. Idle links, which have brought nothing new and taken nothing they lacked for [`IDLE_MS`], and any link of a prefix that has
+//! 2. Idle links, which have brought nothing new and taken nothing they lacked for [`NetOptions::idle_after_ms`], and any link of a prefix that has
 //!    more than its fair part of all slots. First those that were never of use, then those that have not been for the longest time.
 //!
 //! So a flood from one prefix displaces its own connections, and an idle peer from a prefix with few links is evicted last.
@@ -16,11 +16,7 @@ use std::sync::Arc;
 
 use super::address_prefix::AddressPrefix;
 use super::link::Link;
-use super::NetOptions;
-
-/// A link that was of no use for this many milliseconds may be evicted for a newcomer. So a newcomer never waits longer, and a
-/// real peer's first exchange is over well before.
-pub(super) const IDLE_MS: u64 = 10_000;
+use super::options::NetOptions;
 
 /// A prefix with more than one part in this many of all slots may lose one even while its links are busy. Eight busy prefixes can
 /// share a full table, and a site behind one address still has 128 slots that nobody takes away.
@@ -132,6 +128,7 @@ impl InboundSlots {
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::IDLE_MS;
     use std::net::SocketAddr;
 
     use super::super::event::Direction;

@@ -82,8 +82,7 @@ impl FromStr for Subnet {
     /// An address, or an address, a slash, and how many bits of it count.
     fn from_str(text: &str) -> Result<Self> {
         let malformed = || {
-            let hint =
-                "use an address such as 10.0.0.7 or ::1, or a range such as 10.0.0.0/8";
+            let hint = "use an address such as 10.0.0.7 or ::1, or a range such as 10.0.0.0/8";
             Error::InvalidArgument(format!("{} is not an address: {hint}", quoted(text)))
         };
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));

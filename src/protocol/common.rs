@@ -51,7 +51,9 @@ impl Common {
     /// The peer brings a node that it may not bring: it is dropped, and the user hears of it once.
     pub(crate) fn refuse_node(&mut self) {
         if !std::mem::replace(&mut self.refused, true) {
-            self.report(Error::Rights("it sends events, but has only the right to read: they are not stored".to_owned()));
+            self.report(Error::Rights(
+                "it sends events, but has only the right to read: they are not stored".to_owned(),
+            ));
         }
     }
 

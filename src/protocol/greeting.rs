@@ -3,7 +3,8 @@
 use bytes::{Bytes, BytesMut};
 
 use super::capability::Capability;
-use super::extension::{Extension, GoodbyeReason};
+use super::extension::Extension;
+use super::goodbye::GoodbyeReason;
 use super::message::Message;
 
 /// The frame that tells a 2.x peer why a link ends. Sent last.

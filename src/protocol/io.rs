@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::extension::GoodbyeReason;
+use super::goodbye::GoodbyeReason;
 use super::twins::{Instance, Token, Turn};
 use crate::error::{Error, Result};
 use crate::incoming::{Incoming, Outcome};

@@ -16,6 +16,7 @@ mod common;
 pub mod config;
 pub mod extension;
 pub mod frame;
+mod goodbye;
 mod greeting;
 mod intake;
 pub mod io;
@@ -39,7 +40,7 @@ mod wire;
 mod tests;
 
 pub use self::config::Config;
-pub use self::extension::GoodbyeReason;
+pub use self::goodbye::GoodbyeReason;
 pub use self::greeting::{goodbye, is_of_the_extension};
 pub use self::io::{CloseReason, Found, InEvent, LocalLog, Lookup, OutEvent, PeerKind, SessionCounters, SessionStage};
 pub use self::session::Session;

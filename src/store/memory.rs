@@ -2,17 +2,20 @@
 //!
 //! Values are not copied: they are reference-counted slices of what the caller handed over.
 
+mod term_index;
+
 use std::collections::HashMap;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+use self::term_index::TermIndex;
 use super::heads::Heads;
 use super::log_map::LogMap;
 use super::order::{check_relabel, Staged};
 use super::search::{self, Found, Gather, Look, Order, Span};
 use super::slots::Slots;
-use super::terms::{Join, Plan, TermRows, Terms};
+use super::terms::{Plan, Terms};
 use super::{
     Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
 };
@@ -22,9 +25,6 @@ use crate::query::Filter;
 
 /// Rows per block of the row list, which grows without copying them.
 const BLOCK: usize = 4096;
-
-/// Rows of a block of the index of terms: a look-up asks every block, a block never moves.
-const TERM_ROWS: usize = 1 << 16;
 
 /// Entries between two remembered digests of a log; those between are recomputed (about 0.1 µs each).
 const DIGEST_STEP: u64 = 64;
@@ -40,15 +40,6 @@ pub struct MemoryStore {
     slots: RwLock<Slots>,
     /// Made when somebody searches, and brought up to date by every search: who never does pays nothing.
     terms: Mutex<Option<TermIndex>>,
-}
-
-/// Rows by term.
-struct TermIndex {
-    terms: Terms,
-    /// One for each [`TERM_ROWS`] rows.
-    blocks: Vec<TermRows>,
-    /// Rows that are in it.
-    rows: usize,
 }
 
 #[derive(Default)]
@@ -325,57 +316,6 @@ impl Inner {
     }
 }
 
-impl TermIndex {
-    fn new() -> Result<Self> {
-        let mut secret = [0; 16];
-        getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("the random number generator of the system failed: {error}")))?;
-        Ok(TermIndex { terms: Terms::new(&secret), blocks: Vec::new(), rows: 0 })
-    }
-
-    /// Takes in the rows that are new.
-    fn extend(&mut self, rows: &Rows) {
-        let mut terms = Vec::new();
-        for index in self.rows..rows.len {
-            if index.is_multiple_of(TERM_ROWS) {
-                self.blocks.push(TermRows::default());
-            }
-            if let (Some(Stored::Node(node)), Some(block)) = (rows.get(index), self.blocks.last_mut()) {
-                terms.clear();
-                self.terms.of_value(&node.value, |term| terms.push(term));
-                block.push(u32::try_from(index % TERM_ROWS).unwrap_or(0), &terms);
-            }
-        }
-        self.rows = rows.len;
-    }
-
-    /// Looks at the candidates of a plan among the rows `low..high`; `false` once `look` says so.
-    fn search(
-        &self,
-        plan: &Plan,
-        (low, high): (usize, usize),
-        order: Order,
-        mut look: impl FnMut(usize) -> bool,
-    ) -> bool {
-        let Some(last) = high.checked_sub(1).filter(|last| low <= *last) else { return true };
-        let mut numbers = low / TERM_ROWS..last / TERM_ROWS + 1;
-        while let Some(number) = if order == Order::Up { numbers.next() } else { numbers.next_back() } {
-            let Some(block) = self.blocks.get(number) else { continue };
-            let base = number * TERM_ROWS;
-            let within = |row: usize| u32::try_from(row.saturating_sub(base).min(TERM_ROWS - 1)).unwrap_or(0);
-            let (from, to) = (within(low), within(last));
-            let Ok(mut join) = Join::open(plan, order, |term| Ok(block.find(term, from, to).some()));
-            let mut next = Some(if order == Order::Up { from } else { to });
-            while let Some(row) = next.and_then(|row| join.seek(row).unwrap_or_else(|never| match never {})) {
-                if !look(base + row as usize) {
-                    return false;
-                }
-                next = order.next(row);
-            }
-        }
-        true
-    }
-}
-
 impl MemoryStore {
     fn find(
         &self,
@@ -529,39 +469,4 @@ impl Store for MemoryStore {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::store::conformance::{self, random_commit, Medium, Model, Random};
-
-    struct Memory;
-
-    impl Medium for Memory {
-        fn open(&self) -> Arc<dyn Store> {
-            Arc::new(MemoryStore::new())
-        }
-
-        fn keeps(&self) -> bool {
-            false
-        }
-    }
-
-    #[test]
-    fn memory_conforms() {
-        conformance::run(&|| Box::new(Memory));
-    }
-
-    proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(40))]
-        #[test]
-        fn memory_matches_the_model(seed: u64) {
-            let (store, mut model, mut random) = (MemoryStore::new(), Model::new(), Random(seed));
-            for _ in 0..25 {
-                random_commit(&mut model, &mut random);
-                model.commit(&store);
-            }
-            conformance::compare(&store, &model);
-        }
-    }
-}
+mod tests;

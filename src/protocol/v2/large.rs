@@ -131,7 +131,10 @@ impl V2 {
         common.config.check_brings(self.logs.mode)?;
         let most = common.config.max_frame.min(common.config.max_value.saturating_add(BESIDE_VALUE));
         if piece.total > most as u64 {
-            return Err(Error::Protocol(format!("a node of {} bytes is sent in pieces, the limit is {most}", piece.total)));
+            return Err(Error::Protocol(format!(
+                "a node of {} bytes is sent in pieces, the limit is {most}",
+                piece.total
+            )));
         }
         // Pieces have a memory limit of their own, so that credit for them can be granted at once.
         self.received.pass(frame.len() as u64);

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::layout::{group_frame, group_header, group_passes, Frame, GroupHeader, Location, Record, GROUP_HEADER_LEN};
+use super::layout::{group_frame, group_header, group_passes, GroupHeader, Location, GROUP_HEADER_LEN};
+use super::record::{Frame, Record};
 use super::segments::Segment;
 use crate::error::Result;
 

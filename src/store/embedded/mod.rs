@@ -9,6 +9,7 @@ mod chunk;
 mod coding;
 mod core;
 pub mod disk;
+mod entries;
 mod fault;
 mod filter;
 mod folder;
@@ -17,6 +18,7 @@ mod index;
 mod index_keys;
 mod layout;
 mod reads;
+mod record;
 mod recorded_state;
 mod recovery;
 mod scan;
@@ -244,11 +246,11 @@ impl Store for EmbeddedStore {
     }
 
     fn entry(&self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
-        self.reading(|core| reads::entry(core, log, seq))
+        self.reading(|core| entries::entry(core, log, seq))
     }
 
     fn digest(&self, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
-        self.reading(|core| reads::digest(core, log, seq))
+        self.reading(|core| entries::digest(core, log, seq))
     }
 
     fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {

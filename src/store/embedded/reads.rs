@@ -2,14 +2,14 @@
 
 use super::core::{Core, View};
 use super::fault::Fault;
-use super::index_keys::{hash_of, rows_of_hash, LogBlock, RowLocations};
+use super::index_keys::{hash_of, rows_of_hash, RowLocations};
 use super::layout::Location;
 use super::scan::{Found, FoundBody, Scan, LARGE_READ, SMALL_READ};
 use super::scan_start::Start;
 use super::table::{resolve, EntryAt, Streams};
-use crate::error::{quoted, Error, Result};
-use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
-use crate::row::{Entry, Located, Position, Row};
+use crate::error::{Error, Result};
+use crate::node::{Change, Key, LogId, Node, NodeRef, Seq};
+use crate::row::{Located, Position, Row};
 use crate::store::ReadLimit;
 
 /// Where a read ends: what was durable when it began.
@@ -180,7 +180,7 @@ impl Rows {
 }
 
 /// The node with this change.
-fn node_at(core: &Core, change: Change) -> Result<Node> {
+pub(super) fn node_at(core: &Core, change: Change) -> Result<Node> {
     let missing = || Error::damaged(format!("change {change}"), "a duplicate refers to this node, but it is missing");
     let before = Position { change: change.saturating_sub(1), duplicate: u32::MAX };
     let (start, horizon) = start_after(core, before)?.ok_or_else(missing)?;
@@ -202,7 +202,7 @@ enum Hit {
     Indexed(Found),
 }
 
-fn horizon(core: &Core) -> Result<Horizon> {
+pub(super) fn horizon(core: &Core) -> Result<Horizon> {
     let view = core.view.read();
     let view = view.open()?;
     Ok(Horizon::of(view))
@@ -240,7 +240,7 @@ fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
 }
 
 /// Where the scan for a row of an indexed chunk begins, and how many rows come before it from there.
-fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
+pub(super) fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
     let locations = core.index.row_locations(chunk).map_err(|fault| core.faulty(&fault))?;
     let locations = RowLocations::read(&locations).ok_or_else(|| unreadable(core, "a chunk"))?;
     // Strictly before, because a row's links may need the row before it.
@@ -248,7 +248,7 @@ fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
     Ok((start, row - from))
 }
 
-fn row_of(core: &Core, horizon: &Horizon, chunk: u32, row: usize) -> Result<Found> {
+pub(super) fn row_of(core: &Core, horizon: &Horizon, chunk: u32, row: usize) -> Result<Found> {
     let (start, skip) = ahead_of(core, chunk, row)?;
     let mut scan = Scan::new(&core.segments, start, horizon.end, SMALL_READ)?;
     for _ in 0..skip {
@@ -289,146 +289,4 @@ pub(super) fn node(core: &Core, key: &Key) -> Result<Option<Node>> {
     // Copied, so that one node does not keep the whole read in memory.
     node.value = bytes::Bytes::copy_from_slice(&node.value);
     Ok(Some(node))
-}
-
-/// Where an entry is, and whether digests along its stream are its log's.
-fn locate_entry(core: &Core, log: &LogId, seq: Seq) -> Result<Option<(EntryAt, bool)>> {
-    Ok(core.view.read().open()?.state.table.locate(log, seq))
-}
-
-/// The entry of a log.
-pub(super) fn entry(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
-    let Some((entry, _)) = locate_entry(core, log, seq)? else { return Ok(None) };
-    {
-        let view = core.view.read();
-        for chunk in view.tail() {
-            if let Some(row) = chunk.entry(entry) {
-                let found = chunk.rows.get(row).zip(chunk.keys.get(row));
-                return Ok(found.map(|(row, key)| Entry { at: row.at, key: *key }));
-            }
-        }
-    }
-    let (block, row) = block_of(core, entry)?;
-    let found = row_of(core, &horizon(core)?, block.chunk, row)?;
-    if found.entry != entry {
-        return Err(unreadable(core, "an entry"));
-    }
-    Ok(Some(Entry { at: found.at, key: found.key }))
-}
-
-fn block_of(core: &Core, entry: EntryAt) -> Result<(LogBlock, usize)> {
-    let block = core.index.block(entry).map_err(|fault| core.faulty(&fault))?;
-    let index = usize::try_from(entry.seq - block.first).ok();
-    let row = index.and_then(|index| block.rows.get(index).copied());
-    row.map(|row| (block, row)).ok_or_else(|| unreadable(core, "a block of entries"))
-}
-
-/// Digest of a log after `seq` entries.
-pub(super) fn digest(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Digest>> {
-    let location = {
-        let view = core.view.read();
-        let table = &view.open()?.state.table;
-        match table.log(log) {
-            _ if seq == 0 => return Ok(Some(Digest::default())),
-            Some(state) if state.seq == seq => return Ok(Some(state.digest)),
-            _ => table.locate(log, seq),
-        }
-    };
-    let Some((entry, home)) = location else { return Ok(None) };
-    let (from, mut digest) = if home { remembered(core, seq, entry)? } else { (1, Digest::default()) };
-    for key in keys(core, log, from, seq)? {
-        digest = digest.extend(&key);
-    }
-    Ok(Some(digest))
-}
-
-/// The nearest digest that is remembered before an entry: the first seq it does not cover, and the digest.
-fn remembered(core: &Core, seq: Seq, entry: EntryAt) -> Result<(Seq, Digest)> {
-    let first = |first: Seq| seq - (entry.seq - first);
-    {
-        let view = core.view.read();
-        for chunk in view.tail() {
-            let Some(rows) = chunk.streams.get(&entry.stream).filter(|_| chunk.entry(entry).is_some()) else {
-                continue;
-            };
-            let step = usize::try_from(entry.seq - rows.first).unwrap_or(0) / super::chunk::DIGEST_STEP;
-            if let Some(digest) = rows.digests.get(step) {
-                return Ok((first(rows.first + (step * super::chunk::DIGEST_STEP) as u64), *digest));
-            }
-        }
-    }
-    let (block, _) = block_of(core, entry)?;
-    Ok((first(block.first), block.digest))
-}
-
-/// Keys of the entries `from..=to` of a log.
-pub(super) fn keys(core: &Core, log: &LogId, from: Seq, to: Seq) -> Result<Vec<Key>> {
-    let mut keys = Vec::new();
-    let mut seq = from;
-    while seq <= to {
-        let missing = || Error::Internal(format!("log {} has no entry {seq}", quoted(log)));
-        let (entry, _) = locate_entry(core, log, seq)?.ok_or_else(missing)?;
-        let before = keys.len();
-        if !tail_keys(core, log, seq, to, entry, &mut keys)? {
-            block_keys(core, log, seq, to, entry, &mut keys)?;
-        }
-        if keys.len() == before {
-            return Err(missing());
-        }
-        seq += (keys.len() - before) as u64;
-    }
-    Ok(keys)
-}
-
-/// How many entries from `seq` to `to` at the most are in the same stream, without a gap.
-fn together(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt) -> Result<Seq> {
-    let view = core.view.read();
-    let table = &view.open()?.state.table;
-    let last = table.log(log).and_then(|state| {
-        let next = state.spans.iter().find(|span| span.seq > seq);
-        next.map(|span| span.seq - 1)
-    });
-    debug_assert!(table.locate(log, seq).is_some_and(|(at, _)| at == entry));
-    Ok(last.unwrap_or(to).min(to) - seq + 1)
-}
-
-fn tail_keys(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt, keys: &mut Vec<Key>) -> Result<bool> {
-    let count = together(core, log, seq, to, entry)?;
-    let view = core.view.read();
-    for chunk in view.tail() {
-        let mut found = false;
-        for index in 0..count {
-            let Some(row) = chunk.entry(EntryAt { seq: entry.seq + index, ..entry }) else { break };
-            keys.extend(chunk.keys.get(row));
-            found = true;
-        }
-        if found {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn block_keys(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt, keys: &mut Vec<Key>) -> Result<()> {
-    let count = together(core, log, seq, to, entry)?;
-    let (block, _) = block_of(core, entry)?;
-    let skip = usize::try_from(entry.seq - block.first).unwrap_or(usize::MAX);
-    let rows = block.rows.iter().skip(skip).take(usize::try_from(count).unwrap_or(usize::MAX));
-    let mut rows = rows.copied().peekable();
-    let Some(first) = rows.peek().copied() else { return Ok(()) };
-    let (start, skip) = ahead_of(core, block.chunk, first)?;
-    let mut scan = Scan::new(&core.segments, start, horizon(core)?.end, SMALL_READ)?;
-    let mut row = first - skip;
-    while let Some(wanted) = rows.peek().copied() {
-        let found = scan.next_row()?.ok_or_else(|| unreadable(core, "a row"))?;
-        if row == wanted {
-            if found.entry.stream != entry.stream {
-                return Err(unreadable(core, "an entry"));
-            }
-            keys.push(found.key);
-            rows.next();
-        }
-        row += 1;
-    }
-    Ok(())
 }

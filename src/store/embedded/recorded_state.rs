@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::coding::{put_slice, put_varint, Input};
-use super::layout::{fact_of, put_fact, Linked, NodeRecord, Record};
+use super::record::{fact_of, put_fact, Linked, NodeRecord, Record};
 use super::table::{resolve, EntryAt, Table, TableChanges};
 use crate::node::{Change, Digest, Key, LogId, Seq};
 use crate::row::{Located, LogHead, Position};

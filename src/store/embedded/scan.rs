@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::layout::{group_frame, group_header, Frame, Linked, Location, Record, GROUP, GROUP_HEADER_LEN, HEADER_LEN};
+use super::layout::{group_frame, group_header, Location, GROUP, GROUP_HEADER_LEN, HEADER_LEN};
+use super::record::{Frame, Linked, Record};
 use super::scan_start::{Before, Start};
 use super::segments::{Segment, Segments};
 use super::table::EntryAt;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use super::core::{Core, View};
 use super::disk::Guard;
+use super::entries;
 use super::groups::Mark;
-use super::layout::{begin_group, end_group, group_frame, GroupHeader, Location, RecordWriter, MAX_GROUP_LEN};
-use super::reads;
+use super::layout::{begin_group, end_group, group_frame, GroupHeader, Location, MAX_GROUP_LEN};
+use super::record::RecordWriter;
 use super::segments::Segment;
 use super::table::{EntryAt, Table};
 use crate::error::{quoted, Error, Result};
@@ -176,10 +177,10 @@ impl SegmentWriter {
     /// The table after a relabel, with the digests of both logs.
     fn relabel(&self, core: &Core, relabel: &Relabel) -> Result<(Table, Digest, Digest)> {
         let Relabel { log, from, to } = relabel;
-        let cut = reads::digest(core, log, from - 1)?.unwrap_or_default();
+        let cut = entries::digest(core, log, from - 1)?.unwrap_or_default();
         let mut table = core.view.read().state.table.clone();
         let mut moved = Digest::default();
-        for key in reads::keys(core, log, *from, table.seq(log))? {
+        for key in entries::keys(core, log, *from, table.seq(log))? {
             moved = moved.extend(&key);
         }
         let fits = table.relabel(log, *from, to, cut, moved);

@@ -8,7 +8,8 @@ use once_cell::sync::OnceCell;
 use parking_lot::Mutex;
 
 use super::disk::{Disk, File};
-use super::layout::{begin_group, end_group, GroupHeader, RecordWriter, Salt, SegmentHeader, HEADER_LEN};
+use super::layout::{begin_group, end_group, GroupHeader, Salt, SegmentHeader, HEADER_LEN};
+use super::record::RecordWriter;
 use crate::error::{Error, Result};
 use crate::node::Key;
 use crate::row::Position;

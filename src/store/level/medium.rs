@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
+use super::layout;
 use crate::error::{Error, Result};
 
 /// Rows of one chunk of a scan over small records: a few hundred KB a crossing.
@@ -149,6 +150,21 @@ pub fn after(key: &[u8]) -> String {
 /// A key as text. One that is not text cannot be ours.
 pub fn text(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
+}
+
+/// The end of a range of all keys with this prefix, whose last character is `!`.
+pub(super) fn end_of(prefix: &str) -> String {
+    let mut end = prefix.to_owned();
+    end.pop();
+    end.push('"');
+    end
+}
+
+/// The end of the range of a log's entries: their keys go on with hex digits.
+pub(super) fn log_end(log: &str) -> String {
+    let mut end = layout::log_prefix(log);
+    end.push('g');
+    end
 }
 
 fn unexpected(reply: &LevelReply) -> Error {

@@ -7,6 +7,7 @@
 
 mod bridge;
 mod check;
+mod extend;
 mod layout;
 mod medium;
 mod open;

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 use prost::Message;
 
+use super::bridge::Op;
 use super::layout::{parse_ordered, push_ordered, split_log_seq};
 use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Seq};
@@ -253,6 +254,19 @@ pub fn decode_checkpoint(record: &[u8]) -> Option<Checkpoint> {
         })
     });
     Some(Checkpoint { change: message.change, key, logs: logs.collect::<Option<_>>()? })
+}
+
+/// Stores the digest of a log.
+pub fn digest_mark(log: &str, seq: Seq, digest: &Digest) -> Result<Op> {
+    Ok(Op::Put(digest_key(log, seq)?, Bytes::copy_from_slice(&digest.0)))
+}
+
+/// Stores the position of a duplicate, to be found by position and by entry.
+pub fn duplicate_ops(at: Position, duplicate: &Duplicate) -> Result<[Op; 2]> {
+    Ok([
+        Op::Put(row_position_key(at)?, encode_duplicate(duplicate)?),
+        Op::Put(duplicate_key(&duplicate.log, duplicate.seq)?, encode_position(at)?),
+    ])
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use super::bridge::Op;
 use super::layout::{self, encode_entry};
-use super::open::{digest_mark, duplicate_ops};
 use super::records::{digest_key, duplicate_key, Duplicate, MARK_EVERY};
+use super::records::{digest_mark, duplicate_ops};
 use super::state::LogEnd;
 use super::write::Draft;
 use super::LevelStore;

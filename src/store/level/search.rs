@@ -7,8 +7,8 @@ use parking_lot::{MappedMutexGuard, MutexGuard};
 
 use super::bridge::{Op, Range};
 use super::layout;
+use super::medium::end_of;
 use super::medium::{after, is_exact, text, Medium, BATCH_OPS};
-use super::open::end_of;
 use super::term_records::{
     block_end, block_key, block_prefix, decode_block, decode_reach, encode_block, encode_reach, parse_block_key, Reach,
     BLOCKS, TERMS,
@@ -70,7 +70,9 @@ impl TermIndex {
             None => {
                 forget(medium)?;
                 let mut secret = [0; 16];
-                getrandom::fill(&mut secret).map_err(|error| Error::Internal(format!("the random number generator of the system failed: {error}")))?;
+                getrandom::fill(&mut secret).map_err(|error| {
+                    Error::Internal(format!("the random number generator of the system failed: {error}"))
+                })?;
                 Reach { secret, change: 0, key: Key::default() }
             }
         };

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
-use super::open::{digest_mark, duplicate_ops};
+use super::records::{digest_mark, duplicate_ops};
 use super::records::{
     encode_checkpoint, reader_position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK, OLDER_LOGS,
 };

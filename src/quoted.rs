@@ -1,0 +1,50 @@
+//! Text that somebody else has written, made safe for messages.
+
+use std::fmt;
+
+/// Most characters of somebody else's text that a message repeats: names and ids may be megabytes long.
+const MAX_QUOTED: usize = 120;
+
+/// Quotes text that somebody else has written (a name, a log id), for a message: in double quotes, with escapes for everything
+/// that could control a terminal or pass for other text, and cut if it is long.
+#[must_use]
+pub fn quoted(text: &str) -> Quoted<'_> {
+    Quoted(text)
+}
+
+/// See [`quoted`].
+#[derive(Debug)]
+pub struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.char_indices().nth(MAX_QUOTED) {
+            Some((end, _)) => write!(f, "{:?}…", self.0.get(..end).unwrap_or_default()),
+            None => write!(f, "{:?}", self.0),
+        }
+    }
+}
+
+/// A location in a store: a path, or a key with somebody's log id in it. As [`quoted`], but a path stays what it is.
+pub(crate) fn printable(location: &str) -> String {
+    let mut shown = String::with_capacity(location.len());
+    for c in location.chars() {
+        match c {
+            '\\' | '\'' | '"' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_of_others_is_cut() {
+        assert_eq!(quoted("ünï").to_string(), "\"ünï\"");
+        assert_eq!(quoted(&"ü".repeat(MAX_QUOTED)).to_string().chars().count(), MAX_QUOTED + 2);
+        assert_eq!(quoted(&"ü".repeat(1 << 20)).to_string().chars().count(), MAX_QUOTED + 3);
+    }
+}
