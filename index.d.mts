@@ -41,6 +41,7 @@ export type {
   Message,
   Messages,
   Name,
+  NewEvent,
   Node,
   NodeCallback,
   Options,

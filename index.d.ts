@@ -53,6 +53,8 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options: HyperEmitter.EventOptions, callback?: HyperEmitter.NodeCallback): this
   /** Like `emit`, but returns a promise of the stored node. A payload that cannot be encoded rejects it. */
   append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options?: HyperEmitter.EventOptions): Promise<HyperEmitter.Node>
+  /** Append several events, at most 1,024 and 4 MiB: all of them are stored, in order and with nothing between, or none. */
+  append (events: readonly HyperEmitter.NewEvent<E>[]): Promise<HyperEmitter.Node[]>
 
   /**
    * Hear events appended after `ready`, by this emitter or a peer. A listener with two or more parameters gets `done`: until it
@@ -401,6 +403,9 @@ declare namespace HyperEmitter {
     tags?: Iterable<string>
   }
 
+  /** An event to append together with others. */
+  type NewEvent<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Input<E, K>, tags?: Iterable<string> } : never
+
   /** One alternative of a query: events with one of these names, if any are given, and with all of these tags. */
   interface QueryItem<K = string> {
     names?: K | Iterable<K>
@@ -467,7 +472,7 @@ declare namespace HyperEmitter {
   /** An event as it is read from a stream. `payload` is decoded; it is the bytes if no codec knows the event. */
   type StreamEvent<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Output<E, K>, tags?: string[] } : never
   /** An event as it is written to a stream. */
-  type StreamInput<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Input<E, K> } : never
+  type StreamInput<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? { name: K, payload: Input<E, K>, tags?: Iterable<string> } : never
 
   /** The iterator of a Duplex, with items of type `T`. It differs between versions of the types of Node.js. */
   type StreamIterator<T> = Omit<ReturnType<Duplex[typeof Symbol.asyncIterator]>, 'next' | 'return' | 'throw'> & {

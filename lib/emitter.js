@@ -5,6 +5,7 @@ const { EventEmitter } = require('node:events')
 const { EmitCallback, EmitPromise } = require('./async-context')
 const { HyperError, badCodecs, emitOptionsNotObject, howNotObject } = require('./errors')
 const { quiet } = require('./callback')
+const { checkEvents } = require('./emitting/batch')
 const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
@@ -80,9 +81,16 @@ const methods = {
     return this
   },
 
-  /** {@link emit} with a promise of the node, every fault included. */
+  /**
+   * {@link emit} with a promise of the node, every fault included. With a list of `{ name, payload, tags }`, which are stored
+   * together or not at all: a promise of their nodes.
+   */
   append (name, payload, options) {
     return quiet(new Promise((resolve, reject) => {
+      if (Array.isArray(name)) {
+        partsOf(this).emits.emitAll(checkEvents(name), new EmitPromise(resolve, reject))
+        return
+      }
       if (options !== undefined && (options === null || typeof options !== 'object')) throw emitOptionsNotObject(options)
       partsOf(this).emits.emit(name, payload, new EmitPromise(resolve, reject), options?.tags)
     }))

@@ -162,6 +162,7 @@ module.exports = {
   badTags: define('ERR_HYPER_VALUE', TypeError, (name, why) => `tags of event '${name}': ${why}`, (event) => ({ event })),
   tagsNotFunctions: define(INVALID, TypeError, () => 'tags must be an object from event name to a function of the payload'),
   emitOptionsNotObject: define(INVALID, TypeError, (given) => `the options of an event must be an object, not ${typeOf(given)}`),
+  badBatch: define(INVALID, TypeError, (why) => `append: ${why}`),
   badTime: define(INVALID, RangeError, (name, value) => `${name} must be a Date or milliseconds since 1970, not ${reasonOf(value)}`),
   badSearch: define(INVALID, TypeError, (why) => `query: ${why}`),
   reservedName: define('ERR_HYPER_RESERVED_NAME', TypeError,

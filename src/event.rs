@@ -4,12 +4,15 @@
 //! decoders of 1.x skip them. They are part of the node's value and so of its key: two peers that emit the same
 //! payload from the same heads keep both events (docs/design/log.md, "Event container").
 
+mod batch;
 mod tags;
 
 use std::borrow::Cow;
 
 use bytes::BufMut;
 
+pub(crate) use self::batch::is_of_batch;
+pub use self::batch::{following, put_following, FOLLOWING_LEN, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 pub use self::tags::{check_tags, put_tag, tag_len, TagList, Tags, MAX_TAGS, MAX_TAG_LEN};
 use crate::error::{quoted, Error, Result};
 use crate::varint::{put_varint, take, take_varint, varint_len};
@@ -102,6 +105,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) time: Option<u64>,
     pub(crate) encoding: Encoding,
     pub(crate) tags: Tags<'a>,
+    /// How many events of its batch follow, as it says.
+    pub(crate) batch: Option<u64>,
     /// Id of the request that brought it.
     pub(crate) request: Option<&'a [u8]>,
 }
@@ -167,13 +172,14 @@ pub fn decode(value: &[u8]) -> Result<Event<'_>> {
 pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     let mut rest = value;
     let (mut name, mut payload, mut id, mut time, mut encoding) = (None, None, None, None, None);
-    let (mut tagged, mut request) = (None, None);
+    let (mut tagged, mut batch, mut request) = (None, None, None);
     while !rest.is_empty() {
         let field = rest;
         let tag = take_varint(&mut rest)?;
         match (tag >> 3, tag & 7) {
             (4, 0) => time = Some(take_varint(&mut rest)?),
             (5, 0) => encoding = Some(Encoding::from_mark(take_varint(&mut rest)?)),
+            (batch::FIELD, 0) => batch = Some(take_varint(&mut rest)?),
             // 1.x ignores the wire types of fields it knows, and would read something else here.
             (1 | 2, 0 | 1 | 5) => return None,
             (_, 0) => {
@@ -202,7 +208,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
     }
     let encoding = encoding.unwrap_or(if id.is_some() { Encoding::V1 } else { Encoding::V1Exact });
     let tags = tagged.map_or(Tags::default(), Tags::from);
-    Some(Parts { name: name?, payload: payload?, id, time, encoding, tags, request })
+    Some(Parts { name: name?, payload: payload?, id, time, encoding, tags, batch, request })
 }
 
 /// Refuses names that would crash a 1.x process.

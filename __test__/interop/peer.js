@@ -93,6 +93,25 @@ const commands = {
     })
   },
   emit: ({ tag, from, to }) => fill(emitter, tag, from, to),
+  // Batches of this module: events `tag/from` … of `size` each, tagged.
+  async batches ({ tag, from, count, size }) {
+    for (let first = from; count > 0; count--, first += size) {
+      const event = (_, i) => ({ name: 'Test1', payload: { foo: tag, num: first + i }, tags: [`${tag}:${first}`] })
+      await emitter.append(Array.from({ length: size }, event))
+    }
+  },
+  // The numbers of each tag, in the store's order, as this module finds them by the tag's own index.
+  async tagged ({ tag, first }) {
+    const found = []
+    for await (const { payload } of emitter.read({ tags: `${tag}:${first}` })) found.push(payload.num)
+    return found
+  },
+  // What the store shows right now.
+  async shown () {
+    const shown = []
+    for await (const { name, payload } of emitter.read()) if (name === 'Test1') shown.push([payload.foo, payload.num])
+    return shown
+  },
   listen: () => new Promise((resolve, reject) => {
     emitter.listen(0, '127.0.0.1', (err, address) => (err ? reject(err) : resolve(address.port)))
   }),

@@ -1,7 +1,9 @@
 'use strict'
 
-const { PLAIN, NODE, byteLength, checkName } = require('../native/emit-buffer')
+const { PLAIN, NODE, byteLength, checkName, containerLength } = require('../native/emit-buffer')
 const { asError, closed, backlog, peerWithoutAddresses } = require('../errors')
+const { fast } = require('../codec')
+const { Batch, Gathered } = require('./batch')
 const { refuseText, unencodable } = require('./unknown-events')
 
 /** Emits that wait for a schema to be read. */
@@ -41,7 +43,7 @@ class EmitPath {
    */
   emit (name, payload, receiver, given) {
     if (this.deferred.deferring) {
-      this.defer(name, payload, receiver, given)
+      this.defer(() => this.emit(name, payload, receiver, given), receiver)
       return
     }
     const encoder = this.codecs.of(name)
@@ -56,6 +58,55 @@ class EmitPath {
     else this.buffer.append(name, encoder, payload, ack, tags)
     this.acks.expect(receiver)
     if (!this.hold.active) this.hold.refresh()
+  }
+
+  /**
+   * Appends events that are stored together or not at all. Throws what a codec throws, and then nothing has happened.
+   *
+   * @param {{ name: string, payload: *, tags?: Iterable<string> }[]} events
+   * @param {{ answer: (error: Error | null, nodes?: object[]) => void }} receiver
+   */
+  emitAll (events, receiver) {
+    if (this.deferred.deferring) {
+      this.defer(() => this.emitAll(events, receiver), receiver)
+      return
+    }
+    const batch = new Batch()
+    for (const { name, payload, tags: given } of events) {
+      checkName(name)
+      const tags = this.tagRules.of(name, payload, given)
+      const { bytes, mark } = this.encoded(name, payload)
+      this.buffer.checkSize(name, bytes.length + containerLength(tags))
+      batch.add(name, bytes, mark, tags)
+    }
+    if (this.state.closing) {
+      process.nextTick(() => receiver.answer(closed()))
+      return
+    }
+    this.buffer.appendBatch(batch)
+    const gathered = new Gathered(events.length, receiver)
+    for (let left = events.length; left > 0; left--) this.acks.expect(gathered)
+    if (!this.hold.active) this.hold.refresh()
+  }
+
+  /** The bytes of a payload, and how they are encoded. */
+  encoded (name, payload) {
+    const encoder = this.codecs.of(name)
+    if (name === 'EventPeer') checkEventPeer(payload)
+    if (encoder === undefined) {
+      if (typeof payload === 'string' && this.codecs.refusesText) refuseText(name, this.codecs.all)
+      try {
+        byteLength(payload)
+      } catch (error) {
+        throw unencodable(name, payload, this.codecs.all, error)
+      }
+      return { bytes: bytesOf(payload), mark: 0 }
+    }
+    const pair = fast(encoder)
+    if (pair !== null) return { bytes: pair.encoded(payload), mark: pair.encoding }
+    const encoded = encoder.encode(payload)
+    byteLength(encoded)
+    return { bytes: bytesOf(encoded), mark: 0 }
   }
 
   /** Emits an event without a codec: bytes or text. */
@@ -82,12 +133,12 @@ class EmitPath {
   }
 
   /** The schema is still being read: emits once it has been. */
-  defer (name, payload, receiver, tags) {
+  defer (emit, receiver) {
     if (this.deferred.length >= MAX_DEFERRED) throw backlog(MAX_DEFERRED)
     this.deferred.add((fault) => {
       try {
         if (fault !== undefined) throw fault
-        this.emit(name, payload, receiver, tags)
+        emit()
       } catch (thrown) {
         // Too late to throw it out of `emit`.
         const error = asError(thrown)
@@ -106,6 +157,11 @@ class EmitPath {
     if (this.deferred.deferring) this.deferred.add(() => this.acks.settle(settled))
     else this.acks.settle(settled)
   }
+}
+
+/** Bytes or text as bytes. */
+function bytesOf (payload) {
+  return typeof payload === 'string' ? Buffer.from(payload) : payload
 }
 
 /** Refuses an EventPeer without addresses, which would end every 1.x process that it reaches. */

@@ -104,8 +104,8 @@ class EmitBuffer {
   appendEncoded (name, payload, ack, mark, tags) {
     const number = this.number(name)
     const length = byteLength(payload)
-    const more = tags === undefined ? 0 : tagsLength(tags)
-    this.checkSize(name, tags === undefined ? length : length + containerLength(tags))
+    const more = tagsLength(tags)
+    this.checkSize(name, length + containerLength(tags))
     if (number === undefined || this.encoding || EMIT_HEAD_BYTES + length + more > SIZE) {
       const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
       this.flush()
@@ -125,10 +125,10 @@ class EmitBuffer {
     this.words[word + EMIT_LENGTH_WORD] = end - start - EMIT_HEAD_BYTES
     if (tags !== undefined) {
       mark |= EMIT_TAGGED
-      end = this.putTags(tags, end)
+      end = putTags(this.bytes, tags, end)
     }
     this.words[word + EMIT_FLAGS_WORD] = number | ack << EMIT_ACK_SHIFT | mark << EMIT_ENCODING_SHIFT
-    this.end = (end + EMIT_ALIGNMENT - 1) & -EMIT_ALIGNMENT
+    this.end = aligned(end)
     if (!this.scheduled) {
       this.scheduled = true
       queueMicrotask(this.flushSoon)
@@ -141,16 +141,28 @@ class EmitBuffer {
     }
   }
 
-  /** Writes tags behind a payload; there is room. Returns where they end. */
-  putTags (tags, at) {
-    const { bytes } = this
-    bytes[at++] = tags.length
-    for (const tag of tags) {
-      const length = bytes.utf8Write(tag, at + 1)
-      bytes[at] = length - 1
-      at += 1 + length
+  /**
+   * Hands over events that are stored together or not at all, behind everything that was appended before.
+   *
+   * @param {import('../emitting/batch').Batch} batch
+   */
+  appendBatch ({ names, events }) {
+    let size = 0
+    for (const { bytes, tags } of events) size += aligned(EMIT_HEAD_BYTES + bytes.length + tagsLength(tags))
+    const records = Buffer.allocUnsafeSlow(size)
+    const words = new Uint32Array(records.buffer)
+    let at = 0
+    for (const { place, bytes, mark, tags } of events) {
+      const word = at >>> 2
+      words[word + EMIT_LENGTH_WORD] = bytes.length
+      words[word + EMIT_FLAGS_WORD] = place | ASK_NODE << EMIT_ACK_SHIFT | (tags === undefined ? mark : mark | EMIT_TAGGED) << EMIT_ENCODING_SHIFT
+      records.set(bytes, at + EMIT_HEAD_BYTES)
+      at += EMIT_HEAD_BYTES + bytes.length
+      if (tags !== undefined) at = putTags(records, tags, at)
+      at = aligned(at)
     }
-    return at
+    this.flush()
+    if (this.core.appendBatch(names, records)) this.scheduler.schedule()
   }
 
   /** Hands everything over. */
@@ -197,13 +209,30 @@ function checkName (name) {
   if (name in Object.prototype) throw reservedName(name)
 }
 
+/** Where the next record begins. */
+function aligned (end) {
+  return (end + EMIT_ALIGNMENT - 1) & -EMIT_ALIGNMENT
+}
+
+/** Writes tags behind a payload; there is room. Returns where they end. */
+function putTags (bytes, tags, at) {
+  bytes[at++] = tags.length
+  for (const tag of tags) {
+    const length = bytes.utf8Write(tag, at + 1)
+    bytes[at] = length - 1
+    at += 1 + length
+  }
+  return at
+}
+
 /** Bytes that tags take in the event's container: a field each, with a length of one or two bytes. */
 function containerLength (tags) {
-  return tagsLength(tags) - 1 + 2 * tags.length
+  return tags === undefined ? 0 : tagsLength(tags) - 1 + 2 * tags.length
 }
 
 /** Bytes that tags take in the buffer. */
 function tagsLength (tags) {
+  if (tags === undefined) return 0
   let length = 1
   for (const tag of tags) length += 1 + Buffer.byteLength(tag)
   return length
@@ -220,4 +249,4 @@ function byteLength (payload) {
   return length
 }
 
-module.exports = { EmitBuffer, byteLength, checkName, PLAIN: ASK_PLAIN, NODE: ASK_NODE }
+module.exports = { EmitBuffer, byteLength, checkName, containerLength, PLAIN: ASK_PLAIN, NODE: ASK_NODE }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::AckKind;
-use crate::error::Result;
-use crate::event::{self, check_tags, put_tag, Encoding};
+use crate::error::{Error, Result};
+use crate::event::{self, check_tags, put_tag, Encoding, FOLLOWING_LEN, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 
 /// An event to append.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Batch {
     events: Vec<Item>,
     cost: usize,
     acks: usize,
+    /// All of it is stored, or nothing.
+    whole: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,6 +98,32 @@ impl Batch {
         Ok(())
     }
 
+    /// From now on all of its events are stored, one behind the other, or none.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if they are too many for that, or too large together.
+    pub fn make_whole(&mut self) -> Result<()> {
+        let count = self.events.len();
+        if count > MAX_BATCH_EVENTS {
+            let why = format!("a batch has {MAX_BATCH_EVENTS} events at the most, not {count}");
+            return Err(Error::InvalidArgument(why));
+        }
+        if count > 1 && !self.whole {
+            let cost = self.cost + count * FOLLOWING_LEN;
+            if cost > MAX_BATCH_BYTES {
+                let why = format!("a batch has {MAX_BATCH_BYTES} bytes at the most, not {cost}");
+                return Err(Error::InvalidArgument(why));
+            }
+            (self.whole, self.cost) = (true, cost);
+        }
+        Ok(())
+    }
+
+    /// Whether all of its events are stored, or none.
+    pub(super) fn is_whole(&self) -> bool {
+        self.whole
+    }
+
     fn add(&mut self, name: &Arc<str>, payload: &[u8], tags: &[&str], encoding: Encoding, ack: AckKind) {
         if self.names.last().is_none_or(|(_, last)| last != name) {
             self.names.push((self.events.len(), Arc::clone(name)));
@@ -131,10 +159,13 @@ impl Batch {
     }
 
     /// Drops the first event that does not fit into `room`, as [`Batch::cost`] counts, and all behind it. Returns how many of
-    /// them are to be answered.
+    /// them are to be answered. Of a batch that is whole nothing is left.
     pub(super) fn cut(&mut self, room: usize) -> usize {
         if self.cost <= room {
             return 0;
+        }
+        if self.whole {
+            return std::mem::take(self).acks;
         }
         let (mut count, mut cost, mut acks) = (0, 0, 0);
         for event in self.iter() {

@@ -1,5 +1,9 @@
 //! Settings of a log.
 
+use std::time::Duration;
+
+use super::writer::BATCH_PATIENCE;
+
 /// Settings of a log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
@@ -9,10 +13,17 @@ pub struct LogOptions {
     pub max_incoming_size: usize,
     /// Bytes of unacknowledged appends.
     pub max_pending: usize,
+    /// How long a part of a batch is held although events of other logs wait for it.
+    pub batch_patience: Duration,
 }
 
 impl Default for LogOptions {
     fn default() -> Self {
-        LogOptions { max_event_size: 8 << 20, max_incoming_size: 32 << 20, max_pending: 256 << 20 }
+        LogOptions {
+            max_event_size: 8 << 20,
+            max_incoming_size: 32 << 20,
+            max_pending: 256 << 20,
+            batch_patience: BATCH_PATIENCE,
+        }
     }
 }

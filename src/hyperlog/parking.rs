@@ -33,6 +33,8 @@ pub enum Waits {
     Entry(LogId, Seq),
     /// The seal of a later entry of the log, from the same session.
     Seal(SourceId, LogId),
+    /// The rest of its batch, from the same session.
+    Batch(SourceId, LogId),
 }
 
 /// A node set aside.
@@ -147,6 +149,19 @@ impl Parking {
             }
         }
         released
+    }
+
+    /// Whether this session has parked this very node.
+    #[must_use]
+    pub fn has(&self, parked: &Parked) -> bool {
+        self.known.contains(&parked.identity())
+    }
+
+    /// Whether a node waits for one of those that wait for this.
+    #[must_use]
+    pub fn others_wait_for(&self, waits: &Waits) -> bool {
+        let mut waiting = self.waiting.get(waits).into_iter().flat_map(BTreeMap::values);
+        waiting.any(|parked| self.waiting.contains_key(&Waits::Node(parked.key)))
     }
 
     /// Drops what a session has parked.

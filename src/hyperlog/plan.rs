@@ -193,6 +193,17 @@ impl Planner {
     /// Plans an event of our own: links to the heads, the next seq, the next change.
     pub fn append(&mut self, value: Bytes) -> NewRow<Node> {
         let (links, log_links) = self.append_links();
+        self.append_linked(value, links, log_links)
+    }
+
+    /// Plans an event that belongs to the one of our own before it, and links to nothing else: where that one can be stored, it can
+    /// be, too.
+    pub fn append_next(&mut self, value: Bytes) -> NewRow<Node> {
+        let links: Links = self.own_last.into_iter().collect();
+        self.append_linked(value, links, LogLinks::default())
+    }
+
+    fn append_linked(&mut self, value: Bytes, links: Links, log_links: LogLinks) -> NewRow<Node> {
         let key = key_of(&links, &value);
         let log = self.local.clone();
         let seq = self.seq(&log) + 1;

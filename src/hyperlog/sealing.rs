@@ -8,6 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use crate::error::Result;
+use crate::event::{following, is_of_batch};
 use crate::identity::key::SIGNATURE_LEN;
 use crate::identity::seal::{claims_owner, owner_tag, seal, SealSpan, OWNER_TAG_LEN};
 use crate::identity::{PublicKey, SecretKey};
@@ -24,6 +25,15 @@ const MAX_MOVED: usize = 1024;
 /// The signature slot of a node that carries this seal.
 pub(super) fn signed(seal: Bytes) -> Arc<Signed> {
     Arc::new(Signed { identity: None, signature: Some(seal) })
+}
+
+/// An entry that moves to another log.
+pub(super) struct MovedEntry {
+    pub(super) key: Key,
+    /// Bytes of its value.
+    pub(super) size: usize,
+    /// No event of its batch follows.
+    pub(super) ends_batch: bool,
 }
 
 /// Seals the rows of one key's logs.
@@ -65,7 +75,7 @@ impl Sealer {
             if node.signed.is_some() {
                 span.sealed();
                 last = None;
-            } else if span.add(node.value.len()) {
+            } else if span.is_due(&node.value) {
                 due.push(index);
                 span.sealed();
                 last = None;
@@ -85,11 +95,11 @@ impl Sealer {
 
     /// The seals of a log's tail of which the entries, from the first one on, have these keys. They are at the same distances as
     /// those of a tail that was written there.
-    pub(super) fn seals_of_moved(&self, log: &LogId, keys: &[(Key, usize)]) -> Vec<(Seq, Bytes)> {
+    pub(super) fn seals_of_moved(&self, log: &LogId, keys: &[MovedEntry]) -> Vec<(Seq, Bytes)> {
         let (mut span, mut digest, mut seals) = (SealSpan::default(), Digest::default(), Vec::new());
-        for (seq, (key, size)) in (1..).zip(keys) {
+        for (seq, MovedEntry { key, size, ends_batch }) in (1..).zip(keys) {
             digest = digest.extend(key);
-            if span.add(*size) || seq == keys.len() as Seq {
+            if span.add(*size) && (*ends_batch || span.is_over()) || seq == keys.len() as Seq {
                 span.sealed();
                 seals.push((seq, Bytes::copy_from_slice(&seal(&self.key, log, seq, &digest))));
             }
@@ -101,31 +111,38 @@ impl Sealer {
         Bytes::copy_from_slice(&seal(&self.key, log, seq, digest))
     }
 
-    /// Seals rows on their way to a peer where the store keeps them without: the last one of each log of ours, and those at which
-    /// a seal is due.
+    /// Seals rows on their way to a peer where the store keeps them without: of each log of ours the last one that ends a batch or
+    /// stands alone, and those at which a seal is due.
     fn seal_leaving(&self, rows: &mut [Row], store: &dyn Store) -> Result<()> {
-        let mut spans: Vec<(LogId, SealSpan, usize)> = Vec::new();
+        let mut spans: Vec<(LogId, SealSpan)> = Vec::new();
         let mut due = Vec::new();
         for (index, row) in rows.iter().enumerate() {
             if row.again.is_some() || !self.owns(&row.node.log) {
                 continue;
             }
-            let found = match spans.iter_mut().find(|(log, ..)| Arc::ptr_eq(log, &row.node.log) || *log == row.node.log)
+            let found = match spans.iter_mut().find(|(log, _)| Arc::ptr_eq(log, &row.node.log) || *log == row.node.log)
             {
                 Some(found) => found,
                 None => {
-                    spans.push((row.node.log.clone(), SealSpan::default(), index));
+                    spans.push((row.node.log.clone(), SealSpan::default()));
                     let Some(new) = spans.last_mut() else { continue };
                     new
                 }
             };
-            found.2 = index;
-            if found.1.add(row.node.value.len()) {
+            if found.1.is_due(&row.node.value) {
                 found.1.sealed();
                 due.push(index);
             }
         }
-        due.extend(spans.iter().map(|(.., last)| *last));
+        for (log, _) in &spans {
+            let is_of_log = |row: &Row| row.again.is_none() && row.node.log == *log;
+            let ends_batch = |row: &Row| is_of_log(row) && following(&row.node.value) == 0;
+            due.extend(rows.iter().rposition(ends_batch));
+            // It may go on from where the rows before have left, without a seal.
+            if rows.iter().find(|row| is_of_log(row)).is_some_and(|first| is_of_batch(&first.node.value)) {
+                due.extend(rows.iter().position(ends_batch));
+            }
+        }
         due.sort_unstable();
         due.dedup();
         for index in due {

@@ -44,18 +44,18 @@ impl ValueBuffer {
         ValueBuffer::Heap(BytesMut::with_capacity(len))
     }
 
-    /// Appends the container of an event.
+    /// Appends the container of an event; `behind` are fields that come last.
     ///
     /// # Panics
     /// If it does not fit, and the buffer is made of pages.
-    pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8], time: u64) {
+    pub(super) fn push(&mut self, event: &Event<'_>, id: &[u8], time: u64, behind: &[u8]) {
         match self {
-            ValueBuffer::Heap(bytes) => encode(bytes, event, id, time),
+            ValueBuffer::Heap(bytes) => encode(bytes, event, id, time, behind),
             #[cfg(target_os = "linux")]
             ValueBuffer::Pages(pages, len) => {
                 let mut rest = pages.get_mut(*len..).unwrap_or_default();
                 let before = rest.len();
-                encode(&mut rest, event, id, time);
+                encode(&mut rest, event, id, time, behind);
                 *len += before - rest.len();
             }
         }
@@ -80,8 +80,9 @@ impl ValueBuffer {
     }
 }
 
-fn encode(out: &mut impl BufMut, event: &Event<'_>, id: &[u8], time: u64) {
+fn encode(out: &mut impl BufMut, event: &Event<'_>, id: &[u8], time: u64, behind: &[u8]) {
     event::encode_tagged(out, event.name, event.payload, id, time, event.encoding, event.tags);
+    out.put_slice(behind);
 }
 
 #[cfg(test)]
@@ -104,12 +105,12 @@ mod tests {
                 ack: AckKind::None,
                 tags: b"\x32\x01t",
             };
-            let most = event::encoded_len(name.len(), len) + 3;
+            let most = event::encoded_len(name.len(), len) + 5;
             let [mut kept, mut passed] = [ValueBuffer::to_keep(3 * most), ValueBuffer::to_pass_on(3 * most)];
             let times = [1, u64::MAX, 1_790_000_000_000];
             let ends = times.map(|time| {
-                kept.push(&event, &[9; ID_LEN], time);
-                passed.push(&event, &[9; ID_LEN], time);
+                kept.push(&event, &[9; ID_LEN], time, b"\x38\x02");
+                passed.push(&event, &[9; ID_LEN], time, b"\x38\x02");
                 assert_eq!(kept.len(), passed.len());
                 kept.len()
             });
@@ -119,6 +120,7 @@ mod tests {
                 let read = event::decode(&values[start..end]).unwrap();
                 assert_eq!((read.payload, read.time), (&payload[..], Some(time)), "{len}");
                 assert_eq!(read.tags.list().as_slice(), ["t"]);
+                assert_eq!(event::following(&values[start..end]), 2);
             }
         }
     }

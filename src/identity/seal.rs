@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::key::{base32, PublicKey, SecretKey, PREFIX, SIGNATURE_LEN};
 use crate::error::{Error, Result};
+use crate::event::{following, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::node::{Digest, LogId, Seq};
 
 /// Rows of a log of which the last one is sealed at the latest.
@@ -114,6 +115,18 @@ impl SealSpan {
         self.rows += 1;
         self.bytes = self.bytes.saturating_add(value);
         self.rows >= MAX_SEAL_ROWS || self.bytes >= MAX_SEAL_BYTES
+    }
+
+    /// Adds the row with this value. Whether that row has to be sealed: events of one batch have their seal at its end, so that it
+    /// covers all of them.
+    pub fn is_due(&mut self, value: &[u8]) -> bool {
+        self.add(value.len()) && (following(value) == 0 || self.is_over())
+    }
+
+    /// Whether even the end of a batch that was begun before a seal was due has to have come.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.rows >= MAX_SEAL_ROWS + MAX_BATCH_EVENTS || self.bytes >= MAX_SEAL_BYTES + MAX_BATCH_BYTES
     }
 
     /// The row added last is sealed.

@@ -1,11 +1,12 @@
 //! Emits as lib/native/emit-buffer.js writes them: one record behind another, flushed with one call. [`super::layout`]
 //! says where everything is in a record.
 
+use std::sync::Arc;
+
 use super::layout::{
     word, ASK_NODE, ASK_PLAIN, EMIT_ACK_SHIFT, EMIT_ALIGNMENT, EMIT_ENCODING_SHIFT, EMIT_FLAGS_WORD, EMIT_HEAD_BYTES,
     EMIT_LENGTH_WORD, EMIT_TAGGED,
 };
-use super::names::TextTable;
 use crate::error::{Error, Result};
 use crate::event::{Encoding, TagList};
 use crate::hyperlog::{AckKind, Batch};
@@ -29,11 +30,11 @@ pub fn ack_kind(number: u32) -> Result<AckKind> {
     }
 }
 
-/// Takes the records apart.
+/// Takes the records apart; `name_of` knows the names by their numbers.
 ///
 /// # Errors
 /// `Internal` if the two ends disagree about the layout.
-pub fn batch(records: &[u8], names: &TextTable) -> Result<Batch> {
+pub fn batch<'a>(records: &[u8], name_of: impl Fn(u32) -> Option<&'a Arc<str>>) -> Result<Batch> {
     let mut out = Batch::with_capacity((records.len() / SMALL).min(MOST), records.len());
     let mut at = 0;
     while at < records.len() {
@@ -46,7 +47,7 @@ pub fn batch(records: &[u8], names: &TextTable) -> Result<Batch> {
         let [ack, encoding] = [EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT].map(|shift| flags >> shift & 0xff);
         let end = at + HEAD + len as usize;
         let payload = records.get(at + HEAD..end).ok_or_else(torn)?;
-        let name = names.text(flags & 0xffff).ok_or_else(torn)?;
+        let name = name_of(flags & 0xffff).ok_or_else(torn)?;
         let (ack, mark) = (ack_kind(ack)?, Encoding::from_mark((encoding & !EMIT_TAGGED).into()));
         let end = if encoding & EMIT_TAGGED == 0 {
             out.push(name, payload, mark, ack);
@@ -79,6 +80,7 @@ fn take_tags<'a>(rest: &mut &'a [u8]) -> Option<TagList<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::js::names::TextTable;
 
     #[test]
     fn records_are_taken_apart_and_torn_ones_refused() {
@@ -87,17 +89,17 @@ mod tests {
         names.number("second");
         let mut records = vec![3, 0, 0, 0, 1, 0, 2, 0, b'a', b'b', b'c', 0];
         records.extend([0, 0, 0, 0, 0, 0, 0, 1]);
-        let batch = super::batch(&records, &names).unwrap();
+        let batch = super::batch(&records, |number| names.text(number)).unwrap();
         let events: Vec<_> = batch.iter().collect();
         assert_eq!(&**events[0].name, "second");
         assert_eq!((events[0].payload, events[0].ack), (&b"abc"[..], AckKind::Node));
         assert_eq!((&**events[1].name, events[1].encoding), ("first", Encoding::Standard));
         for len in 1..records.len() {
             if len != 12 {
-                assert!(super::batch(&records[..len], &names).is_err() || len == 11, "{len}");
+                assert!(super::batch(&records[..len], |number| names.text(number)).is_err() || len == 11, "{len}");
             }
         }
-        assert!(super::batch(&[0, 0, 0, 0, 9, 0, 0, 0], &names).is_err());
+        assert!(super::batch(&[0, 0, 0, 0, 9, 0, 0, 0], |number| names.text(number)).is_err());
     }
 
     #[test]
@@ -106,15 +108,15 @@ mod tests {
         names.number("first");
         let mut records = vec![1, 0, 0, 0, 0, 0, 2, 0x81, b'p', 2, 0, b'a', 1, b'b', b'c', 0];
         records.extend([1, 0, 0, 0, 0, 0, 2, 0, b'q', 0, 0, 0]);
-        let batch = super::batch(&records, &names).unwrap();
+        let batch = super::batch(&records, |number| names.text(number)).unwrap();
         let events: Vec<_> = batch.iter().collect();
         assert_eq!((events[0].payload, events[0].tags), (&b"p"[..], &b"\x32\x01a\x32\x02bc"[..]));
         assert_eq!(events[0].encoding, Encoding::Standard);
         assert_eq!((events[1].payload, events[1].tags), (&b"q"[..], &b""[..]));
         for len in 8..15 {
-            assert!(super::batch(&records[..len], &names).is_err(), "{len}");
+            assert!(super::batch(&records[..len], |number| names.text(number)).is_err(), "{len}");
         }
         records[14] = 0xFF;
-        assert!(super::batch(&records, &names).is_err(), "a tag that is no text");
+        assert!(super::batch(&records, |number| names.text(number)).is_err(), "a tag that is no text");
     }
 }

@@ -147,7 +147,8 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn flush(&self, records: &[u8], length: u32) -> Result<bool> {
         let records = records.get(..length as usize).unwrap_or(records);
-        let batch = emit_buffer::batch(records, &self.desk.borrow().names).map_err(|error| thrown(&error))?;
+        let names = &self.desk.borrow().names;
+        let batch = emit_buffer::batch(records, |number| names.text(number)).map_err(|error| thrown(&error))?;
         Ok(self.emitter.borrow().append(batch))
     }
 
@@ -167,6 +168,16 @@ impl Core {
         let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
         let encoding = Encoding::from_mark(u64::from(encoding));
         batch.push_tagged(&name.into(), payload, &tags, encoding, ack).map_err(|error| thrown(&error))?;
+        Ok(self.emitter.borrow().append(batch))
+    }
+
+    /// Appends events that are stored together or not at all, as records of which each names its event by the place in `names`.
+    #[napi(catch_unwind)]
+    pub fn append_batch(&self, names: Vec<String>, records: &[u8]) -> Result<bool> {
+        let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
+        let mut batch =
+            emit_buffer::batch(records, |number| names.get(number as usize)).map_err(|error| thrown(&error))?;
+        batch.make_whole().map_err(|error| thrown(&error))?;
         Ok(self.emitter.borrow().append(batch))
     }
 

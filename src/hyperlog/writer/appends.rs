@@ -21,6 +21,11 @@ impl Writer {
             group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), batch.acks()));
             return;
         }
+        if let Some(error) = self.why_not(batch) {
+            group.answers.appended += batch.cost();
+            group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), batch.acks()));
+            return;
+        }
         let time = now_ms();
         group.answers.appended += batch.cost();
         let buffer = if self.shared.store.is_immediate() { ValueBuffer::to_keep } else { ValueBuffer::to_pass_on };
@@ -29,12 +34,17 @@ impl Writer {
         let mut checked = Vec::with_capacity(batch.len());
         // Events come in runs of one name.
         let mut sound: Option<&Arc<str>> = None;
-        for event in batch.iter() {
+        let mut behind = Vec::new();
+        for (following, event) in (0..batch.len()).rev().zip(batch.iter()) {
             let sound_name = sound.is_some_and(|name| Arc::ptr_eq(name, event.name));
             let fit = check(&event, sound_name, self.options.max_event_size);
             if fit.is_ok() {
                 sound = Some(event.name);
-                values.push(&event, self.ids.next(), time);
+                if batch.is_whole() {
+                    behind.clear();
+                    event::put_following(&mut behind, following);
+                }
+                values.push(&event, self.ids.next(), time, &behind);
             }
             checked.push(fit.map(|()| values.len()));
         }
@@ -42,7 +52,9 @@ impl Writer {
         let mut start = 0;
         let mut planned = Vec::with_capacity(batch.len());
         for end in checked.iter().flatten() {
-            planned.push(self.planner.append(values.slice(start..*end)));
+            let value = values.slice(start..*end);
+            let belongs = batch.is_whole() && start > 0;
+            planned.push(if belongs { self.planner.append_next(value) } else { self.planner.append(value) });
             start = *end;
         }
         let first = group.commit.rows.len();
@@ -69,6 +81,16 @@ impl Writer {
                 }
             }
         }
+    }
+}
+
+impl Writer {
+    /// Why a batch that is whole may not be stored: because of one of its events.
+    fn why_not(&self, batch: &Batch) -> Option<Error> {
+        if !batch.is_whole() {
+            return None;
+        }
+        batch.iter().find_map(|event| check(&event, false, self.options.max_event_size).err())
     }
 }
 

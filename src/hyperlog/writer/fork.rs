@@ -6,12 +6,13 @@ use bytes::Bytes;
 
 use super::Writer;
 use crate::error::{quoted, Error, Result};
+use crate::event::following;
 use crate::hyperlog::commit_group::Fork;
 use crate::hyperlog::fork::Forks;
 use crate::hyperlog::ids::{new_log_id, stored_log_id};
-use crate::hyperlog::sealing::MovedSeals;
+use crate::hyperlog::sealing::{MovedEntry, MovedSeals};
 use crate::identity::seal::new_sealed_log_id;
-use crate::node::{Key, LogId, Seq};
+use crate::node::{LogId, Seq};
 use crate::panic::caught;
 use crate::store::{Commit, Meta, Relabel};
 
@@ -76,15 +77,16 @@ impl Writer {
         Ok(to)
     }
 
-    /// Keys and sizes of the values of a log's entries.
-    fn entries(&self, log: &LogId, from: Seq, to: Seq) -> Result<Vec<(Key, usize)>> {
+    /// A log's entries, as far as seals depend on them.
+    fn entries(&self, log: &LogId, from: Seq, to: Seq) -> Result<Vec<MovedEntry>> {
         let store = &self.shared.store;
         let mut entries = Vec::new();
         for seq in from..=to {
             let damaged =
                 || Error::damaged(format!("log {} seq {seq}", quoted(log)), "the entry or its node is missing");
             let key = store.entry(log, seq)?.ok_or_else(damaged)?.key;
-            entries.push((key, store.node(&key)?.ok_or_else(damaged)?.value.len()));
+            let value = store.node(&key)?.ok_or_else(damaged)?.value;
+            entries.push(MovedEntry { key, size: value.len(), ends_batch: following(&value) == 0 });
         }
         Ok(entries)
     }

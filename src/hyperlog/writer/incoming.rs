@@ -72,6 +72,7 @@ impl NodePlanner<'_> {
                 }
             }
         }
+        let failed = failed.or_else(|| planner.let_go_overdue().err());
         let settled = planner.settle(&mut outcomes);
         let planned = planner.planned;
         group.commit.rows.extend(share_nodes(planned));
@@ -84,7 +85,7 @@ impl NodePlanner<'_> {
         if let Some(error) = self.unfit(&parked) {
             return Ok(Outcome::Refused(error));
         }
-        let outcome = self.decide(parked, Some(slot))?;
+        let outcome = self.take(parked, slot)?;
         self.work_off()?;
         Ok(outcome)
     }
@@ -178,11 +179,16 @@ impl NodePlanner<'_> {
         if self.writer.parking.is_empty() {
             return;
         }
-        for waits in [Waits::Node(*row.key()), Waits::Entry(row.log().clone(), row.seq())] {
-            for parked in self.writer.parking.release(&waits) {
-                self.group.released.push((parked.clone(), waits.clone()));
-                self.work.push_back(parked);
-            }
+        let waits = Waits::Node(*row.key());
+        for parked in self.writer.parking.release(&waits) {
+            self.group.released.push((parked.clone(), waits.clone()));
+            self.work.push_back(parked);
+        }
+        // The next entry of the log comes first: nothing goes between the events of a batch.
+        let waits = Waits::Entry(row.log().clone(), row.seq());
+        for parked in self.writer.parking.release(&waits).into_iter().rev() {
+            self.group.released.push((parked.clone(), waits.clone()));
+            self.work.push_front(parked);
         }
     }
 

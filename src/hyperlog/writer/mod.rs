@@ -8,6 +8,7 @@ mod incoming;
 mod sealed;
 mod sealed_admission;
 mod sealed_run;
+mod unfinished;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::incoming::NodePlanner;
+pub(super) use self::unfinished::BATCH_PATIENCE;
 use super::commit_group::{CommitGroup, FailedGroup, Fork};
 use super::committer::Committer;
 use super::fork::Forks;
@@ -42,6 +44,7 @@ pub(super) struct Writer {
     parking: Parking,
     versions: LogVersions,
     sealed: sealed::SealedLogs,
+    unfinished: unfinished::Unfinished,
     ids: EventIds,
     /// The key that the local log names, if we do not have it: nothing can be appended.
     sealed_by_other: Option<String>,
@@ -121,6 +124,7 @@ impl Writer {
             parking,
             versions,
             sealed,
+            unfinished: unfinished::Unfinished::default(),
             ids,
             sealed_by_other,
             unreadable: None,
@@ -171,6 +175,7 @@ impl Writer {
                 self.parking.forget(session);
                 self.versions.forget(session);
                 self.sealed.forget(session);
+                self.unfinished.forget(session);
             }
             Job::ForkLocal { log, from, responder } => {
                 // A node before it may have proved a fork that goes further back.

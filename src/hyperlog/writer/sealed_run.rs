@@ -119,8 +119,8 @@ impl Candidate {
         let mut start = 0;
         while start < cut {
             let mut span = SealSpan::default();
-            let due = (start..cut)
-                .find(|index| self.rows.get(*index).is_some_and(|row| span.add(row.parked.node.value.len())));
+            let due =
+                (start..cut).find(|index| self.rows.get(*index).is_some_and(|row| span.is_due(&row.parked.node.value)));
             let end = due.map_or(cut, |due| due + 1);
             let mut found = None;
             for index in (start..end).rev() {
@@ -160,7 +160,7 @@ pub(super) struct LinkInto {
 pub(super) fn overdue(candidate: &Candidate) -> Option<usize> {
     let mut span = SealSpan::default();
     (0..candidate.whole).find(|index| {
-        let due = candidate.rows.get(*index).is_some_and(|row| span.add(row.parked.node.value.len()));
+        let due = candidate.rows.get(*index).is_some_and(|row| span.is_due(&row.parked.node.value));
         if candidate.seal_at(*index) {
             span.sealed();
             return false;

@@ -1,0 +1,67 @@
+'use strict'
+
+const { badBatch } = require('../errors')
+
+/** Events of a batch, at the most: the core's limit (src/event/batch.rs), so that none of them is encoded in vain. */
+const MAX_BATCH_EVENTS = 1024
+
+/** The events of one `append`, encoded: they are stored together or not at all. */
+class Batch {
+  constructor () {
+    /** Names, each once; an event has its place in the list. */
+    this.names = []
+    this.events = []
+    this.latest = undefined
+    this.place = -1
+  }
+
+  /**
+   * @param {string} name checked
+   * @param {Uint8Array} bytes the payload
+   * @param {number} mark how it is encoded
+   * @param {string[]} [tags] checked
+   */
+  add (name, bytes, mark, tags) {
+    // Events come in runs of one name.
+    if (name !== this.latest) {
+      this.latest = name
+      this.place = this.names.indexOf(name)
+      if (this.place < 0) this.place = this.names.push(name) - 1
+    }
+    this.events.push({ place: this.place, bytes, mark, tags })
+  }
+}
+
+/** Gathers the answers to the events of a batch, and gives all nodes at once. */
+class Gathered {
+  /**
+   * @param {number} left answers to come
+   * @param {{ answer: (error: Error | null, nodes?: object[]) => void }} receiver
+   */
+  constructor (left, receiver) {
+    this.left = left
+    this.receiver = receiver
+    this.nodes = []
+  }
+
+  answer (error, node) {
+    this.left--
+    // All of them fail, for the same reason.
+    if (!error) this.nodes.push(node)
+    if (this.left > 0) return
+    if (error) this.receiver.answer(error)
+    else this.receiver.answer(null, this.nodes)
+  }
+}
+
+/** Checks the list given to `append`; it is copied, because it may wait for the schema. */
+function checkEvents (events) {
+  if (events.length === 0) throw badBatch('a list of events has at least one')
+  if (events.length > MAX_BATCH_EVENTS) throw badBatch(`a list of events has ${MAX_BATCH_EVENTS} at the most, not ${events.length}`)
+  return events.map((event, index) => {
+    if (event === null || typeof event !== 'object') throw badBatch(`event ${index + 1} of the list is no object with name and payload`)
+    return { name: event.name, payload: event.payload, tags: event.tags }
+  })
+}
+
+module.exports = { Batch, Gathered, checkEvents }

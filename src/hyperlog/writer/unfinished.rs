@@ -1,0 +1,186 @@
+//! Batches of which a session has brought a part. It waits in the parking, and goes into the log together with the rest.
+//!
+//! Rows of sealed logs are not held here: a seal comes at a batch's end only, and they wait for it.
+//!
+//! A log does not wait for ever for what never comes. What is held is taken for single events as soon as the next entry of the log is not the one
+//! that the batch promises, or the batch grows beyond its bounds; and after some time, if events of other logs wait for a part
+//! of it. 1.x peers do not know batches: one that stores an event between two of a batch has seen half of it, and others
+//! need what it has seen.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::incoming::NodePlanner;
+use super::sealed_run::Kind;
+use crate::error::{Error, Result};
+use crate::event::{following, MAX_BATCH_BYTES};
+use crate::hyperlog::parking::{Parked, Waits};
+use crate::hyperlog::{Outcome, SourceId};
+use crate::node::{LogId, Seq};
+
+/// How long a part of a batch is held although events of other logs wait for it. A 1.x peer between two others passes on the
+/// rest within that time, unless its own link is broken.
+pub const BATCH_PATIENCE: Duration = Duration::from_secs(10);
+
+/// So often it is looked whether others wait for a part of a batch that is overdue.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The part of a batch that one session has brought of one log.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    /// Its entries: from the first one to the one before `next`.
+    first: Seq,
+    next: Seq,
+    /// So many follow the last one of these.
+    following: usize,
+    bytes: usize,
+    /// When it is looked at whether others wait for it.
+    look_at: Instant,
+}
+
+/// All parts that are held.
+#[derive(Default)]
+pub(super) struct Unfinished(HashMap<SourceId, HashMap<LogId, Part>>);
+
+impl Unfinished {
+    fn get(&self, session: SourceId, log: &LogId) -> Option<Part> {
+        self.0.get(&session)?.get(log).copied()
+    }
+
+    fn remove(&mut self, session: SourceId, log: &LogId) -> Option<Part> {
+        let parts = self.0.get_mut(&session)?;
+        let part = parts.remove(log);
+        if parts.is_empty() {
+            self.0.remove(&session);
+        }
+        part
+    }
+
+    /// A session has ended.
+    pub(super) fn forget(&mut self, session: SourceId) {
+        self.0.remove(&session);
+    }
+}
+
+impl NodePlanner<'_> {
+    /// Decides about a node that has come with this job. It is held if the rest of its batch is still to come.
+    pub(super) fn take(&mut self, parked: Parked, slot: usize) -> Result<Outcome> {
+        let following = following(&parked.node.value);
+        // What a user imports is in the store that it comes from, whole or not.
+        let is_single = following == 0 && self.writer.unfinished.0.is_empty();
+        if is_single || parked.source.session == SourceId::USER {
+            return self.decide(parked, Some(slot));
+        }
+        let (session, log, seq) = (parked.source.session, parked.node.log.clone(), parked.node.seq);
+        if let Some(part) = self.writer.unfinished.get(session, &log) {
+            let bytes = part.bytes + parked.node.value.len();
+            let goes_on = seq == part.next && following + 1 == part.following && bytes <= MAX_BATCH_BYTES;
+            if goes_on && following > 0 {
+                return Ok(self.hold_part(parked, Part { next: seq + 1, following, bytes, ..part }));
+            } else if goes_on {
+                return self.finish(parked, slot);
+            } else if (part.first..part.next).contains(&seq) && self.writer.parking.has(&parked) {
+                return Ok(Outcome::Parked);
+            } else if !(part.first..=part.next).contains(&seq) {
+                return self.decide(parked, Some(slot));
+            }
+            self.let_go(session, &log)?;
+        }
+        let is_new = seq > self.writer.planner.seq(&log) && !self.writer.planner.is_forged(&parked.node);
+        if following == 0 || !is_new {
+            return self.decide(parked, Some(slot));
+        }
+        match self.kind(&parked)? {
+            Kind::Plain => {
+                let look_at = Instant::now() + self.writer.options.batch_patience;
+                let bytes = parked.node.value.len();
+                Ok(self.hold_part(parked, Part { first: seq, next: seq + 1, following, bytes, look_at }))
+            }
+            Kind::Sealed(..) => self.decide(parked, Some(slot)),
+            Kind::Decided(outcome) => Ok(outcome),
+        }
+    }
+
+    /// Sets a row aside; `part` is what is held with it.
+    fn hold_part(&mut self, parked: Parked, part: Part) -> Outcome {
+        let (session, log) = (parked.source.session, parked.node.log.clone());
+        let outcome = self.park(parked, Waits::Batch(session, log.clone()));
+        if matches!(outcome, Outcome::Parked) {
+            self.writer.unfinished.0.entry(session).or_default().insert(log, part);
+        }
+        outcome
+    }
+
+    /// Takes what is held of a batch out of the parking.
+    fn take_part(&mut self, session: SourceId, log: &LogId) -> Vec<Parked> {
+        self.writer.unfinished.remove(session, log);
+        let waits = Waits::Batch(session, log.clone());
+        let held = self.writer.parking.release(&waits);
+        self.group.released.extend(held.iter().map(|parked| (parked.clone(), waits.clone())));
+        held
+    }
+
+    /// A batch's last row has come: all of it goes into the log, or all of it waits for its causes. Of a batch only the first row
+    /// links to anything else than the row before.
+    fn finish(&mut self, last: Parked, slot: usize) -> Result<Outcome> {
+        let (session, log) = (last.source.session, last.node.log.clone());
+        let count = self.writer.unfinished.get(session, &log).map_or(0, |part| part.next - part.first);
+        let held = self.take_part(session, &log);
+        if held.len() as u64 != count {
+            let why = "a part of a batch has given way to other peers' nodes".into();
+            return Ok(Outcome::Refused(Error::Protocol(why)));
+        }
+        let decided = self.decide_held(held).and_then(|held| Ok((held, self.decide(last, Some(slot))?)));
+        let ((rows, bytes, refused), outcome) = decided.inspect_err(|error| {
+            // Half of a batch must not be stored.
+            self.group.spoil(error.clone());
+        })?;
+        Ok(match (outcome, refused) {
+            (_, Some(error)) => Outcome::Refused(error),
+            (Outcome::Added, None) => Outcome::AddedWith { rows, bytes },
+            (outcome, None) => outcome,
+        })
+    }
+
+    /// What is held is no batch: each row counts by itself.
+    fn let_go(&mut self, session: SourceId, log: &LogId) -> Result<()> {
+        let held = self.take_part(session, log);
+        self.decide_held(held)?;
+        self.work_off()
+    }
+
+    /// Decides about rows that were held, one behind the other. How many were added, their cost, and why one was refused.
+    fn decide_held(&mut self, held: Vec<Parked>) -> Result<(u64, u64, Option<Error>)> {
+        let (mut rows, mut bytes, mut refused) = (0, 0, None);
+        for parked in held {
+            let cost = parked.node.cost() as u64;
+            match self.decide(parked, None)? {
+                Outcome::Added => (rows, bytes) = (rows + 1, bytes + cost),
+                Outcome::Refused(error) => drop(refused.get_or_insert(error)),
+                _ => {}
+            }
+        }
+        Ok((rows, bytes, refused))
+    }
+
+    /// Lets go what has been held for long although events of other logs wait for it.
+    pub(super) fn let_go_overdue(&mut self) -> Result<()> {
+        if self.writer.unfinished.0.is_empty() {
+            return Ok(());
+        }
+        let (now, again) = (Instant::now(), LOOK_EVERY.min(self.writer.options.batch_patience));
+        let mut overdue = Vec::new();
+        for (session, parts) in &mut self.writer.unfinished.0 {
+            for (log, part) in parts.iter_mut().filter(|(_, part)| part.look_at <= now) {
+                part.look_at = now + again;
+                overdue.push((*session, log.clone()));
+            }
+        }
+        for (session, log) in overdue {
+            if self.writer.parking.others_wait_for(&Waits::Batch(session, log.clone())) {
+                self.let_go(session, &log)?;
+            }
+        }
+        Ok(())
+    }
+}
