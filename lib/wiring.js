@@ -143,6 +143,7 @@ function wire (emitter, db, options, schemaRead) {
   unclosed.register(emitter, { core, doorbell, timer: hold.timer, database }, hold)
   if (schemaRead !== undefined) schemaStream.waitFor(schemaRead)
   if (options.dial !== false) connections.dialKnown()
+  else connections.recall()
 
   return {
     emits,

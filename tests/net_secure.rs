@@ -10,7 +10,7 @@ use hyperemitter::identity::noise::{LinkKey, Secret};
 use hyperemitter::identity::{PublicKey, SecretKey};
 use hyperemitter::net::pipe::{pipe, Carried as Taken, Carrier};
 use hyperemitter::net::rights::{Peers, Plain, Right, Trust};
-use hyperemitter::net::{Carried, Dial, End, NetEvent, NetOptions, PeerKind, Reason, Security};
+use hyperemitter::net::{Carried, Dial, Direction, End, NetEvent, NetOptions, PeerInfo, PeerKind, Reason, Security};
 use net_support::proxy::{Mode, Proxy};
 use net_support::{agree, options, soon, Peer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -447,6 +447,28 @@ async fn the_key_is_required_at_the_first_dial_at_a_redial_and_after_a_restart()
 }
 
 #[tokio::test]
+async fn whoever_is_dialled_anew_with_a_key_gets_no_other_link_from_then_on() {
+    let a = listener(trust_of(Kind::Both, 1)).await;
+    let b = Peer::new(with(closed(2, &[(1, Right::Write), (9, Right::Write)])));
+    let secured = |wanted| move |peers: &[PeerInfo]| peers.iter().any(|peer| peer.security == Some(wanted));
+    dial(&b, a.port, in_plain());
+    b.when("plain", secured(Security::Plain)).await;
+    replicates(&a, &b).await;
+    assert!(!b.net.dial("127.0.0.1".into(), a.port, pinned(1)), "it is the same link");
+    b.when("secure", secured(Security::Noise)).await;
+    replicates(&a, &b).await;
+    assert!(!b.net.dial("127.0.0.1".into(), a.port, pinned(9)));
+    let insecure = |event: &NetEvent| matches!(event, NetEvent::ConnectionError { error, .. } if error.code() == "ERR_HYPER_INSECURE");
+    let (seen, _) = b.event_after(0, "another key", insecure).await;
+    b.emit("not for a");
+    assert_eq!(a.len() + 1, b.len());
+    // It waits for half a minute now, and does not when it is told to dial in another manner.
+    b.net.dial("127.0.0.1".into(), a.port, pinned(1));
+    b.event_after(seen, "linked", |event| matches!(event, NetEvent::Connected { .. })).await;
+    replicates(&a, &b).await;
+}
+
+#[tokio::test]
 async fn five_hundred_handshakes_that_stall_keep_nobody_out() {
     let a = listener(closed(1, &[(2, Right::Write)])).await;
     let b = Peer::new(with(closed(2, &[(1, Right::Write)])));
@@ -508,13 +530,14 @@ async fn streams_that_the_owner_carries_and_vouches_for_replicate_with_the_right
     let wake = Arc::new(Notify::new());
     let ((near, of_a), (far, of_b)) = (carried(&wake, Some(Right::Read)), carried(&wake, Some(Right::Write)));
     let link = a.net.handle(near, false, None).unwrap();
-    b.net.handle(far, true, None).unwrap();
+    let ours = b.net.handle(far, true, None).unwrap();
     tokio::spawn(carry(of_a, of_b, wake));
     a.emit_many(3_000);
     b.emit("not wanted");
     b.holds(3_001).await;
     let told = a.link(&link).unwrap();
     assert_eq!((told.security, told.right, a.len()), (Some(Security::Tls), Some(Right::Read), 3_000));
+    assert_eq!((told.direction, b.link(&ours).unwrap().direction), (Direction::Inbound, Direction::Outbound));
     a.net.revoke(&link);
     let gone = b.event("revoked", |event| matches!(event, NetEvent::Disconnected { .. })).await;
     let NetEvent::Disconnected { end, .. } = gone else { unreachable!() };

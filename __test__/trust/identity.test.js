@@ -140,6 +140,52 @@ describe('a link between two identities', () => {
     assert.equal((await impostor.stats()).change, 1, 'its own announcement')
   })
 
+  test('is made anew, and secure, where a key is given for a peer that was dialled plain, also in an earlier run', async (t) => {
+    const identity = newKey()
+    const a = secured(t, { peers: () => 'write', plain: true, unsigned: 'accept' })
+    await a.ready()
+    const { port } = await a.listen(0, HOST)
+    const store = path.join(folder(), 'store')
+    const security = async (emitter) => (await emitter.stats()).peers.map(({ security }) => security)
+    let b = make(t, { identity }, store)
+    await b.connect(port, HOST, { plain: true })
+    assert.deepEqual(await security(b), ['plain'])
+    await b.connect(port, HOST)
+    assert.deepEqual(await security(b), ['plain'], 'nothing else was asked for')
+    await b.close()
+    for (const [how, expected] of [[undefined, 'plain'], [{ key: a.publicKey }, 'noise'], [{ plain: true }, 'plain'], [{}, 'noise']]) {
+      b = make(t, { identity, peers: () => 'write' }, store)
+      // The peer is remembered with the last one.
+      await told(b, 'connected')
+      if (how) await b.connect(port, HOST, how)
+      assert.deepEqual(await security(b), [expected], JSON.stringify(how))
+      await hears(a, b, 'T', { num: 1 })
+      await b.close()
+    }
+    b = make(t, { identity }, store)
+    assert.equal((await refused(b.connect(port, HOST, { key: OTHER }))).code, 'ERR_HYPER_INSECURE')
+    await b.close()
+  })
+
+  test('keeps to the key of an earlier run where connect does not name one', async (t) => {
+    const a = secured(t, { peers: () => 'write' })
+    await a.ready()
+    const { port } = await a.listen(0, HOST)
+    const store = path.join(folder(), 'store')
+    const identity = newKey()
+    const options = { identity, peers: () => 'write' }
+    let b = make(t, options, store)
+    await b.connect(port, HOST, { key: a.publicKey })
+    await b.close()
+    await a.close()
+    const impostor = secured(t, { peers: () => 'write' })
+    await impostor.listen(port, HOST)
+    b = make(t, options, store)
+    const error = await refused(b.connect(port, HOST))
+    assert.equal(error.code, 'ERR_HYPER_INSECURE')
+    assert.ok(error.message.includes(a.publicKey), error.message)
+  })
+
   test('stays out where a secret is not known, without a byte', async (t) => {
     const secret = 'ab'.repeat(32)
     const a = secured(t, { secret })

@@ -25,6 +25,9 @@ function checkHost (host) {
   throw hostNotString(host)
 }
 
+/** A public key as text. */
+const KEY = /^ed25519-[a-z2-7]{52}$/
+
 /** Texts that 1.x wrote for hosts that were left out. */
 const NO_HOSTS = ['undefined', 'null']
 
@@ -32,7 +35,8 @@ const NO_HOSTS = ['undefined', 'null']
  * The peers of a PEERS record that can be dialled. 1.x also wrote entries that crash it at the next start (inbound links,
  * IPv6 addresses, functions in place of the host); they are skipped.
  *
- * Entries of ours may say how the peer is dialled: its `key`, or that it is dialled with TLS, or plain.
+ * Entries of ours may say how the peer is dialled: its `key`, or that it is dialled with TLS, or plain. One whose word is not
+ * understood is not dialled in another way.
  *
  * @param {string} json
  * @returns {{ host: string, port: number, how: object }[]}
@@ -44,6 +48,8 @@ function knownPeers (json) {
   for (const peer of peers) {
     const { address, port, key, plain, tls } = peer ?? {}
     if (typeof address !== 'string' || !/^[\w.:%-]+$/.test(address) || NO_HOSTS.includes(address)) continue
+    if (key !== undefined && !KEY.test(key)) continue
+    if (plain !== undefined && !['read', 'write'].includes(plain)) continue
     const number = typeof port === 'string' && port !== '' ? Number(port) : port
     if (Number.isInteger(number) && number > 0 && number < 65536) known.push({ host: address, port: number, how: { key, plain, tls } })
   }

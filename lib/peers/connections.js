@@ -49,6 +49,10 @@ class Connections {
     this.tls = tls
     /** Dialled links, until they are given up or closed: by key, `{ host, port, how, stands, waiting }`; `how` as given to `connect`. */
     this.dials = new Map()
+    /** How the peers were dialled that the store remembers: key to `how`. Undefined until they have been read. */
+    this.remembered = undefined
+    /** What waits for that: dials of which nobody has said how. */
+    this.unread = []
     /** Established links: by key, the peer as `status` reports it. */
     this.standing = new Map()
     /** Callbacks that wait until a link over a stream is established, by its key. */
@@ -79,7 +83,8 @@ class Connections {
         return
       }
       const dial = this.dials.get(key)
-      if (dial === undefined && this.emitter._peers[key] === undefined) this.dial(key, target, number, how, false, [done])
+      if (dial !== undefined && this.differs(key, dial, how)) this.dialAnew(key, dial, how, done)
+      else if (dial === undefined && this.emitter._peers[key] === undefined) this.dial(key, target, number, how, false, [done])
       else if (dial === undefined || dial.stands) done()
       else dial.waiting.push({ done, failures: 0 })
     })
@@ -94,11 +99,54 @@ class Connections {
     // Events emitted now are history when the link comes up. The peer that was dialled hears the dialler's history first, as in
     // 1.x.
     setImmediate(() => this.acks.settle(() => {
-      if (this.dials.get(key) !== dial) return
-      const { key: publicKey, plain, tls } = how
-      this.core.connect(host, port, known, { key: publicKey, plain, carried: tls !== undefined })
+      const start = () => this.start(key, dial, known)
+      if (this.remembered === undefined && saysNothing(how)) this.unread.push(start)
+      else start()
     }))
     this.hold.refresh()
+  }
+
+  /** Dials, or goes on dialling in the manner that `dial.how` says now. */
+  start (key, dial, known) {
+    if (this.dials.get(key) !== dial) return
+    dial.how = this.effective(key, dial.how)
+    const { host, port, how: { key: publicKey, plain, tls } } = dial
+    this.core.connect(host, port, known, { key: publicKey, plain, carried: tls !== undefined })
+  }
+
+  /** How a peer is dialled. If nobody says: as in an earlier run, if that was with a key or TLS. A restart must not take that away. */
+  effective (key, how) {
+    const before = this.remembered?.get(key)
+    return saysNothing(how) && (before?.key !== undefined || before?.tls !== undefined) ? before : how
+  }
+
+  /**
+   * Whether a link that is dialled already has to be made in another manner. Whoever says nothing wants what there is, except for
+   * plain links of an earlier run.
+   */
+  differs (key, dial, how) {
+    if (saysNothing(how) && !(dial.isRemembered && dial.how.plain !== undefined)) return false
+    return this.manner(dial.how) !== this.manner(this.effective(key, how))
+  }
+
+  dialAnew (key, dial, how, done) {
+    Object.assign(dial, { how, stands: false, isRemembered: false })
+    dial.waiting.push({ done, failures: 0 })
+    this.acks.settle(() => this.start(key, dial, false))
+  }
+
+  /** What the native half makes of `how`, in a word. */
+  manner ({ key, plain, tls }) {
+    if (tls !== undefined) return 'tls'
+    if (key !== undefined) return key
+    if (plain !== undefined) return `plain ${plain}`
+    return this.core.publicKey() === null ? 'plain write' : 'noise'
+  }
+
+  /** Whether a link is of the kind that `how` wants, and not one that is about to end because `how` has changed. */
+  isWanted (how, { security, publicKey }) {
+    const manner = this.manner(how)
+    return manner === publicKey || manner.split(' ')[0] === security
   }
 
   enter (key) {
@@ -110,26 +158,33 @@ class Connections {
     const { state, status } = this
     this.requests.ask((id) => this.core.askFact(id, 'peers'), (error, answer) => {
       if (state.closing) return
-      if (error) {
-        // A store that cannot be opened is reported elsewhere.
-        if (state.failed === undefined) status.tell('error', error)
-        return
-      }
-      if (answer.text === undefined || answer.text === null) return
-      let known
-      try {
-        known = knownPeers(answer.text)
-      } catch (cause) {
-        status.warn(badPeersRecord(cause))
-        return
-      }
-      for (const { host, port, how } of known) {
-        const key = `${host}:${port}`
-        // TLS options are not stored, because they contain keys. A peer that was dialled with TLS is never dialled without.
-        if (how.tls && this.tls === undefined) status.warn(insecureDial(key))
-        else if (!this.dials.has(key)) this.dial(key, host, port, how, true, [])
-      }
+      this.recall(error ? undefined : answer.text)
+      // A store that cannot be opened is reported elsewhere.
+      if (error && state.failed === undefined) status.tell('error', error)
     })
+  }
+
+  /** The peers of a previous run are read: dials them, and those that waited to be told how. */
+  recall (text) {
+    const { status } = this
+    this.remembered = new Map()
+    let known = []
+    try {
+      if (text !== undefined && text !== null) known = knownPeers(text)
+    } catch (cause) {
+      status.warn(badPeersRecord(cause))
+    }
+    for (const { host, port, how } of known) this.remembered.set(`${host}:${port}`, how)
+    for (const start of this.unread.splice(0)) start()
+    for (const { host, port, how } of known) {
+      const key = `${host}:${port}`
+      // TLS options are not stored, because they contain keys. A peer that was dialled with TLS is never dialled without.
+      if (how.tls && this.tls === undefined) status.warn(insecureDial(key))
+      else if (!this.dials.has(key)) {
+        this.dial(key, host, port, how, true, [])
+        this.dials.get(key).isRemembered = true
+      }
+    }
   }
 
   /** Notices of the network. */
@@ -180,7 +235,9 @@ class Connections {
     this.standing.set(key, peer)
     this.settleAwaited(key, null, peer)
     const dial = this.dials.get(key)
-    if (dial !== undefined) {
+    const link = this.emitter._peers[key]
+    if (link instanceof Link) link.direction = peer.direction
+    if (dial !== undefined && this.isWanted(dial.how, peer)) {
       dial.stands = true
       this.enter(key)
       // Removed now: they count as connected, whatever happens until the record is written.
@@ -285,6 +342,11 @@ class Connections {
       setImmediate(() => this.status.tell('disconnected', { ...peer, reason: 'closing', told: false, code, message }))
     }
   }
+}
+
+/** Whether `connect` was not told how to dial. */
+function saysNothing ({ key, plain, tls }) {
+  return key === undefined && plain === undefined && tls === undefined
 }
 
 /** The peer of a notice, as `status` reports it. */

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::event::{End, NetEvent, Reason, Stage};
 use super::gate::Approach;
-use super::link::Link;
+use super::link::{Link, Manner};
 use super::policy::{DialPolicy, Health, Next};
 use super::stream::Stream;
 use super::{connection, Shared};
@@ -19,13 +19,10 @@ const LACKS: [&str; 4] = ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM"];
 /// How long the owner may take to make a connection, together with what protects it.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where to dial, and how.
+/// Where to dial.
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
-    pub(super) approach: Approach,
-    /// The owner makes the connection.
-    pub(super) carried: bool,
 }
 
 /// Frees a dialled link's key and reports `GaveUp`, however the link's task ends.
@@ -53,13 +50,14 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
     let (shared, link) = (Arc::clone(&ending.shared), Arc::clone(&ending.link));
     let mut closing = shared.closing();
     let mut trust = shared.trust.subscribe();
+    let mut manner = link.manner();
     let mut policy = DialPolicy::new(shared.options.reconnect_timeout_ms, link.is_known());
     let failed = |error, will_retry_in_ms| {
         shared.observe(NetEvent::ConnectionError { key: link.key.clone(), error, will_retry_in_ms });
     };
     loop {
         link.restart(Stage::Connecting);
-        let (health, end) = attempt(&shared, &link, &target, &mut closing).await;
+        let (health, end) = attempt(&shared, &link, &target, &mut manner, &mut closing).await;
         let (reason, error) = (end.reason, end.error.clone());
         link.ended(end);
         if shared.is_closing() {
@@ -83,6 +81,7 @@ pub(super) async fn keep_connected(mut ending: Ending, target: Target) {
                     () = tokio::time::sleep(Duration::from_millis(after_ms)) => {}
                     // The missing resources may have been freed since.
                     Ok(()) = trust.changed(), if lacks_right => {}
+                    Ok(()) = manner.changed() => {}
                     _ = closing.wait_for(|closing| *closing) => return,
                 }
             }
@@ -99,11 +98,16 @@ async fn attempt(
     shared: &Arc<Shared>,
     link: &Arc<Link>,
     target: &Target,
+    manner: &mut watch::Receiver<Option<Manner>>,
     closing: &mut watch::Receiver<bool>,
 ) -> (Health, End) {
+    // Before the manner is read: when it changes after that, the attempt is dropped.
     let mut drops = link.drops();
+    let Some(manner) = *manner.borrow_and_update() else {
+        return (Health::Silent, End::here(Error::Internal("a link that nobody dials".to_owned())));
+    };
     let (stream, approach) = tokio::select! {
-        dialled = dial(shared, link, target) => match dialled {
+        dialled = dial(shared, link, target, manner) => match dialled {
             Ok(dialled) => dialled,
             Err(error) => {
                 let lacks = error.details().system.is_some_and(|name| LACKS.contains(&name));
@@ -118,15 +122,15 @@ async fn attempt(
 }
 
 /// Connects to the peer. Returns the connection, and how it begins.
-async fn dial(shared: &Arc<Shared>, link: &Link, target: &Target) -> Result<(Stream, Approach)> {
-    if !target.carried {
+async fn dial(shared: &Arc<Shared>, link: &Link, target: &Target, manner: Manner) -> Result<(Stream, Approach)> {
+    if !manner.carried {
         let socket = shared.resolver.dial(&target.host, target.port).await?;
-        return Ok((Stream::Tcp(socket), target.approach));
+        return Ok((Stream::Tcp(socket), manner.approach));
     }
     let mut question = shared.dials.ask();
     shared.observe(NetEvent::Dial { question: question.number, key: link.key.clone() });
     match tokio::time::timeout(DIAL_TIMEOUT, question.answered()).await {
-        Ok(Some(dialled)) => dialled.map(|(stream, approach)| (stream, approach.unwrap_or(target.approach))),
+        Ok(Some(dialled)) => dialled.map(|(stream, approach)| (stream, approach.unwrap_or(manner.approach))),
         Ok(None) => Err(closed()),
         Err(_) => {
             let within = DIAL_TIMEOUT.as_secs();

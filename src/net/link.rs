@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::event::{unix_ms, Counters, Direction, End, PeerInfo, PeerKind, Security, Stage};
+use super::gate::Approach;
 use super::rights::Right;
 use crate::error::Error;
 use crate::identity::PublicKey;
@@ -16,12 +17,22 @@ use crate::node::Change;
 /// Stuck logs that are named per link. Real ones are few, and those that a stranger makes up need not be listed.
 const MAX_STUCK: usize = 16;
 
+/// How a peer is dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    pub(super) approach: Approach,
+    /// The owner makes the connection.
+    pub(super) carried: bool,
+}
+
 /// One entry of the link table.
 pub(super) struct Link {
     pub(super) key: String,
     pub(super) direction: Direction,
     /// An earlier run of this process was connected to this peer, so dialling it is never given up.
     known: AtomicBool,
+    /// How it is dialled, if we do that.
+    manner: watch::Sender<Option<Manner>>,
     /// Counts calls of [`Link::drop_connection`].
     drops: watch::Sender<u64>,
     /// Why the connection was dropped, unless the user did it.
@@ -36,6 +47,8 @@ struct Status {
     stage: Stage,
     since_ms: u64,
     address: Option<SocketAddr>,
+    /// We are the side that dialled, although the connection came as one that was accepted: its owner made it.
+    is_ours: bool,
     public_key: Option<PublicKey>,
     security: Option<Security>,
     right: Option<Right>,
@@ -62,6 +75,7 @@ impl Link {
             key,
             direction,
             known: AtomicBool::new(known),
+            manner: watch::Sender::new(None),
             drops: watch::Sender::new(0),
             eviction: Mutex::default(),
             useful_at: AtomicU64::new(0),
@@ -91,6 +105,19 @@ impl Link {
 
     pub(super) fn set_known(&self) {
         self.known.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the peer is dialled like this. A connection that was made in another manner ends.
+    pub(super) fn dial_as(&self, manner: Manner) {
+        let before = self.manner.send_replace(Some(manner));
+        if before.is_some_and(|before| before != manner) {
+            self.drop_connection();
+        }
+    }
+
+    /// How the peer is dialled, and when that changes.
+    pub(super) fn manner(&self) -> watch::Receiver<Option<Manner>> {
+        self.manner.subscribe()
     }
 
     /// Ends the present connection or attempt, as a failure would. Does nothing between attempts.
@@ -151,6 +178,11 @@ impl Link {
         self.status.lock().address = Some(address);
     }
 
+    /// Which side dialled.
+    pub(super) fn leads(&self, direction: Direction) {
+        self.status.lock().is_ours = direction == Direction::Outbound;
+    }
+
     /// The peer has been identified, as far as it has to be.
     pub(super) fn set_identity(&self, public_key: Option<PublicKey>, security: Security) {
         let status = &mut *self.status.lock();
@@ -178,7 +210,7 @@ impl Link {
         let status = self.status.lock();
         PeerInfo {
             key: self.key.clone(),
-            direction: self.direction,
+            direction: if status.is_ours { Direction::Outbound } else { self.direction },
             kind: status.kind,
             stage: status.stage,
             since_ms: status.since_ms,

@@ -35,17 +35,17 @@ pub(super) enum Admission {
 }
 
 impl LinkTable {
-    /// Enters a link to dial; `None` if the key is in use.
-    pub(super) fn dial(&mut self, key: &str, known: bool) -> Option<Arc<Link>> {
+    /// A link to dial, and whether it is new.
+    pub(super) fn dial(&mut self, key: &str, known: bool) -> (Arc<Link>, bool) {
         if let Some(link) = self.links.get(key) {
             if known {
                 link.set_known();
             }
-            return None;
+            return (Arc::clone(link), false);
         }
         let link = Link::new(key.to_owned(), Direction::Outbound, known);
         self.links.insert(key.to_owned(), Arc::clone(&link));
-        Some(link)
+        (link, true)
     }
 
     /// Enters an inbound link, from a peer's address to ours as far as they are known. If no slot is free another link may be evicted for it.
@@ -129,11 +129,11 @@ mod tests {
     #[test]
     fn a_key_is_dialled_once_and_can_become_known_meanwhile() {
         let mut table = LinkTable::default();
-        let link = table.dial("a:1", false).unwrap();
-        assert!(table.dial("a:1", true).is_none());
+        let (link, is_new) = table.dial("a:1", false);
+        assert!(is_new && !table.dial("a:1", true).1);
         assert!(link.is_known());
         table.remove(&link);
-        assert!(table.dial("a:1", false).is_some());
+        assert!(table.dial("a:1", false).1);
     }
 
     const ENDS: (&str, &str) = ("10.0.0.1:9", "10.0.0.2:80");

@@ -57,6 +57,7 @@ use address_prefix::AddressPrefix;
 use cost_limits::CostLimits;
 pub use cost_limits::Shares;
 use gate::Approach;
+use link::Manner;
 use link_memory::LinkMemory;
 use link_table::LinkTable;
 pub use options::{Carried, Dial, NetOptions};
@@ -167,22 +168,25 @@ impl Net {
     /// Dials `host:port`, and redials it after every failure (see [`policy`]). A `known` peer, which an earlier run was connected
     /// to, is never given up. The observer hears how it goes.
     ///
-    /// Returns whether the link is new. If so, its last event is `GaveUp`. If the key is in use, nothing is done.
+    /// Returns whether the link is new. If so, its last event is `GaveUp`. If there is one, it is dialled as `dial` says from now on:
+    /// a connection that was made in another manner ends.
     ///
     /// An emitter with an identity dials secure links, unless `dial` says otherwise, and never any other to this peer.
     pub fn dial(&self, host: String, port: u16, dial: Dial) -> bool {
         let key = socket::target(&host, port);
-        let Some(link) = self.shared.table.lock().dial(&key, dial.known) else { return false };
         let secure = dial.key.is_some() || self.shared.trust.borrow().identity.is_some();
         let approach = match dial.plain {
             Some(right) if dial.key.is_none() => Approach::Plain(right),
             _ if secure => Approach::Secure(dial.key),
             _ => Approach::Plain(Right::Write),
         };
-        let ending = dialer::Ending::new(&self.shared, link);
-        let target = dialer::Target { host, port, approach, carried: dial.carried };
-        self.shared.spawn(dialer::keep_connected(ending, target));
-        true
+        let (link, is_new) = self.shared.table.lock().dial(&key, dial.known);
+        link.dial_as(Manner { approach, carried: dial.carried });
+        if is_new {
+            let ending = dialer::Ending::new(&self.shared, link);
+            self.shared.spawn(dialer::keep_connected(ending, dialer::Target { host, port }));
+        }
+        is_new
     }
 
     /// [`Net::dial`] with the default settings.

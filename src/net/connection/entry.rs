@@ -72,6 +72,7 @@ impl Connection<'_> {
     /// The connection has been made: sends the first frame, if this side speaks first.
     pub(super) fn enter(&mut self) -> Result<()> {
         let trust = self.trust();
+        self.link.leads(self.entry.direction());
         let (gate, first) = Gate::new(self.entry.approach, &trust)?;
         self.entry.gate = gate;
         if let Some(first) = first {
