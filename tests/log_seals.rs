@@ -265,6 +265,32 @@ fn many_wrong_seals_cost_few_verifications_and_the_rest_of_the_log() {
 }
 
 #[test]
+fn what_a_session_has_checked_for_it_is_counted_for_it() {
+    let two = sealed(2);
+    let mut one = Author::new(1);
+    let mut rows = one.many(100);
+    rows[50..].iter_mut().for_each(|row| row.signed = signed(&[7; 64]));
+    add(&two, PEER, rows);
+    assert_eq!(two.take_checked_seals(PEER), 1 + 4, "the key of the log, and few wrong seals");
+    assert_eq!(two.take_checked_seals(PEER), 0);
+    // Rows that wait for what another session brings.
+    let (mut other, three) = (Author::new(3), SourceId(3));
+    let cause = other.next("cause", &[]);
+    let mut waiting = Author::new(4);
+    let late = waiting.next("late", &[key_of_node(&cause)]);
+    assert_eq!(told(&add(&two, PEER, vec![late])), ["parked"]);
+    assert_eq!(two.take_checked_seals(PEER), 1, "only the key: the seal is looked at once it can count");
+    assert_eq!(told(&add(&two, three, vec![cause])), ["added"]);
+    assert_eq!((two.take_checked_seals(three), two.take_checked_seals(PEER)), (2, 1));
+    // A log that is caught up with costs a seal for as many rows as one may cover.
+    let mut long = Author::new(5);
+    let mut rows = long.many(2 * MAX_SEAL_ROWS);
+    rows.iter_mut().filter(|row| row.seq % MAX_SEAL_ROWS as u64 != 0).for_each(|row| row.signed = None);
+    add(&two, PEER, rows);
+    assert_eq!(two.take_checked_seals(PEER), 1 + 2);
+}
+
+#[test]
 fn logs_that_link_to_each_other_go_in_together_where_only_their_last_rows_are_sealed() {
     // Whoever took them in one by one has kept these two seals only, in a single group.
     let chained = || {

@@ -125,6 +125,13 @@ impl Log {
         response
     }
 
+    /// Seals verified, and keys of logs' owners read, because of what a session has offered, since this was last asked. It includes
+    /// what became due only when another session brought what this one's rows waited for.
+    #[must_use]
+    pub fn take_checked_seals(&self, session: SourceId) -> u64 {
+        self.shared.take_checked_seals(session)
+    }
+
     /// Drops what a finished session has parked.
     pub fn forget(&self, source: SourceId) {
         self.pipeline.submit(Job::Forget(source));

@@ -1,5 +1,6 @@
 //! The committed state, which everybody can read without waiting for the writer.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use super::recent_rows::RecentRows;
 use super::sealing::{Leaving, MovedSeals, Sealer};
 use super::stuck::Stuck;
 use super::trust::TrustState;
+use super::SourceId;
 use crate::error::Result;
 use crate::node::{Key, LogId, NodeRef, Seq};
 use crate::panic::caught;
@@ -64,6 +66,8 @@ pub(super) struct Shared {
     pub(super) sealer: Option<Sealer>,
     pub(super) moved_seals: MovedSeals,
     pub(super) trust: TrustState,
+    /// Seals verified for each session, and owners' keys read, that nobody has asked for yet.
+    checked_seals: Mutex<HashMap<SourceId, u64>>,
 }
 
 impl Shared {
@@ -89,7 +93,20 @@ impl Shared {
             sealer,
             moved_seals: MovedSeals::default(),
             trust,
+            checked_seals: Mutex::default(),
         }
+    }
+
+    /// Seals were verified, or owners' keys read, because of what a session has offered.
+    pub(super) fn checked_seals(&self, session: SourceId, count: usize) {
+        if count > 0 && session != SourceId::USER {
+            *self.checked_seals.lock().entry(session).or_default() += count as u64;
+        }
+    }
+
+    /// How many since this was last asked.
+    pub(super) fn take_checked_seals(&self, session: SourceId) -> u64 {
+        self.checked_seals.lock().remove(&session).unwrap_or(0)
     }
 
     /// Makes committed rows visible. Nobody is told yet.

@@ -2,8 +2,8 @@
 //!
 //! Everything that a peer causes is charged when it is done. It is given back when it turns out to have been of use: when a node
 //! was new here, or was sent because the peer lacked it. So an honest peer at full speed never runs short. What drains a bucket
-//! is work in vain: reads that find nothing to send, probes, frames that name unknown logs, nodes that are stored already, and the
-//! time spent on any of it.
+//! is work in vain: reads that find nothing to send, probes, frames that name unknown logs, nodes that are stored already, seals
+//! that are wrong, and the time spent on any of it.
 //!
 //! A link with an overdrawn bucket is paused: its frames are left unread, so that TCP stops the peer, until the bucket is full
 //! enough. A link that is overdrawn again and again without being of use is ended. All links of a prefix also share buckets, so
@@ -26,13 +26,16 @@ pub(super) enum Cost {
     Bytes,
     /// Nodes received.
     Nodes,
+    /// Microseconds of the log's threads for seals that it verified, and owners' keys that it read.
+    Seals,
 }
 
-const COSTS: [(Cost, &str); 4] = [
+const COSTS: [(Cost, &str); 5] = [
     (Cost::Time, "processor time"),
     (Cost::Rows, "reads of the store"),
     (Cost::Bytes, "bytes received"),
     (Cost::Nodes, "nodes received"),
+    (Cost::Seals, "seals verified"),
 ];
 
 /// A bucket's size, and how much flows into it in a second.
@@ -43,7 +46,7 @@ struct Rate {
 }
 
 /// What one link may cost in vain:
-const LINK: [Rate; 4] = [
+const LINK: [Rate; 5] = [
     // A tenth of the network's thread, so that ten such links still leave time for the others. Comparing a hundred thousand logs
     // at the start takes less than the burst.
     Rate { burst: 1_000_000, per_second: 100_000 },
@@ -53,6 +56,9 @@ const LINK: [Rate; 4] = [
     Rate { burst: 64 * 1024 * 1024, per_second: 4 * 1024 * 1024 },
     // A tenth of what the log can take, after a million: two peers with the same source send nodes twice until they notice.
     Rate { burst: 1_000_000, per_second: 50_000 },
+    // A second of a processor and then a tenth of one: 20,000 seals, and 2,000 a second. Honest peers have none in vain, but for rows
+    // that several of them bring at the same time.
+    Rate { burst: 1_000_000, per_second: 100_000 },
 ];
 
 /// All links of one prefix together may cost this many times as much, because a site behind one address may have several peers.
@@ -62,6 +68,11 @@ const PREFIX_FACTOR: i64 = 2;
 const USEFUL_TIME_US: i64 = 25;
 /// The same for bytes, for the credits, wants and haves that go with a node.
 const USEFUL_BYTES: i64 = 128;
+/// The same for seals: at most its own, and the key of its log.
+const USEFUL_SEALS_US: i64 = 100;
+
+/// A seal takes this long to verify, in microseconds. It is not measured each time: several threads do it.
+pub(super) const SEAL_TIME_US: u64 = 50;
 
 /// A lookup in the store costs as much as this many rows read in sequence (measured: 100 µs, or a third of that where the block is
 /// cached, beside 0.26 µs).
@@ -80,8 +91,8 @@ const MAX_PREFIXES: usize = 16 * 1024;
 
 #[derive(Clone, Debug)]
 struct Buckets {
-    rates: [Rate; 4],
-    levels: [i64; 4],
+    rates: [Rate; 5],
+    levels: [i64; 5],
     at_ms: u64,
 }
 
@@ -236,6 +247,7 @@ impl CostLimits {
     pub(super) fn used(&mut self, link: u64, nodes: u64, bytes: u64) {
         self.change(link, Cost::Nodes, whole(nodes), true);
         self.change(link, Cost::Bytes, whole(bytes), true);
+        self.change(link, Cost::Seals, whole(nodes).saturating_mul(USEFUL_SEALS_US), true);
         self.was_of_use(link, nodes);
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::address_prefix::AddressPrefix;
-use super::cost_limits::{Cost, Verdict, LOOKUP_ROWS};
+use super::cost_limits::{Cost, Verdict, LOOKUP_ROWS, SEAL_TIME_US};
 use super::link::Link;
 use super::Shared;
 use crate::error::Error;
@@ -45,6 +45,7 @@ struct Due {
     rows: u64,
     first_rows: u64,
     bytes: u64,
+    seals: u64,
     used: u64,
     used_bytes: u64,
 }
@@ -93,6 +94,9 @@ impl<'a> LinkCosts<'a> {
 
     /// The log has answered for them.
     pub(super) fn finish_adding(&mut self, outcomes: &[Outcome]) {
+        let seals = self.shared.log.take_checked_seals(self.source);
+        self.due.any |= seals > 0;
+        self.due.seals += seals;
         for (bytes, outcome) in std::mem::take(&mut self.adding).into_iter().zip(outcomes) {
             let (rows, waited) = match outcome {
                 Outcome::Added => (1, 0),
@@ -151,6 +155,7 @@ impl<'a> LinkCosts<'a> {
         limits.charge_prefix(id, Cost::Rows, due.first_rows);
         limits.charge(id, Cost::Bytes, due.bytes);
         limits.charge(id, Cost::Nodes, received);
+        limits.charge(id, Cost::Seals, due.seals * SEAL_TIME_US);
         limits.used(id, due.used, due.used_bytes);
         limits.sent(id, sent);
         self.paused_until = match limits.verdict(id, now) {
@@ -199,5 +204,87 @@ impl Drop for LinkCosts<'_> {
     fn drop(&mut self) {
         self.shared.cost_limits.lock().close(self.source.0);
         self.shared.memory.lock().release(self.source.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::{Bytes, BytesMut};
+
+    use super::*;
+    use crate::event::{encode, Encoding};
+    use crate::hyperlog::{Ack, Log, LogObserver, LogOptions};
+    use crate::identity::key::base32;
+    use crate::identity::seal::{new_sealed_log_id, owner_tag, seal};
+    use crate::identity::SecretKey;
+    use crate::net::event::{Direction, NetEvent, NetObserver};
+    use crate::net::{Net, NetOptions, Shares};
+    use crate::node::{key_of, Digest, Links, LogId, Signed};
+    use crate::store::memory::MemoryStore;
+
+    struct Deaf;
+
+    impl LogObserver for Deaf {
+        fn acks(&self, _: Vec<Ack>) {}
+        fn advanced(&self) {}
+        fn log_id_changed(&self, _: &LogId) {}
+        fn report(&self, _: Error) {}
+    }
+
+    impl NetObserver for Deaf {
+        fn event(&self, _: NetEvent) {}
+    }
+
+    /// The first row of a log of this key, and its key.
+    fn row(owner: &SecretKey, log: LogId, number: u32) -> Incoming {
+        let id = [&owner_tag(&owner.public())[..], &[0; 4], &number.to_le_bytes()].concat();
+        let mut value = BytesMut::new();
+        encode(&mut value, "test", b"x", &id, 1, Encoding::V1);
+        let claimed = Some(key_of(&Links::new(), &value));
+        Incoming { log, seq: 1, links: Links::new(), value: value.freeze(), signed: None, claimed }
+    }
+
+    fn signed(mut row: Incoming, signature: &[u8]) -> Incoming {
+        row.signed = Some(Arc::new(Signed { identity: None, signature: Some(Bytes::copy_from_slice(signature)) }));
+        row
+    }
+
+    #[tokio::test]
+    async fn seals_that_the_log_verifies_are_charged_and_the_rows_that_they_let_in_give_more_back() {
+        let log = Log::open(Arc::new(MemoryStore::new()), LogOptions::default(), Arc::new(Deaf)).unwrap();
+        let shares = Shares { percent: 1, patience_ms: 0 };
+        let options = NetOptions { shares, ..NetOptions::default() };
+        let net = Net::new(log, options, Arc::new(Deaf), tokio::runtime::Handle::current());
+        let link = Link::new("0".to_owned(), Direction::Inbound, false);
+        let mut costs = LinkCosts::open(&net.shared, &link, AddressPrefix::Unknown);
+        let owner = SecretKey::from_seed(&[5; 32]);
+        let mut offered = 0;
+        let mut offer = |costs: &mut LinkCosts<'_>, row: Incoming| {
+            offered += 1;
+            costs.start_adding(std::slice::from_ref(&row));
+            // A store in memory answers at once.
+            let outcomes = net.shared.log.add(costs.source(), vec![row]).try_recv().unwrap();
+            costs.finish_adding(&outcomes.unwrap());
+            costs.settle(offered, 0)
+        };
+        // Each log is one of its own: its key is read, and its seal verified.
+        for number in 0..1_000 {
+            let log = new_sealed_log_id(&owner.public()).unwrap();
+            let good = row(&owner, log, number);
+            let seal = seal(&owner, &good.log, 1, &Digest::default().extend(&good.claimed.unwrap()));
+            offer(&mut costs, signed(good, &seal)).unwrap();
+        }
+        let mut wrong = 0;
+        let error = loop {
+            let log = format!("{}.{}", owner.public(), base32(&[&u32::to_be_bytes(wrong)[..], &[0]].concat()));
+            let bad = signed(row(&owner, log.into(), 1_000 + wrong), &[7; 64]);
+            wrong += 1;
+            if let Err(error) = offer(&mut costs, bad) {
+                break error;
+            }
+        };
+        assert_eq!(error.code(), "ERR_HYPER_LIMIT");
+        assert!(error.to_string().contains("seals verified"), "{error}");
+        assert!((90..1_000).contains(&wrong), "{wrong}");
     }
 }

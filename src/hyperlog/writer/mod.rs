@@ -176,6 +176,7 @@ impl Writer {
                 self.versions.forget(session);
                 self.sealed.forget(session);
                 self.unfinished.forget(session);
+                self.shared.take_checked_seals(session);
             }
             Job::ForkLocal { log, from, responder } => {
                 // A node before it may have proved a fork that goes further back.

@@ -65,13 +65,15 @@ impl SealedLogs {
         blocked.is_some_and(|from| from.is_none_or(|from| rows.iter().all(|row| row.parked.node.seq >= from)))
     }
 
-    fn owner(&mut self, log: &LogId) -> Result<Option<PublicKey>> {
+    /// The key that a log names. `read` counts those that have to be read.
+    fn owner(&mut self, log: &LogId, read: &mut usize) -> Result<Option<PublicKey>> {
         if !claims_owner(log) {
             return Ok(None);
         }
         if let Some(owner) = self.owners.get(log) {
             return Ok(Some(*owner));
         }
+        *read += 1;
         let owner = owner_of(log)?;
         if self.owners.len() >= MAX_OWNERS {
             self.owners.clear();
@@ -97,7 +99,10 @@ impl NodePlanner<'_> {
     pub(super) fn kind(&mut self, parked: &Parked) -> Result<Kind> {
         let node = &parked.node;
         let writer = &mut *self.writer;
-        let owner = match writer.sealed.owner(&node.log) {
+        let mut read = 0;
+        let owner = writer.sealed.owner(&node.log, &mut read);
+        writer.shared.checked_seals(parked.source.session, read);
+        let owner = match owner {
             Ok(owner) => owner,
             Err(error) => return Ok(Kind::Decided(Outcome::Refused(error))),
         };

@@ -26,6 +26,7 @@ impl NodePlanner<'_> {
         }
         self.cut_at_links(&mut candidates)?;
         let needed = self.cut_at_seals(&mut candidates);
+        candidates.iter().for_each(|candidate| self.count_seals(candidate));
         self.plan_candidates(&mut candidates, &needed, outcomes)?;
         for candidate in candidates {
             self.put_back(candidate, outcomes);
@@ -121,6 +122,7 @@ impl NodePlanner<'_> {
     /// Another version of entries that are stored: it counts once its seal is there.
     fn prove_fork(&mut self, mut candidate: Candidate, outcomes: &mut [Outcome]) -> Result<()> {
         let needed = candidate.needed_seals(candidate.cut);
+        self.count_seals(&candidate);
         if needed.is_empty() {
             self.put_back(candidate, outcomes);
             return Ok(());
@@ -134,6 +136,11 @@ impl NodePlanner<'_> {
             set(outcomes, row.slot, Outcome::Refused(refusal.clone()));
         }
         Ok(())
+    }
+
+    /// What a session's rows cost is known to whoever looks after the session.
+    fn count_seals(&self, candidate: &Candidate) {
+        self.writer.shared.checked_seals(candidate.id.0, candidate.verified.len());
     }
 
     /// Cuts runs so that each link of what is left names a node that is there, or one that is left.
