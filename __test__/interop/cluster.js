@@ -64,8 +64,8 @@ class Peer {
     return this.port
   }
 
-  connect (other) {
-    return this.call('connect', { port: other.port })
+  connect (other, how) {
+    return this.call('connect', { port: other.port, how })
   }
 
   /** Stops the process in its tracks, as a debugger or a swapped-out machine would; `resume` lets it go on. */

@@ -21,6 +21,8 @@ const heard = {}
 let inOrder = 0
 const statuses = []
 let waiting = []
+/** Who waits for words of `status`. */
+let listening = []
 
 /** Notes an event; the number before it of its tag, or 0. */
 function add (seen, { foo, num }) {
@@ -34,6 +36,12 @@ function check () {
     resolve()
     return false
   })
+}
+
+/** Notes what `status` said. */
+function note (text) {
+  statuses.push(text)
+  listening = listening.filter(({ words, resolve }) => !words.test(text) || resolve())
 }
 
 function openStore (kind, dir) {
@@ -64,7 +72,8 @@ function fill (instance, tag, from, to) {
 
 const commands = {
   // `past`: events that 1.3.0 writes into the store before it is opened as asked.
-  async open ({ which, store, dir, past }) {
+  // `trust`: options of this module about identities and rights.
+  async open ({ which, store, dir, past, trust }) {
     let db = openStore(store, dir)
     if (past) {
       const before = modules.old()(db, SCHEMA)
@@ -81,8 +90,9 @@ const commands = {
       }
     }
     if (which === 'old' && store === 'leveldb') await forgetPeers(db)
-    emitter = modules[which]()(db, SCHEMA, { reconnectTimeout: 100 })
-    for (const name of ['peerError', 'connectionError', 'error']) emitter.status.on(name, (err) => statuses.push(`${name}: ${err && err.message}`))
+    emitter = modules[which]()(db, SCHEMA, { reconnectTimeout: 100, ...trust })
+    for (const name of ['peerError', 'connectionError', 'error']) emitter.status.on(name, (err) => note(`${name}: ${err && err.message}`))
+    emitter.status.on('warning', (err) => note(`warning: ${err.code} ${err.message}`))
     await ready(emitter)
     emitter.on('Test1', (msg) => { add(heard, msg) })
     emitter.stream({ from: 'beginning' }).on('data', ({ name, payload }) => {
@@ -115,8 +125,9 @@ const commands = {
   listen: () => new Promise((resolve, reject) => {
     emitter.listen(0, '127.0.0.1', (err, address) => (err ? reject(err) : resolve(address.port)))
   }),
-  connect: ({ port }) => new Promise((resolve, reject) => {
-    emitter.connect(port, '127.0.0.1', (err) => (err ? reject(err) : resolve()))
+  // 1.3.0 takes no options.
+  connect: ({ port, how }) => new Promise((resolve, reject) => {
+    emitter.connect(port, '127.0.0.1', ...how ? [how] : [], (err) => (err ? reject(err) : resolve()))
   }),
   cut ({ port }) {
     const link = emitter._peers[`127.0.0.1:${port}`]
@@ -126,8 +137,15 @@ const commands = {
     waiting.push({ count, resolve })
     check()
   }),
+  // Once `status` has said something that the pattern matches.
+  says: ({ words }) => new Promise((resolve) => {
+    const pattern = new RegExp(words)
+    if (statuses.some((status) => pattern.test(status))) resolve()
+    else listening.push({ words: pattern, resolve })
+  }),
   report: () => ({ stored, heard, statuses }),
   stats: () => emitter.stats(),
+  verify: () => emitter.verify(),
   memory () {
     if (global.gc) global.gc()
     const { rss, heapTotal } = process.memoryUsage()

@@ -7,7 +7,8 @@ const path = require('node:path')
 const { describe, test } = require('node:test')
 
 const { folder } = require('../emitter/helpers')
-const { HOST, HyperEmitter, SCHEMA, hears, make, newKey, secured, told } = require('./helpers')
+const { publicKeyOf } = require('../../lib/trust/keys')
+const { HOST, HyperEmitter, SCHEMA, hears, make, newKey, refused, secured, told } = require('./helpers')
 
 /** All entries of `T`. */
 async function entries (emitter) {
@@ -114,6 +115,41 @@ describe('sealed logs', () => {
     const rotated = secured(t, {}, store)
     await rotated.append('T', { num: 2 })
     assert.deepEqual((await entries(rotated)).map(({ author }) => author), [first.publicKey, rotated.publicKey])
+  })
+
+  test('of a lost key end, and go on under a new one', async (t) => {
+    const store = path.join(folder(), 'store')
+    const [lost, next] = [newKey(), newKey()]
+    const [lostKey, nextKey] = [lost, next].map((key) => publicKeyOf(key))
+    const keeper = secured(t)
+    const accomplice = secured(t, { peers: { [lostKey]: 'write' } })
+    await Promise.all([keeper.ready(), accomplice.ready()])
+    keeper.setPeers({ [lostKey]: 'write', [nextKey]: 'write' })
+    const { port } = await keeper.listen(0, HOST)
+    const how = { key: keeper.publicKey }
+    const before = make(t, { identity: lost }, store)
+    await before.connect(port, HOST, how)
+    await hears(keeper, before, 'T', { num: 1 })
+    await before.close()
+    const owner = make(t, { identity: next }, store)
+    await owner.connect(port, HOST, how)
+    await hears(keeper, owner, 'T', { num: 2 })
+
+    keeper.setPeers({ [nextKey]: 'write', [accomplice.publicKey]: 'write' })
+    keeper.setTrust({ revoked: { [lostKey]: true } })
+    const thief = make(t, { identity: lost })
+    await thief.append('T', { num: 66 })
+    assert.equal((await refused(thief.connect(port, HOST, how))).code, 'ERR_HYPER_RIGHTS')
+    // Nor through somebody who may write.
+    const { port: there } = await accomplice.listen(0, HOST)
+    await thief.connect(there, HOST, { key: accomplice.publicKey })
+    await arrived(accomplice, 1)
+    accomplice.setPeers({ [lostKey]: 'write', [keeper.publicKey]: 'write' })
+    const left = told(keeper, 'warning')
+    await accomplice.connect(port, HOST, how)
+    assert.equal((await left).code, 'ERR_HYPER_AUTHOR')
+    await hears(keeper, owner, 'T', { num: 3 })
+    assert.deepEqual((await entries(keeper)).map(({ author, payload }) => [author, payload.num]), [[lostKey, 1], [nextKey, 2], [nextKey, 3]])
   })
 
   test('of a revoked author end where they are', async (t) => {
