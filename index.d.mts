@@ -6,6 +6,9 @@ export { HyperEmitter }
 /** What `messages` of an emitter with this schema would be. */
 export declare const compile: typeof HyperEmitter.compile
 
+/** The cursor of a node, as text. */
+export declare const cursorOf: typeof HyperEmitter.cursorOf
+
 /** The class of everything with a code of this module. */
 export declare const HyperError: typeof HyperEmitter.HyperError
 export type HyperError = HyperEmitter.HyperError
@@ -14,9 +17,11 @@ export type HyperError = HyperEmitter.HyperError
 export type {
   AnyEvents,
   Candidate,
+  CaughtUpOptions,
   Codec,
   CompileOptions,
   ConnectCallback,
+  Cursor,
   DialOptions,
   EndReason,
   Entry,

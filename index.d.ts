@@ -152,6 +152,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   get (key: string): Promise<HyperEmitter.Node | undefined>
   /** The nodes that no other node links to yet. */
   heads (): Promise<HyperEmitter.Head[]>
+  /**
+   * Resolves once this emitter has stored the event that a cursor names, to its change here. So a service reads what was written through
+   * another emitter. Rejects with `ERR_HYPER_TIMEOUT` after `timeout`, and with `ERR_HYPER_CLOSED` when the emitter closes.
+   */
+  caughtUp (cursor: HyperEmitter.Cursor, options?: HyperEmitter.CaughtUpOptions): Promise<number>
   /** The change stored under `name` by `position(name, change)`, or undefined. */
   position (name: string): Promise<number | undefined>
   /** Store under `name`, durably, how far a reader has come. A change beyond the end of the log is refused. */
@@ -192,6 +197,8 @@ interface HyperEmitterConstructor {
 
   /** Returns the `messages` that an emitter with this schema would have. */
   compile<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> (schema: string | Uint8Array, options?: HyperEmitter.CompileOptions): HyperEmitter.Messages<E>
+  /** The cursor of a node, or of anything with its log, seq and key, as text. */
+  cursorOf (event: { readonly log: string, readonly seq: number, readonly key: string }): string
   /** The class of every error with a code of this module: `if (error instanceof HyperError)` narrows to its `code`. */
   readonly HyperError: HyperErrorConstructor
 }
@@ -425,6 +432,8 @@ declare namespace HyperEmitter {
 
   interface EntryPosition {
     change: number
+    /** Names the event at every emitter; `change` is its number in this store only. */
+    cursor: string
     key: string
     log: string
     seq: number
@@ -437,9 +446,22 @@ declare namespace HyperEmitter {
     time?: number
   }
 
+  /**
+   * What names an event at every emitter: the `cursor` of an entry, an entry or a node itself, or its log and seq. Without the key it means whatever
+   * is stored as that entry of the log.
+   */
+  type Cursor = string | { readonly log: string, readonly seq: number, readonly key?: string }
+
+  interface CaughtUpOptions {
+    /** How long to wait, in milliseconds; 0 only asks. Default: until the emitter closes. */
+    timeout?: number
+    /** Wait also until listeners have answered the event, and all events before it. */
+    delivered?: boolean
+  }
+
   interface ReadOptions<K = string> {
-    /** Start after this change. The log must reach that far; with `live`, `read` waits until it does. Default 0: the beginning. */
-    since?: number
+    /** Start after this change, or after the event that a cursor names. The log must reach that far; with `live`, `read` waits until it does. Default 0: the beginning. */
+    since?: number | Cursor
     /** End with this change. */
     until?: number
     /** Continue with what is stored later, until the loop is left or the emitter closes. */
@@ -465,8 +487,8 @@ declare namespace HyperEmitter {
   }
 
   interface StreamOptions {
-    /** `'beginning'`, or a change after which to start. Default: start now. */
-    from?: 'beginning' | number
+    /** `'beginning'`, or a change or the cursor of an event after which to start. Default: start now. */
+    from?: 'beginning' | number | Cursor
   }
 
   /** An event as it is read from a stream. `payload` is decoded; it is the bytes if no codec knows the event. */
@@ -715,6 +737,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_SILENT'
     | 'ERR_HYPER_STORAGE'
     | 'ERR_HYPER_STORE'
+    | 'ERR_HYPER_TIMEOUT'
     | 'ERR_HYPER_TOO_LARGE'
     | 'ERR_HYPER_VALUE'
 

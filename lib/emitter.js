@@ -11,6 +11,7 @@ const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
 const { checkDial } = require('./trust/options')
 const { EventStream } = require('./log/event-stream')
+const { cursorOf } = require('./log/portable-cursor')
 const wire = require('./wiring')
 
 /** Under this symbol an emitter has its parts: they do not show among its properties, which are 1.x's. */
@@ -61,6 +62,9 @@ Object.setPrototypeOf(HyperEmitter, EventEmitter)
 HyperEmitter.compile = function compile (schema, opts) {
   return compileText(schema, opts ?? {})
 }
+
+/** The portable cursor of a node, as text: that of an entry is its `cursor`. */
+HyperEmitter.cursorOf = cursorOf
 
 HyperEmitter.HyperError = HyperError
 
@@ -257,6 +261,14 @@ const methods = {
   /** A digest over all logs: equal on two emitters exactly when they hold the same. */
   digest () {
     return partsOf(this).reader.digest()
+  },
+
+  /**
+   * Resolves once the event that a portable cursor names is stored here, to its change; with `delivered`, once listeners have heard
+   * it. Rejects when `timeout` milliseconds have passed.
+   */
+  caughtUp (cursor, opts) {
+    return partsOf(this).arrivals.caughtUp(cursor, opts)
   },
 
   /** How far a named consumer has come: `position(name)` reads the change, `position(name, change)` stores it, durably. */

@@ -216,6 +216,14 @@ module.exports = {
   /** A change beyond the end of the log: it belongs to another store, or to this one before it was restored from a backup. */
   beyondEnd: define(INVALID, RangeError,
     (name, change, last) => `${name} is ${change}, but the log ends with change ${last}: the number seems to come from another store`),
+  badCursor: define(INVALID, TypeError,
+    (what, why) => `${what} wants the cursor of an event, a node, or { log, seq, key }: ${why}`),
+  /** An event that a portable cursor names is not stored. */
+  eventMissing: define('ERR_HYPER_NOT_FOUND', undefined,
+    (what, { log, seq }, why) => `${what}: entry ${seq} of log ${log} is not stored here: ${why}`, (what, { log, seq }) => ({ log, seq })),
+  badTimeout: define(INVALID, RangeError, (value, most) => `timeout must be milliseconds from 0 to ${most}, or Infinity, not ${reasonOf(value)}`),
+  notCaughtUp: define('ERR_HYPER_TIMEOUT', undefined,
+    ({ log, seq }, timeout, why) => `not caught up with entry ${seq} of log ${log} within ${timeout} ms: ${why}`, ({ log, seq }) => ({ log, seq })),
   notAKey: define(INVALID, TypeError, (key) => `${String(key)} is not a node key: 64 lowercase hex digits expected`),
   noSuchNode: define('ERR_HYPER_NOT_FOUND', undefined, (key) => `there is no node ${key}`, () => ({ notFound: true, status: 404 })),
   namelessPosition: define(INVALID, TypeError, () => 'a position needs a name'),

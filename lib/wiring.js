@@ -17,6 +17,7 @@ const TagRules = require('./emitting/tags')
 const Dispatcher = require('./delivery/dispatcher')
 const Rejections = require('./delivery/rejections')
 const { Listeners } = require('./delivery/listeners')
+const Arrivals = require('./log/arrivals')
 const Growth = require('./log/growth')
 const Hyperlog = require('./log/hyperlog')
 const Maintenance = require('./log/maintenance')
@@ -50,6 +51,7 @@ const { MAX_EVENT_SIZE } = require('./options')
  * @property {Dispatcher} dispatcher
  * @property {EventCodecs} codecs
  * @property {RowSource} rows
+ * @property {Arrivals} arrivals
  * @property {Reader} reader
  * @property {Hyperlog} hyperlog
  * @property {Positions} positions
@@ -104,8 +106,6 @@ function wire (emitter, db, options, schemaRead) {
   // Reading the log.
   const growth = new Growth(core, requests, state)
   const rows = new RowSource(core, requests, growth)
-  const reader = new Reader({ core, requests, rows, codecs, state, status })
-  const hyperlog = new Hyperlog(reader, rows, state)
   const positions = new Positions(core, requests, state)
   const maintenance = new Maintenance(core, requests)
 
@@ -115,6 +115,9 @@ function wire (emitter, db, options, schemaRead) {
   const dispatcher = new Dispatcher({
     emitter, context, core, packBuffer, notices, scheduler, listeners, rejections, codecs, rows, state, status
   })
+  const arrivals = new Arrivals({ core, requests, state, dispatcher })
+  const reader = new Reader({ core, requests, rows, arrivals, codecs, state, status })
+  const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
 
   // Peers.
@@ -152,6 +155,7 @@ function wire (emitter, db, options, schemaRead) {
     dispatcher,
     codecs,
     rows,
+    arrivals,
     reader,
     hyperlog,
     positions,

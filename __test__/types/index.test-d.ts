@@ -25,7 +25,7 @@ expectError(new HyperEmitter(7))
 expectError(new HyperEmitter({}))
 expectError(new HyperEmitter(':memory:', '', { reconnectTimeOut: 50 }))
 expectError(new HyperEmitter(':memory:', '', { protobuf: 'proto3' }))
-new HyperEmitter(':memory:', '', { protobuf: 'standard', strict: false }) // eslint-disable-line no-new
+new HyperEmitter(':memory:', '', { protobuf: 'standard', strict: false })
 expectError(new HyperEmitter(':memory:', '', { strict: 'yes' }))
 class Users extends HyperEmitter<Events> { add (user: User) { return this.append('userAdded', user) } }
 expectType<Promise<HyperEmitter.Node>>(new Users().add({ id: 1, username: 'a' }))
@@ -112,6 +112,19 @@ async function read () {
 }
 expectType<Promise<void>>(read())
 expectError(typed.read({ names: ['userGone'] }))
+
+const cursors = async () => {
+  for await (const entry of typed.read({ since: 'log:1:key' })) {
+    expectType<string>(entry.cursor)
+    expectType<number>(await typed.caughtUp(entry, { delivered: true, timeout: 100 }))
+    typed.read({ since: entry })
+    typed.stream({ from: { log: entry.log, seq: entry.seq } })
+  }
+  expectType<string>(HyperEmitter.cursorOf(await typed.append('userRemoved', { id: 1 })))
+}
+expectType<Promise<void>>(cursors())
+expectError(typed.caughtUp(5))
+expectError(HyperEmitter.cursorOf({ log: 'a', seq: 1 }))
 expectError(typed.position('mailer', '3'))
 const stream = typed.stream({ from: 'beginning' })
 expectAssignable<Duplex>(stream)
@@ -134,7 +147,7 @@ const asEmitter: NodeJS.EventEmitter = typed
 expectType<HyperEmitter<Events>>(typed.setMaxListeners(20))
 expectType<number>(typed.getMaxListeners())
 asEmitter.removeAllListeners()
-expectError(typed.stream({ from: 'start' }))
+expectError(typed.stream({ from: true }))
 
 // Status and errors.
 typed.status.on('ready', () => {})

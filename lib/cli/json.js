@@ -71,8 +71,8 @@ function toFullLine (event) {
  */
 function logLine (messages) {
   return (event) => {
-    const { change, time, log, seq, key, links, name, payload, raw, error, tags } = event
-    const position = { change, time: timeText(time), log, seq, key, links }
+    const { change, cursor, time, log, seq, key, links, name, payload, raw, error, tags } = event
+    const position = { change, cursor, time: timeText(time), log, seq, key, links }
     const found = tags === undefined ? {} : { tags }
     if (raw !== undefined) return forJson({ ...position, ...content(event), ...(error && { error: error.message }) }) + '\n'
     try {

@@ -8,7 +8,7 @@ const SELECTION = {
   name: { type: 'string', multiple: true, value: 'NAME', help: 'only events of this name; may be given more than once' },
   tag: { type: 'string', multiple: true, value: 'TAG', help: 'only events with this tag; given more than once: with all of them' },
   origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough if no other log begins so; may be given more than once' },
-  since: { type: 'string', value: 'CHANGE', help: 'only events with a higher change than this' },
+  since: { type: 'string', value: 'CHANGE', help: 'only events with a higher change than this, or than that of the event with this cursor (log --json prints cursors)' },
   until: { type: 'string', value: 'CHANGE', help: 'only events up to this change, including it' },
   after: { type: 'string', value: 'TIME', help: 'only events emitted at this time or later: a date, milliseconds, or how long ago (15m, 2h, 7d)' },
   before: { type: 'string', value: 'TIME', help: 'only events emitted before this time' }
@@ -24,9 +24,14 @@ const SLICE = {
 /** Most logs that a message names. */
 const NAMED = 4
 
+/** Whether the text that says where to start is a cursor: those have colons. */
+function isCursor (text) {
+  return typeof text === 'string' && text.includes(':')
+}
+
 /** @returns the part of a selection that a store does by itself, for `read` */
 function range (values) {
-  const since = options.integer(values, 'since')
+  const since = isCursor(values.since) ? values.since : options.integer(values, 'since')
   const until = options.integer(values, 'until')
   return {
     ...(since !== undefined && { since }),
@@ -91,7 +96,9 @@ function slice (values) {
  */
 async function * select (hyper, values, { head, tail, reverse = false, live = false } = {}) {
   const wanted = predicate(values, await logsOf(hyper, values.origin, live))
-  const { since = 0, until, ...rest } = range(values)
+  const { since: after = 0, until, ...rest } = range(values)
+  // With a tail, it is compared with changes.
+  const since = live && isCursor(after) ? await hyper.caughtUp(after) : after
   const matching = async function * (how, limit = Infinity) {
     if (limit === 0) return
     for await (const event of hyper.read({ since, ...(until !== undefined && { until }), ...rest, ...how })) {

@@ -1,7 +1,7 @@
 'use strict'
 
 const { beginBatch } = require('../codec')
-const { undecodable } = require('../errors')
+const { closed, undecodable } = require('../errors')
 const {
   HEAD_BYTES, COUNT_WORD, USED_WORD, NEED_WORD, EVENT_BYTES, EVENT_CHANGE_DOUBLE, EVENT_LISTENERS_WORD,
   EVENT_PAYLOAD_LENGTH_WORD, EVENT_ENCODING_WORD, MORE_EVENTS, MORE_NOTICES
@@ -66,6 +66,8 @@ class Dispatcher {
     this.windowLeft = 0
     /** The last window was a lone event that was not answered at once. */
     this.answeredLate = false
+    /** Who waits until listeners have answered a change. */
+    this.waiters = new Set()
     /** The listener being called. */
     this.calling = null
     /** Listeners that have paused, or catch up, each alone; and how many resumes have come since they paused. */
@@ -103,12 +105,14 @@ class Dispatcher {
 
   deliverWithin () {
     if (this.current !== null) this.callListeners(this.current)
+    this.tellDelivered(this.change)
     for (let budget = BUDGET; budget > 0; budget--) {
       if (this.stopped || this.paused || this.blocked || !this.openWindow()) return false
       if (this.pack.left === 0 || this.listeners.grown) {
         const more = this.fetch()
         if (this.pack.left === 0) {
           this.windowLeft = 0
+          if (this.waiters.size > 0) this.tellDelivered(this.core.delivered(this.change))
           return (more & MORE_EVENTS) !== 0
         }
       }
@@ -312,11 +316,42 @@ class Dispatcher {
     return this.paused || [...this.pausedListeners].some((each) => each.paused)
   }
 
+  /**
+   * Calls back once listeners have answered all events up to a change; listeners that have paused alone do not count.
+   *
+   * @param {number} change of a stored event
+   * @param {(error: Error | null) => void} callback gets an error when the emitter closes
+   * @returns {() => void} gives up
+   */
+  whenDelivered (change, callback) {
+    const waiter = { change, callback }
+    this.waiters.add(waiter)
+    if (this.stopped) process.nextTick(() => this.refuseWaiters())
+    else this.scheduler.schedule()
+    return () => this.waiters.delete(waiter)
+  }
+
+  /** Everything up to a change has been handed over. */
+  tellDelivered (change) {
+    if (this.waiters.size === 0 || this.unanswered > 0) return
+    for (const waiter of this.waiters) {
+      if (waiter.change > change) continue
+      this.waiters.delete(waiter)
+      waiter.callback(null)
+    }
+  }
+
+  refuseWaiters () {
+    for (const { callback } of this.waiters) callback(closed())
+    this.waiters.clear()
+  }
+
   /** Stops delivery for good. */
   stop () {
     this.stopped = true
     this.pack.left = 0
     this.current = null
+    this.refuseWaiters()
   }
 }
 

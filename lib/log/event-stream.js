@@ -3,6 +3,8 @@
 const { Duplex } = require('node:stream')
 
 const { asError, badStreamStart, beyondEnd, closed, undecodable } = require('../errors')
+const { isCursor } = require('./query')
+const { readCursor } = require('./portable-cursor')
 const RowStream = require('./row-stream')
 
 /** The high-water mark of both sides, as in 1.x. */
@@ -22,6 +24,8 @@ class EventStream extends Duplex {
   #status
   /** Undefined until it is known where to start. */
   #rows
+  /** Ends waiting for the event that it starts after. */
+  #giveUp
   /** Whether somebody has tried to read before that. */
   #readEarly = false
   #writes = 0
@@ -36,11 +40,12 @@ class EventStream extends Duplex {
    * @param {import('../emitting/emit-path')} parts.emits
    * @param {import('../emitting/event-codecs')} parts.codecs
    * @param {import('./row-source')} parts.rows
+   * @param {import('./arrivals')} parts.arrivals
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../status')} parts.status
-   * @param {{ from?: 'beginning' | number }} [opts]
+   * @param {{ from?: 'beginning' | number | string | import('./portable-cursor').PortableCursor }} [opts]
    */
-  constructor (emitter, { emits, codecs, rows, state, status }, opts) {
+  constructor (emitter, { emits, codecs, rows, arrivals, state, status }, opts) {
     super({ objectMode: true, highWaterMark: HIGH_WATER })
     this.#emitter = emitter
     this.#codecs = codecs
@@ -52,11 +57,19 @@ class EventStream extends Duplex {
       this.destroy(closed())
       return
     }
-    const begin = (now) => {
-      if (from > now) status.warn(beyondEnd('from', from, now))
-      const since = from === 'beginning' ? 0 : typeof from === 'number' ? from : now
-      this.#rows = new RowStream(rows, now, { since, live: true })
+    const cursor = from !== 'beginning' && isCursor(from) ? readCursor('from', from) : undefined
+    const beginAt = (since) => {
+      this.#rows = new RowStream(rows, since, { since, live: true })
       if (this.#readEarly) this._read()
+    }
+    const begin = (now) => {
+      if (cursor !== undefined) {
+        const found = (error, change) => error ? this.#notOpened(error) : beginAt(change)
+        this.#giveUp = arrivals.find(cursor, { wait: true }, found)
+        return
+      }
+      if (from > now) status.warn(beyondEnd('from', from, now))
+      beginAt(from === 'beginning' ? 0 : typeof from === 'number' ? from : now)
     }
     if (state.openedAt !== undefined) {
       begin(state.lastChange())
@@ -163,6 +176,7 @@ class EventStream extends Duplex {
   }
 
   _destroy (error, done) {
+    this.#giveUp?.()
     this.#rows?.end()
     done(error)
   }

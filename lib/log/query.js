@@ -1,6 +1,7 @@
 'use strict'
 
 const { badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
+const { readCursor } = require('./portable-cursor')
 
 /** Names that one item of a search may have; with more names, all events are read. */
 const MAX_NAMES = 64
@@ -10,6 +11,7 @@ const MAX_NAMES = 64
  *
  * @typedef {object} Query
  * @property {number} since only changes after this one
+ * @property {import('./portable-cursor').PortableCursor} [cursor] only changes after that of the event it names, in place of `since`
  * @property {number} until only changes up to this one
  * @property {boolean} live wait for more at the end, until the emitter closes
  * @property {object} [filter] only events that match it, from the index
@@ -25,12 +27,13 @@ const MAX_NAMES = 64
 function checkQuery (opts) {
   if (opts !== undefined && (opts === null || typeof opts !== 'object')) throw queryNotObject()
   const { since = 0, until = Infinity, live = false, reverse = false, limit = Infinity, raw = false, signal } = opts ?? {}
-  checkChange('since', since)
+  const cursor = isCursor(since) ? readCursor('since', since) : undefined
+  if (cursor === undefined) checkChange('since', since)
   if (until !== Infinity) checkChange('until', until)
   if (limit !== Infinity) checkChange('limit', limit)
   if (live && reverse) throw liveAndReverse('read')
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') throw notAbortSignal()
-  return { since, until, live, reverse, limit, raw, signal, ...searchOf(opts ?? {}) }
+  return { since: cursor === undefined ? since : 0, cursor, until, live, reverse, limit, raw, signal, ...searchOf(opts ?? {}) }
 }
 
 /**
@@ -75,6 +78,11 @@ function timeOf (name, time) {
   return value
 }
 
+/** Whether a place to start after is given by a portable cursor, and not by a change. */
+function isCursor (since) {
+  return typeof since === 'string' || (typeof since === 'object' && since !== null)
+}
+
 /** Throws unless `value` can be the number of a change. */
 function checkChange (name, value) {
   if (Number.isSafeInteger(value) && value >= 0) return
@@ -83,3 +91,4 @@ function checkChange (name, value) {
 
 module.exports = checkQuery
 module.exports.checkChange = checkChange
+module.exports.isCursor = isCursor

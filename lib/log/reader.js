@@ -1,9 +1,10 @@
 'use strict'
 
 const { authorOf } = require('../trust/logs')
-const { beyondEnd, closed, notAKey, undecodable } = require('../errors')
+const { beyondEnd, closed, eventMissing, notAKey, undecodable } = require('../errors')
 const { promisedAnswer, quiet, rejected } = require('../callback')
 const checkQuery = require('./query')
+const { textOf } = require('./portable-cursor')
 const RowStream = require('./row-stream')
 
 /** Key under which the iterator of `iterate` has its exit. */
@@ -16,14 +17,16 @@ class Reader {
    * @param {object} parts.core the native half
    * @param {import('../native/requests')} parts.requests
    * @param {import('./row-source')} parts.rows
+   * @param {import('./arrivals')} parts.arrivals
    * @param {import('../emitting/event-codecs')} parts.codecs
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../status')} parts.status
    */
-  constructor ({ core, requests, rows, codecs, state, status }) {
+  constructor ({ core, requests, rows, arrivals, codecs, state, status }) {
     this.core = core
     this.requests = requests
     this.rows = rows
+    this.arrivals = arrivals
     this.codecs = codecs
     this.state = state
     this.status = status
@@ -32,6 +35,7 @@ class Reader {
   /**
    * @typedef {object} Entry one stored event
    * @property {number} change its number in this store, from 1
+   * @property {string} cursor names it at every emitter
    * @property {string} key
    * @property {string} log whose log it is in
    * @property {number} seq its number in that log, from 1
@@ -63,16 +67,18 @@ class Reader {
    * @param {import('./query').Query} query
    * @param {{ left: boolean, leave?: () => void }} exit `left`: nobody wants more; `leave` interrupts what is waited for
    */
-  async * iterate ({ raw, signal, ...bounds }, exit) {
+  async * iterate ({ raw, signal, cursor, ...bounds }, exit) {
     const { state } = this
     if (state.closing) throw closed()
     if (bounds.limit === 0 || bounds.until <= bounds.since) return
     /** @type {RowStream | undefined} */
     let stream
     let interrupt
+    let giveUp
     // One listener however long this goes on: a signal may live as long as the process.
     const abort = () => {
       stream?.end()
+      giveUp?.()
       interrupt?.()
     }
     const orAborted = async (start) => {
@@ -88,6 +94,18 @@ class Reader {
     try {
       await orAborted((resolve, reject) => state.ready.then(resolve, reject))
       if (exit.left) return
+      if (cursor !== undefined) {
+        await orAborted((resolve, reject) => {
+          const refusal = (why) => eventMissing('since', cursor, why)
+          giveUp = this.arrivals.find(cursor, { wait: bounds.live, refusal }, (error, change) => {
+            bounds.since = change
+            if (!error) resolve()
+            else if (bounds.live && state.closing) resolve(exit.left = true)
+            else reject(error)
+          })
+        })
+        if (exit.left) return
+      }
       this.checkStart(bounds)
       stream = new RowStream(this.rows, state.lastChange(), bounds)
       while (!stream.ended) {
@@ -114,18 +132,20 @@ class Reader {
 
   /** @returns {Entry} */
   entryOf (row, raw) {
+    const { key, log, seq } = row
     const entry = {
       change: row.change,
-      key: row.key,
-      log: row.log,
-      seq: row.seq,
+      cursor: textOf(log, seq, key),
+      key,
+      log,
+      seq,
       time: row.time,
       links: row.causes,
       name: row.name
     }
     const { tags } = row
     if (tags.length > 0) entry.tags = tags
-    const author = authorOf(row.log)
+    const author = authorOf(log)
     if (author !== undefined) entry.author = author
     if (raw || !row.isEvent || this.codecs.of(entry.name) === undefined) {
       entry.raw = row.body

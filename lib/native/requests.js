@@ -29,11 +29,12 @@ class Requests {
    * @param {boolean} [how.hold] holds the process
    * @param {boolean} [how.brief] soon answered: the emitter is not closed before that
    * @param {(notice: object) => void} [how.progress]
+   * @returns {number | undefined} the id that `ask` was given, if it was called
    */
   ask (ask, callback, { hold = true, brief = false, progress } = {}) {
     if (this.closed) {
       process.nextTick(callback, closed())
-      return
+      return undefined
     }
     // Ids wrap after 2^32 questions; those of that time ago are answered.
     const id = this.last = (this.last + 1) >>> 0 || 1
@@ -46,9 +47,10 @@ class Requests {
       throw error
     }
     if (brief) this.brief++
-    if (!hold) return
+    if (!hold) return id
     this.holding++
     this.hold.refresh()
+    return id
   }
 
   /** The last question, after {@link close}. */

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use super::arrival::{place, Arrivals};
 use super::opening::Call;
+use super::pending_answer::{gone, PendingAnswer};
 use super::request::{Reply, Request, Stats};
 use super::{Emitter, Notice};
 use crate::error::{Error, Result};
@@ -33,7 +35,7 @@ impl Emitter {
     /// [`Emitter::request`] once the store is open.
     pub(super) fn ask(self: &Arc<Self>, log: &Arc<Log>, id: u32, request: Request) {
         let log = Arc::clone(log);
-        let answer = PendingAnswer { emitter: Arc::clone(self), id, sent: false };
+        let answer = PendingAnswer::new(self, id);
         match request {
             Request::Wait(after) => {
                 let mut end = log.watch();
@@ -42,6 +44,7 @@ impl Emitter {
                     answer.send(found.map(Reply::Change).map_err(|_| gone()));
                 });
             }
+            Request::Await(cursor) => self.arrivals.get_or_init(|| Arrivals::start(self, &log)).wait(cursor, answer),
             Request::MetaSet(facts) => {
                 let stored = log.set_meta(facts);
                 self.spawn(
@@ -65,7 +68,7 @@ impl Emitter {
             }
             request => {
                 self.blocking(move || {
-                    let result = answer.emitter.answer(id, &log, request);
+                    let result = answer.emitter().answer(id, &log, request);
                     answer.send(result);
                 });
             }
@@ -92,6 +95,7 @@ impl Emitter {
                 }
                 search(log, &filter, span, order, limit)?
             }
+            Request::Find(cursor) => Reply::Place(place(log, &cursor)?),
             Request::Heads => Reply::Heads(log.heads()?),
             Request::Digest => Reply::Digest(log.digest()),
             Request::Stats => Reply::Stats(Box::new(Stats {
@@ -119,10 +123,19 @@ impl Emitter {
                 closed?;
                 Reply::Imported(added)
             }
-            Request::MetaSet(_) | Request::Adopt(..) | Request::Wait(_) | Request::Listen { .. } => {
-                return Err(Error::Internal("not a blocking request".into()))
-            }
+            Request::MetaSet(_)
+            | Request::Adopt(..)
+            | Request::Wait(_)
+            | Request::Await(_)
+            | Request::Listen { .. } => return Err(Error::Internal("not a blocking request".into())),
         })
+    }
+
+    /// Nobody waits any more for the answer to a [`Request::Await`]. If it still comes, it says that the emitter is closed.
+    pub fn forget_await(&self, id: u32) {
+        if let Some(arrivals) = self.arrivals.get() {
+            arrivals.forget(id);
+        }
     }
 
     /// Runs a future; dropped unfinished when the emitter closes.
@@ -138,32 +151,6 @@ impl Emitter {
             runtime.spawn_blocking(work);
         }
     }
-}
-
-/// Answers a request exactly once: with its result, or with `Closed` when it is dropped unfinished.
-struct PendingAnswer {
-    emitter: Arc<Emitter>,
-    id: u32,
-    sent: bool,
-}
-
-impl PendingAnswer {
-    fn send(mut self, result: Result<Reply>) {
-        self.sent = true;
-        self.emitter.outbox.notify(Notice::Answer { id: self.id, result });
-    }
-}
-
-impl Drop for PendingAnswer {
-    fn drop(&mut self) {
-        if !self.sent {
-            self.emitter.outbox.notify(Notice::Answer { id: self.id, result: Err(gone()) });
-        }
-    }
-}
-
-fn gone() -> Error {
-    Error::Closed("it was closed before this was answered")
 }
 
 fn read_forward(log: &Log, from: Change, limit: ReadLimit) -> Result<Reply> {

@@ -64,6 +64,11 @@ impl Delivery {
         self.allowed = self.allowed.max(change);
     }
 
+    /// How far it has come.
+    pub(super) fn change(&self) -> Change {
+        self.at.change
+    }
+
     pub(super) fn is_behind(&self, end: Change) -> bool {
         self.at.change < end
     }

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod answering;
+mod arrival;
 mod belonging;
 mod delivery;
 mod network;
@@ -13,6 +14,7 @@ mod notices;
 mod observer;
 mod opening;
 mod outbox;
+mod pending_answer;
 mod request;
 mod shutdown;
 
@@ -23,12 +25,13 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 
+use self::arrival::Arrivals;
 use self::delivery::Delivery;
 pub use self::network::{Origin, StreamNews, Use};
 use self::opening::{Call, Opening};
 use self::outbox::Outbox;
 pub use self::outbox::Waiting;
-pub use self::request::{Reply, Request, Stats};
+pub use self::request::{Cursor, Place, Reply, Request, Stats};
 use crate::error::{Error, Result};
 use crate::hyperlog::trust::TrustPolicy;
 use crate::hyperlog::{Ack, Batch, Log, LogOptions, Trust};
@@ -119,6 +122,8 @@ pub struct Emitter {
     opening: Opening,
     outbox: Outbox,
     delivery: Mutex<Delivery>,
+    /// Who waits for events to arrive, once somebody has.
+    arrivals: OnceLock<Arrivals>,
     closing: AtomicBool,
     /// The thread that opens the store, and then does the log's writing.
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -139,6 +144,7 @@ impl Emitter {
             opening,
             outbox,
             delivery: Mutex::new(Delivery::default()),
+            arrivals: OnceLock::new(),
             closing: AtomicBool::new(false),
             writer: Mutex::new(None),
             closer: Mutex::new(None),
@@ -228,6 +234,12 @@ impl Emitter {
     /// Nobody listens: skips what [`Emitter::take_acks`] allowed.
     pub fn skip_events(&self) {
         self.delivery.lock().skip();
+    }
+
+    /// The change up to which events were taken or skipped.
+    #[must_use]
+    pub fn delivered(&self) -> Change {
+        self.delivery.lock().change()
     }
 
     /// The last change stored.

@@ -9,10 +9,35 @@ use crate::error::Result;
 use crate::hyperlog::stuck::StuckLog;
 use crate::hyperlog::verify::Verified;
 use crate::net::{PeerInfo, Refusals};
-use crate::node::{Change, Digest, Key, LogId, Node};
+use crate::node::{Change, Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
 use crate::row::{Located, LogHead, Row};
 use crate::store::{Meta, Order, ReadLimit, Sizes, Span, Store};
+
+/// What names an event at every emitter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The log it was appended to.
+    pub log: LogId,
+    /// Its number there.
+    pub seq: Seq,
+    /// Its node. Where a log has forked, or its entries have moved to another log, only this tells which event is meant.
+    pub key: Option<Key>,
+}
+
+/// Where the event of a cursor is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is stored, with this change.
+    Here(Change),
+    /// It is not stored.
+    Missing {
+        /// The last entry of the cursor's log, 0 if nothing of that is stored.
+        end: Seq,
+        /// The node that is stored as the entry which the cursor names.
+        other: Option<Key>,
+    },
+}
 
 /// A question.
 pub enum Request {
@@ -44,6 +69,10 @@ pub enum Request {
     },
     /// Answered once the log ends after this change.
     Wait(Change),
+    /// Where the event of a cursor is.
+    Find(Cursor),
+    /// Answered once the event of a cursor is stored, unless it is forgotten before.
+    Await(Cursor),
     /// Nodes that nothing links to.
     Heads,
     /// Digest over all logs.
@@ -88,8 +117,10 @@ pub enum Reply {
         /// Whether that is the end (or the beginning, when reverse) as of now.
         done: bool,
     },
-    /// To `Wait`: the last change.
+    /// To `Wait`: the last change. To `Await`: the event's.
     Change(Change),
+    /// To `Find`.
+    Place(Place),
     /// To `Heads`.
     Heads(Vec<Located>),
     /// To `Digest`.

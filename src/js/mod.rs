@@ -254,6 +254,15 @@ impl Core {
         self.emitter.borrow().last_change() as f64
     }
 
+    /// The change up to which nothing waits to be packed for listeners, who have been given all that was packed up to `after`.
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
+    pub fn delivered(&self, after: f64) -> f64 {
+        let desk = self.desk.borrow();
+        let waiting = pack::first_event(&desk.rows, change(after), &desk.interest);
+        waiting.map_or_else(|| self.emitter.borrow().delivered(), |change| change.saturating_sub(1)) as f64
+    }
+
     /// Ends a link abruptly; one that was dialled is dialled again.
     #[napi(catch_unwind)]
     pub fn drop_link(&self, key: String) {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::names::TextTable;
 use super::pack::pack_rows;
-use crate::emitter::{Notice, Reply, Stats, StreamNews};
+use crate::emitter::{Notice, Place, Reply, Stats, StreamNews};
 use crate::error::{Details, Error};
 use crate::hyperlog::stuck::StuckLog;
 use crate::net::pipe::PipeNews;
@@ -178,6 +178,7 @@ impl JsNotice {
             Reply::Rows { rows, next, done } => self.with_rows(&rows, next, done, wants, tables),
             Reply::Listening(address) => self.with_text(address_json(address)),
             Reply::Change(change) | Reply::Imported(change) => self.with_number(change),
+            Reply::Place(place) => self.with_place(&place),
             Reply::Heads(heads) => self.with_text(heads_json(&heads)),
             Reply::Adopted(log) => self.with_text(&*log),
             Reply::Digest(digest) => self.with_text(digest.to_string()),
@@ -185,6 +186,15 @@ impl JsNotice {
             Reply::Verified(found) => self.with_text(
                 json!({ "nodes": found.nodes, "duplicates": found.duplicates, "logs": found.logs, "seals": found.seals }).to_string(),
             ),
+        }
+    }
+
+    fn with_place(self, place: &Place) -> Self {
+        match place {
+            Place::Here(change) => self.with_number(*change),
+            Place::Missing { end, other } => {
+                self.with_text(json!({ "end": end, "other": other.map(|key| key.to_string()) }).to_string())
+            }
         }
     }
 

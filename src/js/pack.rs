@@ -135,6 +135,15 @@ pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut TextTable,
     acks.drain(..taken);
 }
 
+/// The first change after `after` whose event has listeners.
+pub fn first_event(rows: &[Row], after: Change, interest: &Interest) -> Option<Change> {
+    let heard = |row: &&Row| {
+        let name = event::parse(&row.node.value).map(|event| String::from_utf8_lossy(event.name));
+        name.is_some_and(|name| interest.number(&name).is_some())
+    };
+    rows.iter().filter(|row| row.at.change > after).find(heard).map(|row| row.at.change)
+}
+
 /// Packs those of `rows` that come after `after` and have listeners into `out`, as many as fit. Returns their number.
 pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Interest) -> usize {
     let room = out.len();

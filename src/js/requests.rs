@@ -10,7 +10,7 @@ use super::filter::JsFilter;
 use super::level::LevelHandle;
 use super::options::{open_embedded, open_level};
 use super::{change, Core};
-use crate::emitter::Request;
+use crate::emitter::{Cursor, Request};
 use crate::node::{Key, NotAKey};
 use crate::store::{Meta, Order, ReadLimit, Span};
 
@@ -77,6 +77,23 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn ask_growth(&self, id: u32, after: f64) {
         self.emitter.borrow().request(id, Request::Wait(change(after)));
+    }
+
+    /// Asks where the event is that a portable cursor names: the answer has its change as the number, or a text about what is
+    /// stored in its place. With `wait` the answer comes once the event is stored.
+    #[napi(catch_unwind)]
+    pub fn ask_place(&self, id: u32, log: String, seq: f64, key: Option<String>, wait: bool) -> Result<()> {
+        let key = key.as_deref().map(parse_key).transpose()?;
+        let cursor = Cursor { log: log.into(), seq: change(seq), key };
+        let request = if wait { Request::Await(cursor) } else { Request::Find(cursor) };
+        self.emitter.borrow().request(id, request);
+        Ok(())
+    }
+
+    /// Nobody waits any more for what `ask_place` with this id was to find.
+    #[napi(catch_unwind)]
+    pub fn forget_place(&self, id: u32) {
+        self.emitter.borrow().forget_await(id);
     }
 
     /// Asks for the nodes that nothing links to.

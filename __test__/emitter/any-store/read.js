@@ -44,7 +44,7 @@ module.exports = function tests ({ make }) {
       const { time, ...rest } = entry
       assert.ok(time >= before - 1 && time <= Date.now() + 1)
       assert.deepEqual(rest, {
-        change: 7, key: nodes[6].key, log: nodes[6].log, seq: 7, links: nodes[6].links, name: 'T', payload: { foo: '', num: 7 }
+        change: 7, cursor: `${nodes[6].log}:7:${nodes[6].key}`, key: nodes[6].key, log: nodes[6].log, seq: 7, links: nodes[6].links, name: 'T', payload: { foo: '', num: 7 }
       })
     }
     assert.throws(() => emitter.read({ since: -1 }), { code: 'ERR_HYPER_INVALID_ARG' })

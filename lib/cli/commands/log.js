@@ -24,7 +24,7 @@ module.exports = {
     reverse: { type: 'boolean', help: 'print the newest first' },
     follow: { type: 'boolean', short: 'f', help: 'wait for more, until Ctrl-C' },
     ...LINKS,
-    json: { type: 'boolean', help: 'print one JSON object per line: change, time, log, seq, key, links, name, tags, payload. The payload is in protobuf\'s JSON mapping; if it cannot be decoded, it is base64, and "encoding" and "error" say so' }
+    json: { type: 'boolean', help: 'print one JSON object per line: change, cursor, time, log, seq, key, links, name, tags, payload. The payload is in protobuf\'s JSON mapping; if it cannot be decoded, it is base64, and "encoding" and "error" say so' }
   },
   examples: [
     ['The last ten events', 'hypem log db --tail 10'],
