@@ -76,7 +76,7 @@ function contestants ({ schema, value }) {
   const recent = newer(schema).M
   const js = protobufjs.parse(schema, { keepCase: true }).root.lookupType('M')
   const bytes = ours.encode(value)
-  const ring = Buffer.alloc(64 * 1024)
+  const target = Buffer.alloc(64 * 1024)
   const batch = Buffer.concat(Array(Math.max(1, Math.floor(4096 / bytes.length))).fill(bytes))
   return {
     encode: {
@@ -85,11 +85,11 @@ function contestants ({ schema, value }) {
       'protocol-buffers 5.0.0': encoders(recent.encode, value),
       'protobufjs 8': encoders((v) => js.encode(v).finish(), value)
     },
-    ring: {
+    emit: {
       ours (times) {
         let at = 0
         for (let i = 0; i < times; i++) {
-          const end = pair.write(value, ring, at)
+          const end = pair.write(value, target, at)
           at = end === -1 ? 0 : end
         }
         sink.last = at
@@ -135,7 +135,7 @@ function measure (shape) {
 
 function report (shape, result) {
   console.log(`\n${shape.name}`)
-  for (const [kind, against] of [['encode', 'encode'], ['ring', 'encode'], ['decode', 'decode'], ['batch', 'decode']]) {
+  for (const [kind, against] of [['encode', 'encode'], ['emit', 'encode'], ['decode', 'decode'], ['batch', 'decode']]) {
     const ours = result[kind].ours
     const ratios = Object.entries(result[against]).filter(([name]) => name !== 'ours').map(([name, ns]) => `${(ns / ours).toFixed(2)}x ${name}`)
     console.log(`  ${kind.padEnd(7)} ${ours.toFixed(0).padStart(5)} ns   ${ratios.join('   ')}`)

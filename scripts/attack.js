@@ -1,13 +1,13 @@
 'use strict'
 
 /**
- * The long form of the tests of what strangers and lifetimes cost: the tests that `npm test` runs, many times as heavy.
+ * Runs the tests of attacks and of long lifetimes with many times the load that they have in `npm test`.
  *
  *   npm run attack                   20 times
  *   npm run attack -- --times 100
  *
- * Tests read how heavy they are to be from HYPER_ATTACK. Then strangers at full size, in processes of their own (`attack/full.js`).
- * Needs the addon (`npm run build`).
+ * The environment variable HYPER_ATTACK tells the tests the factor. After them, attacks at full size run in processes of their own
+ * (`attack/full.js`). Needs the addon (`npm run build`).
  */
 
 const { spawnSync } = require('node:child_process')

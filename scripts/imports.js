@@ -1,7 +1,10 @@
 'use strict'
 
-/** Builds the import graphs of lib and src, and looks for cycles: the files of a cycle cannot be understood, tested or moved without each other.
- *  node scripts/imports.js fails if there are cycles, and prints them
+/**
+ * Builds the import graphs of lib and src, and looks for cycles: the files of a cycle cannot be understood, tested or moved without
+ * each other.
+ *
+ *   node scripts/imports.js             fails if there are cycles, and prints them
  *   node scripts/imports.js --graph     prints the graph, one file a line, with what it imports
  *
  * A language is a function from the root of a repository to its graph: a Map from each file to the files that it imports, all
@@ -43,7 +46,8 @@ function filesIn (root, folder, ending) {
     .sort()
 }
 
-/** The cycles of a graph, one for each group of files that reach each other.
+/**
+ * The cycles of a graph, one for each group of files that reach each other.
  *
  * @param {Map<string, string[]>} graph
  * @returns {string[][]} files in the order in which they import each other; the last one imports the first

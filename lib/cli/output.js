@@ -2,7 +2,7 @@
 
 const { PipeClosed } = require('./exit')
 
-/** Text gathered before it is written: large enough that a write costs little per line, small enough to stay live. */
+/** Text gathered before it is written: large enough that a write costs little per line, small enough that output appears promptly. */
 const CHUNK = 64 * 1024
 
 /** Text that one stream takes, in few writes and with back-pressure. */

@@ -49,7 +49,7 @@ function readHandshake (bytes) {
 
 /**
  * Finds out what listens at an address, by its handshake, which every emitter sends once it has received one. The mode `push` in
- * ours  * asks for no events, and none are sent.
+ * ours asks for no events, and none are sent.
  * @param {number} port
  * @param {string} host
  * @returns {Promise<{protocol: '1.x'|'2.x'|null, live?: boolean, address: string}>} protocol null: no emitter

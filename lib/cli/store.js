@@ -7,7 +7,7 @@ const { load } = require('./packages')
 
 /**
  * What is at a path: `level` (a LevelDB folder), `embedded` (any other folder; opening it shows whether it is a store), or `new`
- * * (nothing, or an empty folder).
+ * (nothing, or an empty folder).
  * @param {string} path
  * @returns {'level'|'embedded'|'new'}
  */

@@ -1,6 +1,6 @@
 'use strict'
 
-/** The longest interval there is: the timer only holds the process. */
+/** The longest possible interval: the timer only keeps the process alive. */
 const FOREVER = 2 ** 31 - 1
 
 /** Holds that are active. What they refer to, the whole emitter, is not collected meanwhile. */

@@ -1,6 +1,6 @@
 'use strict'
 
-/** The time stored with an event is what its emitter wrote: any whole number, however far from what a Date can hold. */
+/** The time stored with an event is what its emitter wrote. It may be any whole number, even one that no Date can hold. */
 
 /** The farthest a Date reaches from 1970, in milliseconds (ECMAScript). */
 const LAST_DATE = 8.64e15

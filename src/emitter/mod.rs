@@ -1,6 +1,6 @@
 //! One emitter: store, log, network and delivery, wired together.
 //!
-//! `opening` and `shutdown` own the order in which they come and go. Everything that JavaScript hears is pulled by it:
+//! `opening` and `shutdown` decide in which order they start and stop. Everything that JavaScript hears is pulled by it:
 //! acknowledgements and notices wait in the `outbox`, events in `delivery`, and a [`Bell`] says that something waits.
 
 #![forbid(unsafe_code)]

@@ -10,9 +10,10 @@ use crate::net::NetEvent;
 const MAX_NOTICES: usize = 16 * 1024;
 
 /// In the order in which things happened.
-///  Over the bound, reports and progress are dropped, the oldest first, and so are inbound links that came and went before
-///  JavaScript heard of them. Everything else stays: a callback waits for an answer, `Ready` or `GaveUp`, and /// `Connected` and
-///  `ConnectionError` come no faster than peers are dialled.
+///
+/// Over the bound, reports and progress are dropped, the oldest first, and so are inbound links that came and went
+/// before JavaScript heard of them. Everything else stays: a callback waits for an answer, `Ready` or `GaveUp`, and `Connected` and
+/// `ConnectionError` come no faster than peers are dialled.
 #[derive(Default)]
 pub(super) struct Notices {
     waiting: VecDeque<Notice>,

@@ -1,6 +1,7 @@
 //! Tags of an event: container field 6, repeated.
-//!  Emits with tags beyond the bounds are refused. In stored events of others, tags beyond the bounds are ignored, so that every
-//!  peer reads the same tags and nobody can make an index grow without end.
+//!
+//! Emits with tags beyond the bounds are refused. In stored events of others, tags beyond the bounds are ignored, so that every
+//! peer reads the same tags and nobody can make an index grow without end.
 
 use bytes::BufMut;
 use smallvec::SmallVec;

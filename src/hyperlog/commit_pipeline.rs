@@ -8,8 +8,8 @@
 //! 3. *Hand over* the planning to the other thread.
 //! 4. *Commit* the group, and every group that has been planned by the time that is done ([`CommitPipeline::commit`]).
 //!
-//! So hashing costs the medium no time, and a lone event takes no more than one thread. Groups are committed in the order
-//! in which they were planned. When a commit fails, the group planned behind it fails with it.
+//! So the medium does not wait for hashing, and a single event needs only one thread. Groups are committed in the order in which
+//! they were planned. When a commit fails, the group planned after it fails too.
 //!
 //! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's thread does
 //! small jobs itself, which is quicker than waking another.

@@ -186,10 +186,10 @@ impl Log {
         self.shared.stuck.lock().forget_healed(holder, agrees);
     }
 
-    /// Replaces our version of a log by that of peers, because the user has chosen it. Our entries from where the     /// two
-    /// part move to a new log, whose id is the answer, so nothing is lost; the other version comes from the peers, with     ///
-    /// sessions that begin anew. Needs `theirs`, the peers' node there, if several versions are known. Also for the local     ///
-    /// log, to act upon a fork that was refused.
+    /// Replaces our version of a log by that of peers, because the user has chosen it. Our entries from where the two part move
+    /// to a new log, whose id is the answer, so nothing is lost; the other version comes from the peers, with sessions that begin
+    /// anew. Needs `theirs`, the peers' node there, if several versions are known. Also for the local log, to act upon a fork
+    /// that was refused.
     pub fn adopt(&self, log: &LogId, theirs: Option<Key>) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
         let versions = self.shared.stuck.lock().of(log);

@@ -1,5 +1,5 @@
-//! Where numbers are in what the two halves hand each other in buffers: the one source. lib/native/layout.js repeats it for
-//! speed, and a test holds it against [`layout`].
+//! The layout of the buffers through which the two halves exchange data. This is its only definition: lib/native/layout.js
+//! repeats it for speed, and a test compares the two ([`layout`]).
 //!
 //! Numbers are little-endian; `f64` where JavaScript wants a number beyond 2^32. Sizes are in bytes. All other positions
 //! count from the start of the head, or of the record, in elements of the typed array that JavaScript reads the number
@@ -14,8 +14,8 @@
 //! | events | their payloads |
 //! | rows | for each: hex key, hex keys of its links, name (only without a number), body, identity, signature, tags |
 //!
-//! An ack that is an error has for a value the JSON text of its fields (`error.rs`). The body of a row is the payload, or the
-//! whole value when that was asked for or the value is no event container.
+//! In an ack that is an error, the value is the JSON text of the error's fields (`error.rs`). The body of a row is the payload, or
+//! the whole value when that was asked for or the value is no event container.
 //!
 //! An emit goes the other way: a record, then its payload, then its tags if it says so, padded to a multiple of
 //! `EMIT_ALIGNMENT`. The tags of an emit begin with a byte that counts them. A tag is a byte, its length less 1, and its text.

@@ -1,8 +1,8 @@
 //! Slots for inbound connections, and which link is evicted when there are no more.
 //!
 //! A flood may look like honest peers, and must not keep out those who come after it. So a newcomer is refused only when every
-//! slot is taken by a peer that is of use. Otherwise another link is evicted. Of all that may be, it is one whose address prefix
-//! ([`AddressPrefix`]) has the most connections:
+//! slot is taken by a peer that is of use. Otherwise another link is evicted, chosen from the address prefix ([`AddressPrefix`])
+//! that has the most connections:
 //!
 //! 1. Silent links, without a handshake: the oldest one of the prefix that has the most of them. A real peer is silent for only
 //!    one round trip.

@@ -1,5 +1,5 @@
 //! Limits how often forks and refusals are reported to the owner: a peer that connects again and again is not reported each time.
-//! //! Refusals are counted, whether they are reported or not.
+//! Refusals are counted, whether they are reported or not.
 
 use std::collections::HashMap;
 

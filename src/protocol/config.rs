@@ -88,6 +88,9 @@ impl Config {
 
 impl Config {
     /// The mode in which to treat a peer whose handshake says `mode`: a peer that may only read is treated as in mode `pull`.
+    ///
+    /// # Errors
+    /// `Rights` if its mode is `push`: then nothing is left that it may do.
     pub(crate) fn mode_of(&self, mode: Mode) -> Result<Mode> {
         match mode {
             mode if self.may_write => Ok(mode),
@@ -97,6 +100,9 @@ impl Config {
     }
 
     /// Checks that a peer in this mode may send events.
+    ///
+    /// # Errors
+    /// `Rights` or `Protocol` if it may not.
     pub(crate) fn check_brings(&self, mode: Mode) -> Result<()> {
         match mode {
             Mode::Pull if self.may_write => Err(Error::Protocol("a peer in mode 'pull' sends nodes".to_owned())),

@@ -2,6 +2,7 @@
 //!
 //! Values are not copied: they are reference-counted slices of what the caller handed over.
 
+mod rows;
 mod term_index;
 
 use std::collections::HashMap;
@@ -9,6 +10,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
+use self::rows::{LogRows, Rows, Stored, BLOCK, DIGEST_STEP};
 use self::term_index::TermIndex;
 use super::heads::Heads;
 use super::log_map::LogMap;
@@ -20,14 +22,8 @@ use super::{
     Body, Commit, Entry, Located, LogHead, Meta, Position, Progress, ReadLimit, Relabel, Row, Sizes, Store, StoreState,
 };
 use crate::error::{Error, Result};
-use crate::node::{Digest, Key, LogId, Node, NodeRef, Seq};
+use crate::node::{Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
-
-/// Rows per block of the row list, which grows without copying them.
-const BLOCK: usize = 4096;
-
-/// Entries between two remembered digests of a log; those between are recomputed (about 0.1 µs each).
-const DIGEST_STEP: u64 = 64;
 
 /// A store that lives and ends with the process.
 ///
@@ -51,128 +47,6 @@ struct Inner {
     logs: LogMap<LogRows>,
     facts: HashMap<Meta, Bytes>,
     bytes: u64,
-}
-
-struct LogRows {
-    /// Row index of the entry with seq `index + 1`.
-    rows: Vec<usize>,
-    /// Digest after `(index + 1) * DIGEST_STEP` entries.
-    steps: Vec<Digest>,
-    digest: Digest,
-}
-
-enum Stored {
-    Node(NodeRef),
-    /// A further entry for the node in row `node`.
-    Duplicate {
-        at: Position,
-        log: LogId,
-        seq: Seq,
-        node: usize,
-    },
-}
-
-/// The rows in order, in blocks that never move.
-#[derive(Default)]
-struct Rows {
-    blocks: Vec<Vec<Stored>>,
-    len: usize,
-    /// Duplicates among them; while there are none, a row's index is its change minus 1.
-    duplicates: usize,
-}
-
-impl Stored {
-    fn at(&self) -> Position {
-        match self {
-            Stored::Node(node) => Position::of(node.change),
-            Stored::Duplicate { at, .. } => *at,
-        }
-    }
-}
-
-impl Rows {
-    fn get(&self, index: usize) -> Option<&Stored> {
-        self.blocks.get(index / BLOCK)?.get(index % BLOCK)
-    }
-
-    fn get_mut(&mut self, index: usize) -> Option<&mut Stored> {
-        self.blocks.get_mut(index / BLOCK)?.get_mut(index % BLOCK)
-    }
-
-    fn node(&self, index: usize) -> Option<&NodeRef> {
-        match self.get(index)? {
-            Stored::Node(node) => Some(node),
-            Stored::Duplicate { node, .. } => match self.get(*node)? {
-                Stored::Node(node) => Some(node),
-                Stored::Duplicate { .. } => None,
-            },
-        }
-    }
-
-    fn push(&mut self, row: Stored) -> usize {
-        let index = self.len;
-        if matches!(row, Stored::Duplicate { .. }) {
-            self.duplicates += 1;
-        }
-        match self.blocks.last_mut() {
-            Some(block) if block.len() < BLOCK => block.push(row),
-            _ => {
-                let mut block = Vec::with_capacity(BLOCK);
-                block.push(row);
-                self.blocks.push(block);
-            }
-        }
-        self.len += 1;
-        index
-    }
-
-    /// Index of the first row after `at`.
-    fn after(&self, at: Position) -> usize {
-        if self.duplicates == 0 {
-            return usize::try_from(at.change).unwrap_or(usize::MAX).min(self.len);
-        }
-        let (mut low, mut high) = (0, self.len);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.get(middle).is_some_and(|row| row.at() <= at) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
-
-    /// Index of the node with this change.
-    fn of_change(&self, change: u64) -> Option<usize> {
-        let index = self.after(Position { change: change.checked_sub(1)?, duplicate: u32::MAX });
-        match self.get(index)? {
-            Stored::Node(node) if node.change == change => Some(index),
-            _ => None,
-        }
-    }
-}
-
-impl LogRows {
-    fn new() -> Self {
-        LogRows { rows: Vec::new(), steps: Vec::new(), digest: Digest::default() }
-    }
-
-    fn seq(&self) -> Seq {
-        self.rows.len() as Seq
-    }
-
-    fn push(&mut self, row: usize, digest: Digest) {
-        self.rows.push(row);
-        self.digest = digest;
-        if self.seq().is_multiple_of(DIGEST_STEP) {
-            self.steps.push(digest);
-        }
-    }
-
-    fn row(&self, seq: Seq) -> Option<usize> {
-        self.rows.get(usize::try_from(seq.checked_sub(1)?).ok()?).copied()
-    }
 }
 
 impl MemoryStore {

@@ -97,7 +97,7 @@ impl<'a> RowLocations<'a> {
     }
 
     /// The last row with a stored location for which `before` holds (it holds for a prefix of these rows): its number, and a
-    /// start     /// there. The chunk's own start if there is none.
+    /// start there. The chunk's own start if there is none.
     pub(super) fn last(&self, before: impl Fn(usize, Position) -> bool) -> (usize, Start) {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         let mut best = None;

@@ -1,6 +1,7 @@
 //! Searches in a Level database: an index of terms that the first search makes, and every later one brings up to date.
-//!  1.x and earlier versions of this module do not write to the index. So before a search, events that were stored since the last
-//!  one are added to it. Terms that do not fill a block yet stay in memory.
+//!
+//! 1.x and earlier versions of this module do not write to the index. So before a search, events that were stored since the last
+//! one are added to it. Terms that do not fill a block yet stay in memory.
 
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, MutexGuard};

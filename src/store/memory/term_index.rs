@@ -1,6 +1,6 @@
 //! The index of terms of a store in memory.
 
-use super::{Rows, Stored};
+use super::rows::{Rows, Stored};
 use crate::error::{Error, Result};
 use crate::store::search::Order;
 use crate::store::terms::{Join, Plan, TermRows, Terms};
