@@ -68,7 +68,7 @@ impl Deferred {
 }
 
 /// How far opening has come.
-enum State {
+enum OpeningState {
     Waiting(Deferred),
     Open,
     Failed(Error),
@@ -82,34 +82,34 @@ enum Admission {
 }
 
 /// The opening of the store.
-pub(super) struct Opening(Mutex<State>);
+pub(super) struct Opening(Mutex<OpeningState>);
 
 impl Opening {
     pub(super) fn begun() -> Self {
-        Opening(Mutex::new(State::Waiting(Deferred::default())))
+        Opening(Mutex::new(OpeningState::Waiting(Deferred::default())))
     }
 
     pub(super) fn failed(error: Error) -> Self {
-        Opening(Mutex::new(State::Failed(error)))
+        Opening(Mutex::new(OpeningState::Failed(error)))
     }
 
     /// Decides what to do with a call, by the state of opening. No other place does.
     fn admit(&self, call: Call, max_pending: usize, closing: impl FnOnce() -> bool) -> Admission {
         match &mut *self.0.lock() {
-            State::Waiting(deferred) => {
+            OpeningState::Waiting(deferred) => {
                 deferred.push(call, max_pending, closing());
                 Admission::Deferred
             }
-            State::Open => Admission::Now(call),
-            State::Failed(error) => Admission::Never(call, error.clone()),
+            OpeningState::Open => Admission::Now(call),
+            OpeningState::Failed(error) => Admission::Never(call, error.clone()),
         }
     }
 
     /// Bytes of deferred appends.
     pub(super) fn pending(&self) -> usize {
         match &*self.0.lock() {
-            State::Waiting(deferred) => deferred.bytes,
-            State::Open | State::Failed(_) => 0,
+            OpeningState::Waiting(deferred) => deferred.bytes,
+            OpeningState::Open | OpeningState::Failed(_) => 0,
         }
     }
 
@@ -187,7 +187,7 @@ impl Emitter {
 
     fn begin(self: &Arc<Self>, log: &Arc<Log>, network: Option<String>, observer: Arc<Observer>) {
         let mut state = self.opening.0.lock();
-        let State::Waiting(deferred) = std::mem::replace(&mut *state, State::Open) else { return };
+        let OpeningState::Waiting(deferred) = std::mem::replace(&mut *state, OpeningState::Open) else { return };
         let (appends, others) = deferred.split();
         self.delivery.lock().start(log.end());
         self.outbox.notify(Notice::Ready { log_id: log.log_id(), change: log.end().change });
@@ -217,7 +217,10 @@ impl Emitter {
 
     fn fail(self: &Arc<Self>, error: &Error) {
         let mut state = self.opening.0.lock();
-        let State::Waiting(deferred) = std::mem::replace(&mut *state, State::Failed(error.clone())) else { return };
+        let OpeningState::Waiting(deferred) = std::mem::replace(&mut *state, OpeningState::Failed(error.clone()))
+        else {
+            return;
+        };
         let (appends, others) = deferred.split();
         // Under the lock: what is refused from now on must come after what was deferred.
         appends.into_iter().for_each(|call| self.refuse(call, error));

@@ -1,9 +1,9 @@
-//! Forks of the local log: when another version of it moves our tail to a new log, and when it is refused.
+//! Forks of the local log: decides whether another version of it moves our tail to a new log, or is refused.
 //!
-//! Without signatures a forged node and one of a copied database look alike, so what others can cause is bounded:
+//! Without signatures, a forged node and a node of a copied database look alike. So the effect is bounded:
 //!
-//! - an entry moves at most once, which no honest peer ever needs more: a copy that was made after the move has it, too;
-//! - a few moves at a time, since each makes a log for ever.
+//! - an entry moves at most once; honest peers never need more, because a copy that was made after the move contains it;
+//! - only a few moves are made in a row, because each leaves behind a log that stays for ever.
 
 use std::time::{Duration, Instant};
 
@@ -11,25 +11,25 @@ use crate::error::Result;
 use crate::node::{LogId, Seq};
 use crate::store::{Meta, Store};
 
-/// Forks acted upon one after the other. A copy finds its original at their first contact, and one fork sets both apart for
-/// good; a machine that was cloned several times meets several of its copies.
+/// Forks acted upon in a row. A copy and its original find each other at their first contact, and one fork separates them for
+/// good; a machine that was cloned several times meets several copies.
 pub const FORKS_AT_ONCE: u32 = 4;
 
-/// One more may be acted upon after each of these.
+/// After each period of this length, one more fork may be acted upon.
 pub const FORK_EVERY: Duration = Duration::from_secs(60 * 60);
 
-/// What has happened to the local log.
+/// Past forks of the local log.
 #[derive(Debug)]
 pub(super) struct Forks {
-    /// So many of its first entries were moved there.
+    /// How many of its first entries were moved there.
     moved: Seq,
     left: u32,
-    /// Since when no more became available.
+    /// When a further fork was last allowed.
     since: Instant,
 }
 
 impl Forks {
-    /// Goes on from what the store says of `log`.
+    /// Continues from what the store knows of `log`.
     pub(super) fn of(store: &dyn Store, log: &LogId) -> Result<Self> {
         let fact = store.meta(&Meta::Moved)?;
         let moved = fact.and_then(|fact| {
@@ -39,7 +39,7 @@ impl Forks {
         Ok(Forks { moved: moved.unwrap_or(0), left: FORKS_AT_ONCE, since: Instant::now() })
     }
 
-    /// What the store keeps of a log to which `moved` entries move.
+    /// The fact that the store keeps about a log to which `moved` entries move.
     pub(super) fn fact(log: &LogId, moved: Seq) -> (Meta, Option<bytes::Bytes>) {
         (Meta::Moved, Some(format!("{moved} {log}").into()))
     }
@@ -49,12 +49,10 @@ impl Forks {
         self.moved = moved;
     }
 
-    /// Whether to act upon another version of entry `seq`; if so, it counts.
+    /// Decides whether to act upon another version of entry `seq`. If so, it counts as a fork.
     pub(super) fn admit(&mut self, seq: Seq, now: Instant) -> Result<(), &'static str> {
         if seq <= self.moved {
-            return Err(
-                "its entries up to there were moved to this log before, so nobody else can have written another",
-            );
+            return Err("has moved this entry to the log before, so no honest copy can hold another version of it");
         }
         let earned = now.saturating_duration_since(self.since).as_secs() / FORK_EVERY.as_secs();
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);

@@ -1,15 +1,15 @@
-//! Logs that were ours until their tail moved to another one: which entries may come back under the old id.
+//! Old ids of our log, whose tail has moved to a new log: decides which entries peers may bring back under the old id.
 //!
-//! Peers send the old log again, in our version or in another one. Both are taken, and one of them comes first. If it is ours,
-//! the rest of it is known as well, and what differs from it was made up: without this an entry that somebody has sent ahead, and
-//! that waits for the one before it, would get into the log before the honest one.
+//! Peers send the old log again, in our version or in another one. Both are accepted; the first entry that arrives decides which. If
+//! it is ours, the later ones must be ours too. Otherwise a forged entry that arrived early, and waited for the entry before it,
+//! would get into the log before the honest one.
 
 use std::collections::HashMap;
 
 use crate::error::Result;
 use crate::node::{Key, LogId, Seq};
 
-/// Where the tail of one log went.
+/// The log to which the tail of another was moved.
 #[derive(Debug)]
 struct Tail {
     from: Seq,
@@ -17,19 +17,19 @@ struct Tail {
     moved: Seq,
 }
 
-/// All that have moved since the store was opened: as many as there are forks that were acted upon.
+/// All moves since the store was opened: one for each fork that was acted upon.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     tails: HashMap<LogId, Tail>,
 }
 
 impl Left {
-    /// The tail of `log` from `from` on, this many entries, goes to `to`.
+    /// The tail of `log` from entry `from` on, of this many entries, moves to `to`.
     pub(super) fn note(&mut self, log: &LogId, from: Seq, to: &LogId, moved: Seq) {
         self.tails.insert(log.clone(), Tail { from, to: to.clone(), moved });
     }
 
-    /// The node that entry `seq` of `log` has to be; `None` if it may be any. `entry` tells the nodes of entries.
+    /// The node that entry `seq` of `log` must be; `None` if it may be any. `entry` looks up the node of an entry.
     ///
     /// # Errors
     /// Those of `entry`.
@@ -51,10 +51,10 @@ impl Left {
         Ok(if now(tail.from)? == Some(first) { now(seq)? } else { None })
     }
 
-    /// Where an entry that we wrote as `(log, seq)` is now: a tail may have moved on with the next fork.
+    /// Where an entry that we wrote as `(log, seq)` is now: its tail may have moved several times.
     fn moved_to<'a>(&'a self, log: &'a LogId, seq: Seq) -> (&'a LogId, Seq) {
         let (mut log, mut seq) = (log, seq);
-        // Each log is left once, so this ends.
+        // The tail of each log moves only once, so this ends.
         while let Some(tail) = self.tails.get(log).filter(|tail| seq >= tail.from) {
             (log, seq) = (&tail.to, seq - tail.from + 1);
         }

@@ -1,11 +1,11 @@
-//! Logs of which peers hold another version: what they add to it does not get here until one version gives way.
+//! Stuck logs: logs of which peers hold another version, so that the log differs between the two sides until one gives way.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::node::{Key, LogId, Seq};
 
-/// Versions remembered. Copies of databases are few; what a stranger makes up beyond this is still told, not remembered.
+/// Versions remembered. Copies of databases are few; forged versions beyond this number are reported, but not remembered.
 pub const MAX_STUCK: usize = 256;
 
 /// A log of which some peer holds another version.
@@ -21,23 +21,23 @@ pub struct StuckLog {
     pub ours: Key,
     /// The node that it names at the peer.
     pub theirs: Key,
-    /// Whether that node was received; otherwise it is a peer's word.
+    /// Whether that node was received; otherwise a peer only claims it.
     pub proven: bool,
-    /// The last entry of the peers' version, as far as they tell.
+    /// The last entry of the peers' version, as far as the peers say.
     pub peers_last: Seq,
-    /// The log that the peer writes which was last seen to hold it, if it says so.
+    /// The peer that was last seen to hold the version: the id of its own log, if it gave one.
     pub holder: Option<LogId>,
 }
 
 impl StuckLog {
-    /// How many entries of the peers' version are missing here, as far as they tell.
+    /// How many entries of the peers' version are missing here, as far as the peers say.
     #[must_use]
     pub fn behind(&self) -> u64 {
         (self.peers_last + 1).saturating_sub(self.seq)
     }
 }
 
-/// All of them, by log and by the key that the peers' version has where it parts from ours.
+/// All stuck logs: by log, and by the key of the first entry that differs in the peers' version.
 #[derive(Debug, Default)]
 pub(super) struct Stuck {
     versions: BTreeMap<(LogId, Key), StuckLog>,
@@ -55,7 +55,7 @@ impl Stuck {
             }
         }
         if self.versions.len() >= MAX_STUCK {
-            // A proof counts more than a word.
+            // A received node counts more than a claim.
             let unproven = self.versions.iter().find(|(_, known)| !known.proven).map(|(place, _)| place.clone());
             match unproven.filter(|_| proven) {
                 Some(place) => drop(self.versions.remove(&place)),
@@ -86,7 +86,7 @@ impl Stuck {
         self.versions.retain(|(known, _), _| known != log);
     }
 
-    /// Forgets the versions that `holder` had and, as `agrees` finds, has no more.
+    /// Forgets the versions that `holder` held, if `agrees` says that it now has ours.
     pub(super) fn forget_healed(&mut self, holder: &LogId, agrees: impl Fn(&LogId, Seq) -> bool) {
         self.versions.retain(|_, known| known.holder.as_ref() != Some(holder) || !agrees(&known.log, known.seq));
     }

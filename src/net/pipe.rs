@@ -33,7 +33,7 @@ pub enum PipeNews {
 type Tell = Box<dyn Fn(PipeNews) + Send + Sync>;
 
 #[derive(Default)]
-struct State {
+struct PipeState {
     /// From the carrier to the network.
     incoming: BytesMut,
     /// The carrier will bring no more.
@@ -51,7 +51,7 @@ struct State {
 }
 
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<PipeState>,
     readable: Notify,
     writable: Notify,
     tell: Tell,
@@ -60,7 +60,7 @@ struct Shared {
 /// A new connection: both ends of it.
 pub fn pipe(tell: impl Fn(PipeNews) + Send + Sync + 'static) -> (Pipe, Carrier) {
     let shared = Arc::new(Shared {
-        state: Mutex::new(State { idle: true, ..State::default() }),
+        state: Mutex::new(PipeState { idle: true, ..PipeState::default() }),
         readable: Notify::new(),
         writable: Notify::new(),
         tell: Box::new(tell),
@@ -149,7 +149,7 @@ impl Drop for Pipe {
 }
 
 impl Shared {
-    fn wake_carrier(&self, mut state: parking_lot::MutexGuard<'_, State>) {
+    fn wake_carrier(&self, mut state: parking_lot::MutexGuard<'_, PipeState>) {
         let wakes = std::mem::take(&mut state.idle);
         drop(state);
         if wakes {
