@@ -297,6 +297,11 @@ declare namespace HyperEmitter {
     peers?: PeersOption
     /** Which peers may use links without encryption (1.x peers, and 2.x peers without `identity`). Default: all without `identity`, none with one. */
     plain?: PlainOption
+    /**
+     * Functions that bring events of an old form to the new one, by event name: listeners, `read` and streams get what they return for the decoded payload.
+     * What is stored stays.
+     */
+    upcast?: { readonly [name: string]: (payload: any, event: { name: string, change: number }) => any }
     /** Functions that derive tags from payloads, by event name, for events emitted without any. */
     tags?: { readonly [name: string]: (payload: any) => Iterable<string> | undefined }
     /** Options of node:tls for links with `tls: true`. */

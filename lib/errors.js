@@ -160,6 +160,8 @@ module.exports = {
   nameRequired: define(INVALID, Error, () => 'name is required'),
   nameNotString: define(INVALID, TypeError, (name) => `name must be a string, not ${typeof name}`),
   badTags: define('ERR_HYPER_VALUE', TypeError, (name, why) => `tags of event '${name}': ${why}`, (event) => ({ event })),
+  upcastNotFunctions: define(INVALID, TypeError, () => 'upcast must be an object from event name to a function of the payload'),
+  upcastToNothing: define('ERR_HYPER_DECODE', TypeError, (name) => `upcast of event '${name}' returned nothing`),
   tagsNotFunctions: define(INVALID, TypeError, () => 'tags must be an object from event name to a function of the payload'),
   emitOptionsNotObject: define(INVALID, TypeError, (given) => `the options of an event must be an object, not ${typeOf(given)}`),
   badBatch: define(INVALID, TypeError, (why) => `append: ${why}`),

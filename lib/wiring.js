@@ -12,6 +12,7 @@ const { EmitBuffer } = require('./native/emit-buffer')
 const DeferredQueue = require('./emitting/deferred-queue')
 const EmitPath = require('./emitting/emit-path')
 const EventCodecs = require('./emitting/event-codecs')
+const UpcastingCodecs = require('./emitting/upcasting-codecs')
 const SchemaStream = require('./emitting/schema-stream')
 const TagRules = require('./emitting/tags')
 const Dispatcher = require('./delivery/dispatcher')
@@ -78,6 +79,7 @@ function wire (emitter, db, options, schemaRead) {
 
   // Before anything is opened: these throw.
   const tagRules = new TagRules(options.tags)
+  const codecs = codecsOf(emitter, standard, options)
 
   // The native half.
   const database = { keepOpen: false }
@@ -95,7 +97,6 @@ function wire (emitter, db, options, schemaRead) {
   const requests = new Requests(hold)
   const notices = new Notices(core, context)
   const packBuffer = new PackBuffer()
-  const codecs = new EventCodecs(emitter, standard || options.strict === true)
 
   // Emitting.
   const deferred = new DeferredQueue()
@@ -170,6 +171,11 @@ function wire (emitter, db, options, schemaRead) {
     closing,
     publicKey: core.publicKey()
   }
+}
+
+function codecsOf (emitter, standard, { strict, upcast }) {
+  const refusesText = standard || strict === true
+  return upcast === undefined ? new EventCodecs(emitter, refusesText) : new UpcastingCodecs(emitter, refusesText, upcast)
 }
 
 module.exports = wire

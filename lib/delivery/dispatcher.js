@@ -174,7 +174,7 @@ class Dispatcher {
     if (topic.list.length === 0) return
     let message
     try {
-      message = this.codecs.decode(topic.name, pack.bytes, from, to, pack.words[word + EVENT_ENCODING_WORD])
+      message = this.codecs.decode(topic.name, pack.bytes, from, to, pack.words[word + EVENT_ENCODING_WORD], change)
     } catch (error) {
       this.status.warn(undecodable(error, topic.name, change))
       return
@@ -227,7 +227,7 @@ class Dispatcher {
     const { change } = row
     let message
     try {
-      message = this.codecs.decode(topic.name, row.bytes, row.start, row.end, row.encoding)
+      message = this.codecs.decode(topic.name, row.bytes, row.start, row.end, row.encoding, change)
     } catch {
       // There was a warning when the others heard it.
       return

@@ -167,7 +167,7 @@ class EventStream extends Duplex {
     if (name === undefined) return undefined
     try {
       const { tags } = row
-      const payload = this.#codecs.decode(name, row.bytes, row.start, row.end, row.encoding)
+      const payload = this.#codecs.decode(name, row.bytes, row.start, row.end, row.encoding, row.change)
       return tags.length > 0 ? { name, payload, tags } : { name, payload }
     } catch (cause) {
       this.#status.warn(undecodable(cause, name, row.change))

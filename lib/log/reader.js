@@ -152,7 +152,7 @@ class Reader {
       return entry
     }
     try {
-      entry.payload = this.codecs.decode(entry.name, row.bytes, row.start, row.end, row.encoding)
+      entry.payload = this.codecs.decode(entry.name, row.bytes, row.start, row.end, row.encoding, entry.change)
     } catch (error) {
       entry.raw = row.body
       entry.error = undecodable(error, entry.name, entry.change)
