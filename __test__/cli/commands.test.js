@@ -248,7 +248,7 @@ test('doctor tells what is there, what is not, and what a peer speaks', async (t
   assert.match(detail('node'), /^v\d+\./)
   assert.match(detail('store'), /^embedded, 1 event, 1 log, 1 head, .* every key and link is right$/)
   assert.match(detail('store'), /^embedded, 1 event/)
-  assert.match(detail('peer'), /^an emitter of 2\.x at 127\.0\.0\.1; a link stands$/)
+  assert.match(detail('peer'), /^an emitter of 2\.x at 127\.0\.0\.1; a link stands \(plain\)$/)
   const quick = await hypem(t, ['doctor', join(dir, 'db')])
   assert.match(quick.stdout, /^ok {4}store .* the newest 1 can be read \(--deep checks all\)$/m)
   assert.equal(quick.code, 0)

@@ -7,7 +7,7 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { test } = require('node:test')
 
-const { hypem, scratch } = require('./helpers')
+const { hello, hypem, listening, scratch, start } = require('./helpers')
 
 test('keygen makes a key that only its owner may read, and never overwrites one', async (t) => {
   const file = path.join(scratch(t), 'node.key')
@@ -36,4 +36,36 @@ test('key says what is wrong with a file', async (t) => {
   const { code, stderr } = await hypem(t, ['key', file])
   assert.equal(code, 1)
   assert.match(stderr, /no private key/)
+})
+
+const windows = process.platform === 'win32' && 'there is no SIGHUP'
+
+test('a session lets in whom its file of peers lists, reports whom it refuses, and reads the file again at SIGHUP', { skip: windows }, async (t) => {
+  const dir = scratch(t)
+  const at = (name) => path.join(dir, name)
+  const made = async (name) => (await hypem(t, ['keygen', at(name)])).stdout.trim()
+  const [one, two] = [await made('one.key'), await made('two.key')]
+  fs.writeFileSync(at('peers'), '# nobody yet\n')
+  const schema = at('messages.proto')
+  const { run, port } = await listening(t, [schema, '--no-repl', '--identity', at('one.key'), '--peers', at('peers'), '--network', 'tests'])
+  const dial = [schema, '--no-repl', '--target-port', port, '--target-host', '127.0.0.1', '--target-key', one, '--network', 'tests']
+  const refused = await hypem(t, [...dial, '--identity', at('two.key')])
+  assert.equal(refused.code, 1)
+  assert.match(refused.stderr, /ERR_HYPER_RIGHTS/)
+  await run.until(/a peer was refused: .*not in peers.*ERR_HYPER_RIGHTS/, 'stderr')
+
+  fs.writeFileSync(at('peers'), `${two} read and write\n`)
+  process.kill(run.child.pid, 'SIGHUP')
+  await run.until(/line 1: .*nothing was changed/, 'stderr')
+  fs.writeFileSync(at('peers'), `${two} write # the second one\n`)
+  process.kill(run.child.pid, 'SIGHUP')
+  await run.until('was read again', 'stderr')
+  const other = start(t, [...dial, '--identity', at('two.key')])
+  other.send(hello('in confidence'))
+  await run.until('in confidence')
+  const doctor = ['doctor', '--connect', `${one}@127.0.0.1:${port}`, '--identity', at('two.key'), '--network', 'tests']
+  const healthy = await hypem(t, doctor)
+  assert.equal(healthy.code, 0, healthy.stdout)
+  assert.ok(healthy.stdout.includes(`a link stands (noise, ${one})`), healthy.stdout)
+  assert.match((await hypem(t, ['doctor', '--connect', `127.0.0.1:${port}`])).stdout, /takes encrypted links only/)
 })

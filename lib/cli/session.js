@@ -10,7 +10,7 @@ const { nearest } = require('../nearest')
 const { port, unknown: unknownOption } = require('./options')
 const { hasColours } = require('./terminal')
 const { ReaderPosition, lastChange } = require('./reader-position')
-const { followPeers } = require('./trust')
+const { followPeers, tellRefusals } = require('./trust')
 
 /** The name under which a session's position is kept unless `--as` says otherwise. */
 const DEFAULT_NAME = 'hypem'
@@ -48,6 +48,7 @@ async function run (context, args) {
   const schema = context.schema(file)
   const hyper = await context.open(options.db, schema, { dial: true, strict: options.strict, trust: options })
   followPeers(context, hyper, options)
+  tellRefusals(context, hyper)
   const position = new ReaderPosition(hyper, options.db === undefined ? undefined : options.as ?? DEFAULT_NAME, () => context.output.flush())
   const opened = await lastChange(hyper)
   await meet(context, hyper, options)

@@ -44,6 +44,16 @@ function followPeers (context, hyper, { peers }) {
   })
 }
 
+/** Links that are refused because of what the peer is, not because of what it sends. */
+const REFUSALS = ['ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_RIGHTS']
+
+/** Reports refused peers on standard error: each cause at most once in ten minutes per address, as `status` does. */
+function tellRefusals (context, hyper) {
+  hyper.status.on('peerError', (error) => {
+    if (REFUSALS.includes(error.code)) context.warn(`a peer was refused: ${describe(error)}`)
+  })
+}
+
 /** `key right`, a line each; what follows `#` is for people. */
 function readPeers (file) {
   const peers = {}
@@ -67,4 +77,4 @@ function read (file) {
   }
 }
 
-module.exports = { TRUST, trustOptions, followPeers }
+module.exports = { TRUST, trustOptions, followPeers, tellRefusals }

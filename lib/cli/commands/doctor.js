@@ -150,7 +150,7 @@ function canListen (port, host) {
 /** Finds out what answers at an address, by its first frame. */
 async function greeting (host, port) {
   const { protocol, live, address } = await probe(port, host)
-  if (protocol === null) throw new Error(`something answers at ${address}, but it is no emitter`)
+  if (protocol === null) throw new Error(`something answers at ${address}, but it is no emitter, or one that takes encrypted links only: then give --identity`)
   return `an emitter of ${protocol} at ${address}${live ? '' : ', which does not stay live'}`
 }
 
@@ -166,6 +166,8 @@ async function link (context, values, { host, port, key }) {
     hyper.status.on('connectionError', (error) => reject(Object.assign(new Error(`${found}; no link comes about: ${explain(error)}`), { code: error.code })))
   })
   ended.catch(() => {})
+  let secured
+  hyper.status.on('connected', ({ security, publicKey }) => { secured = publicKey === null ? security : `${security}, ${publicKey}` })
   try {
     await Promise.race([ended, hyper.connect(port, host, { key })])
     const synced = new Promise((resolve) => hyper.status.once('synced', resolve))
@@ -174,5 +176,5 @@ async function link (context, values, { host, port, key }) {
     hyper.status.removeAllListeners('disconnected').removeAllListeners('connectionError')
     await hyper.close()
   }
-  return `${found}; a link stands`
+  return `${found}; a link stands (${secured})`
 }
