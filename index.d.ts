@@ -458,7 +458,7 @@ declare namespace HyperEmitter {
   type Cursor = string | { readonly log: string, readonly seq: number, readonly key?: string }
 
   interface CaughtUpOptions {
-    /** How long to wait, in milliseconds; 0 only asks. Default: until the emitter closes. */
+    /** How long to wait, in milliseconds; with 0 it only checks. Default: until the emitter closes. */
     timeout?: number
     /** Wait also until listeners have answered the event, and all events before it. */
     delivered?: boolean
