@@ -50,11 +50,16 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * A payload that cannot be encoded throws immediately.
    */
   emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, callback?: HyperEmitter.NodeCallback): this
-  emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options: HyperEmitter.EventOptions, callback?: HyperEmitter.NodeCallback): this
+  emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options: HyperEmitter.EventOptions & HyperEmitter.AppendOptions<HyperEmitter.Name<E>>, callback?: HyperEmitter.NodeCallback): this
   /** Like `emit`, but returns a promise of the stored node. A payload that cannot be encoded rejects it. */
-  append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options?: HyperEmitter.EventOptions): Promise<HyperEmitter.Node>
+  append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options?: HyperEmitter.EventOptions & HyperEmitter.AppendOptions<HyperEmitter.Name<E>>): Promise<HyperEmitter.Node>
   /** Append several events, at most 1,024 and 4 MiB: all of them are stored, in order and with nothing between, or none. */
-  append (events: readonly HyperEmitter.NewEvent<E>[]): Promise<HyperEmitter.Node[]>
+  append (events: readonly HyperEmitter.NewEvent<E>[], options?: HyperEmitter.AppendOptions<HyperEmitter.Name<E>>): Promise<HyperEmitter.Node[]>
+  /**
+   * Read the events that match, let `decider` decide, and append what it appends if no matching event was stored meanwhile; otherwise do all
+   * of it again, at most 10 times. Gives what `decider` returns.
+   */
+  decide<K extends HyperEmitter.Name<E>, T> (query: HyperEmitter.DecisionQuery<K>, decider: (events: HyperEmitter.Entry<E, K>[], how: { append: HyperEmitter.Appender<E>, after: number }) => T | Promise<T>, options?: HyperEmitter.DecideOptions): Promise<T>
 
   /**
    * Hear events appended after `ready`, by this emitter or a peer. A listener with two or more parameters gets `done`: until it
@@ -147,7 +152,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   stream (options?: HyperEmitter.StreamOptions): HyperEmitter.EventStream<E>
 
   /** Stored events as an async iterable, each with its position in the log. */
-  read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): AsyncIterableIterator<HyperEmitter.Entry<E, K>>
+  read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): HyperEmitter.Entries<HyperEmitter.Entry<E, K>>
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
   /** The nodes that no other node links to yet. */
@@ -413,6 +418,43 @@ declare namespace HyperEmitter {
   interface EventOptions {
     /** Texts by which the event can be found: at most 16 different ones of 1 to 256 bytes. */
     tags?: Iterable<string>
+  }
+
+  /** Which events a decision depends on. Without any, on all. */
+  interface DecisionQuery<K = string> {
+    /** Events with this name, or these. */
+    names?: K | Iterable<K>
+    /** Events with this tag, or with all of these. */
+    tags?: string | Iterable<string>
+    /** Events that match one of these items; in place of `names` and `tags`. */
+    query?: Iterable<QueryItem<K>>
+  }
+
+  /** What an append depends on, judged by this emitter on what it has stored. */
+  interface AppendOptions<K = string> {
+    /** Another append with this id, of 1 to 256 bytes, is the same one: it is answered with the nodes of the first. */
+    id?: string
+    /** Fail with `ERR_HYPER_CONDITION` if an event that matches was stored behind the change `after` (default 0). */
+    failIf?: DecisionQuery<K> & { after?: number }
+  }
+
+  interface DecideOptions {
+    /** Attempts after the first one. Default 10. */
+    retries?: number
+    /** Ends the reading with its reason. */
+    signal?: AbortSignal
+  }
+
+  /** The `append` that a decider is given. */
+  interface Appender<E extends EventMap<E> = AnyEvents> {
+    <K extends Name<E>> (name: K, payload: Input<E, K>, options?: EventOptions & { id?: string }): Promise<Node>
+    (events: readonly NewEvent<E>[], options?: { id?: string }): Promise<Node[]>
+  }
+
+  /** Stored events as `read` returns them. */
+  interface Entries<T> extends AsyncIterableIterator<T> {
+    /** The change up to which everything that matches has been returned; complete at the end. Undefined before the first event. */
+    readonly after?: number
   }
 
   /** An event to append together with others. */
@@ -692,6 +734,8 @@ declare namespace HyperEmitter {
     peerError: [error: HyperError | NodeJS.ErrnoException]
     /** A link dialled from here failed or ended. */
     connectionError: [error: HyperError | NodeJS.ErrnoException, link: unknown]
+    /** An event of somebody else that the condition of a recent append of ours would have forbidden, and whose emitter did not know of that append. */
+    conflict: [conflict: { ours: Entry, theirs: Entry }]
     /** The emitter is closed: nothing follows. */
     closed: []
     /** The store cannot be opened, or the schema's stream cannot be read. Throws if nobody listens, like any `error`. */
@@ -708,6 +752,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_BACKLOG'
     | 'ERR_HYPER_CHECKSUM_MISMATCH'
     | 'ERR_HYPER_CLOSED'
+    | 'ERR_HYPER_CONDITION'
     | 'ERR_HYPER_CONFLICT'
     | 'ERR_HYPER_CONNECT'
     | 'ERR_HYPER_DAMAGED'
@@ -717,6 +762,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_FORK'
     | 'ERR_HYPER_HARMFUL'
     | 'ERR_HYPER_IDENTITY'
+    | 'ERR_HYPER_ID_REUSED'
     | 'ERR_HYPER_INCOMPATIBLE'
     | 'ERR_HYPER_INSECURE'
     | 'ERR_HYPER_INTERNAL'
@@ -758,6 +804,8 @@ declare namespace HyperEmitter {
     /** The log that the error is about, and the entry of that log. */
     log?: string
     seq?: number
+    /** The change of the stored event that the error is about. */
+    change?: number
     /** The address that was dialled or should be bound, `host:port`. */
     address?: string
   }

@@ -5,7 +5,9 @@ const { EventEmitter } = require('node:events')
 const { EmitCallback, EmitPromise } = require('./async-context')
 const { HyperError, badCodecs, emitOptionsNotObject, howNotObject } = require('./errors')
 const { quiet } = require('./callback')
+const decide = require('./emitting/decide')
 const { checkEvents } = require('./emitting/batch')
+const { demandsOf } = require('./emitting/demands')
 const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
@@ -75,11 +77,11 @@ HyperEmitter.prototype = Object.create(EventEmitter.prototype, {
 const methods = {
   /**
    * Appends an event. Faults of name and payload are thrown at once; `callback(err, node)` runs when the event is durable,
-   * before any listener hears it. `options.tags`: what it is found by.
+   * before any listener hears it. `options`: `tags`, by which it is found, and what it depends on (lib/emitting/demands.js).
    */
   emit (name, payload, options, callback) {
     // As in 1.x, what is neither options nor a callback is ignored.
-    const given = typeof options === 'object' && options !== null ? options.tags : undefined
+    const given = typeof options === 'object' && options !== null ? options : undefined
     const told = typeof options === 'function' ? options : callback
     partsOf(this).emits.emit(name, payload, typeof told === 'function' ? new EmitCallback(told) : undefined, given)
     return this
@@ -91,13 +93,19 @@ const methods = {
    */
   append (name, payload, options) {
     return quiet(new Promise((resolve, reject) => {
-      if (Array.isArray(name)) {
-        partsOf(this).emits.emitAll(checkEvents(name), new EmitPromise(resolve, reject))
-        return
-      }
-      if (options !== undefined && (options === null || typeof options !== 'object')) throw emitOptionsNotObject(options)
-      partsOf(this).emits.emit(name, payload, new EmitPromise(resolve, reject), options?.tags)
+      const isList = Array.isArray(name)
+      const given = isList ? payload : options
+      if (given !== undefined && (given === null || typeof given !== 'object')) throw emitOptionsNotObject(given)
+      const { emits } = partsOf(this)
+      const receiver = new EmitPromise(resolve, reject)
+      if (isList) emits.emitAll(checkEvents(name), receiver, demandsOf(given))
+      else emits.emit(name, payload, receiver, given)
     }))
+  },
+
+  /** Appends what `decider` decides about the events of a query, if none is stored meanwhile; else lets it decide again. */
+  decide (query, decider, options) {
+    return quiet(decide(this, query, decider, options))
   },
 
   /** `fn(message)`, or with a second parameter `fn(message, done)`: then nothing follows until `done` is called. */

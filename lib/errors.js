@@ -90,7 +90,7 @@ function raise (error) {
 }
 
 /** Details that a failure in the native half may have. `system` is the system's name for it, as `ENOSPC`. */
-const DETAILS = ['system', 'log', 'seq', 'path', 'address']
+const DETAILS = ['system', 'log', 'seq', 'change', 'path', 'address']
 
 /** The failure that the native half describes: `code`, `message`, and what it knows of {@link DETAILS}. */
 function failure (described) {
@@ -165,6 +165,7 @@ module.exports = {
   tagsNotFunctions: define(INVALID, TypeError, () => 'tags must be an object from event name to a function of the payload'),
   emitOptionsNotObject: define(INVALID, TypeError, (given) => `the options of an event must be an object, not ${typeOf(given)}`),
   badBatch: define(INVALID, TypeError, (why) => `append: ${why}`),
+  badDemand: define(INVALID, TypeError, (what, why) => `${what} of an append: ${why}`),
   badTime: define(INVALID, RangeError, (name, value) => `${name} must be a Date or milliseconds since 1970, not ${reasonOf(value)}`),
   badSearch: define(INVALID, TypeError, (why) => `query: ${why}`),
   reservedName: define('ERR_HYPER_RESERVED_NAME', TypeError,

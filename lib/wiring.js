@@ -19,6 +19,7 @@ const Dispatcher = require('./delivery/dispatcher')
 const Rejections = require('./delivery/rejections')
 const { Listeners } = require('./delivery/listeners')
 const Arrivals = require('./log/arrivals')
+const Conflicts = require('./log/conflicts')
 const Growth = require('./log/growth')
 const Hyperlog = require('./log/hyperlog')
 const Maintenance = require('./log/maintenance')
@@ -118,6 +119,7 @@ function wire (emitter, db, options, schemaRead) {
   })
   const arrivals = new Arrivals({ core, requests, state, dispatcher })
   const reader = new Reader({ core, requests, rows, arrivals, codecs, state, status })
+  const conflicts = new Conflicts({ reader, status })
   const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
 
@@ -138,7 +140,7 @@ function wire (emitter, db, options, schemaRead) {
 
   // Three of them need what was made after them.
   scheduler.pump = new Pump({ scheduler, acks, dispatcher, notices, state, hold })
-  notices.deliverTo({ opening, requests, connections, admission, streams, state, status })
+  notices.deliverTo({ opening, requests, connections, admission, streams, conflicts, state, status })
   // The dispatcher comes last: an event may have been stored after the turn looked for events, and before what brought it
   // told that it is over.
   hold.holdWhileBusy([acks, state, requests, growth, connections, server, streams, deferred, dispatcher])

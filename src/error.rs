@@ -58,6 +58,27 @@ pub enum Error {
         /// The operating system's error.
         source: Arc<std::io::Error>,
     },
+    /// An append whose condition does not hold.
+    #[error("{} of change {change} matches the condition, and was stored behind change {after}: read again, and decide anew", quoted(name))]
+    Condition {
+        /// The name of the event that matches.
+        name: String,
+        /// Its change.
+        change: u64,
+        /// Behind which none was to be stored.
+        after: u64,
+    },
+    /// An append with the id of another one.
+    #[error(
+        "the id {} was used before, at change {change}, with other events: give each append an id of its own",
+        quoted(id)
+    )]
+    IdReused {
+        /// The id.
+        id: String,
+        /// Change of the first event with it.
+        change: u64,
+    },
     /// A user's own store (levelup, abstract-level) reported an error.
     #[error("{0}")]
     ForeignStore(String),
@@ -241,6 +262,8 @@ pub struct Details<'a> {
     pub log: Option<&'a str>,
     /// The entry of that log.
     pub seq: Option<u64>,
+    /// The change of the event that it is about.
+    pub change: Option<u64>,
     /// The file or folder that it is about.
     pub path: Option<&'a Path>,
     /// The address that was dialled or should be bound, `host:port`.
@@ -287,6 +310,8 @@ impl Error {
             Error::ReservedName(_) => "ERR_HYPER_RESERVED_NAME",
             Error::Backlog { .. } => "ERR_HYPER_BACKLOG",
             Error::Storage { source, .. } => Cause::of(source).code(),
+            Error::Condition { .. } => "ERR_HYPER_CONDITION",
+            Error::IdReused { .. } => "ERR_HYPER_ID_REUSED",
             Error::ForeignStore(_) => "ERR_HYPER_STORE",
             Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
             Error::Repaired(_) => "ERR_HYPER_REPAIRED",
@@ -330,6 +355,9 @@ impl Error {
             }
             Error::Fork { log, seq, .. } | Error::Forged { log, seq, .. } | Error::Harmful { log, seq, .. } => {
                 Details { log: Some(log), seq: Some(*seq), ..Details::default() }
+            }
+            Error::Condition { change, .. } | Error::IdReused { change, .. } => {
+                Details { change: Some(*change), ..Details::default() }
             }
             Error::Connect { target: address, system, .. } | Error::Listen { address, system, .. } => {
                 Details { system: *system, address: Some(address), ..Details::default() }

@@ -5,6 +5,7 @@
 //! payload from the same heads keep both events (docs/design/log.md, "Event container").
 
 mod batch;
+mod request;
 mod tags;
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use bytes::BufMut;
 
 pub(crate) use self::batch::is_of_batch;
 pub use self::batch::{following, put_following, FOLLOWING_LEN, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
+pub use self::request::{put_request, request_len, MAX_REQUEST_LEN};
 pub use self::tags::{check_tags, put_tag, tag_len, TagList, Tags, MAX_TAGS, MAX_TAG_LEN};
 use crate::error::{quoted, Error, Result};
 use crate::varint::{put_varint, take, take_varint, varint_len};
@@ -196,7 +198,7 @@ pub(crate) fn parse(value: &[u8]) -> Option<Parts<'_>> {
                     2 => payload = Some(bytes),
                     3 => id = Some(bytes),
                     tags::FIELD => tagged = tagged.or(Some(field)),
-                    8 => request = Some(bytes),
+                    request::FIELD => request = Some(bytes),
                     _ => {}
                 }
             }

@@ -82,6 +82,19 @@ impl NodeRef {
     }
 }
 
+impl NodeRef {
+    /// All nodes that were planned together with this one, in order.
+    pub(crate) fn group(&self) -> impl Iterator<Item = NodeRef> + '_ {
+        let count = u32::try_from(self.group.len()).unwrap_or(u32::MAX);
+        (0..count).map(|index| NodeRef { group: Arc::clone(&self.group), index })
+    }
+
+    /// The nodes that were planned together with this one, from it on.
+    pub(crate) fn and_next(&self) -> impl Iterator<Item = NodeRef> + '_ {
+        self.group().skip(self.index as usize)
+    }
+}
+
 impl From<Node> for NodeRef {
     fn from(node: Node) -> Self {
         NodeRef { group: Arc::new(vec![node]), index: 0 }

@@ -4,6 +4,7 @@ const { PLAIN, NODE, byteLength, checkName, containerLength } = require('../nati
 const { asError, closed, backlog, peerWithoutAddresses } = require('../errors')
 const { fast } = require('../codec')
 const { Batch, Gathered } = require('./batch')
+const { demandsOf, isDemanding } = require('./demands')
 const { refuseText, unencodable } = require('./unknown-events')
 
 /** Emits that wait for a schema to be read. */
@@ -39,11 +40,17 @@ class EmitPath {
    * @param {string} name
    * @param {*} payload
    * @param {{ answer: (error: Error | null, node?: object) => void }} [receiver] told when the event is stored, or refused
-   * @param {Iterable<string>} [given] its tags
+   * @param {{ tags?: Iterable<string>, id?: string, failIf?: object }} [options]
    */
-  emit (name, payload, receiver, given) {
+  emit (name, payload, receiver, options) {
+    if (isDemanding(options)) {
+      const single = { answer: (error, nodes) => this.answerSingle(receiver, error, nodes) }
+      this.emitAll([{ name, payload, tags: options.tags }], single, demandsOf(options))
+      return
+    }
+    const given = options?.tags
     if (this.deferred.deferring) {
-      this.defer(() => this.emit(name, payload, receiver, given), receiver)
+      this.defer(() => this.emit(name, payload, receiver, options), receiver)
       return
     }
     const encoder = this.codecs.of(name)
@@ -65,10 +72,11 @@ class EmitPath {
    *
    * @param {{ name: string, payload: *, tags?: Iterable<string> }[]} events
    * @param {{ answer: (error: Error | null, nodes?: object[]) => void }} receiver
+   * @param {import('./demands').Demands} [demands]
    */
-  emitAll (events, receiver) {
+  emitAll (events, receiver, demands) {
     if (this.deferred.deferring) {
-      this.defer(() => this.emitAll(events, receiver), receiver)
+      this.defer(() => this.emitAll(events, receiver, demands), receiver)
       return
     }
     const batch = new Batch()
@@ -83,10 +91,16 @@ class EmitPath {
       process.nextTick(() => receiver.answer(closed()))
       return
     }
-    this.buffer.appendBatch(batch)
+    this.buffer.appendBatch(batch, demands)
     const gathered = new Gathered(events.length, receiver)
     for (let left = events.length; left > 0; left--) this.acks.expect(gathered)
     if (!this.hold.active) this.hold.refresh()
+  }
+
+  /** The answer to an event that was appended as a batch of one. */
+  answerSingle (receiver, error, nodes) {
+    if (receiver !== undefined) receiver.answer(error, nodes?.[0])
+    else if (error) this.status.warn(error)
   }
 
   /** The bytes of a payload, and how they are encoded. */

@@ -1,6 +1,6 @@
 'use strict'
 
-const { badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
+const { badDemand, badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
 const { readCursor } = require('./portable-cursor')
 
 /** Names that one item of a search may have; with more names, all events are read. */
@@ -55,6 +55,21 @@ function searchOf ({ names, tags, query, from, to }) {
   return { filter }
 }
 
+/**
+ * A condition as the core knows it: events of which none may have been stored, and behind which change.
+ *
+ * @param {{ names?: *, tags?: *, query?: *, after?: number }} failIf
+ * @returns {{ filter: object, after: number }}
+ */
+function conditionOf (failIf) {
+  if (failIf === null || typeof failIf !== 'object') throw badDemand('failIf', 'it is an object with a query, and a change after which')
+  const { names, tags, query, after = 0 } = failIf
+  checkChange('after', after)
+  const search = searchOf({ names, tags, query })
+  if (search.names !== undefined) throw badDemand('failIf', `its names are none, or more than ${MAX_NAMES}`)
+  return { filter: search.filter ?? { items: [] }, after }
+}
+
 function itemOf (item) {
   if (item === null || typeof item !== 'object') throw badSearch('an item is an object with names or tags')
   return { names: textsOf('names', item.names), tags: textsOf('tags', item.tags) }
@@ -92,3 +107,4 @@ function checkChange (name, value) {
 module.exports = checkQuery
 module.exports.checkChange = checkChange
 module.exports.isCursor = isCursor
+module.exports.conditionOf = conditionOf

@@ -50,8 +50,10 @@ class Reader {
    * @returns {AsyncGenerator<Entry>}
    */
   read (opts) {
-    const exit = { left: false, leave: undefined }
+    const exit = { left: false, leave: undefined, after: undefined }
     const entries = this.iterate(checkQuery(opts), exit)
+    // Up to which change everything that is wanted has been given.
+    Object.defineProperty(entries, 'after', { get: () => exit.after, enumerable: true })
     // A generator's own `return` and `throw` wait for the `next` in progress, which at the end of a live log may take for ever.
     for (const method of ['return', 'throw']) {
       entries[method] = (value) => {
@@ -65,7 +67,8 @@ class Reader {
 
   /**
    * @param {import('./query').Query} query
-   * @param {{ left: boolean, leave?: () => void }} exit `left`: nobody wants more; `leave` interrupts what is waited for
+   * @param {{ left: boolean, leave?: () => void, after?: number }} exit `left`: nobody wants more; `leave` interrupts what is waited
+   *   for; `after`: up to there all has been given
    */
   async * iterate ({ raw, signal, cursor, ...bounds }, exit) {
     const { state } = this
@@ -107,13 +110,17 @@ class Reader {
         if (exit.left) return
       }
       this.checkStart(bounds)
-      stream = new RowStream(this.rows, state.lastChange(), bounds)
+      const last = state.lastChange()
+      exit.after = bounds.reverse ? Math.min(last, bounds.until) : bounds.since
+      stream = new RowStream(this.rows, last, bounds)
       while (!stream.ended) {
         await orAborted((resolve, reject) => stream.fetch((error) => error ? reject(error) : resolve()))
         while (stream.advance()) {
+          if (!bounds.reverse) exit.after = stream.row.change
           yield this.entryOf(stream.row, raw)
           signal?.throwIfAborted()
         }
+        if (!bounds.reverse && stream.left > 0) exit.after = Math.max(exit.after, Math.min(stream.cursor.from, bounds.until))
       }
     } finally {
       stream?.end()

@@ -145,8 +145,9 @@ class EmitBuffer {
    * Hands over events that are stored together or not at all, behind everything that was appended before.
    *
    * @param {import('../emitting/batch').Batch} batch
+   * @param {import('../emitting/demands').Demands} [demands]
    */
-  appendBatch ({ names, events }) {
+  appendBatch ({ names, events }, demands) {
     let size = 0
     for (const { bytes, tags } of events) size += aligned(EMIT_HEAD_BYTES + bytes.length + tagsLength(tags))
     const records = Buffer.allocUnsafeSlow(size)
@@ -162,7 +163,7 @@ class EmitBuffer {
       at = aligned(at)
     }
     this.flush()
-    if (this.core.appendBatch(names, records)) this.scheduler.schedule()
+    if (this.core.appendBatch(names, records, demands?.id, demands?.filter, demands?.after)) this.scheduler.schedule()
   }
 
   /** Hands everything over. */

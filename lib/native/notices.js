@@ -30,6 +30,7 @@ class Notices {
    * @property {import('../peers/connections')} connections
    * @property {import('../peers/admission')} admission
    * @property {import('../peers/streams').Streams} streams
+   * @property {import('../log/conflicts')} conflicts
    * @property {import('../lifecycle/store-state')} state
    * @property {import('../status')} status
    * @param {Recipients} recipients
@@ -57,7 +58,7 @@ class Notices {
   }
 
   handOver (notice) {
-    const { opening, requests, connections, admission, streams, state, status } = this.recipients
+    const { opening, requests, connections, admission, streams, conflicts, state, status } = this.recipients
     switch (notice.kind) {
       case 'ready': return opening.onReady(notice)
       case 'failed': return opening.onFailed(failure(notice))
@@ -67,6 +68,7 @@ class Notices {
         state.logId = notice.text
         return undefined
       case 'report': return status.warn(failure(notice))
+      case 'conflict': return conflicts.hear(notice)
       case 'admit': return admission.hear(notice)
       case 'stream':
       case 'streamLink': return streams.hear(notice)

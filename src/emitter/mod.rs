@@ -34,7 +34,7 @@ pub use self::outbox::Waiting;
 pub use self::request::{Cursor, Place, Reply, Request, Stats};
 use crate::error::{Error, Result};
 use crate::hyperlog::trust::TrustPolicy;
-use crate::hyperlog::{Ack, Batch, Log, LogOptions, Trust};
+use crate::hyperlog::{Ack, Batch, Contradiction, Log, LogOptions, Trust};
 use crate::net::{Net, NetEvent, NetOptions};
 use crate::node::{Change, LogId};
 use crate::panic::caught;
@@ -97,6 +97,8 @@ pub enum Notice {
         /// What.
         news: StreamNews,
     },
+    /// An event of somebody else would have kept a conditional append of ours from being stored.
+    Contradiction(Contradiction),
     /// Something went wrong, but not in answer to a call.
     Report(Error),
 }

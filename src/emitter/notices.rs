@@ -71,7 +71,10 @@ fn is_of_inbound(notice: &Notice, link: &str) -> bool {
 
 /// Whether no callback waits for a notice.
 fn gives_way(notice: &Notice) -> bool {
-    matches!(notice, Notice::Report(_) | Notice::Progress { .. } | Notice::Net(NetEvent::Report { .. }))
+    matches!(
+        notice,
+        Notice::Report(_) | Notice::Contradiction(_) | Notice::Progress { .. } | Notice::Net(NetEvent::Report { .. })
+    )
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::Weak;
 
 use super::{Emitter, Notice};
 use crate::error::Error;
-use crate::hyperlog::{Ack, LogObserver};
+use crate::hyperlog::{Ack, Contradiction, LogObserver};
 use crate::net::{NetEvent, NetObserver};
 use crate::node::LogId;
 
@@ -30,6 +30,10 @@ impl LogObserver for Observer {
 
     fn log_id_changed(&self, log: &LogId) {
         self.tell(|emitter| emitter.outbox.notify(Notice::LogIdChanged(log.clone())));
+    }
+
+    fn contradicted(&self, found: Contradiction) {
+        self.tell(|emitter| emitter.outbox.notify(Notice::Contradiction(found)));
     }
 
     fn report(&self, error: Error) {

@@ -30,7 +30,7 @@ pub struct Tags<'a> {
 
 impl<'a> Tags<'a> {
     /// The tags in a container, of which `rest` is what begins with the first one.
-    pub(super) fn from(rest: &'a [u8]) -> Self {
+    pub(crate) fn from(rest: &'a [u8]) -> Self {
         Tags { rest }
     }
 

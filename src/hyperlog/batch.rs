@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::AckKind;
+use super::{AckKind, Demands};
 use crate::error::{Error, Result};
-use crate::event::{self, check_tags, put_tag, Encoding, FOLLOWING_LEN, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
+use crate::event::{self, check_tags, put_tag, Encoding, Tags, FOLLOWING_LEN, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
+use crate::node::Node;
 
 /// An event to append.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub struct Batch {
     acks: usize,
     /// All of it is stored, or nothing.
     whole: bool,
+    demands: Option<Box<Demands>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +65,16 @@ pub(crate) struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// Whether a node holds an event that says the same.
+    pub(super) fn is_in(&self, node: &Node) -> bool {
+        event::decode(&node.value).is_ok_and(|event| {
+            event.name == **self.name
+                && event.payload == self.payload
+                && event.encoding == self.encoding
+                && event.tags.list() == Tags::from(self.tags).list()
+        })
+    }
+
     /// Bytes of its container at the most.
     pub(super) fn size(&self) -> usize {
         event::encoded_len(self.name.len(), self.payload.len()) + self.tags.len()
@@ -108,15 +120,33 @@ impl Batch {
             let why = format!("a batch has {MAX_BATCH_EVENTS} events at the most, not {count}");
             return Err(Error::InvalidArgument(why));
         }
-        if count > 1 && !self.whole {
+        if count > 1 {
             let cost = self.cost + count * FOLLOWING_LEN;
             if cost > MAX_BATCH_BYTES {
                 let why = format!("a batch has {MAX_BATCH_BYTES} bytes at the most, not {cost}");
                 return Err(Error::InvalidArgument(why));
             }
-            (self.whole, self.cost) = (true, cost);
+            self.cost = cost;
         }
+        self.whole = true;
         Ok(())
+    }
+
+    /// [`Batch::make_whole`], for an append that demands something.
+    ///
+    /// # Errors
+    /// `InvalidArgument` also if its id cannot be one.
+    pub fn make_demanding(&mut self, demands: Demands) -> Result<()> {
+        demands.check()?;
+        self.cost += demands.id.as_deref().map_or(0, event::request_len);
+        self.make_whole()?;
+        self.demands = Some(Box::new(demands));
+        Ok(())
+    }
+
+    /// What the append demands.
+    pub(super) fn demands(&self) -> Option<&Demands> {
+        self.demands.as_deref()
     }
 
     /// Whether all of its events are stored, or none.

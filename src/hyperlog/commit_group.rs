@@ -2,7 +2,7 @@
 
 use super::job::{Job, Responder};
 use super::parking::{Parked, Waits};
-use super::{Ack, Outcome};
+use super::{Ack, Contradiction, Outcome};
 use crate::error::Error;
 use crate::node::{Key, LogId, Seq};
 use crate::store::Commit;
@@ -37,6 +37,8 @@ pub(super) struct Answers {
     pub(super) appended: usize,
     pub(super) nodes: Vec<(Vec<Outcome>, Responder<Vec<Outcome>>)>,
     pub(super) facts: Vec<Responder<()>>,
+    /// What is told once it is stored.
+    pub(super) contradictions: Vec<Contradiction>,
     /// Done once the rest is stored, before anything else is planned.
     pub(super) fork: Option<Fork>,
 }
@@ -87,7 +89,7 @@ impl CommitGroup {
 
     /// Whether there is nothing to store and nobody to answer.
     pub(super) fn is_empty(&self) -> bool {
-        let Answers { acks, appended, nodes, facts, fork } = &self.answers;
+        let Answers { acks, appended, nodes, facts, fork, .. } = &self.answers;
         let answers = !acks.is_empty() || *appended > 0 || !nodes.is_empty() || !facts.is_empty() || fork.is_some();
         self.commit.is_empty() && !answers && self.spoilt.is_none()
     }

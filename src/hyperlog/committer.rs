@@ -35,7 +35,7 @@ impl Committer {
             return Err(Box::new(FailedGroup { error, untold: Some(group.answers), released: group.released }));
         }
         let CommitGroup { commit, answers, .. } = group;
-        let Answers { acks, appended, nodes, facts, .. } = answers;
+        let Answers { acks, appended, nodes, facts, contradictions, .. } = answers;
         let shared = &self.shared;
         shared.pending.fetch_sub(appended, Ordering::Relaxed);
         let end = commit.rows.last().map(|row| row.at);
@@ -50,6 +50,7 @@ impl Committer {
             shared.announce(end);
             shared.observer.advanced();
         }
+        contradictions.into_iter().for_each(|found| shared.observer.contradicted(found));
         nodes.into_iter().for_each(|(outcomes, responder)| drop(responder.send(Ok(outcomes))));
         facts.into_iter().for_each(|responder| drop(responder.send(Ok(()))));
         Ok(())
@@ -82,7 +83,7 @@ impl Committer {
 
     /// Answers everybody in a group that will not be stored.
     pub(super) fn answer_failed(&self, answers: Answers, error: &Error) {
-        let Answers { mut acks, appended, nodes, facts, fork } = answers;
+        let Answers { mut acks, appended, nodes, facts, fork, .. } = answers;
         self.shared.pending.fetch_sub(appended, Ordering::Relaxed);
         acks.iter_mut().filter(|ack| ack.result.is_ok()).for_each(|ack| *ack = Ack::failed(error.clone()));
         if !acks.is_empty() {

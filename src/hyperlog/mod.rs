@@ -6,7 +6,8 @@
 //!
 //! Beside that: [`Batch`] brings appends, `value_buffer` holds their values, [`recent_rows`] keeps the newest rows in
 //! memory, [`parking`] holds nodes that came before their causes, [`fork`] bounds what other versions of our log may cause,
-//! [`stuck`] knows the logs of which peers hold another version, [`trust`] says whose rows are stored, `sealing` puts seals on
+//! `demands` are what an append depends on, `uncommitted_events` finds that among what is not stored yet, `decisions` tells who
+//! contradicts it later; [`stuck`] knows the logs of which peers hold another version, [`trust`] says whose rows are stored, `sealing` puts seals on
 //! rows of our own.
 
 #![forbid(unsafe_code)]
@@ -16,6 +17,8 @@ mod commit_group;
 mod commit_pipeline;
 mod commit_queue;
 mod committer;
+mod decisions;
+mod demands;
 pub mod fork;
 mod ids;
 pub mod import;
@@ -33,6 +36,7 @@ mod session_view;
 mod shared;
 pub mod stuck;
 pub mod trust;
+mod uncommitted_events;
 mod uncommitted_rows;
 mod value_buffer;
 pub mod verify;
@@ -40,6 +44,7 @@ mod versions;
 mod writer;
 
 pub use self::batch::{Append, Batch};
+pub use self::demands::{Condition, Demands};
 pub use self::ids::new_log_id;
 pub use self::job::Response;
 pub use self::log::Log;
@@ -94,6 +99,15 @@ pub enum AckKind {
     Plain,
     /// The stored node.
     Node,
+}
+
+/// An append that was stored because nothing contradicted it, and an event of somebody else that would have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Change of the append's first event.
+    pub ours: Change,
+    /// Change of the other event.
+    pub theirs: Change,
 }
 
 /// The answer to one append whose [`AckKind`] is not `None`.

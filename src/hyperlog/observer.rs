@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Ack;
+use super::{Ack, Contradiction};
 use crate::error::{Error, Result};
 use crate::node::LogId;
 use crate::panic::caught;
@@ -16,6 +16,10 @@ pub trait LogObserver: Send + Sync {
     fn advanced(&self);
     /// Appends go to another log from now on, because the old one is forked.
     fn log_id_changed(&self, log: &LogId);
+    /// An event of somebody else, stored by now, would have kept a conditional append of ours from being stored.
+    fn contradicted(&self, found: Contradiction) {
+        let _ = found;
+    }
     /// The store failed.
     fn report(&self, error: Error);
 }
@@ -34,6 +38,10 @@ impl CatchingObserver {
 
     pub(super) fn log_id_changed(&self, log: &LogId) {
         self.call("hearing of a new log id", || self.0.log_id_changed(log));
+    }
+
+    pub(super) fn contradicted(&self, found: Contradiction) {
+        self.call("hearing of a conflict", || self.0.contradicted(found));
     }
 
     pub(super) fn report(&self, error: Error) {

@@ -15,7 +15,8 @@ use super::shared::CommittedState;
 use super::uncommitted_rows::UncommittedRows;
 use super::Incoming;
 use crate::error::{Error, Result};
-use crate::node::{key_of, Change, Digest, Key, Links, LogId, Node, Seq};
+use crate::node::{key_of, Change, Digest, Key, Links, LogId, Node, NodeRef, Seq};
+use crate::query::Query;
 use crate::row::{Body, Entry, Located, LogLinks, NewRow, Position};
 use crate::store::heads::Heads;
 use crate::store::log_map::LogMap;
@@ -153,6 +154,22 @@ impl Planner {
     /// Sets the local log's last node, if it has one. [`StoreState`] does not tell it.
     pub fn set_own_last(&mut self, key: Option<Key>) {
         self.own_last = key;
+    }
+
+    /// The nodes that share their memory with this one have been planned, behind all others. Their events are found until the store
+    /// has them.
+    pub(super) fn note_shared(&mut self, node: NodeRef) {
+        self.planned.events.push(node);
+    }
+
+    /// The first event behind `after` that a query wants, of those that the store may not have yet.
+    pub(super) fn first_uncommitted(&mut self, query: &Query, after: Change) -> Option<NodeRef> {
+        self.flushing.events.first(query, after).or_else(|| self.planned.events.first(query, after))
+    }
+
+    /// The first event of a request, of those that the store may not have yet.
+    pub(super) fn uncommitted_of_request(&mut self, id: &[u8]) -> Option<NodeRef> {
+        self.flushing.events.of_request(id).or_else(|| self.planned.events.of_request(id))
     }
 
     /// The last position planned.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::uncommitted_events::UncommittedEvents;
 use crate::node::{Change, Key, KeyMap, LogId, Node, Seq};
 use crate::row::Located;
 
@@ -17,6 +18,8 @@ pub(super) struct UncommittedRows {
     first: Change,
     /// From which node on they are of which log.
     runs: Vec<(usize, LogId)>,
+    /// The events in `nodes`.
+    pub(super) events: UncommittedEvents,
     /// Further entries for nodes.
     duplicates: Vec<(LogId, Seq, Key)>,
     /// Where keys are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
@@ -85,6 +88,7 @@ impl UncommittedRows {
             return;
         }
         self.nodes.clear();
+        self.events.clear();
         self.runs.clear();
         self.duplicates.clear();
         self.index.clear();

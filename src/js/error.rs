@@ -43,12 +43,13 @@ pub fn json(error: &Error) -> String {
     let mut fields = serde_json::Map::new();
     fields.insert("code".into(), error.code().into());
     fields.insert("message".into(), error.to_string().into());
-    let Details { system, errno, log, seq, path, address } = error.details();
-    let details: [(&str, Option<Value>); 6] = [
+    let Details { system, errno, log, seq, change, path, address } = error.details();
+    let details: [(&str, Option<Value>); 7] = [
         ("system", system.map(Into::into)),
         ("errno", errno.map(Into::into)),
         ("log", log.map(Into::into)),
         ("seq", seq.map(Into::into)),
+        ("change", change.map(Into::into)),
         ("path", path.map(|path| path.to_string_lossy().into())),
         ("address", address.map(Into::into)),
     ];

@@ -30,6 +30,7 @@ use napi_derive::napi;
 
 use self::doorbell::Doorbell;
 use self::error::{internal, thrown, Result};
+use self::filter::JsFilter;
 use self::layout::{MORE_ACKS, MORE_EVENTS, MORE_NOTICES};
 use self::level::{JsBridge, LevelHandle};
 use self::names::{Interest, TextTable};
@@ -37,7 +38,7 @@ use self::notice::{JsNotice, Tables};
 use self::options::{settings, source, CoreOptions};
 use crate::emitter::{Bell, Emitter};
 use crate::event::Encoding;
-use crate::hyperlog::{Ack, Batch};
+use crate::hyperlog::{Ack, Batch, Condition, Demands};
 use crate::net::pipe::Carrier;
 use crate::node::{Change, Key};
 use crate::row::Row;
@@ -172,12 +173,27 @@ impl Core {
     }
 
     /// Appends events that are stored together or not at all, as records of which each names its event by the place in `names`.
+    /// With `id`, another append with that id is the same one. With `items`, it fails if an event that they want was stored behind
+    /// change `after`.
     #[napi(catch_unwind)]
-    pub fn append_batch(&self, names: Vec<String>, records: &[u8]) -> Result<bool> {
+    pub fn append_batch(
+        &self,
+        names: Vec<String>,
+        records: &[u8],
+        id: Option<String>,
+        items: Option<JsFilter>,
+        after: Option<f64>,
+    ) -> Result<bool> {
         let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
         let mut batch =
             emit_buffer::batch(records, |number| names.get(number as usize)).map_err(|error| thrown(&error))?;
-        batch.make_whole().map_err(|error| thrown(&error))?;
+        let condition = |items: JsFilter| -> crate::error::Result<Condition> {
+            let query = items.read()?.query;
+            Ok(Condition { query, after: change(after.unwrap_or_default()) })
+        };
+        let fail_if = items.map(condition).transpose();
+        let demands = fail_if.map(|fail_if| Demands { id: id.map(String::into_boxed_str), fail_if });
+        demands.and_then(|demands| batch.make_demanding(demands)).map_err(|error| thrown(&error))?;
         Ok(self.emitter.borrow().append(batch))
     }
 

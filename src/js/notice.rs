@@ -11,6 +11,7 @@ use super::pack::pack_rows;
 use crate::emitter::{Notice, Place, Reply, Stats, StreamNews};
 use crate::error::{Details, Error};
 use crate::hyperlog::stuck::StuckLog;
+use crate::hyperlog::Contradiction;
 use crate::net::pipe::PipeNews;
 use crate::net::rights::Right;
 use crate::net::{Candidate, Direction, End, NetEvent, PeerInfo, PeerKind, RemotePeer, Security, Stage};
@@ -21,7 +22,7 @@ use crate::row::{Located, Row};
 #[napi(object)]
 #[derive(Default)]
 pub struct JsNotice {
-    /// What happened: `ready`, `failed`, `answer`, `progress`, `logId`, `report`, or one of the network's.
+    /// What happened: `ready`, `failed`, `answer`, `progress`, `logId`, `report`, `conflict`, or one of the network's.
     pub kind: String,
     /// The request's id.
     pub id: Option<u32>,
@@ -46,9 +47,9 @@ pub struct JsNotice {
     pub peer: Option<String>,
     /// A text: log id, fact, JSON, peer key.
     pub text: Option<String>,
-    /// A number: change, units done, milliseconds.
+    /// A number: change, units done, milliseconds; of a `conflict` the change of our own event.
     pub number: Option<f64>,
-    /// Total units.
+    /// Total units; of a `conflict` the change of the other event.
     pub total: Option<f64>,
     /// Packed rows (`pack.rs`).
     pub rows: Option<Buffer>,
@@ -69,7 +70,7 @@ impl JsNotice {
 
     #[allow(clippy::cast_precision_loss)] // Seqs stay below 2^53.
     fn failing(self, error: &Error) -> Self {
-        let Details { system, errno, log, seq, path, address } = error.details();
+        let Details { system, errno, log, seq, path, address, .. } = error.details();
         JsNotice {
             code: Some(error.code().to_owned()),
             message: Some(error.to_string()),
@@ -115,6 +116,9 @@ impl JsNotice {
             }
             Notice::LogIdChanged(log) => JsNotice::of("logId").with_text(&*log),
             Notice::Report(error) => JsNotice::of("report").failing(&error),
+            Notice::Contradiction(Contradiction { ours, theirs }) => {
+                JsNotice::of("conflict").with_number(ours).with_total(theirs)
+            }
             Notice::Net(event) => JsNotice::from_network(event),
             Notice::Stream { id, news } => {
                 let notice = JsNotice { id: Some(id), ..JsNotice::of("stream") };

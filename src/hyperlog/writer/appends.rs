@@ -26,6 +26,20 @@ impl Writer {
             group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), batch.acks()));
             return;
         }
+        match self.meet(batch) {
+            Ok(None) => {}
+            Ok(Some(nodes)) => {
+                group.answers.appended += batch.cost();
+                let acks = nodes.into_iter().map(|node| Ack { change: node.change, result: Ok(Some(node)) });
+                group.answers.acks.extend(acks.take(batch.acks()));
+                return;
+            }
+            Err(error) => {
+                group.answers.appended += batch.cost();
+                group.answers.acks.extend(std::iter::repeat_n(Ack::failed(error), batch.acks()));
+                return;
+            }
+        }
         let time = now_ms();
         group.answers.appended += batch.cost();
         let buffer = if self.shared.store.is_immediate() { ValueBuffer::to_keep } else { ValueBuffer::to_pass_on };
@@ -35,6 +49,7 @@ impl Writer {
         // Events come in runs of one name.
         let mut sound: Option<&Arc<str>> = None;
         let mut behind = Vec::new();
+        let mut id = batch.demands().and_then(|demands| demands.id.as_deref());
         for (following, event) in (0..batch.len()).rev().zip(batch.iter()) {
             let sound_name = sound.is_some_and(|name| Arc::ptr_eq(name, event.name));
             let fit = check(&event, sound_name, self.options.max_event_size);
@@ -42,7 +57,12 @@ impl Writer {
                 sound = Some(event.name);
                 if batch.is_whole() {
                     behind.clear();
-                    event::put_following(&mut behind, following);
+                    if batch.len() > 1 {
+                        event::put_following(&mut behind, following);
+                    }
+                    if let Some(id) = id.take() {
+                        event::put_request(&mut behind, id);
+                    }
                 }
                 values.push(&event, self.ids.next(), time, &behind);
             }
@@ -60,6 +80,12 @@ impl Writer {
         let first = group.commit.rows.len();
         group.commit.rows.extend(share_nodes(planned));
         group.answers.acks.reserve(batch.acks());
+        if let Some(node) = group.commit.rows.get(first).and_then(NewRow::node) {
+            self.planner.note_shared(node.clone());
+            if let Some(condition) = batch.demands().and_then(|demands| demands.fail_if.as_ref()) {
+                self.decisions.note(condition.query.clone(), node.change, node.seq);
+            }
+        }
         let mut rows = group.commit.rows.iter().skip(first);
         for (event, fit) in batch.iter().zip(checked) {
             let row = match fit {

@@ -53,6 +53,7 @@ impl Writer {
         let kept = || matches!(caught("the store", || stored_log_id(store)), Ok(Some(id)) if id == to);
         if local && (stored.is_ok() || kept()) {
             self.planner.set_local(to.clone());
+            self.decisions.forget_behind(0);
             self.shared.forget_forged();
             self.versions.forks.moved(moved);
             if moves {

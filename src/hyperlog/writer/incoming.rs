@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::event;
 use crate::hyperlog::commit_group::{CommitGroup, Fork};
 use crate::hyperlog::parking::{Parked, Waits};
-use crate::hyperlog::plan::{Lookup, Verdict};
+use crate::hyperlog::plan::{Lookup, Planner, Verdict};
 use crate::hyperlog::trust::TrustPolicy;
 use crate::hyperlog::versions::forged;
 use crate::hyperlog::{Incoming, Outcome, Source, SourceId};
@@ -74,10 +74,31 @@ impl NodePlanner<'_> {
         }
         let failed = failed.or_else(|| planner.let_go_overdue().err());
         let settled = planner.settle(&mut outcomes);
-        let planned = planner.planned;
-        group.commit.rows.extend(share_nodes(planned));
-        let failed = failed.or(settled.err());
+        let first = planner.group.commit.rows.len();
+        let planned = std::mem::take(&mut planner.planned);
+        planner.group.commit.rows.extend(share_nodes(planned));
+        if let Some(node) = planner.group.commit.rows.iter().skip(first).find_map(NewRow::node) {
+            planner.writer.planner.note_shared(node.clone());
+        }
+        let contradicted = if source.session == SourceId::USER { Ok(()) } else { planner.contradictions(first) };
+        let failed = failed.or(settled.err()).or(contradicted.err());
         failed.map_or(Ok(outcomes), Err)
+    }
+
+    /// Finds what the planned rows from this one on contradict.
+    fn contradictions(&mut self, first: usize) -> Result<()> {
+        if self.writer.decisions.is_empty() {
+            return Ok(());
+        }
+        let Writer { decisions, planner, .. } = &mut *self.writer;
+        let local = planner.local().clone();
+        let mut lookup = PlannedLookup { planner, lookup: &mut self.lookup };
+        for node in self.group.commit.rows.iter().skip(first).filter_map(NewRow::node) {
+            if node.log != local {
+                self.group.answers.contradictions.extend(decisions.add(node, &local, &mut lookup)?);
+            }
+        }
+        Ok(())
     }
 
     /// Plans one node and whatever was parked waiting for it.
@@ -253,6 +274,22 @@ impl<'a> StoreLookup<'a> {
             found = keys.into_iter().zip(located).collect();
         }
         Ok(StoreLookup { store, found })
+    }
+}
+
+/// Looks among what is planned, too.
+struct PlannedLookup<'a, 'b> {
+    planner: &'a mut Planner,
+    lookup: &'a mut StoreLookup<'b>,
+}
+
+impl Lookup for PlannedLookup<'_, '_> {
+    fn locate(&mut self, key: &Key) -> Result<Option<Located>> {
+        self.planner.locate(key, self.lookup)
+    }
+
+    fn entry(&mut self, log: &LogId, seq: Seq) -> Result<Option<Entry>> {
+        self.lookup.entry(log, seq)
     }
 }
 

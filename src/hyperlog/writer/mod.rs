@@ -3,6 +3,7 @@
 //! Everything that comes while a commit is under way becomes the next commit, so one flush serves all of it.
 
 mod appends;
+mod demands;
 mod fork;
 mod incoming;
 mod sealed;
@@ -19,6 +20,7 @@ use self::incoming::NodePlanner;
 pub(super) use self::unfinished::BATCH_PATIENCE;
 use super::commit_group::{CommitGroup, FailedGroup, Fork};
 use super::committer::Committer;
+use super::decisions::Decisions;
 use super::fork::Forks;
 use super::ids::{new_log_id, stored_log_id, EventIds};
 use super::job::Job;
@@ -45,6 +47,7 @@ pub(super) struct Writer {
     versions: LogVersions,
     sealed: sealed::SealedLogs,
     unfinished: unfinished::Unfinished,
+    decisions: Decisions,
     ids: EventIds,
     /// The key that the local log names, if we do not have it: nothing can be appended.
     sealed_by_other: Option<String>,
@@ -125,6 +128,7 @@ impl Writer {
             versions,
             sealed,
             unfinished: unfinished::Unfinished::default(),
+            decisions: Decisions::default(),
             ids,
             sealed_by_other,
             unreadable: None,
@@ -257,6 +261,7 @@ impl Writer {
         match read {
             Ok((end, planner)) => {
                 self.planner = planner;
+                self.decisions.forget_behind(self.planner.seq(self.planner.local()));
                 shared.forget_recent(end);
                 self.unreadable = None;
             }

@@ -1,0 +1,38 @@
+'use strict'
+
+const { badDemand } = require('../errors')
+const { conditionOf } = require('../log/query')
+
+/** Bytes of the id of an append, at the most: the core's limit (src/event/request.rs). */
+const MAX_ID_LENGTH = 256
+
+/**
+ * What an append asks for beside being stored.
+ *
+ * @typedef {object} Demands
+ * @property {string} [id] another append with it is the same one
+ * @property {object} [filter] events of which none may have been stored
+ * @property {number} [after] behind this change
+ *
+ * @param {{ id?: string, failIf?: object }} [options]
+ * @returns {Demands | undefined}
+ */
+function demandsOf (options) {
+  if (options === undefined) return undefined
+  const { id, failIf } = options
+  if (id !== undefined) checkId(id)
+  return { id, ...(failIf !== undefined && conditionOf(failIf)) }
+}
+
+function checkId (id) {
+  if (typeof id !== 'string' || !id.isWellFormed()) throw badDemand('id', 'it must be a text')
+  const length = Buffer.byteLength(id)
+  if (length === 0 || length > MAX_ID_LENGTH) throw badDemand('id', `it has ${length} bytes, and 1 to ${MAX_ID_LENGTH} are allowed`)
+}
+
+/** Whether there are demands: then the append goes the way of a batch. */
+function isDemanding (options) {
+  return options !== undefined && (options.id !== undefined || options.failIf !== undefined)
+}
+
+module.exports = { demandsOf, isDemanding }

@@ -1,0 +1,106 @@
+//! Events of rows that the store may not have yet, and what they are found by: for conditions and ids of appends that are planned
+//! behind them.
+//!
+//! Nothing is looked at before somebody asks: until then an event costs nothing, and a job one reference.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+
+use crate::event::{self, Parts};
+use crate::node::{Change, NodeRef};
+use crate::query::{Item, Query};
+
+/// What an event is found by.
+#[derive(Hash)]
+enum Term<'a> {
+    Name(&'a str),
+    Tag(&'a str),
+    Request(&'a [u8]),
+}
+
+/// Events in order of change.
+#[derive(Debug, Default)]
+pub(super) struct UncommittedEvents {
+    /// A node of each group of nodes that were planned together, and how many of the groups are in `nodes`.
+    groups: Vec<NodeRef>,
+    taken: usize,
+    nodes: Vec<NodeRef>,
+    /// Where in `nodes` the events with a term are. Terms that share a hash share the list: whatever is found is held against the
+    /// event itself.
+    found: HashMap<u64, Vec<u32>>,
+    hasher: RandomState,
+}
+
+impl UncommittedEvents {
+    /// Adds the nodes that share their memory with this one, which come behind all others.
+    pub(super) fn push(&mut self, node: NodeRef) {
+        self.groups.push(node);
+    }
+
+    /// The store has all of them.
+    pub(super) fn clear(&mut self) {
+        self.groups.clear();
+        self.taken = 0;
+        self.nodes.clear();
+        self.found.clear();
+    }
+
+    /// The first event behind change `after` that a query wants.
+    pub(super) fn first(&mut self, query: &Query, after: Change) -> Option<NodeRef> {
+        self.take();
+        if self.nodes.last().is_none_or(|last| last.change <= after) {
+            return None;
+        }
+        let wanted = |node: &&NodeRef| node.change > after && query.matches(&node.value);
+        if query.is_all() {
+            return self.nodes.iter().find(wanted).cloned();
+        }
+        let candidates = query.items().iter().flat_map(|item| self.candidates(item));
+        candidates.filter_map(|at| self.nodes.get(at as usize)).filter(wanted).min_by_key(|node| node.change).cloned()
+    }
+
+    /// The first event of a request.
+    pub(super) fn of_request(&mut self, id: &[u8]) -> Option<NodeRef> {
+        self.take();
+        let mut nodes = self.with(&Term::Request(id)).iter().filter_map(|at| self.nodes.get(*at as usize));
+        let is_of_request = |node: &&NodeRef| event::parse(&node.value).is_some_and(|event| event.request == Some(id));
+        nodes.find(is_of_request).cloned()
+    }
+
+    /// Where events are that an item may want: those with its rarest tag, or with one of its names.
+    fn candidates(&self, item: &Item) -> Vec<u32> {
+        let tags = item.tags.iter().map(|tag| self.with(&Term::Tag(tag)));
+        match tags.min_by_key(|found| found.len()) {
+            Some(rarest) => rarest.to_vec(),
+            None => item.names.iter().flat_map(|name| self.with(&Term::Name(name))).copied().collect(),
+        }
+    }
+
+    fn with(&self, term: &Term<'_>) -> &[u32] {
+        self.found.get(&self.hasher.hash_one(term)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Looks at what has come since somebody asked.
+    fn take(&mut self) {
+        for group in self.groups.iter().skip(self.taken) {
+            for node in group.group() {
+                if let Some(event) = event::parse(&node.value) {
+                    let at = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+                    for term in hashes(&self.hasher, &event) {
+                        self.found.entry(term).or_default().push(at);
+                    }
+                }
+                self.nodes.push(node);
+            }
+        }
+        self.taken = self.groups.len();
+    }
+}
+
+fn hashes(hasher: &RandomState, event: &Parts<'_>) -> Vec<u64> {
+    let name = String::from_utf8_lossy(event.name);
+    let mut hashes = vec![hasher.hash_one(Term::Name(&name))];
+    hashes.extend(event.tags.list().iter().map(|tag| hasher.hash_one(Term::Tag(tag))));
+    hashes.extend(event.request.map(|id| hasher.hash_one(Term::Request(id))));
+    hashes
+}
