@@ -17,12 +17,15 @@ pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 /// Container field of the count.
 pub(super) const FIELD: u64 = 7;
 
+/// The byte with which the field begins: its number, and that a varint follows.
+const TAG: u8 = 7 << 3;
+
 /// Bytes that [`put_following`] writes at the most.
 pub const FOLLOWING_LEN: usize = 3;
 
 /// Appends the count of events that follow in the batch as it stands in a container.
 pub fn put_following(out: &mut impl BufMut, following: usize) {
-    out.put_u8(u8::try_from(FIELD << 3).unwrap_or(0));
+    out.put_u8(TAG);
     put_varint(out, following as u64);
 }
 
@@ -30,6 +33,10 @@ pub fn put_following(out: &mut impl BufMut, following: usize) {
 /// cannot be a batch.
 #[must_use]
 pub fn following(value: &[u8]) -> usize {
+    // Each row from a peer is looked at. Most have no such field, which their bytes show sooner than their fields do.
+    if !value.contains(&TAG) {
+        return 0;
+    }
     let said = parse(value).and_then(|event| event.batch).unwrap_or(0);
     usize::try_from(said).ok().filter(|said| *said < MAX_BATCH_EVENTS).unwrap_or(0)
 }
