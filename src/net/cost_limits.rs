@@ -7,7 +7,9 @@
 //!
 //! A link with an overdrawn bucket is paused: its frames are left unread, so that TCP stops the peer, until the bucket is full
 //! enough. A link that is overdrawn again and again without being of use is ended. All links of a prefix also share buckets, so
-//! that reconnecting, or having many links, does not multiply anything.
+//! that reconnecting, or having many links, does not multiply anything. All prefixes share buckets, too: while these are overdrawn,
+//! each prefix has a fair share of what flows into them, and whoever has used up its share waits. So many addresses that flood
+//! together leave most of the thread to peers that are of use.
 //!
 //! Pure: the clock comes with each call.
 
@@ -64,8 +66,30 @@ const LINK: [Rate; 5] = [
 /// All links of one prefix together may cost this many times as much, because a site behind one address may have several peers.
 const PREFIX_FACTOR: i64 = 2;
 
-/// What a node gives back that was of use. Of each kind it is more than the node can have cost.
-const USEFUL_TIME_US: i64 = 25;
+/// What all links together may cost in vain:
+const ALL: [Rate; 5] = [
+    // A twentieth of a processor, so that many addresses that flood leave most of the network's thread to peers that are of use,
+    // even where it shares a processor with the rest of the process.
+    Rate { burst: 250_000, per_second: 50_000 },
+    // Twice what a link may have: two peers with as many logs may compare them at the same time.
+    Rate { burst: 25_000_000, per_second: 500_000 },
+    Rate { burst: 64 * 1024 * 1024, per_second: 8 * 1024 * 1024 },
+    // A quarter of a second of the log's writer, which handles them one by one.
+    Rate { burst: 250_000, per_second: 50_000 },
+    Rate { burst: 1_000_000, per_second: 200_000 },
+];
+
+/// A prefix has this part of a link's buckets, at once, before it needs its share of what all may cost. For processor time it is
+/// 25 ms: a handshake and the first exchanges take less than 3.
+const SPARED_PART: i64 = 40;
+
+/// Microseconds that new nodes give back, and each of them: more than they can have cost, even one that came alone, in a turn of the
+/// link's task of its own.
+const NEW_NODES_US: (i64, i64) = (75, 25);
+/// The same for nodes that were sent, for the credits, wants and haves that the peer answers with. Many nodes share a frame of these,
+/// so this is little: a peer that floods while it is sent the log must not have the flood covered. Time spent on sending is not
+/// charged.
+const SENT_NODES_US: (i64, i64) = (15, 1);
 /// The same for bytes, for the credits, wants and haves that go with a node.
 const USEFUL_BYTES: i64 = 128;
 /// The same for seals: at most its own, and the key of its log.
@@ -97,9 +121,9 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn new(shares: Shares, factor: i64, now_ms: u64) -> Buckets {
+    fn new(rates: [Rate; 5], shares: Shares, factor: i64, now_ms: u64) -> Buckets {
         let part = |whole: i64| (whole * factor * i64::from(shares.percent) / 100).max(1);
-        let rates = LINK.map(|rate| Rate { burst: part(rate.burst), per_second: part(rate.per_second) });
+        let rates = rates.map(|rate| Rate { burst: part(rate.burst), per_second: part(rate.per_second) });
         Buckets { rates, levels: rates.map(|rate| rate.burst), at_ms: now_ms }
     }
 
@@ -126,12 +150,24 @@ impl Buckets {
 
     /// Milliseconds until no bucket is overdrawn, and the name of the one that takes longest.
     fn pause(&self) -> Option<(u64, &'static str)> {
-        let waits = self.levels.iter().zip(self.rates).zip(COSTS).map(|((level, rate), (_, name))| {
+        let waits = self.waits().zip(COSTS).map(|(wait, (_, name))| (wait, name));
+        waits.max_by_key(|(wait, _)| *wait).filter(|(wait, _)| *wait > 0)
+    }
+
+    /// The same until in each pair of buckets one is not overdrawn.
+    fn pause_with(&self, other: &Buckets) -> Option<(u64, &'static str)> {
+        let waits =
+            self.waits().zip(other.waits()).zip(COSTS).map(|((wait, others), (_, name))| (wait.min(others), name));
+        waits.max_by_key(|(wait, _)| *wait).filter(|(wait, _)| *wait > 0)
+    }
+
+    /// Of each bucket, milliseconds until it is not overdrawn.
+    fn waits(&self) -> impl Iterator<Item = u64> + '_ {
+        self.levels.iter().zip(self.rates).map(|(level, rate)| {
             let lacks = level.saturating_neg().max(0);
             let wait = lacks.saturating_mul(1_000) / rate.per_second + i64::from(lacks > 0);
-            (u64::try_from(wait).unwrap_or(0), name)
-        });
-        waits.max_by_key(|(wait, _)| *wait).filter(|(wait, _)| *wait > 0)
+            u64::try_from(wait).unwrap_or(0)
+        })
     }
 
     fn is_full(&self) -> bool {
@@ -148,7 +184,26 @@ struct LinkBuckets {
 
 struct PrefixBuckets {
     buckets: Buckets,
+    /// Its fair share of what all links together may cost.
+    share: Buckets,
+    /// What it has cost and not given back yet. No more than that goes back to the buckets of all, or a peer of use, which gives back
+    /// more than it costs, would fill them for others.
+    owed: [i64; 5],
     links: usize,
+}
+
+impl PrefixBuckets {
+    /// Enters a change into what is owed. Returns the part of it that counts for all together.
+    fn owe(&mut self, cost: Cost, amount: i64) -> i64 {
+        let mut counts = 0;
+        for ((owed, rate), (each, _)) in self.owed.iter_mut().zip(self.buckets.rates).zip(COSTS) {
+            if each == cost {
+                counts = amount.min(*owed);
+                *owed = owed.saturating_sub(counts).min(rate.burst);
+            }
+        }
+        counts
+    }
 }
 
 /// What a link may do now.
@@ -177,17 +232,25 @@ impl Default for Shares {
     }
 }
 
-/// The buckets of all links and prefixes.
-#[derive(Default)]
+/// The buckets of all links and prefixes, and those of all together.
 pub(super) struct CostLimits {
     shares: Shares,
+    all: Buckets,
     links: HashMap<u64, LinkBuckets>,
     prefixes: HashMap<AddressPrefix, PrefixBuckets>,
+    /// Prefixes that have links.
+    linked: i64,
 }
 
 impl CostLimits {
     pub(super) fn new(shares: Shares) -> CostLimits {
-        CostLimits { shares, ..CostLimits::default() }
+        CostLimits {
+            shares,
+            all: Buckets::new(ALL, shares, 1, 0),
+            links: HashMap::new(),
+            prefixes: HashMap::new(),
+            linked: 0,
+        }
     }
 
     /// A link begins.
@@ -195,12 +258,16 @@ impl CostLimits {
         if self.prefixes.len() >= MAX_PREFIXES {
             self.forget_prefixes(now_ms);
         }
-        let shared = self
-            .prefixes
-            .entry(prefix)
-            .or_insert_with(|| PrefixBuckets { buckets: Buckets::new(self.shares, PREFIX_FACTOR, now_ms), links: 0 });
+        let shared = self.prefixes.entry(prefix).or_insert_with(|| PrefixBuckets {
+            buckets: Buckets::new(LINK, self.shares, PREFIX_FACTOR, now_ms),
+            share: Buckets::new(LINK.map(spared), self.shares, 1, now_ms),
+            owed: [0; 5],
+            links: 0,
+        });
+        self.linked += i64::from(shared.links == 0);
         shared.links += 1;
-        self.links.insert(link, LinkBuckets { prefix, buckets: Buckets::new(self.shares, 1, now_ms), waited_ms: 0 });
+        self.links
+            .insert(link, LinkBuckets { prefix, buckets: Buckets::new(LINK, self.shares, 1, now_ms), waited_ms: 0 });
     }
 
     /// A link is over. Its prefix keeps its buckets.
@@ -208,6 +275,7 @@ impl CostLimits {
         let Some(gone) = self.links.remove(&link) else { return };
         if let Some(shared) = self.prefixes.get_mut(&gone.prefix) {
             shared.links -= 1;
+            self.linked -= i64::from(shared.links == 0);
         }
     }
 
@@ -229,6 +297,8 @@ impl CostLimits {
         }
         if let Some(shared) = self.prefixes.get_mut(&of_link.prefix) {
             shared.buckets.add(cost, amount);
+            shared.share.add(cost, amount);
+            self.all.add(cost, shared.owe(cost, amount));
         }
     }
 
@@ -248,20 +318,20 @@ impl CostLimits {
         self.change(link, Cost::Nodes, whole(nodes), true);
         self.change(link, Cost::Bytes, whole(bytes), true);
         self.change(link, Cost::Seals, whole(nodes).saturating_mul(USEFUL_SEALS_US), true);
-        self.was_of_use(link, nodes);
+        self.was_of_use(link, nodes, NEW_NODES_US);
     }
 
     /// This many nodes were sent that the peer lacked.
     pub(super) fn sent(&mut self, link: u64, nodes: u64) {
         self.change(link, Cost::Rows, whole(nodes.saturating_mul(LOOKUP_ROWS)), true);
-        self.was_of_use(link, nodes);
+        self.was_of_use(link, nodes, SENT_NODES_US);
     }
 
-    fn was_of_use(&mut self, link: u64, nodes: u64) {
+    fn was_of_use(&mut self, link: u64, nodes: u64, (together, each): (i64, i64)) {
         if nodes == 0 {
             return;
         }
-        self.change(link, Cost::Time, whole(nodes).saturating_mul(USEFUL_TIME_US), true);
+        self.change(link, Cost::Time, together + whole(nodes).saturating_mul(each), true);
         self.change(link, Cost::Bytes, whole(nodes).saturating_mul(USEFUL_BYTES), true);
         if let Some(of_link) = self.links.get_mut(&link) {
             of_link.waited_ms = 0;
@@ -272,10 +342,16 @@ impl CostLimits {
     pub(super) fn verdict(&mut self, link: u64, now_ms: u64) -> Verdict {
         let Some(of_link) = self.links.get_mut(&link) else { return Verdict::Go };
         of_link.buckets.refill(now_ms);
+        self.all.refill(now_ms);
         let mut pause = of_link.buckets.pause();
         if let Some(shared) = self.prefixes.get_mut(&of_link.prefix) {
             shared.buckets.refill(now_ms);
             pause = pause.max(shared.buckets.pause());
+            for (rate, of_all) in shared.share.rates.iter_mut().zip(self.all.rates) {
+                rate.per_second = (of_all.per_second / self.linked.max(1)).max(1);
+            }
+            shared.share.refill(now_ms);
+            pause = pause.max(self.all.pause_with(&shared.share));
         }
         let Some((wait, name)) = pause else { return Verdict::Go };
         if of_link.waited_ms >= self.shares.patience_ms {
@@ -285,6 +361,11 @@ impl CostLimits {
         of_link.waited_ms += wait;
         Verdict::Pause(wait)
     }
+}
+
+/// The part of a link's bucket that is in a prefix's share from the start. How much flows into it depends on how many have links.
+fn spared(rate: Rate) -> Rate {
+    Rate { burst: rate.burst / SPARED_PART, per_second: 1 }
 }
 
 fn whole(amount: u64) -> i64 {
@@ -317,7 +398,7 @@ mod tests {
     #[test]
     fn work_in_vain_is_bounded_by_burst_and_rate_and_ends_the_link_in_the_end() {
         for (rate, (cost, name)) in LINK.into_iter().zip(COSTS) {
-            let mut limits = CostLimits::default();
+            let mut limits = CostLimits::new(Shares::default());
             limits.open(1, HERE, 0);
             let amount = u64::try_from(rate.per_second / 100).unwrap();
             let (done, end) = hammer(&mut limits, 1, cost, amount, 120_000);
@@ -329,7 +410,7 @@ mod tests {
 
     #[test]
     fn a_useful_peer_at_full_speed_is_never_paused() {
-        let mut limits = CostLimits::default();
+        let mut limits = CostLimits::new(Shares::default());
         limits.open(1, HERE, 0);
         // A million nodes a second for a minute, of 100 bytes, at 10 µs each, acknowledged in groups of 1,024.
         let mut now_us = 0_u64;
@@ -345,7 +426,7 @@ mod tests {
 
     #[test]
     fn reconnecting_and_many_links_gain_nothing() {
-        let mut limits = CostLimits::default();
+        let mut limits = CostLimits::new(Shares::default());
         let mut total = 0;
         for link in 0..50 {
             limits.open(link, HERE, 0);
@@ -363,8 +444,33 @@ mod tests {
     }
 
     #[test]
+    fn many_addresses_gain_little_and_a_useful_peer_goes_on_beside_them() {
+        let mut limits = CostLimits::new(Shares::default());
+        let (strangers, useful, seconds) = (200, 1_000, 60);
+        for link in 0..strangers {
+            limits.open(link, AddressPrefix::V6(link), 0);
+        }
+        limits.open(useful, HERE, 0);
+        let mut in_vain = 0;
+        for now in (0..seconds * 1_000).step_by(10) {
+            for link in 0..strangers {
+                if limits.verdict(link, now) == Verdict::Go {
+                    limits.charge(link, Cost::Time, 100);
+                    in_vain += 100;
+                }
+            }
+            limits.charge(useful, Cost::Time, 5_000);
+            assert_eq!(limits.verdict(useful, now), Verdict::Go);
+            limits.used(useful, 500, 50_000);
+            limits.used(useful, 500, 50_000);
+        }
+        let spared = strangers * (1_000_000 / 40 + 100);
+        assert!(in_vain <= 250_000 + 2 * 50_000 * seconds + spared, "{in_vain}");
+    }
+
+    #[test]
     fn the_first_pass_over_a_log_is_charged_to_the_prefix_only() {
-        let mut limits = CostLimits::default();
+        let mut limits = CostLimits::new(Shares::default());
         limits.open(1, HERE, 0);
         limits.charge_prefix(1, Cost::Rows, 20_000_000);
         assert_eq!(limits.verdict(1, 0), Verdict::Go);
@@ -374,7 +480,7 @@ mod tests {
 
     #[test]
     fn an_overdrawn_link_that_is_of_use_in_between_is_kept() {
-        let mut limits = CostLimits::default();
+        let mut limits = CostLimits::new(Shares::default());
         limits.open(1, HERE, 0);
         let mut now = 0;
         for _ in 0..1_000 {
@@ -390,16 +496,16 @@ mod tests {
 
     #[test]
     fn an_overdrawn_bucket_refills_with_time() {
-        let mut limits = CostLimits::default();
+        let mut limits = CostLimits::new(Shares::default());
         limits.open(1, HERE, 0);
-        limits.charge(1, Cost::Time, 1_050_000);
+        limits.charge(1, Cost::Rows, 12_625_000);
         assert_eq!(limits.verdict(1, 0), Verdict::Pause(501));
         assert_eq!(limits.verdict(1, 502), Verdict::Go);
     }
 
     #[test]
     fn buckets_of_prefixes_without_links_stay_few() {
-        let mut limits = CostLimits::default();
+        let mut limits = CostLimits::new(Shares::default());
         for n in 0..3 * MAX_PREFIXES as u64 {
             limits.open(n, AddressPrefix::V6(n), n);
             limits.charge(n, Cost::Time, 2_000_000);

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::Connection;
+use super::{Connection, BYTES_PER_FRAME, BYTES_PER_TURN};
 use crate::error::Error;
 use crate::net::event::End;
 use crate::net::stream::Stream;
@@ -21,11 +21,12 @@ impl Connection<'_> {
     /// Hands whole frames to the session, as long as it wants them and few of its answers wait to be written.
     pub(super) fn handle_frames(&mut self) -> Result<(), Error> {
         let before = self.counters.frames_in;
-        while self.takes_frames() {
+        while self.takes_frames() && self.moved_bytes <= BYTES_PER_TURN {
             let limit = self.session.frame_limit();
             let limit = if self.session.peer_kind() == PeerKind::Unknown { limit.min(FIRST_FRAME) } else { limit };
             let Some(frame) = self.wire.frame(limit)? else { break };
             self.counters.frames_in += 1;
+            self.moved_bytes += BYTES_PER_FRAME;
             self.costs.add_frame(frame.len());
             if self.is_at_gate() {
                 self.gate_frame(frame)?;
@@ -37,7 +38,7 @@ impl Connection<'_> {
                 self.introduce()?;
             }
         }
-        self.held_back = self.wire.has_frames() && !self.takes_frames();
+        self.held_back = self.wire.has_frames() && (!self.takes_frames() || self.moved_bytes > BYTES_PER_TURN);
         self.watch_frame(self.counters.frames_in != before);
         if self.counters.frames_in != before {
             self.handle(InEvent::Idle);
@@ -67,7 +68,7 @@ impl Connection<'_> {
 
     /// Whether to wait for bytes from the peer.
     pub(super) fn reads_socket(&self) -> bool {
-        !self.peer_finished && self.takes_frames()
+        !self.peer_finished && self.takes_frames() && !self.held_back
     }
 
     /// Reads what has arrived.

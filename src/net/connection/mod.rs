@@ -48,6 +48,9 @@ use crate::store::ReadLimit;
 /// Bytes moved before the task lets others run: some tens of microseconds of work.
 const BYTES_PER_TURN: u64 = 128 * 1024;
 
+/// How many bytes a frame counts for in [`BYTES_PER_TURN`] at the least, however small it is: handling that many bytes takes as long.
+pub(in crate::net) const BYTES_PER_FRAME: u64 = 128;
+
 /// How many bytes a read of the log counts for in [`BYTES_PER_TURN`], whether or not its rows have to be sent.
 const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
 
@@ -143,7 +146,7 @@ struct Connection<'a> {
     /// The state before the session.
     entry: Entry,
     wire: Wire,
-    /// Whole frames may be left in the inbox, because the session did not want them when they arrived.
+    /// Whole frames may be left in the inbox, because the session did not want them, or others are to have their turn first.
     held_back: bool,
     /// The last frame is incomplete: when it last grew enough, and the bytes read from the socket by then.
     incomplete_frame: Option<(u64, u64)>,
@@ -277,6 +280,8 @@ impl<'a> Connection<'a> {
         let timer = CpuTimer::start();
         self.handle_frames().map_err(End::here)?;
         self.carry_out();
+        self.costs.add_time(timer.micros());
+        let (timer, sent) = (CpuTimer::start(), self.counters.nodes_out);
         // One read per turn: scanning a long log for a peer that has all of it must not keep the others waiting.
         if self.may_read_log() {
             if let Some((after, limit)) = self.due_read.take() {
@@ -289,19 +294,21 @@ impl<'a> Connection<'a> {
         }
         self.flush(stream)?;
         self.publish();
-        self.costs.add_time(timer.micros());
+        if self.counters.nodes_out == sent {
+            self.costs.add_time(timer.micros());
+        }
         self.costs.settle(self.counters.nodes_in, self.counters.nodes_out).map_err(End::here)?;
         let session = self.session.unsent_bytes() + self.session.state_bytes();
         self.costs.hold(self.wire.held() + session);
         if let Some(reason) = self.closed.take() {
             return Err(self.end_of(reason));
         }
-        if self.peer_finished && !self.pending.adds() {
+        // Writing has made room for answers, and the socket may have nothing more that would wake the task.
+        let frames = self.held_back && self.takes_frames();
+        if self.peer_finished && !frames && !self.pending.adds() {
             return Err(End::here(Error::Ended));
         }
         let writes = self.wire.waiting() > 0 && self.wire.stalled_since().is_none();
-        // Writing has made room for answers, and the socket may have nothing more that would wake the task.
-        let frames = self.held_back && self.takes_frames();
         Ok(writes || frames || self.due_read.is_some() && self.may_read_log())
     }
 }
