@@ -855,10 +855,10 @@ fn a_refused_import_says_how_far_it_came_and_leaves_nothing_waiting() {
     let error = import().unwrap_err();
     assert_eq!(error.code(), "ERR_HYPER_FORK");
     let text = error.to_string();
-    assert!(text.contains("change 2002 of 2003") && text.contains("peer") && text.contains("2000 rows"), "{text}");
+    assert!(text.contains("change 2002 of 2003") && text.contains("peer") && text.contains("2000 new rows"), "{text}");
 
     let again = import().unwrap_err();
-    assert_eq!(again.to_string(), text.replace("2000 rows", "0 rows"), "and may be tried again");
+    assert_eq!(again.to_string(), text.replace("2000 new rows", "0 new rows"), "and may be tried again");
 
     let theirs = rows(&source).into_iter().find(|row| row.at.change == 2002).unwrap();
     let elsewhere = Incoming { log: "elsewhere".into(), seq: 1, ..offered(vec![theirs]).remove(0) };
