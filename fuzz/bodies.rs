@@ -74,14 +74,14 @@ pub fn handshake(data: &[u8]) {
     let mut altered = |frame: &Bytes| {
         let mut input = BytesMut::from(&frame[..]);
         let body = frame::split(&mut input, MAX_FRAME).expect("own frames split").expect("own frames are whole");
-        let mut body = body.to_vec();
-        let mut is_altered = false;
+        let mut altered = body.to_vec();
         for change in changes.by_ref().take(usize::from(setup >> 2 & 3)) {
-            let at = usize::from(change[0]) % body.len();
-            is_altered |= body[at] != change[1];
-            body[at] = change[1];
+            let at = usize::from(change[0]) % altered.len();
+            altered[at] = change[1];
         }
-        (body, is_altered)
+        // A second change at the same place may have undone the first.
+        let is_altered = altered[..] != body[..];
+        (altered, is_altered)
     };
     let (mut next, mut tampered, mut to) = (first, false, 1);
     loop {
