@@ -33,11 +33,18 @@ function refused (promise) {
   return promise.then(() => { throw new Error('it was connected') }, (error) => error)
 }
 
-/** `emitter` hears the next event of `name` that `other` emits now. */
+/** `emitter` hears the event that `other` emits now; it may hear earlier ones before. */
 async function hears (emitter, other, name, message) {
-  const heard = once(emitter, name)
+  const heard = new Promise((resolve) => {
+    const listener = (event) => {
+      if (!Object.entries(message).every(([field, value]) => event[field] === value)) return
+      emitter.removeListener(name, listener)
+      resolve(event)
+    }
+    emitter.on(name, listener)
+  })
   await other.append(name, message)
-  return (await heard)[0]
+  return heard
 }
 
 /** A file of the certificates for tests. */
