@@ -166,6 +166,7 @@ module.exports = {
   emitOptionsNotObject: define(INVALID, TypeError, (given) => `the options of an event must be an object, not ${typeOf(given)}`),
   badBatch: define(INVALID, TypeError, (why) => `append: ${why}`),
   badDemand: define(INVALID, TypeError, (what, why) => `${what} of an append: ${why}`),
+  badDecision: define(INVALID, TypeError, (why) => `decide: ${why}`),
   badTime: define(INVALID, RangeError, (name, value) => `${name} must be a Date or milliseconds since 1970, not ${reasonOf(value)}`),
   badSearch: define(INVALID, TypeError, (why) => `query: ${why}`),
   reservedName: define('ERR_HYPER_RESERVED_NAME', TypeError,

@@ -480,3 +480,35 @@ fn running(store: Arc<dyn Store>) -> (Arc<Log>, std::thread::JoinHandle<()>) {
     let writer = log.clone();
     (log, std::thread::spawn(move || writer.run()))
 }
+
+#[test]
+fn nothing_is_stored_of_a_batch_of_which_a_part_has_given_way_to_others() {
+    const MIB: usize = 1 << 20;
+    let (log, _) = in_memory();
+    let row = |log: &str, seq: u64, links: &[Key], following: u8, size: usize| {
+        let mut value = BytesMut::new();
+        event::encode(&mut value, "test", &vec![7; size], &[3; ID_LEN], seq, Encoding::V1);
+        value.put_slice(&[0x38, following]);
+        let claimed = Some(key_of(links, &value));
+        Incoming { log: log.into(), seq, links: Links::from_slice(links), value: value.freeze(), signed: None, claimed }
+    };
+    // Waits for the first entry of a log, which never comes.
+    let fill = |session: u64, count: u64| {
+        for seq in 2..2 + count {
+            let node = row(&format!("filler {session}"), seq, &[], 0, MIB);
+            assert_eq!(add(&log, SourceId(session), &[node]), ["parked"]);
+        }
+    };
+    fill(1, 12);
+    let first = row("batch", 1, &[], 2, 10);
+    let second = row("batch", 2, first.claimed.as_slice(), 1, 2 * MIB);
+    let third = row("batch", 3, second.claimed.as_slice(), 0, 10);
+    assert_eq!(add(&log, SourceId(1), &[first, second]), ["parked", "parked"]);
+    for session in 2..=5 {
+        fill(session, 12);
+    }
+    // All of it is more than there is room for, and what the first session brought last gives way: the second row.
+    fill(6, 2);
+    assert_eq!(add(&log, SourceId(1), &[third]), ["ERR_HYPER_PROTOCOL"]);
+    assert_eq!(log.seq("batch"), 0);
+}

@@ -212,6 +212,11 @@ fn events_of_others_that_contradict_a_decision_are_told_unless_their_emitter_kne
     far.append(demanding(&[("taken", "and again", &["seat:1"])], Demands::default()));
     bring(&ours, &far);
     assert_eq!(watcher.0.lock().len(), 0);
+    // Of two decisions it contradicts the one that it did not know of, if any.
+    ours.append(demanding(&[("taken", "ours", &["seat:9"])], fail_if(query(&["taken"], &["seat:9"]), 0)));
+    near.append(demanding(&[("taken", "once more", &["seat:1"])], Demands::default()));
+    bring(&ours, &near);
+    assert_eq!(watcher.0.lock().len(), 0);
     // Other events are nobody's concern.
     let (stranger, _) = in_memory();
     stranger.append(demanding(&[("taken", "x", &["seat:2"])], Demands::default()));
@@ -220,6 +225,12 @@ fn events_of_others_that_contradict_a_decision_are_told_unless_their_emitter_kne
     stranger.append(demanding(&[("taken", "x", &["seat:1"])], Demands::default()));
     bring(&ours, &stranger);
     assert_eq!(watcher.0.lock().len(), 1);
+    // However many a peer sends, so many are told of each decision: of this one two have been.
+    for number in 0..40 {
+        stranger.append(demanding(&[("taken", &number.to_string(), &["seat:1"])], Demands::default()));
+    }
+    bring(&ours, &stranger);
+    assert_eq!(watcher.0.lock().len(), 1 + 14);
 }
 
 /// What a log of decisions has to do, plainly.

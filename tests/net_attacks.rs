@@ -214,6 +214,35 @@ async fn honest_peers_at_full_speed_are_never_over_their_share() {
     }
 }
 
+#[tokio::test]
+async fn the_time_that_many_small_frames_take_is_charged() {
+    let a = Peer::new(poor()).listen(0).await;
+    let mut stranger = stranger(&a, HERE).await;
+    stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
+    // Signs of life: so small that their bytes would last ten times as long.
+    let (_, end) = until_ended(&a, stranger, &frame(12, &[]).repeat(1_000)).await;
+    is_over_share(&end, &["processor time"]);
+    serves_others(&a).await;
+}
+
+/// More small frames than a turn handles: what has arrived before a link's end is stored all the same.
+#[tokio::test]
+async fn of_many_small_frames_before_the_end_of_a_connection_none_is_lost() {
+    let a = Peer::listening().await;
+    let mut stranger = stranger(&a, HERE).await;
+    let count = 5_000_u64;
+    let mut said = [greeting(), nothing()].concat();
+    for seq in 1..=count {
+        let logs = if seq == 1 { [varint(1), text("mine")].concat() } else { varint(0) };
+        let row = [vec![0, 0], varint(seq), vec![4], (seq as u32).to_le_bytes().to_vec()].concat();
+        said.extend(frame(7, &[logs, row].concat()));
+    }
+    stranger.write_all(&said).await.unwrap();
+    stranger.shutdown().await.unwrap();
+    a.event("its end", |event| matches!(event, NetEvent::Disconnected { .. })).await;
+    assert_eq!(a.len(), count);
+}
+
 /// A node of `log` as 1.x sends it.
 fn node(log: &str, seq: u64, value: &[u8]) -> Vec<u8> {
     let key = key_of(&[], value).to_string();

@@ -6,31 +6,17 @@ const assert = require('node:assert/strict')
 const path = require('node:path')
 const { once } = require('node:events')
 const { spawn } = require('node:child_process')
-const { createRequire } = require('node:module')
 const { Readable } = require('node:stream')
 const { describe, test } = require('node:test')
 
-const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
 const { ENTRY, HyperEmitter, SCHEMA, folder } = require('./helpers')
+const { STORES, all, make } = require('./stores')
 
-function make (t, db, opts) {
-  const emitter = new HyperEmitter(db, SCHEMA, opts)
-  t.after(() => emitter.close())
-  return emitter
-}
-
-async function all (emitter, query) {
-  const entries = []
-  for await (const entry of emitter.read(query)) entries.push(entry)
-  return entries
-}
-
-const numbers = async (emitter, query) => (await all(emitter, query)).map(({ payload }) => payload.num ?? payload.id)
+const numbers = async (emitter, query) => (await all(emitter.read(query))).map(({ payload }) => payload.num ?? payload.id)
 
 /** Numbers from `from` on, as a list for `append`. */
 const list = (from, count) => Array.from({ length: count }, (_, i) => ({ name: 'T', payload: { num: from + i } }))
 
-const STORES = [['memory', () => undefined], ['a folder', () => path.join(folder(), 'store')], ['a Level database', () => memdb()]]
 for (const [what, store] of STORES) {
   describe(`batches in ${what}`, () => {
     test('are answered with their nodes, found by tags, and heard in order, with nothing between', async (t) => {
@@ -51,7 +37,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(nodes.map(({ links }) => links), [[(await alone).key], [nodes[0].key], [nodes[1].key]])
       assert.deepEqual(await numbers(emitter, { tags: 'order:7' }), [2, 4])
       assert.deepEqual(await numbers(emitter), [1, 2, 3, 4, 5])
-      assert.deepEqual((await all(emitter))[3].tags, ['order:7', 'user:3'])
+      assert.deepEqual((await all(emitter.read()))[3].tags, ['order:7', 'user:3'])
       if (heard.length < 5) await once(emitter, 'T')
       assert.deepEqual(heard, [1, 2, 3, 4, 5])
       assert.equal((await emitter.append([{ name: 'T', payload: { num: 6 } }])).length, 1)
@@ -81,7 +67,7 @@ for (const [what, store] of STORES) {
       two.on('T', async ({ num }) => {
         heard.push(num)
         // Whoever hears the first event of a batch finds the last one in the log.
-        const [last] = await all(two, { names: 'T', reverse: true, limit: 1 })
+        const [last] = await all(two.read({ names: 'T', reverse: true, limit: 1 }))
         if (last.payload.num % 50 !== 0) torn ??= last.payload.num
       })
       const { port } = await one.listen(0, '127.0.0.1')
@@ -112,7 +98,7 @@ test('a closed emitter refuses a batch, and text and bytes without a codec go in
   const emitter = new HyperEmitter()
   const nodes = await emitter.append([{ name: 'a', payload: 'text' }, { name: 'b', payload: Buffer.from('bytes') }])
   assert.equal(nodes.length, 2)
-  assert.deepEqual((await all(emitter)).map(({ name, raw }) => [name, String(raw)]), [['a', 'text'], ['b', 'bytes']])
+  assert.deepEqual((await all(emitter.read())).map(({ name, raw }) => [name, String(raw)]), [['a', 'text'], ['b', 'bytes']])
   await emitter.close()
   await assert.rejects(emitter.append([{ name: 'a', payload: 'x' }]), { code: 'ERR_HYPER_CLOSED' })
 })
@@ -149,7 +135,7 @@ test('a process that is killed while it appends batches leaves whole ones, and a
     const emitter = new HyperEmitter(db, SCHEMA)
     const counts = new Map()
     let next
-    for (const { payload: { foo, num } } of await all(emitter)) {
+    for (const { payload: { foo, num } } of await all(emitter.read())) {
       if (next !== undefined) assert.deepEqual([foo, num], next, 'a batch is torn')
       counts.set(foo, num + 1)
       next = num + 1 < Number(foo.split(' ')[2]) ? [foo, num + 1] : undefined

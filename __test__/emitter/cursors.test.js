@@ -5,31 +5,18 @@
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
 const path = require('node:path')
-const { createRequire } = require('node:module')
 const { describe, test } = require('node:test')
 
-const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
 const { HyperEmitter, SCHEMA, folder, turns } = require('./helpers')
+const { STORES, all, make } = require('./stores')
 
 const HOST = '127.0.0.1'
 const KEY = '0'.repeat(64)
-
-function make (t, db, opts) {
-  const emitter = new HyperEmitter(db, SCHEMA, opts)
-  t.after(() => emitter.close())
-  return emitter
-}
 
 /** Two emitters; `connect` links them. */
 function pair (t, db) {
   const [one, two] = [make(t), make(t, db)]
   return { one, two, connect: async () => two.connect((await one.listen(0, HOST)).port, HOST) }
-}
-
-async function all (reader) {
-  const found = []
-  for await (const entry of reader) found.push(entry)
-  return found
 }
 
 const numbers = (entries) => entries.filter(({ name }) => name === 'T').map(({ payload }) => payload.num)
@@ -43,7 +30,6 @@ async function isPending (promise, emitter) {
   return !settled
 }
 
-const STORES = [['memory', () => undefined], ['a folder', () => path.join(folder(), 'store')], ['a Level database', () => memdb()]]
 for (const [what, store] of STORES) {
   describe(`in ${what}`, () => {
     test('an entry tells its cursor, which names the same event at a peer that has it under another change', async (t) => {
@@ -228,7 +214,7 @@ test('a cursor names one version of a forked log', async (t) => {
   assert.equal((await left.read({ since: await left.caughtUp(ours) - 1, limit: 1 }).next()).value.payload.num, 1)
 })
 
-test('waiting looks up nothing per waiter: rows are compared with all of them', async (t) => {
+test('who waits for what never comes keeps nobody from what does', async (t) => {
   const { one, two, connect } = pair(t)
   await connect()
   const nodes = await Promise.all(Array.from({ length: 500 }, (_, num) => one.append('T', { num })))

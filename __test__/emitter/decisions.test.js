@@ -6,25 +6,11 @@ const assert = require('node:assert/strict')
 const path = require('node:path')
 const { once } = require('node:events')
 const { spawn } = require('node:child_process')
-const { createRequire } = require('node:module')
 const { describe, test } = require('node:test')
 
-const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
 const { ENTRY, HyperEmitter, SCHEMA, folder } = require('./helpers')
+const { STORES, all, make } = require('./stores')
 
-function make (t, db, opts) {
-  const emitter = new HyperEmitter(db, SCHEMA, opts)
-  t.after(() => emitter.close())
-  return emitter
-}
-
-async function all (emitter, query) {
-  const entries = []
-  for await (const entry of emitter.read(query)) entries.push(entry)
-  return entries
-}
-
-const STORES = [['memory', () => undefined], ['a folder', () => path.join(folder(), 'store')], ['a Level database', () => memdb()]]
 for (const [what, store] of STORES) {
   describe(`decisions in ${what}`, () => {
     test('a condition fails with the event that it forbids, judged in the order of the calls', async (t) => {
@@ -40,7 +26,7 @@ for (const [what, store] of STORES) {
       assert.equal((await emitter.append(list, { failIf: { names: 'U' } })).length, 2)
       await assert.rejects(emitter.append(list, { failIf: {} }), { code: 'ERR_HYPER_CONDITION', change: 1 }, 'any event')
       assert.equal((await emitter.append(list, { failIf: { after: 4 } })).length, 2)
-      assert.equal((await all(emitter)).length, 6)
+      assert.equal((await all(emitter.read())).length, 6)
     })
 
     test('of decisions about the same events, made at the same time, none is made on what has changed', async (t) => {
@@ -60,7 +46,7 @@ for (const [what, store] of STORES) {
       const results = await Promise.all(Array.from({ length: 12 }, withdraw))
       assert.deepEqual(results.filter((result) => result === 'paid').length, 9)
       assert.ok(decided > 12, 'some had to be decided anew')
-      const entries = await all(emitter, query)
+      const entries = await all(emitter.read(query))
       assert.equal(entries.reduce((sum, { payload }) => sum + payload.num, 0), 5)
     })
 
@@ -82,7 +68,7 @@ for (const [what, store] of STORES) {
         emitter = new HyperEmitter(db, SCHEMA)
         assert.deepEqual((await append(1)).map(({ key, change }) => [key, change]), one.map(({ key, change }) => [key, change]))
       }
-      assert.equal((await all(emitter)).length, 3)
+      assert.equal((await all(emitter.read())).length, 3)
     })
 
     test('conditions and ids that make no sense are refused, and nothing is stored', async (t) => {
@@ -95,7 +81,7 @@ for (const [what, store] of STORES) {
       await bad({ failIf: { names: [] } }, /failIf/)
       await bad({ failIf: { tags: 'x', after: -1 } }, /after/)
       await bad({ failIf: { tags: 'x', after: 7 } }, /log ends with change 0/)
-      assert.deepEqual(await all(emitter), [])
+      assert.deepEqual(await all(emitter.read()), [])
       assert.equal((await emitter.append('T', { num: 1 }, { id: 'x'.repeat(256) })).change, 1)
     })
 
@@ -133,7 +119,7 @@ for (const [what, store] of STORES) {
         if (random(20) === 0) await Promise.all(answers)
       }
       await Promise.all(answers)
-      assert.deepEqual((await all(emitter)).map(({ tags }) => tags[0]), events)
+      assert.deepEqual((await all(emitter.read())).map(({ tags }) => tags[0]), events)
     })
   })
 }
@@ -167,6 +153,23 @@ test('decide gives up after so many attempts, and passes on what goes wrong othe
   await assert.rejects(emitter.decide({ tags: 'x' }, () => { throw new Error('mine') }), /mine/)
   await assert.rejects(emitter.decide({ tags: 7 }, lose), { code: 'ERR_HYPER_INVALID_ARG' })
   assert.equal(attempts, 4)
+})
+
+test('decide appends once for a decision, whatever the decider does, and takes no odd number of attempts', async (t) => {
+  const emitter = make(t)
+  let attempts = 0
+  const twice = async (events, { append }) => {
+    attempts++
+    await append('T', { num: 1 }, { tags: ['x'] })
+    await append('T', { num: 2 }, { tags: ['x'] })
+  }
+  await assert.rejects(emitter.decide({ tags: 'x' }, twice), { code: 'ERR_HYPER_INVALID_ARG', message: /append may be called once/ })
+  assert.equal(attempts, 1)
+  assert.equal((await all(emitter.read())).length, 1)
+  for (const retries of [NaN, -1, 1.5, '3', null, Infinity]) {
+    await assert.rejects(emitter.decide({ tags: 'x' }, twice, { retries }), { code: 'ERR_HYPER_INVALID_ARG', message: /retries must be/ })
+  }
+  assert.equal(attempts, 1)
 })
 
 test('decisions of two emitters that contradict each other are told to both', async (t) => {
@@ -215,7 +218,7 @@ test('a process that is killed leaves no id twice and no condition broken', asyn
     const emitter = new HyperEmitter(db, SCHEMA)
     const seen = new Set()
     let before
-    for (const { payload: { foo, num } } of await all(emitter)) {
+    for (const { payload: { foo, num } } of await all(emitter.read())) {
       const what = `${foo} ${num}`
       assert.equal(seen.has(what), false, `${what} is there twice`)
       seen.add(what)

@@ -4,17 +4,10 @@
 
 const assert = require('node:assert/strict')
 const path = require('node:path')
-const { createRequire } = require('node:module')
 const { describe, test } = require('node:test')
 
-const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
-const { HyperEmitter, SCHEMA, folder, turns } = require('./helpers')
-
-function make (t, db, opts) {
-  const emitter = new HyperEmitter(db, SCHEMA, opts)
-  t.after(() => emitter.close())
-  return emitter
-}
+const { folder, turns } = require('./helpers')
+const { STORES, make } = require('./stores')
 
 /** The latest entry. */
 async function last (emitter) {
@@ -36,7 +29,6 @@ async function fill (emitter) {
   await emitter.append('T', { num: 4 }, { tags: new Set(['user:3']) })
 }
 
-const STORES = [['memory', () => undefined], ['a folder', () => path.join(folder(), 'store')], ['a Level database', () => memdb()]]
 for (const [what, store] of STORES) {
   describe(`tags in ${what}`, () => {
     test('find events alone, together, with names, and as alternatives, both ways', async (t) => {

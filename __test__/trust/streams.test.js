@@ -3,6 +3,7 @@
 /** Links over TLS of Node's own, and over streams that users bring. */
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
 const net = require('node:net')
 const path = require('node:path')
 const tls = require('node:tls')
@@ -87,6 +88,31 @@ describe('tls', () => {
     answers[1]('write')
     await connected
     assert.equal((await a.stats()).peers.length, 1)
+  })
+
+  // Less than the 30 s that a decision may take.
+  test('a peer that was dialled and resets while it is decided about is dialled again', { timeout: 20_000 }, async (t) => {
+    const peer = tls.createServer(server, () => {}).on('tlsClientError', () => {}).listen(0, HOST)
+    await once(peer, 'listening')
+    let far
+    // The reset comes from a relay: a TLS socket ends in an orderly way.
+    const relay = net.createServer((near) => {
+      far = near
+      const to = net.connect(peer.address().port, HOST)
+      near.pipe(to).pipe(near)
+      for (const socket of [near, to]) socket.on('error', () => {}).on('close', () => to.destroy())
+    }).listen(0, HOST)
+    await once(relay, 'listening')
+    t.after(() => { peer.close(); relay.close() })
+    const times = []
+    const asked = new Promise((resolve) => {
+      // Nothing is ever decided: the connection's end is enough.
+      const decide = () => new Promise(() => { times.push(1); resolve() })
+      make(t, { peers: decide, reconnectTimeout: 1 }).connect(relay.address().port, HOST, { tls: client }).catch(() => {})
+    })
+    await asked
+    far.resetAndDestroy()
+    while (times.length < 2) await turns(1)
   })
 
   test('without an identity setPeers decides about certificates, and takes no plain peers', async (t) => {

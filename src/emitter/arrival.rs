@@ -147,7 +147,8 @@ async fn follow(log: Arc<Log>, mut orders: UnboundedReceiver<Order>) {
                 }
                 match look(&log, seen, to, &mut waiting).await {
                     Ok(at) => seen = at,
-                    Err(error) => return fail(waiting, &error),
+                    // A read that failed may succeed the next time: who asks then is looked up anew.
+                    Err(error) => fail(std::mem::take(&mut waiting), &error),
                 }
             }
         }

@@ -8,11 +8,15 @@ use std::collections::{HashMap, VecDeque};
 use super::plan::Lookup;
 use super::Contradiction;
 use crate::error::Result;
+use crate::event;
 use crate::node::{Change, LogId, Node, Seq};
 use crate::query::Query;
 
 /// Conditional appends that are remembered: those of the last minutes, where people decide.
 pub const MAX_DECISIONS: usize = 256;
+
+/// How many contradicting events are told per decision: peers choose how many they send, and each is read and reported.
+pub const MAX_TOLD: u32 = 16;
 
 /// Logs of which it is remembered how much of ours they have seen.
 const MAX_LOGS: usize = 4096;
@@ -24,6 +28,8 @@ struct Decision {
     query: Query,
     change: Change,
     seq: Seq,
+    /// Contradicting events that were told.
+    told: u32,
 }
 
 /// See the module's documentation.
@@ -45,7 +51,7 @@ impl Decisions {
         if self.recent.len() == MAX_DECISIONS {
             self.recent.pop_front();
         }
-        self.recent.push_back(Decision { query, change, seq });
+        self.recent.push_back(Decision { query, change, seq, told: 0 });
     }
 
     /// Entries of the local log have moved, or those behind `last` were lost.
@@ -65,9 +71,19 @@ impl Decisions {
         if ours > before {
             self.note_seen(&node.log, node.seq, ours);
         }
-        let contradicts = |decision: &&Decision| decision.seq > ours && decision.query.matches(&node.value);
-        let found = self.recent.iter().filter(contradicts);
-        Ok(found.map(|decision| Contradiction { ours: decision.change, theirs: node.change }).collect())
+        // Parsed once for all decisions, and not at all where their emitter has seen them.
+        let Some(event) = self.recent.back().filter(|latest| latest.seq > ours).and_then(|_| event::parse(&node.value))
+        else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for decision in self.recent.iter_mut().filter(|decision| decision.seq > ours && decision.told < MAX_TOLD) {
+            if decision.query.wants(&event) {
+                decision.told += 1;
+                found.push(Contradiction { ours: decision.change, theirs: node.change });
+            }
+        }
+        Ok(found)
     }
 
     /// The last entry of ours that an entry's emitter had seen, as far as is known.

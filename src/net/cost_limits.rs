@@ -74,13 +74,13 @@ const ALL: [Rate; 5] = [
     // Twice what a link may have: two peers with as many logs may compare them at the same time.
     Rate { burst: 25_000_000, per_second: 500_000 },
     Rate { burst: 64 * 1024 * 1024, per_second: 8 * 1024 * 1024 },
-    // A quarter of a second of the log's writer, which handles them one by one.
+    // A quarter of what a link may have: the log's writer looks at them one by one.
     Rate { burst: 250_000, per_second: 50_000 },
     Rate { burst: 1_000_000, per_second: 200_000 },
 ];
 
 /// A prefix has this part of a link's buckets, at once, before it needs its share of what all may cost. For processor time it is
-/// 25 ms: a handshake and the first exchanges take less than 3.
+/// 25 ms, enough for dozens of handshakes.
 const SPARED_PART: i64 = 40;
 
 /// Microseconds that new nodes give back, and each of them: more than they can have cost, even one that came alone, in a turn of the

@@ -22,7 +22,8 @@ use crate::node::{LogId, Seq};
 /// rest within that time, unless its own link is broken.
 pub const BATCH_PATIENCE: Duration = Duration::from_secs(10);
 
-/// So often it is looked whether others wait for a part of a batch that is overdue.
+/// So often it is looked whether others wait for a part of a batch that is overdue: all parts are walked then, and there may be as
+/// many as the parking has room for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The part of a batch that one session has brought of one log.
@@ -34,31 +35,35 @@ struct Part {
     /// So many follow the last one of these.
     following: usize,
     bytes: usize,
-    /// When it is looked at whether others wait for it.
-    look_at: Instant,
+    /// From then on it is let go if others wait for it.
+    overdue_at: Instant,
 }
 
 /// All parts that are held.
 #[derive(Default)]
-pub(super) struct Unfinished(HashMap<SourceId, HashMap<LogId, Part>>);
+pub(super) struct Unfinished {
+    parts: HashMap<SourceId, HashMap<LogId, Part>>,
+    /// When it was last looked whether one is overdue.
+    looked_at: Option<Instant>,
+}
 
 impl Unfinished {
     fn get(&self, session: SourceId, log: &LogId) -> Option<Part> {
-        self.0.get(&session)?.get(log).copied()
+        self.parts.get(&session)?.get(log).copied()
     }
 
     fn remove(&mut self, session: SourceId, log: &LogId) -> Option<Part> {
-        let parts = self.0.get_mut(&session)?;
+        let parts = self.parts.get_mut(&session)?;
         let part = parts.remove(log);
         if parts.is_empty() {
-            self.0.remove(&session);
+            self.parts.remove(&session);
         }
         part
     }
 
     /// A session has ended.
     pub(super) fn forget(&mut self, session: SourceId) {
-        self.0.remove(&session);
+        self.parts.remove(&session);
     }
 }
 
@@ -67,7 +72,7 @@ impl NodePlanner<'_> {
     pub(super) fn take(&mut self, parked: Parked, slot: usize) -> Result<Outcome> {
         let following = following(&parked.node.value);
         // What a user imports is in the store that it comes from, whole or not.
-        let is_single = following == 0 && self.writer.unfinished.0.is_empty();
+        let is_single = following == 0 && self.writer.unfinished.parts.is_empty();
         if is_single || parked.source.session == SourceId::USER {
             return self.decide(parked, Some(slot));
         }
@@ -92,9 +97,9 @@ impl NodePlanner<'_> {
         }
         match self.kind(&parked)? {
             Kind::Plain => {
-                let look_at = Instant::now() + self.writer.options.batch_patience;
+                let overdue_at = Instant::now() + self.writer.options.batch_patience;
                 let bytes = parked.node.value.len();
-                Ok(self.hold_part(parked, Part { first: seq, next: seq + 1, following, bytes, look_at }))
+                Ok(self.hold_part(parked, Part { first: seq, next: seq + 1, following, bytes, overdue_at }))
             }
             Kind::Sealed(..) => self.decide(parked, Some(slot)),
             Kind::Decided(outcome) => Ok(outcome),
@@ -106,7 +111,7 @@ impl NodePlanner<'_> {
         let (session, log) = (parked.source.session, parked.node.log.clone());
         let outcome = self.park(parked, Waits::Batch(session, log.clone()));
         if matches!(outcome, Outcome::Parked) {
-            self.writer.unfinished.0.entry(session).or_default().insert(log, part);
+            self.writer.unfinished.parts.entry(session).or_default().insert(log, part);
         }
         outcome
     }
@@ -165,17 +170,18 @@ impl NodePlanner<'_> {
 
     /// Lets go what has been held for long although events of other logs wait for it.
     pub(super) fn let_go_overdue(&mut self) -> Result<()> {
-        if self.writer.unfinished.0.is_empty() {
+        if self.writer.unfinished.parts.is_empty() {
             return Ok(());
         }
-        let (now, again) = (Instant::now(), LOOK_EVERY.min(self.writer.options.batch_patience));
-        let mut overdue = Vec::new();
-        for (session, parts) in &mut self.writer.unfinished.0 {
-            for (log, part) in parts.iter_mut().filter(|(_, part)| part.look_at <= now) {
-                part.look_at = now + again;
-                overdue.push((*session, log.clone()));
-            }
+        let (now, every) = (Instant::now(), LOOK_EVERY.min(self.writer.options.batch_patience));
+        let Unfinished { parts, looked_at } = &mut self.writer.unfinished;
+        if looked_at.is_some_and(|looked_at| now < looked_at + every) {
+            return Ok(());
         }
+        *looked_at = Some(now);
+        let logs = parts.iter().flat_map(|(session, parts)| parts.iter().map(move |(log, part)| (*session, log, part)));
+        let overdue: Vec<_> =
+            logs.filter(|(.., part)| part.overdue_at <= now).map(|(session, log, _)| (session, log.clone())).collect();
         for (session, log) in overdue {
             if self.writer.parking.others_wait_for(&Waits::Batch(session, log.clone())) {
                 self.let_go(session, &log)?;

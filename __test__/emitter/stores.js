@@ -1,0 +1,28 @@
+'use strict'
+
+/** What tests share that run on each kind of store. */
+
+const path = require('node:path')
+const { createRequire } = require('node:module')
+
+const memdb = createRequire(path.join(__dirname, '..', 'oracle', 'package.json'))('memdb')
+const { HyperEmitter, SCHEMA, folder } = require('./helpers')
+
+/** Names of the kinds, and what makes a store of each. */
+const STORES = [['memory', () => undefined], ['a folder', () => path.join(folder(), 'store')], ['a Level database', () => memdb()]]
+
+/** An emitter that is closed after the test. */
+function make (t, db, opts) {
+  const emitter = new HyperEmitter(db, SCHEMA, opts)
+  t.after(() => emitter.close())
+  return emitter
+}
+
+/** Everything that a reader gives. */
+async function all (reader) {
+  const entries = []
+  for await (const entry of reader) entries.push(entry)
+  return entries
+}
+
+module.exports = { STORES, all, make }
