@@ -172,6 +172,11 @@ test('only messages that can be decoded: 100 levels in standard protobuf', () =>
   STANDARD.M.decode(STANDARD.M.encode(nest(100)))
   assert.throws(() => STANDARD.M.encode(nest(101)), { code: 'ERR_HYPER_VALUE', message: /^M(\.m){100}: messages are nested deeper than 100 levels, and could not be decoded$/ })
   V1.M.decode(V1.M.encode(nest(300)))
+  // An entry of a map is a message, too.
+  const { T } = compile('syntax = "proto3"; message T { map<string, T> m = 1; }', { protobuf: 'standard' })
+  const maps = (levels) => levels === 0 ? {} : { m: { x: maps(levels - 1) } }
+  T.decode(T.encode(maps(49)))
+  assert.throws(() => T.encode(maps(50)), { code: 'ERR_HYPER_VALUE', message: /nested deeper than 100 levels/ })
 })
 
 test('a field that every object seems to have must be given, or null', () => {

@@ -308,6 +308,19 @@ describe('known peers', () => {
     assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
   })
 
+  test('that say in words we do not know how they are dialled are not dialled', async (t) => {
+    const a = make(t)
+    const c = make(t)
+    const { port } = await a.listen(0, HOST)
+    const other = { address: HOST, port: String((await c.listen(0, HOST)).port) }
+    const records = [{ ...other, key: 'ed25519-x' }, { ...other, key: 5 }, { ...other, plain: 'all' }, { address: HOST, port: String(port) }]
+    const b = make(t, await keeping({ '!!PEERS!!': JSON.stringify(records) }))
+    b.status.on('connectionError', assert.fail).on('warning', assert.fail)
+    await until(() => Object.keys(a._peers).length === 1)
+    b.status.removeAllListeners()
+    assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
+  })
+
   test('inbound links are never recorded', async (t) => {
     const db = await keeping()
     const a = make(t)

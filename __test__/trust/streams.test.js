@@ -60,15 +60,16 @@ describe('tls', () => {
     assert.equal((await gone).code, 'ERR_HYPER_RIGHTS')
   })
 
-  test('a certificate for one name that reads like several is for that one only', async (t) => {
-    const a = make(t, { peers: { 'dns:client.test': 'write' } })
-    const { port } = await a.listen(0, HOST, { tls: server })
-    const posing = { key: pem('posing.key'), cert: pem('posing.pem'), ca }
-    const b = make(t)
-    const error = await refused(b.connect(port, HOST, { tls: posing }))
-    assert.match(error.code, /ERR_HYPER_(ENDED|CONNECT|RIGHTS)|ECONNRESET|EPIPE/)
-    assert.deepEqual((await a.stats()).peers, [])
-  })
+  for (const [name, what] of [['posing', 'one name that reads like several is for that one only'], ['wildcard', 'a wildcard is for none of the names']]) {
+    test(`a certificate for ${what}`, async (t) => {
+      const a = make(t, { peers: { 'dns:client.test': 'write', 'dns:a.client.test': 'write' } })
+      const { port } = await a.listen(0, HOST, { tls: { ...server, ca: [ca, pem('wildcard.pem')] } })
+      const b = make(t)
+      const error = await refused(b.connect(port, HOST, { tls: { key: pem(`${name}.key`), cert: pem(`${name}.pem`), ca } }))
+      assert.match(error.code, /ERR_HYPER_(ENDED|CONNECT|RIGHTS)|ECONNRESET|EPIPE/)
+      assert.deepEqual((await a.stats()).peers, [])
+    })
+  }
 
   test('a peer that goes while it is decided about harms nobody', async (t) => {
     let decide
