@@ -9,7 +9,7 @@ use std::thread::ThreadId;
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, FnArgs, Function};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
-use napi::{Env, Status};
+use napi::Status;
 use napi_derive::napi;
 use parking_lot::Mutex;
 
@@ -121,7 +121,7 @@ impl LevelHandle {
     /// `request(id, kind, packed)` is called for each request: 0 get, 1 ranges, 2 batch, 3 close. Every one is answered
     /// once, in any order, through [`LevelHandle::answer`].
     #[napi(constructor, catch_unwind)]
-    pub fn new(env: Env, request: Function<'_, FnArgs<(u32, u32, Buffer)>, ()>) -> napi::Result<Self> {
+    pub fn new(request: Function<'_, FnArgs<(u32, u32, Buffer)>, ()>) -> napi::Result<Self> {
         let caller =
             request.build_threadsafe_function::<Request>().callee_handled::<false>().weak::<true>().build_callback(
                 |context| {
@@ -134,12 +134,6 @@ impl LevelHandle {
             waiting: Mutex::default(),
             javascript: std::thread::current().id(),
         });
-        // After the threadsafe function was created, so that this runs before that is torn down.
-        env.add_env_cleanup_hook(Arc::downgrade(&bridge), |bridge| {
-            if let Some(bridge) = bridge.upgrade() {
-                bridge.abort("its JavaScript environment has ended");
-            }
-        })?;
         Ok(LevelHandle { bridge })
     }
 

@@ -10,6 +10,7 @@ pub mod emit_buffer;
 pub mod error;
 pub mod filter;
 pub mod layout;
+pub mod leaving;
 pub mod level;
 pub mod links;
 pub mod names;
@@ -22,17 +23,18 @@ pub mod trust;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use napi::bindgen_prelude::{BufferSlice, Function};
-use napi::{CleanupEnvHook, Env};
+use napi::Env;
 use napi_derive::napi;
 
 use self::doorbell::Doorbell;
 use self::error::{internal, thrown, Result};
 use self::filter::JsFilter;
 use self::layout::{MORE_ACKS, MORE_EVENTS, MORE_NOTICES};
-use self::level::{JsBridge, LevelHandle};
+use self::leaving::Leaving;
+use self::level::LevelHandle;
 use self::names::{Interest, TextTable};
 use self::notice::{JsNotice, Tables};
 use self::options::{settings, source, CoreOptions};
@@ -75,11 +77,8 @@ pub struct Core {
     emitter: RefCell<Arc<Emitter>>,
     bell: Arc<Doorbell>,
     desk: RefCell<Desk>,
-    leaving: RefCell<Option<CleanupEnvHook<Leaving>>>,
+    leaving: RefCell<Option<Leaving>>,
 }
-
-/// What is shut down when the environment ends.
-type Leaving = (Weak<Emitter>, Weak<Doorbell>, Option<Weak<JsBridge>>);
 
 #[napi]
 impl Core {
@@ -99,25 +98,14 @@ impl Core {
         let source = source(&options, bridge);
         let settings = settings(&options).map_err(|error| thrown(&error))?;
         let emitter = Emitter::open(source, settings, ringer).map_err(|error| thrown(&error))?;
-        let leaving: Leaving = (Arc::downgrade(&emitter), Arc::downgrade(&bell), leaving_bridge);
-        // After the threadsafe function was created, so that this runs before that is torn down.
-        let hook = env
-            .add_env_cleanup_hook(leaving, |(emitter, bell, bridge)| {
-                // First, because the writer may be waiting for JavaScript, which does not run any more.
-                if let Some(bridge) = bridge.and_then(|bridge| bridge.upgrade()) {
-                    bridge.abort("its JavaScript environment has ended");
-                }
-                if let Some(bell) = bell.upgrade() {
-                    bell.silence();
-                }
-                if let Some(emitter) = emitter.upgrade() {
-                    // Nobody is left to hear how it went.
-                    let _ = emitter.shut_down();
-                }
-            })
-            .map_err(|error| internal(&error))?;
+        let leaving = Leaving::register(&env, &emitter, &bell, leaving_bridge).map_err(|error| internal(&error))?;
         let desk = Desk { logs: TextTable::for_logs(), ..Desk::default() };
-        Ok(Core { emitter: RefCell::new(emitter), bell, desk: RefCell::new(desk), leaving: RefCell::new(Some(hook)) })
+        Ok(Core {
+            emitter: RefCell::new(emitter),
+            bell,
+            desk: RefCell::new(desk),
+            leaving: RefCell::new(Some(leaving)),
+        })
     }
 
     /// The number by which an emit names its event; `undefined` when there are too many names.
@@ -296,9 +284,8 @@ impl Core {
     #[napi(catch_unwind)]
     pub fn release(&self, env: Env) {
         self.bell.silence();
-        if let Some(hook) = self.leaving.borrow_mut().take() {
-            // An environment that refuses is going away and runs the hook itself.
-            let _ = env.remove_env_cleanup_hook(hook);
+        if let Some(leaving) = self.leaving.borrow_mut().take() {
+            leaving.cancel(&env);
         }
         let desk = &mut *self.desk.borrow_mut();
         (desk.acks, desk.rows, desk.reads, desk.streams) = Default::default();
