@@ -18,6 +18,7 @@ export type {
   AnyEvents,
   Appender,
   AppendOptions,
+  Attempt,
   Candidate,
   CaughtUpOptions,
   Codec,
@@ -56,6 +57,7 @@ export type {
   NodeCallback,
   Options,
   Output,
+  ParkedEntry,
   Payload,
   Peer,
   PeersOption,
@@ -77,6 +79,10 @@ export type {
   StreamIterator,
   StreamOptions,
   StuckLog,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionEvents,
+  SubscriptionHandler,
   TrustOptions,
   Verified
 } from './index.js'

@@ -153,6 +153,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
 
   /** Stored events as an async iterable, each with its position in the log. */
   read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): HyperEmitter.Entries<HyperEmitter.Entry<E, K>>
+  /**
+   * A durable consumer: the handler is called for each stored event that matches, and for what follows, at least once and in the order of the log
+   * per key. It goes on where it stopped, also after a crash. A promise that it returns is waited for; what fails is tried again, and at last parked.
+   */
+  subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query: HyperEmitter.DecisionQuery<K> | null | undefined, handler: HyperEmitter.SubscriptionHandler<E, K>, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K>
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
   /** The nodes that no other node links to yet. */
@@ -533,6 +538,89 @@ declare namespace HyperEmitter {
     signal?: AbortSignal
   }
 
+  /** Called for each entry of a subscription. */
+  type SubscriptionHandler<E extends EventMap<E> = AnyEvents, K = Name<E>> = (entry: Entry<E, K>, context: Attempt<E>) => unknown
+
+  /** What a handler may do beside returning or throwing. */
+  interface Attempt<E extends EventMap<E> = AnyEvents> {
+    /** Which attempt at the entry this is, from 1. */
+    readonly attempt: number
+    /** Aborted when the attempt has taken longer than `timeout`, or is given up because the emitter closes. */
+    readonly signal: AbortSignal
+    /** Append an event: it is stored once the handler has succeeded, in the same commit as the fact that the entry is done. So it is stored exactly once, even if the handler runs several times. */
+    append<N extends Name<E>> (name: N, payload: Input<E, N>, options?: EventOptions): void
+    append (events: readonly NewEvent<E>[]): void
+  }
+
+  interface SubscribeOptions<E extends EventMap<E> = AnyEvents, K = Name<E>> {
+    /** Where a new name starts: with the first event, with what is stored from now on, or after a change or the event of a cursor. Default `'beginning'`. A known name goes on where it stopped. */
+    from?: 'beginning' | 'now' | number | Cursor
+    /** Entries with the same key are handled one after the other, in the order of the log. Default: all of them. */
+    key?: (entry: Entry<E, K>) => string | number
+    /** So many keys are handled at the same time. Default 16. */
+    concurrency?: number
+    /** After so many failed attempts an entry is parked. Default 10. */
+    attempts?: number
+    /** Milliseconds before the next attempt: always, after the first, second, … attempt, or what a function says. Default: from 0.1 s to 30 s, twice as long each time. */
+    backoff?: number | readonly number[] | ((attempt: number, error: Error, entry: Entry<E, K>) => number)
+    /** Milliseconds after which an attempt counts as failed. Default 30,000. */
+    timeout?: number
+    /** How often the place is stored: after so many entries, or so many milliseconds. Default 1,024 and 200. */
+    checkpoint?: { every?: number, within?: number }
+    /** This subscription is one of `size` members, which share the keys. `member` counts from 0. */
+    group?: { member: number, size: number }
+    /** Do not decode: every entry has `raw`. */
+    raw?: boolean
+    /** Stops the subscription. */
+    signal?: AbortSignal
+  }
+
+  /** An entry that failed at every attempt. */
+  interface ParkedEntry {
+    cursor: string
+    change: number
+    /** The event's name. */
+    name?: string
+    attempts: number
+    /** Message and stack of the last error, cut to 500 and 1,500 characters. */
+    reason: string
+    stack?: string
+    /** When it was parked, in milliseconds since 1970. */
+    at: number
+  }
+
+  interface SubscriptionEvents<E extends EventMap<E> = AnyEvents, K = Name<E>> {
+    /** An entry is parked. */
+    parked: [parked: ParkedEntry, error: Error]
+    /** An attempt has failed; the next one comes after `delay` milliseconds. */
+    failed: [error: Error, entry: Entry<E, K>, how: { attempt: number, delay: number }]
+    /** Everything that is stored has been handled or parked, up to this change. */
+    caughtUp: [change: number]
+    /** The subscription cannot go on, and stops. Without a listener, `status` emits a `warning`. */
+    error: [error: Error]
+  }
+
+  /** A durable consumer, as `subscribe` returns it. */
+  interface Subscription<E extends EventMap<E> = AnyEvents, K = Name<E>> extends EventEmitter<SubscriptionEvents<E, K>> {
+    /** Its name in the store; with `group`, `name@member/size`. */
+    readonly name: string
+    /** Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked. */
+    caughtUp (cursor?: Cursor): Promise<void>
+    /** Parked entries, in the order of the log. */
+    parked (): Promise<ParkedEntry[]>
+    /** Handle a parked entry again, from its first attempt; an entry that waits for its next attempt has it at once. */
+    retry (entry: Cursor | ParkedEntry): Promise<void>
+    /** Drop a parked entry, or one that waits for its next attempt: it counts as done. */
+    skip (entry: Cursor | ParkedEntry): Promise<void>
+    /** Begin nothing more until `resume`. */
+    pause (): this
+    resume (): this
+    isPaused (): boolean
+    /** Begin nothing more, wait for handlers that are at work, and store the place. */
+    stop (): Promise<void>
+    [Symbol.asyncDispose] (): Promise<void>
+  }
+
   interface StreamOptions {
     /** `'beginning'`, or a change or the cursor of an event after which to start. Default: start now. */
     from?: 'beginning' | number | Cursor
@@ -778,6 +866,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_NO_DESCRIPTORS'
     | 'ERR_HYPER_NO_MEMORY'
     | 'ERR_HYPER_NO_SPACE'
+    | 'ERR_HYPER_PARKED'
     | 'ERR_HYPER_PEERS'
     | 'ERR_HYPER_PROTOCOL'
     | 'ERR_HYPER_RESERVED_NAME'

@@ -256,6 +256,11 @@ const methods = {
     return partsOf(this).reader.read(opts)
   },
 
+  /** A durable consumer: `handler(entry, context)` is called for each event of a query, at least once, also after a crash. */
+  subscribe (name, query, handler, options) {
+    return partsOf(this).consumers.subscribe(name, query, handler, options)
+  },
+
   /** Which nodes nothing links to: their changes, keys, logs and seqs. */
   heads () {
     return partsOf(this).reader.heads()

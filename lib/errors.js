@@ -235,6 +235,22 @@ module.exports = {
   badAdoptedLog: define(INVALID, TypeError, () => 'adopt wants the id of a log'),
   badAdoptedKey: define(INVALID, TypeError, () => 'adopt wants a key as text, if any'),
 
+  // ---- subscriptions
+
+  badSubscription: define(INVALID, TypeError, (name, why) => `subscription '${name}': ${why}`),
+  nameSubscribed: define(INVALID, Error,
+    (name) => `subscription '${name}' is at work in this emitter already: stop it first, or choose another name`),
+  subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to go on'),
+  attemptTimedOut: define('ERR_HYPER_TIMEOUT', undefined,
+    (name, timeout) => `subscription '${name}': the handler has not answered within ${timeout} ms`),
+  tooManyParked: define('ERR_HYPER_PARKED', undefined,
+    (name, most, cause) => `subscription '${name}' has stopped, because ${most} entries are parked and one more has failed (${reasonOf(cause)}): retry or skip some, and subscribe again`,
+    (name, most, cause) => ({ cause })),
+  entryNotParked: define('ERR_HYPER_NOT_FOUND', undefined,
+    (name, { log, seq }) => `subscription '${name}': entry ${seq} of log ${log} is neither parked nor waiting for an attempt`, (name, { log, seq }) => ({ log, seq })),
+  badConsumerRecord: define('ERR_HYPER_DAMAGED', undefined,
+    (name, change) => `the record ${change} of subscription '${name}' is not one of this version: reset the subscription with hypem consumers reset`),
+
   // ---- peers
 
   portMissing: define('ERR_MISSING_ARGS', TypeError, () => 'The "options" or "port" or "path" argument must be specified'),

@@ -20,6 +20,8 @@ const Rejections = require('./delivery/rejections')
 const { Listeners } = require('./delivery/listeners')
 const Arrivals = require('./log/arrivals')
 const Conflicts = require('./log/conflicts')
+const Consumers = require('./consumers')
+const { ConsumerRecords } = require('./consumers/records')
 const Growth = require('./log/growth')
 const Hyperlog = require('./log/hyperlog')
 const Maintenance = require('./log/maintenance')
@@ -57,6 +59,7 @@ const { MAX_EVENT_SIZE } = require('./options')
  * @property {Reader} reader
  * @property {Hyperlog} hyperlog
  * @property {Positions} positions
+ * @property {Consumers} consumers
  * @property {Maintenance} maintenance
  * @property {StoreId} storeId
  * @property {Connections} connections
@@ -119,6 +122,8 @@ function wire (emitter, db, options, schemaRead) {
   })
   const arrivals = new Arrivals({ core, requests, state, dispatcher })
   const reader = new Reader({ core, requests, rows, arrivals, codecs, state, status })
+  const consumerRecords = new ConsumerRecords(core, requests)
+  const consumers = new Consumers({ records: consumerRecords, reader, arrivals, emits, deferred, state, status })
   const conflicts = new Conflicts({ reader, status })
   const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
@@ -135,7 +140,7 @@ function wire (emitter, db, options, schemaRead) {
   // Its life.
   const opening = new Opening({ emitter, state, status, acks, dispatcher })
   const closing = new Closing({
-    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, streams, growth
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, streams, growth, consumers
   })
 
   // Three of them need what was made after them.
@@ -162,6 +167,7 @@ function wire (emitter, db, options, schemaRead) {
     reader,
     hyperlog,
     positions,
+    consumers,
     maintenance,
     storeId,
     connections,

@@ -17,7 +17,7 @@ use hyperemitter::query::{Item, Query};
 use hyperemitter::store::conformance::Random;
 use hyperemitter::store::embedded::EmbeddedStore;
 use hyperemitter::store::memory::MemoryStore;
-use hyperemitter::store::Store;
+use hyperemitter::store::{Meta, Store};
 use parking_lot::Mutex;
 
 const PEER: SourceId = SourceId(1);
@@ -149,6 +149,23 @@ fn a_repeated_append_is_answered_although_its_condition_does_not_hold_any_more()
     log.append(demanding(&[("taken", "x", &[])], taken));
     log.append(demanding(&[("taken", "x", &[])], fail_if(query(&["taken"], &[]), 0)));
     assert_eq!(heard.take(), [Ok(1), Ok(1), Err("ERR_HYPER_CONDITION")]);
+}
+
+#[test]
+fn facts_of_an_append_are_stored_with_its_events_or_not_at_all() {
+    let (log, heard) = in_memory();
+    let fact = |change| Meta::Consumer("mails".into(), change);
+    let with = |change, demands| Demands { facts: vec![(fact(change), Some("done".into()))], ..demands };
+    log.append(demanding(&[("a", "1", &[]), ("a", "2", &[])], with(1, Demands::default())));
+    log.append(demanding(&[("b", "1", &[])], with(2, id("request"))));
+    log.append(demanding(&[("b", "1", &[])], with(3, id("request"))));
+    log.append(demanding(&[("b", "1", &[])], with(4, fail_if(query(&["a"], &[]), 0))));
+    log.append(demanding(&[("b", "other", &[])], with(5, id("request"))));
+    let refused = [Err("ERR_HYPER_CONDITION"), Err("ERR_HYPER_ID_REUSED")];
+    assert_eq!(heard.take(), [vec![Ok(1), Ok(2), Ok(3), Ok(3)], refused.to_vec()].concat());
+    let mut stored: Vec<_> = log.store().consumer_records().unwrap().into_iter().map(|(fact, _)| fact).collect();
+    stored.sort();
+    assert_eq!(stored, [fact(1), fact(2), fact(3)], "a repeated append keeps its facts too");
 }
 
 #[test]

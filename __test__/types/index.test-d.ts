@@ -124,6 +124,28 @@ async function read () {
 expectType<Promise<void>>(read())
 expectError(typed.read({ names: ['userGone'] }))
 
+const subscriptions = async () => {
+  const subscription = typed.subscribe('mails', { names: ['userAdded', 'userRemoved'] }, async (entry, { attempt, signal, append }) => {
+    expectType<number>(attempt)
+    expectType<AbortSignal>(signal)
+    if (entry.name === 'userAdded') expectType<User | undefined>(entry.payload)
+    append('userRemoved', { id: 1 }, { tags: ['x'] })
+    append([{ name: 'userRemoved', payload: { id: 2 } }])
+    expectError(append('userGone', { id: 1 }))
+  }, { key: (entry) => entry.payload?.id ?? 0, backoff: [1, 2], checkpoint: { every: 10 }, from: 'now', group: { member: 0, size: 2 } })
+  expectType<HyperEmitter.Subscription<Events, 'userAdded' | 'userRemoved'>>(subscription)
+  subscription.on('failed', (error, entry, { delay }) => { expectType<number>(delay); expectType<Error>(error); expectType<string>(entry.cursor) })
+  const [parked] = await subscription.parked()
+  if (parked) await subscription.retry(parked)
+  await subscription.caughtUp('log:1:key')
+  typed.subscribe('all', null, (entry) => { expectType<number>(entry.change) })
+  expectError(typed.subscribe('wrong', { names: 'userGone' }, () => {}))
+  expectError(typed.subscribe('wrong', {}))
+  await using held = subscription
+  expectType<typeof subscription>(held)
+}
+expectType<Promise<void>>(subscriptions())
+
 const cursors = async () => {
   for await (const entry of typed.read({ since: 'log:1:key' })) {
     expectType<string>(entry.cursor)

@@ -13,6 +13,8 @@ const MAX_ID_LENGTH = 256
  * @property {string} [id] another append with it is the same one
  * @property {object} [filter] events of which none may have been stored
  * @property {number} [after] behind this change
+ * @property {string} [consumer] the subscription whose records are stored in the same commit
+ * @property {{ change: number, text?: string }[]} [kept] those records; without a text they are deleted
  *
  * @param {{ id?: string, failIf?: object }} [options]
  * @returns {Demands | undefined}

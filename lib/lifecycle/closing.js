@@ -27,10 +27,11 @@ class Closing {
    * @param {import('../peers/server')} parts.server
    * @param {import('../peers/streams').Streams} parts.streams
    * @param {import('../log/growth')} parts.growth
+   * @param {import('../consumers')} parts.consumers
    */
   constructor ({
     emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections,
-    server, streams, growth
+    server, streams, growth, consumers
   }) {
     this.emitter = emitter
     this.core = core
@@ -48,6 +49,8 @@ class Closing {
     this.server = server
     this.streams = streams
     this.growth = growth
+    this.consumers = consumers
+    this.begun = false
     this.callbacks = []
   }
 
@@ -64,7 +67,11 @@ class Closing {
         return
       }
       this.callbacks.push(done)
-      if (!this.state.closing) this.begin()
+      if (this.begun) return
+      this.begun = true
+      // Handlers at work may still append.
+      if (this.consumers.isBusy) this.consumers.stop().then(() => this.begin())
+      else this.begin()
     })
   }
 

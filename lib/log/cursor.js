@@ -12,8 +12,9 @@ class Cursor {
    * @param {object} [how.filter] only events that match it
    * @param {number} [how.bound] the change where a search ends
    * @param {number} [how.rows] as many at a time, at the most
+   * @param {(change: number) => void} [how.atEnd] called each time when there is nothing more for now
    */
-  constructor (source, { from, reverse = false, live = false, wants = 0, filter, bound, rows }) {
+  constructor (source, { from, reverse = false, live = false, wants = 0, filter, bound, rows, atEnd }) {
     this.source = source
     this.from = from
     this.reverse = reverse
@@ -22,6 +23,7 @@ class Cursor {
     this.filter = filter
     this.bound = bound
     this.rows = rows
+    this.atEnd = atEnd
     this.ended = false
     this.giveUp = undefined
   }
@@ -61,6 +63,7 @@ class Cursor {
       if (error) this.fail(error, callback)
       else this.fetch(callback)
     })
+    this.atEnd?.(this.from)
   }
 
   /** When the emitter closes, a live reader has had everything: for it that is the end. */

@@ -108,3 +108,4 @@ module.exports = checkQuery
 module.exports.checkChange = checkChange
 module.exports.isCursor = isCursor
 module.exports.conditionOf = conditionOf
+module.exports.searchOf = searchOf

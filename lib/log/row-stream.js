@@ -17,6 +17,7 @@ const Cursor = require('./cursor')
  * @property {object} [filter] only events that match it
  * @property {number} [limit] so many rows at the most
  * @property {number} [wants] `WHOLE_VALUES`
+ * @property {(change: number) => void} [atEnd] called each time when a live query has to wait, with the change up to which it has looked
  */
 class RowStream {
   /**
@@ -24,14 +25,14 @@ class RowStream {
    * @param {number} last the last change stored, where a reverse query starts
    * @param {Bounds} bounds
    */
-  constructor (source, last, { since = 0, until = Infinity, reverse = false, live = false, names, filter, limit = Infinity, wants }) {
+  constructor (source, last, { since = 0, until = Infinity, reverse = false, live = false, names, filter, limit = Infinity, wants, atEnd }) {
     this.since = since
     this.until = until
     this.reverse = reverse
     this.names = names
     this.left = limit
     this.cursor = new Cursor(source, {
-      from: reverse ? Math.min(until, last) + 1 : since, reverse, live, wants, filter, bound: reverse ? since : until, rows: limit
+      from: reverse ? Math.min(until, last) + 1 : since, reverse, live, wants, filter, bound: reverse ? since : until, rows: limit, atEnd
     })
     /**
      * The row that {@link advance} went to.

@@ -163,7 +163,7 @@ class EmitBuffer {
       at = aligned(at)
     }
     this.flush()
-    if (this.core.appendBatch(names, records, demands?.id, demands?.filter, demands?.after)) this.scheduler.schedule()
+    if (this.core.appendBatch(names, records, demands?.id, demands?.filter, demands?.after, demands?.consumer, demands?.kept)) this.scheduler.schedule()
   }
 
   /** Hands everything over. */

@@ -87,6 +87,7 @@ impl Emitter {
         Ok(match request {
             Request::Get(key) => Reply::Node(log.node(&key)?.map(Box::new)),
             Request::MetaGet(meta) => Reply::Fact(log.meta(&meta)?),
+            Request::Consumers => Reply::Facts(log.store().consumer_records()?),
             Request::Read { from, reverse: false, limit } => read_forward(log, from, limit)?,
             Request::Read { from, reverse: true, limit } => read_backward(log, from, limit)?,
             Request::Search { filter, span, order, limit } => {

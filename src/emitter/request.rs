@@ -47,6 +47,8 @@ pub enum Request {
     MetaGet(Meta),
     /// Facts to set or delete, atomically and durably.
     MetaSet(Vec<(Meta, Option<Bytes>)>),
+    /// The records of all subscriptions.
+    Consumers,
     /// Nodes in order of change. Further entries for them are left out.
     Read {
         /// Strictly after this change, or strictly before it when `reverse`.
@@ -108,6 +110,8 @@ pub enum Reply {
     Node(Option<Box<Node>>),
     /// To `MetaGet`.
     Fact(Option<Bytes>),
+    /// To `Consumers`.
+    Facts(Vec<(Meta, Bytes)>),
     /// To `Read` and `Search`.
     Rows {
         /// Rows of nodes, in the order asked.

@@ -1,9 +1,13 @@
-//! What an append asks for beside being stored: that nothing has happened that it depends on, and that it happens once.
+//! What an append asks for beside being stored: that nothing has happened that it depends on, that it happens once, and what is
+//! stored with it.
+
+use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::event::MAX_REQUEST_LEN;
 use crate::node::Change;
 use crate::query::Query;
+use crate::store::Meta;
 
 /// The append fails if an event that the query wants was stored behind the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub struct Demands {
     pub id: Option<Box<str>>,
     /// When it fails.
     pub fail_if: Option<Condition>,
+    /// Facts that are stored in the same commit, so that either both are there after a crash or neither.
+    pub facts: Vec<(Meta, Option<Bytes>)>,
 }
 
 impl Demands {

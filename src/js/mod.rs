@@ -38,6 +38,7 @@ use self::level::LevelHandle;
 use self::names::{Interest, TextTable};
 use self::notice::{JsNotice, Tables};
 use self::options::{settings, source, CoreOptions};
+use self::requests::{facts, JsRecord};
 use crate::emitter::{Bell, Emitter};
 use crate::event::Encoding;
 use crate::hyperlog::{Ack, Batch, Condition, Demands};
@@ -162,8 +163,9 @@ impl Core {
 
     /// Appends events that are stored together or not at all, as records of which each names its event by the place in `names`.
     /// With `id`, another append with that id is the same one. With `items`, it fails if an event that they want was stored behind
-    /// change `after`.
+    /// change `after`. `kept` records of the subscription `consumer` are stored in the same commit.
     #[napi(catch_unwind)]
+    #[allow(clippy::too_many_arguments)] // All that an append may demand.
     pub fn append_batch(
         &self,
         names: Vec<String>,
@@ -171,6 +173,8 @@ impl Core {
         id: Option<String>,
         items: Option<JsFilter>,
         after: Option<f64>,
+        consumer: Option<String>,
+        kept: Option<Vec<JsRecord>>,
     ) -> Result<bool> {
         let names: Vec<Arc<str>> = names.into_iter().map(Arc::from).collect();
         let mut batch =
@@ -180,7 +184,8 @@ impl Core {
             Ok(Condition { query, after: change(after.unwrap_or_default()) })
         };
         let fail_if = items.map(condition).transpose();
-        let demands = fail_if.map(|fail_if| Demands { id: id.map(String::into_boxed_str), fail_if });
+        let facts = facts(&consumer.unwrap_or_default(), kept.unwrap_or_default());
+        let demands = fail_if.map(|fail_if| Demands { id: id.map(String::into_boxed_str), fail_if, facts });
         demands.and_then(|demands| batch.make_demanding(demands)).map_err(|error| thrown(&error))?;
         Ok(self.emitter.borrow().append(batch))
     }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use serde_json::json;
@@ -17,6 +18,7 @@ use crate::net::rights::Right;
 use crate::net::{Candidate, Direction, End, NetEvent, PeerInfo, PeerKind, RemotePeer, Security, Stage};
 use crate::node::{Change, Node};
 use crate::row::{Located, Row};
+use crate::store::Meta;
 
 /// One thing that happened. `kind` says which fields are there.
 #[napi(object)]
@@ -179,6 +181,7 @@ impl JsNotice {
             Reply::Done | Reply::Node(None) | Reply::Fact(None) => self,
             Reply::Node(Some(node)) => self.with_rows(&[row_of(*node)], 0, true, wants, tables),
             Reply::Fact(Some(fact)) => self.with_text(String::from_utf8_lossy(&fact)),
+            Reply::Facts(facts) => self.with_text(records_json(&facts)),
             Reply::Rows { rows, next, done } => self.with_rows(&rows, next, done, wants, tables),
             Reply::Listening(address) => self.with_text(address_json(address)),
             Reply::Change(change) | Reply::Imported(change) => self.with_number(change),
@@ -216,6 +219,15 @@ fn address_json(address: SocketAddr) -> String {
 
 fn row_of(node: Node) -> Row {
     Row::first(node.into())
+}
+
+/// The records of subscriptions: name, change and text of each.
+fn records_json(facts: &[(Meta, Bytes)]) -> String {
+    let records = facts.iter().filter_map(|(fact, value)| match fact {
+        Meta::Consumer(name, change) => Some(json!([name, change, String::from_utf8_lossy(value)])),
+        _ => None,
+    });
+    serde_json::Value::from_iter(records).to_string()
 }
 
 fn heads_json(heads: &[Located]) -> String {

@@ -37,6 +37,18 @@ impl Core {
         self.emitter.borrow().request(id, Request::MetaSet(vec![(meta(fact), value.map(Bytes::from))]));
     }
 
+    /// Asks for the records of all subscriptions: JSON, a list of name, change and text.
+    #[napi(catch_unwind)]
+    pub fn ask_consumers(&self, id: u32) {
+        self.emitter.borrow().request(id, Request::Consumers);
+    }
+
+    /// Sets or deletes records of the subscription `name`, atomically and durably.
+    #[napi(catch_unwind)]
+    pub fn set_consumer(&self, id: u32, name: String, records: Vec<JsRecord>) {
+        self.emitter.borrow().request(id, Request::MetaSet(facts(&name, records)));
+    }
+
     /// Asks for rows after change `from`, or before it when `reverse`; `wants` is 1 for whole values.
     #[napi(catch_unwind)]
     pub fn ask_rows(&self, id: u32, from: f64, reverse: bool, rows: u32, bytes: u32, wants: u32) {
@@ -145,6 +157,22 @@ impl Core {
     pub fn ask_listen(&self, id: u32, host: Option<String>, port: u16) {
         self.emitter.borrow().request(id, Request::Listen { host, port });
     }
+}
+
+/// A record of a subscription.
+#[napi(object)]
+pub struct JsRecord {
+    /// The change of the event that it is about; 0 for the subscription itself.
+    pub change: f64,
+    /// Its text; without one it is deleted.
+    pub text: Option<String>,
+}
+
+/// Records of the subscription `name` as facts.
+pub(super) fn facts(name: &str, records: Vec<JsRecord>) -> Vec<(Meta, Option<Bytes>)> {
+    let fact =
+        |record: JsRecord| (Meta::Consumer(name.to_owned(), change(record.change)), record.text.map(Bytes::from));
+    records.into_iter().map(fact).collect()
 }
 
 fn parse_key(text: &str) -> Result<Key> {

@@ -320,6 +320,12 @@ impl Store for MemoryStore {
         Ok(inner.open()?.facts.get(key).cloned())
     }
 
+    fn consumer_records(&self) -> Result<Vec<(Meta, Bytes)>> {
+        let inner = self.inner.read();
+        let facts = inner.open()?.facts.iter().filter(|(fact, _)| fact.is_of_consumer());
+        Ok(facts.map(|(fact, value)| (fact.clone(), value.clone())).collect())
+    }
+
     /// Bytes of node values; memory has no index apart from them.
     fn sizes(&self) -> Result<Sizes> {
         let inner = self.inner.read();

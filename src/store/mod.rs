@@ -19,7 +19,7 @@ use bytes::Bytes;
 
 pub use self::search::{Found, Order, Span};
 use crate::error::Result;
-use crate::node::{Digest, Key, LogId, Node, Seq};
+use crate::node::{Change, Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
 pub use crate::row::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, Row};
 
@@ -51,11 +51,22 @@ pub enum Meta {
     Network,
     /// A named consumer's position: a decimal change.
     Position(String),
+    /// A record of a subscription, JSON that only lib/consumers reads: at change 0 how far it has come, at another change what
+    /// has become of that event.
+    Consumer(String, Change),
     /// Logs that the emitter wrote before it had a key, with the seq and digest at which each ends.
     OlderLogs,
     /// The seal of an entry of a sealed log whose node has another log's seal, or none. At seq 0: how many of the log's first
     /// entries were moved there.
     Seal(LogId, Seq),
+}
+
+impl Meta {
+    /// Whether it is a record of a subscription.
+    #[must_use]
+    pub fn is_of_consumer(&self) -> bool {
+        matches!(self, Meta::Consumer(..))
+    }
 }
 
 /// Hands the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.
@@ -170,6 +181,9 @@ pub trait Store: Send + Sync {
 
     /// A fact, if set.
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>>;
+
+    /// Every fact of the kind [`Meta::Consumer`], in no particular order.
+    fn consumer_records(&self) -> Result<Vec<(Meta, Bytes)>>;
 
     /// Bytes on the medium.
     fn sizes(&self) -> Result<Sizes>;

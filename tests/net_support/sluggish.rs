@@ -58,6 +58,10 @@ impl Store for Sluggish {
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
         self.inner.meta(key)
     }
+
+    fn consumer_records(&self) -> Result<Vec<(Meta, Bytes)>> {
+        self.inner.consumer_records()
+    }
     fn sizes(&self) -> Result<Sizes> {
         self.inner.sizes()
     }

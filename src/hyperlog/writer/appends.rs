@@ -27,8 +27,9 @@ impl Writer {
             return;
         }
         match self.meet(batch) {
-            Ok(None) => {}
+            Ok(None) => add_facts(group, batch),
             Ok(Some(nodes)) => {
+                add_facts(group, batch);
                 group.answers.appended += batch.cost();
                 let acks = nodes.into_iter().map(|node| Ack { change: node.change, result: Ok(Some(node)) });
                 group.answers.acks.extend(acks.take(batch.acks()));
@@ -130,6 +131,11 @@ fn check(event: &Event<'_>, sound_name: bool, max_event_size: usize) -> Result<(
         return Err(Error::TooLarge { name: event.name.to_string(), size, limit: max_event_size });
     }
     Ok(())
+}
+
+/// The facts of an append join its commit.
+fn add_facts(group: &mut CommitGroup, batch: &Batch) {
+    group.commit.meta.extend(batch.demands().into_iter().flat_map(|demands| demands.facts.iter().cloned()));
 }
 
 fn now_ms() -> u64 {

@@ -186,6 +186,10 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     model.set(Meta::Position(String::new()), Some(b"0"));
     model.set(Meta::Position("mirror".into()), Some(b"17"));
     model.set(Meta::Position("other".into()), Some(b""));
+    model.set(Meta::Consumer("mails".into(), 0), Some(b"{}"));
+    model.set(Meta::Consumer("mails".into(), u64::MAX), Some(b"{\"attempts\":10}"));
+    model.set(Meta::Consumer("a!7".into(), 17), Some(b"done"));
+    model.set(Meta::Consumer(String::new(), 0), Some(b""));
     model.set(Meta::OlderLogs, Some(b"3 00 cid00001\n"));
     model.set(Meta::Seal("ed25519-x.y".into(), 0), Some(b"5"));
     model.set(Meta::Seal("ed25519-x.y".into(), u64::MAX), Some(&[0xff; 64]));
@@ -193,6 +197,7 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     let store = compare_reopened(medium, store, &model);
     model.set(Meta::Position("mirror".into()), Some(b"18"));
     model.set(Meta::Position("other".into()), None);
+    model.set(Meta::Consumer("mails".into(), u64::MAX), None);
     model.set(Meta::Peers, None);
     model.append("a", "with a row");
     model.set(Meta::Peers, Some(b"[]"));

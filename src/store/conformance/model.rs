@@ -229,6 +229,9 @@ pub fn compare(store: &dyn Store, model: &Model) {
     {
         assert_eq!(store.meta(fact).unwrap().as_ref(), model.meta.get(fact), "{fact:?}");
     }
+    let of_consumers = model.meta.iter().filter(|(fact, _)| fact.is_of_consumer());
+    let of_consumers: BTreeMap<_, _> = of_consumers.map(|(fact, value)| (fact.clone(), value.clone())).collect();
+    assert_eq!(BTreeMap::from_iter(store.consumer_records().unwrap()), of_consumers, "records of consumers");
     compare_searches(store, &model.rows, &mut Random(model.rows.len() as u64), 4);
     store.check(&mut |_, _| {}).unwrap();
 }

@@ -12,7 +12,13 @@ pub fn random_commit(model: &mut Model, random: &mut Random) {
         relabel(model, random);
     }
     if random.once_in(4) {
-        let facts = [Meta::LogId, Meta::Peers, Meta::Position("mirror".into()), Meta::Position("ünï!code".into())];
+        let facts = [
+            Meta::LogId,
+            Meta::Peers,
+            Meta::Position("mirror".into()),
+            Meta::Position("ünï!code".into()),
+            Meta::Consumer("ünï!code".into(), 7),
+        ];
         let fact = facts[random.below(facts.len())].clone();
         let value = random.bytes(random.clone().below(40));
         model.set(fact, if random.once_in(4) { None } else { Some(&value) });

@@ -297,6 +297,17 @@ impl Store for EmbeddedStore {
         Ok(self.core().view.read().open()?.state.facts.get(key).cloned())
     }
 
+    fn consumer_records(&self) -> Result<Vec<(Meta, Bytes)>> {
+        let core = self.core();
+        let view = core.view.read();
+        let facts = &view.open()?.state.facts;
+        Ok(facts
+            .iter()
+            .filter(|(fact, _)| fact.is_of_consumer())
+            .map(|(fact, value)| (fact.clone(), value.clone()))
+            .collect())
+    }
+
     fn sizes(&self) -> Result<Sizes> {
         self.reading(|core| {
             let end = core.view.read().open()?.end;

@@ -316,6 +316,11 @@ pub(super) fn put_fact(out: &mut Vec<u8>, fact: &Meta) {
         }
         Meta::Moved => out.push(6),
         Meta::Network => out.push(7),
+        Meta::Consumer(name, change) => {
+            out.push(8);
+            put_slice(out, name.as_bytes());
+            put_varint(out, *change);
+        }
         Meta::OlderLogs => out.push(9),
         Meta::Seal(log, seq) => {
             out.push(14);
@@ -335,6 +340,7 @@ pub(super) fn fact_of(input: &mut Input<'_>) -> Option<Meta> {
         5 => Meta::Position(input.text()?.to_owned()),
         6 => Meta::Moved,
         7 => Meta::Network,
+        8 => Meta::Consumer(input.text()?.to_owned(), input.varint()?),
         9 => Meta::OlderLogs,
         14 => Meta::Seal(input.text()?.into(), input.varint()?),
         _ => return None,

@@ -29,9 +29,10 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 pub use self::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
-use self::medium::{after, Medium, GET_BYTES, SCAN_ROWS};
+use self::medium::{after, end_of, Medium, GET_BYTES, SCAN_ROWS};
 use self::records::{
-    decode_duplicate, decode_position, duplicate_key, parse_row_position_key, row_position_key, MARK_EVERY,
+    decode_duplicate, decode_position, duplicate_key, parse_consumer_key, parse_row_position_key, row_position_key,
+    CONSUMERS, MARK_EVERY,
 };
 use self::search::TermIndex;
 use self::state::LevelState;
@@ -330,6 +331,15 @@ impl Store for LevelStore {
 
     fn meta(&self, key: &Meta) -> Result<Option<Bytes>> {
         self.medium()?.get_one(meta_key(key))
+    }
+
+    fn consumer_records(&self) -> Result<Vec<(Meta, Bytes)>> {
+        let mut found = Vec::new();
+        self.medium()?.scan(CONSUMERS.to_owned(), &end_of(CONSUMERS), |(key, value)| {
+            found.extend(parse_consumer_key(&key).map(|(name, change)| (Meta::Consumer(name, change), value)));
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Not known: Level databases of most kinds cannot tell.

@@ -33,6 +33,9 @@ const SEALS: &str = "!hyper2!seal!";
 
 const READER_POSITIONS: &str = "!hyper2!position!";
 
+/// Records of subscriptions.
+pub const CONSUMERS: &str = "!hyper2!consumer!";
+
 /// Entries of a log between two stored digests. A digest in between costs one range read of so many small rows; a stored one
 /// costs a small record.
 pub const MARK_EVERY: Seq = 256;
@@ -44,6 +47,19 @@ const VERSION: u32 = 1;
 #[must_use]
 pub fn reader_position_key(name: &str) -> String {
     format!("{READER_POSITIONS}{name}")
+}
+
+/// Where a record of a subscription is: in no order of changes, because all of them are read together.
+#[must_use]
+pub fn consumer_key(name: &str, change: Change) -> String {
+    format!("{CONSUMERS}{name}!{change}")
+}
+
+/// Reads back a [`consumer_key`]. Names may contain `!`.
+#[must_use]
+pub fn parse_consumer_key(key: &[u8]) -> Option<(String, Change)> {
+    let (name, change) = std::str::from_utf8(key).ok()?.strip_prefix(CONSUMERS)?.rsplit_once('!')?;
+    Some((name.to_owned(), change.parse().ok()?))
 }
 
 /// Where the seal of an entry is. Keys in no order: nobody reads more than one at a time.

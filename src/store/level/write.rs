@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
-use super::records::{digest_mark, duplicate_ops};
 use super::records::{
-    encode_checkpoint, reader_position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK, OLDER_LOGS,
+    consumer_key, encode_checkpoint, reader_position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK,
+    OLDER_LOGS,
 };
+use super::records::{digest_mark, duplicate_ops};
 use super::state::{LevelState, LogEnd};
 use crate::error::{Error, Result};
 use crate::node::{Key, LogId, Node};
@@ -231,6 +232,7 @@ pub fn meta_key(meta: &Meta) -> String {
         Meta::Moved => MOVED.into(),
         Meta::Network => NETWORK.into(),
         Meta::Position(name) => reader_position_key(name),
+        Meta::Consumer(name, change) => consumer_key(name, *change),
         Meta::OlderLogs => OLDER_LOGS.into(),
         Meta::Seal(log, seq) => seal_key(log, *seq),
     }

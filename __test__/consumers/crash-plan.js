@@ -1,0 +1,11 @@
+'use strict'
+
+/** What crash.test.js and the process that it kills agree on. */
+module.exports = {
+  /** The number whose handler ends the process. */
+  POISON: 40,
+  /** Entries per checkpoint. */
+  EVERY: 8,
+  ATTEMPTS: 3,
+  POINTS: ['before', 'effect', 'after', 'append', 'return', 'emit']
+}

@@ -1,0 +1,83 @@
+'use strict'
+
+/**
+ * Subscriptions whose process is killed: no entry is left out, derived events are stored once, and an entry that kills the process is parked.
+ * `HYPER_CRASH_RUNS=200` kills as often.
+ */
+
+const assert = require('node:assert/strict')
+const fs = require('node:fs')
+const path = require('node:path')
+const { spawn } = require('node:child_process')
+const { once } = require('node:events')
+const { test } = require('node:test')
+
+const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
+const { all } = require('../emitter/stores')
+const { ATTEMPTS, EVERY, POINTS, POISON } = require('./crash-plan')
+
+const KILLS = Number(process.env.HYPER_CRASH_RUNS ?? 12)
+
+/** Numbers emitted per kill, so that the work does not end before the kills do. */
+const PER_KILL = 20
+
+/** The same each time. */
+function * random (seed) {
+  while (true) {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0
+    yield seed / 2 ** 32
+  }
+}
+
+async function run (dir, ...args) {
+  const child = spawn(process.execPath, [path.join(__dirname, 'victim.js'), dir, ...args.map(String)], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const [code, signal] = await once(child, 'exit')
+  return code ?? signal
+}
+
+const lines = (dir, name) => fs.readFileSync(path.join(dir, name), 'utf8').split('\n').slice(0, -1).map(Number)
+
+test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events are stored once`, async () => {
+  const dir = folder()
+  const numbers = random(18)
+  const draw = (below) => Math.floor(numbers.next().value * below)
+  let kills = 0
+  while (kills < KILLS) {
+    kills++
+    assert.equal(await run(dir, kills * PER_KILL, POINTS[draw(POINTS.length)], 1 + draw(PER_KILL)), 'SIGKILL')
+  }
+  const total = Math.max(kills * PER_KILL, 2 * POISON)
+  let end
+  for (let more = 0; end !== 0 && more < 2 * ATTEMPTS; more++) end = await run(dir, total, 'none', 0)
+  assert.equal(end, 0, 'the poison is put aside without a person')
+
+  // Outside effects: each at least once, for the first time in order; repeats go back no further than is said.
+  let most = 0
+  let before = 0
+  for (const num of lines(dir, 'effects')) {
+    assert.ok(num <= most + 1, `${num} comes behind ${most}`)
+    if (num <= before) assert.ok(before - num <= 2 * EVERY, `from ${before} back to ${num}`)
+    most = Math.max(most, num)
+    before = num
+  }
+  assert.ok(most >= total, `${most} of ${total}`)
+
+  const emitter = new HyperEmitter(path.join(dir, 'store'), SCHEMA)
+  const entries = await all(emitter.read({ names: 'T' }))
+  const emitted = entries.map(({ payload }) => payload.num)
+  assert.equal(most, emitted.at(-1))
+  const derived = (await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id).filter((id) => id > 0).sort((a, b) => a - b)
+  const subscription = emitter.subscribe('derived', { names: 'T' }, () => assert.fail('everything is done'))
+  // The poison, and perhaps an entry that was under way again and again when something else killed the process.
+  const parked = (await subscription.parked()).map(({ cursor, attempts, reason }) => {
+    assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended while the handler was at work'])
+    return entries.find((entry) => entry.cursor === cursor).payload.num
+  })
+  assert.ok(parked.includes(POISON) && parked.length <= 1 + KILLS / ATTEMPTS, `parked: ${parked}`)
+  assert.deepEqual(derived, emitted.filter((num) => !parked.includes(num)), 'each once')
+  await subscription.caughtUp()
+  await emitter.close()
+  const deaths = lines(dir, 'deaths')
+  assert.equal(deaths.at(-1), ATTEMPTS)
+  assert.ok(deaths.length <= 1 + ATTEMPTS, `it was begun ${deaths.length} times`)
+})

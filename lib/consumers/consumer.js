@@ -1,0 +1,384 @@
+'use strict'
+
+const { asError, subscriptionOver } = require('../errors')
+const { quiet } = require('../callback')
+const RowStream = require('../log/row-stream')
+const Checkpoint = require('./checkpoint')
+const Handling = require('./handling')
+const Lanes = require('./lanes')
+const Progress = require('./progress')
+const { memberOf } = require('./group')
+const { parkedText } = require('./records')
+
+/** Entries that are taken and not done, those that wait behind a retry of their key included: each stands in every checkpoint. */
+const MAX_UNDONE = 1024
+
+/** Milliseconds after which a log that could not be read is tried again. */
+const READ_AGAIN = 1000
+
+/** Takes entries from the log in order, and has them handled; keeps how far it has come. */
+class Consumer {
+  /**
+   * @param {object} parts
+   * @param {object} parts.search what entries are wanted: `filter`, `names`
+   * @param {import('./options').SubscriptionOptions} parts.options
+   * @param {(entry: object, attempt: import('./attempt')) => *} parts.handler
+   * @param {import('./records').ConsumerRecords} parts.records
+   * @param {import('../log/reader')} parts.reader
+   * @param {import('../emitting/emit-path')} parts.emits
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {() => Promise<void>} parts.ready resolves when entries can be read and decoded
+   * @param {(event: string, ...args: *) => void} parts.tell `parked`, `failed`, `caughtUp`
+   * @param {(error: Error) => void} parts.warn
+   */
+  constructor ({ search, options, handler, records, reader, emits, state, ready, tell, warn }) {
+    const { name, every, within } = options
+    this.options = options
+    this.search = search
+    this.records = records
+    this.reader = reader
+    this.state = state
+    this.isReady = ready
+    this.tell = tell
+    this.warn = warn
+    this.checkpoint = new Checkpoint({
+      write: (written, callback) => records.write(name, written, callback),
+      every,
+      within,
+      snapshot: () => this.progress.snapshot(),
+      failed: (error) => this.writeFailed(error)
+    })
+    this.handling = new Handling({ options, handler, emits, checkpoint: this.checkpoint, tell, warn, owner: this })
+    this.lanes = new Lanes()
+    /** Entries that may begin. */
+    this.ready = []
+    /** Entries whose events are stored, which the record of the subscription does not say yet. */
+    this.marked = new Set()
+    this.waiters = new Set()
+    this.progress = undefined
+    this.stream = undefined
+    /** The stream is at a row that has not been taken. */
+    this.hasRow = false
+    this.isPaused = false
+    this.isStopping = false
+    this.isPumping = false
+    this.isSaving = false
+    this.isAtEnd = false
+    this.whenIdle = undefined
+    this.whenStopped = undefined
+    /** Called once if it cannot go on. */
+    this.onFailed = undefined
+  }
+
+  get parked () {
+    return this.handling.parked
+  }
+
+  /**
+   * Reads the records and begins. Rejects if it cannot.
+   *
+   * @param {(from: *) => Promise<number>} startOf the change behind which a new subscription starts
+   */
+  async start (startOf) {
+    await this.isReady()
+    const { progress, done, parked, wanted } = await this.records.of(this.options.name)
+    const isNew = progress === undefined
+    const saved = progress ?? { change: await startOf(this.options.from), undone: new Map(), ahead: 0 }
+    if (this.isStopping) return
+    const end = this.state.lastChange()
+    this.marked = done
+    this.handling.parked = parked
+    this.handling.progress = this.progress = new Progress(saved, 2 * this.options.every, end)
+    const bounds = { since: this.progress.start, live: true, atEnd: (change) => this.atEnd(change) }
+    this.stream = new RowStream(this.reader.rows, end, { ...this.search, ...bounds })
+    // Where a new one starts is known from now on, and not only once it has done something.
+    if (isNew) await this.saved()
+    for (const change of wanted) await this.handleParked(parked.get(change))
+    this.pump()
+  }
+
+  /** Resolves when everything that has happened is durable. */
+  saved () {
+    return new Promise((resolve) => this.checkpoint.now(resolve))
+  }
+
+  // ---- taking entries
+
+  /** Begins as many entries as may be under way. */
+  pump () {
+    if (this.isPumping) return
+    this.isPumping = true
+    try {
+      while (this.step());
+    } finally {
+      this.isPumping = false
+    }
+  }
+
+  /** Takes or begins one entry. Whether there may be more to do. */
+  step () {
+    const { progress, ready, stream } = this
+    if (stream === undefined || this.isPaused || this.isStopping) return false
+    if (this.handling.running >= (progress.isCareful ? 1 : this.options.concurrency)) return false
+    if (ready.length === 0) {
+      if (!this.hasRow && !stream.advance()) {
+        this.fetch()
+        return false
+      }
+      this.hasRow = true
+      if (progress.undone.size >= MAX_UNDONE) return false
+    }
+    if (!progress.mayBegin) {
+      this.save()
+      return false
+    }
+    if (ready.length > 0) {
+      this.handling.begin(ready.shift())
+    } else {
+      this.hasRow = false
+      this.take(stream.row)
+    }
+    return true
+  }
+
+  /** Goes on once the record is up to date. */
+  save () {
+    if (this.isSaving) return
+    this.isSaving = true
+    this.checkpoint.now(() => {
+      this.isSaving = false
+      this.pump()
+    })
+  }
+
+  fetch () {
+    const { stream, progress } = this
+    if (stream.fetching || stream.ended) return
+    // Everything that was fetched is taken.
+    progress.skip(stream.cursor.from)
+    stream.fetch((error) => {
+      if (this.isStopping) return
+      if (error) return this.readFailed(error)
+      this.isAtEnd = false
+      this.pump()
+    })
+  }
+
+  /** A store that is out of descriptors or memory may be readable again soon. */
+  readFailed (error) {
+    if (error.code === 'ERR_HYPER_DAMAGED') return this.fail(error)
+    this.warn(error)
+    this.handling.later({}, READ_AGAIN, () => this.pump())
+  }
+
+  /** There is nothing more to read for now. */
+  atEnd (change) {
+    const { progress } = this
+    progress.skip(change)
+    // A long way over entries that are not wanted is kept as well.
+    if (change - progress.savedChange >= this.options.every) this.checkpoint.begin()
+    this.isAtEnd = true
+    this.settle()
+  }
+
+  take (row) {
+    const { change } = row
+    const { progress, marked } = this
+    const found = progress.take(change)
+    if (found === undefined) return
+    if (marked.size > 0 && marked.delete(change)) {
+      this.checkpoint.put(change, undefined)
+      this.checkpoint.note()
+      return
+    }
+    const item = {
+      entry: this.reader.entryOf(row, this.options.raw),
+      change,
+      key: undefined,
+      made: found.attempts,
+      recorded: found.attempts,
+      isSuspect: found.isSuspect,
+      wasParked: false,
+      fault: undefined,
+      attempt: undefined,
+      timer: undefined
+    }
+    if (this.options.key !== undefined && !this.findKey(item)) return
+    // An attempt that nobody has recorded. If only one may be made, it is given the benefit of the doubt.
+    if (item.isSuspect && item.made === 0 && this.options.attempts > 1) item.made = 1
+    progress.add(item)
+    if (this.lanes.enter(item)) this.handling.begin(item)
+  }
+
+  /** Finds the key of an entry. Whether it is one of ours. */
+  findKey (item) {
+    const { key, group } = this.options
+    try {
+      item.key = String(key(item.entry))
+      return group === undefined || memberOf(item.key, group.size) === group.member
+    } catch (error) {
+      item.fault = asError(error)
+      return group === undefined || group.member === 0
+    }
+  }
+
+  // ---- what becomes of them
+
+  /** The time for the next attempt at an entry has come. */
+  again (item) {
+    this.ready.push(item)
+    this.pump()
+  }
+
+  /** An entry is done or parked: the next with its key may begin. */
+  left (item) {
+    const next = this.lanes.leave(item)
+    if (next !== undefined) this.ready.push(next)
+    if (this.waiters.size > 0) this.tellWaiters()
+    // Outside of attempts, nobody else does it.
+    if (this.handling.running === 0) this.settle()
+    this.pump()
+  }
+
+  /** An attempt is over. */
+  released () {
+    this.pump()
+    if (this.handling.running > 0) return
+    if (this.isStopping) this.whenIdle?.()
+    else this.settle()
+  }
+
+  /** Tells that nothing is left to do, if so. */
+  settle () {
+    if (this.waiters.size > 0) this.tellWaiters()
+    if (!this.isAtEnd || this.progress.undone.size > 0 || this.handling.running > 0) return
+    this.isAtEnd = false
+    this.tell('caughtUp', this.progress.change)
+  }
+
+  /** Resolves once everything up to this change is done or parked. */
+  whenDone (change) {
+    return quiet(new Promise((resolve, reject) => {
+      if (this.isStopping) return reject(subscriptionOver())
+      this.waiters.add({ change, resolve, reject })
+      if (this.progress !== undefined) this.tellWaiters()
+    }))
+  }
+
+  tellWaiters () {
+    const { done } = this.progress
+    for (const waiter of this.waiters) {
+      if (waiter.change > done) continue
+      this.waiters.delete(waiter)
+      waiter.resolve()
+    }
+  }
+
+  // ---- what users ask for
+
+  /** An entry that waits for its next attempt, for the first time or once more. */
+  waitingAt ({ log, seq, key }) {
+    for (const item of this.handling.delayed) {
+      const { entry } = item
+      if (entry === undefined || item.attempt !== undefined) continue
+      if (key === undefined ? entry.log === log && entry.seq === seq : entry.key === key) return item
+    }
+    return undefined
+  }
+
+  /** A parked entry. */
+  parkedAt ({ log, seq, key }) {
+    for (const parked of this.parked.values()) {
+      const { cursor } = parked
+      if (key === undefined ? cursor.startsWith(`${log}:${seq}:`) : cursor.endsWith(`:${key}`)) return parked
+    }
+    return undefined
+  }
+
+  /** An entry that waits for its next attempt has it at once. */
+  hurry (item) {
+    this.handling.cancel(item)
+    this.again(item)
+  }
+
+  /** Such an entry is given up. Resolves once that is durable. */
+  giveUp (item) {
+    this.handling.cancel(item)
+    if (item.wasParked) this.drop(item.change)
+    else this.progress.finish(item)
+    this.left(item)
+    return this.saved()
+  }
+
+  /** Handles a parked entry once more, from its first attempt; it stays parked until it is done. */
+  async handleParked (parked) {
+    const { change } = parked
+    // Once: if it ends the process, it is not tried at the next start.
+    this.checkpoint.put(change, parkedText(parked))
+    await this.saved()
+    for await (const entry of this.reader.read({ since: change - 1, until: change, raw: this.options.raw })) {
+      const item = { entry, change, made: 0, recorded: 0, isSuspect: false, wasParked: true }
+      if (this.options.key !== undefined) this.findKey(item)
+      if (this.lanes.enter(item)) this.ready.push(item)
+    }
+    this.pump()
+  }
+
+  /** A parked entry is dropped. Resolves once that is durable. */
+  dropParked ({ change }) {
+    this.drop(change)
+    return this.saved()
+  }
+
+  drop (change) {
+    this.parked.delete(change)
+    this.checkpoint.put(change, undefined)
+  }
+
+  // ---- ending
+
+  writeFailed (error) {
+    this.whenStopped?.()
+    if (error.code !== 'ERR_HYPER_CLOSED') this.warn(error)
+  }
+
+  /** It cannot go on. */
+  fail (error) {
+    const { onFailed } = this
+    this.onFailed = undefined
+    onFailed?.(error)
+  }
+
+  /**
+   * Begins nothing more, waits for what is under way, and stores how far it has come.
+   *
+   * @param {number} [within] milliseconds to wait at the most; then attempts are given up
+   */
+  async stop (within) {
+    this.isStopping = true
+    this.stream?.end()
+    for (const waiter of this.waiters) waiter.reject(subscriptionOver())
+    this.waiters.clear()
+    this.handling.stop()
+    if (this.handling.running > 0) await this.idle(within)
+    this.handling.end()
+    if (this.progress !== undefined) {
+      this.progress.isOver = this.handling.running === 0
+      // What cannot be stored now is done once more next time.
+      await Promise.race([this.saved(), new Promise((resolve) => { this.whenStopped = resolve })])
+    }
+    this.checkpoint.end()
+  }
+
+  /** Resolves when nothing is under way, or when so many milliseconds have passed. */
+  async idle (within) {
+    let timer
+    await new Promise((resolve) => {
+      this.whenIdle = resolve
+      if (within !== undefined) timer = setTimeout(resolve, within)
+    })
+    clearTimeout(timer)
+  }
+}
+
+module.exports = Consumer

@@ -1,0 +1,50 @@
+'use strict'
+
+/** What must be over within the same time each: one timer serves all. */
+class Deadlines {
+  /**
+   * @param {number} timeout milliseconds; `Infinity` for ever
+   * @param {(late: *) => void} expire called with what was not over in time
+   */
+  constructor (timeout, expire) {
+    this.timeout = timeout
+    this.expire = expire
+    /** What is under way, the oldest first, with the time when it must be over. */
+    this.waiting = new Map()
+    this.timer = undefined
+    this.check = () => this.expireLate()
+  }
+
+  add (what) {
+    if (this.timeout === Infinity) return
+    this.waiting.set(what, performance.now() + this.timeout)
+    if (this.timer === undefined) this.timer = setTimeout(this.check, this.timeout)
+    else if (this.waiting.size === 1) this.timer.ref()
+  }
+
+  delete (what) {
+    // With nothing under way the timer must not keep the process alive.
+    if (this.waiting.delete(what) && this.waiting.size === 0 && this.timer !== undefined) this.timer.unref()
+  }
+
+  expireLate () {
+    this.timer = undefined
+    const now = performance.now()
+    for (const [what, deadline] of this.waiting) {
+      if (deadline > now) {
+        // A timer may fire a fraction of a millisecond early.
+        this.timer = setTimeout(this.check, Math.max(deadline - now, 1))
+        return
+      }
+      this.waiting.delete(what)
+      this.expire(what)
+    }
+  }
+
+  end () {
+    this.waiting.clear()
+    clearTimeout(this.timer)
+  }
+}
+
+module.exports = Deadlines

@@ -1,0 +1,105 @@
+'use strict'
+
+const { badSubscription, beyondEnd, closed, eventMissing, nameSubscribed } = require('../errors')
+const { Context } = require('../async-context')
+const { checkChange, isCursor, searchOf } = require('../log/query')
+const { readCursor } = require('../log/portable-cursor')
+const Consumer = require('./consumer')
+const Subscription = require('./subscription')
+const { checkSubscription } = require('./options')
+
+/** Milliseconds that `close` waits for handlers which are at work: then their attempts are given up. */
+const CLOSE_WITHIN = 5000
+
+/** The subscriptions of one emitter. */
+class Consumers {
+  /**
+   * @param {object} parts
+   * @param {import('./records').ConsumerRecords} parts.records
+   * @param {import('../log/reader')} parts.reader
+   * @param {import('../log/arrivals')} parts.arrivals
+   * @param {import('../emitting/emit-path')} parts.emits
+   * @param {import('../emitting/deferred-queue')} parts.deferred
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../status')} parts.status
+   */
+  constructor ({ records, reader, arrivals, emits, deferred, state, status }) {
+    this.records = records
+    this.reader = reader
+    this.arrivals = arrivals
+    this.emits = emits
+    this.deferred = deferred
+    this.state = state
+    this.status = status
+    /** Those that have not stopped, by their names in the store. */
+    this.live = new Map()
+    this.isClosing = false
+  }
+
+  /**
+   * @param {string} name
+   * @param {object | undefined} query which events: `names`, `tags`, `query`
+   * @param {(entry: object, context: import('./attempt')) => *} handler
+   * @param {object} [given] options
+   */
+  subscribe (name, query, handler, given) {
+    const options = checkSubscription(name, given)
+    if (query !== undefined && query !== null && typeof query !== 'object') throw badSubscription(name, 'its query must be an object with names, tags or query')
+    const { names, tags, query: items } = query ?? {}
+    const search = searchOf({ names, tags, query: items })
+    if (typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function')
+    const { from } = options
+    if (from !== 'beginning' && from !== 'now') isCursor(from) ? readCursor('from', from) : checkChange('from', from)
+    if (this.isClosing || this.state.closing) throw closed()
+    if (this.live.has(options.name)) throw nameSubscribed(options.name)
+    return this.start(search, handler, options)
+  }
+
+  start (search, handler, options) {
+    const { name } = options
+    const { records, reader, arrivals, emits, state, status } = this
+    const context = new Context()
+    const subscription = new Subscription({ name, context, state, arrivals, status, release: () => this.live.delete(name) })
+    const tell = (event, ...args) => Subscription.tell(subscription, event, ...args)
+    const warn = (error) => status.warn(error)
+    const consumer = new Consumer({ search, options, handler, records, reader, emits, state, ready: () => this.ready(), tell, warn })
+    this.live.set(name, subscription)
+    Subscription.start(subscription, consumer, { startOf: (from) => this.startOf(from), signal: options.signal })
+    return subscription
+  }
+
+  /** Resolves when the store is open, and the schema, if it comes as a stream, has been read. */
+  async ready () {
+    await this.state.ready
+    if (this.deferred.deferring) await new Promise((resolve) => this.deferred.add(resolve))
+  }
+
+  /** The change behind which a new name starts. */
+  async startOf (from) {
+    if (from === 'beginning') return 0
+    const last = this.state.lastChange()
+    if (from === 'now') return last
+    if (!isCursor(from)) {
+      if (from > last) throw beyondEnd('from', from, last)
+      return from
+    }
+    const cursor = readCursor('from', from)
+    return new Promise((resolve, reject) => {
+      const refusal = (why) => eventMissing('from', cursor, why)
+      this.arrivals.find(cursor, { refusal }, (error, change) => error ? reject(error) : resolve(change))
+    })
+  }
+
+  /** Whether subscriptions have to be stopped before the emitter is closed. */
+  get isBusy () {
+    return this.live.size > 0
+  }
+
+  /** Stops all of them. Resolves when their handlers have ended, or have had the time to. */
+  async stop () {
+    this.isClosing = true
+    await Promise.all(Array.from(this.live.values(), (subscription) => Subscription.stop(subscription, CLOSE_WITHIN)))
+  }
+}
+
+module.exports = Consumers

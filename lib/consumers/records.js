@@ -1,0 +1,143 @@
+'use strict'
+
+const { badConsumerRecord, reasonOf } = require('../errors')
+const { promisedAnswer } = require('../callback')
+
+/** Characters of an error's message and of its stack that are kept: all parked entries are in memory. */
+const MAX_REASON = 500
+const MAX_STACK = 1500
+
+/** The form of the records. */
+const VERSION = 1
+
+/**
+ * How far a subscription has come (docs/design/consumers.md).
+ *
+ * @typedef {object} Progress
+ * @property {number} change up to here all entries are done except `undone`
+ * @property {Map<number, number>} undone ascending changes of entries that are not done, with the attempts that have been begun as far
+ *   as that is known
+ * @property {number} ahead so many entries behind `change` may have been begun; 0 after an orderly stop
+ */
+
+/**
+ * What is known of a parked entry.
+ *
+ * @typedef {object} Parked
+ * @property {string} cursor
+ * @property {number} change
+ * @property {string} [name] the event's
+ * @property {number} attempts
+ * @property {string} reason
+ * @property {string} [stack]
+ * @property {number} at milliseconds since 1970
+ */
+
+/**
+ * The records of one subscription.
+ *
+ * @typedef {object} Records
+ * @property {Progress} [progress]
+ * @property {Set<number>} done entries whose derived events are stored
+ * @property {Map<number, Parked>} parked
+ * @property {Set<number>} wanted parked entries that are to be handled again
+ */
+
+/** The records of subscriptions in the store. */
+class ConsumerRecords {
+  /**
+   * @param {object} core the native half
+   * @param {import('../native/requests')} requests
+   */
+  constructor (core, requests) {
+    this.core = core
+    this.requests = requests
+  }
+
+  /**
+   * Those of all subscriptions.
+   *
+   * @returns {Promise<Map<string, Records>>}
+   */
+  all () {
+    return promisedAnswer(this.requests, (id) => this.core.askConsumers(id), ({ text }) => {
+      const found = new Map()
+      for (const [name, change, record] of JSON.parse(text)) {
+        if (!found.has(name)) found.set(name, noRecords())
+        addRecord(found.get(name), name, change, record)
+      }
+      return found
+    })
+  }
+
+  /** Those of one subscription. */
+  async of (name) {
+    return (await this.all()).get(name) ?? noRecords()
+  }
+
+  /**
+   * Stores records, all of them or none: durably.
+   *
+   * @param {string} name
+   * @param {{ change: number, text?: string }[]} records those without a text are deleted
+   * @param {(error: Error | null) => void} callback
+   */
+  write (name, records, callback) {
+    this.requests.ask((id) => this.core.setConsumer(id, name, records), callback, { brief: true })
+  }
+}
+
+/** @returns {Records} */
+function noRecords () {
+  return { progress: undefined, done: new Set(), parked: new Map(), wanted: new Set() }
+}
+
+function addRecord (records, name, change, text) {
+  let record
+  try {
+    record = JSON.parse(text)
+  } catch {
+    throw badConsumerRecord(name, change)
+  }
+  if (change === 0) {
+    records.progress = progressOf(name, record)
+  } else if (record.parked !== undefined) {
+    records.parked.set(change, { change, ...record.parked })
+    if (record.wanted === true) records.wanted.add(change)
+  } else {
+    records.done.add(change)
+  }
+}
+
+function progressOf (name, { version, change, undone, ahead }) {
+  if (version !== VERSION || !Number.isSafeInteger(change) || !Array.isArray(undone)) throw badConsumerRecord(name, 0)
+  const pairs = new Map()
+  for (let i = 0; i < undone.length; i += 2) pairs.set(undone[i], undone[i + 1])
+  return { change, undone: pairs, ahead }
+}
+
+/** @param {Progress} progress */
+function progressText ({ change, undone, ahead }) {
+  return JSON.stringify({ version: VERSION, change, undone: [...undone].flat(), ahead })
+}
+
+/** What is kept of an entry that is parked. */
+function parkedOf ({ entry: { cursor, change, name }, made }, error) {
+  const parked = { cursor, change, name, attempts: made, reason: cut(reasonOf(error), MAX_REASON), at: Date.now() }
+  if (typeof error?.stack === 'string') parked.stack = cut(error.stack, MAX_STACK)
+  return parked
+}
+
+/** @param {Parked} parked */
+function parkedText ({ change, ...parked }, wanted = false) {
+  return JSON.stringify({ parked, ...wanted && { wanted } })
+}
+
+function cut (text, most) {
+  return text.length <= most ? text : `${text.slice(0, most - 1)}…`
+}
+
+/** The record of an entry whose derived events are stored with it. */
+const DONE_TEXT = '{"done":true}'
+
+module.exports = { ConsumerRecords, DONE_TEXT, parkedOf, parkedText, progressText }

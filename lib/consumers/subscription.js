@@ -1,0 +1,186 @@
+'use strict'
+
+const { EventEmitter } = require('node:events')
+
+const { entryNotParked, subscriptionOver, surface } = require('../errors')
+const { quiet } = require('../callback')
+const { readCursor } = require('../log/portable-cursor')
+
+/**
+ * What `subscribe` returns. Events: `parked(parked, error)`, `failed(error, entry, { attempt, delay })`, `caughtUp(change)`, `error(error)` when it
+ * cannot go on; without a listener for that, `status` of the emitter has a `warning`.
+ */
+class Subscription extends EventEmitter {
+  #name
+  #context
+  #consumer
+  #state
+  #arrivals
+  #status
+  #started
+  #stopped
+  #release
+
+  /**
+   * @param {object} parts
+   * @param {string} parts.name
+   * @param {import('../async-context').Context} parts.context of the subscriber, in which everything of the subscription runs
+   * @param {import('../lifecycle/store-state')} parts.state
+   * @param {import('../log/arrivals')} parts.arrivals
+   * @param {import('../status')} parts.status
+   * @param {() => void} parts.release called when it has stopped
+   */
+  constructor ({ name, context, state, arrivals, status, release }) {
+    super()
+    this.#name = name
+    this.#context = context
+    this.#state = state
+    this.#arrivals = arrivals
+    this.#status = status
+    this.#release = release
+  }
+
+  /** Begins, with the consumer that does the work. */
+  static start (subscription, consumer, { startOf, signal }) {
+    subscription.#start(consumer, startOf, signal)
+  }
+
+  /** Tells listeners; what they throw must not come between two entries. */
+  static tell (subscription, event, ...args) {
+    try {
+      subscription.emit(event, ...args)
+    } catch (error) {
+      surface(error)
+    }
+  }
+
+  /** As `stop`, within some milliseconds at the most. */
+  static stop (subscription, within) {
+    return subscription.#stop(within)
+  }
+
+  /** Numbers for `stats`. */
+  static stats (subscription) {
+    return subscription.#consumer.stats()
+  }
+
+  #start (consumer, startOf, signal) {
+    this.#consumer = consumer
+    consumer.onFailed = (error) => {
+      this.#fail(error)
+      this.#stop()
+    }
+    const abort = () => this.stop()
+    if (signal?.aborted) return abort()
+    signal?.addEventListener('abort', abort, { once: true })
+    this.#started = consumer.start(startOf).catch((error) => {
+      if (error.code !== 'ERR_HYPER_CLOSED') consumer.fail(error)
+    })
+    const forget = this.#release
+    this.#release = () => {
+      signal?.removeEventListener('abort', abort)
+      forget()
+    }
+  }
+
+  #fail (error) {
+    if (this.listenerCount('error') > 0) Subscription.tell(this, 'error', error)
+    else this.#status.warn(error)
+  }
+
+  #stop (within) {
+    this.#stopped ??= this.#run(async () => {
+      await this.#consumer.stop(within)
+      this.#release()
+    })
+    return this.#stopped
+  }
+
+  #run (action) {
+    return this.#context.runInAsyncScope(action)
+  }
+
+  /** Its name in the store: that of a member of a group ends with `@member/size`. */
+  get name () {
+    return this.#name
+  }
+
+  /**
+   * Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked.
+   *
+   * @param {string | object} [cursor]
+   */
+  caughtUp (cursor) {
+    return quiet(this.#run(async () => {
+      await this.#state.ready
+      const change = cursor === undefined ? this.#state.lastChange() : await this.#arrivals.caughtUp(cursor)
+      await this.#consumer.whenDone(change)
+    }))
+  }
+
+  /** The parked entries, in the order of the log. */
+  async parked () {
+    await this.#started
+    return [...this.#consumer.parked.values()].sort((a, b) => a.change - b.change)
+  }
+
+  /** Handles a parked entry again, from its first attempt; one that waits for its next attempt has it at once. */
+  retry (cursor) {
+    return this.#concern('retry', cursor, (consumer, waiting, parked) => {
+      return waiting !== undefined ? consumer.hurry(waiting) : consumer.handleParked(parked)
+    })
+  }
+
+  /** Drops a parked entry, or one that waits for its next attempt: it counts as done. Resolves once that is durable. */
+  skip (cursor) {
+    return this.#concern('skip', cursor, (consumer, waiting, parked) => {
+      return waiting !== undefined ? consumer.giveUp(waiting) : consumer.dropParked(parked)
+    })
+  }
+
+  #concern (what, given, action) {
+    return quiet(this.#run(async () => {
+      const cursor = readCursor(what, given?.cursor ?? given)
+      await this.#started
+      const consumer = this.#consumer
+      if (consumer.isStopping) throw subscriptionOver()
+      const waiting = consumer.waitingAt(cursor)
+      const parked = consumer.parkedAt(cursor)
+      if (waiting === undefined && parked === undefined) throw entryNotParked(this.#name, cursor)
+      await action(consumer, waiting, parked)
+    }))
+  }
+
+  /** Begins nothing more until {@link resume}; what is under way goes on. */
+  pause () {
+    this.#consumer.isPaused = true
+    return this
+  }
+
+  resume () {
+    this.#consumer.isPaused = false
+    this.#run(() => this.#consumer.pump())
+    return this
+  }
+
+  isPaused () {
+    return this.#consumer.isPaused
+  }
+
+  /** Begins nothing more, waits for handlers that are at work, and stores how far it has come. */
+  stop () {
+    return quiet(this.#stop())
+  }
+}
+
+if (Symbol.asyncDispose) {
+  Object.defineProperty(Subscription.prototype, Symbol.asyncDispose, {
+    value () {
+      return this.stop()
+    },
+    writable: true,
+    configurable: true
+  })
+}
+
+module.exports = Subscription
