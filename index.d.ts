@@ -158,6 +158,10 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * per key. It goes on where it stopped, also after a crash. A promise that it returns is waited for; what fails is tried again, and at last parked.
    */
   subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query: HyperEmitter.DecisionQuery<K> | null | undefined, handler: HyperEmitter.SubscriptionHandler<E, K>, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K>
+  /** Without a handler, a loop takes the entries of the subscription, and says what became of each. */
+  subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query?: HyperEmitter.DecisionQuery<K> | null, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K> & AsyncIterable<HyperEmitter.Delivery<E, K>>
+  /** What the store keeps of a subscription that is not at work. */
+  consumer (name: string): HyperEmitter.StoredConsumer
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
   /** The nodes that no other node links to yet. */
@@ -589,6 +593,48 @@ declare namespace HyperEmitter {
     at: number
   }
 
+  /** An entry of a subscription without a handler. */
+  interface Delivery<E extends EventMap<E> = AnyEvents, K = Name<E>> extends Attempt<E> {
+    entry: Entry<E, K>
+    /** The entry is done. */
+    ack (): void
+    /** The attempt has failed. */
+    fail (error?: unknown): void
+  }
+
+  /** What the store keeps of a subscription that is not at work in this emitter. */
+  interface StoredConsumer {
+    readonly name: string
+    /** Parked entries, in the order of the log. */
+    parked (): Promise<ParkedEntry[]>
+    /** A parked entry is handled once more when the subscription starts. */
+    retry (entry: Cursor | ParkedEntry): Promise<void>
+    /** A parked entry is dropped: it counts as done. */
+    skip (entry: Cursor | ParkedEntry): Promise<void>
+    /** The subscription starts anew, with nothing parked. Default: at the beginning. */
+    reset (from?: 'beginning' | 'now' | number | Cursor): Promise<void>
+    /** Nothing is kept of it any more. */
+    remove (): Promise<void>
+  }
+
+  /** How a subscription stands. */
+  interface ConsumerStats {
+    name: string
+    /** Whether it is at work in this emitter. */
+    live: boolean
+    /** The change up to which everything is done. */
+    change: number
+    /** How many changes are stored behind that, also those that it does not want. */
+    behind: number
+    /** How long ago the first of them was emitted, in milliseconds; null if that is not known. */
+    age: number | null
+    /** Entries that are taken and not done. */
+    undone: number
+    parked: number
+    /** Why its records cannot be read. */
+    fault?: string
+  }
+
   interface SubscriptionEvents<E extends EventMap<E> = AnyEvents, K = Name<E>> {
     /** An entry is parked. */
     parked: [parked: ParkedEntry, error: Error]
@@ -696,6 +742,8 @@ declare namespace HyperEmitter {
     network: string | null
     /** Links refused since the store was opened: without the required encryption, without a right, or of another network. */
     refusals: { insecure: number, rights: number, network: number }
+    /** The subscriptions that the store knows. */
+    consumers: ConsumerStats[]
     /** Peers that the store remembers: `connect` reached them, and they are dialled again at the next start. */
     known: Array<{ host: string, port: number }>
   }

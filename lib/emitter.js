@@ -261,6 +261,11 @@ const methods = {
     return partsOf(this).consumers.subscribe(name, query, handler, options)
   },
 
+  /** What the store keeps of a subscription that is not at work: its parked entries, and how to reset it. */
+  consumer (name) {
+    return partsOf(this).consumers.stored(name)
+  },
+
   /** Which nodes nothing links to: their changes, keys, logs and seqs. */
   heads () {
     return partsOf(this).reader.heads()

@@ -241,6 +241,7 @@ module.exports = {
   nameSubscribed: define(INVALID, Error,
     (name) => `subscription '${name}' is at work in this emitter already: stop it first, or choose another name`),
   subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to go on'),
+  subscriptionHasHandler: define(INVALID, TypeError, (name) => `subscription '${name}' has a handler: leave it out to take the entries in a loop`),
   attemptTimedOut: define('ERR_HYPER_TIMEOUT', undefined,
     (name, timeout) => `subscription '${name}': the handler has not answered within ${timeout} ms`),
   tooManyParked: define('ERR_HYPER_PARKED', undefined,

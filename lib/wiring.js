@@ -112,7 +112,6 @@ function wire (emitter, db, options, schemaRead) {
   const growth = new Growth(core, requests, state)
   const rows = new RowSource(core, requests, growth)
   const positions = new Positions(core, requests, state)
-  const maintenance = new Maintenance(core, requests)
 
   // Delivery.
   const listeners = new Listeners(core)
@@ -124,6 +123,7 @@ function wire (emitter, db, options, schemaRead) {
   const reader = new Reader({ core, requests, rows, arrivals, codecs, state, status })
   const consumerRecords = new ConsumerRecords(core, requests)
   const consumers = new Consumers({ records: consumerRecords, reader, arrivals, emits, deferred, state, status })
+  const maintenance = new Maintenance(core, requests, consumers)
   const conflicts = new Conflicts({ reader, status })
   const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })

@@ -525,3 +525,99 @@ test('close does not wait for ever for a handler, whose entry is handled again n
   await again.subscribe('mails', {}, ({ payload }, { attempt }) => { calls.push([payload.num, attempt]) }).caughtUp()
   assert.deepEqual(calls, [[1, 2], [2, 2]], 'both may have been begun')
 })
+
+test('without a handler a loop takes the entries, and says what became of each', async (t) => {
+  const db = path.join(folder(), 'store')
+  let emitter = make(t, db)
+  await emitAll(emitter, 1, 5)
+  const taken = []
+  const how = { backoff: 0, attempts: 3 }
+  const loop = async (last) => {
+    const subscription = emitter.subscribe('mails', { names: 'T' }, how)
+    for await (const { entry: { payload: { num } }, attempt, signal, append, ack, fail } of subscription) {
+      taken.push([num, attempt])
+      assert.equal(signal.aborted, false)
+      if (num === last) break
+      if (num === 2 && attempt < 3) {
+        fail(new Error('not yet'))
+        continue
+      }
+      append('U', { id: num })
+      ack()
+    }
+    await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' }, 'leaving the loop stops it')
+  }
+  await loop(4)
+  assert.deepEqual(taken, [[1, 1], [2, 1], [2, 2], [2, 3], [3, 1], [4, 1]])
+  await emitter.close()
+  emitter = make(t, db)
+  taken.length = 0
+  await loop(5)
+  assert.deepEqual(taken.map(([num]) => num), [4, 5], 'what was not answered comes again')
+  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2, 3, 4])
+  const other = emitter.subscribe('other', {}, () => {})
+  await assert.rejects(other[Symbol.asyncIterator]().next(), { code: 'ERR_HYPER_INVALID_ARG', message: /'other' has a handler/ })
+  const closing = emitter.subscribe('closing', { names: 'U' }, { from: 'now' })[Symbol.asyncIterator]().next()
+  await emitter.close()
+  assert.deepEqual(await closing, { value: undefined, done: true })
+})
+
+test('stats tells how far each subscription is, and what it has parked', async (t) => {
+  const db = path.join(folder(), 'store')
+  let emitter = make(t, db)
+  await emitAll(emitter, 1, 4)
+  const stop = new AbortController()
+  const stuck = emitter.subscribe('stuck', { names: 'T' }, ({ payload: { num } }) => {
+    if (num === 2) throw new Error('no')
+    if (num === 3) stop.abort()
+  }, { attempts: 1, signal: stop.signal })
+  const ahead = emitter.subscribe('ahead', {}, () => {})
+  await ahead.caughtUp()
+  await until(() => stop.signal.aborted)
+  await stuck.stop()
+  const { consumers } = await emitter.stats()
+  const { age, undone, ...others } = consumers[1]
+  assert.deepEqual(consumers[0], { name: 'ahead', live: true, change: 4, behind: 0, age: 0, undone: 0, parked: 0 })
+  assert.deepEqual(others, { name: 'stuck', live: false, change: 3, behind: 1, parked: 1 })
+  assert.ok(age >= 0 && age < 3_600_000 && undone <= 1)
+  await emitter.close()
+  emitter = make(t, db)
+  assert.deepEqual((await emitter.stats()).consumers.map(({ name, live, behind }) => [name, live, behind]), [['ahead', false, 0], ['stuck', false, 1]])
+})
+
+test('what the store keeps of a subscription can be changed while it is not at work', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 4)
+  const calls = []
+  let broken = true
+  const subscribe = () => emitter.subscribe('mails', {}, ({ payload: { num } }) => {
+    calls.push(num)
+    if (broken && num < 4) throw new Error('no')
+  }, { attempts: 1 })
+  let subscription = subscribe()
+  await subscription.caughtUp()
+  const consumer = emitter.consumer('mails')
+  await assert.rejects(consumer.reset(), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is at work/ })
+  await subscription.stop()
+  const parked = await consumer.parked()
+  assert.deepEqual(parked.map(({ change }) => change), [1, 2, 3])
+  await consumer.retry(parked[0])
+  await consumer.skip(parked[1].cursor)
+  await assert.rejects(consumer.skip(parked[1].cursor), { code: 'ERR_HYPER_NOT_FOUND' })
+  await assert.rejects(consumer.retry('nonsense'), { code: 'ERR_HYPER_INVALID_ARG' })
+  broken = false
+  calls.length = 0
+  subscription = subscribe()
+  await until(() => calls.length === 1)
+  assert.deepEqual((await subscription.parked()).map(({ change }) => change), [3])
+  await subscription.stop()
+  await consumer.reset(2)
+  subscription = subscribe()
+  await subscription.caughtUp()
+  assert.deepEqual([calls, await subscription.parked()], [[1, 3, 4], []])
+  await subscription.stop()
+  await assert.rejects(consumer.reset(5), RangeError)
+  await consumer.remove()
+  assert.deepEqual((await emitter.stats()).consumers, [])
+  assert.throws(() => emitter.consumer(''), { code: 'ERR_HYPER_INVALID_ARG' })
+})

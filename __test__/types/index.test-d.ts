@@ -140,7 +140,14 @@ const subscriptions = async () => {
   await subscription.caughtUp('log:1:key')
   typed.subscribe('all', null, (entry) => { expectType<number>(entry.change) })
   expectError(typed.subscribe('wrong', { names: 'userGone' }, () => {}))
-  expectError(typed.subscribe('wrong', {}))
+  for await (const { entry, ack, fail, append } of typed.subscribe('loop', { names: ['userAdded'] }, { raw: true })) {
+    expectType<'userAdded'>(entry.name)
+    append('userRemoved', { id: 1 })
+    if (entry.error) fail(entry.error)
+    else ack()
+  }
+  expectType<number>((await typed.stats()).consumers[0].behind)
+  await typed.consumer('mails').reset('now')
   await using held = subscription
   expectType<typeof subscription>(held)
 }

@@ -5,6 +5,8 @@ const { Context } = require('../async-context')
 const { checkChange, isCursor, searchOf } = require('../log/query')
 const { readCursor } = require('../log/portable-cursor')
 const Consumer = require('./consumer')
+const Deliveries = require('./deliveries')
+const StoredConsumer = require('./stored')
 const Subscription = require('./subscription')
 const { checkSubscription } = require('./options')
 
@@ -39,17 +41,17 @@ class Consumers {
   /**
    * @param {string} name
    * @param {object | undefined} query which events: `names`, `tags`, `query`
-   * @param {(entry: object, context: import('./attempt')) => *} handler
+   * @param {(entry: object, context: import('./attempt')) => *} [handler] without one, a loop takes the entries
    * @param {object} [given] options
    */
   subscribe (name, query, handler, given) {
+    if (handler !== null && typeof handler === 'object') [handler, given] = [undefined, handler]
     const options = checkSubscription(name, given)
     if (query !== undefined && query !== null && typeof query !== 'object') throw badSubscription(name, 'its query must be an object with names, tags or query')
     const { names, tags, query: items } = query ?? {}
     const search = searchOf({ names, tags, query: items })
-    if (typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function')
-    const { from } = options
-    if (from !== 'beginning' && from !== 'now') isCursor(from) ? readCursor('from', from) : checkChange('from', from)
+    if (handler !== undefined && typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function')
+    this.checkFrom(options.from)
     if (this.isClosing || this.state.closing) throw closed()
     if (this.live.has(options.name)) throw nameSubscribed(options.name)
     return this.start(search, handler, options)
@@ -59,7 +61,9 @@ class Consumers {
     const { name } = options
     const { records, reader, arrivals, emits, state, status } = this
     const context = new Context()
-    const subscription = new Subscription({ name, context, state, arrivals, status, release: () => this.live.delete(name) })
+    const deliveries = handler === undefined ? new Deliveries() : undefined
+    handler ??= (entry, attempt) => deliveries.handle(entry, attempt)
+    const subscription = new Subscription({ name, context, state, arrivals, status, deliveries, release: () => this.live.delete(name) })
     const tell = (event, ...args) => Subscription.tell(subscription, event, ...args)
     const warn = (error) => status.warn(error)
     const consumer = new Consumer({ search, options, handler, records, reader, emits, state, ready: () => this.ready(), tell, warn })
@@ -72,6 +76,14 @@ class Consumers {
   async ready () {
     await this.state.ready
     if (this.deferred.deferring) await new Promise((resolve) => this.deferred.add(resolve))
+  }
+
+  /** Throws unless a subscription can start there. */
+  checkFrom (from) {
+    if (from === 'beginning' || from === 'now') return from
+    if (isCursor(from)) readCursor('from', from)
+    else checkChange('from', from)
+    return from
   }
 
   /** The change behind which a new name starts. */
@@ -90,6 +102,45 @@ class Consumers {
     })
   }
 
+  /** What the store keeps of a subscription. */
+  stored (name) {
+    return new StoredConsumer(name, this)
+  }
+
+  /**
+   * How each subscription stands that the store knows.
+   *
+   * @param {number} last the last change
+   * @returns {Promise<object[]>}
+   */
+  async stats (last) {
+    const known = await this.records.all()
+    const all = []
+    for (const [name, { progress, parked, fault }] of known) {
+      const live = this.live.get(name)
+      const now = (live && Subscription.stats(live)) ?? storedStats(progress, parked)
+      const behind = Math.max(last - now.change, 0)
+      const since = behind > 0 ? now.oldest ?? await this.timeBehind(now.change) : undefined
+      all.push({
+        name,
+        live: live !== undefined,
+        change: now.change,
+        behind,
+        age: behind === 0 ? 0 : since === undefined ? null : Math.max(Date.now() - since, 0),
+        undone: now.undone,
+        parked: now.parked,
+        ...fault !== undefined && { fault: fault.message }
+      })
+    }
+    return all.sort((a, b) => a.name < b.name ? -1 : 1)
+  }
+
+  /** When the first event behind a change was emitted; undefined if that is not known. */
+  async timeBehind (change) {
+    const { value } = await this.reader.read({ since: change, limit: 1, raw: true }).next()
+    return value?.time
+  }
+
   /** Whether subscriptions have to be stopped before the emitter is closed. */
   get isBusy () {
     return this.live.size > 0
@@ -100,6 +151,13 @@ class Consumers {
     this.isClosing = true
     await Promise.all(Array.from(this.live.values(), (subscription) => Subscription.stop(subscription, CLOSE_WITHIN)))
   }
+}
+
+function storedStats (progress, parked) {
+  if (progress === undefined) return { change: 0, undone: 0, parked: parked.size }
+  const { change, undone } = progress
+  const [first] = undone.keys()
+  return { change: first === undefined ? change : first - 1, undone: undone.size, parked: parked.size }
 }
 
 module.exports = Consumers

@@ -89,6 +89,12 @@ class Progress {
     if (this.undone.delete(item.change) && item.isSuspect) this.suspectsUndone--
   }
 
+  /** How it stands: up to where everything is done, what is not, and when the first of that was emitted, if it has been taken. */
+  stats () {
+    const first = this.undone.size > 0 ? this.undone.get(firstOf(this.undone)) : undefined
+    return { change: this.done, undone: this.undone.size + this.left.size, oldest: first?.entry.time }
+  }
+
   /** The record, and what to do once it is stored. */
   snapshot () {
     const { change, begun } = this

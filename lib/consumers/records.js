@@ -41,6 +41,7 @@ const VERSION = 1
  * @property {Set<number>} done entries whose derived events are stored
  * @property {Map<number, Parked>} parked
  * @property {Set<number>} wanted parked entries that are to be handled again
+ * @property {Error} [fault] why they cannot be read
  */
 
 /** The records of subscriptions in the store. */
@@ -70,9 +71,11 @@ class ConsumerRecords {
     })
   }
 
-  /** Those of one subscription. */
+  /** Those of one subscription. Rejects if they cannot be read. */
   async of (name) {
-    return (await this.all()).get(name) ?? noRecords()
+    const records = (await this.all()).get(name) ?? noRecords()
+    if (records.fault !== undefined) throw records.fault
+    return records
   }
 
   /**
@@ -93,27 +96,40 @@ function noRecords () {
 }
 
 function addRecord (records, name, change, text) {
-  let record
-  try {
-    record = JSON.parse(text)
-  } catch {
-    throw badConsumerRecord(name, change)
-  }
-  if (change === 0) {
-    records.progress = progressOf(name, record)
-  } else if (record.parked !== undefined) {
+  const record = parse(text)
+  const progress = change === 0 ? progressOf(record) : undefined
+  if (progress !== undefined) {
+    records.progress = progress
+  } else if (change > 0 && typeof record.parked?.cursor === 'string') {
     records.parked.set(change, { change, ...record.parked })
     if (record.wanted === true) records.wanted.add(change)
   } else {
+    // Of a record that is not ours, at least the change is known: so it can be deleted.
     records.done.add(change)
+    if (record.done !== true) records.fault ??= badConsumerRecord(name, change)
   }
 }
 
-function progressOf (name, { version, change, undone, ahead }) {
-  if (version !== VERSION || !Number.isSafeInteger(change) || !Array.isArray(undone)) throw badConsumerRecord(name, 0)
+/** A record; an empty one if the text is none. */
+function parse (text) {
+  try {
+    return Object(JSON.parse(text))
+  } catch {
+    return {}
+  }
+}
+
+/** @returns {Progress | undefined} undefined if it is none of this version */
+function progressOf ({ version, change, undone, ahead }) {
+  const isOurs = version === VERSION && isChange(change) && isChange(ahead) && Array.isArray(undone) && undone.every(isChange)
+  if (!isOurs) return undefined
   const pairs = new Map()
-  for (let i = 0; i < undone.length; i += 2) pairs.set(undone[i], undone[i + 1])
+  for (let i = 0; i + 1 < undone.length; i += 2) pairs.set(undone[i], undone[i + 1])
   return { change, undone: pairs, ahead }
+}
+
+function isChange (value) {
+  return Number.isSafeInteger(value) && value >= 0
 }
 
 /** @param {Progress} progress */

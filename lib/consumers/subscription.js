@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
-const { entryNotParked, subscriptionOver, surface } = require('../errors')
+const { entryNotParked, subscriptionHasHandler, subscriptionOver, surface } = require('../errors')
 const { quiet } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
 
@@ -17,6 +17,7 @@ class Subscription extends EventEmitter {
   #state
   #arrivals
   #status
+  #deliveries
   #started
   #stopped
   #release
@@ -28,15 +29,17 @@ class Subscription extends EventEmitter {
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../log/arrivals')} parts.arrivals
    * @param {import('../status')} parts.status
+   * @param {import('./deliveries')} [parts.deliveries] where a loop takes the entries, without a handler
    * @param {() => void} parts.release called when it has stopped
    */
-  constructor ({ name, context, state, arrivals, status, release }) {
+  constructor ({ name, context, state, arrivals, status, deliveries, release }) {
     super()
     this.#name = name
     this.#context = context
     this.#state = state
     this.#arrivals = arrivals
     this.#status = status
+    this.#deliveries = deliveries
     this.#release = release
   }
 
@@ -59,9 +62,10 @@ class Subscription extends EventEmitter {
     return subscription.#stop(within)
   }
 
-  /** Numbers for `stats`. */
+  /** How it stands; undefined before it has begun. */
   static stats (subscription) {
-    return subscription.#consumer.stats()
+    const { progress, parked } = subscription.#consumer
+    return progress && { ...progress.stats(), parked: parked.size }
   }
 
   #start (consumer, startOf, signal) {
@@ -90,6 +94,7 @@ class Subscription extends EventEmitter {
 
   #stop (within) {
     this.#stopped ??= this.#run(async () => {
+      this.#deliveries?.end()
       await this.#consumer.stop(within)
       this.#release()
     })
@@ -170,6 +175,20 @@ class Subscription extends EventEmitter {
   /** Begins nothing more, waits for handlers that are at work, and stores how far it has come. */
   stop () {
     return quiet(this.#stop())
+  }
+
+  /**
+   * Without a handler, the entries: `{ entry, ack, fail, attempt, signal, append }`. Leaving the loop stops the subscription, and what has
+   * not been answered by then is handled again next time.
+   */
+  async * [Symbol.asyncIterator] () {
+    const deliveries = this.#deliveries
+    if (deliveries === undefined) throw subscriptionHasHandler(this.#name)
+    try {
+      for (let next = await deliveries.next(); next !== undefined; next = await deliveries.next()) yield next
+    } finally {
+      await this.#stop(0)
+    }
   }
 }
 

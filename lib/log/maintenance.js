@@ -11,17 +11,23 @@ class Maintenance {
   /**
    * @param {object} core the native half
    * @param {import('../native/requests')} requests
+   * @param {import('../consumers')} consumers
    */
-  constructor (core, requests) {
+  constructor (core, requests, consumers) {
     this.core = core
     this.requests = requests
+    this.consumers = consumers
   }
 
-  /** Runtime statistics, and the peers that the store remembers. */
+  /** Runtime statistics, the subscriptions, and the peers that the store remembers. */
   stats () {
     const numbers = promisedAnswer(this.requests, (id) => this.core.askStats(id), parseText)
     const known = promisedAnswer(this.requests, (id) => this.core.askFact(id, 'peers'), rememberedPeers)
-    return quiet(Promise.all([numbers, known]).then(([numbers, known]) => ({ ...numbers, known })))
+    const all = async () => {
+      const found = await numbers
+      return { ...found, consumers: await this.consumers.stats(found.change), known: await known }
+    }
+    return quiet(all())
   }
 
   /** Checks everything stored. */

@@ -1,0 +1,78 @@
+'use strict'
+
+const { forJson, forTerminal } = require('../escape')
+const { Failure, UsageFailure } = require('../exit')
+const { count, duration, table } = require('../format')
+
+/** What can be done with a subscription, and how many operands that takes after its name, at least and at the most. */
+const ACTIONS = { parked: [0, 0], retry: [1, Infinity], skip: [1, Infinity], reset: [0, 1], remove: [0, 0] }
+
+module.exports = {
+  name: 'consumers',
+  summary: 'list the subscriptions of a store, and what they have parked; retry, skip, reset',
+  usage: [
+    'consumers DB [--json]',
+    'consumers parked DB NAME [--json]',
+    'consumers retry|skip DB NAME CURSOR...',
+    'consumers reset DB NAME [FROM]',
+    'consumers remove DB NAME'
+  ],
+  description: [
+    'Lists the subscriptions of which a store keeps the place: the change up to which each has handled everything, how many changes are stored behind that, the age of the first of them, and how many entries it has parked.',
+    'parked lists the parked entries of one subscription with their cursors. retry has them handled once more when the subscription starts the next time, skip drops them. CURSOR may be all. reset starts the subscription anew: at the beginning, or FROM now, a change, or a cursor; nothing is parked any more then. remove deletes what is kept of it.',
+    'A store that is in use by another process cannot be opened: there, the methods of the subscription do the same.'
+  ],
+  operands: [{ name: 'DB', value: 'DIR' }, { name: 'NAME', optional: true, many: true }],
+  options: {
+    json: { type: 'boolean', help: 'print JSON' }
+  },
+  examples: [
+    ['How far everybody is', 'hypem consumers db'],
+    ['What could not be billed', 'hypem consumers parked db billing'],
+    ['Try all of it again', 'hypem consumers retry db billing all']
+  ],
+  async run (context, { json }, [first, ...rest]) {
+    if (!Object.hasOwn(ACTIONS, first) || rest.length === 0) {
+      if (rest.length > 0) throw new UsageFailure(`${first} is not one of ${Object.keys(ACTIONS).join(', ')}`)
+      const { consumers } = await context.or((await open(context, first)).stats())
+      await context.print(json ? forJson(consumers, 2) + '\n' : list(consumers))
+      return
+    }
+    const [db, name, ...more] = rest
+    const [least, most] = ACTIONS[first]
+    if (name === undefined) throw new UsageFailure('NAME must be given')
+    if (more.length < least) throw new UsageFailure('CURSOR must be given')
+    if (more.length > most) throw new UsageFailure(`one argument too many: ${more[most]}`)
+    const hyper = await open(context, db)
+    const { consumers } = await context.or(hyper.stats())
+    if (!consumers.some((each) => each.name === name)) throw new Failure(`there is no subscription ${name} in this store; hypem consumers ${db} lists them`)
+    const consumer = hyper.consumer(name)
+    if (first === 'parked') {
+      const parked = await context.or(consumer.parked())
+      await context.print(json ? forJson(parked, 2) + '\n' : parked.map(describe).join(''))
+    } else {
+      await context.or(change(consumer, first, more))
+    }
+  }
+}
+
+function open (context, db) {
+  return context.open(db, null, { mustExist: true })
+}
+
+async function change (consumer, action, [first, ...more]) {
+  if (action === 'remove') return consumer.remove()
+  if (action === 'reset') return consumer.reset(first !== undefined && /^\d+$/.test(first) ? Number(first) : first)
+  for (const cursor of first === 'all' ? await consumer.parked() : [first, ...more]) await consumer[action](cursor)
+}
+
+function list (consumers) {
+  if (consumers.length === 0) return ''
+  const rows = consumers.map(({ name, change, behind, age, parked, fault }) =>
+    [name, change, behind, age === null ? '-' : duration(age / 1000), parked, ...fault === undefined ? [] : [fault]])
+  return table([['name', 'change', 'behind', 'age', 'parked'], ...rows])
+}
+
+function describe ({ cursor, change, name, attempts, reason, at }) {
+  return `${forTerminal(cursor)}\n  change ${count(change)}, ${forTerminal(name ?? 'no event')}, ${count(attempts)} attempts, ${new Date(at).toISOString()}\n  ${forTerminal(reason)}\n`
+}

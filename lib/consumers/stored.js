@@ -1,0 +1,93 @@
+'use strict'
+
+const { badSubscription, entryNotParked, nameSubscribed } = require('../errors')
+const { quiet } = require('../callback')
+const { readCursor } = require('../log/portable-cursor')
+const { parkedText, progressText } = require('./records')
+
+/** What the store keeps of a subscription that is not at work. */
+class StoredConsumer {
+  #name
+  #consumers
+
+  /**
+   * @param {string} name in the store
+   * @param {import('.')} consumers
+   */
+  constructor (name, consumers) {
+    if (typeof name !== 'string' || name === '') throw badSubscription(String(name), 'its name must be a text')
+    this.#name = name
+    this.#consumers = consumers
+  }
+
+  get name () {
+    return this.#name
+  }
+
+  /** The parked entries, in the order of the log. */
+  parked () {
+    return this.#do(({ parked }) => [...parked.values()].sort((a, b) => a.change - b.change))
+  }
+
+  /** A parked entry is handled once more when the subscription starts. */
+  retry (cursor) {
+    return this.#do(({ parked }) => this.#set(this.#find(parked, 'retry', cursor), (entry) => parkedText(entry, true)))
+  }
+
+  /** A parked entry is dropped: it counts as done. */
+  skip (cursor) {
+    return this.#do(({ parked }) => this.#set(this.#find(parked, 'skip', cursor), () => undefined))
+  }
+
+  /** The subscription starts anew, from `from` as a new one does; nothing is parked any more. */
+  reset (from = 'beginning') {
+    return this.#do(async () => {
+      const change = await this.#consumers.startOf(this.#consumers.checkFrom(from))
+      await this.#replace(progressText({ change, undone: new Map(), ahead: 0 }))
+    }, false)
+  }
+
+  /** Nothing is kept of it any more. */
+  remove () {
+    return this.#do(() => this.#replace(undefined), false)
+  }
+
+  /** @param {boolean} [isRead] whether `action` wants the records, which must be right then */
+  #do (action, isRead = true) {
+    const { records, live, state } = this.#consumers
+    return quiet((async () => {
+      await state.ready
+      // What is at work has its own idea of how far it has come, and would write that.
+      if (live.has(this.#name)) throw nameSubscribed(this.#name)
+      return action(isRead ? await records.of(this.#name) : undefined)
+    })())
+  }
+
+  #find (parked, what, given) {
+    const cursor = readCursor(what, given?.cursor ?? given)
+    for (const entry of parked.values()) {
+      const { log, seq, key } = readCursor(what, entry.cursor)
+      if (cursor.key === undefined ? log === cursor.log && seq === cursor.seq : key === cursor.key) return entry
+    }
+    throw entryNotParked(this.#name, cursor)
+  }
+
+  #set (entry, textOf) {
+    return this.#store([{ change: entry.change, text: textOf(entry) }])
+  }
+
+  /** Replaces the record of the subscription, and deletes all others, whatever they are. */
+  async #replace (text) {
+    const { done, parked } = (await this.#consumers.records.all()).get(this.#name) ?? { done: [], parked: new Map() }
+    const others = [...done, ...parked.keys()].filter((change) => change > 0)
+    await this.#store([{ change: 0, text }, ...others.map((change) => ({ change, text: undefined }))])
+  }
+
+  #store (written) {
+    return new Promise((resolve, reject) => {
+      this.#consumers.records.write(this.#name, written, (error) => error ? reject(error) : resolve())
+    })
+  }
+}
+
+module.exports = StoredConsumer
