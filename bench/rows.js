@@ -127,6 +127,13 @@ exports.pairs = [
     theirs: { work: 'hypercore', options: { mode: 'read', count: 100 * K }, pick: rate }
   },
   {
+    name: 'subscription from the beginning, trivial handler, on disk',
+    peer: 'read() of the same events, without a place that is kept',
+    goal: 0.4,
+    ours: { work: 'subscribe', options: { count: 300 * K }, pick: rate },
+    theirs: { work: 'subscribe', options: { count: 300 * K, mode: 'read' }, pick: rate }
+  },
+  {
     name: 'emit + callback + listener, memory, 4 KB events, 1024 in flight',
     peer: 'SHA-256 alone, one thread (node:crypto)',
     goal: 0.6,

@@ -242,6 +242,9 @@ module.exports = {
     (name) => `subscription '${name}' is at work in this emitter already: stop it first, or choose another name`),
   subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to go on'),
   subscriptionHasHandler: define(INVALID, TypeError, (name) => `subscription '${name}' has a handler: leave it out to take the entries in a loop`),
+  attemptOver: define('ERR_HYPER_CLOSED', undefined, () => 'the attempt is over: what it appends now would not be stored with it'),
+  /** Nobody knows what became of the last attempt. */
+  cutOff: define('ERR_HYPER_CLOSED', undefined, () => 'the process ended, or the emitter was closed, while the handler was at work'),
   attemptTimedOut: define('ERR_HYPER_TIMEOUT', undefined,
     (name, timeout) => `subscription '${name}': the handler has not answered within ${timeout} ms`),
   tooManyParked: define('ERR_HYPER_PARKED', undefined,

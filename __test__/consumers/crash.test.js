@@ -70,7 +70,7 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   const subscription = emitter.subscribe('derived', { names: 'T' }, () => assert.fail('everything is done'))
   // The poison, and perhaps an entry that was under way again and again when something else killed the process.
   const parked = (await subscription.parked()).map(({ cursor, attempts, reason }) => {
-    assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended while the handler was at work'])
+    assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended, or the emitter was closed, while the handler was at work'])
     return entries.find((entry) => entry.cursor === cursor).payload.num
   })
   assert.ok(parked.includes(POISON) && parked.length <= 1 + KILLS / ATTEMPTS, `parked: ${parked}`)
@@ -78,6 +78,5 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   await subscription.caughtUp()
   await emitter.close()
   const deaths = lines(dir, 'deaths')
-  assert.equal(deaths.at(-1), ATTEMPTS)
-  assert.ok(deaths.length <= 1 + ATTEMPTS, `it was begun ${deaths.length} times`)
+  assert.ok(deaths.length >= 1 && deaths.length <= ATTEMPTS, `it was begun ${deaths.length} times`)
 })

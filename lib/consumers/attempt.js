@@ -1,6 +1,6 @@
 'use strict'
 
-const { subscriptionOver } = require('../errors')
+const { attemptOver } = require('../errors')
 const { checkEvents } = require('../emitting/batch')
 
 /** One attempt at an entry: the handler's second argument. */
@@ -11,6 +11,7 @@ class Attempt {
   #append
   #events
   #over = false
+  #reason
 
   /** @param {object} item its entry and what has become of it */
   constructor (item) {
@@ -28,7 +29,7 @@ class Attempt {
     // Made only for those who ask: it costs more than the rest of an attempt.
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
-      if (this.#over) this.#controller.abort(subscriptionOver())
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason)
     }
     return this.#controller.signal
   }
@@ -44,7 +45,7 @@ class Attempt {
   }
 
   #add (name, payload, options) {
-    if (this.#over) throw subscriptionOver()
+    if (this.#over) throw attemptOver()
     const events = Array.isArray(name) ? name : [{ name, payload, tags: options?.tags }]
     if (events.length === 0) return
     this.#events = checkEvents([...this.#events ?? [], ...events])
@@ -53,6 +54,11 @@ class Attempt {
   /** What the consumer needs of an attempt, and users do not. */
   static itemOf (attempt) {
     return attempt.#item
+  }
+
+  /** Whether it is over. */
+  static isOver (attempt) {
+    return attempt.#over
   }
 
   /** The attempt is over; what it has appended, if anything. */
@@ -64,6 +70,7 @@ class Attempt {
   /** The attempt is given up. */
   static abort (attempt, reason) {
     attempt.#over = true
+    attempt.#reason = reason
     attempt.#controller?.abort(reason)
   }
 }

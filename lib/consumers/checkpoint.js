@@ -1,5 +1,7 @@
 'use strict'
 
+const { subscriptionOver } = require('../errors')
+
 /** Milliseconds after which records that could not be stored are tried again. */
 const TRY_AGAIN = 1000
 
@@ -43,8 +45,13 @@ class Checkpoint {
     this.records.set(change, { change, text })
   }
 
-  /** Stores everything now: `callback` is called when all that has happened so far is durable. */
+  /**
+   * Stores everything now.
+   *
+   * @param {(error?: Error) => void} callback called when all that has happened so far is durable; with an error if it will not be
+   */
   now (callback) {
+    if (this.ended) return process.nextTick(callback, subscriptionOver())
     this.waiting.push(callback)
     this.begin()
   }
@@ -63,15 +70,16 @@ class Checkpoint {
     this.waiting = []
     this.write(records, (error) => {
       this.writing = false
-      if (this.ended) return
-      if (error) this.tryAgain(error, records, waiting)
-      else this.stored(saved, waiting)
+      if (!error) this.stored(saved, waiting)
+      else if (!this.ended) this.tryAgain(error, records, waiting)
+      else for (const callback of waiting) callback(error)
     })
   }
 
   stored (saved, waiting) {
     saved()
     for (const callback of waiting) callback()
+    if (this.ended) return
     if (this.waiting.length > 0 || this.noted >= this.every) this.begin()
     else if (this.noted > 0 && this.timer === undefined && !this.writing) this.timer = setTimeout(this.flush, this.within)
   }
@@ -85,10 +93,11 @@ class Checkpoint {
     this.failed(error)
   }
 
-  /** Stores nothing more, and calls nobody back. */
+  /** Stores nothing more. */
   end () {
     this.ended = true
     clearTimeout(this.timer)
+    for (const callback of this.waiting.splice(0)) callback(subscriptionOver())
   }
 }
 

@@ -54,6 +54,8 @@ class Consumer {
     this.ready = []
     /** Entries whose events are stored, which the record of the subscription does not say yet. */
     this.marked = new Set()
+    /** Changes of parked entries that are being handled once more. */
+    this.retried = new Set()
     this.waiters = new Set()
     this.progress = undefined
     this.stream = undefined
@@ -99,7 +101,7 @@ class Consumer {
 
   /** Resolves when everything that has happened is durable. */
   saved () {
-    return new Promise((resolve) => this.checkpoint.now(resolve))
+    return new Promise((resolve, reject) => this.checkpoint.now((error) => error ? reject(error) : resolve()))
   }
 
   // ---- taking entries
@@ -128,7 +130,7 @@ class Consumer {
       this.hasRow = true
       if (progress.undone.size >= MAX_UNDONE) return false
     }
-    if (!progress.mayBegin) {
+    if (ready.length > 0 ? !progress.mayBegin : !progress.mayTake) {
       this.save()
       return false
     }
@@ -232,6 +234,7 @@ class Consumer {
 
   /** An entry is done or parked: the next with its key may begin. */
   left (item) {
+    if (item.wasParked) this.retried.delete(item.change)
     const next = this.lanes.leave(item)
     if (next !== undefined) this.ready.push(next)
     if (this.waiters.size > 0) this.tellWaiters()
@@ -313,6 +316,8 @@ class Consumer {
   /** Handles a parked entry once more, from its first attempt; it stays parked until it is done. */
   async handleParked (parked) {
     const { change } = parked
+    if (this.retried.has(change)) return
+    this.retried.add(change)
     // Once: if it ends the process, it is not tried at the next start.
     this.checkpoint.put(change, parkedText(parked))
     await this.saved()

@@ -1,5 +1,7 @@
 'use strict'
 
+const Attempt = require('./attempt')
+
 /** Entries of a subscription without a handler: a loop takes them, and says what became of each. */
 class Deliveries {
   constructor () {
@@ -11,7 +13,7 @@ class Deliveries {
   /** The handler: its promise is settled once the loop has said what became of the entry. */
   handle (entry, attempt) {
     return new Promise((resolve, reject) => {
-      this.waiting.push({
+      const delivery = {
         entry,
         attempt: attempt.attempt,
         get signal () {
@@ -20,7 +22,8 @@ class Deliveries {
         append: attempt.append,
         ack: () => resolve(),
         fail: (error = new Error('fail was called')) => reject(error)
-      })
+      }
+      this.waiting.push({ attempt, delivery })
       this.wake?.()
     })
   }
@@ -33,9 +36,14 @@ class Deliveries {
 
   /** Resolves to the next one; undefined at the end. */
   async next () {
-    while (this.waiting.length === 0 && !this.isOver) await new Promise((resolve) => { this.wake = resolve })
-    // What the loop has not begun is left for the next run.
-    return this.isOver ? undefined : this.waiting.shift()
+    // What the loop has not begun at the end is left for the next run.
+    while (!this.isOver) {
+      const next = this.waiting.shift()
+      if (next === undefined) await new Promise((resolve) => { this.wake = resolve })
+      // One that nobody has taken in time comes again with another attempt.
+      else if (!Attempt.isOver(next.attempt)) return next.delivery
+    }
+    return undefined
   }
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { asError, attemptTimedOut, subscriptionOver, tooManyParked } = require('../errors')
+const { asError, attemptTimedOut, cutOff, subscriptionOver, tooManyParked } = require('../errors')
 const { EmitCallback } = require('../async-context')
 const Attempt = require('./attempt')
 const Deadlines = require('./deadlines')
@@ -65,7 +65,7 @@ class Handling {
   /** The next attempt at an entry, whose turn it is. */
   begin (item) {
     if (item.fault !== undefined) return this.park(item, item.fault)
-    if (item.made >= this.options.attempts) return this.park(item, new Error('the process ended while the handler was at work'))
+    if (item.made >= this.options.attempts) return this.park(item, cutOff())
     this.running++
     // An attempt after the first is on disk before it begins, and so is any of an entry that may have ended the process.
     if ((item.made > 0 || item.isSuspect) && !item.wasParked) {
@@ -178,7 +178,11 @@ class Handling {
 
   /** An entry is put aside, and what waits behind it goes on once that is durable. */
   park (item, error) {
+    // Somebody has dropped it meanwhile.
+    if (item.wasParked && !this.parked.has(item.change)) return this.owner.left(item)
     if (this.parked.size >= MAX_PARKED && !item.wasParked) {
+      // Its last attempt is made again when there is room.
+      item.recorded = Math.max(item.made - 1, 0)
       this.owner.fail(tooManyParked(this.options.name, MAX_PARKED, error))
       return
     }
@@ -186,7 +190,8 @@ class Handling {
     this.checkpoint.put(item.change, parkedText(parked))
     this.parked.set(item.change, parked)
     this.progress.finish(item)
-    this.checkpoint.now(() => {
+    this.checkpoint.now((failure) => {
+      if (failure) return
       this.tell('parked', parked, error)
       this.owner.left(item)
     })

@@ -149,7 +149,7 @@ class Consumers {
   /** Stops all of them. Resolves when their handlers have ended, or have had the time to. */
   async stop () {
     this.isClosing = true
-    await Promise.all(Array.from(this.live.values(), (subscription) => Subscription.stop(subscription, CLOSE_WITHIN)))
+    await Promise.allSettled(Array.from(this.live.values(), (subscription) => Subscription.stop(subscription, CLOSE_WITHIN)))
   }
 }
 

@@ -20,7 +20,9 @@ class Progress {
     this.undone = new Map()
     this.ahead = ahead
     this.end = end
-    /** Attempts begun, and how many of them were before what is saved. */
+    /** Entries taken and attempts begun, and how many of each were before what is saved. */
+    this.taken = 0
+    this.takenSaved = 0
     this.begun = 0
     this.begunSaved = 0
     this.savedAhead = saved.ahead
@@ -44,9 +46,14 @@ class Progress {
     return this.suspects > 0 || this.suspectsUndone > 0
   }
 
-  /** Whether another attempt may begin: a crash must not leave more entries begun than the record says. */
+  /** Whether another attempt may begin: a crash must not leave more to be repeated than the record says. */
   get mayBegin () {
     return this.savedAhead >= this.ahead && this.begun - this.begunSaved < this.ahead
+  }
+
+  /** Whether another entry may be taken, too: among those behind the saved change, any may have begun. */
+  get mayTake () {
+    return this.taken - this.takenSaved < this.ahead && this.mayBegin
   }
 
   /**
@@ -63,6 +70,7 @@ class Progress {
       this.left.delete(change)
     } else {
       this.change = change
+      this.taken++
     }
     // Behind the end at the start, nothing was there to be begun.
     if (change > this.end) this.suspects = 0
@@ -97,7 +105,7 @@ class Progress {
 
   /** The record, and what to do once it is stored. */
   snapshot () {
-    const { change, begun } = this
+    const { change, taken, begun } = this
     const undone = new Map()
     for (const item of this.undone.values()) undone.set(item.change, item.recorded)
     for (const [left, attempts] of this.left) undone.set(left, attempts)
@@ -106,6 +114,7 @@ class Progress {
     return {
       text: progressText({ change, undone, ahead }),
       saved: () => {
+        this.takenSaved = taken
         this.begunSaved = begun
         this.savedAhead = ahead
         this.savedChange = change

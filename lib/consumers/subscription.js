@@ -72,7 +72,7 @@ class Subscription extends EventEmitter {
     this.#consumer = consumer
     consumer.onFailed = (error) => {
       this.#fail(error)
-      this.#stop()
+      this.stop()
     }
     const abort = () => this.stop()
     if (signal?.aborted) return abort()

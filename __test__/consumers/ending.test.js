@@ -1,0 +1,242 @@
+'use strict'
+
+/** How subscriptions stop, what is known of them then, and what can be done about it. */
+
+const assert = require('node:assert/strict')
+const path = require('node:path')
+const { once } = require('node:events')
+const { Worker } = require('node:worker_threads')
+const { test } = require('node:test')
+
+const { ENTRY, SCHEMA, child, folder, until } = require('../emitter/helpers')
+const { STORES, all, make } = require('../emitter/stores')
+const { emitAll, numbers, warnings } = require('./helpers')
+
+test('with so many parked entries a subscription stops and says so', async (t) => {
+  const db = path.join(folder(), 'store')
+  let emitter = make(t, db)
+  await emitAll(emitter, 1, 300)
+  const heard = warnings(emitter)
+  const fail = () => { throw new Error('all of them fail') }
+  const how = { attempts: 1, key: ({ seq }) => seq, concurrency: 300 }
+  let subscription = emitter.subscribe('mails', {}, fail, how)
+  await until(() => heard.length > 0)
+  assert.equal(heard[0].code, 'ERR_HYPER_PARKED')
+  assert.match(heard[0].message, /'mails' has stopped, because 256 entries are parked and one more has failed \(all of them fail\): retry or skip/)
+  await subscription.stop()
+  assert.equal(emitter.listenerCount('T'), 0)
+  await emitter.close()
+  emitter = make(t, db)
+  subscription = emitter.subscribe('mails', {}, fail, how)
+  const [error] = await once(subscription, 'error')
+  assert.equal(error.code, 'ERR_HYPER_PARKED')
+  const calls = []
+  subscription = await subscription.stop().then(() => emitter.subscribe('mails', {}, ({ payload }) => { calls.push(payload.num) }, how))
+  assert.equal((await subscription.parked()).length, 256)
+  await subscription.caughtUp()
+  assert.deepEqual(calls, numbers(257, 300), 'the one that did not fit is not lost')
+})
+
+test('close waits for handlers that are at work, whose events are stored', async (t) => {
+  const db = path.join(folder(), 'store')
+  const emitter = make(t, db)
+  await emitAll(emitter, 1, 1)
+  let begun = false
+  let finish
+  emitter.subscribe('mails', {}, async (entry, context) => {
+    if (entry.name === 'U') return
+    begun = true
+    await new Promise((resolve) => { finish = resolve })
+    await emitter.append('U', { id: 1 })
+    context.append('U', { id: 2 })
+  })
+  await until(() => begun)
+  const closed = emitter.close()
+  assert.throws(() => emitter.subscribe('other', {}, () => {}), { code: 'ERR_HYPER_CLOSED' })
+  finish()
+  await closed
+  const again = make(t, db)
+  const entries = await all(again.read({ names: 'U' }))
+  assert.deepEqual(entries.map(({ payload }) => payload.id), [1, 2])
+})
+
+test('a signal stops a subscription; caughtUp is told each time the end is reached', async (t) => {
+  const emitter = make(t)
+  const controller = new AbortController()
+  await emitAll(emitter, 1, 3)
+  const subscription = emitter.subscribe('mails', {}, () => {}, { signal: controller.signal })
+  assert.deepEqual(await once(subscription, 'caughtUp'), [3])
+  const next = once(subscription, 'caughtUp')
+  await emitAll(emitter, 4, 4)
+  assert.deepEqual(await next, [4])
+  controller.abort()
+  await subscription.stop()
+  await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' })
+  const late = emitter.subscribe('mails', {}, () => assert.fail('it was aborted before'), { signal: controller.signal })
+  await late.stop()
+})
+
+test('close does not wait for ever for a handler, whose entry is handled again next time', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const db = path.join(folder(), 'store')
+  const emitter = make(t, db)
+  await emitAll(emitter, 1, 2)
+  const signals = []
+  emitter.subscribe('mails', {}, (entry, { signal }) => {
+    signals.push(signal)
+    return new Promise(() => {})
+  }, { timeout: Infinity })
+  await until(() => signals.length === 1)
+  const closed = emitter.close()
+  t.mock.timers.tick(4999)
+  assert.equal(signals[0].aborted, false)
+  t.mock.timers.tick(1)
+  await closed
+  assert.equal(signals[0].aborted, true)
+  t.mock.timers.reset()
+  const calls = []
+  const again = make(t, db)
+  await again.subscribe('mails', {}, ({ payload }, { attempt }) => { calls.push([payload.num, attempt]) }).caughtUp()
+  assert.deepEqual(calls, [[1, 2], [2, 2]], 'both may have been begun')
+})
+
+test('stats tells how far each subscription is, and what it has parked', async (t) => {
+  const db = path.join(folder(), 'store')
+  let emitter = make(t, db)
+  await emitAll(emitter, 1, 4)
+  const stop = new AbortController()
+  const stuck = emitter.subscribe('stuck', { names: 'T' }, ({ payload: { num } }) => {
+    if (num === 2) throw new Error('no')
+    if (num === 3) stop.abort()
+  }, { attempts: 1, signal: stop.signal })
+  const ahead = emitter.subscribe('ahead', {}, () => {})
+  await ahead.caughtUp()
+  await until(() => stop.signal.aborted)
+  await stuck.stop()
+  const { consumers } = await emitter.stats()
+  const { age, undone, ...others } = consumers[1]
+  assert.deepEqual(consumers[0], { name: 'ahead', live: true, change: 4, behind: 0, age: 0, undone: 0, parked: 0 })
+  assert.deepEqual(others, { name: 'stuck', live: false, change: 3, behind: 1, parked: 1 })
+  assert.ok(age >= 0 && age < 3_600_000 && undone <= 1)
+  await emitter.close()
+  emitter = make(t, db)
+  assert.deepEqual((await emitter.stats()).consumers.map(({ name, live, behind }) => [name, live, behind]), [['ahead', false, 0], ['stuck', false, 1]])
+})
+
+test('what the store keeps of a subscription can be changed while it is not at work', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 4)
+  const calls = []
+  let broken = true
+  const subscribe = () => emitter.subscribe('mails', {}, ({ payload: { num } }) => {
+    calls.push(num)
+    if (broken && num < 4) throw new Error('no')
+  }, { attempts: 1 })
+  let subscription = subscribe()
+  await subscription.caughtUp()
+  const consumer = emitter.consumer('mails')
+  await assert.rejects(consumer.reset(), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is at work/ })
+  await subscription.stop()
+  const parked = await consumer.parked()
+  assert.deepEqual(parked.map(({ change }) => change), [1, 2, 3])
+  await consumer.retry(parked[0])
+  await consumer.skip(parked[1].cursor)
+  await assert.rejects(consumer.skip(parked[1].cursor), { code: 'ERR_HYPER_NOT_FOUND' })
+  await assert.rejects(consumer.retry('nonsense'), { code: 'ERR_HYPER_INVALID_ARG' })
+  broken = false
+  calls.length = 0
+  subscription = subscribe()
+  await until(() => calls.length === 1)
+  assert.deepEqual((await subscription.parked()).map(({ change }) => change), [3])
+  await subscription.stop()
+  await consumer.reset(2)
+  subscription = subscribe()
+  await subscription.caughtUp()
+  assert.deepEqual([calls, await subscription.parked()], [[1, 3, 4], []])
+  await subscription.stop()
+  await assert.rejects(consumer.reset(5), RangeError)
+  await consumer.remove()
+  assert.deepEqual((await emitter.stats()).consumers, [])
+  assert.throws(() => emitter.consumer(''), { code: 'ERR_HYPER_INVALID_ARG' })
+})
+
+test('a process with nothing left to do ends by itself, and the place is stored', async (t) => {
+  const db = path.join(folder(), 'store')
+  const script = `
+    const emitter = new HyperEmitter(process.argv.at(-1), SCHEMA)
+    emitter.emit('T', { num: 1 })
+    const heard = []
+    emitter.subscribe('mails', {}, async ({ payload }) => { console.log(payload.num) })
+  `
+  for (const num of [1, 1]) {
+    const { code, stdout, stderr } = await child(script, { args: [db] })
+    assert.deepEqual([code, stdout, stderr], [0, `${num}\n`, ''])
+  }
+  const emitter = make(t, db)
+  await emitter.ready()
+  const { consumers: [{ change, undone }] } = await emitter.stats()
+  assert.deepEqual([change, undone], [2, 0])
+})
+
+test('works in a worker, whose end leaves nothing behind', async (t) => {
+  const db = path.join(folder(), 'store')
+  const script = `
+    const { parentPort, workerData: { entry, schema, db } } = require('node:worker_threads')
+    const HyperEmitter = require(entry)
+    const emitter = new HyperEmitter(db, schema)
+    emitter.subscribe('mails', { names: 'T' }, ({ payload: { num } }, context) => {
+      context.append('U', { id: num })
+      parentPort.postMessage(num)
+      return num < 3 ? undefined : new Promise(() => {})
+    })
+    for (let num = 1; num <= 5; num++) emitter.emit('T', { num })
+  `
+  const worker = new Worker(script, { eval: true, workerData: { entry: ENTRY, schema: SCHEMA, db } })
+  const heard = []
+  worker.on('message', (num) => heard.push(num))
+  await until(() => heard.length === 3)
+  await worker.terminate()
+  const emitter = make(t, db)
+  const calls = []
+  const subscription = emitter.subscribe('mails', { names: 'T' }, ({ payload: { num } }, context) => {
+    calls.push(num)
+    context.append('U', { id: num })
+  })
+  await subscription.caughtUp()
+  await subscription.stop()
+  assert.deepEqual([heard, calls], [[1, 2, 3], [3, 4, 5]], 'what has derived events is not repeated')
+  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), numbers(1, 5))
+})
+
+test('while the store cannot be written, nothing is lost and nothing is done twice', async (t) => {
+  const db = STORES[2][1]()
+  const batch = db.batch
+  let failing = 0
+  db.batch = function (...args) {
+    if (failing === 0) return batch.apply(db, args)
+    failing--
+    process.nextTick(args.at(-1), new Error('no room'))
+  }
+  t.mock.timers.enable({ apis: ['setTimeout'] })
+  const emitter = make(t, db)
+  const heard = warnings(emitter)
+  await emitAll(emitter, 1, 3)
+  const calls = []
+  const subscription = emitter.subscribe('orders', { names: 'T' }, ({ payload: { num } }, context) => {
+    calls.push(num)
+    if (num === 2) failing = 1
+    context.append('U', { id: num })
+  })
+  // Time passes only where something waits for it.
+  const caughtUp = subscription.caughtUp()
+  await until(() => calls.length === 2 && failing === 0)
+  const waiting = new Set([caughtUp.then(() => waiting.clear())])
+  while (waiting.size > 0) {
+    t.mock.timers.tick(1000)
+    await emitter.stats()
+  }
+  assert.deepEqual(calls, [1, 2, 3], 'a full disk is not the fault of the handler')
+  assert.ok(heard.length > 0 && heard.every(({ message }) => /no room/.test(message)))
+  await subscription.stop()
+  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2, 3])
+})

@@ -1,0 +1,170 @@
+'use strict'
+
+/** What the options of a subscription do, and in which context and form it gives its entries. */
+
+const assert = require('node:assert/strict')
+const path = require('node:path')
+const { AsyncLocalStorage } = require('node:async_hooks')
+const { once } = require('node:events')
+const { PassThrough } = require('node:stream')
+const { test } = require('node:test')
+
+const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
+const { all, make } = require('../emitter/stores')
+const { emitAll, numbers } = require('./helpers')
+
+test('a name has one subscription at a time, and options that make no sense are refused', async (t) => {
+  const emitter = make(t)
+  const subscription = emitter.subscribe('mails', {}, () => {})
+  assert.throws(() => emitter.subscribe('mails', {}, () => {}), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is at work/ })
+  await subscription.stop()
+  const wrong = (name, query, handler, options, message) => {
+    assert.throws(() => emitter.subscribe(name, query, handler, options), { code: 'ERR_HYPER_INVALID_ARG', message })
+  }
+  const ok = () => {}
+  wrong('', {}, ok, {}, /name must be a text/)
+  wrong(7, {}, ok, {}, /name must be a text/)
+  wrong('x'.repeat(257), {}, ok, {}, /more than 256 bytes/)
+  wrong('a@b', {}, ok, {}, /must not contain @/)
+  wrong('a', 'T', ok, {}, /query must be an object/)
+  wrong('a', { names: 'T', query: [] }, ok, {}, /query/)
+  wrong('a', {}, 7, {}, /handler must be a function/)
+  wrong('a', {}, ok, null, /options must be an object/)
+  wrong('a', {}, ok, { key: 7 }, /key must be a function/)
+  wrong('a', {}, ok, { concurrency: 0 }, /concurrency must be a whole number from 1, not 0/)
+  wrong('a', {}, ok, { attempts: 1.5 }, /attempts/)
+  wrong('a', {}, ok, { timeout: 0 }, /timeout/)
+  wrong('a', {}, ok, { timeout: 2 ** 31 }, /timeout must be a whole number from 1 to 2147483647/)
+  wrong('a', {}, ok, { backoff: -1 }, /backoff must be milliseconds/)
+  wrong('a', {}, ok, { backoff: [] }, /backoff must be milliseconds/)
+  wrong('a', {}, ok, { checkpoint: 7 }, /checkpoint must be|checkpoint.every/)
+  wrong('a', {}, ok, { checkpoint: { every: 65_537 } }, /checkpoint.every must be a whole number from 1 to 65536/)
+  wrong('a', {}, ok, { checkpoint: { within: 0 } }, /checkpoint.within/)
+  wrong('a', {}, ok, { from: -1 }, /from must be a whole number/)
+  wrong('a', {}, ok, { from: 'end' }, /from/)
+  wrong('a', {}, ok, { signal: {} }, /AbortSignal/)
+  wrong('a', {}, ok, { raw: 1 }, /raw must be true or false/)
+  wrong('a', {}, ok, { group: { member: 0, size: 2 } }, /needs the option key/)
+  wrong('a', {}, ok, { group: { member: 2, size: 2 }, key: ok }, /group.member must be a whole number from 0 to 1/)
+  await emitter.close()
+  assert.throws(() => emitter.subscribe('a', {}, ok), { code: 'ERR_HYPER_CLOSED' })
+})
+
+test('handlers run in the context of subscribe, whoever emits or retries', async (t) => {
+  const emitter = make(t)
+  const storage = new AsyncLocalStorage()
+  const seen = []
+  const subscription = storage.run('subscriber', () => emitter.subscribe('mails', { names: 'T' }, async (entry, context) => {
+    seen.push(storage.getStore())
+    if (context.attempt === 1) throw new Error('once')
+    context.append('U', { id: 1 })
+  }, { backoff: 0 }))
+  await storage.run('emitter', () => emitAll(emitter, 1, 2))
+  await storage.run('waiter', () => subscription.caughtUp())
+  storage.run('pauser', () => subscription.pause().resume())
+  await storage.run('emitter', () => emitAll(emitter, 3, 3))
+  await subscription.caughtUp()
+  assert.deepEqual(seen, Array(6).fill('subscriber'))
+})
+
+test('waits for a schema that comes as a stream', async (t) => {
+  const db = path.join(folder(), 'store')
+  const first = make(t, db)
+  await emitAll(first, 1, 2)
+  await first.close()
+  const schema = new PassThrough()
+  const emitter = new HyperEmitter(db, schema)
+  t.after(() => emitter.close())
+  const heard = []
+  const subscription = emitter.subscribe('mails', {}, ({ payload }) => { heard.push(payload?.num) })
+  await emitter.ready()
+  await emitter.stats()
+  schema.end(SCHEMA)
+  await subscription.caughtUp()
+  assert.deepEqual(heard, [1, 2])
+})
+
+test('entries whose key cannot be told are parked', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 3)
+  const calls = []
+  const key = ({ payload: { num } }) => {
+    if (num === 2) throw new Error('no key')
+    return num
+  }
+  const subscription = emitter.subscribe('mails', {}, ({ payload: { num } }) => { calls.push(num) }, { key })
+  await subscription.caughtUp()
+  assert.deepEqual(calls, [1, 3])
+  assert.deepEqual((await subscription.parked()).map(({ change, reason }) => [change, reason]), [[2, 'no key']])
+})
+
+test('members of a group share the keys, and each key has one', async (t) => {
+  const emitter = make(t)
+  for (let num = 1; num <= 200; num++) emitter.emit('T', { num, foo: `customer ${num % 20}` })
+  await emitter.append('U', { id: 1 })
+  const byMember = [[], [], []]
+  const members = byMember.map((handled, member) => emitter.subscribe('mails', { names: 'T' }, ({ payload }) => { handled.push(payload) },
+    { key: ({ payload }) => payload.foo, group: { member, size: 3 } }))
+  assert.deepEqual(members.map(({ name }) => name), ['mails@0/3', 'mails@1/3', 'mails@2/3'])
+  for (const member of members) await member.caughtUp()
+  assert.deepEqual(byMember.flat().map(({ num }) => num).sort((a, b) => a - b), numbers(1, 200))
+  const keys = byMember.map((handled) => new Set(handled.map(({ foo }) => foo)))
+  assert.equal(keys[0].size + keys[1].size + keys[2].size, 20, 'no key has two')
+  assert.ok(keys.every((keys) => keys.size > 0))
+})
+
+test('entries that wait for a key are bounded, and the rest is handled once that key goes on', async (t) => {
+  const emitter = make(t)
+  let stuck = true
+  emitter.emit('T', { num: 0, foo: 'free' })
+  for (let num = 1; num <= 1500; num++) emitter.emit('T', { num, foo: 'stuck' })
+  await emitter.append('T', { num: 1501, foo: 'free' })
+  const calls = []
+  const subscription = emitter.subscribe('mails', {}, ({ payload: { num } }) => {
+    calls.push(num)
+    if (num === 1 && stuck) throw new Error('not yet')
+  }, { key: ({ payload }) => payload.foo, backoff: 3_600_000 })
+  const [, entry] = await once(subscription, 'failed')
+  for (let i = 0; i < 10; i++) await emitter.stats()
+  assert.deepEqual(calls, [0, 1])
+  stuck = false
+  await subscription.retry(entry)
+  await subscription.caughtUp()
+  assert.deepEqual(calls, [0, 1, ...numbers(1, 1501)])
+})
+
+test('without a handler a loop takes the entries, and says what became of each', async (t) => {
+  const db = path.join(folder(), 'store')
+  let emitter = make(t, db)
+  await emitAll(emitter, 1, 5)
+  const taken = []
+  const how = { backoff: 0, attempts: 3 }
+  const loop = async (last) => {
+    const subscription = emitter.subscribe('mails', { names: 'T' }, how)
+    for await (const { entry: { payload: { num } }, attempt, signal, append, ack, fail } of subscription) {
+      taken.push([num, attempt])
+      assert.equal(signal.aborted, false)
+      if (num === last) break
+      if (num === 2 && attempt < 3) {
+        fail(new Error('not yet'))
+        continue
+      }
+      append('U', { id: num })
+      ack()
+    }
+    await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' }, 'leaving the loop stops it')
+  }
+  await loop(4)
+  assert.deepEqual(taken, [[1, 1], [2, 1], [2, 2], [2, 3], [3, 1], [4, 1]])
+  await emitter.close()
+  emitter = make(t, db)
+  taken.length = 0
+  await loop(5)
+  assert.deepEqual(taken.map(([num]) => num), [4, 5], 'what was not answered comes again')
+  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2, 3, 4])
+  const other = emitter.subscribe('other', {}, () => {})
+  await assert.rejects(other[Symbol.asyncIterator]().next(), { code: 'ERR_HYPER_INVALID_ARG', message: /'other' has a handler/ })
+  const closing = emitter.subscribe('closing', { names: 'U' }, { from: 'now' })[Symbol.asyncIterator]().next()
+  await emitter.close()
+  assert.deepEqual(await closing, { value: undefined, done: true })
+})
