@@ -12,7 +12,7 @@ const { spawn } = require('node:child_process')
 const { once } = require('node:events')
 const { test } = require('node:test')
 
-const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
+const { HyperEmitter, SCHEMA, child, folder } = require('../emitter/helpers')
 const { all } = require('../emitter/stores')
 const { ATTEMPTS, EVERY, POINTS, POISON } = require('./crash-plan')
 
@@ -30,8 +30,8 @@ function * random (seed) {
 }
 
 async function run (dir, ...args) {
-  const child = spawn(process.execPath, [path.join(__dirname, 'victim.js'), dir, ...args.map(String)], { stdio: ['ignore', 'inherit', 'inherit'] })
-  const [code, signal] = await once(child, 'exit')
+  const victim = spawn(process.execPath, [path.join(__dirname, 'victim.js'), dir, ...args.map(String)], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const [code, signal] = await once(victim, 'exit')
   return code ?? signal
 }
 
@@ -79,4 +79,29 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   await emitter.close()
   const deaths = lines(dir, 'deaths')
   assert.ok(deaths.length >= 1 && deaths.length <= ATTEMPTS, `it was begun ${deaths.length} times`)
+})
+
+test('an entry that ends the process is found however far it was ahead of others', async (t) => {
+  const script = `
+    const emitter = new HyperEmitter(process.argv.at(-1), SCHEMA)
+    emitter.stats().then(async ({ change }) => {
+      if (change === 0) {
+        for (let num = 1; num <= 50; num++) emitter.emit('T', { num, foo: 'one' })
+        await emitter.append('T', { num: 51, foo: 'two' })
+      }
+      const subscription = emitter.subscribe('mails', {}, ({ payload: { num } }) => {
+        if (num === 1) throw new Error('its key waits')
+        if (num === 51) process.kill(process.pid, 'SIGKILL')
+      }, { key: ({ payload }) => payload.foo, attempts: 4, backoff: 3_600_000, checkpoint: { every: 1 } })
+      subscription.on('parked', ({ change }) => change === 51 && emitter.close())
+    })
+  `
+  const db = path.join(folder(), 'store')
+  let runs = 0
+  for (let end; end !== 0 && runs < 8; runs++) {
+    const { code, signal } = await child(script, { args: [db] })
+    end = code
+    if (end !== 0) assert.equal(signal, 'SIGKILL')
+  }
+  assert.equal(runs, 5, 'four attempts, and one run that parks it')
 })
