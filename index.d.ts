@@ -53,11 +53,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   emit<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options: HyperEmitter.EventOptions & HyperEmitter.AppendOptions<HyperEmitter.Name<E>>, callback?: HyperEmitter.NodeCallback): this
   /** Like `emit`, but returns a promise of the stored node. A payload that cannot be encoded rejects it. */
   append<K extends HyperEmitter.Name<E>> (name: K, payload: HyperEmitter.Input<E, K>, options?: HyperEmitter.EventOptions & HyperEmitter.AppendOptions<HyperEmitter.Name<E>>): Promise<HyperEmitter.Node>
-  /** Append several events, at most 1,024 and 4 MiB: all of them are stored, in order and with nothing between, or none. */
+  /** Append several events, at most 1,024 and 4 MiB: all of them are stored, in order and without other events in between, or none. */
   append (events: readonly HyperEmitter.NewEvent<E>[], options?: HyperEmitter.AppendOptions<HyperEmitter.Name<E>>): Promise<HyperEmitter.Node[]>
   /**
-   * Read the events that match, let `decider` decide, and append what it appends if no matching event was stored meanwhile; otherwise do all
-   * of it again, at most 10 times. Gives what `decider` returns.
+   * Read the events that match, and call `decider` with them. The `append` that it is given stores its events only if no matching event was
+   * stored meanwhile; otherwise everything is repeated, at most 10 times. Resolves to what `decider` returns.
    */
   decide<K extends HyperEmitter.Name<E>, T> (query: HyperEmitter.DecisionQuery<K>, decider: (events: HyperEmitter.Entry<E, K>[], how: { append: HyperEmitter.Appender<E>, after: number }) => T | Promise<T>, options?: HyperEmitter.DecideOptions): Promise<T>
 
@@ -145,7 +145,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** Sets whose links without encryption are accepted, like the option `plain`. */
   setPlain (plain?: HyperEmitter.PlainOption): this
 
-  /** Sets whose logs are stored, like the options of the same names. Replaces all three: one that is left out gets its default. What is already stored stays. */
+  /** Sets whose logs are stored, like the options of the same names. Sets all three: one that is left out is reset to its default. What is already stored stays. */
   setTrust (trust: HyperEmitter.TrustOptions): this
 
   /** A duplex of `{ name, payload }`: what you write is emitted; stored events are read from it. It stays live until it is destroyed. */
@@ -167,7 +167,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** The nodes that no other node links to yet. */
   heads (): Promise<HyperEmitter.Head[]>
   /**
-   * Resolves once this emitter has stored the event that a cursor names, to its change here. So a service reads what was written through
+   * Resolves once this emitter has stored the event that a cursor names; the result is its change here. Use it to read what was written through
    * another emitter. Rejects with `ERR_HYPER_TIMEOUT` after `timeout`, and with `ERR_HYPER_CLOSED` when the emitter closes.
    */
   caughtUp (cursor: HyperEmitter.Cursor, options?: HyperEmitter.CaughtUpOptions): Promise<number>
@@ -330,7 +330,7 @@ declare namespace HyperEmitter {
     direction: 'in' | 'out'
     address: string
     port: number
-    /** Its public key; undefined without encryption, or over TLS. */
+    /** Its public key; undefined over TLS. */
     key?: string
     /** Its certificate, over TLS. */
     certificate?: PeerCertificate
@@ -429,7 +429,7 @@ declare namespace HyperEmitter {
     tags?: Iterable<string>
   }
 
-  /** Which events a decision depends on. Without any, on all. */
+  /** Which events a decision depends on. Without any property: on all events. */
   interface DecisionQuery<K = string> {
     /** Events with this name, or these. */
     names?: K | Iterable<K>
@@ -439,11 +439,11 @@ declare namespace HyperEmitter {
     query?: Iterable<QueryItem<K>>
   }
 
-  /** What an append depends on, judged by this emitter on what it has stored. */
+  /** What an append depends on. It is checked by this emitter, against what it has stored. */
   interface AppendOptions<K = string> {
-    /** Another append with this id, of 1 to 256 bytes, is the same one: it is answered with the nodes of the first. */
+    /** A text of 1 to 256 bytes. If an append with this id was stored before, nothing is stored, and the result is the nodes of that append. */
     id?: string
-    /** Fail with `ERR_HYPER_CONDITION` if an event that matches was stored behind the change `after` (default 0). */
+    /** Fail with `ERR_HYPER_CONDITION` if a matching event was stored after the change `after` (default 0). */
     failIf?: DecisionQuery<K> & { after?: number }
   }
 
@@ -462,7 +462,7 @@ declare namespace HyperEmitter {
 
   /** Stored events as `read` returns them. */
   interface Entries<T> extends AsyncIterableIterator<T> {
-    /** The change up to which everything that matches has been returned; complete at the end. Undefined before the first event. */
+    /** The change up to which all matching events have been returned. Undefined before the first event. At the end of the loop it covers everything that was read. */
     readonly after?: number
   }
 
@@ -503,7 +503,7 @@ declare namespace HyperEmitter {
   }
 
   /**
-   * What names an event at every emitter: the `cursor` of an entry, an entry or a node itself, or its log and seq. Without the key it means whatever
+   * What names an event at every emitter: the `cursor` of an entry, an entry or a node itself, or `{ log, seq, key }`. Without `key` it means whatever
    * is stored as that entry of the log.
    */
   type Cursor = string | { readonly log: string, readonly seq: number, readonly key?: string }
@@ -511,7 +511,7 @@ declare namespace HyperEmitter {
   interface CaughtUpOptions {
     /** How long to wait, in milliseconds; with 0 it only checks. Default: until the emitter closes. */
     timeout?: number
-    /** Wait also until listeners have answered the event, and all events before it. */
+    /** Also wait until the event, and all events before it, have been delivered: listeners were called, and those that take `done` have called it. */
     delivered?: boolean
   }
 
@@ -705,8 +705,8 @@ declare namespace HyperEmitter {
 
   interface ImportOptions extends ProgressOptions {
     /**
-     * Copy the other emitter's id, the peers that it knows and the address that it announced as well, where there are none
-     * yet. Two emitters must not use the same ones.
+     * Also copy the other emitter's id, the peers that it dials and the address that it announced, unless this store already has its own.
+     * Use this to move a store: two emitters must not use the same id.
      */
     identity?: boolean
   }
@@ -722,7 +722,7 @@ declare namespace HyperEmitter {
   }
 
   interface Stats {
-    /** The last change: how many nodes are stored. */
+    /** The last change. It is also the number of stored nodes. */
     change: number
     /** The local log. */
     log: string
@@ -731,7 +731,7 @@ declare namespace HyperEmitter {
     heads: number
     /** Bytes on the medium: of the log, and of its index. */
     sizes: { data: number, index: number }
-    /** Commits since the store was opened: of emits, peers' events, and values such as positions. On an embedded store, each is one flush for everything in it. */
+    /** Commits since the store was opened: of emits, peers' events, and values such as positions. On an embedded store, each commit is flushed once. */
     commits: number
     /** Bytes of emits that wait for the store. */
     pending: number
@@ -791,7 +791,7 @@ declare namespace HyperEmitter {
     port: number | null
     /** How the last connection, or the last attempt to connect, ended. */
     lastEnd: LinkEnd | null
-    /** The number of stored changes that the peer is not known to have. A 2.x peer confirms what it has stored; a 1.x peer confirms nothing, so there it is what was sent. */
+    /** The number of stored changes that the peer is not known to have. A 2.x peer confirms what it has stored; a 1.x peer confirms nothing, so everything that was sent counts. */
     behind: number
     bytesIn: number
     bytesOut: number
@@ -862,7 +862,7 @@ declare namespace HyperEmitter {
     peerConnected: []
     /** A link is established: the peer has introduced itself. */
     connected: [peer: LinkedPeer]
-    /** Both sides of a link have what the other had when the link was established. */
+    /** Each side of a link has everything that the other had when the link was established. */
     synced: [peer: LinkedPeer]
     /** An established link has ended. */
     disconnected: [peer: LinkedPeer & Omit<LinkEnd, 'at'>]
@@ -870,7 +870,7 @@ declare namespace HyperEmitter {
     peerError: [error: HyperError | NodeJS.ErrnoException]
     /** A link dialled from here failed or ended. */
     connectionError: [error: HyperError | NodeJS.ErrnoException, link: unknown]
-    /** An event of somebody else that the condition of a recent append of ours would have forbidden, and whose emitter did not know of that append. */
+    /** Another emitter's event contradicts a recent conditional append of this emitter: it matches the condition, and its emitter did not know of the append. */
     conflict: [conflict: { ours: Entry, theirs: Entry }]
     /** The emitter is closed: nothing follows. */
     closed: []

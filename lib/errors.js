@@ -142,7 +142,7 @@ module.exports = {
   optionNotBoolean: define(INVALID, TypeError, (name, value) => `${name} must be true or false, not ${typeOf(value)}`),
   badProtobufOption: define(INVALID, TypeError, (value) => `protobuf is 'standard' or '1.x', not ${String(value)}`),
   laxCodec: define(INVALID, TypeError,
-    (name) => `strict is given, but message '${name}' was compiled without it: give it to HyperEmitter.compile`),
+    (name) => `strict is given, but message '${name}' was compiled without it: pass strict to HyperEmitter.compile`),
   badSchema: define(INVALID, TypeError,
     (schema) => `schema must be text, a stream of text or an object of codecs, not ${typeof schema}`),
   schemaTooLong: define(INVALID, RangeError, (limit) => `the schema stream brings more than ${limit} bytes`),
@@ -150,7 +150,7 @@ module.exports = {
     () => 'the codecs object must be extensible: the codecs Event and EventPeer are added to it'),
   badStorePath: define(INVALID, TypeError, (path) => `the path of a store must name a folder, not ${JSON.stringify(path)}`),
   notADatabase: define(INVALID, TypeError,
-    (missing) => `db must be a path, a levelup or abstract-level database, or nothing for memory; it has no ${missing.join(', ')}`),
+    (missing) => `db must be a path, a levelup or abstract-level database, or nothing for memory; what was given has no ${missing.join(', ')}`),
   databaseWithoutBytes: define(INVALID, TypeError,
     () => "db cannot hold bytes: open it with storeEncoding 'buffer' (the default) or 'view'", (cause) => ({ cause })),
   noBinary: define('ERR_HYPER_NO_BINARY', Error, (message) => message),
@@ -185,7 +185,7 @@ module.exports = {
 
   // ---- codecs
 
-  badCodecs: define(INVALID, TypeError, () => 'registerCodec wants a name and a codec, an array, or an object of codecs, not null'),
+  badCodecs: define(INVALID, TypeError, () => 'registerCodec takes a name and a codec, an array, or an object of codecs, not null'),
   unknownEncoding: define('ERR_HYPER_DECODE', undefined, (mark) => `encoding ${mark} is not known to this version`),
   undecodable: define('ERR_HYPER_DECODE', undefined,
     (cause, name, change) => `event '${name}' of change ${change} does not decode: ${reasonOf(cause)}`,
@@ -211,7 +211,7 @@ module.exports = {
 
   // ---- reading
 
-  queryNotObject: define(INVALID, TypeError, () => 'read wants an object of options'),
+  queryNotObject: define(INVALID, TypeError, () => 'read takes an object of options'),
   liveAndReverse: define(INVALID, TypeError, (what) => `${what} cannot be live and reverse`),
   notAbortSignal: define(INVALID, TypeError, () => 'signal must be an AbortSignal'),
   notWholeNumber: define(INVALID, TypeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
@@ -221,7 +221,7 @@ module.exports = {
   beyondEnd: define(INVALID, RangeError,
     (name, change, last) => `${name} is ${change}, but the log ends with change ${last}: the number seems to come from another store`),
   badCursor: define(INVALID, TypeError,
-    (what, why) => `${what} wants the cursor of an event, a node, or { log, seq, key }: ${why}`),
+    (what, why) => `${what} must be the cursor of an event, a node, or { log, seq, key }: ${why}`),
   /** An event that a portable cursor names is not stored. */
   eventMissing: define('ERR_HYPER_NOT_FOUND', undefined,
     (what, { log, seq }, why) => `${what}: entry ${seq} of log ${log} is not stored here: ${why}`, (what, { log, seq }) => ({ log, seq })),
@@ -231,9 +231,9 @@ module.exports = {
   notAKey: define(INVALID, TypeError, (key) => `${String(key)} is not a node key: 64 lowercase hex digits expected`),
   noSuchNode: define('ERR_HYPER_NOT_FOUND', undefined, (key) => `there is no node ${key}`, () => ({ notFound: true, status: 404 })),
   namelessPosition: define(INVALID, TypeError, () => 'a position needs a name'),
-  badImportSource: define(INVALID, TypeError, () => 'importFrom wants a database or the path of a store'),
-  badAdoptedLog: define(INVALID, TypeError, () => 'adopt wants the id of a log'),
-  badAdoptedKey: define(INVALID, TypeError, () => 'adopt wants a key as text, if any'),
+  badImportSource: define(INVALID, TypeError, () => 'importFrom takes a database or the path of a store'),
+  badAdoptedLog: define(INVALID, TypeError, () => 'adopt takes the id of a log'),
+  badAdoptedKey: define(INVALID, TypeError, () => 'the key passed to adopt must be text'),
 
   // ---- subscriptions
 
@@ -266,17 +266,17 @@ module.exports = {
   badPeersRecord: define('ERR_HYPER_PEERS', undefined,
     (cause) => `the record of known peers is not JSON and is ignored: ${cause.message}`),
   insecureDial: define('ERR_HYPER_INSECURE', undefined,
-    (peer) => `${peer} is dialled with TLS, and the emitter has no options for it: give the constructor tls: { … }`),
-  noTlsOptions: define(INVALID, TypeError, () => 'listen({ tls: true }) wants the option tls of the constructor'),
+    (peer) => `${peer} must be dialled with TLS, but the emitter has no options for it: pass tls: { … } to the constructor`),
+  noTlsOptions: define(INVALID, TypeError, () => 'listen({ tls: true }) needs the option tls of the constructor'),
   timedOut: define('ETIMEDOUT', Error, (host, port) => `connect ETIMEDOUT ${host}:${port}`, () => ({ syscall: 'connect' })),
   streamEnded: define('ERR_HYPER_CONNECT', undefined, () => 'the stream ended before the peer had introduced itself'),
-  notADuplex: define(INVALID, TypeError, (given) => `handle wants a Duplex stream, not ${typeOf(given)}`),
+  notADuplex: define(INVALID, TypeError, (given) => `handle takes a Duplex stream, not ${typeOf(given)}`),
   howNotObject: define(INVALID, TypeError, (method, given) => `the options of ${method} must be an object, not ${typeOf(given)}`),
 
   // ---- trust
 
   badIdentity: define(INVALID, TypeError,
-    (why) => `identity must be an Ed25519 private key (PKCS#8), and ${why}: make one with hypem keygen FILE`),
+    (why) => `identity must be an Ed25519 private key (PKCS#8), but ${why}: make one with hypem keygen FILE`),
   keyFileUnreadable: define(INVALID, Error,
     (path, cause) => `identity: the key file ${path} cannot be read (${cause.message}); hypem keygen FILE makes one`, (path, cause) => ({ path, cause })),
   keyFileExists: define('EEXIST', Error, (path) => `${path} already exists, and keys are never overwritten: remove it, or choose another name`),
@@ -284,13 +284,13 @@ module.exports = {
   badSecret: define(INVALID, TypeError, () => 'secret must be 32 bytes: a Buffer, or 64 hexadecimal digits'),
   networkNotString: define(INVALID, TypeError, (network) => `network must be a name, not ${typeof network === 'string' ? 'an empty text' : typeOf(network)}`),
   badPeers: define(INVALID, TypeError, (peers) => `peers must be an object of public keys and rights, a Map, or a function, not ${typeOf(peers)}`),
-  keysWithoutIdentity: define(INVALID, TypeError, () => 'peers lists public keys, which needs an identity: without one it decides about TLS certificates only'),
+  keysWithoutIdentity: define(INVALID, TypeError, () => 'public keys in peers need the option identity: without it, peers can name TLS certificates only'),
   badRight: define(INVALID, TypeError, (where, right) => `${where} must be 'read' or 'write', not ${reasonOf(right)}`),
   badAuthors: define(INVALID, TypeError,
     (authors) => `authors must be 'all', 'peers' with a map of peers, or a list of public keys, not ${reasonOf(authors)}`),
   badUnsigned: define(INVALID, TypeError,
     (unsigned) => `unsigned must be 'accept', 'refuse', or { [log]: { seq, digest } }, not ${reasonOf(unsigned)}`),
-  badPins: define(INVALID, TypeError, (where) => `${where} must say { seq, digest } for each log, as stats().logs does`),
+  badPins: define(INVALID, TypeError, (where) => `${where} must have { seq, digest } for each log, as in stats().logs`),
   badRevoked: define(INVALID, TypeError,
     (revoked) => `revoked must be { [publicKey]: true | { [log]: { seq, digest } } }, not ${reasonOf(revoked)}`),
   badPlain: define(INVALID, TypeError,

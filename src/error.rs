@@ -59,18 +59,18 @@ pub enum Error {
         source: Arc<std::io::Error>,
     },
     /// An append whose condition does not hold.
-    #[error("{} of change {change} matches the condition, and was stored behind change {after}: read again, and decide anew", quoted(name))]
+    #[error("event {} of change {change} matches the condition, and was stored after change {after}: read again, and decide again", quoted(name))]
     Condition {
         /// The name of the event that matches.
         name: String,
         /// Its change.
         change: u64,
-        /// Behind which none was to be stored.
+        /// The change after which no such event was to be stored.
         after: u64,
     },
     /// An append with the id of another one.
     #[error(
-        "the id {} was used before, at change {change}, with other events: give each append an id of its own",
+        "the id {} was already used for other events, at change {change}: give each append an id of its own",
         quoted(id)
     )]
     IdReused {
@@ -139,7 +139,7 @@ pub enum Error {
         log: String,
         /// The entry's seq.
         seq: u64,
-        /// Why it cannot be.
+        /// Why the entry is not accepted.
         reason: &'static str,
     },
     /// A row of a sealed log without the seal of the log's owner, or with a wrong one.
@@ -194,7 +194,7 @@ pub enum Error {
     /// A peer broke the protocol; only its session ends.
     #[error("protocol violation by peer: {0}")]
     Protocol(String),
-    /// A peer could not be reached, or the connection to it broke.
+    /// A peer cannot be reached, or the connection to it broke.
     #[error("cannot connect to {target}: {reason}")]
     Connect {
         /// `host:port`.
@@ -230,7 +230,7 @@ pub enum Error {
     #[error("{0}: emitters of different networks never replicate")]
     Network(String),
     /// The peer may not connect, or may not do what it did.
-    #[error("no right to replicate: {0}")]
+    #[error("the peer has no right to replicate: {0}")]
     Rights(String),
     /// A link is not secure although it has to be: the peer speaks plain text, has another key, or has another secret.
     #[error("no secure link: {0}")]

@@ -53,7 +53,9 @@ impl Query {
         }
         for Item { names, tags } in &items {
             if names.is_empty() && tags.is_empty() {
-                return refuse("an item of a query has names or tags; without items it is of every event".into());
+                return refuse(
+                    "an item of a query needs names or tags; a query without items matches every event".into(),
+                );
             }
             if names.len() > MAX_NAMES {
                 return refuse(format!("an item of a query has {MAX_NAMES} names at the most, not {}", names.len()));

@@ -234,8 +234,8 @@ test('what is no cursor is refused', async (t) => {
     [`${'a'.repeat(257)}:1:${KEY}`, /the id of its log has more than 256 bytes$/],
     [17, /it names no log$/],
     [undefined, /it names no log$/],
-    [{ log: 'a' }, /its seq is no whole number from 1$/],
-    [{ log: 'a', seq: 1.5 }, /its seq is no whole number from 1$/],
+    [{ log: 'a' }, /its seq is not a whole number from 1$/],
+    [{ log: 'a', seq: 1.5 }, /its seq is not a whole number from 1$/],
     [{ log: 'a', seq: 1, key: 'x' }, /its key is not 64 lowercase hex digits$/]
   ]) {
     await assert.rejects(emitter.caughtUp(cursor), wrong(why))

@@ -58,7 +58,7 @@ describe('strict', () => {
 
   test('compiled messages have it from HyperEmitter.compile; where it would have no effect it is refused', async (t) => {
     assert.throws(() => make(t, HyperEmitter.compile(SCHEMA), { strict: true }),
-      { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG', message: "strict is given, but message 'T' was compiled without it: give it to HyperEmitter.compile" })
+      { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG', message: "strict is given, but message 'T' was compiled without it: pass strict to HyperEmitter.compile" })
     const emitter = make(t, HyperEmitter.compile(SCHEMA, { strict: true }))
     assert.throws(() => emitter.emit('T', { num: 1.5 }), refused)
     // What users' own codecs take is their affair.

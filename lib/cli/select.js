@@ -8,7 +8,7 @@ const SELECTION = {
   name: { type: 'string', multiple: true, value: 'NAME', help: 'only events of this name; may be given more than once' },
   tag: { type: 'string', multiple: true, value: 'TAG', help: 'only events with this tag; given more than once: with all of them' },
   origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough if no other log begins so; may be given more than once' },
-  since: { type: 'string', value: 'CHANGE', help: 'only events with a higher change than this, or than that of the event with this cursor (log --json prints cursors)' },
+  since: { type: 'string', value: 'CHANGE', help: 'only events after this change, or after the event with this cursor (log --json prints cursors)' },
   until: { type: 'string', value: 'CHANGE', help: 'only events up to this change, including it' },
   after: { type: 'string', value: 'TIME', help: 'only events emitted at this time or later: a date, milliseconds, or how long ago (15m, 2h, 7d)' },
   before: { type: 'string', value: 'TIME', help: 'only events emitted before this time' }

@@ -56,10 +56,10 @@ class Gathered {
 
 /** Checks the list given to `append`; it is copied, because it may wait for the schema. */
 function checkEvents (events) {
-  if (events.length === 0) throw badBatch('a list of events has at least one')
-  if (events.length > MAX_BATCH_EVENTS) throw badBatch(`a list of events has ${MAX_BATCH_EVENTS} at the most, not ${events.length}`)
+  if (events.length === 0) throw badBatch('the list of events is empty')
+  if (events.length > MAX_BATCH_EVENTS) throw badBatch(`the list has ${events.length} events, the limit is ${MAX_BATCH_EVENTS}`)
   return events.map((event, index) => {
-    if (event === null || typeof event !== 'object') throw badBatch(`event ${index + 1} of the list is no object with name and payload`)
+    if (event === null || typeof event !== 'object') throw badBatch(`event ${index + 1} of the list is not an object with name and payload`)
     return { name: event.name, payload: event.payload, tags: event.tags }
   })
 }

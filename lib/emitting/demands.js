@@ -29,7 +29,7 @@ function demandsOf (options) {
 function checkId (id) {
   if (typeof id !== 'string' || !id.isWellFormed()) throw badDemand('id', 'it must be a text')
   const length = Buffer.byteLength(id)
-  if (length === 0 || length > MAX_ID_LENGTH) throw badDemand('id', `it has ${length} bytes, and 1 to ${MAX_ID_LENGTH} are allowed`)
+  if (length === 0 || length > MAX_ID_LENGTH) throw badDemand('id', `it has ${length} bytes, but must have 1 to ${MAX_ID_LENGTH}`)
 }
 
 /** Whether there are demands: then the append goes the way of a batch. */

@@ -44,7 +44,7 @@ function readCursor (what, given) {
   const { log, seq, key } = typeof given === 'string' ? fromText(what, given) : given ?? {}
   if (typeof log !== 'string' || log === '') throw badCursor(what, 'it names no log')
   if (Buffer.byteLength(log) > MAX_LOG_ID) throw badCursor(what, `the id of its log has more than ${MAX_LOG_ID} bytes`)
-  if (!Number.isSafeInteger(seq) || seq < 1) throw badCursor(what, 'its seq is no whole number from 1')
+  if (!Number.isSafeInteger(seq) || seq < 1) throw badCursor(what, 'its seq is not a whole number from 1')
   if (key !== undefined && (typeof key !== 'string' || !/^[0-9a-f]{64}$/.test(key))) throw badCursor(what, 'its key is not 64 lowercase hex digits')
   return { log, seq, key }
 }

@@ -62,7 +62,7 @@ function searchOf ({ names, tags, query, from, to }) {
  * @returns {{ filter: object, after: number }}
  */
 function conditionOf (failIf) {
-  if (failIf === null || typeof failIf !== 'object') throw badDemand('failIf', 'it is an object with a query, and a change after which')
+  if (failIf === null || typeof failIf !== 'object') throw badDemand('failIf', 'it must be an object { query, after }')
   const { names, tags, query, after = 0 } = failIf
   checkChange('after', after)
   const search = searchOf({ names, tags, query })
@@ -71,7 +71,7 @@ function conditionOf (failIf) {
 }
 
 function itemOf (item) {
-  if (item === null || typeof item !== 'object') throw badSearch('an item is an object with names or tags')
+  if (item === null || typeof item !== 'object') throw badSearch('an item must be an object with names or tags')
   return { names: textsOf('names', item.names), tags: textsOf('tags', item.tags) }
 }
 
@@ -82,7 +82,7 @@ function textsOf (what, texts) {
 }
 
 function listOf (values) {
-  if (values === null || typeof values[Symbol.iterator] !== 'function') throw badSearch('lists are wanted')
+  if (values === null || typeof values[Symbol.iterator] !== 'function') throw badSearch('names, tags and items must be lists')
   return [...values]
 }
 

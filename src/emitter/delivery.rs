@@ -189,7 +189,7 @@ impl Emitter {
 fn rows_after(log: &Log, after: Position) -> Result<Vec<Row>> {
     let rows = log.read(after, FETCH)?;
     if rows.is_empty() {
-        return Err(Error::damaged(format!("change {}", after.change + 1), "the store ends before its own end"));
+        return Err(Error::damaged(format!("change {}", after.change + 1), "the store has fewer rows than it says"));
     }
     Ok(rows)
 }

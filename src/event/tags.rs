@@ -74,7 +74,7 @@ pub fn check_tags(tags: &[&str]) -> Result<()> {
             return refuse(format!("a tag has 1 to {MAX_TAG_LEN} bytes; {} has {}", quoted(tag), tag.len()));
         }
         if tags.iter().take(index).any(|before| before == tag) {
-            return refuse(format!("tag {} is there twice", quoted(tag)));
+            return refuse(format!("tag {} occurs twice", quoted(tag)));
         }
     }
     Ok(())

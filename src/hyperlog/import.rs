@@ -75,7 +75,7 @@ impl Import<'_> {
         let rows = self.source.read(self.at, CHUNK).map_err(|error| self.cut_off(error))?;
         let Some(last) = rows.last().map(|row| row.at) else {
             let at = format!("change {}", self.at.change);
-            return Err(self.cut_off(Error::damaged(at, "the imported store ends before its own end")));
+            return Err(self.cut_off(Error::damaged(at, "the imported store has fewer rows than it says")));
         };
         let origins: Vec<Origin> = rows.iter().map(|row| (row.at.change, row.log().clone(), row.seq())).collect();
         let nodes = rows.into_iter().map(|row| self.incoming(&row)).collect::<Result<_>>();

@@ -278,7 +278,7 @@ impl Planner {
         // `!` separates the parts of 1.x's keys; a log id with one could not be told from another log's entries.
         if node.log.is_empty() || node.log.len() > MAX_LOG_ID || node.log.contains('!') {
             let id: String = node.log.chars().take(64).collect();
-            return Ok(Verdict::Refuse(Error::Protocol(format!("{id:?} is no log id"))));
+            return Ok(Verdict::Refuse(Error::Protocol(format!("{id:?} is not a log id"))));
         }
         let last = self.seq(&node.log);
         // 1.x skips its check when a node comes without seq, and gives it the next one.

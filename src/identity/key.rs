@@ -43,7 +43,7 @@ impl PublicKey {
     pub fn from_bytes(bytes: [u8; KEY_LEN]) -> Result<Self> {
         match VerifyingKey::from_bytes(&bytes) {
             Ok(key) if !key.is_weak() => Ok(PublicKey(bytes)),
-            _ => Err(Error::InvalidArgument(format!("{PREFIX}{} is no usable Ed25519 key", base32(&bytes)))),
+            _ => Err(Error::InvalidArgument(format!("{PREFIX}{} is not a usable Ed25519 key", base32(&bytes)))),
         }
     }
 

@@ -243,7 +243,7 @@ impl Handshake {
             2 => {
                 let peer = self.proven(payload)?;
                 if let Some(expected) = self.expected.filter(|expected| *expected != peer) {
-                    return Err(Error::Insecure(format!("its key is {peer}, and {expected} was expected")));
+                    return Err(Error::Insecure(format!("the peer's key is {peer}, but {expected} was expected")));
                 }
                 let proof = *self.key.proof(Role::Dialler);
                 let reply = self.write(3, &proof)?;

@@ -52,7 +52,9 @@ pub fn owner_of(log: &str) -> Result<Option<PublicKey>> {
     }
     match author_of(log) {
         Some(key) => PublicKey::from_str(key).map(Some),
-        None => Err(Error::InvalidArgument(format!("{log:?} is no log id: those that begin with {PREFIX} name a key"))),
+        None => Err(Error::InvalidArgument(format!(
+            "{log:?} is not a log id: ids that begin with {PREFIX} must name a key"
+        ))),
     }
 }
 

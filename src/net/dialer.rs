@@ -142,7 +142,7 @@ async fn dial(shared: &Arc<Shared>, link: &Link, target: &Target, manner: Manner
 }
 
 fn closed() -> Error {
-    Error::Closed("it keeps no links")
+    Error::Closed("its links have ended")
 }
 
 /// A random number, which spreads the retries of many emitters. If the system has no randomness they are not spread.

@@ -92,12 +92,13 @@ impl Gate {
         if let Gate::First = self {
             if frame.first() != Some(&SECURE) {
                 let right = trust.plain_right(address);
-                let refused =
-                    || Error::Insecure("it does not encrypt, and the option plain does not allow that".to_owned());
+                let refused = || {
+                    Error::Insecure("the peer does not encrypt, and the option plain does not allow that".to_owned())
+                };
                 return right.map(Passage::Plain).ok_or_else(refused);
             }
             let identity = trust.identity.clone();
-            let lacks = || Error::Insecure("it wants a secure link, and this emitter has no identity".to_owned());
+            let lacks = || Error::Insecure("the peer wants a secure link, but this emitter has no identity".to_owned());
             *self = Gate::Handshake(Box::new(Handshake::listen(identity.ok_or_else(lacks)?, trust.secret.as_ref())?));
         }
         let Gate::Handshake(handshake) = self else { return Err(Error::Internal("a gate without a handshake".into())) };

@@ -243,7 +243,7 @@ impl Net {
     pub fn revoke(&self, key: &str) {
         let link = self.shared.table.lock().get(key);
         if let Some(link) = link {
-            link.evict(Error::Rights("it was withdrawn".to_owned()));
+            link.evict(Error::Rights("its right was withdrawn".to_owned()));
         }
     }
 

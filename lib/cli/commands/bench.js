@@ -16,7 +16,7 @@ module.exports = {
   summary: 'measure how fast this machine emits and replicates',
   usage: ['bench [--events N] [--dir DIR] [--json]'],
   description: [
-    'Emits small events, in memory and to disk, 1024 at a time and one at a time, and counts each when its callback and a listener have been called. Then replicates them to a second emitter on the same machine. In the source, npm run bench measures more, beside other programs.'
+    'Emits small events, in memory and to disk, 1024 at a time and one at a time, and counts each when its callback and a listener have been called. Then replicates them to a second emitter on the same machine. In the source tree, npm run bench measures more, and compares with other programs.'
   ],
   operands: [],
   options: {

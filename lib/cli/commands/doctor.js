@@ -150,7 +150,7 @@ function canListen (port, host) {
 /** Finds out what answers at an address, by its first frame. */
 async function greeting (host, port) {
   const { protocol, live, address } = await probe(port, host)
-  if (protocol === null) throw new Error(`something answers at ${address}, but it is no emitter, or one that takes encrypted links only: then give --identity`)
+  if (protocol === null) throw new Error(`something answers at ${address}, but it is not an emitter, or it accepts only encrypted links; in that case, give --identity`)
   return `an emitter of ${protocol} at ${address}${live ? '' : ', which does not stay live'}`
 }
 
@@ -163,7 +163,7 @@ async function link (context, values, { host, port, key }) {
     const refused = ({ reason, code, message, told }) => reject(Object.assign(
       new Error(`${found}; the link ended (${reason}${told ? ', said the peer' : ''}): ${message}`), { code, reason }))
     hyper.status.on('disconnected', refused)
-    hyper.status.on('connectionError', (error) => reject(Object.assign(new Error(`${found}; no link comes about: ${explain(error)}`), { code: error.code })))
+    hyper.status.on('connectionError', (error) => reject(Object.assign(new Error(`${found}, but no link is established: ${explain(error)}`), { code: error.code })))
   })
   ended.catch(() => {})
   let secured

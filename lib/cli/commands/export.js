@@ -22,7 +22,7 @@ module.exports = {
   options: {
     schema: { type: 'string', value: 'FILE', help: 'the .proto file, to decode payloads' },
     full: { type: 'boolean', help: 'add change, time, log, seq, key and links to each line' },
-    json: { type: 'boolean', help: 'changes nothing: the lines are JSON' },
+    json: { type: 'boolean', help: 'has no effect: the lines are JSON in any case' },
     level: { type: 'string', value: 'DIR', help: 'copy the store to this LevelDB folder, a new one or one of 1.x' },
     force: { type: 'boolean', help: 'overwrite FILE' },
     ...SELECTION

@@ -64,7 +64,7 @@ impl Writer {
         let end = self.planner.end().change;
         if *after > end {
             return Err(Error::InvalidArgument(format!(
-                "the condition is about events behind change {after}, but the log ends with change {end}"
+                "the condition is about events after change {after}, but the log ends with change {end}"
             )));
         }
         let found = match self.first_stored(condition)? {

@@ -35,7 +35,7 @@ impl Writer {
         if moves {
             commit.relabel = Some(Relabel { log: log.clone(), from: *from, to: to.clone() });
         } else if !local {
-            return Err(Error::InvalidArgument(format!("log {log:?} has no entry {from} that could give way")));
+            return Err(Error::InvalidArgument(format!("log {log:?} has no entry {from} that could be replaced")));
         }
         let moved = if moves { last + 1 - from } else { 0 };
         if local {

@@ -251,7 +251,7 @@ impl NodePlanner<'_> {
         if self.writer.parking.park(parked, waits) {
             Outcome::Parked
         } else {
-            Outcome::Refused(Error::Protocol("more nodes ahead of their causes than this peer may have waiting".into()))
+            Outcome::Refused(Error::Protocol("the peer sent too many nodes before the nodes that they link to".into()))
         }
     }
 }

@@ -257,7 +257,7 @@ impl<'a> Connection<'a> {
             let handled = tokio::select! {
                 biased;
                 _ = drops.changed() => Err(self.dropped()),
-                _ = closing.wait_for(|closing| *closing) => Err(End::here(Error::Closed("it keeps no links"))),
+                _ = closing.wait_for(|closing| *closing) => Err(End::here(Error::Closed("its links have ended"))),
                 event = self.pending.finished() => { self.answer(event); Ok(()) }
                 ready = stream.writable(), if self.wire.waiting() > 0 => ready.map_err(|error| self.lost(&error)),
                 ready = stream.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(stream)),

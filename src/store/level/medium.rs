@@ -173,5 +173,5 @@ fn unexpected(reply: &LevelReply) -> Error {
         LevelReply::Rows(rows) => format!("rows of {} ranges", rows.len()),
         LevelReply::Done => "nothing".to_owned(),
     };
-    Error::ForeignStore(format!("the store answered a request with {kind}, which does not fit it"))
+    Error::ForeignStore(format!("the store answered a request with {kind}, which is not an answer to it"))
 }
