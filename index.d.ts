@@ -662,7 +662,7 @@ declare namespace HyperEmitter {
     pause (): this
     resume (): this
     isPaused (): boolean
-    /** Begin nothing more, wait for handlers that are at work, and store the place. */
+    /** Begin nothing more, wait for handlers that are at work, and store the place. A handler must not wait for it. */
     stop (): Promise<void>
     [Symbol.asyncDispose] (): Promise<void>
   }

@@ -3,6 +3,7 @@
 /** How subscriptions stop, what is known of them then, and what can be done about it. */
 
 const assert = require('node:assert/strict')
+const fs = require('node:fs')
 const path = require('node:path')
 const { once } = require('node:events')
 const { Worker } = require('node:worker_threads')
@@ -176,6 +177,34 @@ test('a process with nothing left to do ends by itself, and the place is stored'
   await emitter.ready()
   const { consumers: [{ change, undone }] } = await emitter.stats()
   assert.deepEqual([change, undone], [2, 0])
+})
+
+test('an attempt that fails while the subscription stops does not keep the process', async () => {
+  const { code, stdout } = await child(`
+    const emitter = new HyperEmitter(null, SCHEMA)
+    emitter.emit('T', { num: 1 })
+    const subscription = emitter.subscribe('mails', {}, () => new Promise((resolve, reject) => setImmediate(() => {
+      subscription.stop().then(() => console.log('stopped'))
+      reject(new Error('no'))
+    })), { backoff: 3_600_000 })
+  `)
+  assert.deepEqual([code, stdout], [0, 'stopped\n'])
+})
+
+test('the place and what is parked outlive the index', async (t) => {
+  const db = path.join(folder(), 'store')
+  const first = make(t, db)
+  await emitAll(first, 1, 5)
+  const handler = ({ payload: { num } }) => {
+    if (num === 2) throw new Error('no')
+  }
+  await first.subscribe('mails', {}, handler, { attempts: 1 }).caughtUp()
+  await first.close()
+  fs.rmSync(path.join(db, 'index'), { recursive: true })
+  const again = make(t, db)
+  const subscription = again.subscribe('mails', {}, () => assert.fail('nothing is left'))
+  await subscription.caughtUp()
+  assert.deepEqual((await subscription.parked()).map(({ change, reason }) => [change, reason]), [[2, 'no']])
 })
 
 test('works in a worker, whose end leaves nothing behind', async (t) => {

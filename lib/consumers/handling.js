@@ -129,7 +129,9 @@ class Handling {
   /** The store cannot take events now, which is not the handler's fault. */
   appendLater (item, events, error) {
     if (error.code !== 'ERR_HYPER_CLOSED') this.warn(error)
-    this.later(item, TRY_AGAIN, () => this.append(item, events))
+    if (!this.isStopping) return this.later(item, TRY_AGAIN, () => this.append(item, events))
+    item.attempt = undefined
+    this.release()
   }
 
   /** An entry is done; `isMarked` if a record of its own says so until the subscription's does. */
@@ -203,8 +205,9 @@ class Handling {
     this.owner.released()
   }
 
-  /** Does something about an entry after some time, unless that is cancelled. */
+  /** Does something about an entry after some time, unless that is cancelled, or the subscription is stopping. */
   later (item, delay, action) {
+    if (this.isStopping) return
     this.delayed.add(item)
     item.timer = setTimeout(() => {
       this.delayed.delete(item)
