@@ -207,6 +207,38 @@ test('the place and what is parked outlive the index', async (t) => {
   assert.deepEqual((await subscription.parked()).map(({ change, reason }) => [change, reason]), [[2, 'no']])
 })
 
+test('records that make no sense stop that subscription only, loudly, and can be reset', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 3)
+  const { consumers: { records } } = emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
+  const set = (...written) => new Promise((resolve, reject) => records.write('mails', written, (error) => error ? reject(error) : resolve()))
+  const heard = warnings(emitter)
+  const good = '{"version":1,"change":1,"undone":[],"ahead":0}'
+  for (const [change, text, code, message] of [
+    [0, 'no JSON', 'ERR_HYPER_DAMAGED', /the record 0 of subscription 'mails'/],
+    [0, '{"version":2,"change":1,"undone":[],"ahead":0}', 'ERR_HYPER_DAMAGED', /record 0/],
+    [0, '{"version":1,"change":1,"undone":["1"],"ahead":0}', 'ERR_HYPER_DAMAGED', /record 0/],
+    [2, '{"parked":7}', 'ERR_HYPER_DAMAGED', /record 2/],
+    [0, good.replace('1,"undone', '4,"undone'), 'ERR_HYPER_INVALID_ARG', /place of subscription 'mails' is 4, but the log ends with change 3/]
+  ]) {
+    await set({ change: 0, text: good }, { change, text })
+    const subscription = emitter.subscribe('mails', {}, () => assert.fail('it has no place'))
+    await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' })
+    await subscription.stop()
+    const error = heard.pop()
+    assert.equal(error.code, code)
+    assert.match(error.message, message)
+    const { consumers: [{ name, fault }] } = await emitter.stats()
+    assert.deepEqual([name, typeof fault], ['mails', code === 'ERR_HYPER_DAMAGED' ? 'string' : 'undefined'])
+    await emitter.consumer('mails').reset(2)
+    const calls = []
+    const again = emitter.subscribe('mails', {}, ({ payload }) => { calls.push(payload.num) })
+    await again.caughtUp()
+    await again.stop()
+    assert.deepEqual(calls, [3])
+  }
+})
+
 test('works in a worker, whose end leaves nothing behind', async (t) => {
   const db = path.join(folder(), 'store')
   const script = `

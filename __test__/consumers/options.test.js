@@ -84,6 +84,18 @@ test('waits for a schema that comes as a stream', async (t) => {
   assert.deepEqual(heard, [1, 2])
 })
 
+test('a handler may return anything that has a then, also one that throws', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 3)
+  const subscription = emitter.subscribe('mails', {}, ({ payload: { num } }) => {
+    if (num === 1) return { then: (resolve) => resolve() }
+    if (num === 2) return { then () { throw new Error('then has thrown') } }
+    return Object.defineProperty({}, 'then', { get () { throw new Error('there is none') } })
+  }, { attempts: 1 })
+  await subscription.caughtUp()
+  assert.deepEqual((await subscription.parked()).map(({ reason }) => reason), ['then has thrown', 'there is none'])
+})
+
 test('entries whose key cannot be told are parked', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 3)

@@ -1,6 +1,6 @@
 'use strict'
 
-const { asError, subscriptionOver } = require('../errors')
+const { asError, beyondEnd, subscriptionOver } = require('../errors')
 const { quiet } = require('../callback')
 const RowStream = require('../log/row-stream')
 const Checkpoint = require('./checkpoint')
@@ -88,6 +88,8 @@ class Consumer {
     const saved = progress ?? { change: await startOf(this.options.from), undone: new Map(), ahead: 0 }
     if (this.isStopping) return
     const end = this.state.lastChange()
+    // It would pass over what comes until then.
+    if (saved.change > end) throw beyondEnd(`the place of subscription '${this.options.name}'`, saved.change, end)
     this.marked = done
     this.handling.parked = parked
     this.handling.progress = this.progress = new Progress(saved, 2 * this.options.every, end)

@@ -86,16 +86,17 @@ class Handling {
     item.made++
     this.progress.begun++
     const attempt = item.attempt = new Attempt(item)
-    let result
+    let promise
     try {
-      result = this.handler(item.entry, attempt)
+      const result = this.handler(item.entry, attempt)
+      if (typeof result?.then === 'function') promise = Promise.resolve(result)
     } catch (error) {
       this.failed(attempt, error)
       return
     }
-    if (typeof result?.then !== 'function') return this.succeeded(attempt)
+    if (promise === undefined) return this.succeeded(attempt)
     this.deadlines.add(attempt)
-    result.then(() => this.succeeded(attempt), (error) => this.failed(attempt, error))
+    promise.then(() => this.succeeded(attempt), (error) => this.failed(attempt, error))
   }
 
   /** The handler has done its work; its events are stored with that. */
