@@ -54,7 +54,8 @@ async function emit (emitter) {
     }
     await Promise.all(round)
     // Everything that this process reports before it is killed must be stored afterwards.
-    tell({ acked: acked.list, refused: refused.list })
+    const { sizes } = await emitter.stats()
+    tell({ acked: acked.list, refused: refused.list, bytes: sizes.data + sizes.index })
     await new Promise((resolve) => setTimeout(resolve, ROUND_MS))
   }
 }
