@@ -63,5 +63,5 @@ test('consumers says what is wrong', async (t) => {
   await refused(['parked', 'db'], 2, /NAME must be given/)
   await refused(['remove', 'db', 'mails', 'x'], 2, /one argument too many: x/)
   await refused(['delete', 'db', 'mails'], 2, /delete is not one of parked, retry, skip, reset, remove/)
-  await refused(['skip', 'db', 'mails', 'x'], 1, /wants the cursor of an event/)
+  await refused(['skip', 'db', 'mails', 'x'], 1, /the text is not log:seq:key/)
 })
