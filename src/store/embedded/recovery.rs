@@ -144,7 +144,8 @@ fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, know
     let mut behind = Behind::new(segment.clone(), end, len);
     let last = core.view.read().state.end;
     if let Some(witness) = behind.witness(last)? {
-        let detail = format!("{why}, yet the group at byte {witness} was written after it was safe");
+        let detail =
+            format!("{why}, although the group at byte {witness} was written after these bytes had been synced");
         return Err(segment.damaged(end, detail));
     }
     missing(segment, Location { segment: segment.number, offset: end }, known)?;
@@ -158,7 +159,7 @@ fn missing(segment: &Segment, end: Location, known: Location) -> Result<()> {
         return Ok(());
     }
     let detail = format!(
-        "the log ends here, but it was safe up to byte {} of segment {} (if this is an old backup, remove the index folder to use it)",
+        "the log ends here, but it had been synced up to byte {} of segment {} (if this is an old backup, remove the folder index to use it)",
         known.offset, known.segment
     );
     Err::<(), Error>(segment.damaged(end.offset, detail))
