@@ -1,8 +1,8 @@
 'use strict'
 
-// node bench/codec.js: encode and decode beside protocol-buffers 3.2.1 (what 1.x used), protocol-buffers 5.0.0 and protobufjs 8,
-// all in one process, in turn; medians of the rounds. Ratios are theirs over ours: how many times faster we are.
-// Options: --rounds N, --json FILE.
+// node bench/codec.js: compares encoding and decoding with protocol-buffers 3.2.1 (which 1.x used), protocol-buffers 5.0.0 and
+// protobufjs 8. All run in one process, in turn; the figures are medians of the rounds. Ratios are their time over ours: how
+// many times faster we are. Options: --rounds N, --json FILE.
 
 const fs = require('node:fs')
 const path = require('node:path')
@@ -54,7 +54,7 @@ const SHAPES = [
   }
 ]
 
-/** Nanoseconds of processor time per call of `work(times)`: a busy machine counts less. */
+/** Nanoseconds of processor time per call of `work(times)`. Processor time depends less on the load of the machine. */
 function time (work, times) {
   const start = process.cpuUsage()
   work(times)

@@ -1,8 +1,8 @@
 'use strict'
 
-// npm run bench: every row, each peer beside us in the same run, medians and ratios. Options: --quick (one round), --rounds N,
-// --only TEXT (rows whose name contains it), --long (also the rows that take minutes), --json FILE, --svg FILE, --against FOLDER
-// (our side of every row beside another checkout's, in turn, instead of the peers).
+// npm run bench: measures every row, in turn with each peer of it, in the same run; prints medians and ratios. Options: --quick
+// (one round), --rounds N, --only TEXT (rows whose name contains it), --long (also the rows that take minutes), --json FILE,
+// --svg FILE, --against FOLDER (our side of every row beside another checkout's, in turn, instead of the peers).
 
 const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
@@ -72,7 +72,7 @@ function verdict (met, goal) {
   return goal === undefined ? '' : met ? 'met' : 'NOT met'
 }
 
-/** What runs in both checkouts: each work once, with every figure that is taken from it. */
+/** The works that run in both checkouts: each once, with all figures that are taken from it. */
 function ours () {
   const works = new Map()
   const add = ({ work, options, pick }, name, less) => {
@@ -93,7 +93,7 @@ async function compare (other) {
     const results = []
     try {
       for (let round = 0; round < rounds; round++) {
-        // Who goes first changes, so that neither side always finds the machine as the other left it.
+        // The order alternates, so that neither side always runs after the other.
         const first = round % 2 ? other : undefined
         const one = await measure(work, options, first)
         const two = await measure(work, options, first ? undefined : other)

@@ -1,7 +1,7 @@
 'use strict'
 
-// What is measured and what it is held against. `ratio` is ours over theirs, higher is better, unless `unit` says that the
-// figure itself is the goal.
+// What is measured, and with what it is compared. `ratio` is ours over theirs, and higher is better, unless `unit` says that
+// the figure itself is the goal.
 
 const K = 1000
 
@@ -142,7 +142,7 @@ exports.pairs = [
   }
 ]
 
-/** Figures that stand for themselves. `most`: at the most, in `unit`. */
+/** Figures without a peer. `most` is the goal: the largest value, in `unit`. */
 exports.figures = [
   { name: 'live latency, one event at a time, memory, p50', unit: 'ms', most: 0.3, work: 'replicate', options: { mode: 'latency', count: 3000 }, pick: (result) => result.p50 },
   { name: 'live latency, one event at a time, memory, p99', unit: 'ms', most: 2, work: 'replicate', options: { mode: 'latency', count: 3000 }, pick: (result) => result.p99 },

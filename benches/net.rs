@@ -1,6 +1,6 @@
-//! Replication over loopback TCP between two logs, each with a runtime of its own as in an emitter: how fast an
-//! empty peer catches up, how soon a live event arrives, and how many live events pass per second. In memory, and
-//! on embedded stores, whose commits wait for the disk.
+//! Replication over loopback TCP between two logs, each with its own runtime, as in an emitter: how fast an empty peer catches up,
+//! how soon a live event arrives, and how many live events pass per second. Runs in memory, and on embedded stores, whose commits
+//! wait for the disk.
 //!
 //! Plain timing instead of Criterion: each figure is one run over fresh logs.
 #![allow(
@@ -23,9 +23,9 @@ use net_support::{open, options, Peer};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
-/// Events in the log that is caught up with, and in the live stream.
+/// Events in the log before the link, and events in the live stream.
 const EVENTS: usize = 200_000;
-/// Lone live events whose latency is taken.
+/// Live events that are sent one at a time to measure their latency.
 const PINGS: u64 = 2_000;
 
 struct Pair {
@@ -129,7 +129,7 @@ fn latencies(on: On, pings: u64) -> Vec<Duration> {
 }
 
 fn main() {
-    // `cargo test --benches` only asks whether it runs.
+    // `cargo test --benches` only checks that it runs.
     let full = std::env::args().any(|argument| argument == "--bench");
     let (events, pings, runs) = if full { (EVENTS, PINGS, 5) } else { (1_000, 10, 1) };
     let median = |mut rates: Vec<f64>| {

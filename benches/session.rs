@@ -1,4 +1,4 @@
-//! What replication costs besides the log: frames, messages, batches, and a whole catch-up through two sessions.
+//! The cost of replication without the log: frames, messages, batches, and a whole catch-up through two sessions.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -88,7 +88,7 @@ impl Side {
         Side { log, session: Session::new(config), input: BytesMut::new() }
     }
 
-    /// Handles `event` and all that follows from it here; returns what goes to the other side.
+    /// Handles `event` and all its consequences on this side. `out` receives what goes to the other side.
     fn handle(&mut self, event: InEvent, now: u64, out: &mut Vec<Bytes>) {
         let mut next = vec![event];
         while let Some(event) = next.pop() {

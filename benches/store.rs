@@ -1,6 +1,6 @@
 //! The stores by themselves: commits, sequential reads, look-ups. `cargo bench --no-default-features --bench store`.
 //!
-//! `examples/store_speed.rs` sets the embedded store beside a plain file; here are the parts.
+//! `examples/store_speed.rs` compares the whole embedded store with a plain file; these benches measure single operations.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)] // a bench
 
 use std::hint::black_box;

@@ -1,6 +1,7 @@
 'use strict'
 
-// The callback of an emit runs when the event is stored, and before anybody hears it: a listener added there still gets it.
+// The callback of an emit runs when the event is stored, before any listener gets the event: a listener that is added in the
+// callback still gets it.
 
 const fs = require('node:fs')
 const path = require('node:path')

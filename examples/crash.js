@@ -17,7 +17,7 @@ const schema = `
   message userRemoved { required int32 id = 1; }
 `
 
-/** What both do: say what they hear. `hears(count)` resolves when so many events have been heard since the start. */
+/** Opens an emitter that prints what it hears. `hears(count)` resolves when it has heard this many events since the start. */
 function open (name, folder) {
   const emitter = new HyperEmitter(path.join(folder, name), schema)
   const heard = Object.assign(new EventEmitter(), { count: 0 })
@@ -34,7 +34,7 @@ function open (name, folder) {
   return { emitter, hears }
 }
 
-/** The second process: connects, and does what its parent tells it. */
+/** The second process: connects, and follows its parent's commands. */
 async function two (folder, port) {
   const { emitter, hears } = open('two', folder)
   await emitter.connect(port, '127.0.0.1')

@@ -1,6 +1,6 @@
 'use strict'
 
-// Two processes replicate; one is restarted. It goes on where it was, and is sent what it missed.
+// Two processes replicate; one is restarted. It continues where it stopped, and receives what it missed.
 //
 // This file plays all parts: without arguments it starts the others.
 
@@ -24,7 +24,7 @@ async function server (store) {
   process.send(port)
 }
 
-/** Says whom it has heard of. It needs a port only once: peers it knows are dialled again by themselves. */
+/** Prints the users that it hears of. It needs the port only once: known peers are dialled again automatically. */
 async function client (store, port) {
   const emitter = new HyperEmitter(store, schema)
   emitter.on('userAdded', (user) => process.send(user.id))

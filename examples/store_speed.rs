@@ -1,4 +1,4 @@
-//! Measures the embedded store beside a plain file, on the disk that holds the folder given.
+//! Compares the embedded store with a plain file, on the disk of the given folder.
 //!
 //! `cargo run --release --no-default-features --example store_speed [rows] [folder]` — a million rows by default.
 //! Both sides write the same bytes per event in the same groups, one fdatasync per group.
@@ -30,7 +30,7 @@ impl Source {
         Source { log: Arc::from("cjld2cjxh0000qzrmn831i7rn"), change: 0, last: None, digest: Digest::default() }
     }
 
-    /// Goes on behind what a store holds.
+    /// Continues after what a store holds.
     fn behind(store: &dyn Store) -> Self {
         let state = store.state().unwrap();
         let last = state.heads.last().map(|head| head.key);
@@ -79,7 +79,7 @@ fn files(path: &Path) -> u64 {
     bytes
 }
 
-/// Appends groups to a store and to a plain file in turn, so that a slower moment of the disk meets both.
+/// Appends groups to a store and to a plain file in turn, so that a slow moment of the disk affects both.
 fn side_by_side(folder: &Path, group: usize, groups: usize, rounds: usize) {
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     let path = folder.join(format!("group-{group}"));

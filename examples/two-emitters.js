@@ -1,6 +1,6 @@
 'use strict'
 
-// Two emitters, each with a store of its own on disk, connected over TCP: what one emits, both hear.
+// Two emitters, each with its own store on disk, connected over TCP: both hear what either of them emits.
 
 const fs = require('node:fs')
 const os = require('node:os')
@@ -31,7 +31,7 @@ async function main () {
   await two.append('userRemoved', { id: 2 })
   await heard
 
-  // Both have what the other emitted, and each announced nothing but itself.
+  // The digests are equal once each has everything that the other has emitted.
   const equal = await one.digest() === await two.digest()
   console.log(equal ? 'both hold the same events' : 'the two differ')
   await two.close()

@@ -3,11 +3,11 @@
 const { AsyncResource } = require('node:async_hooks')
 
 /**
- * Functions that users pass run in the async context in which they passed them. One turn answers many requests: in the
- * turn's own context one request would see the AsyncLocalStorage of another.
+ * Users' functions run in the async context in which they were passed. One turn answers many requests, so without this, the
+ * function of one request would see the AsyncLocalStorage of another.
  */
 
-/** The type that async hooks see. */
+/** The type name that async hooks see. */
 const TYPE = 'HYPEREMITTER'
 
 /** The context that is current when this is made. */

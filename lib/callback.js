@@ -3,13 +3,14 @@
 const { inContext } = require('./async-context')
 
 /**
- * Methods take a callback as the last argument, or return a promise without one.
+ * Methods that take a callback as the last argument, or return a promise if there is none.
  *
- * Code written for 1.x ignores return values, so the rejection of a promise that nobody handles is not reported as unhandled.
+ * Code written for 1.x ignores return values. So if nobody handles the rejection of such a promise, it is not reported as
+ * unhandled.
  */
 
 /**
- * Runs `start(callback)`; without a callback returns a promise for its second argument.
+ * Runs `start(callback)`. Without a callback, it returns a promise of the value that `start` passes to its callback.
  *
  * @template T
  * @param {((error: Error | null | undefined, value?: T) => void) | undefined} callback
@@ -27,7 +28,7 @@ function promised (callback, start) {
 }
 
 /**
- * A promise of the answer to one question to the native half.
+ * A promise of the native half's answer to one request.
  *
  * @template T
  * @param {import('./native/requests')} requests
@@ -47,7 +48,7 @@ function rejected (error) {
   return quiet(Promise.reject(error))
 }
 
-/** The same promise, which may be ignored: its rejection is never unhandled. */
+/** Returns the promise, whose rejection is never reported as unhandled. */
 function quiet (promise) {
   promise.catch(ignore)
   return promise

@@ -246,7 +246,7 @@ impl From<NotAKey> for Error {
     }
 }
 
-/// The path, with a space before it, to follow the action in a message.
+/// The path with a space before it, as it follows the action in a message.
 fn in_words(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| format!(" {}", path.display()))
 }

@@ -50,8 +50,8 @@ pub enum Encoding {
     V1,
     /// Standard protobuf. Field = 1.
     Standard,
-    /// As protocol-buffers 3.2.1 writes it, byte for byte. Field = 2, or absent on an event of 1.x, which has no id. It
-    /// differs from [`Encoding::V1`] in few messages (`codec/v1/bare_fields.rs`), which 2.0 once wrote otherwise.
+    /// As protocol-buffers 3.2.1 writes it, byte for byte. Field = 2, or absent on an event of 1.x, which has no id. It differs
+    /// from [`Encoding::V1`] only in a few messages (`codec/v1/bare_fields.rs`), which early versions of 2.0 wrote differently.
     V1Exact,
     /// A mark of a later version; its payload cannot be decoded here.
     Unknown(u64),
@@ -107,7 +107,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) time: Option<u64>,
     pub(crate) encoding: Encoding,
     pub(crate) tags: Tags<'a>,
-    /// How many events of its batch follow, as it says.
+    /// How many events of its batch follow, according to the container.
     pub(crate) batch: Option<u64>,
     /// Id of the request that brought it.
     pub(crate) request: Option<&'a [u8]>,
@@ -228,7 +228,7 @@ fn is_reserved(name: &str) -> bool {
     RESERVED.binary_search(&name).is_ok()
 }
 
-/// Why this value must not be sent to a 1.x peer, if so: each of these crashes or misleads a 1.x process.
+/// The reason why this value must not be sent to a 1.x peer, if there is one: it would crash or mislead a 1.x process.
 #[must_use]
 pub fn reason_unsafe_for_v1(value: &[u8]) -> Option<String> {
     let Ok(event) = decode(value) else {
@@ -276,13 +276,13 @@ fn is_address(bytes: &[u8]) -> bool {
     ip && port
 }
 
-/// The fields with a length, up to the first that is none.
+/// The length-delimited fields, up to the first field of another wire type.
 fn take_fields(mut rest: &[u8]) -> impl Iterator<Item = (u64, &[u8])> {
     std::iter::from_fn(move || take_field(&mut rest))
         .filter_map(|(number, wire, content)| (wire == 2).then_some((number, content)))
 }
 
-/// Takes a field off: its number, wire type, and content if it has a length.
+/// Removes the next field from `rest`. Returns its number, its wire type, and its content if it is length-delimited.
 fn take_field<'a>(rest: &mut &'a [u8]) -> Option<(u64, u64, &'a [u8])> {
     let tag = take_varint(rest)?;
     let content = match tag & 7 {
@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn what_only_1x_would_read_as_something_harmful_is_harmful() {
-        // Here a number and some unknown fields; 1.x ignores the wire type and takes it for the name.
+        // By the wire types these are a number and unknown fields. 1.x ignores the wire type, and takes what follows for the name.
         let hidden = b"\x12\x00\x0a\x02ok\x08\x09EventPeer\x1a\x01\x00";
         assert!(decode(hidden).is_err());
         assert!(reason_unsafe_for_v1(hidden).is_some());

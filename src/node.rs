@@ -55,7 +55,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Bytes of its parts: what it takes on a link that names all of its causes by their keys.
+    /// Bytes of its parts: its size on a link where all of its causes are named by their keys.
     #[must_use]
     pub fn size(&self) -> usize {
         let signed = self.signed.as_ref().map_or(0, |signed| {
@@ -65,8 +65,8 @@ impl Node {
     }
 }
 
-/// A stored node. Nodes that were planned together share one allocation, which lives as long as any of them is referred
-/// to: cheap to make, to clone and to drop.
+/// A reference to a stored node. Nodes that were planned together share one allocation, which lives as long as any of them is
+/// referenced. So references are cheap to make, to clone and to drop.
 #[derive(Clone)]
 pub struct NodeRef {
     group: Arc<Vec<Node>>,
@@ -89,7 +89,7 @@ impl NodeRef {
         (0..count).map(|index| NodeRef { group: Arc::clone(&self.group), index })
     }
 
-    /// The nodes that were planned together with this one, from it on.
+    /// This node and the nodes after it that were planned together with it.
     pub(crate) fn and_next(&self) -> impl Iterator<Item = NodeRef> + '_ {
         self.group().skip(self.index as usize)
     }
@@ -175,7 +175,7 @@ impl Key {
         out
     }
 
-    /// Reads exactly 64 lowercase hex digits; anything else names no node.
+    /// Reads exactly 64 lowercase hex digits; anything else is not a key.
     #[must_use]
     pub fn from_hex(text: &[u8]) -> Option<Self> {
         if text.len() != Self::HEX_LEN {

@@ -25,7 +25,7 @@ const NO_DESCRIPTORS: [i32; 2] = [rustix::io::Errno::MFILE.raw_os_error(), rusti
 const NO_DESCRIPTORS: [i32; 2] = [4, 4];
 
 impl Cause {
-    /// Sorts an error of the system. Nothing else does.
+    /// Classifies an error of the system. This is the only place that does.
     #[must_use]
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {

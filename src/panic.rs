@@ -1,4 +1,4 @@
-//! Turns a panic into an error where somebody else waits for the thread or task that panicked.
+//! Turns a panic into an error, where others wait for the thread or task that panicked.
 
 use std::future::{poll_fn, Future};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use crate::error::{Error, Result};
 
-/// What `call` returns, or `Internal` if it panics. `what` names the work in the error's text.
+/// Runs `call`, and turns a panic into an `Internal` error. `what` names the work in the error's text.
 ///
 /// # Errors
 /// Those of `call`.
@@ -15,8 +15,8 @@ pub fn caught<T>(what: &str, call: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| Err(panicked(what)))
 }
 
-/// Runs `work` to its end; a panic in it becomes an `Internal` error, and `work` is not polled again. What the panic left
-/// half done is the caller's to throw away.
+/// Runs `work` to its end; a panic in it becomes an `Internal` error, and `work` is not polled again. The caller must discard what
+/// the panic left half done.
 ///
 /// # Errors
 /// `Internal` if `work` panics.

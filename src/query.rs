@@ -18,7 +18,7 @@ pub const MAX_QUERY_TAGS: usize = 64;
 /// One alternative of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Item {
-    /// The event has one of these names; any name if there is none here.
+    /// The event has one of these names; if there are none, any name.
     pub names: Vec<Box<str>>,
     /// The event has all of these tags.
     pub tags: Vec<Box<str>>,
@@ -35,7 +35,7 @@ pub struct Query {
 pub struct Filter {
     /// Which names and tags the events have.
     pub query: Query,
-    /// The first millisecond, since 1970. With a bound, events without a time (those of 1.x) do not match.
+    /// The first millisecond, counted from 1970. With a bound on time, events without a time (those of 1.x) do not match.
     pub from: Option<u64>,
     /// The last millisecond.
     pub to: Option<u64>,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Most characters of somebody else's text that a message repeats: names and ids may be megabytes long.
+/// Most characters of foreign text that a message repeats: names and ids may be megabytes long.
 const MAX_QUOTED: usize = 120;
 
 /// Quotes text that somebody else has written (a name, a log id), for a message: in double quotes, with escapes for everything
@@ -25,7 +25,8 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// A location in a store: a path, or a key with somebody's log id in it. As [`quoted`], but a path stays what it is.
+/// Escapes a location in a store, which is a path or a key that contains a log id. Like [`quoted`], but without quotes, so that a
+/// path remains usable.
 pub(crate) fn printable(location: &str) -> String {
     let mut shown = String::with_capacity(location.len());
     for c in location.chars() {

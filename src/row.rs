@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 
-/// The position of a row in one store's order: nodes by change, and behind each node the duplicate entries that were
-/// stored before the next one.
+/// The position of a row in one store's order: nodes by change, and after each node the duplicates that were stored before the next
+/// node.
 ///
 /// A *duplicate* is a further log entry, `(log, seq)`, for a node that is already stored under another one
 /// (1.x peers produce them). It has no change of its own.
@@ -15,7 +15,7 @@ use crate::node::{Change, Digest, Key, LogId, Node, NodeRef, Seq};
 pub struct Position {
     /// Change of the latest node up to here; 0 before the first.
     pub change: Change,
-    /// 0 for the node itself, n for the nth duplicate stored behind it.
+    /// 0 for the node itself, n for the nth duplicate stored after it.
     pub duplicate: u32,
 }
 
@@ -53,7 +53,7 @@ pub struct Row {
     pub at: Position,
     /// The node, with the log and seq of its first storage.
     pub node: NodeRef,
-    /// The entry's log and seq where the node was not first stored there: exactly when `at.duplicate > 0`.
+    /// The entry's log and seq, if the row is a duplicate (`at.duplicate > 0`): they differ from the node's.
     pub again: Option<(LogId, Seq)>,
 }
 
@@ -106,7 +106,7 @@ pub struct LogHead {
 /// A row to be stored; `N` is [`Node`] while it is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRow<N = NodeRef> {
-    /// Its position: the next change, or the next duplicate behind the last one.
+    /// Its position: the next change, or the next duplicate after the last row.
     pub at: Position,
     /// The log's digest including this entry.
     pub digest: Digest,
@@ -117,7 +117,7 @@ pub struct NewRow<N = NodeRef> {
 }
 
 impl<N: Borrow<Node>> NewRow<N> {
-    /// The row of a node that is new to the store; `digest` is its log's including it.
+    /// The row of a node that is new to the store; `digest` is its log's digest including this entry.
     #[must_use]
     pub fn first(node: N, digest: Digest, log_links: LogLinks) -> Self {
         NewRow { at: Position::of(node.borrow().change), digest, log_links, body: Body::Node(node) }

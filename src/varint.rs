@@ -17,13 +17,13 @@ pub fn varint_len(value: u64) -> usize {
     ((70 - (value | 1).leading_zeros() as usize) / 7).max(1)
 }
 
-/// Takes a varint off the front of `bytes`; `None` if it is cut short or longer than ten bytes.
+/// Removes a varint from the front of `bytes`; `None` if it is incomplete or longer than ten bytes.
 pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for shift in (0..70).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;
         *bytes = rest;
-        // The tenth byte has room for one bit; 1.x's doubles lose the rest as well.
+        // The tenth byte has room for one bit; 1.x's doubles lose the other bits as well.
         value |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
         if byte < 0x80 {
             return Some(value);
@@ -32,7 +32,7 @@ pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Takes `len` bytes off the front; `None` if there are fewer.
+/// Removes `len` bytes from the front; `None` if there are fewer.
 pub fn take<'a>(bytes: &mut &'a [u8], len: u64) -> Option<&'a [u8]> {
     let (head, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
     *bytes = rest;

@@ -1,6 +1,6 @@
 'use strict'
 
-// The two emitters under one roof: the same calls reach 1.3.0 and this module.
+// One interface to both emitters: the same calls reach 1.3.0 and this module.
 
 const { generateKeyPairSync } = require('node:crypto')
 const fs = require('node:fs')
@@ -28,7 +28,7 @@ exports.open = function open (which, store, schema = exports.schema, options) {
   return new HyperEmitter(db, schema, options)
 }
 
-/** Options of an emitter with a key of its own, which links with all that are made so. */
+/** Options of an emitter with a key of its own. All emitters with these options accept each other. */
 exports.identity = () => ({ identity: generateKeyPairSync('ed25519').privateKey, secret: Buffer.alloc(32, 1) })
 
 /** A folder that is gone when the process ends. */

@@ -5,7 +5,7 @@
 const { spawn } = require('node:child_process')
 const path = require('node:path')
 
-/** Longest a single measurement may take, in ms; a hung peer fails its row, not the whole run. */
+/** Longest time of a single measurement, in ms. A hung peer fails its row, not the whole run. */
 const LIMIT = 20 * 60 * 1000
 
 /**

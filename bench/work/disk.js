@@ -1,6 +1,7 @@
 'use strict'
 
-// A store of `count` events on disk: its size, how fast it opens and is read, what memory that takes, what an append costs at its end.
+// A store of `count` events on disk: its size, how fast it opens and is read, how much memory that takes, and how long an
+// append to it takes.
 
 const fs = require('node:fs')
 const path = require('node:path')
@@ -12,7 +13,7 @@ const { count = 1000000, step = 'fill', dir } = options()
 function size (folder) {
   return fs.readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
     const file = path.join(folder, entry.name)
-    // What it occupies, not what it spans: segments are preallocated.
+    // The allocated blocks, not the lengths of files: segments are preallocated.
     return sum + (entry.isDirectory() ? size(file) : fs.statSync(file).blocks * 512)
   }, 0)
 }

@@ -1,7 +1,7 @@
 'use strict'
 
-// emit + callback + one listener, `window` emits in flight. Both the callback and the listener count: an event is done when
-// both have run. The callback reads node.key and node.change.
+// emit + callback + one listener, with `window` emits in flight. An event is done when both the callback and the listener have
+// run. The callback reads node.key and node.change.
 
 const { open, event, sized, options, done, now, folder, identity } = require('../lib/modules')
 

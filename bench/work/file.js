@@ -1,7 +1,7 @@
 'use strict'
 
-// The limit: records appended to a plain file, `window` of them with one write and one fdatasync, nothing done for any of them.
-// With `window` 1: write and fdatasync on the calling thread, nothing in between.
+// The upper limit: records are appended to a plain file, `window` of them with one write and one fdatasync, and without any
+// other work. With `window` 1, write and fdatasync run on the calling thread, one directly after the other.
 
 const fs = require('node:fs')
 const path = require('node:path')

@@ -1,6 +1,6 @@
 'use strict'
 
-// Two processes over loopback. This one holds the events and listens; a child connects and hears them.
+// Two processes over loopback. This one has the events and listens; a child connects and receives them.
 //   catchup: `count` events exist before the link; events/s from connect to the last one heard
 //   live:    the link is up; this process emits with `window` in flight; events/s at the child's listener
 //   latency: one event at a time; ms from emit here to the listener there (one monotonic clock on one machine)
@@ -44,7 +44,7 @@ function listen () {
     child.on('exit', ended)
     child.on('message', (message) => {
       if (message.result) {
-        // It would dial us for ever.
+        // Otherwise it would dial us for ever.
         child.off('exit', ended).on('exit', () => done(message.result)).kill()
         return
       }

@@ -9,12 +9,12 @@
  * @property {string[]} description paragraphs
  * @property {Record<string, import('./options').Option>} options
  * @property {Array<{name: string, value?: string, optional?: boolean, many?: boolean}>} operands
- * @property {Array<[string, string]>} [exits] exit codes of its own meaning
+ * @property {Array<[string, string]>} [exits] exit codes with a special meaning
  * @property {Array<[string, string]>} examples what for, command line
  * @property {(context: import('./context').Context, values: Record<string, any>, operands: string[]) => Promise<number|void>} run
  */
 
-/** In the order of help: looking, checking, moving, the rest. */
+/** In the order of the help page: reading, checking, copying, and the rest. */
 const NAMES = [
   'stats', 'log', 'graph', 'verify', 'digest', 'export', 'import', 'relay', 'adopt', 'consumers', 'keygen', 'key', 'types', 'doctor', 'bench', 'completions', 'version', 'help'
 ]

@@ -9,7 +9,7 @@ const CALL = /\bhyper\s*\.\s*(emit|append|on|once|off|addListener|prependListene
 const WITH_PAYLOAD = new Set(['emit', 'append'])
 
 /**
- * Completes what is special about `hyper`: names of events, and names of their fields.
+ * Completes what node:repl cannot: names of events, and names of their fields.
  * @param {import('./schema').Schema} schema
  * @returns {(line: string) => [string[], string]|undefined} completions and what they complete, as node:repl wants them;
  *   undefined where nothing of ours is being typed

@@ -14,7 +14,7 @@ function everything () {
   ]
 }
 
-/** How a value is completed: by a file, a folder, words, or not at all. */
+/** How a value is completed: with files, folders, words, or not at all. */
 function kind ({ value, choices }) {
   if (choices) return 'words'
   return { FILE: 'file', DIR: 'dir', COMMAND: 'words' }[value] ?? 'none'
@@ -24,7 +24,7 @@ function wordsOf ({ value, choices }) {
   return choices ?? (value === 'COMMAND' ? commands.NAMES : [])
 }
 
-/** Text between single quotes of a shell. */
+/** Text for single quotes in a shell. */
 function quoted (text) {
   return `'${text.replace(/'/g, "'\\''")}'`
 }

@@ -12,7 +12,7 @@ const { trustOptions } = require('./trust')
 /** Signals that end a command cleanly. */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
 
-/** What a command works with: its streams, the emitters that it opened, and the signal that asks it to end. */
+/** The environment of a command: its streams, the emitters that it has opened, and the signal that asks it to end. */
 class Context {
   /** @param {NodeJS.Process} proc */
   constructor (proc) {
@@ -30,14 +30,14 @@ class Context {
       if (this.signal.aborted) proc.exit(new Interrupted(name).exitCode) // asked twice: at once
       this._abort.abort(new Interrupted(name))
     }
-    // The terminal behind stderr may go away first: then nobody can be told.
+    // The terminal of stderr may close first; then the error cannot be shown.
     proc.stderr.on('error', () => {})
     for (const name of SIGNALS) proc.on(name, this._onSignal)
-    // An emitter that waits for events does not hold the process; a command that waits for it does.
+    // An emitter that waits for events does not keep the process alive, but a command that waits for it must.
     this._alive = setInterval(() => {}, 0x7fffffff)
   }
 
-  /** The public API. Loaded late, so that help and completions do without the addon. */
+  /** The public API. It is loaded on demand, so that help and completions work without the addon. */
   get HyperEmitter () {
     return require('../..')
   }
@@ -62,7 +62,7 @@ class Context {
     return this._interrupted
   }
 
-  /** Waits for `promise`, unless a signal or a broken output ends it all before. */
+  /** Waits for `promise`, unless a signal or a broken output ends the command before. */
   or (promise) {
     return Promise.race([promise, this.interrupted, this.output.broken])
   }
@@ -100,7 +100,7 @@ class Context {
     return file === undefined ? null : loadSchema(file, this.HyperEmitter.compile)
   }
 
-  /** Runs at the end, whatever happens; last in, first out. */
+  /** Registers a function that runs at the end in any case; last in, first out. */
   atEnd (cleanup) {
     this._cleanups.push(cleanup)
   }

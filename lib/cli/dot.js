@@ -9,12 +9,12 @@ function colour (index) {
 }
 
 /**
- * A piece of the DAG in the DOT language: causes to the left, effects to the right, arrows from each event to what it
- * links to. Logs are colours, heads have a double border; a cause outside the piece is a small grey box.
+ * Draws a part of the DAG in the DOT language: causes to the left, effects to the right, arrows from each event to those that
+ * it links to. Each log has a colour, and heads have a double border. Causes outside this part are small grey boxes.
  * @param {Array<{change: number, key: string, log: string, seq: number, time?: number, links: string[], name: string}>} events
  *   ascending by change
  * @param {Iterable<string>} heads keys
- * @param {string[]} [known] all logs of the store: a log has the same colour in every piece
+ * @param {string[]} [known] all logs of the store, so that a log has the same colour in every drawing
  * @returns {string}
  */
 function toDot (events, heads, known = []) {

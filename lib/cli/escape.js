@@ -1,17 +1,17 @@
 'use strict'
 
 /**
- * Escapes text that others have written for where it is printed. Names of events, ids of logs, payloads, addresses and
- * messages of errors may come from any peer. Unescaped they could move the cursor, rename the window, hide or reverse the
- * text beside them, or look like lines of hypem's own.
+ * Escapes foreign text for the place where it is printed. Names of events, ids of logs, payloads, addresses and messages of
+ * errors may come from any peer. Unescaped they could move the cursor, rename the window, hide or reverse the text beside them,
+ * or look like lines of hypem's own.
  */
 
 const { inspect } = require('node:util')
 
 /**
- * Invisible characters: controls (C0, C1, DEL), marks of direction and other invisible formatting, separators of
- * lines and paragraphs, lone surrogates, code points that are no characters. The two joiners are let through: emoji and
- * several scripts need them, and they do not affect other text.
+ * Invisible characters: controls (C0, C1, DEL), direction marks and other invisible formatting, line and paragraph separators,
+ * lone surrogates, noncharacters. The two joiners are not among them: emoji and several scripts need them, and they do not
+ * affect other text.
  */
 const INVISIBLE = /(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/gu // eslint-disable-line no-misleading-character-class
 
@@ -38,7 +38,7 @@ function forTerminal (text) {
 }
 
 /**
- * A value for a terminal, as util.inspect shows it; with its lines and colours.
+ * A value for a terminal, with the lines and colours of util.inspect.
  * @param {any} value
  * @param {import('node:util').InspectOptions} [options]
  * @returns {string}
@@ -49,8 +49,8 @@ function shown (value, options) {
 }
 
 /**
- * Text between the quotes of DOT: nothing in it ends them, is an escape, or is an entity (Graphviz would decode it, and
- * write what it stands for into the SVG).
+ * Text for quotes in DOT. It cannot end them, and contains no escapes or entities (Graphviz would decode entities, and write
+ * their characters into the SVG).
  * @param {string} text
  * @returns {string}
  */
@@ -59,7 +59,7 @@ function forDot (text) {
 }
 
 /**
- * JSON in which everything invisible is an escape: the same value for programs, harmless on a terminal.
+ * JSON with all invisible characters escaped: the same value for programs, and harmless on a terminal.
  * @param {any} value
  * @param {number} [indent]
  * @returns {string}
@@ -67,7 +67,7 @@ function forDot (text) {
 function forJson (value, indent) {
   const text = JSON.stringify(value, null, indent)
   if (!NOT_ASCII.test(text)) return text
-  // Line breaks of the indentation are the only controls that are not in a string.
+  // The line breaks between lines are the only control characters outside strings.
   return text.replace(INVISIBLE, (character) => character === '\n' ? character : escape(character))
 }
 

@@ -59,7 +59,7 @@ class Interrupted extends Failure {
   }
 }
 
-/** What hypem was trying to do, by the system call that failed. */
+/** What hypem was doing, by the failed system call. */
 const TRIED = {
   access: 'cannot reach', connect: 'cannot connect to', getaddrinfo: 'cannot find the host', listen: 'cannot listen on', bind: 'cannot listen on', mkdir: 'cannot make the folder', mkdtemp: 'cannot make a folder at', open: 'cannot open', read: 'cannot read', scandir: 'cannot read the folder', stat: 'cannot find', write: 'cannot write'
 }
@@ -70,7 +70,7 @@ const ADVICE = {
 }
 
 /**
- * An error in one line: what was wrong, what to do, its code. Messages repeat what others have written: the line is escaped.
+ * An error in one line: what was wrong, what to do, its code. The line is escaped, because messages may contain foreign text.
  * @param {unknown} error
  * @returns {string}
  */
@@ -87,7 +87,7 @@ function describe (error) {
   return `hypem: ${explain(error)}`
 }
 
-/** An error of the system in plain words: `cannot open x.proto: no such file or directory`. */
+/** An error of the system in words: `cannot open x.proto: no such file or directory`. */
 function inWords ({ syscall, code, path, address, port, hostname }) {
   const words = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
   if (words === undefined || syscall === undefined) return undefined

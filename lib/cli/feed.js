@@ -2,17 +2,17 @@
 
 const { lines } = require('./lines')
 
-/** Events on their way to the store at once: enough to fill group commits, few enough to hold in memory. */
+/** Events in flight: enough to fill group commits, few enough to hold in memory. */
 const IN_FLIGHT = 1024
 
-/** Characters of lines on their way at once, so that large events are bounded, too. */
+/** Characters of lines in flight, so that large events are bounded, too. */
 const IN_FLIGHT_TEXT = 8 * 1024 * 1024
 
-/** Codes with which the store accepts nothing any more; any other refusal concerns one event only. */
+/** Error codes after which the store accepts nothing more. Any other error concerns only one event. */
 const FATAL = new Set(['ERR_HYPER_CLOSED', 'ERR_HYPER_STORAGE', 'ERR_HYPER_NO_SPACE', 'ERR_HYPER_NO_DESCRIPTORS', 'ERR_HYPER_NO_MEMORY', 'ERR_HYPER_STORE', 'ERR_HYPER_DAMAGED', 'ERR_HYPER_INTERNAL', 'ERR_HYPER_LOCKED', 'ERR_HYPER_NOT_A_STORE'])
 
 /**
- * Emits lines of ndjson in their order, no faster than the store takes them. Blank lines are passed over.
+ * Emits lines of ndjson in their order, no faster than the store takes them. Blank lines are skipped.
  */
 class Feed {
   /**
@@ -79,7 +79,7 @@ class Feed {
     if (!this._fatal) this._emit(line, event)
   }
 
-  /** Handles one line at a time while it is not yet known how far an earlier run came. */
+  /** Handles one line at a time, as long as it is unknown how far an earlier run came. */
   async _search (line, event) {
     if (await this._resume.has(event)) {
       this.counts.known++

@@ -42,7 +42,7 @@ async function run ({ context, hyper, schema, options, position, name }) {
     if (error instanceof PipeClosed && !inputEnded && feed.counts.lines > 0) {
       throw new Failure(`the reader of the output went away before the end of input, at line ${feed.counts.lines}`)
     }
-    // Waits for what was emitted, so that the stored position and the messages to the user are right.
+    // Waits for the emitted events, so that the stored position and the messages are correct.
     if (context.signal.aborted) await Promise.allSettled([feeding])
     await position.end().catch((failure) => {
       if (!(failure instanceof PipeClosed)) context.warn(describe(failure))
@@ -62,7 +62,7 @@ async function print (context, hyper, position) {
 }
 
 /**
- * Resolves when every peer has everything that we have (1.x peers: when it was sent), and we have everything that they have
+ * Resolves when every peer has everything that we have (for 1.x peers: when it was sent), and we have everything that they have
  * announced.
  */
 async function drained (hyper) {

@@ -39,7 +39,7 @@ function duration (seconds) {
 }
 
 /**
- * A table: the first column to the left, numbers to the right. Cells may hold what others have written.
+ * A table, with the first column aligned left and numbers aligned right. Cells may contain foreign text.
  * @param {Array<Array<string|number>>} rows
  * @returns {string}
  */

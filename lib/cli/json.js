@@ -9,20 +9,18 @@ const { fieldOf } = require('./schema')
 /**
  * Events as JSON: `{"name", "payload"}` per line, as in 1.x, with bytes as base64 as in the protobuf JSON mapping.
  *
- * An event without a codec has nothing but bytes as its payload: it is marked `"encoding": "base64"`, because an
- * unmarked string was text in 1.x and still is. 1.x's own form of bytes, `{"type":"Buffer","data":[…]}`, is read
- * everywhere.
+ * The payload of an event without a codec is bytes. It is marked `"encoding": "base64"`, because an unmarked string is text, as
+ * in 1.x. 1.x's own form of bytes, `{"type":"Buffer","data":[…]}`, is read everywhere.
  */
 
 /** 64-bit fixed fields are Buffers of eight bytes in 1.x's codecs, so they are read as bytes are. */
 const BYTES = new Set(['bytes', 'fixed64', 'sfixed64'])
 
-/** What JSON has no numbers for, as `toJson` writes it. */
+/** Numbers that JSON cannot express, as `toJson` writes them. */
 const INFINITE = new Set(['Infinity', '-Infinity'])
 
 /**
- * A decoded payload in values that JSON has: bytes as base64, large integers and non-finite numbers as
- * strings.
+ * A decoded payload in JSON values: bytes as base64, large integers and non-finite numbers as strings.
  * @param {any} value
  * @returns {any}
  */
@@ -90,9 +88,9 @@ function isBase64 (text) {
 
 /**
  * Reads lines of ndjson back into events.
- * @param {import('./schema').Schema|null} schema says which fields hold bytes and enums; null: nothing is known
- * @param {'auto'|'base64'|'text'} form how an unmarked string for bytes is read: base64 where it is such and text
- *   otherwise, base64 only, or text only (as in 1.x)
+ * @param {import('./schema').Schema|null} schema says which fields hold bytes and enums; null if there is no schema
+ * @param {'auto'|'base64'|'text'} form how an unmarked string for bytes is read: as base64 if it is valid base64 and as text
+ *   otherwise, as base64 only, or as text only (as in 1.x)
  */
 function lineReader (schema, form = 'auto') {
   function bytes (value, path) {
@@ -105,7 +103,7 @@ function lineReader (schema, form = 'auto') {
     return buffers(value)
   }
 
-  /** Reads 1.x's form of bytes, however deep it is. */
+  /** Replaces 1.x's form of bytes, at any depth. */
   function buffers (value) {
     if (value === null || typeof value !== 'object') return value
     if (Array.isArray(value)) return value.map(buffers)
@@ -146,8 +144,8 @@ function lineReader (schema, form = 'auto') {
 
   /**
    * @param {string} text
-   * @returns {{name: any, payload: any, tags?: any}} to be given to `emit`, which has the last word on both
-   * @throws {Error} the line is no event
+   * @returns {{name: any, payload: any, tags?: any}} to be passed to `emit`, which checks both
+   * @throws {Error} the line is not an event
    */
   return function read (text) {
     const line = JSON.parse(text)

@@ -3,17 +3,17 @@
 const { isUtf8 } = require('node:buffer')
 
 /**
- * Longest line taken, in bytes. The largest event (8 MiB by default) is 11 MiB as base64 and 32 MiB in 1.x's form of
- * bytes (`[255,255,…]`); beyond that a line is a mistake, and would be held in memory.
+ * Longest line accepted, in bytes. The largest event (8 MiB by default) is 11 MiB as base64 and 32 MiB in 1.x's form of bytes
+ * (`[255,255,…]`). A longer line must be a mistake, and would have to be held in memory.
  */
 const MAX_LINE = 64 * 1024 * 1024
 
 const NEWLINE = 0x0a
 
 /**
- * Splits bytes into lines, a group per chunk: `text`, or the `fault` that makes the line unreadable. Numbers count from
- * 1. Carriage returns before a newline and a byte order mark at the beginning are no part of a line. `end` is the offset
- * behind the line.
+ * Splits bytes into lines, and yields the lines of each chunk together: each with its `text`, or with the `fault` that makes it
+ * unreadable. Numbers count from 1. Carriage returns before a newline, and a byte order mark at the beginning, are not part of a
+ * line. `end` is the offset after the line.
  * @param {AsyncIterable<Buffer>} source
  * @param {{maxLine?: number}} [options]
  * @returns {AsyncGenerator<Array<{number: number, text?: string, fault?: string, end: number}>>}

@@ -5,8 +5,8 @@ const { nearest } = require('../nearest')
 const { UsageFailure } = require('./exit')
 
 /**
- * What an option of a command is: `type` and `multiple` as util.parseArgs has them, `short` likewise; `value` names
- * its value in help (FILE, DIR, PORT complete as such in shells), `help` describes it, `choices` limits it.
+ * An option of a command. `type`, `multiple` and `short` are those of util.parseArgs. `value` names its value in the help text
+ * (shells complete FILE, DIR and PORT accordingly), `help` describes it, and `choices` limits it.
  * @typedef {{type: 'string'|'boolean', short?: string, multiple?: boolean, value?: string, help: string,
  *   choices?: string[]}} Option
  */
@@ -14,7 +14,7 @@ const { UsageFailure } = require('./exit')
 const HELP = { type: 'boolean', short: 'h', help: 'this page' }
 
 /**
- * 1.x's minimist took `--target-port` and `--targetPort` alike; so does every command here.
+ * Accepts `--target-port` and `--targetPort` alike, as 1.x's minimist did.
  * @param {string[]} args
  * @param {Record<string, Option>} options
  */

@@ -5,7 +5,7 @@ const { PipeClosed } = require('./exit')
 /** Text gathered before it is written: large enough that a write costs little per line, small enough that output appears promptly. */
 const CHUNK = 64 * 1024
 
-/** Text that one stream takes, in few writes and with back-pressure. */
+/** Writes text to a stream, in few writes and with back-pressure. */
 class Output {
   /** @param {NodeJS.WritableStream} stream never destroyed here */
   constructor (stream) {
@@ -25,9 +25,9 @@ class Output {
   }
 
   /**
-   * Takes text; it is written soon, or with the next `flush`.
+   * Adds text. It is written soon, or with the next `flush`.
    * @param {string} text
-   * @returns {Promise<void>|undefined} to be awaited before more is given: the reader is slower than the writer
+   * @returns {Promise<void>|undefined} to be awaited before more is written, because the reader is slower than the writer
    */
   write (text) {
     this._text += text
@@ -42,8 +42,8 @@ class Output {
   }
 
   /**
-   * @returns {Promise<void>} resolved when the stream has handed everything so far to the system
-   * @throws {PipeClosed} its reader went away
+   * @returns {Promise<void>} resolves when the stream has passed everything so far to the system
+   * @throws {PipeClosed} the reader has closed the stream
    */
   async flush () {
     while (this._writing) await this._writing

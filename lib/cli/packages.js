@@ -21,7 +21,7 @@ function installCommand (name, root = ROOT) {
   return `${pnpm ? 'pnpm add' : 'npm install'} ${global ? '--global ' : ''}${name}`
 }
 
-/** Where a package is: beside hyperemitter, or in the project that hypem is run in. Undefined if nowhere. */
+/** Finds a package, beside hyperemitter or in the project in which hypem runs. Undefined if it is in neither. */
 function locate (name) {
   for (const from of [__filename, join(process.cwd(), 'package.json')]) {
     try {
@@ -33,7 +33,7 @@ function locate (name) {
 }
 
 /**
- * Loads a package that hyperemitter does without in general.
+ * Loads a package that hyperemitter needs only for some commands.
  * @param {string} name
  * @param {string} purpose what it is needed for
  * @returns {Promise<object>} its exports

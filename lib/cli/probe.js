@@ -2,7 +2,7 @@
 
 const net = require('node:net')
 
-/** A peer that accepts the connection and sends nothing for this long is no emitter, in milliseconds. */
+/** A peer that accepts the connection and sends nothing for this many milliseconds is not an emitter. */
 const SILENCE_MS = 3000
 
 /** A frame with 1.x's handshake: version 1, mode `push`. */
@@ -13,7 +13,7 @@ const MAX_HANDSHAKE = 4096
 
 /**
  * Reads a varint.
- * @returns {{value: number, next: number}|undefined} undefined: it does not end here
+ * @returns {{value: number, next: number}|undefined} undefined if it is incomplete
  */
 function varint (bytes, at) {
   let value = 0
@@ -48,11 +48,11 @@ function readHandshake (bytes) {
 }
 
 /**
- * Finds out what listens at an address, by its handshake, which every emitter sends once it has received one. The mode `push` in
- * ours asks for no events, and none are sent.
+ * Finds out what listens at an address, by its handshake: every emitter sends one once it has received one. Our handshake has
+ * the mode `push`, so the peer sends no events.
  * @param {number} port
  * @param {string} host
- * @returns {Promise<{protocol: '1.x'|'2.x'|null, live?: boolean, address: string}>} protocol null: no emitter
+ * @returns {Promise<{protocol: '1.x'|'2.x'|null, live?: boolean, address: string}>} protocol null: not an emitter
  * @throws {Error} nothing listens there
  */
 function probe (port, host) {

@@ -11,7 +11,7 @@ const QUIET_MS = 300
 /**
  * One line of progress, at most `width` characters.
  * @param {{label: string, done: number, total?: number, seconds: number, width: number, format?: (n: number) => string}} state
- *   `total` 0 or absent: unknown; then neither bar nor time left
+ *   `total` 0 or absent means unknown; then neither the bar nor the remaining time is shown
  * @returns {string}
  */
 function line ({ label, done, total, seconds, width, format = count }) {
@@ -29,7 +29,7 @@ function line ({ label, done, total, seconds, width, format = count }) {
 /**
  * Progress of long work on a terminal; on anything else it does nothing.
  * @param {{stream: NodeJS.WriteStream, label: string, format?: (n: number) => string, now?: () => number}} options
- * @returns {{update: (done: number, total?: number) => void, end: () => void}} `end` takes the line away
+ * @returns {{update: (done: number, total?: number) => void, end: () => void}} `end` removes the line
  */
 function progress ({ stream, label, format, now = () => performance.now() }) {
   if (!stream.isTTY) return { update () {}, end () {} }

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * How often a reader's position is written to the store, in milliseconds. After a crash at most the events printed
- * since then are printed again; writing more often would only wear the disk.
+ * How often a reader's position is written to the store, in milliseconds. After a crash, at most the events printed since then
+ * are printed again. Writing more often would only wear the disk.
  */
 const SAVE_MS = 1000
 
@@ -10,7 +10,7 @@ const SAVE_MS = 1000
 class ReaderPosition {
   /**
    * @param {import('../..')} hyper
-   * @param {string|undefined} name undefined: the position is not kept (a store in memory)
+   * @param {string|undefined} name undefined if the position is not kept (a store in memory)
    * @param {() => Promise<void>} flush resolves when what was printed so far has left the process
    */
   constructor (hyper, name, flush) {
@@ -27,7 +27,7 @@ class ReaderPosition {
   /**
    * Where to start.
    * @param {boolean} fromScratch
-   * @param {number} end the last change stored, where a reader of a new name starts
+   * @param {number} end the last change stored, where a reader with a new name starts
    */
   async start (fromScratch, end) {
     this._saved = this._name === undefined ? undefined : await this._hyper.position(this._name)

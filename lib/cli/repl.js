@@ -11,7 +11,7 @@ const { hasColours } = require('./terminal')
 const { completer } = require('./completer')
 const { lastChange } = require('./reader-position')
 
-/** How often a script that has ended looks whether its emits are stored, in milliseconds. */
+/** How often, after the end of a script, it is checked whether its emits are stored, in milliseconds. */
 const PENDING_MS = 5
 
 /** What `help` prints at the prompt. */
@@ -70,7 +70,7 @@ async function run ({ context, hyper, schema, position }) {
   return EXIT.OK
 }
 
-/** A script's emits are stored and printed before it ends; at a terminal `.exit` ends at once. */
+/** Resolves when a script's emits are stored and printed. At a terminal, `.exit` does not wait for this. */
 async function settled (hyper, schema, position) {
   while ((await hyper.stats()).pending > 0) await sleep(PENDING_MS)
   await position.reached(await lastChange(hyper, printed(schema)))
@@ -82,7 +82,7 @@ function printed (schema) {
 }
 
 /**
- * Overrides of node:repl: the emitter, which methods return for chaining, is not printed, and names of events and fields
+ * Overrides parts of node:repl: the emitter, which methods return for chaining, is not printed, and names of events and fields
  * are completed before anything else.
  */
 function tame (server, hyper, schema) {
@@ -119,7 +119,7 @@ function remember (server, env) {
 async function print ({ server, context, hyper, schema, position, colours, terminal }) {
   const events = hyper.read({ since: position.change, live: true, names: printed(schema) })
   for await (const { name, payload, raw, change } of events) {
-    // On a terminal 1.x ended the prompt's line first; it never did through a pipe.
+    // As in 1.x, the prompt's line is ended first on a terminal, but not through a pipe.
     const text = `${forTerminal(name)} ${shown(payload ?? raw, { colors: colours })}` + '\n'
     await context.print((terminal ? '\n' : '') + text)
     await context.output.flush()

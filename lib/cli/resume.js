@@ -5,9 +5,9 @@ const { toLine } = require('./json')
 /**
  * Finds out which lines of an input have already been stored by an earlier run that was cut off.
  *
- * The store keeps the change at which the input was begun. What this store's own log holds after it is compared with the
- * lines, in order: lines are stored in order, so the first one that is neither found nor refused is where to go on.
- * Events in between that have another origin, such as those that a listener emitted, are skipped.
+ * The store keeps the change at which the input was begun. The events after it in the store's own log are compared with the
+ * lines, in order. Lines are stored in order, so the first line that is neither found nor refused is where to continue. Events
+ * in between that do not come from lines, such as those that a listener emitted, are skipped.
  */
 class Resume {
   /**
@@ -19,12 +19,12 @@ class Resume {
     this._log = hyper._hyperlog.id
     this._since = since
     this._events = null
-    /** Whether the line to go on with is still looked for. */
+    /** Whether the line at which to continue has not been found yet. */
     this.searching = true
   }
 
   /**
-   * Whether an event is stored, behind the one found last.
+   * Whether an event is stored after the one that was found last.
    * @param {{name: string, payload: any}} event
    * @returns {Promise<boolean>}
    */
@@ -65,7 +65,7 @@ function record (as) {
  * To be called before the first line is emitted.
  * @param {import('../..')} hyper
  * @param {string} as name of the input
- * @param {boolean} resume whether to go on with the input begun last; else this one is the one begun
+ * @param {boolean} resume whether to continue the input that was begun last; otherwise a new input begins
  * @returns {Promise<Resume|undefined>}
  */
 async function beginInput (hyper, as, resume) {

@@ -5,7 +5,7 @@ const { basename, dirname } = require('node:path')
 const { linkTypes } = require('../codec/plan')
 const { Failure } = require('./exit')
 
-/** A schema file, and what is known about its messages: the plan that encoders are made of. */
+/** A schema file and its plan, from which encoders are made. */
 class Schema {
   /**
    * @param {object} json the plan as data (src/codec/plan.rs says what is in it)
@@ -31,13 +31,13 @@ class Schema {
     return this._events.get(name)
   }
 
-  /** What an emitter needs besides the text: where imports are looked up. */
+  /** The emitter options that the schema needs in addition to its text: where imports are looked up. */
   get options () {
     return this.file === undefined ? {} : { include: dirname(this.file) }
   }
 }
 
-/** Fields by name, of messages that were asked for one. */
+/** Fields by name, for messages of which a field was looked up. */
 const fieldsByName = new WeakMap()
 
 /**
@@ -57,7 +57,7 @@ function fieldOf (message, name) {
 }
 
 /**
- * The events of a schema: the messages at its top, without the entries of maps, which 1.x has there as well.
+ * The events of a schema: its top-level messages, without the entries of maps, which 1.x also has there.
  * @param {import('../codec/plan').Plan} plan
  * @returns {import('../codec/plan').Named[]}
  */
@@ -81,7 +81,7 @@ function planOf (text, file, compile) {
  * @param {string} file
  * @param {typeof import('../..').compile} compile
  * @returns {Schema}
- * @throws {Error} the file cannot be read, or is no schema
+ * @throws {Error} the file cannot be read, or is not a schema
  */
 function loadSchema (file, compile) {
   if (statSync(file).isDirectory()) throw new Failure(`${file} is a folder, not a schema file`)

@@ -14,7 +14,7 @@ const SELECTION = {
   before: { type: 'string', value: 'TIME', help: 'only events emitted before this time' }
 }
 
-/** Options that say how many of them. */
+/** Options that say how many of these events are meant. */
 const SLICE = {
   tail: { type: 'string', short: 'n', value: 'N', help: 'only the newest N of them' },
   limit: { type: 'string', value: 'N', help: 'the same as --tail' },
@@ -29,7 +29,7 @@ function isCursor (text) {
   return typeof text === 'string' && text.includes(':')
 }
 
-/** @returns the part of a selection that a store does by itself, for `read` */
+/** @returns the part of a selection that the store itself evaluates, for `read` */
 function range (values) {
   const since = isCursor(values.since) ? values.since : options.integer(values, 'since')
   const until = options.integer(values, 'until')
@@ -45,7 +45,7 @@ function range (values) {
  * The logs that --origin means.
  * @param {import('../..')} hyper
  * @param {string[]|undefined} origins ids, or beginnings of ids
- * @param {boolean} [live] an id that is not there may come
+ * @param {boolean} [live] whether an unknown id is allowed, because its log may still come
  * @returns {Promise<Set<string>|undefined>} undefined: all
  * @throws {Failure} there is no such log, or more than one
  */
@@ -65,7 +65,8 @@ async function logsOf (hyper, origins, live = false) {
 }
 
 /**
- * @returns {(event: object) => boolean} the rest of it. Events of 1.x carry no time: a selection by time leaves them out.
+ * @returns {(event: object) => boolean} the other part of the selection. Events of 1.x have no time, so a selection by time
+ *          leaves them out.
  */
 function predicate (values, logs) {
   const after = options.time(values, 'after')
@@ -91,13 +92,13 @@ function slice (values) {
  * The events selected: the oldest first, or, with `reverse`, the newest first.
  * @param {import('../..')} hyper
  * @param {Record<string, any>} values of the options above
- * @param {{reverse?: boolean, live?: boolean, head?: number, tail?: number}} [how] `head`: only the oldest so many;
- *   `tail`: only the newest so many (and, if `live`, what comes after them)
+ * @param {{reverse?: boolean, live?: boolean, head?: number, tail?: number}} [how] `head`: only this many of the oldest events;
+ *   `tail`: only this many of the newest (and, with `live`, those that come after them)
  */
 async function * select (hyper, values, { head, tail, reverse = false, live = false } = {}) {
   const wanted = predicate(values, await logsOf(hyper, values.origin, live))
   const { since: after = 0, until, ...rest } = range(values)
-  // With a tail, it is compared with changes.
+  // With a tail it is compared with changes, so a cursor has to be resolved.
   const since = live && isCursor(after) ? await hyper.caughtUp(after) : after
   const matching = async function * (how, limit = Infinity) {
     if (limit === 0) return

@@ -5,7 +5,8 @@ const { kebab } = require('./options')
 const { TRUST } = require('./trust')
 
 /**
- * Options of a session: 1.x's, and ours. 1.x's help text stays as it was (usage.js), the page of `hypem help` has all.
+ * Options of a session: those of 1.x, and our own. 1.x's help text is unchanged (usage.js); the page of `hypem help` has all
+ * options.
  * @type {Record<string, import('./options').Option>}
  */
 const OPTIONS = {

@@ -52,7 +52,7 @@ async function run (context, args) {
   const position = new ReaderPosition(hyper, options.db === undefined ? undefined : options.as ?? DEFAULT_NAME, () => context.output.flush())
   const opened = await lastChange(hyper)
   await meet(context, hyper, options)
-  // 1.x's filter began to read after `listen` had announced its address; its prompt showed the announcement.
+  // As in 1.x, a filter begins to read after `listen` has announced its address, while a prompt shows the announcement.
   await position.start(options['from-scratch'], options.repl ? opened : await announced(hyper, opened))
 
   const session = { context, hyper, schema, options, position, name: options.as ?? DEFAULT_NAME }
@@ -83,7 +83,7 @@ async function meet (context, hyper, options) {
   if (options.port !== undefined) {
     const address = await context.or(hyper.listen(options.port, options.host))
     await say('listening on', address.port, address.address)
-    // Only we know which free port the system chose. A filter's output is data, so it is told on stderr.
+    // Only this process knows which free port the system chose. A filter's output is data, so this is printed on stderr.
     if (!options.repl && options.port === 0) context.warn(`listening on ${address.port} ${address.address}`)
   }
   if (options['target-port'] !== undefined) {
@@ -92,7 +92,7 @@ async function meet (context, hyper, options) {
   }
 }
 
-/** The end of the announcement of our own address, if one was made just now. */
+/** The change of the announcement of our own address, if it was just made. */
 async function announced (hyper, since) {
   for await (const event of hyper.read({ since, names: ['EventPeer'], limit: 1 })) {
     if (event.log === hyper._hyperlog.id && event.change === since + 1) return event.change

@@ -43,8 +43,8 @@ async function openLevel (path, { create = false } = {}) {
 }
 
 /**
- * What to hand to an emitter for `--db PATH`: a database object for a LevelDB folder, else the path of an embedded
- * store; undefined (memory) without a path.
+ * What to pass to an emitter for `--db PATH`: a database object for a LevelDB folder, else the path of an embedded store;
+ * undefined (memory) without a path.
  * @param {string|undefined} path
  * @param {{mustExist?: boolean}} [options]
  */

@@ -3,8 +3,8 @@
 const { styleText } = require('node:util')
 
 /**
- * Whether colours may be written to `stream`: only to a terminal that has them, and never against NO_COLOR. FORCE_COLOR
- * and TERM=dumb are heeded as Node.js heeds them.
+ * Whether colours may be written to `stream`: only to a terminal that has them, and not if NO_COLOR is set. FORCE_COLOR and
+ * TERM=dumb are treated as by Node.js.
  * @param {NodeJS.WriteStream} stream
  * @param {NodeJS.ProcessEnv} env
  * @returns {boolean}

@@ -4,8 +4,8 @@ const { Failure } = require('./exit')
 const { kindOf, openLevel } = require('./store')
 
 /**
- * Copies a whole store into an open one: logs, seqs, keys and order stay as they are; what is there already is left
- * alone, so a copy that was cut off is simply run again.
+ * Copies a whole store into an open one: logs, seqs, keys and order stay as they are; what is there already is skipped, so an
+ * interrupted copy can simply be repeated.
  * @param {import('./context').Context} context
  * @param {string} path of the store to copy
  * @param {import('../..')} hyper

@@ -27,7 +27,7 @@ function trustOptions ({ identity, peers, 'secret-file': secret, network, plain 
 }
 
 /**
- * Has SIGHUP read the file of peers again. One that cannot be read, or is wrong, changes nothing.
+ * Lets SIGHUP read the file of peers again. If the file cannot be read or is invalid, nothing changes.
  * @param {import('./context').Context} context
  * @param {import('../..')} hyper
  * @param {Record<string, any>} values
@@ -44,7 +44,7 @@ function followPeers (context, hyper, { peers }) {
   })
 }
 
-/** Links that are refused because of what the peer is, not because of what it sends. */
+/** Codes of links that are refused because of who the peer is, not because of what it sends. */
 const REFUSALS = ['ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_RIGHTS']
 
 /** Reports refused peers on standard error: each cause at most once in ten minutes per address, as `status` does. */
@@ -54,7 +54,7 @@ function tellRefusals (context, hyper) {
   })
 }
 
-/** `key right`, a line each; what follows `#` is for people. */
+/** Reads a file with `key right` on each line; `#` begins a comment. */
 function readPeers (file) {
   const peers = {}
   read(file).split('\n').forEach((line, index) => {

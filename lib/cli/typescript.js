@@ -4,11 +4,11 @@ const { forJson } = require('./escape')
 const { eventsOf } = require('./schema')
 
 /**
- * TypeScript types of a schema's messages, and the event map that `HyperEmitter<Events>` takes. `emit` needs less than
- * listeners hear: decoding fills in defaults, so each message has two types.
+ * TypeScript types of a schema's messages, and the event map for `HyperEmitter<Events>`. Each message has two types, because
+ * decoding fills in defaults: listeners get fields that `emit` does not require.
  */
 
-/** The types of a scalar: [what `emit` takes, what listeners hear, what they hear instead if the field is absent]. */
+/** The types of a scalar: [what `emit` takes, what listeners get, what they get if the field is absent]. */
 const SCALARS = {
   bool: ['boolean', 'boolean'],
   string: ['string', 'string'],
@@ -27,7 +27,7 @@ const SCALARS = {
   sfixed64: ['Buffer', 'Buffer', 'null']
 }
 
-/** Standard protobuf: 64 bits are a BigInt beyond what a number holds. */
+/** The same for standard protobuf, where 64-bit values beyond a number's range are BigInts. */
 const STANDARD = {
   ...SCALARS,
   ...Object.fromEntries(['int64', 'uint64', 'sint64', 'fixed64', 'sfixed64'].map((type) =>
@@ -59,7 +59,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
 
   function typeOf ({ kind, type }, direction) {
     if (kind === 'message') return names.get(type) + (direction === INPUT ? 'Input' : '')
-    // Standard encoding takes names of values, too; listeners hear numbers in any case.
+    // Standard encoding also accepts names of values; listeners always get numbers.
     if (kind === 'enum') return standard && direction === INPUT ? `${names.get(type)} | keyof typeof ${names.get(type)}` : names.get(type)
     return scalars[kind][direction]
   }
@@ -74,7 +74,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
       ? `Record<string, ${typeOf(type.fields[1], direction)}>`
       : repeated ? list(typeOf(field, direction)) : typeOf(field, direction)
     if (direction === INPUT) {
-      // A proto3 field that is not `optional` cannot be absent: leaving it out is usually a mistake.
+      // A proto3 field that is not `optional` cannot be absent, so leaving it out is usually a mistake.
       const needed = required || (implicit && !repeated)
       return `${key(name)}${needed ? '' : '?'}: ${value}${needed ? '' : ' | null'}`
     }
@@ -88,7 +88,7 @@ function toTypeScript (plan, { source = 'a schema', standard = false } = {}) {
     return `/** ${comment} */\nexport interface ${name}${direction === INPUT ? 'Input' : ''} {${body ? `\n${body}` : ''}}\n`
   }
 
-  /** An object of its values, and their type: what `messages` has under this name, for programs that have no emitter at hand. */
+  /** An object with the enum's values, and their type. It is the same as in `messages`, for programs without an emitter. */
   function enumeration (type, name) {
     const values = (standard ? type.standard : type.values).map(([name, value]) => [name, Number(value)]).filter(([, value]) => Number.isSafeInteger(value))
     const body = values.map(([name, value]) => `  ${name === '__proto__' ? "['__proto__']" : key(name)}: ${value}`).join(',\n')
@@ -113,7 +113,7 @@ function key (name) {
 }
 
 /**
- * A type's name for every message and enum: the simple name, behind those of the messages it is nested in. Entries of
+ * A type name for every message and enum: the simple name, after the names of the messages in which it is nested. Entries of
  * maps need none.
  * @returns {Map<import('../codec/plan').Message | import('../codec/plan').Enum, string>}
  */

@@ -8,7 +8,7 @@ const USAGE = `Usage: hypem <SCHEMA> [--schema SCHEMA] [--port PORT] [--host HOS
                       [--db PATH] [--no-repl] [--from-scratch]
 `
 
-/** Columns of a page of help where the output is no terminal; also the most on one. */
+/** Columns of a help page if the output is not a terminal; on a terminal, the largest number of columns. */
 const WIDTH = 80
 
 /** Breaks a paragraph into lines that start with `indent`. */
@@ -28,7 +28,7 @@ function optionTerm (name, { short, value, choices, type }) {
   return `${short ? `-${short}, ` : ''}--${name}${shown}`
 }
 
-/** Terms with explanations, those indented below. */
+/** Terms, each with an explanation indented below it. */
 function list (entries, paint) {
   return entries.map(([term, text]) => `       ${paint('bold', term)}\n${wrap(text, '           ')}`).join('\n')
 }

@@ -21,10 +21,11 @@ const { strictEngine } = require('./strict')
  * @param {string|Buffer} schema `.proto` text
  * @param {object} [opts]
  * @param {string} [opts.protobuf] `'standard'` for standard protobuf bytes; 1.x's otherwise
- * @param {boolean} [opts.strict] whether encoders refuse what they cannot store as it is; by default those of standard protobuf do
+ * @param {boolean} [opts.strict] whether encoders refuse values that they cannot store unchanged; by default those of standard
+ *        protobuf do
  * @param {string} [opts.file] name of the schema, for errors
  * @param {string|string[]|object} [opts.include] where imports are: directories, or an object of texts by import path
- * @param {boolean} [opts.interpret] generate no code, as where it is forbidden
+ * @param {boolean} [opts.interpret] use no generated code, as where it is forbidden
  * @param {object} [opts.binding] native binding
  * @returns {object} messages and enums by name, in the shape of protocol-buffers 3.2.1
  * @throws {Error} `ERR_HYPER_SCHEMA` with line, column and cause
@@ -45,7 +46,7 @@ function compile (schema, opts) {
   return make(standard ? marks.STANDARD : marks.EXACT, { text, twin: (mark, index) => twinsOf(twins, mark, make)[index] })
 }
 
-/** Messages of a plan in the encoding of a mark. */
+/** Builds the messages of a plan in the encoding of this mark. */
 function assemble (mark, json, interpret, strict, parts) {
   const standard = mark === marks.STANDARD
   const plan = link(json, mark === marks.EXACT)
@@ -54,7 +55,10 @@ function assemble (mark, json, interpret, strict, parts) {
   return build({ json, plan, engine, helpers: jsonHelpers(plan, engine, !standard), ...parts })
 }
 
-/** The messages of the same plan in another encoding, by index: made when an event of it turns up. */
+/**
+ * Returns the messages of the same plan in another encoding, by index. They are built when the first event with this encoding
+ * comes.
+ */
 function twinsOf (twins, mark, make) {
   let built = twins.get(mark)
   if (built === undefined) {

@@ -3,8 +3,8 @@
 /**
  * The marks that tell how an event's payload is encoded (docs/design/log.md, "Event container"; src/event.rs).
  *
- * `PLAIN` and `EXACT` differ only for messages with bare fields (src/codec/v1/bare_fields.rs): before `EXACT` existed, 2.0 wrote
- * those with all lengths. The native half marks events of 1.x as `EXACT`.
+ * `PLAIN` and `EXACT` differ only for messages with bare fields (src/codec/v1/bare_fields.rs): before `EXACT` existed, 2.0
+ * wrote these fields with their lengths. The native half marks events of 1.x as `EXACT`.
  */
 module.exports = {
   /** 1.x's encoding, with every length. The mark of custom codecs, too. */

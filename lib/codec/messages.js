@@ -13,7 +13,7 @@ const { define, BUILT_IN } = require('./plan')
 const { PLAIN, STANDARD, EXACT } = require('./marks')
 
 /**
- * Under this symbol a message holds its fast pair (see {@link fast}). Not enumerable: the shape stays 1.x's.
+ * The key of a message's fast pair (see {@link fast}). It is not enumerable, so that the shape stays 1.x's.
  */
 const kFast = Symbol('hyperemitter.codec')
 
@@ -59,7 +59,7 @@ function build (parts) {
   plan.messages.forEach(() => built.push({}))
   plan.messages.forEach((type) => fill(built[type.index], type, parts, built))
   for (const named of plan.top) {
-    // Under such a name 1.x finds its built-in encoding (or Object.prototype), and exports the message as "undefined".
+    // For such a name, 1.x finds its built-in encoding (or Object.prototype), and exports the message as "undefined".
     const hidden = parts.engine.encoding !== STANDARD && named.kind === 'message' && (BUILT_IN.has(named.name) || named.name === '__proto__')
     define(messages, hidden ? 'undefined' : named.name, exported(named, built))
   }
@@ -95,13 +95,13 @@ function encoder (type, engine) {
   function encode (obj, buf, offset) {
     if (buf || offset) return encodeAt(obj, buf, offset)
     let result = write ? pool.encode(write, obj, guess) : null
-    // Whatever was wrong, the slow way throws it with 1.x's text, or succeeds.
+    // Whatever the fault is, the slow encoder throws it with 1.x's text, or succeeds.
     if (result === null) result = engine.slow(type, obj)
     guess = encode.bytes = result.length
     return result
   }
 
-  /** 1.x writes wherever it is told; what does not fit would be cut off silently. */
+  /** Encodes at an offset. 1.x would silently cut off what does not fit. */
   function encodeAt (obj, buf, offset) {
     if (!offset) offset = 0
     if (!buf) buf = Buffer.alloc(engine.length(type, obj))
@@ -141,7 +141,7 @@ function asBuffer (buf) {
 }
 
 /**
- * The emit path's view of a message: no result Buffers, no views.
+ * Encoder and decoder for the emit path, without Buffers or views for results.
  *
  * @typedef {object} FastPair
  * @property {number} encoding the mark of events that this encodes
@@ -162,8 +162,8 @@ function pair (type, engine, encode, decode, twin) {
   const reader = engine.readers[type.index]
 
   /**
-   * 1.x can write messages with bare fields that it cannot read again: its own listeners, and those of all its peers,
-   * would end their processes.
+   * 1.x can write messages with bare fields that it cannot read again. Such an event would crash its own process and those of
+   * all its peers that listen to it.
    */
   function encoded (object) {
     const bytes = encode(object)
@@ -183,7 +183,7 @@ function pair (type, engine, encode, decode, twin) {
         const end = writer(object, buffer, offset)
         return end <= buffer.length ? end : -1
       } catch (err) {
-        // As in `encode`: the slow way throws it, or succeeds.
+        // As in `encode`, the slow encoder throws the error, or succeeds.
       }
     }
     const bytes = type.bare ? encoded(object) : engine.slow(type, object)
@@ -194,8 +194,9 @@ function pair (type, engine, encode, decode, twin) {
   }
 
   /**
-   * 1.x cuts a truncated field at the end of its Buffer. Here other messages follow: whatever leaves `[start, end)`, or
-   * fails, is read again from a Buffer of its own. So is what has a field of another wire type, and that is refused then.
+   * 1.x cuts off a truncated field at the end of its Buffer. Here other messages follow in the same Buffer. So a message that
+   * reaches beyond `end`, or fails, is read again from a Buffer of its own. The same goes for a message with a field of a wrong
+   * wire type, which is then refused.
    */
   function read (buffer, start, end) {
     // A bare field reaches to the end of its Buffer.
@@ -206,7 +207,7 @@ function pair (type, engine, encode, decode, twin) {
         const object = reader(buffer, start, end)
         if (cursor.position <= end && cursor.reached <= end) return object
       } catch (err) {
-        // If the message is at fault, the second reading throws.
+        // If the message is invalid, the second reading throws.
       }
     }
     cursor.left = allow(end - start)

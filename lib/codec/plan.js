@@ -31,7 +31,7 @@
 
 const { costOf } = require('./shared/budget')
 
-/** Names 1.x resolves to its built-in encodings, declared messages notwithstanding. */
+/** Names that 1.x resolves to its built-in encodings, even if a message with this name is declared. */
 const BUILT_IN = new Set(['bytes', 'string', 'bool', 'int32', 'int64', 'sint32', 'sint64', 'uint32', 'uint64', 'enum',
   'varint', 'fixed64', 'sfixed64', 'double', 'fixed32', 'sfixed32', 'float'])
 
@@ -42,13 +42,13 @@ const WIRE = { double: 1, float: 5, int32: 0, int64: 0, uint32: 0, uint64: 0, si
  * A plan for encoders.
  *
  * @param {string} json the plan as Rust wrote it
- * @param {boolean} [bare] whether fields are bare that 1.x writes so; else every message has its length
+ * @param {boolean} [bare] whether fields that 1.x writes bare are written bare; otherwise every message has its length
  * @returns {Plan}
  */
 function link (json, bare) {
   const plan = linkTypes(JSON.parse(json))
   for (const message of plan.messages) {
-    // Standard protobuf lets an entry leave its key out, 1.x does not.
+    // In standard protobuf an entry may lack its key; in 1.x it may not.
     if (message.entry) message.fields[0].required = true
     for (const field of message.fields) {
       field.bare = bare === true && field.bare === true
@@ -88,7 +88,7 @@ function linkTypes (plan) {
   return plan
 }
 
-/** Marks the messages in which a bare field can be, however deep: `type.bare`. */
+/** Sets `type.bare` for all messages that can contain a bare field, at any depth. */
 function markBare (plan) {
   const users = new Map()
   const found = []
@@ -155,18 +155,18 @@ function v1Default (field) {
     case 'bool':
       return text === 'true'
     default:
-      // The generated literal of 1.x turns -0 into 0.
+      // The literal that 1.x generates turns -0 into 0.
       return Number(text || 0) + 0
   }
 }
 
-/** A default that names no value yields the first one. */
+/** The default of an enum. If it names no value, the first value is used. */
 function v1EnumDefault (values, text) {
   const chosen = Object.hasOwn(values, text) ? text : Object.keys(values)[0]
   return parseInt(values[chosen] || 0, 10)
 }
 
-/** The string that `text` is a JSON literal of, or nothing. */
+/** The string whose JSON literal is `text`; undefined if it is none. */
 function quoted (text) {
   try {
     const value = text ? JSON.parse(text) : ''
@@ -176,7 +176,7 @@ function quoted (text) {
   }
 }
 
-/** An own property whatever its name, `__proto__` included. */
+/** Defines an own property with any name, even `__proto__`. */
 function define (object, key, value) {
   if (key === '__proto__') {
     Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true })

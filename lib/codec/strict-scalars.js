@@ -1,6 +1,6 @@
 'use strict'
 
-/** Which scalars, numbers of enums and keys of maps the option `strict` takes: those that are decoded as what they were. */
+/** Which scalars, numbers of enums and keys of maps the option `strict` accepts: those that decode to the same value. */
 
 const { isUint8Array } = require('node:util/types')
 
@@ -22,11 +22,11 @@ function checksOf (standard) {
   return checks
 }
 
-/** The check of a map's keys, which are text: another text after decoding could take the place of another entry. */
+/** The check of a map's keys, which are text. A key that decodes to another text could overwrite another entry. */
 function keyCheckOf (kind, standard) {
   if (kind === 'string') return standard ? checkText : checkV1Key
   if (kind === 'bool') return standard ? checkBoolKey : checkV1BoolKey
-  // 1.x's encoder refuses keys of its own: enums and 64-bit fixed numbers.
+  // 1.x's encoder itself refuses enums and 64-bit fixed numbers as keys.
   if (!RANGES[kind] || (!standard && kind.endsWith('fixed64'))) return () => {}
   const check = wholeCheckOf(kind, standard)
   const read = standard && isLong(kind) ? BigInt : Number
@@ -44,7 +44,7 @@ function wholeCheckOf (kind, standard) {
     if (value < 0 && !standard && kind === 'int64') checkV1Int64(value)
   }
 
-  /** Standard protobuf holds BigInts and the exact value of a large number, where they are in range. */
+  /** Standard protobuf stores BigInts and large numbers exactly, if they are in range. */
   function checkOdd (value) {
     if (typeof value !== 'number' && !(typeof value === 'bigint' && long && standard)) {
       throw new Fault(`${typeof value === 'bigint' ? 'BigInt ' : ''}${show(value)} is not a number`, TypeError)
@@ -56,7 +56,7 @@ function wholeCheckOf (kind, standard) {
 
 const scratch = Buffer.alloc(16)
 
-/** 1.x has a form of its own for negative int64, in which some become others. */
+/** 1.x encodes negative int64 in its own way, which changes some of them. */
 function checkV1Int64 (value) {
   scratch.fill(0)
   v1.int64.write(value, scratch, 0)

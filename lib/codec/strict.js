@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * What the option `strict` refuses: values that an encoder takes, but that are decoded as something else, or not at all. The
- * encoders stay as they are: a strict engine checks a message before it gives it to one.
+ * The option `strict` refuses values that an encoder accepts, but that decode to something else, or not at all. The encoders
+ * are unchanged: a strict engine checks a message before it passes it to them.
  */
 
 const { isBoxedPrimitive, isDataView, isNativeError, isPromise, isRegExp } = require('node:util/types')
@@ -15,7 +15,7 @@ const { MAX_DEPTH, checkMessage } = require('./standard/engine')
 const { checksOf, keyCheckOf } = require('./strict-scalars')
 
 /**
- * An engine that refuses what `engine` would not store as it is.
+ * An engine that refuses what `engine` would not store unchanged.
  *
  * @param {object} plan linked plan
  * @param {object} engine as `v1Engine` describes it
@@ -48,7 +48,7 @@ function prepare (plan, standard) {
   const checks = checksOf(standard)
   for (const type of plan.messages) {
     type.byName = new Map(type.fields.map((field) => [field.name, field]))
-    /** Fields that every object seems to have: encoders find what Object.prototype has under their names. */
+    /** Fields that every object seems to have, because encoders find the properties of Object.prototype under their names. */
     type.inherited = type.fields.filter(({ name }) => name in Object.prototype)
     for (const field of type.fields) {
       const item = field.kind === 'message'
@@ -113,7 +113,7 @@ function checkMap ({ type: { fields: [, value] } }, checkKey, v1, object, depth)
     const each = get(object, key)
     try {
       checkKey(key)
-      // In 1.x an entry without a value is decoded as null where null stands for what is absent.
+      // In 1.x, an entry without a value decodes to null, if absent values of this type are null.
       if (each === null && v1 && value.initial === null) continue
       if (each === null || each === undefined) throw new Fault(`${each} cannot be in a map`, TypeError)
       // The entry is a level of its own.

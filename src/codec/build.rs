@@ -10,7 +10,7 @@ use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
 use super::v1::bare_fields;
 use super::v1::facts::{Facts, FieldFacts, MessageFacts};
 
-/// Builds the plan of `file`. `facts` are 1.x's; there are none if 1.x could not read the text.
+/// Builds the plan of `file`. `facts` is what 1.x knows about the text; it is empty if 1.x could not read it.
 pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
     let mut builder = Builder {
         file: file.clone(),
@@ -58,14 +58,14 @@ struct Builder<'f> {
     /// The package and a dot; empty without a package.
     prefix: String,
     facts: &'f Facts,
-    /// Plans of the messages mentioned, as far as they are made.
+    /// Plans of the mentioned messages; `None` until a plan is made.
     messages: Vec<Option<MessagePlan>>,
     enums: Vec<EnumPlan>,
     message_index: HashMap<String, usize>,
     enum_index: HashMap<String, usize>,
     /// Every message that was mentioned, by index.
     mentioned: Vec<MessageDescriptor>,
-    /// How many of these have been planned in order.
+    /// How many of these have been planned so far, in order.
     drained: usize,
     /// Top-level extensions, by the qualified name of what they extend.
     extensions: HashMap<String, Vec<ExtensionDescriptor>>,

@@ -21,7 +21,7 @@ use crate::error::{Error, Result, SchemaError};
 pub struct Compiled {
     /// What encoders and decoders are made from.
     pub plan: Plan,
-    /// Strict protobuf refuses the text: it was read by 1.x's rules.
+    /// Whether the text was read by 1.x's rules, because strict protobuf refuses it.
     pub is_v1: bool,
     pool: DescriptorPool,
 }
@@ -55,7 +55,7 @@ pub fn compile(text: &str, sources: &Sources) -> Result<Compiled> {
     let library = Library::load(name, text, sources).map_err(Error::Schema)?;
     let parsed = parser::parse(text);
     if matches!(&parsed, Err(refusal) if refusal.message == "Unexpected token: ") {
-        // Strict protobuf accepts blank text, 1.x did not, and nobody means to write it.
+        // Blank text is refused, as in 1.x: strict protobuf would accept it, but it is always a mistake.
         return Err(Error::Schema(SchemaError {
             file: None,
             line: 0,

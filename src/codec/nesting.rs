@@ -60,7 +60,7 @@ impl Scan<'_> {
         }
     }
 
-    /// A block comment. For protox they nest, and an unfinished one ends where the last comment inside it ended.
+    /// A block comment. In protox, block comments nest, and an unterminated one ends where the last comment inside it ended.
     fn block(&mut self) {
         let mut depth = 0_usize;
         let mut last_end = None;

@@ -16,15 +16,15 @@ use crate::query::Filter;
 use crate::row::{Position, Row};
 use crate::store::{Found, Order, ReadLimit, Span};
 
-/// Progress is reported about so many times, however long the work is.
+/// About how many times progress is reported, however long the work takes.
 const PROGRESS_STEPS: u64 = 200;
 
-/// Nodes read first when reading backwards. Stores read forwards only, so each step goes back twice as far as the one before,
+/// Nodes that the first step of a backward read covers. Stores read forwards only, so each further step goes back twice as far,
 /// until the limit is reached.
 const FIRST_SPAN: u64 = 16;
 
 impl Emitter {
-    /// Makes a request; exactly one [`Notice::Answer`] with this id follows. Allowed before the store is open.
+    /// Makes a request. Exactly one [`Notice::Answer`] with this id follows. Allowed before the store is open.
     pub fn request(self: &Arc<Self>, id: u32, request: Request) {
         match self.log.get() {
             Some(log) => self.ask(log, id, request),
@@ -132,21 +132,21 @@ impl Emitter {
         })
     }
 
-    /// Nobody waits any more for the answer to a [`Request::Await`]. If it still comes, it says that the emitter is closed.
+    /// Cancels a [`Request::Await`] whose answer is no longer wanted. It is answered with the error for a closed emitter.
     pub fn forget_await(&self, id: u32) {
         if let Some(arrivals) = self.arrivals.get() {
             arrivals.forget(id);
         }
     }
 
-    /// Runs a future; dropped unfinished when the emitter closes.
+    /// Runs a future. It is dropped unfinished when the emitter closes.
     pub(super) fn spawn(&self, work: impl std::future::Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &*self.runtime.lock() {
             runtime.spawn(work);
         }
     }
 
-    /// Runs `work` on a thread that may block; dropped unstarted when the emitter closes.
+    /// Runs `work` on a thread that may block. If the emitter closes before it has started, it is dropped.
     pub(super) fn blocking(&self, work: impl FnOnce() + Send + 'static) {
         if let Some(runtime) = &*self.runtime.lock() {
             runtime.spawn_blocking(work);

@@ -1,7 +1,7 @@
-//! Portable cursors: where the event that one names is stored here, and who waits for it to arrive.
+//! Portable cursors: finds the change of a cursor's event in this store, and answers requests that wait for it to arrive.
 //!
-//! One task follows the end of the log while somebody waits, and compares each new row with all that is waited for. So waiting costs
-//! nothing where nothing is stored, and otherwise one look-up per row, however many wait.
+//! While requests wait, one task follows the end of the log and looks up each new row among the awaited events. So waiting costs
+//! one look-up per new row, however many requests wait, and nothing while no rows are stored.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -44,36 +44,36 @@ fn change_of(log: &Log, key: Key) -> Result<Option<Change>> {
     Ok(log.store().locate(&[key])?.into_iter().flatten().next().map(|found| found.change))
 }
 
-/// What the task is told.
+/// A message to the task.
 enum Order {
     Wait(Cursor, PendingAnswer),
     Forget(u32),
 }
 
-/// The end at which cursors to wait for are given to the task.
+/// The sender of messages to the task.
 pub(super) struct Arrivals(UnboundedSender<Order>);
 
 impl Arrivals {
-    /// Starts the task. It ends with the runtime; who still waits then hears that the emitter is closed.
+    /// Starts the task. It ends with the runtime; requests that still wait are then answered with the error for a closed emitter.
     pub(super) fn start(emitter: &Emitter, log: &Arc<Log>) -> Self {
         let (sender, orders) = unbounded_channel();
         emitter.spawn(follow(Arc::clone(log), orders));
         Arrivals(sender)
     }
 
-    /// Answers with the change of the event once it is stored, at once if it is.
+    /// Answers with the change of the event once it is stored; immediately if it is stored already.
     pub(super) fn wait(&self, cursor: Cursor, answer: PendingAnswer) {
-        // Without the task the answer is dropped, and says that the emitter is closed.
+        // If the task has ended, the answer is dropped, which reports that the emitter is closed.
         let _ = self.0.send(Order::Wait(cursor, answer));
     }
 
-    /// Nobody waits for the answer to this request any more.
+    /// Removes a request whose answer is no longer wanted.
     pub(super) fn forget(&self, id: u32) {
         let _ = self.0.send(Order::Forget(id));
     }
 }
 
-/// Who waits, by what is waited for.
+/// The waiting requests, by the event that they wait for.
 #[derive(Default)]
 struct Waiting {
     keys: HashMap<Key, Vec<PendingAnswer>>,
@@ -104,7 +104,7 @@ impl Waiting {
         });
     }
 
-    /// Answers those who wait for this row.
+    /// Answers the requests that wait for this row.
     fn arrived(&mut self, row: &Row) {
         let mut answers = self.keys.remove(&row.node.key).unwrap_or_default();
         if let Some(seqs) = self.entries.get_mut(row.log()) {
@@ -129,7 +129,7 @@ async fn follow(log: Arc<Log>, mut orders: UnboundedReceiver<Order>) {
                 None => return,
                 Some(Order::Forget(id)) => waiting.forget(id),
                 Some(Order::Wait(cursor, answer)) => {
-                    // Rows up to here are looked up, those that follow are looked at.
+                    // Events up to here are found by a look-up in the store; rows after it are examined one by one.
                     if waiting.is_empty() {
                         seen = *end.borrow_and_update();
                     }
@@ -147,7 +147,7 @@ async fn follow(log: Arc<Log>, mut orders: UnboundedReceiver<Order>) {
                 }
                 match look(&log, seen, to, &mut waiting).await {
                     Ok(at) => seen = at,
-                    // A read that failed may succeed the next time: who asks then is looked up anew.
+                    // A later read may succeed: a request that comes then starts with a new look-up.
                     Err(error) => fail(std::mem::take(&mut waiting), &error),
                 }
             }
@@ -155,7 +155,7 @@ async fn follow(log: Arc<Log>, mut orders: UnboundedReceiver<Order>) {
     }
 }
 
-/// Looks at the rows after `seen` up to `to`, as long as somebody waits. Returns how far it came.
+/// Examines the rows after `seen` up to `to`, as long as any request waits. Returns how far it came.
 async fn look(log: &Arc<Log>, mut seen: Position, to: Position, waiting: &mut Waiting) -> Result<Position> {
     while seen < to && !waiting.is_empty() {
         let rows = match log.read_recent(seen, ROWS) {
@@ -169,7 +169,7 @@ async fn look(log: &Arc<Log>, mut seen: Position, to: Position, waiting: &mut Wa
     Ok(seen)
 }
 
-/// Whoever waits cannot be answered any more.
+/// Answers all waiting requests with the error.
 fn fail(waiting: Waiting, error: &Error) {
     let entries = waiting.entries.into_values().flat_map(HashMap::into_values);
     for answer in waiting.keys.into_values().chain(entries).flatten() {
@@ -177,7 +177,7 @@ fn fail(waiting: Waiting, error: &Error) {
     }
 }
 
-/// Runs `work` where it may block.
+/// Runs `work` on a thread that may block.
 async fn blocking<T: Send + 'static>(
     log: &Arc<Log>,
     work: impl FnOnce(&Log) -> Result<T> + Send + 'static,

@@ -28,7 +28,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub(super) struct Delivery {
     at: Position,
-    /// Acks up to this change have been handed over, so events up to here may follow.
+    /// Acks up to this change have been handed to JavaScript, so events up to here may follow.
     allowed: Change,
     fetched: VecDeque<Row>,
     /// The read of the medium under way, or waiting for its next attempt.
@@ -54,7 +54,7 @@ struct Retry {
 }
 
 impl Delivery {
-    /// Listeners hear what comes after `end`.
+    /// Starts delivery: listeners hear the events after `end`.
     pub(super) fn start(&mut self, end: Position) {
         self.at = end;
         self.allowed = end.change;
@@ -64,7 +64,7 @@ impl Delivery {
         self.allowed = self.allowed.max(change);
     }
 
-    /// How far it has come.
+    /// The last change that was taken or skipped.
     pub(super) fn change(&self) -> Change {
         self.at.change
     }
@@ -82,7 +82,7 @@ impl Delivery {
         if self.at.change < self.allowed {
             self.at = Position::of(self.allowed);
             self.fetched.clear();
-            // Its rows are no longer wanted, and the next ones are probably in memory.
+            // The rows of that read are no longer wanted, and the next ones are probably in memory.
             self.fetching = None;
         }
     }
@@ -154,7 +154,7 @@ impl Delivery {
 }
 
 impl Emitter {
-    /// Reads rows for listeners away from the JavaScript thread, again and again until it succeeds, then rings.
+    /// Reads rows for listeners on another thread than JavaScript's. It retries until it succeeds, and then rings the bell.
     pub(super) fn fetch_events(self: &Arc<Self>, log: &Arc<Log>, number: u64) {
         let (emitter, log) = (Arc::clone(self), Arc::clone(log));
         self.blocking(move || {
@@ -167,7 +167,7 @@ impl Emitter {
                 Err(error) => error,
             };
             let Some(Retry { pause, tell }) = emitter.delivery.lock().failed(number, &error) else { return };
-            // That the store is being closed is not reported.
+            // A read that fails because the store is being closed is not reported.
             if emitter.closing.load(Ordering::SeqCst) {
                 return;
             }
@@ -184,8 +184,8 @@ impl Emitter {
     }
 }
 
-/// Rows after `after`. The caller knows that there are some, so finding none is an error; without it the read would be repeated
-/// for ever.
+/// Rows after `after`. The caller knows that there are some, so finding none is an error; otherwise the read would be repeated for
+/// ever.
 fn rows_after(log: &Log, after: Position) -> Result<Vec<Row>> {
     let rows = log.read(after, FETCH)?;
     if rows.is_empty() {

@@ -68,7 +68,7 @@ pub enum Notice {
         /// The last change stored.
         change: Change,
     },
-    /// The store cannot be opened. Everything asked of the emitter fails with this.
+    /// The store cannot be opened. All calls of the emitter fail with this error.
     Failed(Error),
     /// The answer to a request.
     Answer {
@@ -86,7 +86,7 @@ pub enum Notice {
         /// Total units.
         total: u64,
     },
-    /// Appends go to another log: peers hold something else under the old one.
+    /// Appends now go to this log, because peers hold another version of the old one.
     LogIdChanged(LogId),
     /// Something happened on the network.
     Net(NetEvent),
@@ -97,7 +97,7 @@ pub enum Notice {
         /// What.
         news: StreamNews,
     },
-    /// An event of somebody else would have kept a conditional append of ours from being stored.
+    /// An event of another emitter contradicts a conditional append of ours: had it been here, the append would have been refused.
     Contradiction(Contradiction),
     /// Something went wrong, but not in answer to a call.
     Report(Error),
@@ -124,14 +124,14 @@ pub struct Emitter {
     opening: Opening,
     outbox: Outbox,
     delivery: Mutex<Delivery>,
-    /// Who waits for events to arrive, once somebody has.
+    /// Requests that wait for events to arrive; set by the first of them.
     arrivals: OnceLock<Arrivals>,
     closing: AtomicBool,
-    /// The thread that opens the store, and then does the log's writing.
+    /// The thread that opens the store and then writes to it.
     writer: Mutex<Option<JoinHandle<()>>>,
     /// The thread that [`Emitter::close`] started.
     closer: Mutex<Option<JoinHandle<()>>>,
-    /// The last change, for the time after the log was closed.
+    /// The last change, kept for the time after the log was closed.
     last_change_when_closed: Change,
     runtime: Mutex<Option<Runtime>>,
 }
@@ -180,7 +180,7 @@ impl Emitter {
         let write = move || {
             if let Some(opener) = opener {
                 let progress = &mut |done, total| opened.outbox.notify(Notice::Progress { id: 0, done, total });
-                // Everybody waits for this thread, so a panic has to be answered as well.
+                // All calls wait for this thread, so a panic must become an error, too.
                 opened.opened(caught("opening the store", || opener(progress)));
             }
             if let Some(log) = opened.log.get() {
@@ -203,7 +203,7 @@ impl Emitter {
         self.has_output()
     }
 
-    /// Answers to appends, in their order, at most `max`. Their events may be taken from now on, so callbacks run before
+    /// Takes at most `max` answers to appends, in order. Events may be taken only after their answers, so callbacks run before
     /// listeners.
     pub fn take_acks(&self, max: usize) -> Vec<Ack> {
         // Read before the queue is: the acks up to here have been queued, so once they are taken, events may follow up to here.
@@ -233,7 +233,7 @@ impl Emitter {
         rows
     }
 
-    /// Nobody listens: skips what [`Emitter::take_acks`] allowed.
+    /// Skips the events that [`Emitter::take_acks`] allowed, because nobody listens.
     pub fn skip_events(&self) {
         self.delivery.lock().skip();
     }
@@ -250,14 +250,14 @@ impl Emitter {
         self.log.get().map_or(self.last_change_when_closed, |log| log.end().change)
     }
 
-    /// Whether events are committed that were neither taken nor skipped.
+    /// Whether there are committed events that were neither taken nor skipped.
     #[must_use]
     pub fn has_events(&self) -> bool {
         let Some(log) = self.log.get() else { return false };
         !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_behind(log.end().change)
     }
 
-    /// Whether [`Emitter::take_events`] can go on at once: acks have been taken, rows are in memory.
+    /// Whether [`Emitter::take_events`] can continue immediately: acks have been taken, and rows are in memory.
     #[must_use]
     pub fn has_events_at_hand(&self) -> bool {
         !self.closing.load(Ordering::SeqCst) && self.delivery.lock().is_at_hand()
@@ -268,7 +268,7 @@ impl Emitter {
         waiting.acks || waiting.notices || self.has_events()
     }
 
-    /// What waits to be taken besides events.
+    /// Which queues besides events have something to take.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
         self.outbox.waiting()

@@ -29,7 +29,7 @@ pub enum Use {
     Link {
         /// Our side is the one that dialled.
         dialled: bool,
-        /// The only key that may be at the other end, where that has to be proven.
+        /// The key that the peer has to prove; `None` if any peer will do.
         key: Option<PublicKey>,
     },
 }
@@ -37,9 +37,9 @@ pub enum Use {
 /// What JavaScript knows about a stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin {
-    /// Our end of it, and the peer's, where there are such.
+    /// Our address and the peer's, if the stream has addresses.
     pub ends: Option<(SocketAddr, SocketAddr)>,
-    /// What protects it and what the peer may do, if JavaScript knows who that is.
+    /// What protects the stream and what the peer may do, if JavaScript has authenticated the peer.
     pub vouched: Option<(Security, Right)>,
 }
 
@@ -117,7 +117,7 @@ impl Emitter {
         }
     }
 
-    /// Ends a link whose peer lost the right that JavaScript had vouched for.
+    /// Ends a link because its peer has lost the right that JavaScript had vouched for.
     pub fn revoke(&self, key: &str) {
         if let Some(net) = self.net.get() {
             net.revoke(key);
@@ -126,7 +126,7 @@ impl Emitter {
 
     /// Sets whose logs are stored.
     pub fn set_trust(&self, policy: TrustPolicy) {
-        // When the log opens, this is read again under the same lock.
+        // Opening the log reads this again under the same lock.
         let mut early = self.policy.lock();
         match self.log.get() {
             Some(log) => log.set_trust(policy),

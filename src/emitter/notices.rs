@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::Notice;
 use crate::net::NetEvent;
 
-/// Notices kept before some give way. JavaScript takes them whenever its loop turns; only a loop that hangs for long
-/// gets here.
+/// Notices that are kept before some are dropped. JavaScript takes them in each turn of its event loop, so only a loop that is
+/// blocked for long reaches this.
 const MAX_NOTICES: usize = 16 * 1024;
 
 /// In the order in which things happened.
@@ -17,7 +17,7 @@ const MAX_NOTICES: usize = 16 * 1024;
 #[derive(Default)]
 pub(super) struct Notices {
     waiting: VecDeque<Notice>,
-    /// How many of them may be dropped, so that the queue is not searched in vain.
+    /// How many of them may be dropped. At 0 the queue is not searched.
     spare: usize,
 }
 
@@ -69,7 +69,7 @@ fn is_of_inbound(notice: &Notice, link: &str) -> bool {
     }
 }
 
-/// Whether no callback waits for a notice.
+/// Whether a notice may be dropped, because no callback waits for it.
 fn gives_way(notice: &Notice) -> bool {
     matches!(
         notice,

@@ -93,7 +93,7 @@ impl Opening {
         Opening(Mutex::new(OpeningState::Failed(error)))
     }
 
-    /// Decides what to do with a call, by the state of opening. No other place does.
+    /// Decides what to do with a call, by the state of opening. This is the only place that decides it.
     fn admit(&self, call: Call, max_pending: usize, closing: impl FnOnce() -> bool) -> Admission {
         match &mut *self.0.lock() {
             OpeningState::Waiting(deferred) => {
@@ -121,12 +121,12 @@ impl Opening {
 }
 
 impl Emitter {
-    /// Makes a call that came before the store was known to be open: now, later, or never.
+    /// Handles a call that came while the store may not be open yet: makes it now, defers it, or refuses it.
     pub(super) fn call(self: &Arc<Self>, call: Call) {
         let closing = || self.closing.load(Ordering::SeqCst);
         match self.opening.admit(call, self.options.log.max_pending, closing) {
             Admission::Deferred => {}
-            // It was opened meanwhile, and whoever opened it has set the log.
+            // The store was opened in the meantime, and the thread that opened it has set the log.
             Admission::Now(call) => {
                 if let Some(log) = self.log.get() {
                     self.perform(log, call);
@@ -161,7 +161,7 @@ impl Emitter {
             Call::Append(batch) => self.outbox.push_acks(vec![Ack::failed(error.clone()); batch.acks()]),
             Call::RefusedAppends(acks, own) => self.outbox.push_acks(vec![Ack::failed(own); acks]),
             Call::Request(id, _) => self.outbox.notify(Notice::Answer { id, result: Err(error.clone()) }),
-            // Nobody waits for an answer, and a stream is closed by being dropped.
+            // No answer is expected, and a stream is closed when it is dropped.
             Call::Net(_) => {}
             Call::Connect { host, port, .. } => {
                 let key = format!("{host}:{port}");
@@ -194,7 +194,7 @@ impl Emitter {
         for found in log.store().repairs() {
             self.outbox.notify(Notice::Report(Error::Repaired(found)));
         }
-        // Under the lock, and before others find the log: what they append must come after what was deferred.
+        // Under the lock, and before others find the log: their appends must come after the deferred ones.
         appends.into_iter().for_each(|call| self.perform(log, call));
         if self.closing.load(Ordering::SeqCst) {
             log.close();
@@ -222,7 +222,7 @@ impl Emitter {
             return;
         };
         let (appends, others) = deferred.split();
-        // Under the lock: what is refused from now on must come after what was deferred.
+        // Under the lock: calls that are refused from now on must come after the deferred ones.
         appends.into_iter().for_each(|call| self.refuse(call, error));
         drop(state);
         self.outbox.notify(Notice::Failed(error.clone()));

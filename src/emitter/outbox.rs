@@ -1,4 +1,4 @@
-//! Answers to appends, and notices, until JavaScript takes them. The bell tells JavaScript that there are some.
+//! Queues of acks and notices that wait for JavaScript. The bell tells JavaScript when there are some.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,11 +25,11 @@ struct Queues {
     notices: Notices,
 }
 
-/// On the way to JavaScript.
+/// The queues, and the bell.
 pub(super) struct Outbox {
     queues: Mutex<Queues>,
     bell: Arc<dyn Bell>,
-    /// Calls of JavaScript's that end by asking what waits: while one is under way, nobody needs to ring.
+    /// Running calls from JavaScript that end by asking what waits. While one runs, the bell need not ring.
     muted: AtomicUsize,
 }
 
@@ -62,7 +62,7 @@ impl Outbox {
         }
     }
 
-    /// Runs `call` without ringing: the caller asks afterwards what waits.
+    /// Runs `call` without ringing the bell: the caller asks afterwards what waits.
     pub(super) fn muted<T>(&self, call: impl FnOnce() -> T) -> T {
         self.muted.fetch_add(1, Ordering::SeqCst);
         let result = call();

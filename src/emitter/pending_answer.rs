@@ -1,4 +1,4 @@
-//! The answer that a request is still owed.
+//! A request that has not been answered yet.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl PendingAnswer {
         PendingAnswer { emitter: Arc::clone(emitter), id, sent: false }
     }
 
-    /// Who is asked.
+    /// The emitter that the request was made to.
     pub(super) fn emitter(&self) -> &Arc<Emitter> {
         &self.emitter
     }
@@ -42,7 +42,7 @@ impl Drop for PendingAnswer {
     }
 }
 
-/// What the answer is when the emitter is closed before there is one.
+/// The answer to requests that are unanswered when the emitter closes.
 pub(super) fn gone() -> Error {
     Error::Closed("it was closed before this was answered")
 }

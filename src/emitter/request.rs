@@ -21,7 +21,8 @@ pub struct Cursor {
     pub log: LogId,
     /// Its number there.
     pub seq: Seq,
-    /// Its node. Where a log has forked, or its entries have moved to another log, only this tells which event is meant.
+    /// The key of its node. If the log has forked, or its entries have moved to another log, only the key tells which event is
+    /// meant.
     pub key: Option<Key>,
 }
 
@@ -90,13 +91,13 @@ pub enum Request {
     },
     /// Checks everything stored.
     Verify,
-    /// Replaces our version of a log by that of peers; by the one with this node, if there are several.
+    /// Replaces our version of a log by that of peers. If there are several, the key selects the version that contains this node.
     Adopt(LogId, Option<Key>),
     /// Copies another store's rows into this log.
     Import {
         /// Opens it; blocks.
         open: Box<dyn FnOnce() -> Result<Arc<dyn Store>> + Send>,
-        /// Whether to copy its facts as well, where this store has none.
+        /// Whether to copy those of its facts that this store lacks.
         identity: bool,
     },
 }
@@ -118,7 +119,7 @@ pub enum Reply {
         rows: Vec<Row>,
         /// Where the next read continues.
         next: Change,
-        /// Whether that is the end (or the beginning, when reverse) as of now.
+        /// Whether the end of the log (with `reverse`: its beginning) has been reached.
         done: bool,
     },
     /// To `Wait`: the last change. To `Await`: the event's.

@@ -22,7 +22,7 @@ impl Emitter {
         });
         match spawned {
             Ok(thread) => *self.closer.lock() = Some(thread),
-            // The system has no thread to wait with, so this one waits. Closing gives it some back.
+            // The system gives no thread that could wait, so this one waits. Closing frees threads.
             Err(_) => {
                 let result = self.shut_down().map(|()| Reply::Done);
                 self.outbox.notify(Notice::Answer { id, result });
@@ -35,7 +35,7 @@ impl Emitter {
     #[must_use]
     pub fn closed(&self) -> Arc<Self> {
         if let Some(thread) = self.closer.lock().take() {
-            // It has given its answer and owns the emitter for a moment more.
+            // The thread has given its answer, and holds the emitter only for a moment longer.
             let _ = thread.join();
         }
         let opening = Opening::failed(Error::Closed("everything is released"));
@@ -44,7 +44,7 @@ impl Emitter {
         Arc::new(Emitter { last_change_when_closed: self.last_change(), ..closed })
     }
 
-    /// [`Emitter::close`] on this thread; for an environment that goes away. Harmless when closed already.
+    /// [`Emitter::close`] on this thread, for an environment that ends. Does nothing if the emitter is closed already.
     ///
     /// # Errors
     /// The store's, on closing it.
@@ -52,7 +52,7 @@ impl Emitter {
         // A second call (the environment ends while a close is under way) waits for the first: the store must not be
         // closed while the writer uses it.
         let mut writer = self.writer.lock();
-        // A store that is being opened either sees this and closes its log, or has set the log already.
+        // A thread that opens the store either sees this flag and closes its log, or has already set the log.
         self.opening.while_undecided(|| self.closing.store(true, Ordering::SeqCst));
         self.end_sessions();
         if let Some(log) = self.log.get() {
@@ -77,7 +77,7 @@ impl Emitter {
 
     fn end_sessions(&self) {
         if let Some(net) = self.net.get() {
-            // Ends by itself within a bound; a runtime that is gone already has ended everything.
+            // The network closes within a bounded time. If the runtime has ended already, so has the network.
             let _ = net.close().blocking_recv();
         }
     }

@@ -1,17 +1,17 @@
 //! Events that are stored together or not at all: container field 7 tells how many events of the same batch follow in the log.
 //!
-//! Whoever appends is held to the bounds. In what others have written a count beyond them says nothing: such an event stands
-//! alone, so that nobody can make a log wait for what never comes.
+//! Appends beyond the bounds are refused. In events of other emitters, a count beyond the bounds is ignored: such an event counts
+//! as a single one. So nobody can make a log wait for events that never come.
 
 use bytes::BufMut;
 
 use super::{parse, put_varint};
 
-/// Events of a batch. A peer keeps them aside until it has the last one, and rows of a sealed log up to the batch's end in
-/// addition.
+/// Events of a batch. A peer holds them back until it has the last one; in a sealed log it holds back all rows up to the batch's
+/// end.
 pub const MAX_BATCH_EVENTS: usize = 1024;
 
-/// Bytes of a batch's containers: as many as one group commit takes. A peer keeps so many aside.
+/// Bytes of a batch's containers: as many as one group commit takes. A peer holds back up to this many.
 pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 /// Container field of the count.
@@ -23,17 +23,18 @@ const TAG: u8 = 7 << 3;
 /// Bytes that [`put_following`] writes at the most.
 pub const FOLLOWING_LEN: usize = 3;
 
-/// Appends the count of events that follow in the batch as it stands in a container.
+/// Appends the container field that counts the events that follow in the batch.
 pub fn put_following(out: &mut impl BufMut, following: usize) {
     out.put_u8(TAG);
     put_varint(out, following as u64);
 }
 
-/// How many events of its batch follow the event in this container: 0 for one that stands alone, for a batch's last, and for what
-/// cannot be a batch.
+/// How many events of its batch follow the event in this container: 0 for a single event, for the last one of a batch, and for a
+/// count beyond the bounds.
 #[must_use]
 pub fn following(value: &[u8]) -> usize {
-    // Each row from a peer is looked at. Most have no such field, which their bytes show sooner than their fields do.
+    // This runs for each row from a peer. Most rows do not have the field; searching their bytes for the tag is faster than
+    // parsing.
     if !value.contains(&TAG) {
         return 0;
     }

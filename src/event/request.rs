@@ -4,13 +4,13 @@ use bytes::BufMut;
 
 use super::put_bytes;
 
-/// Bytes of such an id: any UUID, hash or URL of a request, with room.
+/// Bytes of such an id: enough for a UUID, a hash or a request's URL.
 pub const MAX_REQUEST_LEN: usize = 256;
 
 /// Container field of the id.
 pub(super) const FIELD: u64 = 8;
 
-/// Appends the id as it stands in a container.
+/// Appends the container field with the id.
 pub fn put_request(out: &mut impl BufMut, id: &str) {
     put_bytes(out, 8, id.as_bytes());
 }

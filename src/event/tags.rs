@@ -29,12 +29,12 @@ pub struct Tags<'a> {
 }
 
 impl<'a> Tags<'a> {
-    /// The tags in a container, of which `rest` is what begins with the first one.
+    /// The tags of a container. `rest` is the container from its first tag on.
     pub(crate) fn from(rest: &'a [u8]) -> Self {
         Tags { rest }
     }
 
-    /// Whether there are no bytes in which a tag could be.
+    /// Whether there are certainly no tags. They are not parsed for this.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
@@ -63,7 +63,7 @@ impl<'a> Tags<'a> {
 /// Checks tags that are about to be emitted.
 ///
 /// # Errors
-/// `InvalidArgument` if they are too many, or one is empty, too long or there twice.
+/// `InvalidArgument` if there are too many, or if one is empty, too long or repeated.
 pub fn check_tags(tags: &[&str]) -> Result<()> {
     let refuse = |why: String| Err(Error::InvalidArgument(why));
     if tags.len() > MAX_TAGS {
@@ -80,7 +80,7 @@ pub fn check_tags(tags: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Appends one tag as it stands in a container.
+/// Appends the container field with one tag.
 pub fn put_tag(out: &mut impl BufMut, tag: &str) {
     out.put_u8(u8::try_from(FIELD << 3 | 2).unwrap_or(0));
     put_varint(out, tag.len() as u64);
@@ -114,7 +114,7 @@ mod tests {
         put_tag(&mut out, "ünï");
         assert_eq!(out.len(), tag_len("order:7") + tag_len("ünï"));
         assert_eq!(out, encoded(&[b"order:7", "ünï".as_bytes()]));
-        // Whatever else follows is passed over.
+        // Other fields in between are skipped.
         out.extend_from_slice(b"\x38\x05\x42\x01x");
         put_tag(&mut out, "last");
         assert_eq!(Tags::from(&out).list().as_slice(), ["order:7", "ünï", "last"]);

@@ -32,14 +32,15 @@ pub struct Batch {
     events: Vec<Item>,
     cost: usize,
     acks: usize,
-    /// All of it is stored, or nothing.
+    /// Either all of its events are stored, or none.
     whole: bool,
     demands: Option<Box<Demands>>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// Where its payload ends, and how many bytes of tags follow; it begins where those of the one before end.
+    /// Where the event's payload ends, and how many bytes of tags follow. The payload begins where the tags of the event before
+    /// end.
     end: usize,
     tags: u16,
     encoding: Encoding,
@@ -47,7 +48,7 @@ struct Item {
 }
 
 impl Item {
-    /// Where the next one begins.
+    /// Where the next event begins.
     fn behind(&self) -> usize {
         self.end + usize::from(self.tags)
     }
@@ -65,7 +66,7 @@ pub(crate) struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Whether a node holds an event that says the same.
+    /// Whether a node holds an event with the same name, payload, encoding and tags.
     pub(super) fn is_in(&self, node: &Node) -> bool {
         event::decode(&node.value).is_ok_and(|event| {
             event.name == **self.name
@@ -96,7 +97,7 @@ impl Batch {
     /// Adds an event with tags.
     ///
     /// # Errors
-    /// `InvalidArgument` if tags may not be like that; then it is not added.
+    /// `InvalidArgument` if the tags are not valid; then the event is not added.
     pub fn push_tagged(
         &mut self,
         name: &Arc<str>,
@@ -110,10 +111,10 @@ impl Batch {
         Ok(())
     }
 
-    /// From now on all of its events are stored, one behind the other, or none.
+    /// Makes the batch atomic: either all of its events are stored, in consecutive entries, or none.
     ///
     /// # Errors
-    /// `InvalidArgument` if they are too many for that, or too large together.
+    /// `InvalidArgument` if it has too many events for that, or too many bytes.
     pub fn make_whole(&mut self) -> Result<()> {
         let count = self.events.len();
         if count > MAX_BATCH_EVENTS {
@@ -132,7 +133,7 @@ impl Batch {
         Ok(())
     }
 
-    /// [`Batch::make_whole`], for an append that demands something.
+    /// [`Batch::make_whole`] for an append with demands.
     ///
     /// # Errors
     /// `InvalidArgument` also if its id cannot be one.
@@ -168,13 +169,13 @@ impl Batch {
         self.acks += usize::from(ack != AckKind::None);
     }
 
-    /// What these events count in [`LogOptions::max_pending`](super::LogOptions::max_pending), in bytes.
+    /// How much these events count towards [`LogOptions::max_pending`](super::LogOptions::max_pending), in bytes.
     #[must_use]
     pub fn cost(&self) -> usize {
         self.cost
     }
 
-    /// How many of the events are answered.
+    /// How many of the events get an answer.
     #[must_use]
     pub fn acks(&self) -> usize {
         self.acks
@@ -188,8 +189,8 @@ impl Batch {
         self.events.is_empty()
     }
 
-    /// Drops the first event that does not fit into `room`, as [`Batch::cost`] counts, and all behind it. Returns how many of
-    /// them are to be answered. Of a batch that is whole nothing is left.
+    /// Drops the first event that does not fit into `room` (in the unit of [`Batch::cost`]), and all events after it; of an atomic
+    /// batch, all events. Returns how many of the dropped events have to be answered.
     pub(super) fn cut(&mut self, room: usize) -> usize {
         if self.cost <= room {
             return 0;

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::node::{Key, LogId, Seq};
 use crate::store::Commit;
 
-/// Jobs' bytes in one group. Large enough that a flush costs nothing per event, small enough that one group takes
+/// Bytes of the jobs in one group. Large enough that the cost of a flush is negligible per event, small enough that a group takes
 /// milliseconds.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
 
@@ -20,30 +20,31 @@ const FEW_BYTES: usize = 4 * 1024;
 pub(super) struct CommitGroup {
     pub(super) commit: Commit,
     pub(super) answers: Answers,
-    /// Nodes taken out of the parking for this group, and what they waited for.
+    /// Formerly parked nodes that are stored with this group, and what they waited for.
     pub(super) released: Vec<(Parked, Waits)>,
-    /// Why it must not be stored.
+    /// Why the group must not be stored, if so.
     pub(super) spoilt: Option<Error>,
     /// Cost of the jobs in it.
     bytes: usize,
 }
 
-/// Who gets an answer from a group.
+/// The answers that depend on a group.
 #[derive(Default)]
 pub(super) struct Answers {
-    /// As they will be given once the group is stored.
+    /// The acks to give once the group is stored.
     pub(super) acks: Vec<Ack>,
     /// Bytes of appends that are answered then.
     pub(super) appended: usize,
     pub(super) nodes: Vec<(Vec<Outcome>, Responder<Vec<Outcome>>)>,
     pub(super) facts: Vec<Responder<()>>,
-    /// What is told once it is stored.
+    /// Contradictions to report once the group is stored.
     pub(super) contradictions: Vec<Contradiction>,
-    /// Done once the rest is stored, before anything else is planned.
+    /// A fork to carry out once the rest is stored, before anything else is planned.
     pub(super) fork: Option<Fork>,
 }
 
-/// A log gives way from a seq on: the local one because peers hold another version, or any one because the user says so.
+/// The tail of a log is to move to another log, from a seq on: of the local log, because peers hold another version, or of any log
+/// that the user chose.
 pub(super) struct Fork {
     pub(super) log: LogId,
     pub(super) from: Seq,
@@ -56,23 +57,23 @@ pub(super) struct Fork {
 /// A group that could not be stored.
 pub(super) struct FailedGroup {
     pub(super) error: Error,
-    /// Who has a part in it, until they have been told.
+    /// The answers that depend on it, until they have been given.
     pub(super) untold: Option<Answers>,
     pub(super) released: Vec<(Parked, Waits)>,
 }
 
 impl CommitGroup {
-    /// A job is about to join.
+    /// Counts a job that is about to join.
     pub(super) fn count(&mut self, job: &Job) {
         self.bytes += job.cost();
     }
 
-    /// Nothing of it will be stored. The first reason counts.
+    /// Marks the group as not to be stored. The first reason counts.
     pub(super) fn spoil(&mut self, error: Error) {
         self.spoilt.get_or_insert(error);
     }
 
-    /// The group as a failed one if it must not be stored; its members are still to be told.
+    /// Turns the group into a failed one if it must not be stored. Its answers are still to be given.
     pub(super) fn failed(&mut self) -> Option<Box<FailedGroup>> {
         let error = self.spoilt.clone()?;
         let (answers, released) = (std::mem::take(&mut self.answers), std::mem::take(&mut self.released));
@@ -104,7 +105,7 @@ impl CommitGroup {
         !self.is_empty() && self.spoilt.is_none() && !self.is_last()
     }
 
-    /// Whether nothing may be planned behind it before it is stored.
+    /// Whether it has to be stored before anything else is planned.
     pub(super) fn is_last(&self) -> bool {
         self.answers.fork.is_some()
     }

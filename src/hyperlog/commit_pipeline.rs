@@ -1,6 +1,6 @@
 //! Which thread plans and commits, and when.
 //!
-//! On a store that waits for its medium two threads take turns ([`CommitPipeline::run`]). A turn has four phases:
+//! On a store that waits for its medium, two threads take turns ([`CommitPipeline::run`]). A turn has four phases:
 //!
 //! 1. *Wait* until no other thread plans and there are jobs ([`CommitPipeline::wait_for_turn`]).
 //! 2. *Plan* a group and hash its nodes ([`CommitPipeline::plan_group`]), while the other thread waits for the flush of the
@@ -8,8 +8,8 @@
 //! 3. *Hand over* the planning to the other thread.
 //! 4. *Commit* the group, and every group that has been planned by the time that is done ([`CommitPipeline::commit`]).
 //!
-//! So the medium does not wait for hashing, and a single event needs only one thread. Groups are committed in the order in which
-//! they were planned. When a commit fails, the group planned after it fails too.
+//! So the medium does not wait for hashing, and a single event is planned and committed by one thread. Groups are committed in the
+//! order in which they were planned. When a commit fails, the group planned after it fails too.
 //!
 //! On a store that never blocks ([`Store::is_immediate`](crate::store::Store::is_immediate)) the caller's thread does
 //! small jobs itself, which is quicker than waking another.
@@ -27,27 +27,27 @@ use super::job::Job;
 use super::writer::Writer;
 use crate::error::Error;
 
-/// Bytes appended in one call from which on even a store that never blocks is written by the thread in
-/// [`CommitPipeline::run`]: hashing fewer takes less time than waking that thread.
+/// From this many bytes in one call on, the thread in [`CommitPipeline::run`] also writes to a store that never blocks. Hashing
+/// fewer bytes takes less time than waking that thread.
 const BULK: usize = 8 * 1024;
 
-/// How long a thread that has committed a lone event spins for the next job before it sleeps. Whoever emits one event at a
-/// time has often answered by then, and waking a thread takes as long.
+/// How long a thread that has committed a single event spins for the next job before it sleeps. A caller that emits one event at a
+/// time has often emitted the next by then, and waking a thread takes as long.
 const SPIN: Duration = Duration::from_micros(60);
 
-/// The way of a job to the store.
+/// Takes jobs from the queue to the store.
 pub(super) struct CommitPipeline {
     queue: Mutex<CommitQueue>,
     /// Notified when the queue has changed for a thread that waits.
     changed: Condvar,
-    /// Held by the thread that plans. On an immediate store the lock also keeps jobs in order: they leave the queue under it.
+    /// Locked by the thread that plans. On an immediate store the lock also keeps jobs in order: they leave the queue under it.
     writer: Mutex<Writer>,
     committer: Arc<Committer>,
-    /// The store never blocks.
+    /// Whether the store never blocks.
     immediate: bool,
-    /// A thread spins for a job. Set under the queue's lock.
+    /// Whether a thread spins for a job. Set under the queue's lock.
     spinning: AtomicBool,
-    /// The machine runs several threads at once.
+    /// Whether the machine has several processors.
     parallel: bool,
 }
 
@@ -64,7 +64,7 @@ impl CommitPipeline {
         }
     }
 
-    /// Queues a job. Once the pipeline is closed it is refused here.
+    /// Queues a job; refuses it if the pipeline is closed.
     pub(super) fn submit(&self, job: Job) {
         let bulk = matches!(&job, Job::Append(batch) if batch.cost() >= BULK);
         let mut queue = self.queue.lock();
@@ -93,8 +93,8 @@ impl CommitPipeline {
         }
     }
 
-    /// Accepts nothing more. What is queued is still written and answered: by [`CommitPipeline::run`] before it returns, or
-    /// on an immediate store here.
+    /// Stops accepting jobs. Queued jobs are still written and answered: by [`CommitPipeline::run`] before it returns, or here if
+    /// the store is immediate.
     pub(super) fn close(&self) {
         self.queue.lock().closed = true;
         self.spinning.store(false, Ordering::Relaxed);
@@ -113,7 +113,7 @@ impl CommitPipeline {
         }
         std::thread::scope(|scope| {
             let second = std::thread::Builder::new().name("hyper-writer".into());
-            // If the system gives no second thread, one does it all, and plans nothing during a flush.
+            // Without a second thread, this one does everything, and does not plan during a flush.
             drop(second.spawn_scoped(scope, || while self.take_turn() {}));
             while self.take_turn() {}
         });
@@ -139,8 +139,8 @@ impl CommitPipeline {
         while self.write_next(&mut writer) {}
     }
 
-    /// Plans and commits what is queued as one group; `false` if nothing is. Whichever thread does it, jobs are written in
-    /// their order, because they leave the queue under the writer's lock.
+    /// Plans and commits the queued jobs as one group; `false` if there are none. Jobs are written in order whichever thread does
+    /// it, because they leave the queue under the writer's lock.
     fn write_next(&self, writer: &mut Writer) -> bool {
         let mut group = CommitGroup::default();
         let jobs = self.queue.lock().take_jobs(group.room());
@@ -152,7 +152,7 @@ impl CommitPipeline {
         true
     }
 
-    /// One turn; `false` once the pipeline is closed and the other thread has what is left.
+    /// Takes one turn; `false` once the pipeline is closed and this thread has nothing left to do.
     fn take_turn(&self) -> bool {
         let mut queue = self.queue.lock();
         if !self.wait_for_turn(&mut queue) {
@@ -205,7 +205,7 @@ impl CommitPipeline {
         true
     }
 
-    /// Spins until a job comes, for a moment. With one processor that would only keep jobs from coming.
+    /// Spins for a moment, until a job comes. With a single processor, spinning would only delay the next job.
     fn spin(&self) {
         let start = Instant::now();
         while self.parallel && self.spinning.load(Ordering::Relaxed) && start.elapsed() < SPIN {
@@ -233,8 +233,8 @@ impl CommitPipeline {
         }
     }
 
-    /// Waits while another group is committed, as long as nothing can be added to this one. The committing thread may take
-    /// it over, if it can be committed as it is; what is returned then is empty.
+    /// Waits while another group is committed and nothing can be added to this one. The committing thread may take over this group
+    /// if it can be committed as it is; then an empty group is returned.
     fn wait_for_commit(
         &self,
         queue: &mut MutexGuard<'_, CommitQueue>,
@@ -267,14 +267,14 @@ impl CommitPipeline {
             queue.spin_next = group.is_small();
             if let Err(mut failed) = MutexGuard::unlocked(queue, || self.committer.commit(group)) {
                 let (untold, error) = (failed.untold.take(), failed.error.clone());
-                // Set before anybody is answered: whoever tries again at once is planned anew, not refused with the rest.
+                // Set before any answer is given: a caller that retries immediately is planned anew, and not refused with the rest.
                 queue.committing = Committing::Failing(failed);
                 MutexGuard::unlocked(queue, || self.committer.tell(untold, &error));
                 return;
             }
             next = queue.planned.take();
             if next.is_some() && !queue.jobs.is_empty() {
-                // The thread that planned this group had no room for more, and has some now.
+                // The thread that planned this group had no room for more jobs, and has room now.
                 self.changed.notify_one();
             }
         }

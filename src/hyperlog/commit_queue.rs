@@ -27,12 +27,12 @@ pub(super) enum Committing {
     Running,
     /// A group could not be stored, and its members are being answered. Nothing may be planned on top of it.
     Failing(Box<FailedGroup>),
-    /// Its members have their answers. The planner has yet to go back to what is stored.
+    /// Its answers have been given. The planner has still to go back to what is stored.
     Failed(Box<FailedGroup>),
 }
 
 impl Committing {
-    /// Whether a thread has a group in its hands.
+    /// Whether a thread is storing a group or answering for a failed one.
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Committing::Running | Committing::Failing(_))
     }
@@ -41,7 +41,7 @@ impl Committing {
         matches!(self, Committing::Failing(_))
     }
 
-    /// The thread is done with its groups.
+    /// The committing thread has no more groups.
     pub(super) fn finish(&mut self) {
         *self = match std::mem::take(self) {
             Committing::Failing(failed) => Committing::Failed(failed),
@@ -49,7 +49,8 @@ impl Committing {
         };
     }
 
-    /// The group that failed, for the planner to start anew. Leaves `Idle`; must not be called while a thread is busy.
+    /// Takes the failed group, so that the planner can start anew, and sets the state to `Idle`. Must not be called while a thread
+    /// is busy.
     pub(super) fn take_failed(&mut self) -> Option<Box<FailedGroup>> {
         match std::mem::take(self) {
             Committing::Failed(failed) => Some(failed),
@@ -63,16 +64,16 @@ impl Committing {
 pub(super) struct CommitQueue {
     pub(super) jobs: VecDeque<Job>,
     pub(super) closed: bool,
-    /// A thread runs that takes care of whatever is left in the queue.
+    /// Whether a thread runs that will process whatever is in the queue.
     pub(super) served: bool,
     pub(super) planning: Planning,
     pub(super) committing: Committing,
-    /// A group planned while the one before it is committed. Whoever finishes that commits this one, too, which is quicker
-    /// than waking the thread that planned it.
+    /// A group that was planned while the one before it is being committed. The committing thread then commits this one, too, which
+    /// is quicker than waking the thread that planned it.
     pub(super) planned: Option<CommitGroup>,
-    /// A thread that has nothing to do spins until a job comes.
+    /// Whether an idle thread spins until a job comes.
     pub(super) spinning: bool,
-    /// The last commit was small, and no thread has spun since.
+    /// Whether the last commit was small and no thread has spun since.
     pub(super) spin_next: bool,
 }
 
@@ -82,7 +83,7 @@ impl CommitQueue {
         self.planning == Planning::Idle && !self.jobs.is_empty() && !self.committing.is_failing()
     }
 
-    /// Takes jobs for a group with this much room, in bytes; the last may go beyond it. A fork ends the group.
+    /// Takes jobs for a group with this much room, in bytes; the last one may exceed it. A fork ends the group.
     pub(super) fn take_jobs(&mut self, room: usize) -> Vec<Job> {
         let mut bytes = 0;
         let mut taken: Vec<Job> = Vec::new();

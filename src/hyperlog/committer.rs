@@ -1,4 +1,4 @@
-//! Stores planned groups, and answers everybody who waits for one.
+//! Stores planned groups, and gives the answers that depend on them.
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::Ack;
 use crate::error::{Error, Result};
 use crate::panic::caught;
 
-/// Needs no planner: a thread commits one group while another plans the next.
+/// Commits independently of the planner: a thread commits one group while another plans the next.
 pub(super) struct Committer {
     shared: Arc<Shared>,
-    /// The failure reported last; nothing once a group is stored.
+    /// The failure that was reported last; `None` once a group has been stored.
     reported: Mutex<Option<String>>,
 }
 
@@ -24,10 +24,10 @@ impl Committer {
         Committer { shared, reported: Mutex::new(None) }
     }
 
-    /// Stores a group and answers for it. If it cannot be stored nobody is answered yet, and the planner is ahead of the
+    /// Stores a group and gives its answers. If it cannot be stored, no answer is given yet, and the planner stays ahead of the
     /// store until [`Writer::start_anew`](super::writer::Writer::start_anew).
     pub(super) fn commit(&self, mut group: CommitGroup) -> Result<(), Box<FailedGroup>> {
-        // A store in memory keeps rows without: they are sealed when they leave.
+        // A store in memory keeps rows without seals: they are sealed when they are sent.
         if let Some(sealer) = self.shared.sealer.as_ref().filter(|_| !self.shared.store.is_immediate()) {
             sealer.seal_group(&mut group.commit.rows);
         }
@@ -39,7 +39,8 @@ impl Committer {
         let shared = &self.shared;
         shared.pending.fetch_sub(appended, Ordering::Relaxed);
         let end = commit.rows.last().map(|row| row.at);
-        // Whoever gets an answer finds the rows it speaks of. Those who follow the log hear of them afterwards.
+        // Announced before answers are given, so that whoever gets one can read its rows. Followers of the log are notified
+        // afterwards.
         if let Some(end) = end {
             shared.publish(commit.rows, end);
         }
@@ -70,8 +71,8 @@ impl Committer {
         Ok(())
     }
 
-    /// Answers those who have a part in a failed group, unless that has been done, and reports the failure. The same cause
-    /// is reported once until something is stored: each of the groups that a full disk refuses has answers of its own.
+    /// Gives the answers of a failed group, unless that has been done, and reports the failure. The same failure is reported only
+    /// once until a group is stored, because a full disk refuses one group after the other, each with its own answers.
     pub(super) fn tell(&self, untold: Option<Answers>, error: &Error) {
         let Some(answers) = untold else { return };
         self.answer_failed(answers, error);
@@ -81,7 +82,7 @@ impl Committer {
         }
     }
 
-    /// Answers everybody in a group that will not be stored.
+    /// Gives all answers of a group that will not be stored.
     pub(super) fn answer_failed(&self, answers: Answers, error: &Error) {
         let Answers { mut acks, appended, nodes, facts, fork, .. } = answers;
         self.shared.pending.fetch_sub(appended, Ordering::Relaxed);
@@ -96,7 +97,7 @@ impl Committer {
         }
     }
 
-    /// Answers a job that is not planned at all.
+    /// Answers a job that will not be planned.
     pub(super) fn refuse(&self, job: Job, error: &Error) {
         match job {
             Job::Append(batch) => {

@@ -1,7 +1,8 @@
-//! Conditional appends of late, and which events of others contradict them.
+//! Recent conditional appends, and which events of other emitters contradict them.
 //!
-//! A condition is judged by what is here. Somebody else may have stored an event that it forbids, and neither knew of the other's.
-//! When that event comes, both are told. What its emitter had seen our append before is no contradiction, but an answer.
+//! A condition is checked against the local store. Another emitter may already have stored an event that it forbids, without either
+//! side knowing of the other. When that event arrives, it is reported as a contradiction, on both sides. An event whose emitter had
+//! already seen our append does not contradict it: it follows from it.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -12,23 +13,23 @@ use crate::event;
 use crate::node::{Change, LogId, Node, Seq};
 use crate::query::Query;
 
-/// Conditional appends that are remembered: those of the last minutes, where people decide.
+/// Conditional appends that are remembered: those of the last minutes, where decisions are made by people.
 pub const MAX_DECISIONS: usize = 256;
 
-/// How many contradicting events are told per decision: peers choose how many they send, and each is read and reported.
+/// Contradicting events that are reported per decision. Peers choose how many they send, and each is read and reported.
 pub const MAX_TOLD: u32 = 16;
 
-/// Logs of which it is remembered how much of ours they have seen.
+/// Logs for which it is remembered how much of our log they have seen.
 const MAX_LOGS: usize = 4096;
 
-/// How often that has grown, per log: for links to older entries.
+/// Steps that are remembered per log (an entry, and the last entry of ours that it has seen), for links to older entries.
 const MAX_STEPS: usize = 64;
 
 struct Decision {
     query: Query,
     change: Change,
     seq: Seq,
-    /// Contradicting events that were told.
+    /// Contradicting events that were reported.
     told: u32,
 }
 
@@ -36,17 +37,17 @@ struct Decision {
 #[derive(Default)]
 pub(super) struct Decisions {
     recent: VecDeque<Decision>,
-    /// From which entry on each log has seen which entry of ours.
+    /// For each log, steps (seq, ours): from entry `seq` on, it has seen our entry `ours`.
     seen: HashMap<LogId, VecDeque<(Seq, Seq)>>,
 }
 
 impl Decisions {
-    /// Whether there is nothing that could be contradicted.
+    /// Whether there are no appends that could be contradicted.
     pub(super) fn is_empty(&self) -> bool {
         self.recent.is_empty()
     }
 
-    /// A conditional append has been planned, with its first event here.
+    /// Remembers a conditional append that has been planned; `change` and `seq` are those of its first event.
     pub(super) fn note(&mut self, query: Query, change: Change, seq: Seq) {
         if self.recent.len() == MAX_DECISIONS {
             self.recent.pop_front();
@@ -54,13 +55,13 @@ impl Decisions {
         self.recent.push_back(Decision { query, change, seq, told: 0 });
     }
 
-    /// Entries of the local log have moved, or those behind `last` were lost.
+    /// Forgets appends after entry `last`, because these entries have moved or were lost, and what other logs have seen of ours.
     pub(super) fn forget_behind(&mut self, last: Seq) {
         self.recent.retain(|decision| decision.seq <= last);
         self.seen.clear();
     }
 
-    /// Notes a node of somebody else that goes into the log, and tells what it contradicts.
+    /// Notes a node of another emitter that is about to be stored. Returns the appends that it contradicts.
     pub(super) fn add(&mut self, node: &Node, local: &LogId, lookup: &mut dyn Lookup) -> Result<Vec<Contradiction>> {
         let before = self.seen.get(&node.log).and_then(VecDeque::back).map_or(0, |(_, ours)| *ours);
         let mut ours = before;
@@ -71,7 +72,7 @@ impl Decisions {
         if ours > before {
             self.note_seen(&node.log, node.seq, ours);
         }
-        // Parsed once for all decisions, and not at all where their emitter has seen them.
+        // Parsed once for all decisions, and not at all if the event's emitter has seen all of them.
         let Some(event) = self.recent.back().filter(|latest| latest.seq > ours).and_then(|_| event::parse(&node.value))
         else {
             return Ok(Vec::new());
@@ -86,7 +87,7 @@ impl Decisions {
         Ok(found)
     }
 
-    /// The last entry of ours that an entry's emitter had seen, as far as is known.
+    /// The last entry of ours that the emitter of this entry had seen, as far as is known.
     fn seen_by(&self, log: &LogId, seq: Seq) -> Seq {
         let steps = self.seen.get(log);
         steps.and_then(|steps| steps.iter().rev().find(|(from, _)| *from <= seq)).map_or(0, |(_, ours)| *ours)

@@ -1,5 +1,5 @@
-//! What an append asks for beside being stored: that nothing has happened that it depends on, that it happens once, and what is
-//! stored with it.
+//! Conditions of an append: that certain events have not been stored, and that the append is made only once. Also the facts that
+//! are stored together with it.
 
 use bytes::Bytes;
 
@@ -9,23 +9,23 @@ use crate::node::Change;
 use crate::query::Query;
 use crate::store::Meta;
 
-/// The append fails if an event that the query wants was stored behind the change.
+/// The append fails if an event that matches the query was stored after the change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// What must not have happened.
+    /// Events that must not have been stored.
     pub query: Query,
-    /// Whatever was stored up to here is known to the caller.
+    /// The caller knows all events up to this change.
     pub after: Change,
 }
 
-/// What holds for all events of an append.
+/// Conditions that apply to all events of an append, and facts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Demands {
-    /// Another append with this id is the same one, and is answered with the same nodes.
+    /// The append's id. A second append with the same id is taken for a repetition, and answered with the same nodes.
     pub id: Option<Box<str>>,
-    /// When it fails.
+    /// The condition under which the append fails.
     pub fail_if: Option<Condition>,
-    /// Facts that are stored in the same commit, so that either both are there after a crash or neither.
+    /// Facts that are stored in the same commit, so that after a crash either both are there or neither.
     pub facts: Vec<(Meta, Option<Bytes>)>,
 }
 

@@ -22,12 +22,12 @@ pub(super) fn stored_log_id(store: &dyn Store) -> Result<Option<LogId>> {
     Ok(store.meta(&Meta::LogId)?.map(|id| String::from_utf8_lossy(&id).into()))
 }
 
-/// Unique ids for events: in a sealed log what names its owner, then random bytes per open of the store, then a little-endian
-/// counter.
+/// Generates unique event ids: in a sealed log a tag that names its owner, then random bytes per open of the store, then a
+/// little-endian counter.
 pub(super) struct EventIds {
     last: [u8; SEALED_ID_LEN],
     len: usize,
-    /// Where the random bytes begin.
+    /// Offset of the random bytes.
     random: usize,
     counter: u32,
 }
@@ -36,14 +36,14 @@ pub(super) struct EventIds {
 const COUNTER: usize = 4;
 
 impl EventIds {
-    /// Ids of a log without seals.
+    /// Ids for a log without seals.
     pub(super) fn new() -> Result<Self> {
         let mut last = [0_u8; SEALED_ID_LEN];
         fill(&mut last)?;
         Ok(EventIds { last, len: ID_LEN, random: 0, counter: 0 })
     }
 
-    /// Ids of a sealed log, whose owner this names.
+    /// Ids for a sealed log; `tag` names its owner.
     pub(super) fn of_owner(tag: [u8; OWNER_TAG_LEN]) -> Result<Self> {
         let mut ids = EventIds { len: SEALED_ID_LEN, random: OWNER_TAG_LEN, ..EventIds::new()? };
         if let Some(start) = ids.last.first_chunk_mut() {
@@ -57,7 +57,7 @@ impl EventIds {
         let counter_at = self.len - COUNTER;
         self.counter = self.counter.wrapping_add(1);
         if self.counter == 0 {
-            // 2^32 events in one open: the random part counts on, and stays distinct from the first round.
+            // The counter overflows after 2^32 events in one open. Then the random part is incremented, so ids stay unique.
             self.last.iter_mut().take(counter_at).skip(self.random).any(|byte| {
                 *byte = byte.wrapping_add(1);
                 *byte != 0

@@ -13,12 +13,12 @@ use crate::store::{Meta, Progress, ReadLimit, Store};
 /// Rows read and committed at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
 
-/// Adds every row of `source` to `log`; returns how many were new. Blocks for long; reports (rows, total).
-/// What the log has already is left alone, so an import that was cut off can simply be run again.
+/// Adds every row of `source` to `log`; returns how many were new. Blocks for long; reports (rows, total). Rows that the log has
+/// already are skipped, so an interrupted import can simply be repeated.
 ///
 /// # Errors
-/// `Import`, which tells how far it came and the cause: `Fork` if the two stores hold different nodes under one log and seq,
-/// or an error of either store. Rows before that stay imported, and no node stays parked for rows that did not come.
+/// `Import`, which tells how far it came and the cause: `Fork` if the two stores hold different nodes under one log and seq, or an
+/// error of either store. Rows before that stay imported. Nodes that wait for rows that did not come are dropped.
 pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u64> {
     let end = source.state()?.end;
     let mut import =
@@ -26,8 +26,8 @@ pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u
     while import.at < end {
         let step = import.chunk().and_then(|()| if import.at < end { Ok(()) } else { import.complete() });
         if let Err((stopped, cause)) = step {
-            // Rows behind a refused one may be parked because of it. They would be stored by whatever brings that row later,
-            // and count against the next import until then.
+            // Rows after a refused one may be parked because of it. They would stay in memory until that row comes, and count
+            // against the next import.
             log.forget(SourceId::USER);
             return Err(Error::Import { stopped, end: end.change, added: import.added, cause: Box::new(cause) });
         }
@@ -36,7 +36,7 @@ pub fn import(log: &Log, source: &dyn Store, progress: Progress<'_>) -> Result<u
     Ok(import.added)
 }
 
-/// Adds what `source` knows about its emitter, 1.x's three records, where `log` has nothing under them. Blocks.
+/// Copies the facts that `source` has about its emitter (1.x's three records), if `log` lacks them. Blocks.
 ///
 /// # Errors
 /// The stores' own.
@@ -59,15 +59,15 @@ pub fn import_facts(log: &Log, source: &dyn Store) -> Result<()> {
 struct Import<'a> {
     log: &'a Log,
     source: &'a dyn Store,
-    /// Everything up to here is imported.
+    /// The last imported row.
     at: Position,
     added: u64,
     seals: MovedSeals,
-    /// How far sealed logs have been offered of which something waits for a seal.
+    /// Sealed logs with rows that wait for a seal: the last change and seq that were offered.
     held: BTreeMap<LogId, (Change, Seq)>,
 }
 
-/// At which row an import stopped, and why.
+/// The row at which an import stopped, and why.
 type Stopped = (String, Error);
 
 impl Import<'_> {
@@ -87,7 +87,7 @@ impl Import<'_> {
         let mut stopped = None;
         for (outcome, origin) in outcomes.into_iter().zip(&origins) {
             match outcome {
-                // Also behind a refused row, because other logs go on.
+                // Rows of other logs are added even after a refused row.
                 Outcome::Added => self.added += 1,
                 Outcome::AddedWith { rows, .. } => self.added += 1 + rows,
                 Outcome::Known => {}
@@ -108,7 +108,7 @@ impl Import<'_> {
         }
     }
 
-    /// Nothing is left that waits for a seal.
+    /// Checks that no row still waits for a seal.
     fn complete(&self) -> Result<(), Stopped> {
         for (log, (change, seq)) in &self.held {
             if self.log.seq(log) < *seq {

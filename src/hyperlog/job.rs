@@ -14,7 +14,7 @@ pub type Response<T> = oneshot::Receiver<Result<T>>;
 /// The writer's end of a [`Response`].
 pub(super) type Responder<T> = oneshot::Sender<Result<T>>;
 
-/// What a job costs beside its bytes, for each of its members.
+/// What each member of a job costs in addition to its bytes.
 const MEMBER: usize = 64;
 
 /// A job for the writer.
@@ -49,7 +49,7 @@ pub(super) enum Job {
 }
 
 impl Job {
-    /// How many acks it is owed.
+    /// How many acks the job has to get.
     pub(super) fn acks(&self) -> usize {
         match self {
             Job::Append(batch) => batch.acks(),
@@ -58,7 +58,7 @@ impl Job {
         }
     }
 
-    /// Its size in bytes, as far as it counts in a group.
+    /// Its size in bytes, as it counts towards the size of a group.
     pub(super) fn cost(&self) -> usize {
         match self {
             Job::Append(batch) => batch.cost(),
@@ -73,7 +73,7 @@ impl Job {
         }
     }
 
-    /// Whether nothing may be planned behind it in the same group.
+    /// Whether it has to be the last job of its group.
     pub(super) fn ends_group(&self) -> bool {
         matches!(self, Job::ForkLocal { .. } | Job::Adopt { .. })
     }

@@ -9,18 +9,18 @@ use crate::row::LogLinks;
 pub(super) struct LinkedLogs<'a> {
     own: &'a LogId,
     pub(super) noted: LogLinks,
-    /// The same as a set, once they are too many to compare one by one.
+    /// The same logs as a set, once there are too many to compare one by one.
     seen: HashSet<LogId>,
-    /// Comparisons of ids, to see that they do not grow with the square of the links.
+    /// Comparisons of ids. A test checks that they do not grow with the square of the links.
     #[cfg(test)]
     compared: usize,
 }
 
-/// Up to so many ids are compared one by one; with more, a set is faster.
+/// Up to this many ids are compared one by one; beyond it, a set is faster.
 const FEW_LOGS: usize = 16;
 
 impl<'a> LinkedLogs<'a> {
-    /// Of a node in the log `own`, which does not count.
+    /// Starts with no logs. `own`, the node's own log, is not counted.
     pub(super) fn new(own: &'a LogId) -> Self {
         LinkedLogs {
             own,
@@ -31,7 +31,7 @@ impl<'a> LinkedLogs<'a> {
         }
     }
 
-    /// A link leads to this log.
+    /// Adds a log that a link leads to.
     pub(super) fn note(&mut self, log: &LogId) {
         if log == self.own {
             return;

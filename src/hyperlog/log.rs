@@ -41,7 +41,7 @@ impl Log {
         Log::open_trusting(store, options, Trust::default(), observer)
     }
 
-    /// As [`Log::open`], with a key that seals the local log, and a say in whose rows are stored.
+    /// Like [`Log::open`], with a key that seals the local log, and a policy that says whose rows are stored.
     ///
     /// # Errors
     /// The store's.
@@ -69,14 +69,14 @@ impl Log {
         self.pipeline.run();
     }
 
-    /// Accepts nothing more. What is queued is still written and answered: by [`Log::run`] before it returns, or on an
-    /// immediate store here.
+    /// Stops accepting jobs. Queued jobs are still written and answered: by [`Log::run`] before it returns, or here if the store is
+    /// immediate.
     pub fn close(&self) {
         self.pipeline.close();
     }
 
-    /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Those for which
-    /// [`LogOptions::max_pending`] leaves no room are dropped here, and answered with `Backlog` when their turn comes.
+    /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Events beyond
+    /// [`LogOptions::max_pending`] are dropped here, and answered with `Backlog` when their turn comes.
     pub fn append(&self, batch: impl Into<Batch>) {
         let mut batch = batch.into();
         let (limit, waiting) = (self.options.max_pending, self.pending());
@@ -111,7 +111,7 @@ impl Log {
     /// Offers nodes from a peer, in the peer's order. The answer has one outcome per node, and comes when the added ones are
     /// durable. A session offers one group at a time, which bounds the queue.
     pub fn add(&self, source: impl Into<Source>, nodes: Vec<Incoming>) -> Response<Vec<Outcome>> {
-        // Hashing is most of the work. It needs no lock.
+        // Hashing is most of the work, and needs no lock.
         let nodes = nodes
             .into_iter()
             .map(|node| {
@@ -125,8 +125,8 @@ impl Log {
         response
     }
 
-    /// Seals verified, and keys of logs' owners read, because of what a session has offered, since this was last asked. It includes
-    /// what became due only when another session brought what this one's rows waited for.
+    /// How many seals were verified, and owners' keys read, for the rows that a session has offered, since the last call. This
+    /// includes checks that became possible only when another session brought nodes that this one's rows had waited for.
     #[must_use]
     pub fn take_checked_seals(&self, session: SourceId) -> u64 {
         self.shared.take_checked_seals(session)
@@ -144,27 +144,27 @@ impl Log {
         response
     }
 
-    /// Goes on under a new log id because a peer was seen to hold something else under `(local log, from)`: our tail from
-    /// there moves to the new log, so that both versions exist everywhere. If `log` is no longer the local one, another
-    /// session was first, and nothing happens. How often is bounded ([`fork`](super::fork)).
+    /// Continues under a new log id, because a peer holds another entry under `(local log, from)`. Our tail from there moves to the
+    /// new log, so that both versions exist everywhere. If `log` is no longer the local log, another session was first, and nothing
+    /// happens. The number of moves is bounded ([`fork`](super::fork)).
     ///
-    /// A session need not call it: offering another version of an entry ([`Log::add`]) does the same, and is a proof, which a
-    /// peer's word is not. It stays until sessions of the extension ask for that node.
+    /// Sessions that offer another version of an entry ([`Log::add`]) need not call this: that has the same effect, and is a proof.
+    /// This call relies on what a peer claims. It is needed as long as sessions do not ask for the differing node.
     pub fn fork_local(&self, log: LogId, from: Seq) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
         self.pipeline.submit(Job::ForkLocal { log, from, responder });
         response
     }
 
-    /// Logs of which peers hold another version, as far as was seen since the log was opened. What peers offer is noted by
-    /// the log itself.
+    /// Logs of which peers hold another version, as far as it was noticed since the log was opened. The log itself notes what peers
+    /// offer.
     #[must_use]
     pub fn stuck_logs(&self) -> Vec<StuckLog> {
         self.shared.stuck.lock().all()
     }
 
-    /// Notes a fork that a session has found, perhaps without having received the other version's node. `holder` is the log that the peer
-    /// writes, if it says so.
+    /// Notes a fork that a session has found. It need not have received the other version's node. `holder` is the id of the peer's
+    /// own log, if the peer gave it.
     pub fn note_fork(&self, log: &LogId, seq: Seq, ours: Key, theirs: Key, holder: Option<&LogId>) {
         if *log != self.log_id() {
             let mut stuck = self.shared.stuck.lock();
@@ -175,21 +175,21 @@ impl Log {
         }
     }
 
-    /// Notes that a peer, which holds another version of a log, has it up to `seq`.
+    /// Notes that a peer with another version of a log has it up to `seq`.
     pub fn peers_have(&self, log: &LogId, seq: Seq) {
         self.shared.stuck.lock().peers_have(log, seq);
     }
 
-    /// Forgets logs that were stuck and are not any more, once the peer that writes `holder` has been compared with us: those
-    /// of which it held another version, and of which `agrees` tells that it now has ours up to that entry.
+    /// Forgets stuck logs that are no longer stuck, after a comparison with the peer whose own log is `holder`: logs of which it
+    /// held another version, if `agrees` says that it now has our version up to that entry.
     pub fn agreed(&self, holder: &LogId, agrees: impl Fn(&LogId, Seq) -> bool) {
         self.shared.stuck.lock().forget_healed(holder, agrees);
     }
 
-    /// Replaces our version of a log by that of peers, because the user has chosen it. Our entries from where the two part move
-    /// to a new log, whose id is the answer, so nothing is lost; the other version comes from the peers, with sessions that begin
-    /// anew. Needs `theirs`, the peers' node there, if several versions are known. Also for the local log, to act upon a fork
-    /// that was refused.
+    /// Replaces our version of a log by that of peers, because the user has chosen it. Our entries from the first difference on
+    /// move to a new log, so nothing is lost; the answer is the id of that log. The other version comes from the peers, in new
+    /// sessions. `theirs`, the peers' node at the first difference, is needed if several versions are known. This also works for
+    /// the local log, to act upon a fork that was refused.
     pub fn adopt(&self, log: &LogId, theirs: Option<Key>) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
         let versions = self.shared.stuck.lock().of(log);
@@ -278,7 +278,7 @@ impl Log {
         Digest(*hasher.finalize().as_bytes())
     }
 
-    /// Follows the end of what is announced.
+    /// A receiver of the position of the last row announced.
     #[must_use]
     pub fn watch(&self) -> watch::Receiver<Position> {
         self.shared.watch()
@@ -298,13 +298,13 @@ impl Log {
         self.shared.read(after, limit)
     }
 
-    /// As [`Log::read_recent`], for a peer: rows come with the seals they need there.
+    /// Like [`Log::read_recent`], for a peer: rows come with the seals that the peer needs.
     #[must_use]
     pub fn read_recent_sealed(&self, after: Position, limit: ReadLimit) -> Option<Vec<Row>> {
         self.shared.read_recent_sealed(after, limit)
     }
 
-    /// As [`Log::read`], for a peer: rows come with the seals they need there. May block.
+    /// Like [`Log::read`], for a peer: rows come with the seals that the peer needs. May block.
     ///
     /// # Errors
     /// The store's.
@@ -312,7 +312,7 @@ impl Log {
         self.shared.read_sealed(after, limit)
     }
 
-    /// Whose rows are stored from now on. What is stored stays.
+    /// Sets whose rows are stored from now on. What is stored stays.
     pub fn set_trust(&self, policy: TrustPolicy) {
         self.shared.trust.set_policy(policy);
     }
@@ -323,7 +323,7 @@ impl Log {
         self.shared.sealer.as_ref().map(|sealer| *sealer.public())
     }
 
-    /// Every log without seals, as others can pin it.
+    /// Every log without seals, with the pin for its present state.
     #[must_use]
     pub fn pins(&self) -> Vec<(LogId, Pin)> {
         let unsealed = self.logs().into_iter().filter(|head| !claims_owner(&head.log));

@@ -1,14 +1,14 @@
 //! The log: one writer, any number of readers.
 //!
-//! Going down: [`Log`] is the handle. `commit_pipeline` decides which thread plans and commits when, over the `commit_queue`
-//! of `job`s. `writer` turns jobs into a `commit_group`, by the rules in [`plan`] and `versions`. `committer` stores the group
-//! and answers for it. `shared` is what everybody sees of the last commit.
+//! Going down: [`Log`] is the handle. `commit_pipeline` decides which thread plans and commits when, over the `commit_queue` of
+//! `job`s. `writer` turns jobs into a `commit_group`, by the rules in [`plan`] and `versions`. `committer` stores the group and
+//! answers for it. `shared` is the state as of the last commit, which all threads can read.
 //!
-//! Beside that: [`Batch`] brings appends, `value_buffer` holds their values, [`recent_rows`] keeps the newest rows in
-//! memory, [`parking`] holds nodes that came before their causes, [`fork`] bounds what other versions of our log may cause,
-//! `demands` are what an append depends on, `uncommitted_events` finds that among what is not stored yet, `decisions` tells who
-//! contradicts it later; [`stuck`] knows the logs of which peers hold another version, [`trust`] says whose rows are stored, `sealing` puts seals on
-//! rows of our own.
+//! Further modules: [`Batch`] holds the events to append, `value_buffer` holds their values, [`recent_rows`] keeps the newest rows
+//! in memory, [`parking`] holds nodes that came before their causes, [`fork`] limits how often other versions of our log move its
+//! tail, `demands` are the conditions of an append, `uncommitted_events` finds events that are not stored yet, `decisions` finds
+//! events of others that contradict a conditional append later, [`stuck`] knows the logs of which peers hold another version,
+//! [`trust`] says whose rows are stored, and `sealing` seals our own rows.
 
 #![forbid(unsafe_code)]
 
@@ -90,7 +90,7 @@ impl From<SourceId> for Source {
     }
 }
 
-/// What the caller of an append wants to hear of it.
+/// Which answer the caller of an append wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AckKind {
     /// Nothing, not even a failure.
@@ -101,7 +101,7 @@ pub enum AckKind {
     Node,
 }
 
-/// An append that was stored because nothing contradicted it, and an event of somebody else that would have.
+/// A conditional append that was stored, and an event of another emitter that contradicts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction {
     /// Change of the append's first event.

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::node::LogId;
 use crate::panic::caught;
 
-/// Hears what the log did. Called by whichever thread plans, commits or submits: it must not block, nor append to the log
-/// or wait for it.
+/// Is told what the log has done. It is called by whichever thread plans, commits or submits, so it must not block, append to the
+/// log or wait for it.
 pub trait LogObserver: Send + Sync {
     /// Answers, in append order. Their rows are visible but not announced yet.
     fn acks(&self, acks: Vec<Ack>);
@@ -16,7 +16,7 @@ pub trait LogObserver: Send + Sync {
     fn advanced(&self);
     /// Appends go to another log from now on, because the old one is forked.
     fn log_id_changed(&self, log: &LogId);
-    /// An event of somebody else, stored by now, would have kept a conditional append of ours from being stored.
+    /// An event of another emitter, which is stored now, contradicts a conditional append of ours.
     fn contradicted(&self, found: Contradiction) {
         let _ = found;
     }
@@ -24,7 +24,7 @@ pub trait LogObserver: Send + Sync {
     fn report(&self, error: Error);
 }
 
-/// An observer whose panics become reports: the threads that commit must go on, because everybody waits for them.
+/// An observer whose panics become reports: the committing threads must continue, because all callers wait for them.
 pub(super) struct CatchingObserver(pub(super) Arc<dyn LogObserver>);
 
 impl CatchingObserver {
@@ -45,7 +45,7 @@ impl CatchingObserver {
     }
 
     pub(super) fn report(&self, error: Error) {
-        // If this panics as well, nobody is left to tell.
+        // If this panics as well, there is nobody left to report it to.
         let _: Result<()> = caught("hearing of an error", || {
             self.0.report(error);
             Ok(())

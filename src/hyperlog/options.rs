@@ -9,11 +9,11 @@ use super::writer::BATCH_PATIENCE;
 pub struct LogOptions {
     /// Largest container accepted from `append`, in bytes.
     pub max_event_size: usize,
-    /// Largest value accepted from peers, in bytes; above the former, so that peers may differ a little.
+    /// Largest value accepted from peers, in bytes. It is above `max_event_size`, so that peers' limits may differ a little.
     pub max_incoming_size: usize,
     /// Bytes of unacknowledged appends.
     pub max_pending: usize,
-    /// How long a part of a batch is held although events of other logs wait for it.
+    /// How long an incomplete batch is held back while events of other logs wait for it.
     pub batch_patience: Duration,
 }
 

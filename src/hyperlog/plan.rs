@@ -1,8 +1,8 @@
 //! Decides what an append or an incoming node does to the log. No I/O: nodes in, rows out.
 //!
-//! The rules are hyperlog 4.12.1's (`index.js`, `lib/replicate.js`): an append links to the current heads; a log's
-//! seqs have no gaps; a node is stored once, and a further log entry for it is a duplicate. Unlike there, an append
-//! links to a few heads at the most, and nobody else writes in the local log while it is written.
+//! The rules are hyperlog 4.12.1's (`index.js`, `lib/replicate.js`): an append links to the current heads; a log's seqs have no
+//! gaps; a node is stored once, and a further log entry for it is a duplicate. There are two differences: an append links to a
+//! limited number of heads, and entries of the local log that others have written are refused.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,9 +26,9 @@ use crate::store::StoreState;
 /// an event.
 pub const MAX_LINKS: usize = 65_536;
 
-/// Links of one append at the most; later appends link to the remaining heads. With two, the number of heads would already
-/// fall. With sixteen, an emitter that hears a hundred others links to all that came between two events of its own, and the
-/// links of a node take 512 bytes at the most.
+/// Most links of one append; later appends link to the remaining heads. Two would be enough for the number of heads to fall. With
+/// sixteen, an emitter with a hundred peers links to all nodes that came between two events of its own, and the links of a node
+/// take at most 512 bytes.
 pub const MAX_APPEND_LINKS: usize = 16;
 
 /// Bytes of a log id at the most. 1.x's are 25; ids are kept in memory and repeated in keys.
@@ -42,10 +42,10 @@ pub trait Lookup {
     fn entry(&mut self, log: &LogId, seq: Seq) -> Result<Option<Entry>>;
 }
 
-/// What becomes of one incoming node.
+/// What to do with an incoming node.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Stored by this row: a node, or a further entry for a known one.
+    /// Store it with this row: a node, or a further entry for a known node.
     Store(NewRow<Node>),
     /// Its log entry is stored already.
     Known,
@@ -74,10 +74,10 @@ pub struct Planner {
     sole_from: Option<Seq>,
     /// The last node of the local log.
     own_last: Option<Key>,
-    /// The heads by age, while they are too many for one append; otherwise empty.
+    /// The heads by age, while there are too many for one append; otherwise empty.
     by_age: BTreeMap<Change, Key>,
-    /// Last entries of logs: of all logs that have rows the store may not have yet, and of others used lately. `stored`
-    /// has the rest.
+    /// Last entries of logs: of all logs with rows that the store may not have yet, and of other logs that were used recently.
+    /// `stored` has the others.
     logs: LogMap<Head>,
     /// The log's state as stored. It lags behind by at most the planned group and the one before.
     stored: Option<Arc<RwLock<CommittedState>>>,
@@ -87,12 +87,12 @@ pub struct Planner {
     flushing: UncommittedRows,
 }
 
-/// Last entries of logs kept in the planner. Beyond this those that the stored state has are dropped. So many logs are busy at
-/// the same time at the most.
+/// Last entries that are kept in the planner. Beyond this number, those that the stored state has are dropped. Rarely more logs
+/// than this are busy at the same time.
 const KEEP_HEADS: usize = 4 * 1024;
 
 impl Planner {
-    /// Goes on from what a store holds, appending under `local`.
+    /// A planner that continues from `state`, with `local` as the log to append to.
     #[must_use]
     pub fn new(local: LogId, state: &StoreState) -> Self {
         let mut planner = Planner {
@@ -111,8 +111,8 @@ impl Planner {
         planner
     }
 
-    /// As [`Planner::new`], but takes no memory for idle logs: it looks them up in `stored`, which says the same as `state`.
-    /// A group must be in `stored` before the second [`Planner::hand_over`] after its own.
+    /// Like [`Planner::new`], but without memory for idle logs: it looks them up in `stored`, which must agree with `state`. A
+    /// group must be in `stored` before the second [`Planner::hand_over`] after its own.
     pub(super) fn beside(stored: Arc<RwLock<CommittedState>>, local: LogId, state: &StoreState) -> Self {
         let heads = StoreState { end: state.end, heads: state.heads.clone(), logs: Vec::new() };
         Planner { stored: Some(stored), ..Planner::new(local, &heads) }
@@ -124,14 +124,14 @@ impl Planner {
         &self.local
     }
 
-    /// Appends go to this log from now on, which nobody else knows.
+    /// Sets the log that appends go to from now on. It must be new: nobody else knows it yet.
     pub fn set_local(&mut self, log: LogId) {
         self.local = log;
         self.sole_from = Some(0);
     }
 
-    /// A planner that goes on from what the store holds after a commit that failed or moved entries. Appends that were lost
-    /// with that commit do not count as written.
+    /// A planner that continues from what the store holds, after a commit that failed or moved entries. Appends that were lost with
+    /// that commit do not count as written.
     #[must_use]
     pub fn renewed(&self, state: &StoreState) -> Self {
         let mut planner = match &self.stored {
@@ -143,31 +143,31 @@ impl Planner {
         planner
     }
 
-    /// Whether a node claims to be an entry of the local log that we have not written, although only we write there. That is
-    /// known once we have appended, or if this emitter made the log since it was opened. Before that, peers may bring back a
-    /// tail that our store has lost.
+    /// Whether a node claims to be an entry of the local log that we have not written, although only we write there. We can tell
+    /// once we have appended, or if the log was created after the store was opened. Before that, peers may bring back a tail that
+    /// our store has lost.
     #[must_use]
     pub fn is_forged(&self, node: &Incoming) -> bool {
         node.log == self.local && self.sole_from.is_some() && (node.seq == 0 || node.seq > self.seq(&node.log))
     }
 
-    /// Sets the local log's last node, if it has one. [`StoreState`] does not tell it.
+    /// Sets the local log's last node, if it has one, because [`StoreState`] does not contain it.
     pub fn set_own_last(&mut self, key: Option<Key>) {
         self.own_last = key;
     }
 
-    /// The nodes that share their memory with this one have been planned, behind all others. Their events are found until the store
-    /// has them.
+    /// Notes the newest planned nodes, which share their memory with this one, so that their events are found until the store has
+    /// them.
     pub(super) fn note_shared(&mut self, node: NodeRef) {
         self.planned.events.push(node);
     }
 
-    /// The first event behind `after` that a query wants, of those that the store may not have yet.
+    /// The first event after `after` that matches a query, among those that the store may not have yet.
     pub(super) fn first_uncommitted(&mut self, query: &Query, after: Change) -> Option<NodeRef> {
         self.flushing.events.first(query, after).or_else(|| self.planned.events.first(query, after))
     }
 
-    /// The first event of a request, of those that the store may not have yet.
+    /// The first event of a request, among those that the store may not have yet.
     pub(super) fn uncommitted_of_request(&mut self, id: &[u8]) -> Option<NodeRef> {
         self.flushing.events.of_request(id).or_else(|| self.planned.events.of_request(id))
     }
@@ -193,7 +193,7 @@ impl Planner {
         Some(Head { seq, digest })
     }
 
-    /// The planned group goes to the store, which has all of the group before.
+    /// Called when the planned group goes to the store, which by then has all of the group before.
     pub fn hand_over(&mut self) {
         self.flushing.clear();
         std::mem::swap(&mut self.planned, &mut self.flushing);
@@ -213,8 +213,7 @@ impl Planner {
         self.append_linked(value, links, log_links)
     }
 
-    /// Plans an event that belongs to the one of our own before it, and links to nothing else: where that one can be stored, it can
-    /// be, too.
+    /// Plans a further event of a batch. It links only to our event before it, so a peer that can store that one can store it, too.
     pub fn append_next(&mut self, value: Bytes) -> NewRow<Node> {
         let links: Links = self.own_last.into_iter().collect();
         self.append_linked(value, links, LogLinks::default())
@@ -229,9 +228,9 @@ impl Planner {
         self.store_node(Node { key, change: 0, log, seq, links, value, signed: None }, log_links)
     }
 
-    /// The links of an append: all heads, ascending by key, as in 1.x. If they are too many, our own last node, so that our
-    /// events follow each other whoever linked to it, and as many heads as fit, the oldest first. So the turn of each head
-    /// comes, however many are added meanwhile and whatever their keys are.
+    /// The links of an append: all heads, ascending by key, as in 1.x. If there are too many, it links to our own last node, so
+    /// that our events follow each other, and to as many heads as fit, the oldest first. So each head has its turn, however many
+    /// are added in the meantime and whatever their keys are.
     fn append_links(&mut self) -> (Links, LogLinks) {
         let mut links = Links::new();
         let mut log_links = LinkedLogs::new(&self.local);
@@ -275,7 +274,7 @@ impl Planner {
                 node.links.len()
             ))));
         }
-        // `!` separates the parts of 1.x's keys; a log id with one could not be told from another log's entries.
+        // `!` separates the parts of 1.x's keys, so a log id that contains it could be mistaken for an entry of another log.
         if node.log.is_empty() || node.log.len() > MAX_LOG_ID || node.log.contains('!') {
             let id: String = node.log.chars().take(64).collect();
             return Ok(Verdict::Refuse(Error::Protocol(format!("{id:?} is not a log id"))));

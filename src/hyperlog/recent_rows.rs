@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use crate::row::{Position, Row};
 use crate::store::ReadLimit;
 
-/// Values kept, in bytes. A few milliseconds of the fastest traffic: what a consumer at the tail can be behind.
+/// Bytes of values that are kept: a few milliseconds of the fastest traffic, which is how far a live consumer may fall behind.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Rows kept.
 pub const MAX_ROWS: usize = 32 * 1024;
 
-/// What one row costs beside its value.
+/// What one row takes in addition to its value, in bytes.
 const OVERHEAD: usize = 200;
 
 /// A window on the end of the log.
@@ -41,7 +41,7 @@ impl RecentRows {
         }
     }
 
-    /// Starts anew behind `end`: what is stored has been relabelled or reloaded.
+    /// Starts anew after `end`, because stored rows have been relabelled or reloaded.
     pub fn reset(&mut self, end: Position) {
         *self = RecentRows::new(end);
     }

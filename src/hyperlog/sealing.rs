@@ -1,5 +1,5 @@
-//! Seals on rows of our own logs: as a group is committed, or, in a store that keeps nothing on a medium, as rows leave for a
-//! peer; and where the seal of a row is once its entry has moved.
+//! Seals on rows of our own logs. They are made when a group is committed, or, with a store in memory, when rows are sent to a
+//! peer. Also finds the seals of entries that have moved to another log.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::{Meta, Store};
 /// Seals made for peers that are kept: all links read the same rows at about the same time, and one signature serves them all.
 const MAX_KEPT: usize = 4096;
 
-/// Logs whose moved entries are remembered. An emitter has one, and one more for each fork of its own.
+/// Logs for which the number of moved entries is remembered. Each fork makes one.
 const MAX_MOVED: usize = 1024;
 
 /// The signature slot of a node that carries this seal.
@@ -40,7 +40,7 @@ pub(super) struct MovedEntry {
 pub(super) struct Sealer {
     key: SecretKey,
     public: PublicKey,
-    /// What the ids of the key's logs begin with.
+    /// The prefix of the ids of the key's logs.
     prefix: String,
     kept: Mutex<HashMap<(LogId, Seq), [u8; SIGNATURE_LEN]>>,
 }
@@ -55,7 +55,7 @@ impl Sealer {
         &self.public
     }
 
-    /// What the ids of our events begin with.
+    /// The prefix of the ids of our events.
     pub(super) fn tag(&self) -> [u8; OWNER_TAG_LEN] {
         owner_tag(&self.public)
     }
@@ -65,7 +65,7 @@ impl Sealer {
         log.starts_with(&self.prefix)
     }
 
-    /// Seals what is about to be committed: the last row of ours, and those at which a seal is due.
+    /// Seals rows that are about to be committed: our last row, and the rows at which a seal is due.
     pub(super) fn seal_group(&self, rows: &mut [NewRow]) {
         let mut span = SealSpan::default();
         let mut due = Vec::new();
@@ -93,8 +93,7 @@ impl Sealer {
         }
     }
 
-    /// The seals of a log's tail of which the entries, from the first one on, have these keys. They are at the same distances as
-    /// those of a tail that was written there.
+    /// The seals of a log that begins with these moved entries. Their distances are those of entries that are written to the log.
     pub(super) fn seals_of_moved(&self, log: &LogId, keys: &[MovedEntry]) -> Vec<(Seq, Bytes)> {
         let (mut span, mut digest, mut seals) = (SealSpan::default(), Digest::default(), Vec::new());
         for (seq, MovedEntry { key, size, ends_batch }) in (1..).zip(keys) {
@@ -111,8 +110,8 @@ impl Sealer {
         Bytes::copy_from_slice(&seal(&self.key, log, seq, digest))
     }
 
-    /// Seals rows on their way to a peer where the store keeps them without: of each log of ours the last one that ends a batch or
-    /// stands alone, and those at which a seal is due.
+    /// Seals rows that are sent to a peer, if the store keeps them without seals: of each of our logs, the last row that ends a
+    /// batch or is a single event, and the rows at which a seal is due.
     fn seal_leaving(&self, rows: &mut [Row], store: &dyn Store) -> Result<()> {
         let mut spans: Vec<(LogId, SealSpan)> = Vec::new();
         let mut due = Vec::new();
@@ -138,7 +137,7 @@ impl Sealer {
             let is_of_log = |row: &Row| row.again.is_none() && row.node.log == *log;
             let ends_batch = |row: &Row| is_of_log(row) && following(&row.node.value) == 0;
             due.extend(rows.iter().rposition(ends_batch));
-            // It may go on from where the rows before have left, without a seal.
+            // The first row may continue a batch whose earlier rows were sent without a seal.
             if rows.iter().find(|row| is_of_log(row)).is_some_and(|first| is_of_batch(&first.node.value)) {
                 due.extend(rows.iter().position(ends_batch));
             }
@@ -161,7 +160,7 @@ impl Sealer {
         if let Some(seal) = self.kept.lock().get(&place) {
             return Ok(Some(Bytes::copy_from_slice(seal)));
         }
-        // Nothing if the entry has moved meanwhile: the session is about to begin anew.
+        // There is no digest if the entry has moved in the meantime; then the session is about to start anew.
         let Some(digest) = store.digest(log, seq)? else { return Ok(None) };
         let made = seal(&self.key, log, seq, &digest);
         let mut kept = self.kept.lock();
@@ -172,7 +171,7 @@ impl Sealer {
         Ok(Some(Bytes::copy_from_slice(&made)))
     }
 
-    /// Entries have moved: what was sealed may be another entry now.
+    /// Forgets seals because entries have moved: a sealed position may hold another entry now.
     pub(super) fn forget(&self) {
         self.kept.lock().clear();
     }
@@ -182,7 +181,7 @@ fn with_seal(node: &NodeRef, seal: Option<Bytes>) -> NodeRef {
     NodeRef::from(Node { signed: seal.map(signed), ..(**node).clone() })
 }
 
-/// Where seals are that are not in their node's signature slot.
+/// Finds seals that are not in their node's signature slot.
 #[derive(Default)]
 pub(super) struct MovedSeals {
     /// How many of a log's first entries were moved there.
@@ -197,7 +196,7 @@ impl MovedSeals {
         std::iter::once(count).chain(seals).collect()
     }
 
-    /// Entries have moved.
+    /// Forgets the numbers, because entries have moved.
     pub(super) fn forget(&self) {
         self.moved.lock().clear();
     }
@@ -225,7 +224,7 @@ impl MovedSeals {
     }
 }
 
-/// Gives rows their seals before they leave for a peer.
+/// Gives rows their seals before they are sent to a peer.
 pub(super) struct Leaving<'a> {
     pub(super) sealer: Option<&'a Sealer>,
     pub(super) moved: &'a MovedSeals,
@@ -233,7 +232,7 @@ pub(super) struct Leaving<'a> {
 }
 
 impl Leaving<'_> {
-    /// Puts each row's seal into its node, where it is not there already. May block if the store does.
+    /// Puts each row's seal into its node, unless it is there already. May block if the store does.
     pub(super) fn seal(&self, rows: &mut [Row]) -> Result<()> {
         for of_log in rows.chunk_by_mut(is_same_log) {
             let Some(log) = of_log.first().map(|row| row.log().clone()).filter(|log| claims_owner(log)) else {

@@ -20,7 +20,7 @@ use crate::row::{Body, NewRow, Position, Row};
 use crate::store::log_set::{LogSet, Prefix};
 use crate::store::{ReadLimit, Store, StoreState};
 
-/// Logs taken into the set's digests while the lock on the state is held: about a millisecond of hashing.
+/// Logs that are hashed into the set's digests while the lock on the state is held: about a millisecond of work.
 const SETTLE_AT_ONCE: usize = 4096;
 
 /// The log's state as of the last commit, for decisions that must not block.
@@ -35,7 +35,7 @@ pub struct CommittedState {
 }
 
 impl CommittedState {
-    /// What a store in this state holds.
+    /// The committed state of a store in this state.
     pub(super) fn of(log_id: LogId, state: &StoreState) -> Self {
         CommittedState { end: state.end, log_id, logs: state.logs.iter().cloned().collect() }
     }
@@ -66,7 +66,7 @@ pub(super) struct Shared {
     pub(super) sealer: Option<Sealer>,
     pub(super) moved_seals: MovedSeals,
     pub(super) trust: TrustState,
-    /// Seals verified for each session, and owners' keys read, that nobody has asked for yet.
+    /// Seals verified and owners' keys read for each session since they were last taken.
     checked_seals: Mutex<HashMap<SourceId, u64>>,
 }
 
@@ -97,19 +97,19 @@ impl Shared {
         }
     }
 
-    /// Seals were verified, or owners' keys read, because of what a session has offered.
+    /// Counts seals verified and owners' keys read for what a session has offered.
     pub(super) fn checked_seals(&self, session: SourceId, count: usize) {
         if count > 0 && session != SourceId::USER {
             *self.checked_seals.lock().entry(session).or_default() += count as u64;
         }
     }
 
-    /// How many since this was last asked.
+    /// The count since the last call.
     pub(super) fn take_checked_seals(&self, session: SourceId) -> u64 {
         self.checked_seals.lock().remove(&session).unwrap_or(0)
     }
 
-    /// Makes committed rows visible. Nobody is told yet.
+    /// Makes committed rows visible, without notifying anybody yet.
     pub(super) fn publish(&self, rows: Vec<NewRow>, end: Position) {
         let duplicated = self.duplicated_nodes(&rows);
         {
@@ -124,7 +124,7 @@ impl Shared {
         }
     }
 
-    /// Tells those who follow the log that it ends here.
+    /// Notifies followers of the log that it now ends at `end`.
     pub(super) fn announce(&self, end: Position) {
         self.announced.send_replace(end);
     }
@@ -182,7 +182,7 @@ impl Shared {
         }
     }
 
-    /// As [`Shared::read_recent`], for a peer: with the seals of rows.
+    /// Like [`Shared::read_recent`], for a peer: rows come with their seals.
     pub(super) fn read_recent_sealed(&self, after: Position, limit: ReadLimit) -> Option<Vec<Row>> {
         let mut rows = self.read_recent(after, limit)?;
         let leaving = self.leaving();
@@ -193,7 +193,7 @@ impl Shared {
         Some(rows)
     }
 
-    /// As [`Shared::read`], for a peer: with the seals of rows.
+    /// Like [`Shared::read`], for a peer: rows come with their seals.
     pub(super) fn read_sealed(&self, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
         let mut rows = self.read(after, limit)?;
         self.leaving().seal(&mut rows)?;
@@ -208,7 +208,7 @@ impl Shared {
     pub(super) fn with_set<T>(&self, ask: impl FnOnce(&mut LogSet) -> T) -> T {
         let many = self.state.read().logs.unsettled() > SETTLE_AT_ONCE;
         if many {
-            // After opening. In steps, so that the writer need not wait until all logs are hashed.
+            // This takes long only after opening. It goes in steps, so that the writer need not wait until all logs are hashed.
             while self.state.read().logs.unsettled() > 0 {
                 self.state.write().logs.settle(SETTLE_AT_ONCE);
             }
@@ -225,13 +225,13 @@ impl Shared {
         *self.announced.borrow()
     }
 
-    /// Follows the end of what is announced.
+    /// A receiver of the position of the last row announced.
     pub(super) fn watch(&self) -> watch::Receiver<Position> {
         self.announced.subscribe()
     }
 
-    /// Peers hold entries of our own log from `seq` on that are not ours. Honest ones may, too, if they got them from
-    /// whoever made them up. Links that begin from now on know this and leave those entries aside.
+    /// Notes that peers hold entries of our own log, from `seq` on, that we did not write. Honest peers may hold them, too, if they
+    /// received them from the forger. Links that start from now on leave those entries out.
     pub(super) fn note_forged(&self, seq: Seq) {
         let before = self.forged_from.load(Ordering::Relaxed);
         if before == 0 || seq < before {

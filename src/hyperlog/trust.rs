@@ -1,4 +1,4 @@
-//! Whose rows a log stores: by the author's key where a log is sealed, by name and digest where it is not.
+//! Whose rows are stored. Sealed logs are admitted by the author's key, other logs by name and digest.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::identity::{PublicKey, SecretKey};
 use crate::node::{Digest, Key, LogId, Seq};
 
-/// How far a log goes, and what it then holds.
+/// The state of a log up to one of its entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// Its last entry.
@@ -41,7 +41,7 @@ pub enum Unsigned {
     Pinned(HashMap<LogId, Pin>),
 }
 
-/// What is still taken of an author whose key is no longer trusted.
+/// Which rows are still stored of an author whose key is no longer trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revoked {
     /// Nothing beyond what is stored here.
@@ -55,13 +55,13 @@ pub enum Revoked {
 pub struct TrustPolicy {
     /// Whose sealed logs are stored.
     pub authors: Authors,
-    /// Which other logs are.
+    /// Which logs without seals are stored.
     pub unsigned: Unsigned,
-    /// Authors that are frozen.
+    /// Authors whose keys are no longer trusted.
     pub revoked: HashMap<PublicKey, Revoked>,
 }
 
-/// What a log is opened with, beside its settings.
+/// The key and the policy with which a log is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     /// The key that seals the local log.
@@ -79,7 +79,7 @@ impl Trust {
     }
 }
 
-/// The policy as it is now, with what this store adds to it.
+/// The present policy, and the older logs of this store.
 #[derive(Debug)]
 pub(super) struct TrustState {
     own: Option<PublicKey>,
@@ -101,12 +101,12 @@ impl TrustState {
         Arc::clone(&self.policy.read())
     }
 
-    /// Whether any log without seals is stored without a look at its name.
+    /// Whether every log without seals is stored, whatever its name.
     pub(super) fn accepts_unsigned(&self, policy: &TrustPolicy) -> bool {
         self.older.is_empty() && policy.unsigned == Unsigned::Accept
     }
 
-    /// Whether entry `seq` of a log of which we have less may be stored, and where the log has to end.
+    /// Checks whether the new entry `seq` of a log may be stored. Returns the pin at which the log has to end, if there is one.
     ///
     /// # Errors
     /// `Author` if it may not.
@@ -153,14 +153,14 @@ fn refused(log: &LogId, reason: &'static str) -> Error {
     Error::Author { log: log.to_string(), reason }
 }
 
-/// The fact that keeps older logs pinned: a line each, of seq, digest and id.
+/// The text of the fact that keeps older logs pinned: one line per log, with seq, digest and id.
 pub(super) fn write_pins(pins: &HashMap<LogId, Pin>) -> Bytes {
     let mut lines: Vec<String> = pins.iter().map(|(log, pin)| format!("{} {} {log}\n", pin.seq, pin.digest)).collect();
     lines.sort_unstable();
     lines.concat().into()
 }
 
-/// Reads what [`write_pins`] wrote. Other lines are left out: they pin nothing.
+/// Reads what [`write_pins`] wrote. Invalid lines are ignored.
 pub(super) fn read_pins(fact: &[u8]) -> HashMap<LogId, Pin> {
     String::from_utf8_lossy(fact).lines().filter_map(read_pin).collect()
 }

@@ -1,7 +1,6 @@
-//! Events of rows that the store may not have yet, and what they are found by: for conditions and ids of appends that are planned
-//! behind them.
+//! Finds events of rows that the store may not have yet, for the conditions and ids of later appends.
 //!
-//! Nothing is looked at before somebody asks: until then an event costs nothing, and a job one reference.
+//! Events are indexed only when a search needs it: until then an event costs nothing, and a job one reference.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -10,7 +9,7 @@ use crate::event::{self, Parts};
 use crate::node::{Change, NodeRef};
 use crate::query::{Item, Query};
 
-/// What an event is found by.
+/// What events are indexed by.
 #[derive(Hash)]
 enum Term<'a> {
     Name(&'a str),
@@ -21,23 +20,23 @@ enum Term<'a> {
 /// Events in order of change.
 #[derive(Debug, Default)]
 pub(super) struct UncommittedEvents {
-    /// A node of each group of nodes that were planned together, and how many of the groups are in `nodes`.
+    /// One node of each group of nodes that were planned together, and how many of the groups are in `nodes`.
     groups: Vec<NodeRef>,
     taken: usize,
     nodes: Vec<NodeRef>,
-    /// Where in `nodes` the events with a term are. Terms that share a hash share the list: whatever is found is held against the
-    /// event itself.
+    /// The positions in `nodes` of events with a term, by the term's hash. Different terms may have the same hash, so each result
+    /// is checked against the event.
     found: HashMap<u64, Vec<u32>>,
     hasher: RandomState,
 }
 
 impl UncommittedEvents {
-    /// Adds the nodes that share their memory with this one, which come behind all others.
+    /// Adds the nodes that share their memory with this one. They come after all others.
     pub(super) fn push(&mut self, node: NodeRef) {
         self.groups.push(node);
     }
 
-    /// The store has all of them.
+    /// Removes all events, because the store has them now.
     pub(super) fn clear(&mut self) {
         self.groups.clear();
         self.taken = 0;
@@ -45,7 +44,7 @@ impl UncommittedEvents {
         self.found.clear();
     }
 
-    /// The first event behind change `after` that a query wants.
+    /// The first event after change `after` that matches a query.
     pub(super) fn first(&mut self, query: &Query, after: Change) -> Option<NodeRef> {
         self.take();
         if self.nodes.last().is_none_or(|last| last.change <= after) {
@@ -67,7 +66,7 @@ impl UncommittedEvents {
         nodes.find(is_of_request).cloned()
     }
 
-    /// Where events are that an item may want: those with its rarest tag, or with one of its names.
+    /// Positions of events that may match an item: those with its rarest tag, or with one of its names.
     fn candidates(&self, item: &Item) -> Vec<u32> {
         let tags = item.tags.iter().map(|tag| self.with(&Term::Tag(tag)));
         match tags.min_by_key(|found| found.len()) {
@@ -80,7 +79,7 @@ impl UncommittedEvents {
         self.found.get(&self.hasher.hash_one(term)).map_or(&[], Vec::as_slice)
     }
 
-    /// Looks at what has come since somebody asked.
+    /// Indexes the events that have come since the last search.
     fn take(&mut self) {
         for group in self.groups.iter().skip(self.taken) {
             for node in group.group() {

@@ -16,15 +16,15 @@ pub(super) struct UncommittedRows {
     nodes: Vec<(Key, Seq)>,
     /// Change of the first.
     first: Change,
-    /// From which node on they are of which log.
+    /// For each run of nodes of one log: the index of its first node, and the log.
     runs: Vec<(usize, LogId)>,
     /// The events in `nodes`.
     pub(super) events: UncommittedEvents,
     /// Further entries for nodes.
     duplicates: Vec<(LogId, Seq, Key)>,
-    /// Where keys are in `nodes`, as far as anybody has asked: nobody asks for appended ones.
+    /// Positions of keys in `nodes`. It is built when a key is looked up, which does not happen for appends.
     index: KeyMap<usize>,
-    /// Keys of entries, as far as anybody has asked, and how many of `nodes` and `duplicates` that is.
+    /// Keys of entries, which are added when an entry is looked up, and how many of `nodes` and `duplicates` have been added.
     entries: HashMap<(LogId, Seq), Key>,
     entered: (usize, usize),
 }
@@ -81,7 +81,7 @@ impl UncommittedRows {
         self.entries.get(&(log.clone(), seq)).copied()
     }
 
-    /// The store has all of these rows. Keeps some memory for the next ones.
+    /// Removes all rows, because the store has them now. Keeps some memory for the next ones.
     pub(super) fn clear(&mut self) {
         if self.nodes.capacity() > KEEP_ROWS || self.duplicates.capacity() > KEEP_ROWS {
             *self = UncommittedRows::default();

@@ -5,18 +5,18 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::batch::Event;
 use crate::event;
 
-/// Values of a batch, encoded one behind another and then shared without copying.
+/// Values of a batch, encoded one after the other and then shared without copying.
 pub(super) enum ValueBuffer {
     /// From the allocator.
     Heap(BytesMut),
-    /// Pages that the kernel has handed over all at once, and how many of their bytes are written. Touching fresh pages one
-    /// by one takes about as long as hashing what is written to them.
+    /// Pages that were mapped with one system call, and how many of their bytes are written. Touching fresh pages one by one would
+    /// take about as long as hashing what is written to them.
     #[cfg(target_os = "linux")]
     Pages(memmap2::MmapMut, usize),
 }
 
 impl ValueBuffer {
-    /// From so many pages on they are worth a system call, and the free rest of the last page does not matter.
+    /// From this many pages on, a system call pays off, and the unused rest of the last page does not matter.
     #[cfg(target_os = "linux")]
     const PAGES_FROM: usize = 8;
 
@@ -44,7 +44,7 @@ impl ValueBuffer {
         ValueBuffer::Heap(BytesMut::with_capacity(len))
     }
 
-    /// Appends the container of an event; `behind` are fields that come last.
+    /// Appends the container of an event; `behind` holds the fields that come last.
     ///
     /// # Panics
     /// If it does not fit, and the buffer is made of pages.

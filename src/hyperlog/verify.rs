@@ -13,7 +13,7 @@ use crate::store::{Progress, ReadLimit, Store};
 /// Rows read at a time.
 const CHUNK: ReadLimit = ReadLimit { rows: 1024, bytes: 4 << 20 };
 
-/// What a store that passed holds.
+/// What a valid store holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Verified {
     /// Nodes, all different.
@@ -29,7 +29,7 @@ pub struct Verified {
 /// Checks a whole store, up to where it ended when the check began. Blocks for long; reports (rows, total).
 ///
 /// # Errors
-/// `Damaged` names the first thing that is wrong; the store's own otherwise.
+/// `Damaged`, which names the first fault; otherwise the store's own errors.
 pub fn verify(store: &dyn Store, progress: Progress<'_>) -> Result<Verified> {
     let expected = store.state()?;
     store.check(progress)?;
@@ -94,14 +94,14 @@ struct Check {
     moved: MovedSeals,
 }
 
-/// How far a log is sealed.
+/// The state of checking a log's seals.
 struct Sealed {
     owner: PublicKey,
     at: Seq,
 }
 
 impl Check {
-    /// A seal is one of the log's owner.
+    /// Checks that a seal was made by the log's owner.
     fn seal(&mut self, row: &Row, store: &dyn Store) -> Result<()> {
         let log = row.log();
         if !claims_owner(log) {
@@ -127,7 +127,7 @@ impl Check {
         Ok(())
     }
 
-    /// Every link names a node stored before the one that links to it.
+    /// Checks that every link names a node that was stored before the node with the link.
     fn links_exist(&self, store: &dyn Store, rows: &[Row]) -> Result<()> {
         let nodes = || rows.iter().filter(|row| row.at.duplicate == 0);
         let links: Vec<Key> = nodes().flat_map(|row| row.node.links.iter().copied()).collect();

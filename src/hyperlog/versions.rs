@@ -1,4 +1,4 @@
-//! Versions of logs: which nodes belong to one that must not become part of ours.
+//! Versions of logs: decides which nodes belong to another version of a log than ours, and are refused.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -19,14 +19,14 @@ struct Parted {
     theirs: Key,
 }
 
-/// What is known of other versions of logs.
+/// What is known about other versions of logs.
 pub(super) struct LogVersions {
     /// Forks of the local log.
     pub(super) forks: Forks,
     /// Logs that were ours.
     pub(super) left: Left,
-    /// Logs of which a session offered another version, and where that parts from ours: what the session has of such a log
-    /// from there on is refused.
+    /// Logs of which a session offered another version, and the first entry that differs. From there on, the session's entries of
+    /// the log are refused.
     parted: HashMap<SourceId, HashMap<LogId, Parted>>,
     /// Versions that the user chose: the first entry that differs from the others, and its node.
     adopted: HashMap<LogId, (Seq, Key)>,
@@ -37,17 +37,17 @@ impl LogVersions {
         LogVersions { forks, left: Left::default(), parted: HashMap::new(), adopted: HashMap::new() }
     }
 
-    /// Whether to act upon another version of entry `seq` of the local log; if so, it counts.
+    /// Decides whether to act upon another version of entry `seq` of the local log. If so, it counts as a fork.
     pub(super) fn admit_fork(&mut self, seq: Seq) -> Result<(), &'static str> {
         self.forks.admit(seq, Instant::now())
     }
 
-    /// A session has offered another version of a log. The first entry counts.
+    /// Notes that a session has offered another version of a log. The first entry that differs counts.
     pub(super) fn note_parted(&mut self, session: SourceId, log: &LogId, seq: Seq, ours: Key, theirs: Key) {
         self.parted.entry(session).or_default().entry(log.clone()).or_insert(Parted { seq, ours, theirs });
     }
 
-    /// A session has ended.
+    /// Forgets a session that has ended.
     pub(super) fn forget(&mut self, session: SourceId) {
         self.parted.remove(&session);
     }
@@ -57,13 +57,13 @@ impl LogVersions {
         self.adopted.insert(log.clone(), (from, theirs));
     }
 
-    /// The fork that a session's node lies behind, if the session offered another version of its log before.
+    /// The fork before a session's node, if the session has offered another version of the node's log.
     pub(super) fn fork_before(&self, parked: &Parked) -> Option<Error> {
         let Parted { seq, ours, theirs } = *self.parted.get(&parked.source.session)?.get(&parked.node.log)?;
         (parked.node.seq >= seq).then(|| fork(&parked.node.log, seq, ours, theirs))
     }
 
-    /// The fork if a node is of another version of its log than the user chose.
+    /// The fork, if a node belongs to another version of its log than the user chose.
     pub(super) fn unlike_adopted(&self, parked: &Parked) -> Option<Error> {
         if self.adopted.is_empty() {
             return None;
@@ -73,7 +73,7 @@ impl LogVersions {
         (node.seq == seq && parked.key != ours).then(|| fork(&node.log, seq, ours, parked.key))
     }
 
-    /// The fork if a node claims to be in our version of a log that was ours, and we did not write it there.
+    /// The fork, if a node claims to belong to our version of a former log of ours, and we did not write it.
     pub(super) fn unlike_left(
         &mut self,
         parked: &Parked,
@@ -90,7 +90,7 @@ fn fork(log: &LogId, seq: Seq, ours: Key, theirs: Key) -> Error {
     Error::Fork { log: log.to_string(), seq, ours, theirs }
 }
 
-/// Why a node of the local log cannot be.
+/// The error for a node of the local log that we did not write.
 pub(super) fn forged(log: &LogId, seq: Seq, reason: &'static str) -> Error {
     Error::Forged { log: log.to_string(), seq, reason }
 }

@@ -30,8 +30,8 @@ pub fn base32(bytes: &[u8]) -> String {
     base32::encode(BASE32, bytes)
 }
 
-/// A public key: a point of the curve whose order is that of the whole group, so that no two messages share a signature
-/// under it.
+/// A public key: a point of the curve that is not of small order, because a signature under such a point can be valid for many
+/// messages.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PublicKey([u8; KEY_LEN]);
 
@@ -39,7 +39,7 @@ impl PublicKey {
     /// Checks the bytes of a key.
     ///
     /// # Errors
-    /// `InvalidArgument` if they are no point of the curve, or one of small order.
+    /// `InvalidArgument` if they are not a point of the curve, or are a point of small order.
     pub fn from_bytes(bytes: [u8; KEY_LEN]) -> Result<Self> {
         match VerifyingKey::from_bytes(&bytes) {
             Ok(key) if !key.is_weak() => Ok(PublicKey(bytes)),
@@ -53,8 +53,8 @@ impl PublicKey {
         &self.0
     }
 
-    /// Whether `signature` was made over `message` by the owner of this key. Strict (RFC 8032, and neither the key nor the
-    /// signature of small order), so that everybody comes to the same answer.
+    /// Whether `signature` was made over `message` by the owner of this key. The check is strict (RFC 8032; neither the key nor the
+    /// signature's point may be of small order), so that all implementations agree.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         let (Ok(key), Ok(signature)) = (VerifyingKey::from_bytes(&self.0), Signature::from_slice(signature)) else {
@@ -79,7 +79,7 @@ impl fmt::Debug for PublicKey {
 impl FromStr for PublicKey {
     type Err = Error;
 
-    /// Reads the text form; a key has no other text.
+    /// Reads the text form. Only the canonical text of a key is accepted.
     fn from_str(text: &str) -> Result<Self> {
         let digits = text.strip_prefix(PREFIX).filter(|digits| !digits.bytes().any(|c| c.is_ascii_uppercase()));
         let bytes = digits.and_then(|digits| base32::decode(BASE32, digits).filter(|bytes| base32(bytes) == digits));
@@ -139,7 +139,8 @@ impl SecretKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
 
-    /// Signs a message. What is signed begins with a text that says what it is for, so that no signature passes for another.
+    /// Signs a message. A signed message begins with a text that names its purpose, so that no signature can be used for another
+    /// purpose.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> [u8; SIGNATURE_LEN] {
         self.0.sign(message).to_bytes()

@@ -1,5 +1,5 @@
-//! Who an emitter is, what it signs, and how it proves who it is to others: an Ed25519 key, and links that are encrypted and
-//! authenticated by it. Pure: no sockets, no files. docs/design/wire.md has the bytes of secure links.
+//! The identity of an emitter: an Ed25519 key, the seals that it signs, and secure links that it authenticates. Pure: no sockets,
+//! no files. docs/design/wire.md has the bytes of secure links.
 
 #![forbid(unsafe_code)]
 

@@ -6,10 +6,11 @@
 //! dialler → listener   22 3  s, se, proof
 //! ```
 //!
-//! A proof is the sender's Ed25519 key, and its signature over the static Noise key that the handshake shows it to own, so
-//! each side knows who the other is. The signature says whether its maker dialled or listened: sent back, it proves nothing.
-//! With a secret that both sides know (`psk0`) the first message of anybody else does not decrypt, and is not answered. After
-//! the handshake everything travels in records: a length of two bytes, big-endian, and as many bytes of ciphertext.
+//! A proof is the sender's Ed25519 key, and a signature with it over the sender's static Noise key. The handshake shows that the
+//! sender owns that Noise key, so each side knows who the other is. The signature covers the signer's role (dialler or listener),
+//! so a proof that is sent back to its sender is not valid. If both sides know a secret (`psk0`), the first message of anybody
+//! without it does not decrypt, and is not answered. After the handshake all bytes are sent in records: a length of two bytes,
+//! big-endian, and as many bytes of ciphertext.
 
 use std::sync::Arc;
 
@@ -29,10 +30,10 @@ pub const MAX_HANDSHAKE_FRAME: usize = 1024;
 /// Bytes of the secret that a group of emitters may share.
 pub const SECRET_LEN: usize = 32;
 
-/// What both sides must agree on beside the keys; another version of this protocol has another text.
+/// The prologue, on which both sides must agree. It changes with the version of this protocol.
 const PROLOGUE: &[u8] = b"hyperemitter noise 1";
 
-/// What a signature over a static Noise key begins with.
+/// The beginning of the message that a signature over a static Noise key signs.
 const PURPOSE: &[u8] = b"hyperemitter link 1\0";
 
 const PATTERN: &str = "Noise_XX_25519_ChaChaPoly_BLAKE2s";
@@ -50,10 +51,10 @@ const MAX_RECORD: usize = 65_535;
 /// An Ed25519 key and a signature.
 const PROOF_LEN: usize = KEY_LEN + SIGNATURE_LEN;
 
-/// A secret of a group. Overwritten when the last owner drops it.
+/// The secret of a group. It is overwritten when the last owner drops it.
 pub type Secret = Arc<Zeroizing<[u8; SECRET_LEN]>>;
 
-/// Which side of a link somebody is.
+/// A side of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It opened the connection.
@@ -78,7 +79,7 @@ impl Role {
     }
 }
 
-/// What a link needs to prove who this emitter is: a Noise key pair of this process, and the proofs that it is ours.
+/// What a link needs to prove the identity of this emitter: a Noise key pair of this process, and the signed proofs for it.
 pub struct LinkKey {
     public: PublicKey,
     private: Zeroizing<Vec<u8>>,
@@ -87,7 +88,7 @@ pub struct LinkKey {
 }
 
 impl LinkKey {
-    /// A new Noise key pair, vouched for by `key`.
+    /// A new Noise key pair, with proofs signed by `key`.
     ///
     /// # Errors
     /// `Internal` if the system has no randomness.
@@ -108,7 +109,7 @@ impl LinkKey {
         })
     }
 
-    /// The key that vouches for it.
+    /// The key that signed the proofs.
     #[must_use]
     pub fn public(&self) -> PublicKey {
         self.public
@@ -122,7 +123,7 @@ impl LinkKey {
     }
 }
 
-/// What a signature in a proof is over.
+/// The message that the signature in a proof signs.
 fn signed(role: Role, static_key: &[u8]) -> Vec<u8> {
     [PURPOSE, &[role.byte()], static_key].concat()
 }
@@ -144,9 +145,9 @@ fn insecure(what: &str) -> Error {
     Error::Insecure(what.to_owned())
 }
 
-/// What became of a frame.
+/// The result of a frame.
 pub enum Progress {
-    /// This frame goes back, its length included; another one will come.
+    /// This frame, its length included, has to be sent; another one will come.
     Reply(Bytes),
     /// The peer has proven who it is.
     Done {
@@ -154,7 +155,7 @@ pub enum Progress {
         reply: Option<Bytes>,
         /// Who it is.
         peer: PublicKey,
-        /// For everything from now on.
+        /// The cipher state for all bytes from now on.
         transport: Transport,
     },
 }
@@ -166,15 +167,15 @@ pub struct Handshake {
     key: Arc<LinkKey>,
     role: Role,
     has_secret: bool,
-    /// The only key that may answer.
+    /// The key that the peer must have; `None` if any key will do.
     expected: Option<PublicKey>,
     /// Number of the message that comes next.
     next: u8,
 }
 
 impl Handshake {
-    /// The side that opened the connection: a handshake, and its first frame. With `expected`, only the owner of that key
-    /// is told who we are.
+    /// Starts a handshake for the side that opened the connection, and returns its first frame. With `expected`, our identity is
+    /// revealed only to the owner of that key.
     ///
     /// # Errors
     /// `Internal` if the system has no randomness.
@@ -185,7 +186,7 @@ impl Handshake {
         Ok((handshake, first))
     }
 
-    /// The side that accepted it.
+    /// Starts a handshake for the side that accepted the connection.
     ///
     /// # Errors
     /// `Internal` if the cryptography cannot be set up.
@@ -209,12 +210,11 @@ impl Handshake {
         Ok(Handshake { state, key, role, has_secret: secret.is_some(), expected, next: 1 })
     }
 
-    /// Takes a frame, without its length. After an error nothing more may be sent: whoever is at the other end has not
-    /// proven anything.
+    /// Takes a frame, without its length. After an error nothing more may be sent, because the peer has not proven its identity.
     ///
     /// # Errors
-    /// `Insecure` if the peer does not speak this protocol, knows another secret, is somebody else than expected, or if
-    /// somebody has altered what it said.
+    /// `Insecure` if the peer does not speak this protocol, has another secret or another key than expected, or if the frame was
+    /// altered.
     pub fn frame(&mut self, frame: &[u8]) -> Result<Progress> {
         let message = match frame {
             [SECURE, number, message @ ..] if *number == self.next && frame.len() <= MAX_HANDSHAKE_FRAME => message,
@@ -225,7 +225,7 @@ impl Handshake {
                 ))
             }
         };
-        // Room for whatever the message may hold: what it holds is checked below.
+        // Room for the largest message. The content is checked below.
         let mut payload = [0; MAX_HANDSHAKE_FRAME];
         let read = self.state.as_mut().and_then(|state| state.read_message(message, &mut payload).ok());
         let length = read.ok_or_else(|| self.unreadable())?;
@@ -264,7 +264,7 @@ impl Handshake {
         })
     }
 
-    /// Who the peer is, by its proof.
+    /// The peer's key, if its proof is valid.
     fn proven(&self, proof: &[u8]) -> Result<PublicKey> {
         let no_proof = || insecure("it does not prove who it is");
         let (key, signature) = proof.split_at_checked(KEY_LEN).ok_or_else(no_proof)?;
@@ -296,8 +296,8 @@ impl Handshake {
     }
 }
 
-/// A secure link after its handshake: bytes to records and back. Records are numbered: one that is left out, repeated, moved
-/// or altered does not decrypt, and neither does anything after it.
+/// A secure link after its handshake: turns bytes into records and back. Records are numbered, so one that is left out, repeated,
+/// moved or altered does not decrypt, and neither does anything after it.
 pub struct Transport {
     state: Box<TransportState>,
 }
@@ -319,10 +319,10 @@ impl Transport {
         Ok(())
     }
 
-    /// Takes whole records off the front of `input` and appends what they hold to `out`.
+    /// Removes whole records from the front of `input` and appends their plain text to `out`.
     ///
     /// # Errors
-    /// `Insecure` if a record is not the next one of the peer's. `out` has what came before it.
+    /// `Insecure` if a record is not the peer's next one. `out` then has the plain text of the records before it.
     pub fn open(&mut self, input: &mut BytesMut, out: &mut BytesMut) -> Result<()> {
         while let Some(prefix) = input.first_chunk::<PREFIX_LEN>() {
             let length = usize::from(u16::from_be_bytes(*prefix));
@@ -330,7 +330,7 @@ impl Transport {
                 return Err(insecure("a record holds nothing"));
             }
             let Some(record) = input.get(PREFIX_LEN..PREFIX_LEN + length) else {
-                // As much as a record may have, and not more: it is asked for anew with each piece that comes.
+                // Reserves room for one record and no more, because this is called again with each piece that arrives.
                 input.reserve((PREFIX_LEN + length).saturating_sub(input.len()));
                 break;
             };

@@ -10,32 +10,32 @@ use crate::error::{Error, Result};
 use crate::event::{following, MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::node::{Digest, LogId, Seq};
 
-/// Rows of a log of which the last one is sealed at the latest.
+/// Most rows between two seals of a log, the sealed row included.
 pub const MAX_SEAL_ROWS: usize = 1024;
 
-/// Bytes of values after which a row is sealed at the latest; the row that gets there is sealed itself.
+/// Bytes of values after which a seal is due: the row that reaches them is sealed.
 pub const MAX_SEAL_BYTES: usize = 256 * 1024;
 
-/// Bytes of an event id in a sealed log that name the owner of its log.
+/// Length in bytes of the part of an event id that names the owner of a sealed log.
 pub const OWNER_TAG_LEN: usize = 8;
 
-/// What a seal signs begins with this.
+/// The beginning of the message that a seal signs.
 const CONTEXT: &[u8] = b"hyperemitter log 1\0";
 
 /// Characters of a public key's text.
 const KEY_TEXT: usize = 60;
 
-/// Random bytes, and their characters, that tell the logs of one key apart.
+/// Random bytes in a log id, which distinguish the logs of one key.
 const SUFFIX_BYTES: usize = 5;
 const SUFFIX_TEXT: usize = 8;
 
-/// Whether a log id claims to name a key. Such an id is that of a sealed log, or of none.
+/// Whether a log id claims to name a key. Such an id belongs to a sealed log, or is invalid.
 #[must_use]
 pub fn claims_owner(log: &str) -> bool {
     log.starts_with(PREFIX)
 }
 
-/// The text of the key that a sealed log's id names, without a look at whether it is a key.
+/// The text of the key in a sealed log's id, without a check that it is a valid key.
 #[must_use]
 pub fn author_of(log: &str) -> Option<&str> {
     let (key, suffix) = log.split_once('.')?;
@@ -45,7 +45,7 @@ pub fn author_of(log: &str) -> Option<&str> {
 /// The key that a log's id names; `None` if the log is not a sealed one.
 ///
 /// # Errors
-/// `InvalidArgument` if the id begins like that of a sealed log and is none.
+/// `InvalidArgument` if the id begins like that of a sealed log, but is not valid.
 pub fn owner_of(log: &str) -> Result<Option<PublicKey>> {
     if !claims_owner(log) {
         return Ok(None);
@@ -72,15 +72,15 @@ pub fn new_sealed_log_id(key: &PublicKey) -> Result<LogId> {
     Ok(format!("{key}.{}", base32(&random)).into())
 }
 
-/// What the ids of all events in this key's logs begin with. A node says nothing of the log that it was written in, so
-/// without it somebody could enter another's node into a log of their own first.
+/// The prefix of the ids of all events in this key's logs. A node's key does not cover its log, so without the prefix somebody
+/// could store another emitter's node in a log of their own first.
 #[must_use]
 pub fn owner_tag(key: &PublicKey) -> [u8; OWNER_TAG_LEN] {
     let hash = blake3::hash(key.as_bytes());
     hash.as_bytes().first_chunk().copied().unwrap_or_default()
 }
 
-/// What is signed.
+/// The message that a seal signs.
 fn message(log: &str, seq: Seq, digest: &Digest) -> Vec<u8> {
     let mut message = Vec::with_capacity(CONTEXT.len() + 4 + log.len() + 8 + digest.0.len());
     message.extend_from_slice(CONTEXT);
@@ -98,7 +98,7 @@ pub fn seal(key: &SecretKey, log: &str, seq: Seq, digest: &Digest) -> [u8; SIGNA
     key.sign(&message(log, seq, digest))
 }
 
-/// Whether `seal` is the owner's for a log that has this digest after `seq` entries.
+/// Whether `seal` is a valid seal of the owner for a log that has this digest after `seq` entries.
 #[must_use]
 pub fn is_sealed(owner: &PublicKey, log: &str, seq: Seq, digest: &Digest, seal: &[u8]) -> bool {
     owner.verifies(&message(log, seq, digest), seal)
@@ -112,26 +112,26 @@ pub struct SealSpan {
 }
 
 impl SealSpan {
-    /// Adds a row with a value of this size. Whether that row has to be sealed.
+    /// Adds a row with a value of this size. Returns whether that row has to be sealed.
     pub fn add(&mut self, value: usize) -> bool {
         self.rows += 1;
         self.bytes = self.bytes.saturating_add(value);
         self.rows >= MAX_SEAL_ROWS || self.bytes >= MAX_SEAL_BYTES
     }
 
-    /// Adds the row with this value. Whether that row has to be sealed: events of one batch have their seal at its end, so that it
-    /// covers all of them.
+    /// Adds the row with this value. Returns whether that row has to be sealed. A batch is sealed only at its end, so that the seal
+    /// covers all of it.
     pub fn is_due(&mut self, value: &[u8]) -> bool {
         self.add(value.len()) && (following(value) == 0 || self.is_over())
     }
 
-    /// Whether even the end of a batch that was begun before a seal was due has to have come.
+    /// Whether a seal is overdue even if a batch of the largest size was begun just before the seal was due.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.rows >= MAX_SEAL_ROWS + MAX_BATCH_EVENTS || self.bytes >= MAX_SEAL_BYTES + MAX_BATCH_BYTES
     }
 
-    /// The row added last is sealed.
+    /// Starts counting anew, because the row added last is sealed.
     pub fn sealed(&mut self) {
         *self = SealSpan::default();
     }
@@ -192,7 +192,7 @@ mod tests {
         assert!(!is_sealed(&public, &log, 5, &digest, &sealed[..63]) && !is_sealed(&public, &log, 5, &digest, &[]));
     }
 
-    /// The bytes that are signed, so that another implementation can be held against them.
+    /// A test vector of the signed bytes, for other implementations.
     #[test]
     fn what_is_signed_is_written_down() {
         let signed = message("ab", 0x0102, &Digest([9; 32]));

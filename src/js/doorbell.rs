@@ -12,7 +12,7 @@ use crate::emitter::Bell;
 /// Carries no data. Weak, so that an idle emitter does not keep the process alive; JavaScript does that when needed.
 type Ring = ThreadsafeFunction<(), (), (), Status, false, true, 0>;
 
-/// At most one ring is under way. JavaScript answers it by taking everything.
+/// Rings at most once until JavaScript answers by taking everything.
 pub struct Doorbell {
     /// `None` once the environment or the emitter has gone. Held while calling, so that nobody calls after
     /// [`Doorbell::silence`] has returned.
@@ -34,7 +34,7 @@ impl Doorbell {
         Ok(Doorbell { ring: Mutex::new(Some(ring)), rung: AtomicBool::new(false) })
     }
 
-    /// JavaScript is about to take what there is: what comes from now on needs another ring.
+    /// Called when JavaScript is about to take everything: whatever comes after this needs another ring.
     pub fn answer(&self) {
         self.rung.store(false, Ordering::SeqCst);
     }
@@ -51,7 +51,7 @@ impl Bell for Doorbell {
             return;
         }
         if let Some(ring) = &*self.ring.lock() {
-            // A closing environment refuses; nobody is left to hear it then.
+            // A closing environment refuses the call; then nobody needs to hear it.
             let _ = ring.call((), ThreadsafeFunctionCallMode::NonBlocking);
         }
     }

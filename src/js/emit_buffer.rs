@@ -1,5 +1,5 @@
-//! Emits as lib/native/emit-buffer.js writes them: one record behind another, flushed with one call. [`super::layout`]
-//! says where everything is in a record.
+//! Reads the records of emits that lib/native/emit-buffer.js writes one after the other and flushes with one call.
+//! [`super::layout`] describes a record.
 
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ use crate::hyperlog::{AckKind, Batch};
 
 const HEAD: usize = EMIT_HEAD_BYTES as usize;
 
-/// A small record, in bytes; and lib/native/emit-buffer.js hands over no more records at a time.
+/// Bytes of a small record.
 const SMALL: usize = 32;
+/// Most records that lib/native/emit-buffer.js hands over with one call.
 const MOST: usize = 256;
 
 /// The ack kind with this number.
@@ -30,7 +31,7 @@ pub fn ack_kind(number: u32) -> Result<AckKind> {
     }
 }
 
-/// Takes the records apart; `name_of` knows the names by their numbers.
+/// Parses the records; `name_of` looks up names by their numbers.
 ///
 /// # Errors
 /// `Internal` if the two ends disagree about the layout.

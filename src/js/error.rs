@@ -16,7 +16,7 @@ impl AsRef<str> for Code {
 }
 
 impl From<Status> for Code {
-    // Node-API's own complaints: lib/ calls with the right arguments, so they are defects.
+    // Errors of Node-API itself are defects, because lib/ calls with valid arguments.
     fn from(_: Status) -> Self {
         Code("ERR_HYPER_INTERNAL")
     }

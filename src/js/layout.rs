@@ -5,8 +5,8 @@
 //! count from the start of the head, or of the record, in elements of the typed array that JavaScript reads the number
 //! through: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.
 //!
-//! A *pack* begins at a multiple of 8 with a head (`HEAD_BYTES`), then one record for each ack, event or row, then what
-//! these refer to, in the order of the records:
+//! A *pack* begins at a multiple of 8 with a head (`HEAD_BYTES`). Then comes one record for each ack, event or row, and then the
+//! data that belongs to the records, in their order:
 //!
 //! | pack | behind its records |
 //! | --- | --- |
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 
 use napi_derive::napi;
 
-/// Constants, and all of them with their names.
+/// Defines constants, and a list of all of them with their names.
 macro_rules! constants {
     ($($(#[$about:meta])* $name:ident = $value:expr;)*) => {
         $($(#[$about])* pub const $name: u32 = $value;)*
@@ -43,11 +43,11 @@ constants! {
     KEYS_WORD = 1;
     /// Bytes of the whole pack, a multiple of 8.
     USED_WORD = 2;
-    /// 0, or nothing fitted, and this many bytes are enough for the first record.
+    /// 0; or, if nothing fitted, how many bytes are enough for the first record.
     NEED_WORD = 3;
     /// Of rows: 1 if these are the last ones.
     DONE_WORD = 1;
-    /// Of rows: the change to go on from.
+    /// Of rows: the change after which to continue.
     NEXT_DOUBLE = 1;
 
     /// An ack.
@@ -112,7 +112,7 @@ constants! {
     /// Bytes of the tags.
     ROW_TAGS_WORD = 14;
 
-    /// In place of a name's length: the value is no event container.
+    /// In place of a name's length: the value is not an event container.
     NOT_AN_EVENT = u32::MAX;
     /// In place of the number of a name or a log that has none.
     UNNUMBERED = u32::MAX;
@@ -125,13 +125,13 @@ constants! {
     EMIT_HEAD_BYTES = 8;
     /// Bytes of its payload.
     EMIT_LENGTH_WORD = 0;
-    /// The name's number in 16 bits, then what is asked for, then how the payload is encoded, in 8 bits each.
+    /// The name's number in 16 bits, then the kind of answer and the encoding of the payload, in 8 bits each.
     EMIT_FLAGS_WORD = 1;
-    /// Where in the flags is what is asked for.
+    /// Bit position of the kind of answer in the flags.
     EMIT_ACK_SHIFT = 16;
-    /// Where in the flags is the encoding.
+    /// Bit position of the encoding in the flags.
     EMIT_ENCODING_SHIFT = 24;
-    /// In the encoding: tags follow the payload.
+    /// A bit of the encoding: tags follow the payload.
     EMIT_TAGGED = 0x80;
     /// An emit begins at a multiple of this.
     EMIT_ALIGNMENT = 4;
@@ -148,7 +148,7 @@ constants! {
     MORE_NOTICES = 4;
 }
 
-/// All of it by name, for the test that compares the two halves.
+/// All constants by name, for the test that compares the two halves.
 #[napi(catch_unwind)]
 #[must_use]
 pub fn layout() -> HashMap<String, u32> {

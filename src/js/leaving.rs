@@ -19,7 +19,7 @@ struct Parts {
 
 impl Parts {
     fn shut_down(self) {
-        // First, because the writer may be waiting for JavaScript, which does not run any more.
+        // First, because the writer may wait for JavaScript, which no longer runs.
         if let Some(bridge) = self.bridge.and_then(|bridge| bridge.upgrade()) {
             bridge.abort("its JavaScript environment has ended");
         }
@@ -27,14 +27,14 @@ impl Parts {
             bell.silence();
         }
         if let Some(emitter) = self.emitter.upgrade() {
-            // Nobody is left to hear how it went.
+            // There is nobody left to report a failure to.
             let _ = emitter.shut_down();
         }
     }
 }
 
-/// Taken out when the emitter is released, because napi never frees what it keeps for a hook, and a weak reference keeps
-/// the memory of what it refers to. What then remains of a closed emitter are 64 bytes.
+/// Emptied when the emitter is released, because napi never frees a hook's data, and a weak reference would keep the memory that it
+/// refers to. Then 64 bytes of a closed emitter remain.
 type Slot = Rc<Cell<Option<Box<Parts>>>>;
 
 /// A registered shutdown.
@@ -68,7 +68,7 @@ impl Leaving {
     /// Gives the registration up.
     pub fn cancel(self, env: &Env) {
         self.slot.take();
-        // An environment that refuses is going away and runs the hook itself.
+        // An environment that refuses this is ending, and runs the hook itself.
         let _ = env.remove_env_cleanup_hook(self.hook);
     }
 }

@@ -29,7 +29,7 @@ type Caller = ThreadsafeFunction<Request, (), FnArgs<(u32, u32, Buffer)>, Status
 
 #[derive(Default)]
 struct Waiting {
-    /// Why no request can be answered any more.
+    /// Why requests can no longer be answered; `None` while they can.
     gone: Option<&'static str>,
     next: u32,
     callers: HashMap<u32, SyncSender<Result<Bytes>>>,
@@ -54,7 +54,7 @@ impl JsBridge {
                 return Err(Error::Closed(reason));
             }
             if std::thread::current().id() == self.javascript {
-                // Waiting for JavaScript on its own thread would never end.
+                // Waiting for JavaScript on its own thread would be a deadlock.
                 debug_assert!(false, "a Level store was asked on the JavaScript thread");
                 return Err(Error::Internal("a Level store was asked on the JavaScript thread".into()));
             }
@@ -81,8 +81,7 @@ impl JsBridge {
         })
     }
 
-    /// Answers everything that waits, and whatever is asked later, with `Closed`. Nothing reaches JavaScript once this
-    /// has returned.
+    /// Answers all waiting and later requests with `Closed`. Once this has returned, JavaScript is not called any more.
     pub fn abort(&self, reason: &'static str) {
         let callers = {
             let mut waiting = self.waiting.lock();
@@ -98,7 +97,7 @@ impl LevelBridge for JsBridge {
     fn call(&self, request: LevelRequest) -> Result<LevelReply> {
         let (kind, packed) = packing::pack(&request)?;
         let asked = self.ask(kind as u32, packed)?;
-        // Dropping thousands of operations takes a while: it is done while JavaScript is busy.
+        // Dropping thousands of operations takes a while, so it is done while JavaScript works on the request.
         drop(request);
         packing::unpack(kind, self.answer_of(&asked)?)
     }
@@ -140,7 +139,7 @@ impl LevelHandle {
     /// The answer to a request: an error's text, or the packed reply.
     #[napi(catch_unwind)]
     pub fn answer(&self, id: u32, error: Option<String>, reply: &[u8]) {
-        // Unknown ids have been given up meanwhile.
+        // Requests with unknown ids have been given up in the meantime.
         if let Some(caller) = self.bridge.waiting.lock().callers.remove(&id) {
             let answer = match error {
                 Some(message) => Err(Error::ForeignStore(message)),

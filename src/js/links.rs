@@ -1,4 +1,4 @@
-//! The calls of [`Core`] that are about links: who may connect, dialling, and streams that JavaScript carries.
+//! The calls of [`Core`] for links: who may connect, dialling, and streams that JavaScript carries.
 
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
@@ -14,7 +14,7 @@ use crate::net::pipe::Carried;
 pub struct JsCarried {
     /// These bytes.
     pub bytes: Option<Buffer>,
-    /// Nothing more, ever: the stream is to be ended.
+    /// Whether the stream has to be ended, because no more bytes will come.
     pub end: bool,
 }
 
@@ -26,7 +26,7 @@ impl Core {
         self.emitter.borrow().public_key().map(|key| key.to_string())
     }
 
-    /// From now on these peers may connect, or those that JavaScript admits when it is asked.
+    /// Sets which peers may connect: the listed ones, or those that JavaScript admits when it is asked.
     #[napi(catch_unwind)]
     pub fn set_peers(&self, listed: Option<Vec<JsPeerRight>>, asks: Option<bool>) -> Result<()> {
         let peers = peers(listed.as_deref(), asks).map_err(|error| thrown(&error))?;
@@ -34,7 +34,7 @@ impl Core {
         Ok(())
     }
 
-    /// From now on these plain links are accepted.
+    /// Sets which plain links are accepted.
     #[napi(catch_unwind)]
     pub fn set_plain(&self, plain: Option<JsPlain>) -> Result<()> {
         let plain = plain.as_ref().map(JsPlain::to_plain).transpose().map_err(|error| thrown(&error))?;
@@ -42,7 +42,7 @@ impl Core {
         Ok(())
     }
 
-    /// Answers an `admit` notice: what the peer may do; nothing without a right.
+    /// Answers an `admit` notice with the peer's right; without a right it is refused.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Numbers of questions are whole.
     pub fn admit(&self, question: f64, granted: Option<String>) -> Result<()> {
@@ -51,7 +51,7 @@ impl Core {
         Ok(())
     }
 
-    /// Dials a peer and keeps the link up; network notices tell how that goes, the last one is `gaveUp`.
+    /// Dials a peer and keeps the link up. Network notices report its progress; the last one is `gaveUp`.
     #[napi(catch_unwind)]
     pub fn connect(&self, host: String, port: u16, known: bool, how: Option<JsDial>) -> Result<()> {
         let how = how.unwrap_or(JsDial { key: None, plain: None, carried: None });
@@ -75,7 +75,7 @@ impl Core {
         self.emitter.borrow().dial_failed(question as u64, error);
     }
 
-    /// Ends a link whose peer lost the right that JavaScript had vouched for.
+    /// Ends a link because its peer has lost the right that JavaScript had vouched for.
     #[napi(catch_unwind)]
     pub fn revoke(&self, link: String) {
         self.emitter.borrow().revoke(&link);
@@ -90,13 +90,13 @@ impl Core {
         Ok(())
     }
 
-    /// Bytes have come over a stream. Returns whether more are welcome; if not, a `stream` notice says when.
+    /// Passes on bytes that a stream has received. Returns whether it can take more; if not, a `stream` notice says when it can.
     #[napi(catch_unwind)]
     pub fn stream_write(&self, id: u32, bytes: &[u8]) -> bool {
         self.desk.borrow().streams.get(&id).is_some_and(|carrier| carrier.write(bytes))
     }
 
-    /// What is to be sent over a stream: to be called until there is neither bytes nor an end.
+    /// Takes what has to be sent over a stream. To be called until it returns neither bytes nor an end.
     #[napi(catch_unwind)]
     pub fn stream_read(&self, id: u32) -> Result<JsCarried> {
         let desk = self.desk.borrow();
@@ -108,7 +108,7 @@ impl Core {
         })
     }
 
-    /// A stream brings no more.
+    /// The readable side of a stream has ended.
     #[napi(catch_unwind)]
     pub fn stream_end(&self, id: u32) {
         if let Some(carrier) = self.desk.borrow().streams.get(&id) {
@@ -116,7 +116,7 @@ impl Core {
         }
     }
 
-    /// A stream is closed, orderly or not: its number is free.
+    /// A stream is closed, with or without an error. Its number is free again.
     #[napi(catch_unwind)]
     pub fn stream_fail(&self, id: u32, message: Option<String>) {
         let carrier = self.desk.borrow_mut().streams.remove(&id);
@@ -129,7 +129,7 @@ impl Core {
 /// The text form of the public half of a private key (PKCS#8, DER).
 ///
 /// # Errors
-/// `ERR_HYPER_INVALID_ARG` if it is no such key.
+/// `ERR_HYPER_INVALID_ARG` if it is not such a key.
 #[napi(js_name = "publicKey", catch_unwind)]
 pub fn public_key(identity: &[u8]) -> Result<String> {
     let key = SecretKey::from_pkcs8(identity).map_err(|error| thrown(&error))?;
@@ -139,7 +139,7 @@ pub fn public_key(identity: &[u8]) -> Result<String> {
 /// Checks the text form of a public key.
 ///
 /// # Errors
-/// `ERR_HYPER_INVALID_ARG` if it is none.
+/// `ERR_HYPER_INVALID_ARG` if it is not a public key.
 #[napi(js_name = "checkPublicKey", catch_unwind)]
 pub fn check_public_key(text: String) -> Result<()> {
     text.parse::<PublicKey>().map(|_| ()).map_err(|error| thrown(&error))

@@ -1,7 +1,7 @@
 //! The Node-API interface: classes that convert arguments, call the core and convert results. Everything else is pulled by
 //! lib/, which owns listeners, callbacks and their order.
 
-// What JavaScript passes arrives owned.
+// napi passes arguments as owned values.
 #![allow(clippy::needless_pass_by_value)]
 
 pub mod codec;
@@ -47,7 +47,7 @@ use crate::node::{Change, Key};
 use crate::row::Row;
 use crate::store::ReadLimit;
 
-/// Acks taken from the core at a time; what a buffer does not hold waits here.
+/// Acks taken from the core at a time. Those that do not fit into the buffer wait here.
 const ACKS: usize = 256;
 
 /// Rows, and bytes of them, taken from the core at a time for listeners.
@@ -64,7 +64,8 @@ struct Desk {
     interest: Interest,
     acks: VecDeque<Ack>,
     last_key: Option<Key>,
-    /// Rows taken for listeners, kept until the next ones: a listener that comes meanwhile hears the rest of them.
+    /// Rows taken for listeners. They are kept until the next ones are taken, so that a listener added in the meantime hears the
+    /// rest of them.
     rows: Vec<Row>,
     /// The row format that each pending read asked for.
     reads: HashMap<u32, u32>,
@@ -83,8 +84,8 @@ pub struct Core {
 
 #[napi]
 impl Core {
-    /// Opens the store in the background; a `ready` or `failed` notice follows. `bell` is called, without arguments, when
-    /// something waits to be taken. With `level`, the log is kept in the Level database behind it.
+    /// Opens the store in the background; a `ready` or `failed` notice follows. `bell` is called without arguments when something
+    /// waits to be taken. With `level`, the log is kept in its Level database.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
@@ -127,7 +128,7 @@ impl Core {
         self.desk.borrow().logs.text(number).map_or_else(String::new, ToString::to_string)
     }
 
-    /// An event name has listeners, which JavaScript knows by `number`; without a number, no longer.
+    /// Sets the number by which JavaScript knows the listeners of an event name; no number means that there are no listeners.
     #[napi(catch_unwind)]
     pub fn set_interest(&self, name: String, number: Option<u32>) {
         self.desk.borrow_mut().interest.set(&name, number);
@@ -161,8 +162,8 @@ impl Core {
         Ok(self.emitter.borrow().append(batch))
     }
 
-    /// Appends events that are stored together or not at all, as records of which each names its event by the place in `names`.
-    /// With `id`, another append with that id is the same one. With `items`, it fails if an event that they want was stored behind
+    /// Appends events that are stored together or not at all. Each record names its event by an index into `names`. A second append
+    /// with the same `id` is taken for a repetition. With `items`, the append fails if an event that matches them was stored after
     /// change `after`. `kept` records of the subscription `consumer` are stored in the same commit.
     #[napi(catch_unwind)]
     #[allow(clippy::too_many_arguments)] // All that an append may demand.
@@ -205,7 +206,7 @@ impl Core {
 
     /// Packs events after change `after` that have listeners into `out` from byte `base` on. Returns what else waits.
     ///
-    /// Events stay behind their callbacks: while acks wait, none is packed.
+    /// Events come after their callbacks: while acks wait, no event is packed.
     #[napi(catch_unwind)]
     pub fn take_events(&self, mut out: BufferSlice<'_>, base: u32, after: f64) -> u32 {
         self.bell.answer();
@@ -222,7 +223,7 @@ impl Core {
         }
         let after = change(after);
         let mut batches = 0;
-        // What is taken is packed before this returns: if it is the last, nobody calls again for it.
+        // The rows that were taken are packed before this returns, because there may be no further call.
         while pack::pack_events(&desk.rows, after, out, &desk.interest) == 0 && !needs_room(out) {
             if batches == IDLE_BATCHES {
                 break;
@@ -236,7 +237,7 @@ impl Core {
         self.waiting(desk)
     }
 
-    /// Everything else that happened, in order.
+    /// Takes everything else that happened, in order.
     #[napi(catch_unwind)]
     pub fn take_notices(&self) -> Vec<JsNotice> {
         self.bell.answer();
@@ -263,7 +264,7 @@ impl Core {
         self.emitter.borrow().last_change() as f64
     }
 
-    /// The change up to which nothing waits to be packed for listeners, who have been given all that was packed up to `after`.
+    /// The change up to which no event waits to be packed for listeners, if listeners have been given all events up to `after`.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
     pub fn delivered(&self, after: f64) -> f64 {
@@ -272,7 +273,7 @@ impl Core {
         waiting.map_or_else(|| self.emitter.borrow().delivered(), |change| change.saturating_sub(1)) as f64
     }
 
-    /// Ends a link abruptly; one that was dialled is dialled again.
+    /// Ends a link abruptly. A link that this emitter dialled is dialled again.
     #[napi(catch_unwind)]
     pub fn drop_link(&self, key: String) {
         self.emitter.borrow().drop_link(&key);
@@ -284,8 +285,8 @@ impl Core {
         self.emitter.borrow().close(id);
     }
 
-    /// Releases everything, after `close` has been answered: when this returns, descriptors, threads and memory of the emitter
-    /// are free, however late this object is collected. The bell never rings again, and all further requests fail.
+    /// Releases everything, after `close` has been answered. When this returns, the emitter's descriptors, threads and memory are
+    /// free, even if this object is collected much later. The bell never rings again, and all further requests fail.
     #[napi(catch_unwind)]
     pub fn release(&self, env: Env) {
         self.bell.silence();

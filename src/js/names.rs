@@ -3,14 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Names with a number, per emitter; below 2^16, for which the emit buffer has room. Programs have dozens. The names of a
-/// program that makes them up endlessly are spelled out beyond this, so that memory does not only grow.
+/// Names with a number, per emitter. The bound is below 2^16, because the emit buffer has 16 bits for the number. Programs have
+/// dozens of names. If a program generates names without end, those beyond this bound are spelled out, so that memory does not grow
+/// without bound.
 pub const MAX_NAMES: usize = 16 * 1024;
 
 /// Longest name that gets a number, in bytes.
 const MAX_NAME_LEN: usize = 256;
 
-/// Texts by number and back. Numbers count from 0 and stay.
+/// Maps texts to numbers and back. Numbers count from 0 and never change.
 pub struct TextTable {
     limit: usize,
     by_number: Vec<Arc<str>>,
@@ -59,7 +60,7 @@ pub struct Interest {
 }
 
 impl Interest {
-    /// Sets the number under which JavaScript knows the listeners for `name`; `None` if there are none any more.
+    /// Sets the number by which JavaScript knows the listeners for `name`; `None` if there are no listeners any more.
     pub fn set(&mut self, name: &str, number: Option<u32>) {
         match number {
             Some(number) => {

@@ -32,8 +32,8 @@ pub struct JsNotice {
     pub code: Option<String>,
     /// The failure in words.
     pub message: Option<String>,
-    /// The system's name for a failure (`ECONNREFUSED`), where there is one. This and the next five are what the failure
-    /// tells beside its text.
+    /// The system's name for a failure (`ECONNREFUSED`), where there is one. This and the next five fields are details of the
+    /// failure.
     pub system: Option<String>,
     /// The system's number for it.
     pub errno: Option<i32>,
@@ -108,7 +108,7 @@ impl JsNotice {
         JsNotice { total: Some(total as f64), ..self }
     }
 
-    /// Converts a notice; `wants` tells how the request with some id wants its rows.
+    /// Converts a notice; `wants` returns the row format that the request with this id asked for.
     pub fn from(notice: Notice, mut wants: impl FnMut(u32) -> u32, tables: &mut Tables<'_>) -> Self {
         match notice {
             Notice::Ready { log_id, change } => JsNotice::of("ready").with_text(&*log_id).with_number(change),
@@ -298,7 +298,7 @@ fn candidate_json(key: &str, peer: Candidate) -> serde_json::Value {
     })
 }
 
-/// A peer as `status` tells of it.
+/// A peer as `status` reports it.
 fn who_json(key: &str, peer: RemotePeer) -> serde_json::Value {
     json!({
         "link": key,
@@ -346,7 +346,7 @@ fn peer_json(peer: &PeerInfo, change: Change) -> serde_json::Value {
         "lastEnd": peer.last_end.as_ref().map(end_json),
         "stuck": peer.stuck,
         "usefulAt": peer.useful_ms,
-        // What it lacks the link that carries tells.
+        // For a link on standby, the link that carries the data reports how far the peer is behind.
         "behind": if peer.stage == Stage::StandBy { 0 } else { change.saturating_sub(peer.delivered) },
         "bytesIn": counters.bytes_in,
         "bytesOut": counters.bytes_out,

@@ -25,7 +25,7 @@ pub struct CoreOptions {
     pub max_pending: Option<f64>,
     /// Pause before the first redial of a peer, in milliseconds.
     pub reconnect_timeout: Option<f64>,
-    /// The schema's events are written in standard protobuf.
+    /// Whether events are encoded in standard protobuf.
     pub standard: bool,
     /// Who the emitter is, and whom it trusts.
     pub trust: Option<JsTrust>,
@@ -56,11 +56,11 @@ pub(super) fn open_embedded(path: &Path, progress: Progress<'_>) -> Result<Arc<d
 /// The core's own settings; its defaults where JavaScript gives none.
 ///
 /// # Errors
-/// `InvalidArgument` if the settings of trust make no sense.
+/// `InvalidArgument` if the settings of trust are not valid.
 pub(super) fn settings(options: &CoreOptions) -> Result<Options> {
     let mut settings = Options::default();
     settings.log.max_event_size = options.max_event_size.map_or(settings.log.max_event_size, size);
-    // Peers may allow a little more than we do.
+    // Peers may allow slightly larger events than we do.
     settings.log.max_incoming_size = settings.log.max_incoming_size.max(settings.log.max_event_size);
     settings.net.max_value = settings.log.max_incoming_size;
     settings.log.max_pending = options.max_pending.map_or(settings.log.max_pending, size);

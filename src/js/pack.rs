@@ -1,5 +1,4 @@
-//! Packs acknowledgements, events and rows into the buffers that JavaScript hands in or gets. [`super::layout`] says
-//! where everything is.
+//! Packs acknowledgements, events and rows into buffers for JavaScript. [`super::layout`] describes the layout.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -19,7 +18,7 @@ const ACK: usize = layout::ACK_BYTES as usize;
 const EVENT: usize = layout::EVENT_BYTES as usize;
 const ROW: usize = layout::ROW_BYTES as usize;
 
-/// Writes numbers and bytes into a buffer that was checked to be large enough; what does not fit is dropped.
+/// Writes numbers and bytes into a buffer whose size has been checked. A write beyond its end is ignored.
 struct Sheet<'a>(&'a mut [u8]);
 
 impl Sheet<'_> {
@@ -29,12 +28,12 @@ impl Sheet<'_> {
         }
     }
 
-    /// Puts a word of the record that begins at `record`.
+    /// Writes a word of the record that begins at `record`.
     fn word(&mut self, record: usize, word: u32, value: usize) {
         self.put(record + layout::word(word), &u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
     }
 
-    /// Puts a double of the record that begins at `record`.
+    /// Writes a double of the record that begins at `record`.
     #[allow(clippy::cast_precision_loss)] // Changes, seqs and milliseconds stay below 2^53.
     fn double(&mut self, record: usize, double: u32, value: u64) {
         self.put(record + layout::double(double), &(value as f64).to_le_bytes());
@@ -50,7 +49,7 @@ enum Item<'a> {
 
 /// Packs acks from the front of `acks` into `out`, as many as fit, and removes them.
 ///
-/// `last` is the node acknowledged before; the next one usually links to just that.
+/// `last` is the node that was acknowledged before; usually the next node links to this one only.
 pub fn pack_acks(acks: &mut VecDeque<Ack>, out: &mut [u8], logs: &mut TextTable, last: &mut Option<Key>) {
     let room = out.len();
     let (mut items, mut taken) = (Vec::with_capacity(acks.len()), 0);
@@ -149,7 +148,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
     let room = out.len();
     let first = rows.partition_point(|row| row.at.change <= after);
     let rows = rows.get(first..).unwrap_or_default();
-    // Records take half of the room at the most, because the payloads behind them need some.
+    // Records take at most half of the room, because their payloads need the rest.
     let records = rows.len().min(room / (2 * EVENT)).max(1);
     let payloads_at = HEAD + EVENT * records;
     let (mut count, mut used, mut need) = (0, payloads_at, 0);
@@ -157,7 +156,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
     // Events come in runs of one name.
     let mut latest: Option<(&[u8], Option<u32>)> = None;
     for row in rows {
-        // A value that is no event container has no listeners.
+        // A value that is not an event container has no listeners.
         let Some(event) = event::parse(&row.node.value) else { continue };
         let number = match latest {
             Some((name, number)) if name == event.name => number,
@@ -166,7 +165,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         let Some(number) = number else { continue };
         let end = used + event.payload.len();
         if count == records || end.next_multiple_of(8) > room {
-            // Enough however many records the next buffer has room for.
+            // Enough for any number of records that the next buffer may have room for.
             need = (HEAD + EVENT * rows.len() + event.payload.len()).next_multiple_of(8);
             break;
         }
@@ -178,7 +177,7 @@ pub fn pack_events(rows: &[Row], after: Change, out: &mut [u8], interest: &Inter
         sheet.put(used, event.payload);
         (count, used) = (count + 1, end);
     }
-    // Users keep views of the payloads, so room that these few events do not need is left for the next pack.
+    // Users keep views of the payloads. So the room that these few events do not need is left for the next pack.
     let end = HEAD + EVENT * count;
     if end < payloads_at && used <= room {
         sheet.0.copy_within(payloads_at..used, end);

@@ -91,8 +91,8 @@ impl Core {
         self.emitter.borrow().request(id, Request::Wait(change(after)));
     }
 
-    /// Asks where the event is that a portable cursor names: the answer has its change as the number, or a text about what is
-    /// stored in its place. With `wait` the answer comes once the event is stored.
+    /// Asks for the event of a portable cursor. The answer has its change as the number, or, if it is not stored, a text about what
+    /// is stored in its place. With `wait`, the answer comes once the event is stored.
     #[napi(catch_unwind)]
     pub fn ask_place(&self, id: u32, log: String, seq: f64, key: Option<String>, wait: bool) -> Result<()> {
         let key = key.as_deref().map(parse_key).transpose()?;
@@ -102,7 +102,7 @@ impl Core {
         Ok(())
     }
 
-    /// Nobody waits any more for what `ask_place` with this id was to find.
+    /// Cancels the `ask_place` with this id.
     #[napi(catch_unwind)]
     pub fn forget_place(&self, id: u32) {
         self.emitter.borrow().forget_await(id);
@@ -140,8 +140,8 @@ impl Core {
         Ok(())
     }
 
-    /// Copies another store into the log: the Level database behind `level`, or the embedded one in a folder; with `identity`
-    /// also its emitter's id and what that knew of peers, where there is nothing yet.
+    /// Copies another store into the log: the Level database of `level`, or the embedded store in a folder. With `identity`, its
+    /// emitter's id and its records of peers are copied, too, if this store has none yet.
     #[napi(catch_unwind)]
     pub fn ask_import(&self, id: u32, path: String, level: Option<&LevelHandle>, identity: bool) {
         let bridge = level.map(LevelHandle::bridge);

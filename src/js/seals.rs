@@ -1,4 +1,4 @@
-//! Whose logs are stored: from JavaScript's form into the core's, and the calls of [`Core`] about it.
+//! The policy about whose logs are stored: converts it from JavaScript, and has the calls of [`Core`] for it.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::error::{self, quoted, Error};
 use crate::hyperlog::trust::{Authors, Pin, Revoked, TrustPolicy, Unsigned};
 use crate::node::{Digest, Key, LogId};
 
-/// How far a log goes, and its digest there.
+/// The state of a log up to one of its entries.
 #[napi(object)]
 pub struct JsPin {
     /// The log.
@@ -27,23 +27,23 @@ pub struct JsPin {
 pub struct JsRevoked {
     /// The public key.
     pub key: String,
-    /// Logs that are still taken, up to their pins; without it what is stored here stays, and nothing comes to it.
+    /// Logs that are still stored, up to their pins. Without this field, what is stored stays, and nothing is added.
     pub logs: Option<Vec<JsPin>>,
 }
 
 /// Whose logs are stored.
 #[napi(object)]
 pub struct JsPolicy {
-    /// Public keys whose sealed logs are; everybody's without it.
+    /// Public keys whose sealed logs are stored; without it, those of all keys.
     pub authors: Option<Vec<String>>,
-    /// Which logs without seals are: `accept`, `refuse`, or the pinned ones.
+    /// Which logs without seals are stored: all (`accept`), none (`refuse`), or the pinned ones.
     pub unsigned: Option<Either<String, Vec<JsPin>>>,
-    /// Authors who are frozen.
+    /// Authors whose keys are no longer trusted.
     pub revoked: Option<Vec<JsRevoked>>,
 }
 
 /// # Errors
-/// `InvalidArgument` for what is no pin.
+/// `InvalidArgument` for an invalid pin.
 fn pins(pins: &[JsPin]) -> error::Result<HashMap<LogId, Pin>> {
     pins.iter().map(pin).collect()
 }
@@ -60,10 +60,10 @@ fn pin(JsPin { log, seq, digest }: &JsPin) -> error::Result<(LogId, Pin)> {
 }
 
 impl JsPolicy {
-    /// `sealed`: the emitter has a key.
+    /// Converts the policy. `sealed` says whether the emitter has a key.
     ///
     /// # Errors
-    /// `InvalidArgument` for what makes no sense.
+    /// `InvalidArgument` for an invalid policy.
     pub(super) fn to_policy(&self, sealed: bool) -> error::Result<TrustPolicy> {
         let authors = match &self.authors {
             None => Authors::All,
@@ -90,7 +90,7 @@ impl JsPolicy {
 
 #[napi]
 impl Core {
-    /// Whose logs are stored from now on. What is stored stays.
+    /// Sets whose logs are stored from now on. What is stored stays.
     #[napi(catch_unwind)]
     pub fn set_trust(&self, policy: JsPolicy) -> Result<()> {
         let emitter = self.emitter.borrow();
@@ -99,7 +99,7 @@ impl Core {
         Ok(())
     }
 
-    /// Every log without seals, as others can pin it.
+    /// Every log without seals, with the pin for its present state.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Seqs stay far below 2^53.
     pub fn pins(&self) -> Vec<JsPin> {

@@ -1,4 +1,4 @@
-//! Identity, rights and streams, from JavaScript's form into the core's.
+//! Converts identity, rights and streams from JavaScript to the core.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::identity::{PublicKey, SecretKey};
 use crate::net::rights::{Peers, Plain, Right, Trust};
 use crate::net::{Dial, Security};
 
-/// Who an emitter is, and whom it trusts.
+/// The identity of an emitter, and whom it trusts.
 #[napi(object)]
 pub struct JsTrust {
     /// An Ed25519 key: PKCS#8, DER.
@@ -47,20 +47,20 @@ pub struct JsPeerRight {
 /// Whose plain links are accepted, and what they may do.
 #[napi(object)]
 pub struct JsPlain {
-    /// `read` or `write`; without it nobody's are.
+    /// `read` or `write`; without it no plain links are accepted.
     pub right: Option<String>,
-    /// Addresses, with or without a number of bits; without them everybody's are.
+    /// Addresses or subnets (an address with a number of bits); without them, plain links from all addresses are accepted.
     pub from: Option<Vec<String>>,
 }
 
 /// How a peer is dialled.
 #[napi(object)]
 pub struct JsDial {
-    /// The only public key that may answer.
+    /// The public key that the peer must have; without it, any accepted key.
     pub key: Option<String>,
-    /// In plain text, although this emitter has an identity; the peer may do this then.
+    /// Dials in plain text, although this emitter has an identity; this is the right that the peer gets.
     pub plain: Option<String>,
-    /// JavaScript makes the connections.
+    /// Whether JavaScript makes the connections.
     pub carried: Option<bool>,
 }
 
@@ -82,11 +82,11 @@ pub struct JsStream {
     pub remote: Option<JsAddress>,
     /// What protects it: `tls`, or `stream` for anything else.
     pub security: Option<String>,
-    /// What the peer may do, if JavaScript knows who it is.
+    /// What the peer may do, if JavaScript has authenticated it.
     pub right: Option<String>,
-    /// Our side is the one that dialled.
+    /// Whether our side is the one that dialled.
     pub dialled: Option<bool>,
-    /// The only public key that may be at the other end, where that has to be proven.
+    /// The public key that the peer has to prove; without it, any accepted key.
     pub key: Option<String>,
     /// Number of the `dial` notice that it answers.
     pub dial: Option<f64>,
@@ -204,7 +204,7 @@ fn key(text: Option<&str>) -> Result<Option<PublicKey>> {
     text.map(str::parse).transpose()
 }
 
-/// Why JavaScript could not make a connection: in the system's word, if that is one we know.
+/// The error for a connection that JavaScript could not make, with the system's name for it, if it is one we know.
 pub(super) fn dial_error(target: &str, message: String, system: Option<&str>, insecure: bool) -> Error {
     if insecure {
         return Error::Insecure(message);
@@ -213,7 +213,7 @@ pub(super) fn dial_error(target: &str, message: String, system: Option<&str>, in
     Error::Connect { target: target.to_owned(), reason: message, system }
 }
 
-/// Names that a failed connection may have.
+/// The system's names for failed connections.
 const SYSTEM: [&str; 14] = [
     "EADDRINUSE",
     "EADDRNOTAVAIL",

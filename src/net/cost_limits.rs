@@ -1,4 +1,5 @@
-//! What peers may cost: a set of token buckets per link and per address prefix, with one bucket for each kind of cost.
+//! What peers may cost: token buckets per link, per address prefix, and for all together, one for each kind of cost
+//! (`cost_buckets`).
 //!
 //! Everything that a peer causes is charged when it is done. It is given back when it turns out to have been of use: when a node
 //! was new here, or was sent because the peer lacked it. So an honest peer at full speed never runs short. What drains a bucket
@@ -8,8 +9,8 @@
 //! A link with an overdrawn bucket is paused: its frames are left unread, so that TCP stops the peer, until the bucket is full
 //! enough. A link that is overdrawn again and again without being of use is ended. All links of a prefix also share buckets, so
 //! that reconnecting, or having many links, does not multiply anything. All prefixes share buckets, too: while these are overdrawn,
-//! each prefix has a fair share of what flows into them, and whoever has used up its share waits. So many addresses that flood
-//! together leave most of the thread to peers that are of use.
+//! each prefix has a fair share of what flows into them, and its links wait once that share is used up. So many addresses that
+//! flood together leave most of the thread to peers that are of use.
 //!
 //! Pure: the clock comes with each call.
 
@@ -17,168 +18,38 @@ use std::collections::HashMap;
 
 use super::address_prefix::AddressPrefix;
 
-/// A kind of cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cost {
-    /// Microseconds of the network's thread.
-    Time,
-    /// Rows read from the store, or what costs as much.
-    Rows,
-    /// Bytes received.
-    Bytes,
-    /// Nodes received.
-    Nodes,
-    /// Microseconds of the log's threads for seals that it verified, and owners' keys that it read.
-    Seals,
-}
-
-const COSTS: [(Cost, &str); 5] = [
-    (Cost::Time, "processor time"),
-    (Cost::Rows, "reads of the store"),
-    (Cost::Bytes, "bytes received"),
-    (Cost::Nodes, "nodes received"),
-    (Cost::Seals, "seals verified"),
-];
-
-/// A bucket's size, and how much flows into it in a second.
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    burst: i64,
-    per_second: i64,
-}
-
-/// What one link may cost in vain:
-const LINK: [Rate; 5] = [
-    // A tenth of the network's thread, so that ten such links still leave time for the others. Comparing a hundred thousand logs
-    // at the start takes less than the burst.
-    Rate { burst: 1_000_000, per_second: 100_000 },
-    // A tenth of what the store can read, after the 100,000 lookups for a peer with as many logs.
-    Rate { burst: 12_500_000, per_second: 250_000 },
-    // A line of 32 Mbit/s, after 64 MiB for the vectors and repetitions of a large mesh that has just come up.
-    Rate { burst: 64 * 1024 * 1024, per_second: 4 * 1024 * 1024 },
-    // A tenth of what the log can take, after a million: two peers with the same source send nodes twice until they notice.
-    Rate { burst: 1_000_000, per_second: 50_000 },
-    // A second of a processor and then a tenth of one: 20,000 seals, and 2,000 a second. Honest peers have none in vain, but for rows
-    // that several of them bring at the same time.
-    Rate { burst: 1_000_000, per_second: 100_000 },
-];
+use super::cost_buckets::{Buckets, Cost, Rate, Shares, ALL, COSTS, LINK, LOOKUP_ROWS};
 
 /// All links of one prefix together may cost this many times as much, because a site behind one address may have several peers.
 const PREFIX_FACTOR: i64 = 2;
 
-/// What all links together may cost in vain:
-const ALL: [Rate; 5] = [
-    // A twentieth of a processor, so that many addresses that flood leave most of the network's thread to peers that are of use,
-    // even where it shares a processor with the rest of the process.
-    Rate { burst: 250_000, per_second: 50_000 },
-    // Twice what a link may have: two peers with as many logs may compare them at the same time.
-    Rate { burst: 25_000_000, per_second: 500_000 },
-    Rate { burst: 64 * 1024 * 1024, per_second: 8 * 1024 * 1024 },
-    // A quarter of what a link may have: the log's writer looks at them one by one.
-    Rate { burst: 250_000, per_second: 50_000 },
-    Rate { burst: 1_000_000, per_second: 200_000 },
-];
-
-/// A prefix has this part of a link's buckets, at once, before it needs its share of what all may cost. For processor time it is
-/// 25 ms, enough for dozens of handshakes.
+/// A prefix starts with this part of a link's buckets, before it depends on its share of what all links may cost. For processor
+/// time it is 25 ms, enough for dozens of handshakes.
 const SPARED_PART: i64 = 40;
 
-/// Microseconds that new nodes give back, and each of them: more than they can have cost, even one that came alone, in a turn of the
-/// link's task of its own.
+/// Microseconds that a group of new nodes gives back, and in addition each of its nodes. This is more than they can have cost, even
+/// if a node comes alone and takes a turn of the link's task for itself.
 const NEW_NODES_US: (i64, i64) = (75, 25);
-/// The same for nodes that were sent, for the credits, wants and haves that the peer answers with. Many nodes share a frame of these,
-/// so this is little: a peer that floods while it is sent the log must not have the flood covered. Time spent on sending is not
-/// charged.
+/// The same for nodes that were sent. It pays for the credits, wants and haves with which the peer answers. Many nodes share a
+/// frame of these, so it is little: it must not pay for the frames of a peer that floods while the log is sent to it. Time spent on
+/// sending is not charged.
 const SENT_NODES_US: (i64, i64) = (15, 1);
-/// The same for bytes, for the credits, wants and haves that go with a node.
+/// Bytes that each node gives back, for the credits, wants and haves that go with it.
 const USEFUL_BYTES: i64 = 128;
-/// The same for seals: at most its own, and the key of its log.
+/// Microseconds of verifying seals that each new node gives back: at most its own seal, and the key of its log.
 const USEFUL_SEALS_US: i64 = 100;
-
-/// A seal takes this long to verify, in microseconds. It is not measured each time: several threads do it.
-pub(super) const SEAL_TIME_US: u64 = 50;
-
-/// A lookup in the store costs as much as this many rows read in sequence (measured: 100 µs, or a third of that where the block is
-/// cached, beside 0.26 µs).
-pub(super) const LOOKUP_ROWS: u64 = 125;
 
 /// Longest pause at a time. After it the link is judged again.
 const LONGEST_PAUSE_MS: u64 = 1_000;
-
-/// How long a link may be paused without being of use before it is ended, in milliseconds. That is enough for a comparison of many
-/// logs, after which nodes follow.
-const PATIENCE_MS: u64 = 30_000;
 
 /// Prefixes whose buckets are kept. Beyond this number, prefixes without links are forgotten, those with full buckets first. Each
 /// takes some 150 bytes.
 const MAX_PREFIXES: usize = 16 * 1024;
 
-#[derive(Clone, Debug)]
-struct Buckets {
-    rates: [Rate; 5],
-    levels: [i64; 5],
-    at_ms: u64,
-}
-
-impl Buckets {
-    fn new(rates: [Rate; 5], shares: Shares, factor: i64, now_ms: u64) -> Buckets {
-        let part = |whole: i64| (whole * factor * i64::from(shares.percent) / 100).max(1);
-        let rates = rates.map(|rate| Rate { burst: part(rate.burst), per_second: part(rate.per_second) });
-        Buckets { rates, levels: rates.map(|rate| rate.burst), at_ms: now_ms }
-    }
-
-    fn refill(&mut self, now_ms: u64) {
-        let passed = i64::try_from(now_ms.saturating_sub(self.at_ms)).unwrap_or(i64::MAX);
-        if passed == 0 {
-            return;
-        }
-        self.at_ms = now_ms;
-        for (level, rate) in self.levels.iter_mut().zip(self.rates) {
-            // Rounded up, so that frequent calls do not stop the flow.
-            let flow = rate.per_second.saturating_mul(passed) / 1_000 + 1;
-            *level = level.saturating_add(flow).min(rate.burst);
-        }
-    }
-
-    fn add(&mut self, cost: Cost, amount: i64) {
-        for ((level, rate), (each, _)) in self.levels.iter_mut().zip(self.rates).zip(COSTS) {
-            if each == cost {
-                *level = level.saturating_add(amount).min(rate.burst);
-            }
-        }
-    }
-
-    /// Milliseconds until no bucket is overdrawn, and the name of the one that takes longest.
-    fn pause(&self) -> Option<(u64, &'static str)> {
-        let waits = self.waits().zip(COSTS).map(|(wait, (_, name))| (wait, name));
-        waits.max_by_key(|(wait, _)| *wait).filter(|(wait, _)| *wait > 0)
-    }
-
-    /// The same until in each pair of buckets one is not overdrawn.
-    fn pause_with(&self, other: &Buckets) -> Option<(u64, &'static str)> {
-        let waits =
-            self.waits().zip(other.waits()).zip(COSTS).map(|((wait, others), (_, name))| (wait.min(others), name));
-        waits.max_by_key(|(wait, _)| *wait).filter(|(wait, _)| *wait > 0)
-    }
-
-    /// Of each bucket, milliseconds until it is not overdrawn.
-    fn waits(&self) -> impl Iterator<Item = u64> + '_ {
-        self.levels.iter().zip(self.rates).map(|(level, rate)| {
-            let lacks = level.saturating_neg().max(0);
-            let wait = lacks.saturating_mul(1_000) / rate.per_second + i64::from(lacks > 0);
-            u64::try_from(wait).unwrap_or(0)
-        })
-    }
-
-    fn is_full(&self) -> bool {
-        self.levels.iter().zip(self.rates).all(|(level, rate)| *level >= rate.burst)
-    }
-}
-
 struct LinkBuckets {
     prefix: AddressPrefix,
     buckets: Buckets,
-    /// How long it has had to wait since it was last of use, in milliseconds.
+    /// How long the link has been paused since it was last of use, in milliseconds.
     waited_ms: u64,
 }
 
@@ -186,14 +57,14 @@ struct PrefixBuckets {
     buckets: Buckets,
     /// Its fair share of what all links together may cost.
     share: Buckets,
-    /// What it has cost and not given back yet. No more than that goes back to the buckets of all, or a peer of use, which gives back
-    /// more than it costs, would fill them for others.
+    /// What it has cost and not given back yet. No more than that goes back to the common buckets. A peer of use gives back more
+    /// than it costs, and would otherwise fill them for others.
     owed: [i64; 5],
     links: usize,
 }
 
 impl PrefixBuckets {
-    /// Enters a change into what is owed. Returns the part of it that counts for all together.
+    /// Updates what is owed. Returns the part of the change that applies to the common buckets.
     fn owe(&mut self, cost: Cost, amount: i64) -> i64 {
         let mut counts = 0;
         for ((owed, rate), (each, _)) in self.owed.iter_mut().zip(self.buckets.rates).zip(COSTS) {
@@ -217,22 +88,7 @@ pub(super) enum Verdict {
     End(&'static str),
 }
 
-/// How much links may cost.
-#[derive(Clone, Copy, Debug)]
-pub struct Shares {
-    /// Percentage of the usual limits. Tests choose a smaller one.
-    pub percent: u8,
-    /// A link that was paused for this many milliseconds without being of use is ended.
-    pub patience_ms: u64,
-}
-
-impl Default for Shares {
-    fn default() -> Self {
-        Shares { percent: 100, patience_ms: PATIENCE_MS }
-    }
-}
-
-/// The buckets of all links and prefixes, and those of all together.
+/// The buckets of all links and prefixes, and the common ones.
 pub(super) struct CostLimits {
     shares: Shares,
     all: Buckets,
@@ -307,8 +163,8 @@ impl CostLimits {
         self.change(link, cost, -whole(amount), true);
     }
 
-    /// The same for a cost that every link may cause once: the first pass over the log. It is charged to the prefix alone, which
-    /// bounds it also for a peer that connects again and again.
+    /// The same for a cost that every link may cause once: the first pass over the log. It is charged to the prefix only, so it is
+    /// also bounded for a peer that connects again and again.
     pub(super) fn charge_prefix(&mut self, link: u64, cost: Cost, amount: u64) {
         self.change(link, cost, -whole(amount), false);
     }

@@ -1,14 +1,14 @@
 //! Measures how much processor time a thread has used.
 //!
-//! What a peer is charged must not depend on who else uses the machine. On a busy one a turn takes many times longer by the clock
-//! than it works, and honest peers would run short.
+//! What a peer is charged must not depend on the load of the machine. On a busy machine, a turn takes many times longer by the
+//! clock than in processor time, and honest peers would run short.
 
 #[cfg(unix)]
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// Work shorter than this is measured by the clock. Asking the system for a thread's processor time takes longer than handling a
-/// small frame, and so short a time is seldom shared with another thread.
+/// small frame, and in so short a time the thread is seldom interrupted.
 #[cfg(unix)]
 const SHORT: Duration = Duration::from_micros(100);
 
@@ -68,7 +68,7 @@ mod tests {
     #[test]
     fn waiting_takes_no_processor_time() {
         let timer = CpuTimer::start();
-        // For this thread it is the same as if others had the processor.
+        // To this thread, sleeping is the same as if other threads had the processor.
         std::thread::sleep(Duration::from_millis(200));
         let micros = timer.micros();
         assert!(micros < 100_000, "{micros} us");

@@ -101,7 +101,7 @@ async fn attempt(
     manner: &mut watch::Receiver<Option<Manner>>,
     closing: &mut watch::Receiver<bool>,
 ) -> (Health, End) {
-    // Before the manner is read: when it changes after that, the attempt is dropped.
+    // Subscribed before the manner is read: if the manner changes afterwards, the attempt is dropped.
     let mut drops = link.drops();
     let Some(manner) = *manner.borrow_and_update() else {
         return (Health::Silent, End::here(Error::Internal("a link that nobody dials".to_owned())));

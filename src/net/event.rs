@@ -29,21 +29,21 @@ pub enum NetEvent {
     Connected {
         /// The link.
         key: String,
-        /// RemotePeer is there.
+        /// The peer.
         peer: RemotePeer,
     },
     /// Both sides have received everything that the other had when the link came up. Once per connection.
     Synced {
         /// The link.
         key: String,
-        /// RemotePeer is there.
+        /// The peer.
         peer: RemotePeer,
     },
     /// An established link has ended.
     Disconnected {
         /// The link.
         key: String,
-        /// RemotePeer was there.
+        /// The peer.
         peer: RemotePeer,
         /// Why.
         end: End,
@@ -87,12 +87,12 @@ pub enum NetEvent {
     Report {
         /// The link; `None` for the listener.
         key: Option<String>,
-        /// What.
+        /// The error.
         error: Error,
     },
 }
 
-/// Hears the network's events.
+/// Receives the network's events.
 pub trait NetObserver: Send + Sync {
     /// Called on the runtime's thread, in the order of each link's events. Must not block.
     fn event(&self, event: NetEvent);
@@ -169,7 +169,7 @@ pub enum Reason {
     Lost,
     /// The other side ended the link in an orderly way and did not say why. 1.x never says why.
     Ended,
-    /// This side ended it for a fresh one.
+    /// This side ended it to replace it by a new one.
     Renewed,
     /// `destroy()` of a peer in `_peers`.
     Dropped,

@@ -1,7 +1,7 @@
 //! A connection before its session: finds out whether it is plain or secure, and who the peer is.
 //!
-//! Security is configured, never negotiated. Whoever dialled speaks first, and with its first frame says which kind of link it
-//! wants; whoever accepted says nothing before that. A dialler that wants a secure link gets one or none. Pure.
+//! Security is configured, never negotiated. The side that dialled speaks first, and its first frame says which kind of link it
+//! wants; the side that accepted sends nothing before that. A dialler that wants a secure link gets a secure link or none. Pure.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(super) enum Approach {
     Accepted,
     /// We dialled, and want a secure link: with the owner of this key, or with any peer that we accept.
     Secure(Option<PublicKey>),
-    /// We dialled, and want a plain link, over which the peer may do this.
+    /// We dialled, and want a plain link; this is what the peer may do.
     Plain(Right),
     /// The owner vouches for the peer and sets its right. Nothing needs to be proven.
     Vouched {
@@ -43,7 +43,7 @@ impl Approach {
     }
 }
 
-/// What became of a frame.
+/// The result of a frame.
 pub(super) enum Passage {
     /// Send this back; another frame will come.
     Answer(Bytes),

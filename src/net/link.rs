@@ -14,14 +14,14 @@ use crate::error::Error;
 use crate::identity::PublicKey;
 use crate::node::Change;
 
-/// Stuck logs that are named per link. Real ones are few, and those that a stranger makes up need not be listed.
+/// Stuck logs that are listed per link. Real ones are few, and made-up ones need not be listed.
 const MAX_STUCK: usize = 16;
 
 /// How a peer is dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Manner {
     pub(super) approach: Approach,
-    /// The owner makes the connection.
+    /// Whether the owner makes the connection.
     pub(super) carried: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Manner {
 pub(super) struct Link {
     pub(super) key: String,
     pub(super) direction: Direction,
-    /// An earlier run of this process was connected to this peer, so dialling it is never given up.
+    /// Whether an earlier run was connected to this peer, so that dialling it is never given up.
     known: AtomicBool,
     /// How it is dialled, if we do that.
     manner: watch::Sender<Option<Manner>>,
@@ -47,7 +47,7 @@ struct Status {
     stage: Stage,
     since_ms: u64,
     address: Option<SocketAddr>,
-    /// We are the side that dialled, although the connection came as one that was accepted: its owner made it.
+    /// Whether we are the side that dialled, although the link is listed as inbound: the owner made the connection.
     is_ours: bool,
     public_key: Option<PublicKey>,
     security: Option<Security>,
@@ -107,7 +107,7 @@ impl Link {
         self.known.store(true, Ordering::Relaxed);
     }
 
-    /// From now on the peer is dialled like this. A connection that was made in another manner ends.
+    /// Sets how the peer is dialled from now on. A connection that was made in another manner ends.
     pub(super) fn dial_as(&self, manner: Manner) {
         let before = self.manner.send_replace(Some(manner));
         if before.is_some_and(|before| before != manner) {
@@ -115,7 +115,7 @@ impl Link {
         }
     }
 
-    /// How the peer is dialled, and when that changes.
+    /// A receiver of how the peer is dialled.
     pub(super) fn manner(&self) -> watch::Receiver<Option<Manner>> {
         self.manner.subscribe()
     }
@@ -141,7 +141,7 @@ impl Link {
         self.drops.subscribe()
     }
 
-    /// A new attempt begins, or the pause before it. All counters start again.
+    /// Resets all counters, because a new attempt, or the pause before it, begins.
     pub(super) fn restart(&self, stage: Stage) {
         let status = &mut *self.status.lock();
         status.enter(stage);

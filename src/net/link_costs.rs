@@ -1,9 +1,10 @@
-//! What one link costs: collects it during a turn of the link's task, and enters it into the limits once per turn.
+//! The costs of one link: collects them during a turn of the link's task, and enters them into the limits once per turn.
 
 use std::sync::Arc;
 
 use super::address_prefix::AddressPrefix;
-use super::cost_limits::{Cost, Verdict, LOOKUP_ROWS, SEAL_TIME_US};
+use super::cost_buckets::{Cost, LOOKUP_ROWS, SEAL_TIME_US};
+use super::cost_limits::Verdict;
 use super::link::Link;
 use super::Shared;
 use crate::error::Error;
@@ -11,7 +12,7 @@ use crate::hyperlog::{Incoming, Origin, Outcome, Source, SourceId};
 use crate::node::Change;
 use crate::row::Row;
 
-/// Smaller changes of the memory that a link holds are not entered, in bytes. For 1,024 links the total is off by at most 16 MiB.
+/// Smaller changes (in bytes) of the memory that a link holds are not entered. With 1,024 links the total is off by at most 16 MiB.
 const MEMORY_STEP: usize = 16 * 1024;
 
 /// See the module's documentation.
@@ -79,20 +80,20 @@ impl<'a> LinkCosts<'a> {
         self.prefix
     }
 
-    /// A frame has gone to the session.
+    /// Adds a frame that has gone to the session.
     pub(super) fn add_frame(&mut self, bytes: usize) {
         self.due.any = true;
         self.due.bytes += bytes as u64;
         self.collecting += bytes;
     }
 
-    /// Nodes are on their way into the log.
+    /// Notes nodes that are offered to the log.
     pub(super) fn start_adding(&mut self, nodes: &[Incoming]) {
         self.collecting = 0;
         self.adding = nodes.iter().map(Incoming::cost).collect();
     }
 
-    /// The log has answered for them.
+    /// Notes the log's outcomes for them.
     pub(super) fn finish_adding(&mut self, outcomes: &[Outcome]) {
         let seals = self.shared.log.take_checked_seals(self.source);
         self.due.any |= seals > 0;
@@ -120,13 +121,13 @@ impl<'a> LinkCosts<'a> {
         self.read_to = self.read_to.max(last.at.change);
     }
 
-    /// This many lookups in the store are made for the peer.
+    /// Adds lookups in the store that are made for the peer.
     pub(super) fn add_lookups(&mut self, count: usize) {
         self.due.any = true;
         self.due.rows += count as u64 * LOOKUP_ROWS;
     }
 
-    /// A turn took this long. The time is charged if the turn did something for the peer.
+    /// Adds the duration of a turn. It is charged if the turn did something for the peer.
     pub(super) fn add_time(&mut self, time_us: u64) {
         if self.due.any {
             self.due.time_us += time_us;
@@ -144,7 +145,7 @@ impl<'a> LinkCosts<'a> {
             return Ok(());
         }
         self.entered = (nodes_in, nodes_out);
-        // The peer did not lack rows that are sent again.
+        // Rows that are sent again do not count, because the peer did not lack them.
         let sent = sent.min(self.unsent);
         self.unsent -= sent;
         let due = std::mem::take(&mut self.due);
@@ -187,7 +188,7 @@ impl<'a> LinkCosts<'a> {
         }
     }
 
-    /// The session has collected no nodes: none of the frames had a new one.
+    /// Forgets the frames' bytes, because none of them had a new node.
     pub(super) fn drop_collected(&mut self) {
         if self.adding.is_empty() {
             self.collecting = 0;
@@ -235,7 +236,7 @@ mod tests {
         fn event(&self, _: NetEvent) {}
     }
 
-    /// The first row of a log of this key, and its key.
+    /// The first row of a log of this key, sealed.
     fn row(owner: &SecretKey, log: LogId, number: u32) -> Incoming {
         let id = [&owner_tag(&owner.public())[..], &[0; 4], &number.to_le_bytes()].concat();
         let mut value = BytesMut::new();
@@ -262,12 +263,12 @@ mod tests {
         let mut offer = |costs: &mut LinkCosts<'_>, row: Incoming| {
             offered += 1;
             costs.start_adding(std::slice::from_ref(&row));
-            // A store in memory answers at once.
+            // A store in memory answers immediately.
             let outcomes = net.shared.log.add(costs.source(), vec![row]).try_recv().unwrap();
             costs.finish_adding(&outcomes.unwrap());
             costs.settle(offered, 0)
         };
-        // Each log is one of its own: its key is read, and its seal verified.
+        // Each row is in a log of its own, so its owner's key is read and its seal verified.
         for number in 0..1_000 {
             let log = new_sealed_log_id(&owner.public()).unwrap();
             let good = row(&owner, log, number);

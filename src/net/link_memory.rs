@@ -1,7 +1,7 @@
-//! Memory that links hold for their peers: bounds the total, and decides which link is ended when it is reached.
+//! Memory that links hold for their peers: bounds the total, and decides which link is ended when the bound is reached.
 //!
-//! Counted are bytes received and not yet stored (incomplete frames, nodes on their way into the log), rows that were read for
-//! peers, and bytes that wait to be sent. Nodes that wait in the log for others have a bound of their own (`hyperlog::parking`).
+//! What counts is bytes received and not yet stored (incomplete frames, nodes on their way into the log), rows that were read for
+//! peers, and bytes that wait to be sent. Parked nodes have a bound of their own (`hyperlog::parking`).
 //!
 //! Over the limit, the link that holds most is ended, among those of the address prefix that holds most. So a peer that hoards is
 //! ended, never one that holds little. Well before the limit, links of prefixes that hold much no longer read rows for their
@@ -13,14 +13,14 @@ use std::sync::Arc;
 use super::address_prefix::AddressPrefix;
 use super::link::Link;
 
-/// What all links together may hold, in bytes. With the nodes parked in the log and the large nodes that have arrived in part it
-/// makes 256 MiB.
+/// What all links together may hold, in bytes. Together with the bounds for parked nodes and for large nodes that have arrived in
+/// part, this is 256 MiB.
 pub(super) const LIMIT: usize = 160 * 1024 * 1024;
 
-/// From this total on only links of prefixes that hold little read the log for their peers.
+/// From this total on, only links of prefixes that hold little read the log for their peers.
 const TIGHT: usize = LIMIT / 4 * 3;
 
-/// A prefix that holds less than this holds little, in bytes: three reads, whatever the others do.
+/// A prefix that holds fewer bytes than this holds little. This is enough for three reads, whatever other prefixes do.
 const LITTLE: usize = 1024 * 1024;
 
 struct Held {

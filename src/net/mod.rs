@@ -2,8 +2,8 @@
 //! [`Session`](crate::protocol::Session).
 //!
 //! The accept loop (`listener`) gives each connection a task of its own. Each dialled peer has one task through all its
-//! reconnections (`dialer`). Both serve a connection in `connection`: it owns one socket and one session, and shares nothing with
-//! other connections but the log and the bounds. So peers cannot stall one another.
+//! reconnections (`dialer`). Both serve a connection in `connection`: it owns one socket and one session, and shares only the log
+//! and the bounds with other connections. So peers cannot stall one another.
 //!
 //! Everything is bounded: slots for inbound links (`inbound_slots`), what a link may cost (`cost_limits`) and hold in memory
 //! (`link_memory`), and [`NetOptions`]. docs/design/network.md has the reasons.
@@ -12,6 +12,7 @@
 
 mod address_prefix;
 mod connection;
+mod cost_buckets;
 mod cost_limits;
 mod cpu_time;
 mod dialer;
@@ -54,8 +55,8 @@ use crate::hyperlog::{Log, SourceId};
 use crate::identity::PublicKey;
 use crate::protocol::pieces::Partials;
 use address_prefix::AddressPrefix;
+pub use cost_buckets::Shares;
 use cost_limits::CostLimits;
-pub use cost_limits::Shares;
 use gate::Approach;
 use link::Manner;
 use link_memory::LinkMemory;
@@ -69,8 +70,8 @@ use socket::Resolver;
 use stream::Stream;
 use twin::Family;
 
-/// How long [`Net::close`] waits for its tasks at most. They end within a turn. Only a peer that does not take the last bytes delays
-/// one, and not for as long as this (see `connection`).
+/// The longest time that [`Net::close`] waits for its tasks. They end within a turn. Only a peer that does not take the last bytes
+/// can delay a task, and for less than this time (see `connection`).
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// The network of one emitter.
@@ -100,7 +101,7 @@ struct Shared {
     admissions: Questions<Option<Right>>,
     /// Connections that the owner was asked to make.
     dials: Questions<Result<(Stream, Option<Approach>)>>,
-    /// Whether the network listens, and where.
+    /// Whether the network listens, and on which address.
     listening: Mutex<Listening>,
     closing: watch::Sender<bool>,
     /// Tasks alive.
@@ -166,12 +167,12 @@ impl Net {
     }
 
     /// Dials `host:port`, and redials it after every failure (see [`policy`]). A `known` peer, which an earlier run was connected
-    /// to, is never given up. The observer hears how it goes.
+    /// to, is never given up. The observer is told of each attempt.
     ///
-    /// Returns whether the link is new. If so, its last event is `GaveUp`. If there is one, it is dialled as `dial` says from now on:
-    /// a connection that was made in another manner ends.
+    /// Returns whether the link is new; then its last event will be `GaveUp`. If there is already a link to this peer, it is
+    /// dialled as `dial` says from now on, and a connection that was made in another manner ends.
     ///
-    /// An emitter with an identity dials secure links, unless `dial` says otherwise, and never any other to this peer.
+    /// An emitter with an identity dials only secure links, unless `dial` says otherwise.
     pub fn dial(&self, host: String, port: u16, dial: Dial) -> bool {
         let key = socket::target(&host, port);
         let secure = dial.key.is_some() || self.shared.trust.borrow().identity.is_some();
@@ -194,8 +195,7 @@ impl Net {
         self.dial(host, port, Dial { known, ..Dial::default() })
     }
 
-    /// Answers [`NetEvent::Admit`]: what the peer may do; `None` for nothing, which ends its link. An answer that comes too late
-    /// has no effect.
+    /// Answers [`NetEvent::Admit`] with the peer's right; `None` ends its link. An answer that comes too late has no effect.
     pub fn admit(&self, question: u64, right: Option<Right>) {
         // An answer that comes too late has no receiver.
         let _ = self.shared.admissions.answer(question, right);
@@ -211,8 +211,8 @@ impl Net {
         drop(self.shared.dials.answer(question, connection));
     }
 
-    /// Serves a connection that the owner has made or accepted, once: it is not dialled again. `dialled` says whether this side
-    /// counts as the dialler; exactly one of the two sides must. Returns the link's key, if there is room for it.
+    /// Serves a connection that the owner has made or accepted. It is not dialled again. `dialled` says whether this side counts as
+    /// the dialler; exactly one of the two sides must. Returns the link's key, if there is room for it.
     pub fn handle(&self, carried: Carried, dialled: bool, key: Option<PublicKey>) -> Option<String> {
         let approach = match carried.vouched {
             Some((security, right)) => Approach::Vouched { security, right, dialled },
@@ -381,7 +381,7 @@ fn refused() -> Error {
     Error::Closed("it accepts no peers")
 }
 
-/// Counts a task for as long as it exists, also when it is aborted or panics.
+/// Counts a task as long as it exists, even if it is aborted or panics.
 struct Alive(Arc<Shared>);
 
 impl Alive {

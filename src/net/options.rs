@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::connection;
-use super::cost_limits::Shares;
+use super::cost_buckets::Shares;
 use super::event::Security;
 use super::pipe::Pipe;
 use super::rights::{Right, Trust};
@@ -39,16 +39,16 @@ pub struct NetOptions {
     pub max_frame: usize,
     /// Largest event container that the log takes from peers, in bytes. Peers are told.
     pub max_value: usize,
-    /// The emitter writes standard protobuf, which 1.x peers misread: they are refused.
+    /// Whether the emitter writes standard protobuf. If so, 1.x peers are refused, because they would misread it.
     pub standard: bool,
-    /// Whom it trusts, and how it proves who it is.
+    /// Whom the emitter trusts, and its identity.
     pub trust: Trust,
 }
 
 impl Default for NetOptions {
-    /// 1.x's pause. 1,024 connections, the usual limit on a process's files, half of which are kept for peers with a handshake. A
-    /// handshake takes one round trip, so 10 s suffice for the slowest line. 30 s without a byte taken mean a hung process or a
-    /// dead line.
+    /// The reconnect timeout is 1.x's. 1,024 connections are the usual limit on a process's files; half of them are kept for peers
+    /// whose handshake has arrived. A handshake takes one round trip, so 10 s are enough on the slowest line. If a peer takes no
+    /// byte for 30 s, its process hangs or the line is dead.
     fn default() -> Self {
         NetOptions {
             reconnect_timeout_ms: 1000,
@@ -71,13 +71,13 @@ impl Default for NetOptions {
 /// How a peer is dialled.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dial {
-    /// An earlier run was connected to it: it is never given up.
+    /// Whether an earlier run was connected to the peer. If so, it is never given up.
     pub known: bool,
-    /// The only key that the peer may have. Without one, any key that is accepted.
+    /// The key that the peer must have; `None` for any accepted key.
     pub key: Option<PublicKey>,
     /// Dial without encryption, although this emitter has an identity. The peer gets this right.
     pub plain: Option<Right>,
-    /// The owner makes the connections: [`NetEvent::Dial`](super::NetEvent::Dial) asks for them.
+    /// Whether the owner makes the connections, when [`NetEvent::Dial`](super::NetEvent::Dial) asks for them.
     pub carried: bool,
 }
 

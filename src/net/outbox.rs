@@ -54,8 +54,8 @@ impl Outbox {
         self.stalled_since
     }
 
-    /// Writes what the system takes, although it has not said that there is room. It says so only when a third of its buffer is
-    /// free, which takes minutes on a slow line, even if bytes move all the time. Returns how many bytes it took.
+    /// Writes what the system takes, even if it has not reported room. It reports room only when a third of its buffer is free,
+    /// which takes minutes on a slow line, even if bytes move all the time. Returns how many bytes it took.
     pub(super) fn poke(&mut self, stream: &Stream) -> u64 {
         match stream.force_write(&self.waiting) {
             Ok(written @ 1..) => {

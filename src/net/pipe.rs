@@ -1,7 +1,7 @@
 //! A connection over a stream of JavaScript: TLS, a WebSocket, an SSH channel.
 //!
-//! The network's end is a [`Pipe`], used as a socket is. The other end is a [`Carrier`], which never waits: it is told when there
-//! is something for it to do. Each direction holds a bounded number of bytes.
+//! The network's end is a [`Pipe`], which is used like a socket. The other end is a [`Carrier`]. It never waits: it is notified
+//! when it can continue. Each direction holds a bounded number of bytes.
 
 use std::io;
 use std::sync::Arc;
@@ -36,17 +36,17 @@ type Tell = Box<dyn Fn(PipeNews) + Send + Sync>;
 struct PipeState {
     /// From the carrier to the network.
     incoming: BytesMut,
-    /// The carrier will bring no more.
+    /// Whether the carrier will bring no more bytes.
     ended: bool,
-    /// Its stream has failed, or was destroyed.
+    /// Why the carrier's stream has failed or was destroyed; `None` while it works.
     broken: Option<String>,
-    /// It was told to wait.
+    /// Whether the carrier was told to wait.
     waits: bool,
     /// From the network to the carrier.
     outgoing: BytesMut,
-    /// The network will send no more.
+    /// Whether the network will send no more bytes.
     finished: bool,
-    /// The carrier found no bytes, and waits to be notified.
+    /// Whether the carrier found no bytes, and waits to be notified.
     idle: bool,
 }
 
@@ -173,7 +173,7 @@ pub enum Carried {
 pub struct Carrier(Arc<Shared>);
 
 impl Carrier {
-    /// Brings bytes to the network. Returns whether more are welcome; if not, [`PipeNews::Drained`] will follow.
+    /// Passes bytes to the network. Returns whether it can take more; if not, [`PipeNews::Drained`] will follow.
     pub fn write(&self, bytes: &[u8]) -> bool {
         let mut state = self.0.state.lock();
         if state.broken.is_some() {

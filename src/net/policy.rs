@@ -11,7 +11,8 @@ pub const MAX_DELAY_MS: u64 = 30_000;
 /// How far a link got before it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// This machine lacked what an attempt needs (file descriptors), so there was none. It says nothing about the peer.
+    /// This machine lacked what an attempt needs (such as file descriptors), so no attempt was made. It says nothing about the
+    /// peer.
     Lacking,
     /// Nothing that speaks the protocol answered.
     Silent,
@@ -36,7 +37,7 @@ pub enum Next {
     GiveUp,
 }
 
-/// What is remembered of one dialled peer.
+/// The state for one dialled peer.
 #[derive(Clone, Debug)]
 pub struct DialPolicy {
     first_delay_ms: u64,

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use super::address_prefix::AddressPrefix;
 use crate::error::Error;
 
-/// The same about the same address prefix is reported again after this many milliseconds: often enough to be noticed in
-/// a log file of the day, too seldom to fill it.
+/// The same report about the same address prefix is repeated after this many milliseconds: often enough to be noticed in a day's
+/// log file, and too seldom to fill it.
 pub const TELL_AGAIN_MS: u64 = 10 * 60 * 1000;
 
 /// Reports remembered: some 100 KiB. When there are more, the oldest one is forgotten.
@@ -16,7 +16,7 @@ pub const MAX_TOLD: usize = 1024;
 /// How often peers were refused since the emitter was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Refusals {
-    /// They spoke plain text where that is not allowed, were somebody else than expected, or did not know the secret.
+    /// They spoke plain text where that is not allowed, had another key than expected, or did not know the secret.
     pub insecure: u64,
     /// They may not connect, or may not do what they did.
     pub rights: u64,

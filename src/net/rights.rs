@@ -12,9 +12,9 @@ use crate::identity::PublicKey;
 /// What a peer may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Right {
-    /// Get events.
+    /// Receive events.
     Read,
-    /// Get events, and bring some.
+    /// Receive and send events.
     Write,
 }
 
@@ -53,7 +53,7 @@ pub enum Peers {
     Asked,
 }
 
-/// Addresses with a common beginning.
+/// Addresses with a common prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subnet {
     address: IpAddr,
@@ -117,23 +117,23 @@ impl Plain {
     }
 }
 
-/// Whom an emitter trusts, and how it proves who it is.
+/// Whom an emitter trusts, and its own identity.
 #[derive(Clone)]
 pub struct Trust {
-    /// Its identity; without one all links are plain.
+    /// The emitter's identity; without one, all links are plain.
     pub identity: Option<Arc<LinkKey>>,
     /// The secret of its group.
     pub secret: Option<Secret>,
     /// Whose secure links it accepts.
     pub peers: Peers,
-    /// Whose plain links it accepts. `None`: everybody's without an identity, nobody's with one.
+    /// Whose plain links it accepts. `None` means everybody's if the emitter has no identity, and nobody's if it has one.
     pub plain: Option<Plain>,
     /// The name of the network it belongs to.
     pub network: Option<String>,
 }
 
 impl Default for Trust {
-    /// As 1.x: no identity, everybody may connect.
+    /// Like 1.x: no identity, and everybody may connect.
     fn default() -> Self {
         Trust { identity: None, secret: None, peers: Peers::Unlisted, plain: None, network: None }
     }
@@ -171,13 +171,13 @@ impl Trust {
         }
     }
 
-    /// Whether 1.x peers, which cannot say to which network they belong, may connect. Where a network is named, only the
-    /// option `plain` lets them in.
+    /// Whether 1.x peers may connect, which cannot name their network. If the emitter belongs to a named network, only the option
+    /// `plain` admits them.
     pub(super) fn takes_nameless(&self) -> bool {
         self.network.is_none() || self.plain.is_some()
     }
 
-    /// The right of the owner of a key. `pinned`: `connect` was given this key.
+    /// The right of the owner of a key. `pinned` says whether `connect` was given this key.
     pub(super) fn right_of(&self, key: &PublicKey, pinned: bool) -> Decision {
         match &self.peers {
             Peers::Asked => Decision::Ask,

@@ -126,7 +126,7 @@ fn bind_to(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
-    // Only skips the wait after an earlier owner's last connection. On Windows it would mean something else.
+    // Allows binding immediately after an earlier process has closed its connections. On Windows the option has another meaning.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -198,7 +198,7 @@ fn lack(error: &io::Error) -> Option<&'static str> {
     names.into_iter().find(|(errno, _)| errno.raw_os_error() == number).map(|(_, name)| name)
 }
 
-/// The same for Windows, which has its own numbers: `WSAEMFILE`, `WSAENOBUFS`.
+/// The same on Windows, which has its own numbers: `WSAEMFILE`, `WSAENOBUFS`.
 #[cfg(not(unix))]
 fn lack(error: &io::Error) -> Option<&'static str> {
     match error.raw_os_error()? {

@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 use crate::protocol::twins::{Turn, Twins};
 use crate::protocol::{Instance, Token};
 
-/// All links of the network. If the system has no randomness they cannot be told apart, and each of them carries everything.
+/// All links of the network. If the system has no randomness, links to the same emitter cannot be recognised, and each of them
+/// carries everything.
 pub(super) struct Family {
     ours: Option<Instance>,
     twins: Twins<u64>,
@@ -45,7 +46,7 @@ impl<'a> Twin<'a> {
         Twin { family, id, record, wake }
     }
 
-    /// Whether the peer is this very emitter.
+    /// Whether the peer is this emitter itself.
     pub(super) fn is_ours(&self, theirs: Instance) -> bool {
         self.record.is_some_and(|(ours, _)| ours == theirs)
     }
@@ -64,7 +65,7 @@ impl<'a> Twin<'a> {
         turn
     }
 
-    /// Waits until this link is to take over from one that has ended.
+    /// Waits until this link has to take over from one that has ended.
     pub(super) async fn takes_over(&self) {
         self.wake.notified().await;
     }

@@ -41,7 +41,7 @@ const CONTINUES: u8 = 0b100;
 const SIGNED: u8 = 0b1000;
 const RESERVED: u8 = !0b1111;
 
-/// What a row may refer to. Both ends keep it alike, from row to row.
+/// What a row may refer to. Both ends update it in the same way with each row.
 #[derive(Debug)]
 struct Context {
     /// Index of the last row's log; `None` if the next row has to name its log.
@@ -63,7 +63,7 @@ impl Context {
         self.recent.push(key);
     }
 
-    /// A node crossed the link outside of a batch. The next row has to name its log.
+    /// Adds a node that crossed the link outside of a batch. The next row has to name its log.
     fn push_beside(&mut self, key: Key) {
         self.log = None;
         self.recent.push(key);
@@ -87,7 +87,7 @@ pub struct BatchWriter {
 }
 
 impl BatchWriter {
-    /// A writer that names up to `most` nodes by their distance. The default is [`RECENT`], which every version knows.
+    /// A writer that refers to the last `most` nodes by their distance. The default is [`RECENT`], which every version supports.
     #[must_use]
     pub fn reaching(most: usize) -> Self {
         let context = Context { recent: RecentKeys::new(most), ..Context::default() };
@@ -169,12 +169,12 @@ impl BatchWriter {
         self.context.push(log, row.seq(), row.node.key);
     }
 
-    /// A node went to the peer outside of a batch: later rows may link to it.
+    /// Notes a node that went to the peer outside of a batch: later rows may link to it.
     pub fn remember(&mut self, key: Key) {
         self.context.push_beside(key);
     }
 
-    /// Bytes collected, including the names of new logs.
+    /// Bytes collected so far, including the names of new logs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.rows.len() + self.new_names
@@ -186,7 +186,7 @@ impl BatchWriter {
         self.rows.is_empty()
     }
 
-    /// The body of a batch with what was collected.
+    /// The body of a batch with the collected rows.
     pub fn finish(&mut self) -> BytesMut {
         let rows = self.rows.split();
         let mut out = BytesMut::with_capacity(rows.len() + self.new_names + 1);
@@ -225,7 +225,7 @@ impl Budget {
 }
 
 impl BatchReader {
-    /// A reader for what a [`BatchWriter::reaching`] as far has written.
+    /// A reader for a [`BatchWriter::reaching`] with the same `most`.
     #[must_use]
     pub fn reaching(most: usize) -> Self {
         let context = Context { recent: RecentKeys::new(most), ..Context::default() };
@@ -248,12 +248,12 @@ impl BatchReader {
         self.table.capacity() * size_of::<LogId>()
     }
 
-    /// A node came outside of a batch: later rows may link to it.
+    /// Notes a node that came outside of a batch: later rows may link to it.
     pub fn remember(&mut self, key: Key) {
         self.context.push_beside(key);
     }
 
-    /// The nodes of a batch. `body` is the part of `frame` behind the type byte. The session knows `logs` logs; the table may hold
+    /// The nodes of a batch. `body` is the part of `frame` after the type byte. The session knows `logs` logs; the table may hold
     /// [`MAX_LOGS`] names more than that.
     ///
     /// # Errors
@@ -312,7 +312,7 @@ impl BatchReader {
 
     fn links(&mut self, body: &mut &[u8], budget: &mut Budget) -> Result<Links> {
         let count = take_varint(body).filter(|&count| count <= MAX_LINKS as u64).ok_or_else(malformed)?;
-        // Each is one byte at least.
+        // Each takes at least one byte.
         let count = usize::try_from(count).ok().filter(|count| *count <= body.len()).ok_or_else(malformed)?;
         budget.take(count * size_of::<Key>())?;
         let mut links = Links::with_capacity(count);

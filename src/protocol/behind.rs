@@ -44,7 +44,7 @@ impl Behind {
         self.logs.is_empty()
     }
 
-    /// What all of them take in memory, beside the ids. Nodes of a B-tree are half empty at the worst.
+    /// Bytes of memory that they take, without the ids. In the worst case, the nodes of a B-tree are half empty.
     pub(crate) fn bytes(&self) -> usize {
         2 * self.logs.len() * (size_of::<(LogId, Entry)>() + size_of::<(u64, LogId)>())
     }
@@ -72,8 +72,8 @@ impl Behind {
         }
     }
 
-    /// Notes that by now we have `ours` entries of `log` and the peer `has`. Returns whether we have caught up, or have more
-    /// than at the last look.
+    /// Notes that we now have `ours` entries of `log` and the peer has `has`. Returns whether we have caught up, or have more than
+    /// at the last look.
     pub(crate) fn look(&mut self, log: &LogId, ours: Seq, has: Seq, now: u64) -> bool {
         #[cfg(test)]
         {
@@ -111,7 +111,7 @@ impl Behind {
             None => self.logs.keys().take(most).cloned().collect(),
         };
         if next.len() < most {
-            // Continue with the first log, without those just taken.
+            // Continues with the first log, without those that were just taken.
             let missing = most.saturating_sub(next.len()).min(self.logs.len().saturating_sub(next.len()));
             next.extend(self.logs.keys().take(missing).cloned());
         }

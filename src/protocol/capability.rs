@@ -1,4 +1,4 @@
-//! The capability record: what a 2.x peer tells of itself, in the `metadata` of its handshake (docs/design/wire.md).
+//! The capability record: what a 2.x peer says about itself in the `metadata` of its handshake (docs/design/wire.md).
 
 use super::config::Config;
 use super::extension::{log_id, WINDOW};
@@ -13,13 +13,13 @@ pub const MAGIC: &[u8; 6] = b"hyper2";
 /// Flag: this emitter writes standard protobuf payloads.
 pub const STANDARD: u64 = 1;
 
-/// Flag: this emitter verifies the seals of sealed logs, and passes on no row without.
+/// Flag: this emitter verifies the seals of sealed logs, and passes on no row of them without a seal.
 pub const SEALS: u64 = 2;
 
 /// Longest name of a network, in bytes: it goes with every handshake.
 pub const MAX_NETWORK_NAME: usize = 128;
 
-/// What a 2.x peer tells of itself in its handshake.
+/// What a 2.x peer says about itself in its handshake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capability {
     /// Highest version of the extension it speaks.
@@ -36,7 +36,7 @@ pub struct Capability {
     pub max_value: Option<u64>,
     /// The name of the network that it belongs to.
     pub network: Option<String>,
-    /// Which open emitter it is, and the token it gives on this connection. Peers that do not say carry rows on every link.
+    /// The emitter's instance, and its token for this connection. Peers without this field carry rows on every link.
     pub twin: Option<(Instance, Token)>,
 }
 
@@ -78,7 +78,7 @@ impl Capability {
         out
     }
 
-    /// Decodes `metadata`; `None` if it is not ours. Unknown fields are a later version's and ignored.
+    /// Decodes `metadata`; `None` if it is not ours. Unknown fields belong to a later version, and are ignored.
     ///
     /// # Errors
     /// `Protocol` if it is ours and malformed.

@@ -27,7 +27,7 @@ pub(crate) struct Common {
     pub(crate) intake: Intake,
     pub(crate) counters: SessionCounters,
     pub(crate) unknown_logs: UnknownLogs,
-    /// It was told that the peer brings what it may not bring.
+    /// Whether the user was told that the peer sends events without the right to.
     refused: bool,
     closed: bool,
 }
@@ -48,7 +48,7 @@ impl Common {
         }
     }
 
-    /// The peer brings a node that it may not bring: it is dropped, and the user hears of it once.
+    /// Drops a node that the peer has no right to send. The user is told once.
     pub(crate) fn refuse_node(&mut self) {
         if !std::mem::replace(&mut self.refused, true) {
             self.report(Error::Rights(
@@ -57,7 +57,7 @@ impl Common {
         }
     }
 
-    /// The peer names a log that the session does not know yet, and of which we have `ours` entries.
+    /// Counts a log that the peer names and that the session does not know yet. We have `ours` entries of it.
     ///
     /// # Errors
     /// `Protocol` if it has named too many that are unknown here.
@@ -91,7 +91,7 @@ impl Common {
         }
     }
 
-    /// Closes for `error`, which the user hears too.
+    /// Closes the session because of `error`, and reports it to the user.
     pub(crate) fn close_and_report(&mut self, reason: fn(Error) -> CloseReason, error: Error) {
         self.report(error.clone());
         self.close(reason(error));
@@ -122,7 +122,7 @@ impl Common {
         }
     }
 
-    /// Milliseconds without any movement; 0 while we ourselves are at work.
+    /// Milliseconds without any activity; 0 while this side is still working.
     pub(crate) fn idle_ms(&self) -> u64 {
         if self.intake.is_busy() || self.rows.is_reading() {
             return 0;

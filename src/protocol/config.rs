@@ -28,7 +28,7 @@ pub struct Config {
     pub dialled: bool,
     /// Why a value must not be sent to a 1.x peer; `None` if it may (`event::reason_unsafe_for_v1`).
     pub unsafe_for_v1: fn(&[u8]) -> Option<String>,
-    /// This emitter writes standard protobuf, which 1.x misreads: sessions with 1.x are refused.
+    /// Whether this emitter writes standard protobuf. If so, sessions with 1.x are refused, because 1.x would misread it.
     pub standard: bool,
     /// Largest frame the driver accepts, in bytes. 2.x peers are told.
     pub max_frame: usize,
@@ -36,9 +36,9 @@ pub struct Config {
     pub max_value: usize,
     /// The name of the network that this emitter belongs to. 2.x peers are told, and have to belong to the same one.
     pub network: Option<String>,
-    /// 1.x peers, which cannot say to which network they belong, are accepted all the same.
+    /// Whether 1.x peers are accepted although they cannot name their network.
     pub takes_nameless: bool,
-    /// The peer may bring events. If it may not, our handshake says that we take none.
+    /// Whether the peer may send events. If not, our handshake says that we accept none.
     pub may_write: bool,
     /// This emitter's instance id, and its token for this connection. Without them every link to the same peer carries rows.
     pub twin: Option<(Instance, Token)>,
@@ -54,15 +54,15 @@ pub struct Config {
     /// Highest version of the extension to speak. Tests choose lower ones.
     #[doc(hidden)]
     pub version: u64,
-    /// Offer the extension. Without it every peer is treated as 1.x.
+    /// Whether to offer the extension. Without it, every peer is treated as 1.x.
     pub extension: bool,
-    /// Tests take defences out one by one.
+    /// Defences against 1.x's defects. Tests switch them off one by one.
     #[doc(hidden)]
     pub defences: Defences,
 }
 
 impl Config {
-    /// The usual session.
+    /// The default settings.
     #[must_use]
     pub fn new(dialled: bool, unsafe_for_v1: fn(&[u8]) -> Option<String>) -> Self {
         Config {
@@ -90,7 +90,7 @@ impl Config {
     /// The mode in which to treat a peer whose handshake says `mode`: a peer that may only read is treated as in mode `pull`.
     ///
     /// # Errors
-    /// `Rights` if its mode is `push`: then nothing is left that it may do.
+    /// `Rights` if its mode is `push`: then there is nothing that it may do.
     pub(crate) fn mode_of(&self, mode: Mode) -> Result<Mode> {
         match mode {
             mode if self.may_write => Ok(mode),
@@ -112,8 +112,8 @@ impl Config {
     }
 }
 
-/// Logs that a 2.x peer names, of which we have nothing, and that are kept in mind at a time; the others are looked for when these
-/// have come. At some 300 bytes each, half of what all links may have in memory.
+/// Logs that a 2.x peer names and of which we have nothing: this many are remembered at a time; the others are looked for when
+/// these have come. At some 300 bytes each, they take half of the memory that all links may hold.
 const MAX_NAMES: usize = 256 * 1024;
 
 /// How many logs a session with a 2.x peer deals with at a time.
@@ -138,13 +138,13 @@ impl Default for Sizes {
     }
 }
 
-/// Defences against 1.x's defects (SPEC E4). The simulator takes out each one to show that it is needed.
+/// Defences against 1.x's defects (SPEC E4). The simulator switches off each one to show that it is needed.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defences {
     /// Remember what the peer has, and never send it again.
     pub no_echo: bool,
-    /// Judge completeness by log heads, not by counting arrivals.
+    /// Decide by log heads whether everything has arrived, not by counting arrivals.
     pub complete_by_heads: bool,
     /// Close links that stay half open.
     pub close_half_open: bool,

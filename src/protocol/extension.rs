@@ -11,7 +11,7 @@ use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Seq};
 
-/// Bytes of batches that a peer may send before we grant more: some round trips' worth at LAN speed, a few group commits.
+/// Bytes of batches that a peer may send before we grant more: enough for several round trips at LAN speed, or a few group commits.
 pub const WINDOW: u64 = 1024 * 1024;
 
 /// Logs in one vector frame: keeps the frame near 64 KiB.
@@ -43,7 +43,7 @@ const FIRST: u64 = 1;
 const LAST: u64 = 2;
 const AGAIN: u64 = 4;
 
-/// How far a log goes, and the digest of what is in it.
+/// The state of a log up to one of its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Extent {
     /// The log.
@@ -85,9 +85,9 @@ pub enum Extension<'a> {
     Batch(&'a [u8]),
     /// The receiver may send further batches.
     Credit {
-        /// So many bytes of them.
+        /// This many bytes.
         bytes: u64,
-        /// Logs that the sender has up to a seq by now, from other peers.
+        /// Logs that the sender now has up to a seq, because it got them from other peers.
         updates: Vec<(LogId, Seq)>,
     },
     /// Asks for the digest and the key at an entry.
@@ -117,7 +117,7 @@ pub enum Extension<'a> {
     Alive,
     /// Part of a large node.
     Piece(Piece<'a>),
-    /// How many bytes of these large nodes have arrived: the receiver is to go on from there.
+    /// How many bytes of these large nodes have arrived. The receiver has to continue from there.
     Held(Vec<(Key, u64)>),
     /// The sender ends the link.
     Goodbye {
@@ -126,7 +126,7 @@ pub enum Extension<'a> {
         /// The reason in words.
         text: String,
     },
-    /// Asks for an entry itself, the first that differs.
+    /// Asks for an entry: the first that differs.
     Demand {
         /// The log.
         log: LogId,
@@ -137,8 +137,8 @@ pub enum Extension<'a> {
     Compare(Compare<'a>),
     /// The sender has emptied its table of indices.
     NewTable,
-    /// Which of several links between the same two emitters carries rows: the one on which the receiver gave this token, or,
-    /// without one, this link.
+    /// Says which of several links between the same two emitters carries rows: the link with this token of the receiver, or,
+    /// without a token, this link.
     Twin(Option<Token>),
     /// A message of a later version; ignored.
     Unknown,
@@ -159,7 +159,7 @@ fn take_log(body: &mut &[u8]) -> Option<Result<LogId>> {
 }
 
 impl<'a> Extension<'a> {
-    /// Decodes the body of a message of type `kind`. Further bytes are a later version's and ignored.
+    /// Decodes the body of a message of type `kind`. Further bytes belong to a later version, and are ignored.
     ///
     /// # Errors
     /// `Protocol`.

@@ -7,15 +7,15 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::error::{Error, Result};
 
-/// Largest frame accepted by default, in bytes, without its prefix. Eight times the default `maxEventSize`, so that an event of a
-/// peer with a raised limit is read and refused with a reason, instead of breaking the link.
+/// Largest frame accepted by default, in bytes, without its prefix. It is eight times the default `maxEventSize`, so that a larger
+/// event, from a peer with a raised limit, is read and refused with a reason instead of breaking the link.
 pub const MAX_FRAME_LEN: usize = 64 * 1024 * 1024;
 
 /// Largest frame of a peer that sends large nodes in pieces (version 2 of the extension), whatever the driver's limit. The
 /// largest one that it needs is a vector of 1,024 logs with ids of 256 bytes each, some 300 KiB.
 pub const MAX_SMALL_FRAME: usize = 512 * 1024;
 
-/// Bytes of a frame beside its event: key, links, log id, numbers.
+/// Bytes of a frame in addition to its event: key, links, log id, numbers.
 pub const FRAME_OVERHEAD: usize = 64 * 1024;
 
 /// Longest prefix that any length needs.

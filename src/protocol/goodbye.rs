@@ -9,11 +9,11 @@ pub enum GoodbyeReason {
     Refused,
     /// Its store has failed.
     Damaged,
-    /// For too long it heard nothing, or its bytes were not taken.
+    /// It has received nothing for too long, or its bytes were not taken.
     Silent,
     /// It received something that breaks the protocol.
     Protocol,
-    /// It wants a fresh link.
+    /// It wants a new link instead.
     Renewed,
     /// The other side may not connect, or may not do what it did.
     Rights,

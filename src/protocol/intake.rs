@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::incoming::Incoming;
 use crate::node::{LogId, Seq};
 
-/// Nodes collected before the driver stops reading the socket: two groups of the size at which the store's flush no longer
-/// dominates.
+/// Nodes collected before the driver stops reading the socket. With half as many, the flush no longer dominates the cost of storing
+/// a group.
 pub const MAX_NODES: usize = 1024;
 
 /// Bytes collected before the driver stops reading the socket; one frame may exceed it.
@@ -55,7 +55,7 @@ impl Intake {
         Some(std::mem::take(&mut self.nodes))
     }
 
-    /// The log has answered for the group under way. Returns its log entries, in order.
+    /// Ends the group that the log has answered. Returns its log entries, in order.
     pub(crate) fn finish(&mut self) -> VecDeque<(LogId, Seq)> {
         self.under_way.take().unwrap_or_default()
     }

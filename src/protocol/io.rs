@@ -47,7 +47,7 @@ pub enum OutEvent {
     Send(Bytes),
     /// Read rows. The driver may wait until its send buffer has room.
     Read {
-        /// Read rows behind this position.
+        /// Read rows after this position.
         after: Position,
         /// How many at most.
         limit: ReadLimit,
@@ -105,7 +105,7 @@ pub enum CloseReason {
     Harmful(Error),
     /// This emitter and this peer cannot replicate. A new session ends the same way.
     Incompatible(Error),
-    /// Our log id has changed, so what was announced no longer holds: start a new session at once.
+    /// Our log id has changed, so what was announced is no longer valid: start a new session immediately.
     Renew,
     /// Our own log or store failed.
     Local(Error),
@@ -181,11 +181,11 @@ pub trait LocalLog {
     fn logs_in(&self, prefix: Prefix) -> Vec<LogHead> {
         self.logs().into_iter().collect::<LogSet>().logs_in(prefix)
     }
-    /// How often another version of a log was adopted. When this changes, what was announced before no longer holds.
+    /// How often another version of a log was adopted. When this changes, earlier announcements are no longer valid.
     fn adoptions(&self) -> u64 {
         0
     }
-    /// The first entry of our own log that peers have and that we did not write. Their entries from there on are of no use.
+    /// The first entry of our own log that peers have and that we did not write. Their entries from there on are ignored.
     fn forged_from(&self) -> Option<Seq> {
         None
     }

@@ -1,11 +1,11 @@
-//! Lookups in the store, which may block, each with what its result is for. One group is under way at a time.
+//! Lookups in the store, which may block, each with the purpose of its result. One group is under way at a time.
 
 use std::collections::VecDeque;
 
 use super::io::{Found, Lookup, OutEvent};
 use crate::node::{LogId, Seq};
 
-/// Lookups in one group: bounds how long one answer keeps a blocking thread.
+/// Most lookups in one group. This bounds how long a group occupies a blocking thread.
 const MAX_GROUP: usize = 1024;
 
 /// What a lookup is for.
@@ -36,13 +36,13 @@ impl<P> Lookups<P> {
         self.queued.push_back((lookup, Purpose::Own(purpose)));
     }
 
-    /// Reading is to start with this entry.
+    /// Looks up the position of this entry, at which reading has to start.
     pub(crate) fn ask_start(&mut self, log: LogId, seq: Seq) {
         self.starts += 1;
         self.queued.push_back((Lookup::Entry(log, seq), Purpose::Start));
     }
 
-    /// Whether it is still open where reading has to start.
+    /// Whether lookups for the start of reading are still open.
     pub(crate) fn is_starting(&self) -> bool {
         self.starts > 0
     }

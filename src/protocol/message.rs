@@ -1,8 +1,8 @@
 //! hyperlog's messages: a type byte, then a protobuf body.
 //!
-//! Follows hyperlog 4.12.1 `schema.proto` and `lib/protocol.js`: unknown types, unknown fields and bytes behind a message without
-//! a body are ignored; a body that does not decode ends the link. Types from [`FIRST_EXTENSION`] on are ours
-//! (`extension`); hyperlog skips them.
+//! Follows hyperlog 4.12.1 `schema.proto` and `lib/protocol.js`: unknown types, unknown fields and bytes after a message without a
+//! body are ignored; a body that does not decode ends the link. Types from [`FIRST_EXTENSION`] on are ours (`extension`); hyperlog
+//! skips them.
 
 use bytes::{BufMut, BytesMut};
 use smallvec::SmallVec;
@@ -34,7 +34,7 @@ pub enum Message<'a> {
     Handshake(Handshake<'a>),
     /// The sender can send this log up to the seq.
     Have(LogSeq<'a>),
-    /// The sender wants this log's entries behind the seq.
+    /// The sender wants this log's entries after the seq.
     Want(LogSeq<'a>),
     /// A node, with one of its log entries.
     Node(WireNode<'a>),
@@ -112,7 +112,7 @@ fn text<'a>(what: &str, bytes: &'a [u8]) -> Result<&'a str> {
     std::str::from_utf8(bytes).map_err(|_| malformed(what))
 }
 
-/// Checks a log id: 1.x's store delimits ids with `!`, and an empty one names no log.
+/// Checks a log id. It must not be empty, or contain `!`, with which 1.x's store delimits ids.
 pub(crate) fn check_log_id(log: &str) -> Result<()> {
     if log.is_empty() || log.len() > MAX_LOG_ID_LEN || log.contains('!') {
         return Err(Error::Protocol(format!("{} cannot be a log id", quoted(log))));

@@ -1,7 +1,7 @@
 //! Replication between two peers: frames, messages, and the session as a state machine.
 //!
-//! No I/O, no clock, no randomness: the [`Session`] takes what happened and says what is to be done. With hyperemitter 1.x it
-//! speaks hyperlog 4.12.1's protocol ([`message`], `v1`), with 2.x the extension ([`extension`], `v2`; docs/design/wire.md).
+//! No I/O, no clock, no randomness: the [`Session`] is told what happened, and says what to do. With hyperemitter 1.x it speaks
+//! hyperlog 4.12.1's protocol ([`message`], `v1`), with 2.x the extension ([`extension`], `v2`; docs/design/wire.md).
 //!
 //! - [`io`]: what goes into a session and comes out; [`config`]: what it needs at its start;
 //! - [`frame`], [`message`], [`extension`], [`capability`], [`batch`], [`pieces`], [`tree`]: bytes on the wire;

@@ -1,5 +1,5 @@
-//! What a session knows of the peer's logs, whichever protocol the peer speaks: how far it has each of them, where its version
-//! differs from ours, and whether a row is to be sent.
+//! What a session knows about the peer's logs, in either protocol: how far it has each log, where its version differs from ours,
+//! and whether a row has to be sent.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut};
@@ -27,14 +27,14 @@ impl Compared {
     }
 }
 
-/// What is known of one log of the peer.
+/// What is known about one log of the peer.
 #[derive(Debug, Default)]
 pub(crate) struct PeerLog<T> {
     /// The peer has entries up to here.
     pub(crate) has: Seq,
     /// Our versions differ from this seq on.
     pub(crate) forked: Option<Seq>,
-    /// What the peer has from this seq on is not stored here, because of who wrote it or for want of a seal.
+    /// The peer's entries from this seq on are not stored here, because of their author or because a seal is missing.
     pub(crate) left_out: Option<Seq>,
     /// The entry for which the row cursor last went back. It never goes back twice for the same one.
     pub(crate) reread: Seq,
@@ -48,11 +48,11 @@ pub(crate) enum Judgement {
     /// Skip it: the peer has it, or may not have it now.
     Skip,
     Send,
-    /// The peer lacks an earlier entry of the same log: go back to this one.
+    /// The peer lacks an earlier entry of the same log: go back to this entry.
     Reread(Seq),
 }
 
-/// What is known of the peer's logs, by log.
+/// What is known about the peer's logs, by log.
 #[derive(Debug)]
 pub(crate) struct PeerLogs<T> {
     logs: HashMap<LogId, PeerLog<T>>,
@@ -77,14 +77,14 @@ impl<T> DerefMut for PeerLogs<T> {
 }
 
 impl<T: Default> PeerLogs<T> {
-    /// Nothing is known yet of a peer with this mode.
+    /// An empty record for a peer with this mode.
     pub(crate) fn new(mode: Mode) -> Self {
         PeerLogs { logs: HashMap::new(), behind: Behind::default(), mode }
     }
 
-    /// What all of it takes in memory, beside the ids.
+    /// Bytes of memory that it takes, without the ids.
     pub(crate) fn bytes(&self) -> usize {
-        // A hash map keeps a byte for each place.
+        // A hash map needs one more byte per slot.
         self.logs.capacity() * (size_of::<(LogId, PeerLog<T>)>() + 1) + self.behind.bytes()
     }
 
@@ -103,7 +103,7 @@ impl<T: Default> PeerLogs<T> {
         is_first
     }
 
-    /// The peer has our own log up to `seq`: what it holds from the first forged entry on is of no use.
+    /// If the peer has forged entries of our own log, notes the first of them as a fork: its entries from there on are ignored.
     pub(crate) fn note_forged(&mut self, log: &LogId, seq: Seq, ours: Seq, view: &dyn LocalLog) {
         let forged = view.forged_from().filter(|from| seq > ours && seq >= *from);
         if let Some(from) = forged {
@@ -128,7 +128,8 @@ impl<T: Default> PeerLogs<T> {
         before.is_none()
     }
 
-    /// Looks whether we are still behind with `log`. Returns whether we have caught up, or have more than at the last look.
+    /// Checks whether the peer still has more of `log` than we do. Returns whether we have caught up, or have more than at the last
+    /// check.
     pub(crate) fn look_at(&mut self, log: &LogId, view: &dyn LocalLog, now: u64) -> bool {
         if !self.behind.contains(log) {
             return false;

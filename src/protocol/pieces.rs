@@ -16,14 +16,14 @@ use super::wire::{put_varint, take_hash, take_prefixed, take_varint};
 use crate::incoming::Incoming;
 use crate::node::{key_of, Key, Links, LogId, Node, Seq};
 
-/// Bytes of a piece. On a line of 20 kbit/s it takes seven seconds, which is what a cut can waste there.
+/// Bytes of a piece. On a line of 20 kbit/s it takes seven seconds: that is the most that a broken connection wastes.
 pub const PIECE: usize = 16 * 1024;
 
 /// A node of more bytes than this is sent in pieces. Smaller ones share batches.
 pub const LARGE: usize = 64 * 1024;
 
 /// Memory for incomplete nodes of all links of an emitter, in bytes, including the overhead of keeping them: four of the largest
-/// events allowed by default. With what links hold and what is parked it makes 256 MiB.
+/// events allowed by default. Together with the bounds for what links hold and for parked nodes, this is 256 MiB.
 pub const MAX_PARTIAL_BYTES: usize = 32 * 1024 * 1024;
 
 /// Incomplete nodes that are kept from one origin, and entries in one `Held` message.
@@ -39,10 +39,11 @@ const SWEEP_MS: u64 = 60 * 1000;
 /// redialled well within this time.
 const IDLE_MS: u64 = 60 * 1000;
 
-/// Memory that an incomplete node takes beside its bytes: its entries in the indexes, and its origin's log id.
+/// Memory that an incomplete node takes in addition to its bytes: its entries in the indexes, and its origin's log id.
 const OVERHEAD: usize = 1024;
 
-/// How many bytes a node in pieces may be larger than the largest event: enough for the most links a node may have, and a signature.
+/// By how many bytes a node in pieces may exceed the largest event: enough for the most links that a node may have, and a
+/// signature.
 pub const BESIDE_VALUE: usize = 4 * 1024 * 1024;
 
 /// A node as bytes: links, signature, value. Each piece names its log and seq separately.
@@ -117,14 +118,14 @@ pub struct Piece<'a> {
 /// What a piece led to.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// More are to come.
+    /// More pieces are expected.
     More,
     /// The node is complete.
     Whole(Box<Incoming>),
-    /// The piece does not continue what is here. This many bytes are.
+    /// The piece does not continue what has arrived, which is this many bytes.
     Gap(u64),
     /// All bytes have arrived, but they are not the node with this key. `true` if all of them came in this session. If not, the
-    /// node is to be sent once more, and this session's pieces are then kept apart from those of others.
+    /// node has to be sent once more, and then this session's pieces are kept apart from those of others.
     Spoilt(bool),
 }
 
@@ -144,7 +145,7 @@ struct Id {
     origin: PieceOrigin,
     key: Key,
     total: u64,
-    /// The only session that may continue it, after sessions of the same origin have spoilt the node for each other.
+    /// The only session that may continue it; set after sessions of the same origin have corrupted the node for each other.
     session: Option<u64>,
 }
 
@@ -154,7 +155,8 @@ struct Partial {
     bytes: Vec<u8>,
     /// The session that brought all of it; `None` if there were several.
     session: Option<u64>,
-    /// Several sessions together have spoilt it, so each now begins again for itself. This entry keeps no bytes.
+    /// Whether it was corrupted by several sessions together. Each of them then begins again with an entry of its own, and this
+    /// entry keeps no bytes.
     spoilt: bool,
     used_at: u64,
 }
@@ -207,7 +209,7 @@ impl Partials {
         inner.sessions
     }
 
-    /// How many bytes are here of each of this origin's nodes.
+    /// How many bytes have arrived of each of this origin's nodes.
     pub(crate) fn held(&self, origin: &PieceOrigin) -> Vec<(Key, u64)> {
         let inner = self.0.lock();
         let of_origin = inner.origins.get(origin).into_iter().flatten();
@@ -233,7 +235,7 @@ impl Partials {
             return Progress::Gap(have);
         }
         if end <= have {
-            // The sender did not know yet how much is here.
+            // The sender did not know yet how much had arrived.
             return Progress::More;
         }
         let number = number.unwrap_or_else(|| inner.begin(id.clone(), session, now));
@@ -251,7 +253,7 @@ impl Partials {
         }
         let alone = partial.session == Some(session);
         if !alone {
-            // A peer of the same origin has spoilt it. It will be sent once more, and nobody else adds to that.
+            // A peer of the same origin has corrupted it. It will be sent once more, and no other session adds to that.
             let number = inner.begin(id, session, now);
             if let Some(partial) = inner.partials.get_mut(&number) {
                 partial.spoilt = true;

@@ -12,12 +12,13 @@ use crate::node::Key;
 /// Nodes that a row can always name by their distance, also at the start of a link.
 pub const RECENT: usize = 64;
 
-/// How far back a link between peers of version 2 reaches at its start. Of a hundred writers around a hub each has sent one node
-/// before any of them links to another's: with fewer, one of their generations would be named by hashes on every link.
+/// How far back a link between peers of version 2 reaches at its start. If a hundred writers share a hub, each has sent a node
+/// before any of them links to another's node. With a smaller window, all these links would be sent as hashes, on every connection.
 const FIRST: usize = 256;
 
-/// Most nodes that a row can name by their distance, between peers of version 2: a second of a hundred writers with ten events
-/// each, which is more than a round trip through their hub. Takes 32 KiB at the reader of such a link, 64 KiB at its writer.
+/// Most nodes that a row can name by their distance, between peers of version 2: what a hundred writers with ten events per second
+/// emit in a second, which is longer than a round trip through their hub. It takes 32 KiB at the reader of such a link, and 64 KiB
+/// at its writer.
 pub const MOST_RECENT: usize = 1024;
 
 /// The window halves after this many times its own size in rows, if none of them needed more than half of it.
@@ -29,12 +30,12 @@ pub(super) struct RecentKeys {
     keys: VecDeque<Key>,
     window: usize,
     most: usize,
-    /// Rows since one last reached into the farther half of the window.
+    /// Rows since the last one that reached into the farther half of the window.
     unused: usize,
     /// Nodes so far; also the number of the latest one.
     count: u64,
-    /// The number of each key in `keys`, by the key's first bytes. Only kept by a writer with a large window. Of two keys that
-    /// begin alike only the later one is found; the earlier one is named by its hash.
+    /// The number of each key in `keys`, by the key's first bytes. Only kept by a writer with a large window. If two keys begin
+    /// with the same bytes, only the later one is found; the earlier one is named by its hash.
     numbers: Option<HashMap<u64, u64>>,
 }
 
@@ -152,7 +153,7 @@ mod tests {
             step(&mut recent, 900);
         }
         assert_eq!(recent.window(), MOST_RECENT);
-        // Until the grown window has filled; none after that.
+        // Rows name hashes until the grown window has filled, and none after that.
         let before = step(&mut recent, 900);
         assert!(before < 2000, "{before}");
         for _ in 0..4000 {

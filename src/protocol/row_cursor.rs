@@ -1,7 +1,7 @@
 //! The cursor with which a session reads the store, to send the peer what it lacks.
 //!
 //! Rows come in the store's order: causes first, and each log without gaps. The session skips the rows that the peer has. So
-//! catching up is one sequential scan from the first row that the peer lacks, and live events are its end.
+//! catching up is one sequential scan from the first row that the peer lacks, and live events are just its continuation.
 
 use super::io::OutEvent;
 use crate::row::{Position, Row};
@@ -16,10 +16,10 @@ pub(crate) struct RowCursor {
     /// Everything up to here has been dealt with; `None` while nothing is to be read.
     position: Option<Position>,
     reading: bool,
-    /// The cursor moved back while a read was under way: its rows are to be dropped.
+    /// Whether the cursor moved back while a read was under way, so that the rows of that read have to be dropped.
     stale: bool,
     at_end: bool,
-    /// The log grew while a read was under way, which may not have seen the new rows.
+    /// Whether the log grew while a read was under way, which may have missed the new rows.
     grew: bool,
 }
 

@@ -143,8 +143,8 @@ impl Session {
         }
     }
 
-    /// The position up to which the peer has everything, once that is all we have. A 2.x peer has stored it; to a 1.x peer, which
-    /// acknowledges nothing, it was given to the driver for sending.
+    /// The position up to which the peer has everything, once that is all we have. A 2.x peer has stored it. A 1.x peer
+    /// acknowledges nothing, so for it this is what was handed to the driver for sending.
     #[must_use]
     pub fn delivered(&self) -> Option<Position> {
         match &self.protocol {
@@ -178,7 +178,7 @@ impl Session {
         }
     }
 
-    /// Bytes of memory that what is known of the peer's logs takes.
+    /// Bytes of memory taken by what is known about the peer's logs.
     #[must_use]
     pub fn state_bytes(&self) -> usize {
         let logs = match &self.protocol {
@@ -231,7 +231,7 @@ impl Session {
         }
     }
 
-    /// A message before the handshake: a 2.x peer that wants no session says why.
+    /// Handles a message before the handshake, with which a 2.x peer may say why it refuses a session.
     fn early(&mut self, kind: u8, body: &[u8]) {
         if let Ok(Extension::Goodbye { why, text }) = Extension::decode(kind, body) {
             self.common.close(CloseReason::Told(why, text));

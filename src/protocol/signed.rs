@@ -13,7 +13,7 @@ fn malformed() -> Error {
     Error::Protocol("undecodable signature".into())
 }
 
-/// Appends flags that say which of the two there are, then those.
+/// Appends flags that say which of the two are present, and then the present ones.
 pub(super) fn put_signed(out: &mut BytesMut, signed: Option<&Signed>) {
     let parts = signed.map_or([None, None], |signed| [signed.identity.as_ref(), signed.signature.as_ref()]);
     let [identity, signature] = parts.map(|part| part.is_some());

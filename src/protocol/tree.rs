@@ -1,5 +1,5 @@
-//! What peers say to compare two sets of logs (docs/design/wire.md, "Comparing many logs"): digests of the parts of a prefix, and
-//! lists of the logs in a prefix.
+//! The items with which peers compare two sets of logs (docs/design/wire.md, "Comparing many logs"): digests of the parts of a
+//! prefix, and lists of the logs in a prefix.
 
 use bytes::{BufMut, BytesMut};
 
@@ -32,7 +32,7 @@ pub enum Item {
     List {
         /// The prefix.
         prefix: Prefix,
-        /// The receiver is to answer with its own list.
+        /// Whether the receiver has to answer with its own list.
         asks: bool,
         /// The logs.
         extents: Vec<Extent>,
@@ -49,13 +49,13 @@ pub fn part_digest(bucket: &Bucket) -> PartDigest {
 }
 
 impl Item {
-    /// Whether the receiver has to answer it.
+    /// Whether the receiver has to answer this item.
     #[must_use]
     pub fn is_question(&self) -> bool {
         !matches!(self, Item::List { asks: false, .. })
     }
 
-    /// Appends it.
+    /// Appends the encoded item.
     pub fn put(&self, out: &mut BytesMut) {
         match self {
             Item::Root(bucket) => {

@@ -1,4 +1,4 @@
-//! Links between the same two emitters: one of them carries rows, the others stand by.
+//! Several links between the same two emitters: one of them carries rows, and the others stand by.
 //!
 //! Two emitters have several links if each dialled the other, or if one dialled two addresses of the other. If every link carried
 //! rows, each event would travel as often as there are links. Both sides must choose the same link, even when their handshakes
@@ -21,7 +21,7 @@ pub struct Instance(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(pub [u8; 8]);
 
-/// What a link is to do.
+/// What a link has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// Carry rows.
@@ -54,7 +54,7 @@ struct Twin<Id> {
 }
 
 impl<Id: Copy + Eq + Hash> Twins<Id> {
-    /// For the emitter with this instance id.
+    /// No links, for the emitter with this instance id.
     #[must_use]
     pub fn new(ours: Instance) -> Self {
         Twins { ours, links: HashMap::new(), by_token: HashMap::new(), by_instance: HashMap::new() }
@@ -66,7 +66,7 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         self.ours
     }
 
-    /// A connection begins on which we give this token.
+    /// Adds a connection on which we give this token.
     pub fn opened(&mut self, id: Id, token: Token) {
         self.by_token.insert(token, id);
         self.links.insert(id, Twin { token, peer: None, carries: false, named: None });
@@ -88,18 +88,18 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         self.ours > theirs
     }
 
-    /// A link that carries, other than `but`, and the token that the peer gave on it.
+    /// A link other than `but` that carries rows, and the token that the peer gave on it.
     fn carrying(&self, ids: &[Id], but: Option<Id>) -> Option<(Id, Token)> {
         let links = ids.iter().filter(|id| Some(**id) != but).filter_map(|id| Some((*id, self.links.get(id)?)));
         links.filter(|(_, twin)| twin.carries).find_map(|(id, twin)| twin.peer.map(|(_, token)| (id, token)))
     }
 
-    /// On link `id` the peer says that the link on which we gave `token` carries. Returns what `id` is to do, and the other link if
-    /// that is to carry from now on.
+    /// Handles the peer's statement, on link `id`, that the link on which we gave `token` carries rows. Returns what `id` has to
+    /// do, and the other link if that one has to carry from now on.
     pub fn told(&mut self, id: Id, token: Token) -> (Turn, Option<Id>) {
         let named = self.by_token.get(&token).copied().filter(|named| *named != id);
         let peer = self.links.get(&id).and_then(|twin| twin.peer).map(|(instance, _)| instance);
-        // The other link may not have heard the peer's handshake yet.
+        // The peer's handshake may not have arrived on the other link yet.
         let known = named.and_then(|named| self.links.get(&named));
         let known = known.filter(|twin| twin.peer.is_none_or(|(instance, _)| Some(instance) == peer));
         let wakes = known.is_some_and(|twin| twin.peer.is_some() && !twin.carries);
@@ -113,8 +113,8 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         (Turn::StandBy, woken)
     }
 
-    /// On link `id` the peer says that this link carries. If we lead and another link carries, it must not, and that other link is
-    /// named, once. If the peer insists, the other link has ended there.
+    /// Handles the peer's statement, on link `id`, that this link carries rows. If we lead and another link carries, we object once
+    /// by naming that link. If the peer insists, the other link has ended at its side.
     pub fn carries(&mut self, id: Id) -> Turn {
         let twin = self.links.get(&id).filter(|twin| !twin.carries);
         let led = twin.and_then(|twin| twin.peer).filter(|(instance, _)| self.leads(*instance));
@@ -139,7 +139,7 @@ impl<Id: Copy + Eq + Hash> Twins<Id> {
         }
     }
 
-    /// A link has ended. Returns the link that is to take over from it.
+    /// Removes a link that has ended. Returns the link that has to take over from it.
     pub fn closed(&mut self, id: Id) -> Option<Id> {
         let gone = self.links.remove(&id)?;
         self.by_token.remove(&gone.token);
@@ -168,7 +168,8 @@ mod tests {
         Token([n; 8])
     }
 
-    /// The emitter that leads, or follows, with link 1 that carries; on link n it gave token n, the peer 100 + n.
+    /// An emitter (the leader or the follower) with link 1, which carries rows. On link n it has given token n, and the peer 100 +
+    /// n.
     fn with_one(ours: Instance, theirs: Instance) -> Twins<u8> {
         let mut twins = Twins::new(ours);
         twins.opened(1, token(1));

@@ -2,19 +2,18 @@
 
 use crate::error::{Error, Result};
 
-/// Unknown logs that a peer may name in one session. Logs in our store are not limited: they take no further memory. Every
-/// process on a memory store has a log of its own, so an old fleet has very many. What is kept of them counts in the memory of
-/// all links.
+/// Unknown logs that a peer may name in one session. Logs in our store are not limited: they take no further memory. Every process
+/// with a memory store makes a new log, so an old fleet has very many. Their memory counts towards the limit for all links.
 pub const MAX_LOGS: usize = 1024 * 1024;
 
 /// Unknown logs that a peer may name at once; [`LOGS_PER_SECOND`] after that. Peers of an ordinary fleet never get there.
 pub const LOG_BURST: usize = 64 * 1024;
 
-/// Unknown logs that a peer may name in a second, in the long run. For a million of them a peer needs some three minutes, and
-/// so does a stranger who wants to fill the table. Meanwhile its socket is not read.
+/// Unknown logs that a peer may name in a second, in the long run. A million of them take some three minutes, for an honest peer as
+/// well as for an attacker who wants to fill the table. A peer that is too fast is not read for a while.
 pub const LOGS_PER_SECOND: u64 = 5_000;
 
-/// What an id takes beside its bytes: two counters, and what the allocator keeps.
+/// What an id takes in addition to its bytes: two counters, and the allocator's overhead.
 const ID_OVERHEAD: usize = 32;
 
 /// Counts the unknown logs that the peer has named.
@@ -28,7 +27,7 @@ pub(crate) struct UnknownLogs {
 }
 
 impl UnknownLogs {
-    /// The peer names one more, whose id has `len` bytes, at `now` (milliseconds).
+    /// Counts one more log that the peer names at `now` (milliseconds); its id has `len` bytes.
     ///
     /// # Errors
     /// `Protocol` if there are too many.
@@ -52,7 +51,7 @@ impl UnknownLogs {
         self.bytes
     }
 
-    /// The session has dropped what it kept of the logs named so far.
+    /// Resets the memory count, because the session has dropped its state of the logs named so far.
     pub(crate) fn forget(&mut self) {
         (self.count, self.bytes) = (0, 0);
     }

@@ -1,6 +1,6 @@
 //! Versions of the extension, and what each brought.
 
-/// The version described here. Peers speak the lower one of theirs.
+/// The current version. Two peers speak the lower one of their versions.
 pub const VERSION: u64 = 2;
 
 /// From this version on large nodes travel in pieces.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use crate::node::LogId;
 
-/// Values by log. The log used last is kept outside the map: rows come in runs of one log, and the rest of a run is found
-/// without hashing.
+/// Values by log. The log that was used last is kept outside the map. Rows come in runs of one log, so all but the first row of a
+/// run are found without hashing.
 #[derive(Clone, Debug)]
 pub(crate) struct LogMap<V> {
     latest: Option<(LogId, V)>,

@@ -1,5 +1,5 @@
-//! Every log's head, and digests over sets of logs, by which two stores with many logs find out with few bytes which logs
-//! differ.
+//! The heads of all logs, and digests over sets of logs. With these, two stores with many logs find out which logs differ by
+//! exchanging few bytes.
 //!
 //! Logs are ordered by their *hash*, the first eight bytes of blake3 over the id. The set of all logs whose hashes begin
 //! with the same hexadecimal digits, a [`Prefix`], is a *bucket*, and has a digest that depends on nothing but the logs in
@@ -10,9 +10,9 @@ use std::collections::HashMap;
 use crate::node::{Digest, LogId, Seq};
 use crate::row::LogHead;
 
-/// Logs of the largest bucket whose digest runs over the logs themselves; the digest of a larger one runs over its sixteen
-/// parts. So few that one changed log costs some microseconds of hashing, so many that the tree takes a tenth of the memory
-/// of the logs. Part of the format.
+/// Logs of the largest bucket whose digest is computed from the logs themselves. The digest of a larger bucket is computed from its
+/// sixteen parts. The number is small enough that one changed log costs only some microseconds of hashing, and large enough that
+/// the tree takes only a tenth of the memory of the logs. It is part of the format.
 pub const LEAF_LOGS: usize = 64;
 
 /// Digits of a hash.
@@ -30,7 +30,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// Of all hashes.
+    /// The prefix of all hashes.
     pub const ROOT: Prefix = Prefix { bits: 0, digits: 0 };
 
     /// The first `digits` digits of `hash`; all sixteen if there are no more.
@@ -41,7 +41,7 @@ impl Prefix {
         Prefix { bits: hash & mask, digits }
     }
 
-    /// This and one digit more, if there is one more.
+    /// This prefix extended by a digit; `None` if it is complete.
     #[must_use]
     pub fn part(self, digit: u8) -> Option<Self> {
         let rest = DIGITS.checked_sub(self.digits + 1)?;
@@ -67,7 +67,7 @@ impl Prefix {
     }
 }
 
-/// What is known of a set of logs.
+/// Number and digest of the logs in a bucket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
     /// How many.
@@ -76,7 +76,7 @@ pub struct Bucket {
     pub digest: Digest,
 }
 
-/// The hash that says where a log is among all logs. Finding an id whose hash begins with n given digits takes 2^4n attempts.
+/// The hash by which logs are ordered. Finding an id whose hash begins with n given digits takes 2^4n attempts.
 #[must_use]
 pub fn id_hash(log: &str) -> u64 {
     blake3::hash(log.as_bytes()).as_bytes().first_chunk().map_or(0, |first| u64::from_be_bytes(*first))
@@ -84,7 +84,7 @@ pub fn id_hash(log: &str) -> u64 {
 
 /// The heads of all logs.
 ///
-/// A log that changes is only noted. A digest is computed when it is asked for, if something in its bucket has changed.
+/// A change of a log is only noted. Digests are computed on demand, if their bucket has changed.
 #[derive(Debug, Default)]
 pub struct LogSet {
     heads: HashMap<LogId, Head>,
@@ -99,9 +99,9 @@ pub struct LogSet {
 struct Head {
     seq: Seq,
     digest: Digest,
-    /// It is in the tree.
+    /// Whether the log is in the tree.
     filed: bool,
-    /// It is in `unsettled`.
+    /// Whether the log is in `unsettled`.
     noted: bool,
 }
 
@@ -115,7 +115,7 @@ struct Tree {
 
 #[derive(Debug)]
 enum Parts {
-    /// At most [`LEAF_LOGS`], or the hashes are the same to the last digit.
+    /// At most [`LEAF_LOGS`] logs; more only if all digits of their hashes are equal.
     Logs(Vec<(u64, LogId)>),
     Buckets(Box<[Tree; PARTS]>),
 }
@@ -156,7 +156,7 @@ impl LogSet {
         self.heads.iter().map(|(log, head)| head.of(log))
     }
 
-    /// The log has grown, or is new.
+    /// Sets the head of a log that has grown, or is new.
     pub fn set(&mut self, log: &LogId, seq: Seq, digest: Digest) {
         if let Some(head) = self.heads.get_mut(log) {
             (head.seq, head.digest) = (seq, digest);
@@ -189,7 +189,7 @@ impl LogSet {
             }
         }
         if self.unsettled.is_empty() {
-            // At the start these are all logs.
+            // After opening, these are all logs.
             self.unsettled.shrink_to(LEAF_LOGS);
         }
     }
@@ -243,7 +243,7 @@ impl FromIterator<LogHead> for LogSet {
     }
 }
 
-/// Computes digests, and counts what they take.
+/// Computes digests, and counts the work.
 struct Hasher<'a> {
     heads: &'a HashMap<LogId, Head>,
     /// Logs and parts that went into digests.
@@ -321,7 +321,7 @@ impl Tree {
         }
     }
 
-    /// The bucket of `prefix`, which begins with the way to here.
+    /// The bucket of `prefix`, which begins with the digits of this branch.
     fn find(&mut self, prefix: Prefix, hasher: &mut Hasher<'_>) -> Bucket {
         let (mut at, mut depth) = (self, 0);
         while depth < prefix.digits {

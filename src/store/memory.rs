@@ -1,6 +1,6 @@
 //! The log in memory, for emitters without a database.
 //!
-//! Values are not copied: they are reference-counted slices of what the caller handed over.
+//! Values are not copied: they are reference-counted slices of the caller's buffers.
 
 mod rows;
 mod term_index;
@@ -31,10 +31,10 @@ use crate::query::Filter;
 #[derive(Default)]
 pub struct MemoryStore {
     inner: RwLock<Inner>,
-    /// Index of each node's row. Apart from the rows, because readers of rows need not wait while thousands of keys are
-    /// filed. A slot without a row belongs to a commit that has not returned.
+    /// Index of each node's row. It has a lock of its own, so that readers of rows need not wait while thousands of keys are added.
+    /// A slot without a row belongs to a commit that has not returned.
     slots: RwLock<Slots>,
-    /// Made when somebody searches, and brought up to date by every search: who never does pays nothing.
+    /// Created by the first search and updated by every search. Without searches it costs nothing.
     terms: Mutex<Option<TermIndex>>,
 }
 
@@ -140,7 +140,7 @@ impl Inner {
         }
     }
 
-    /// The digest over all of `log`, without trusting `log.digest`.
+    /// The digest over all of `log`, computed without `log.digest`.
     fn digest_below(&self, log: &LogRows) -> Digest {
         let mut digest = log.steps.last().copied().unwrap_or_default();
         for row in log.rows.iter().skip(log.steps.len() * usize::try_from(DIGEST_STEP).unwrap_or(usize::MAX)) {
@@ -286,7 +286,7 @@ impl Store for MemoryStore {
             inner.check(commit)?;
             inner.rows.len
         };
-        // Commits come one at a time, so what was checked still holds.
+        // Commits come one at a time, so the checks are still valid.
         let nodes = commit.rows.iter().zip(first..).filter_map(|(row, index)| Some((index, &row.node()?.key)));
         let nodes: Vec<_> = nodes.collect();
         self.slots.write().insert(nodes.into_iter());
@@ -326,7 +326,7 @@ impl Store for MemoryStore {
         Ok(facts.map(|(fact, value)| (fact.clone(), value.clone())).collect())
     }
 
-    /// Bytes of node values; memory has no index apart from them.
+    /// Bytes of node values. The index is not counted.
     fn sizes(&self) -> Result<Sizes> {
         let inner = self.inner.read();
         Ok(Sizes { data: inner.open()?.bytes, index: 0 })

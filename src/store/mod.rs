@@ -1,7 +1,7 @@
-//! The trait [`Store`], which the log needs of a medium, and the values passed through it.
+//! The trait [`Store`], with which the log uses a medium, and the values passed through it.
 //!
-//! Implementations decide nothing: they store what a [`Commit`] says, and find it again. Every one of them passes the
-//! suite in [`conformance`].
+//! Implementations make no decisions: they store what a [`Commit`] says, and find it again. Every one of them passes the suite in
+//! [`conformance`].
 
 pub mod conformance;
 pub mod embedded;
@@ -23,7 +23,7 @@ use crate::node::{Change, Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
 pub use crate::row::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, Row};
 
-/// What the log keeps in memory, as read at open.
+/// What the log keeps in memory, as read when it opens.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct StoreState {
     /// Position of the last row.
@@ -34,7 +34,7 @@ pub struct StoreState {
     pub logs: Vec<LogHead>,
 }
 
-/// Small facts beside the log.
+/// Small facts that are stored beside the log.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Meta {
     /// Id of the local log.
@@ -45,7 +45,7 @@ pub enum Meta {
     Peers,
     /// The last announced address record, 1.x's JSON.
     MyEventPeer,
-    /// How many of the local log's first entries were moved there when another log forked, a space, and its id.
+    /// How many of the local log's first entries were moved to it from a forked log, a space, and the local log's id.
     Moved,
     /// The name of the network that the store belongs to.
     Network,
@@ -56,8 +56,8 @@ pub enum Meta {
     Consumer(String, Change),
     /// Logs that the emitter wrote before it had a key, with the seq and digest at which each ends.
     OlderLogs,
-    /// The seal of an entry of a sealed log whose node has another log's seal, or none. At seq 0: how many of the log's first
-    /// entries were moved there.
+    /// The seal of an entry of a sealed log, if the entry's node has another log's seal, or none. At seq 0: how many of the log's
+    /// first entries were moved to it.
     Seal(LogId, Seq),
 }
 
@@ -69,7 +69,7 @@ impl Meta {
     }
 }
 
-/// Hands the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.
+/// Moves the tail of a forked log to another log id: entry `(log, from + i)` becomes `(to, 1 + i)`.
 ///
 /// Positions, changes and keys stay. Nodes first stored under those entries report the new log and seq. The digests of
 /// `to` run over the moved keys, from [`Digest::default`] on.
@@ -88,7 +88,7 @@ pub struct Relabel {
 pub struct Commit {
     /// Applied before the rows.
     pub relabel: Option<Relabel>,
-    /// In order of position, without gaps, continuing the stored ones.
+    /// In order of position, without gaps, starting after the last stored row.
     pub rows: Vec<NewRow>,
     /// Facts to set (`Some`) or delete (`None`).
     pub meta: Vec<(Meta, Option<Bytes>)>,
@@ -105,9 +105,9 @@ impl Commit {
 /// How much one read may return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadLimit {
-    /// Rows at the most; at least 1.
+    /// Most rows; at least 1.
     pub rows: usize,
-    /// Bytes of node values at the most; exceeded only by a single row larger than it.
+    /// Most bytes of node values; exceeded only by a single row that is larger.
     pub bytes: usize,
 }
 
@@ -116,11 +116,11 @@ pub struct ReadLimit {
 pub struct Sizes {
     /// The log itself.
     pub data: u64,
-    /// What makes it searchable.
+    /// The index.
     pub index: u64,
 }
 
-/// Called now and then by long work with (done, total), in units of the work (bytes, rows).
+/// Called from time to time by long work, with (done, total) in units of the work (bytes, rows).
 pub type Progress<'a> = &'a mut dyn FnMut(u64, u64);
 
 /// A medium for one log. Calls may come from several threads at once; `commit` and `close` from one at a time.
@@ -151,15 +151,15 @@ pub trait Store: Send + Sync {
         Ok(self.state()?.end)
     }
 
-    /// Makes what the first search needs, where that takes long: an index that no commit has kept.
+    /// Builds what the first search needs, if that takes long: an index that commits do not maintain.
     fn prepare_search(&self, progress: Progress<'_>) -> Result<()> {
         let _ = progress;
         Ok(())
     }
 
-    /// Nodes of a span that `filter` wants, in this order, up to `limit`; fewer, or none, if it has looked at many for
-    /// nothing. Where there is an index, a search costs what its matches do, and what shares all but one of their terms. Time
-    /// is not in it: clocks go back and differ, so a search by time alone looks at every event.
+    /// Nodes of a span that match `filter`, in this order, up to `limit`. There may be fewer, or none, if it has examined many rows
+    /// without a match. With an index, the cost of a search depends on its matches, and on the events that have all but one of the
+    /// terms searched for. Time is not indexed, because clocks differ and go back, so a search by time alone examines every event.
     fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {
         search::scan(self, &|value| filter.matches(value), span, order, limit)
     }
@@ -171,12 +171,12 @@ pub trait Store: Send + Sync {
         })
     }
 
-    /// Applies `commit` atomically and durably. Once this returns, all of it survives `kill -9` and, as far as the medium
-    /// promises, power loss. After a crash before that, all of it is stored or nothing.
+    /// Applies `commit` atomically and durably. Once this returns, all of it survives `kill -9` and, as far as the medium promises,
+    /// power loss. After an earlier crash, either all of it is stored or nothing.
     ///
     /// # Errors
-    /// `Conflict` if the rows do not continue the store; nothing is changed. `Storage` or `ForeignStore` if the
-    /// medium fails: then nothing of the commit is visible, and an embedded store refuses writes until reopened.
+    /// `Conflict` if the rows do not continue the store; nothing is changed. `Storage` or `ForeignStore` if the medium fails: then
+    /// nothing of the commit is visible, and an embedded store refuses writes until it is reopened.
     fn commit(&self, commit: &Commit) -> Result<()>;
 
     /// A fact, if set.
@@ -191,19 +191,18 @@ pub trait Store: Send + Sync {
     /// Checks the medium's own structure (checksums, index against data) beyond what reading rows shows.
     ///
     /// # Errors
-    /// `Damaged` names the first place that is wrong.
+    /// `Damaged`, which names the first fault.
     fn check(&self, progress: Progress<'_>) -> Result<()>;
 
     /// Releases the medium. Later calls fail with `Closed`. May be called twice.
     fn close(&self) -> Result<()>;
 
-    /// What opening found wrong and put right by itself, for the operator to read.
+    /// Faults that opening has found and repaired, for the operator to read.
     fn repairs(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Whether every call finishes without waiting for I/O, so that it may run on any thread. Such a store keeps the very
-    /// values it is given.
+    /// Whether no call waits for I/O, so that calls may run on any thread. Such a store keeps references to the values it is given.
     fn is_immediate(&self) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! Checks that a commit continues the store, before anything of it is written.
+//! Checks that a commit continues the store, before any of it is written.
 
 use super::log_map::LogMap;
 use super::Relabel;
@@ -13,7 +13,7 @@ pub(crate) struct Staged {
 }
 
 impl Staged {
-    /// Starts behind `relabel`, which [`check_relabel`] accepted, of a log whose last seq is `last`.
+    /// Starts with the seqs after `relabel`, which [`check_relabel`] has accepted; the relabelled log's last seq is given with it.
     pub(crate) fn new(relabel: Option<(&Relabel, Seq)>) -> Self {
         let mut staged = Staged::default();
         if let Some((relabel, last)) = relabel {

@@ -11,7 +11,7 @@ pub(crate) const MAX_LOOKED: usize = 4096;
 /// Rows read at a time when all have to be compared.
 const SCAN: ReadLimit = ReadLimit { rows: 1024, bytes: 1 << 20 };
 
-/// Nodes read first when going backwards. Stores read forwards only, so each step starts twice as far back as the one before,
+/// Nodes that the first step of a backward search covers. Stores read forwards only, so each further step starts twice as far back,
 /// until enough is found.
 const FIRST_SPAN: u64 = 16;
 
@@ -99,7 +99,7 @@ impl Gather {
         Gather { rows: Vec::new(), bytes: 0, limit, looked: 0, rest: span, order }
     }
 
-    /// How many more rows there is room for.
+    /// How many more rows fit.
     pub(crate) fn room(&self) -> usize {
         self.limit.rows.max(1) - self.rows.len()
     }
@@ -143,12 +143,12 @@ impl Gather {
         self.rest
     }
 
-    /// The step ends, and the search is not complete.
+    /// Ends the step; the search is not complete.
     pub(crate) fn stop(self) -> Found {
         Found { done: self.rest.is_empty(), rows: self.rows, rest: self.rest }
     }
 
-    /// The search is complete for now: all of the span that the store has, up to change `end`, has been searched.
+    /// Ends the step and the search: the whole span has been searched up to change `end`, the last one stored.
     pub(crate) fn finish(mut self, end: Change) -> Found {
         match self.order {
             Order::Up => self.pass(end.min(self.rest.until)),

@@ -4,12 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::node::Key;
 
-/// Where rows of nodes are, by key: 16 to 32 bytes per row. It stores only row numbers; callers supply the keys.
+/// Maps the keys of nodes to row numbers, with 16 to 32 bytes per row. It does not store the keys; callers supply them.
 ///
-/// Open addressing, at most half full. Where a key belongs depends on a secret, so that nobody can make keys collide.
+/// Open addressing, at most half full. The slot of a key depends on a secret, so that nobody can make keys collide.
 #[derive(Debug)]
 pub(crate) struct Slots {
-    /// A power of two of them, or none.
+    /// Their number is a power of two, or 0.
     slots: Vec<Slot>,
     used: usize,
     secret: u64,
@@ -19,7 +19,7 @@ pub(crate) struct Slots {
 struct Slot {
     /// Row + 1; 0 = free.
     row: u32,
-    /// Hash of its key. Its upper bits say where the key belongs; a full-hash mismatch rejects a slot early.
+    /// Hash of its key. Its upper bits select the slot; comparing the whole hash rejects most other keys early.
     hash: u32,
 }
 
@@ -47,7 +47,7 @@ impl Slots {
             let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
             old.into_iter().filter(|slot| slot.row > 0).for_each(|slot| self.file(slot));
         }
-        // Nothing else in this loop, so that the reads of many slots wait for memory at the same time.
+        // This loop does nothing else, so that the reads of many slots wait for memory at the same time.
         for (row, key) in rows {
             self.file(Slot { row: u32::try_from(row + 1).unwrap_or(0), hash: self.hash(key) });
         }
@@ -66,7 +66,7 @@ impl Slots {
         }
     }
 
-    /// The row of this key. `key` gives the key of a row, none for one that is not to be found yet.
+    /// The row of this key. `key` returns the key of a row; `None` for a row that must not be found yet.
     pub(crate) fn find<K: PartialEq<Key>>(&self, wanted: &Key, key: impl Fn(usize) -> Option<K>) -> Option<usize> {
         let mask = self.slots.len().checked_sub(1)?;
         let hash = self.hash(wanted);
@@ -105,7 +105,7 @@ mod tests {
         let key = |row: usize| keys.get(row).copied();
         assert_eq!(slots.find(&keys[0], key), None);
         for (group, from) in (0..4000).step_by(100).enumerate() {
-            // Row 3 of each group has no key of its own.
+            // Row 3 of each group is a duplicate.
             let rows: Vec<_> = (from..from + 100).filter(|row| row % 100 != 3).map(|row| (row, &keys[row])).collect();
             slots.insert(rows.into_iter());
             for (row, wanted) in keys.iter().enumerate() {

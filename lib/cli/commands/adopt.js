@@ -5,7 +5,7 @@ const { forJson, forTerminal } = require('../escape')
 const { Failure, UsageFailure } = require('../exit')
 const { LINKS, hasLinks, meet } = require('../links')
 
-/** How often the links are looked at, in milliseconds. */
+/** How often the links are checked, in milliseconds. */
 const LOOK_MS = 50
 
 module.exports = {
@@ -36,7 +36,7 @@ module.exports = {
   }
 }
 
-/** Resolves to what is known of the fork, once a link has found it. */
+/** Resolves to what is known about the fork, once a link has found it. */
 async function forked (hyper, log) {
   for (;;) {
     const { stuck, peers, logs } = await hyper.stats()
@@ -48,7 +48,7 @@ async function forked (hyper, log) {
   }
 }
 
-/** Resolves once the peers' version has come. */
+/** Resolves once the peers' version has arrived. */
 async function level (hyper, log) {
   for (;;) {
     const { stuck, peers } = await hyper.stats()

@@ -8,7 +8,7 @@ const options = require('../options')
 
 const SCHEMA = 'message userAdded { optional int32 id = 1; optional string username = 2; }'
 
-/** Emits in progress at once, in the measurements that are not one at a time. */
+/** Emits in flight, except in the measurements of one emit at a time. */
 const WINDOW = 1024
 
 module.exports = {

@@ -18,7 +18,7 @@ const LITTLE_SPACE = 256 * 1024 * 1024
 /** How many of the newest events are read as a quick check of a store: a crash affects the newest ones. */
 const NEWEST = 1000
 
-/** A peer that has introduced itself gets so long to end the link with a reason, in milliseconds. */
+/** How long, in milliseconds, a peer may take after its handshake to refuse the link with a reason. */
 const SECOND_THOUGHTS_MS = 1000
 
 module.exports = {
@@ -102,7 +102,7 @@ function system () {
   return `${process.platform} ${process.arch}${libc}`
 }
 
-/** A store in memory shows that the addon works. */
+/** Checks with a store in memory that the addon works. */
 async function addon (context) {
   const hyper = await context.open(undefined, null)
   await hyper.append('doctor', Buffer.from('?'))
@@ -111,7 +111,7 @@ async function addon (context) {
   return 'works'
 }
 
-/** An optional part that is missing is not a failure. */
+/** Checks for an optional package. It is no failure if it is missing. */
 function optional (name, purpose) {
   return locate(name) === undefined ? { note: `not installed (needed for ${purpose}); to install it: ${installCommand(name)}` } : 'installed'
 }
@@ -156,7 +156,7 @@ async function greeting (host, port) {
 
 /** Tries whether a link to a peer is established, and stays, with an empty store in memory. */
 async function link (context, values, { host, port, key }) {
-  // A peer that wants encryption says nothing to whoever begins without.
+  // A peer that requires encryption does not answer a plain handshake.
   const found = values.identity === undefined ? await greeting(host, port) : `${host}:${port}`
   const hyper = await context.open(undefined, null, { trust: values })
   const ended = new Promise((resolve, reject) => {

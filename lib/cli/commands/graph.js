@@ -9,10 +9,10 @@ const { forJson } = require('../escape')
 const { load } = require('../packages')
 const { SELECTION, SLICE, select, slice } = require('../select')
 
-/** Events drawn unless told otherwise: the newest ones that a person can still look at. */
+/** How many of the newest events are drawn by default: as many as are still readable. */
 const DEFAULT_LIMIT = 200
 
-/** Graphviz needs minutes and gigabytes for more. */
+/** Most events in an SVG. Graphviz needs minutes and gigabytes for more. */
 const MAX_SVG = 3000
 
 const FORMATS = ['dot', 'svg', 'json']

@@ -60,7 +60,7 @@ async function copy (context, values, db, source) {
   else context.warn(`${counted(added, 'event')} copied`)
 }
 
-/** Progress in bytes: of a file the size is known. */
+/** Progress in bytes, with the total if the source is a file. */
 function progress (context, source) {
   const bar = context.progress('importing', size)
   const total = source === undefined || source === '-' ? undefined : statSync(source).size

@@ -54,7 +54,7 @@ module.exports = {
   }
 }
 
-/** Which peers --follow waits for. Without this message, an idle peer would look the same as no peer at all. */
+/** Says which peers --follow waits for. Without this message, a missing peer would look the same as an idle one. */
 async function waitsFor (hyper, { port }) {
   const { known, peers } = await hyper.stats()
   const names = new Set([...known.map(({ host, port }) => `${host}:${port}`), ...peers.map(({ key }) => key)])

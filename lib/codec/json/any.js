@@ -1,15 +1,15 @@
 'use strict'
 
 /**
- * Any in protobuf JSON: the message's fields, with its type URL as `@type`. A message that has a special form has that form
- * as `value` instead of fields. An Any's bytes are the message as the schema's codec encodes it.
+ * Any in protobuf JSON: the message's fields, with its type URL as `@type`. A message with a special form has that form as
+ * `value` instead of fields. An Any's bytes are the message, encoded with the schema's codec.
  */
 
 const { define, get } = require('../plan')
 const { bytesOf } = require('./scalars')
 const { mismatch, refusal } = require('./errors')
 
-/** Reads JSON as a message of any type. Parsers differ on whether Empty has a special form, so both are read. */
+/** Implementations differ on whether Empty has a special form, so both forms are read. */
 const EMPTY = 'google.protobuf.Empty'
 
 const any = {
@@ -52,7 +52,7 @@ function typeAt (mapping, url, path) {
   return type
 }
 
-/** Codecs do not know the path: it is added here. */
+/** Runs `work`, and adds the path to its errors, because codecs do not know it. */
 function attempt (path, work) {
   try {
     return work()

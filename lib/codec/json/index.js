@@ -1,8 +1,9 @@
 'use strict'
 
 /**
- * Messages as protobuf JSON (https://protobuf.dev/programming-guides/json/), both ways. Paths name fields in errors. `depth` is the
- * number of levels that are left, counted as the standard decoder counts them: what is read here can be read from bytes.
+ * Converts messages to and from protobuf JSON (https://protobuf.dev/programming-guides/json/). Paths name fields in errors.
+ * `depth` is the number of remaining levels, counted as by the standard decoder, so that whatever is read here can also be read
+ * from bytes.
  */
 
 const { define, get } = require('../plan')
@@ -59,7 +60,7 @@ class Mapping {
     return this.#engine.slow(type, object)
   }
 
-  /** All messages in Anys together have one allowance. */
+  /** Decodes the message of an Any. All Anys of a message share one allowance. */
   decode (type, bytes) {
     beginMessage()
     cursor.left = allow(bytes.length, this.#allowance)
@@ -92,14 +93,16 @@ class Mapping {
   /** The member of a oneof that is set, if any. */
   chosen (oneof, object, path) {
     const { fields, name } = oneof
-    // 1.x decodes a oneof that is not set to the defaults of all members, and one that is set to a single member.
+    // 1.x decodes an unset oneof to the defaults of all members, and a set oneof to its single member.
     const unset = this.v1 && fields.length > 1 && fields.every((field) => Object.hasOwn(object, field.name) && object[field.name] === field.initial)
     const members = unset ? [] : fields.filter((field) => held(object, field) !== undefined)
     if (members.length > 1) throw severalSet(path, name)
     return members[0]
   }
 
-  /** Undefined for what JSON leaves out: empty lists and maps, and fields without presence that hold their default. */
+  /**
+   * Undefined for fields that JSON leaves out: empty lists and maps, and fields without presence that have their default value.
+   */
   #fieldToJson (field, value, path, depth) {
     if (field.map) {
       const json = this.mapToJson(field, value, path, depth)
@@ -139,7 +142,7 @@ class Mapping {
     return json
   }
 
-  /** In 1.x an entry may go without a value, which stands for the default; in standard encoding there is no such entry. */
+  /** Handles an entry without a value. In 1.x it stands for the default; standard encoding has no such entry. */
   #missing ({ kind }) {
     if (!this.v1) return undefined
     return kind === 'message' ? {} : kind === 'bytes' || kind.endsWith('fixed64') ? Buffer.alloc(0) : undefined
@@ -163,7 +166,7 @@ class Mapping {
       if (!field) throw mismatch(path, key, 'a field of ' + type.name)
       const value = get(json, key)
       if (value === undefined) continue
-      // A field may come under either of its names, once.
+      // A field may be given under either of its names, but only once.
       if (seen.has(field)) throw refusal(`${path}.${key}`, `${field.name} is there twice`)
       seen.add(field)
       if (value === null && !this.#takesNull(field)) continue
@@ -171,7 +174,7 @@ class Mapping {
       seen.add(field.oneof)
       define(object, field.name, this.#fieldFromJson(field, value, `${path}.${key}`, depth))
     }
-    // Otherwise encoders would find what Object.prototype has under such a name.
+    // Otherwise encoders would find the properties of Object.prototype under such names.
     for (const name of inherited) if (!Object.hasOwn(object, name)) object[name] = undefined
     return object
   }
@@ -227,7 +230,7 @@ class Mapping {
   }
 }
 
-/** The value of a field, or undefined. What Object.prototype has under the field's name is no value. */
+/** The value of a field, or undefined. Properties of Object.prototype do not count. */
 function held (object, field) {
   const value = get(object, field.name)
   return value === null || value === Object.prototype[field.name] ? undefined : value

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Scalars in protobuf JSON. Reading is strict; writing takes what the encoders take. */
+/** Scalars in protobuf JSON. Reading is strict; writing accepts what the encoders accept. */
 
 const { isDate, isNumberObject, isUint8Array } = require('node:util/types')
 
@@ -35,7 +35,7 @@ function zeroToJson (kind) {
   return isLong(kind) ? '0' : 0
 }
 
-/** @param {boolean} v1 64-bit integers are numbers, or eight bytes where they are fixed */
+/** @param {boolean} v1 64-bit integers are numbers, or eight bytes if the type is fixed */
 function scalarFromJson (kind, json, path, v1) {
   if (kind === 'bytes') return bytesFromJson(json, path)
   if (kind === 'string') return textFromJson(json, path)
@@ -66,7 +66,7 @@ function bytesOf (value, path) {
   return Buffer.from(value)
 }
 
-/** Both alphabets, with padding or without. */
+/** Reads base64 in both alphabets, with or without padding. */
 function bytesFromJson (json, path) {
   const data = typeof json === 'string' ? json.replace(/={1,2}$/, '') : ' '
   const padded = data.length !== json?.length
@@ -110,7 +110,7 @@ function fromRaw (kind, value) {
   return kind === 'fixed64' ? bytes.readBigUInt64LE() : bytes.readBigInt64LE()
 }
 
-/** A whole number as encoders take it, or nothing. */
+/** A whole number that encoders accept, or undefined. */
 function wholeOf (value) {
   if (isDate(value) || isNumberObject(value)) value = value.valueOf()
   if (typeof value === 'boolean') return Number(value)
@@ -119,7 +119,7 @@ function wholeOf (value) {
   return typeof value === 'bigint' ? value : undefined
 }
 
-/** A whole number in range: a number if it was one, else a BigInt. */
+/** A whole number in range: a number if it was a number, otherwise a BigInt. */
 function wholeFromJson (kind, json, path) {
   const value = typeof json === 'string' ? wholeFromText(json) : typeof json === 'bigint' || Number.isInteger(json) ? json : undefined
   if (value === undefined) throw mismatch(path, json, 'a whole number')
@@ -135,7 +135,7 @@ function wholeFromText (text) {
   const [, sign, whole, fraction = '', exponent = 0] = match
   const value = BigInt(sign + whole + fraction)
   const shift = Number(exponent) - fraction.length
-  // Beyond these bounds nothing but zero is in range, or whole.
+  // Beyond these bounds only zero is in range and whole.
   if (shift >= 0) return value * 10n ** BigInt(Math.min(shift, 20))
   const unit = 10n ** BigInt(Math.min(-shift, MAX_DIGITS))
   return value % unit === 0n ? value / unit : undefined

@@ -5,10 +5,10 @@
 const { wholeOf } = require('./scalars')
 const { mismatch, refusal } = require('./errors')
 
-/** From the first second of year 1 to the last of year 9999. */
+/** The range of seconds: from the first one of year 1 to the last one of year 9999. */
 const FIRST = -62135596800
 const LAST = 253402300799
-/** Ten thousand years. */
+/** Longest duration, in seconds: ten thousand years. */
 const LONGEST = 315576000000
 
 /** `seconds` and `nanos` as numbers, absent ones as zero. */

@@ -49,7 +49,7 @@ const value = {
 const toCamel = (path) => path.replace(/_[a-z]/g, ([, letter]) => letter.toUpperCase())
 const toSnake = (path) => path.replace(/[A-Z]/g, (letter) => '_' + letter.toLowerCase())
 
-/** A path that would be read back as another one is refused: it would name another field. */
+/** A path that would be read back differently is refused, because it would name another field. */
 const fieldMask = {
   toJson (mapping, { fields: [field] }, object, path, depth) {
     return mapping.listToJson(field, object.paths ?? [], path, depth).map(function (each) {
@@ -87,7 +87,9 @@ for (const kind of ['double', 'float', 'int64', 'uint64', 'int32', 'uint32', 'bo
 }
 const forms = new Map(Object.entries(FORMS).map(([name, form]) => ['google.protobuf.' + name, form]))
 
-/** The special form of a message, or undefined. A user's own message may have a well-known name, but other fields. */
+/**
+ * The special form of a message, or undefined. Fields are compared, too, because a user's message may have a well-known name.
+ */
 function formOf (type) {
   const [shape, form] = forms.get(type.full) || []
   return form && type.fields.map(fieldShape).sort().join(' ') === shape ? form : undefined

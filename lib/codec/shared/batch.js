@@ -1,26 +1,27 @@
 'use strict'
 
-/** Bytes of the longest text that strings are cut from: a string that is kept may keep its whole text in memory. */
+/** Most bytes of a text from which strings are cut. A string that is kept may keep its whole text in memory. */
 const TEXT = 4096
-/** A string that begins within this many bytes behind a text would have been in the next longer text. */
+/** A string that begins within this many bytes after a text would have been in the next longer text. */
 const NEAR = 512
 /** Strings longer than this are read by themselves: scanning them byte by byte is slower than a call into C++. */
 const LONG = 64
 
 /**
- * How strings and bytes fields are read. Within a batch, one latin1 slice (the text) is made for many strings, which are
- * cut from it; bytes fields are copied, because the buffer will be used again. `size` is how long the next text will be,
- * `served` where the last string cut from this one ends.
+ * The state of reading strings and bytes fields. Within a batch, one latin1 slice (the text) is made for many strings, which
+ * are cut from it. Bytes fields are copied, because the buffer will be reused. `size` is the length of the next text, and
+ * `served` is the end of the last string cut from the current one.
  */
 const batch = { on: false, buffer: null, limit: 0, bytes: null, memory: null, shift: 0, text: '', start: 0, end: 0, size: TEXT, served: 0 }
 
-/** A single message is read next. */
+/** Called before a single message is read. */
 function beginMessage () {
   batch.on = false
 }
 
 /**
- * Many messages in `buffer` are read next. Its bytes may have changed since the last batch, and must not before the end of this one.
+ * Called before many messages in `buffer` are read. Its bytes may have changed since the last batch, but must not change before
+ * the end of this one.
  *
  * @param {Buffer} buffer
  * @param {number} limit end of the bytes that belong to the batch
@@ -66,8 +67,8 @@ function readFromText (buffer, start, end) {
 }
 
 /**
- * Adapts the size of texts to how far apart strings are. The last text was too short if half of it was used and the next
- * string begins close behind it, or if a quarter was used and it ends within the next string. Otherwise it was too long if
+ * Adapts the size of texts to the distance between strings. The last text was too short if half of it was used and the next
+ * string begins shortly after it, or if a quarter was used and it ends within the next string. Otherwise it was too long if
  * less than half of it was used.
  */
 function resize (next) {

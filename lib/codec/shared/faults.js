@@ -1,15 +1,15 @@
 'use strict'
 
-/** Errors for values that cannot be encoded, and how the path of the field gets into their messages. */
+/** Errors for values that cannot be encoded, with the path of the field in their messages. */
 
 const { isNativeError } = require('node:util/types')
 
 const { valueFault } = require('../../errors')
 
-/** Thrown deep inside an encoder. On its way out it collects the path of the field; users get another error made from it. */
+/** Thrown deep inside an encoder. While it propagates, the path of the field is added; users get another error made from it. */
 class Fault extends Error {
   /**
-   * @param {string} [reason] what is wrong; the nearest field describes its value when it is missing
+   * @param {string} [reason] what is wrong; if it is missing, the innermost field describes its value instead
    * @param {Function} [kind] class of the error that users see
    */
   constructor (reason, kind) {
@@ -35,8 +35,8 @@ function joined (name, path) {
 }
 
 /**
- * Runs `work` for the message `name`. A fault leaves as an error `Message.field: reason`; other errors keep their texts. All
- * have the code `ERR_HYPER_VALUE` unless they had one, and tell the `event` (the message) and the `field`.
+ * Runs `work` for the message `name`. A fault becomes an error `Message.field: reason`; other errors keep their texts. All get
+ * the code `ERR_HYPER_VALUE`, unless they have one, and have the fields `event` (the message) and `field`.
  */
 function named (name, work) {
   try {
@@ -49,7 +49,7 @@ function named (name, work) {
   }
 }
 
-/** A value as it is shown in a message: short. */
+/** A short text for a value, for error messages. */
 function show (value) {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? value.slice(0, 40) + '…' : value)
   if (typeof value === 'object' || typeof value === 'function') return Object.prototype.toString.call(value)

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Where encoded messages are written: into blocks of memory, from which the Buffers of the results are cut, as Node's own
- * pool does. Cutting costs far less than allocating, and the length need not be known beforehand.
+ * Encoded messages are written into blocks of memory, from which the resulting Buffers are cut, as with Node's own pool.
+ * Cutting costs far less than allocating, and the length need not be known beforehand.
  */
 
 /** Block for messages below {@link SMALL}: 8 KB, the size of Node's own pool. */
@@ -10,8 +10,8 @@ const SMALL_BLOCK = 8 * 1024
 /** Block for messages up to {@link LARGE}. */
 const LARGE_BLOCK = 64 * 1024
 /**
- * Messages up to this size share small blocks. One that is kept alone pins 8 KB, as in Node's pool; a larger one 64 KB, 500
- * times its size at the most.
+ * Messages up to this size share small blocks. A single message that is kept keeps 8 KB in memory, as in Node's pool. A larger
+ * one keeps 64 KB, at most 500 times its size.
  */
 const SMALL = 128
 /** Larger messages get a Buffer of their own. */
@@ -21,15 +21,15 @@ const LARGE = 16 * 1024
 const FastBuffer = Buffer[Symbol.species]
 
 /**
- * Room that is kept behind the start of a message: several times the size of the messages in such a block. Writing past the
- * end of a block is allowed, but makes V8 run the code that did it more slowly from then on.
+ * Room that is reserved from the start of a message: several times the size of the messages in such a block. Writing past the
+ * end of a block is allowed, but makes V8 run that code more slowly from then on.
  */
 const SMALL_ROOM = 1024
 const LARGE_ROOM = 16 * 1024
 
 /**
- * A block and how much of it is used; messages start up to `last`. `memory` is its ArrayBuffer: reading that off a Buffer
- * is slow.
+ * A block, and how much of it is used; messages start at `last` at the latest. `memory` is its ArrayBuffer, which is slow to
+ * read from a Buffer.
  */
 function blockOf (size, room) {
   const block = { buffer: null, memory: null, position: 0, size, last: size - room }
@@ -46,17 +46,17 @@ function renew (block) {
 const small = blockOf(SMALL_BLOCK, SMALL_ROOM)
 const large = blockOf(LARGE_BLOCK, LARGE_ROOM)
 
-/** A getter or valueOf of the user's may encode in the middle of an encode: the inner one must not share the block. */
+/** A user's getter or valueOf may encode during an encode; the inner one must not share the block. */
 let busy = false
 
 /**
- * Encodes `object` with `write(object, buffer, position) -> end`. A `write` that runs out of room goes on counting, so
- * its end tells the size needed.
+ * Encodes `object` with `write(object, buffer, position) -> end`. A `write` that runs out of room continues counting, so its
+ * result tells the needed size.
  *
  * @param {Function} write generated encoder
  * @param {object} object message
  * @param {number} guess size of the last message of this type
- * @returns {Buffer|null} null when encoding is under way already, or `write` threw
+ * @returns {Buffer|null} null if another encode is under way, or if `write` threw
  */
 function encode (write, object, guess) {
   if (busy) return null
@@ -78,7 +78,7 @@ function encode (write, object, guess) {
   }
 }
 
-/** The block was too full, or too small, for a message of `size` bytes. */
+/** Encodes again, because the block had too little room for a message of `size` bytes. */
 function retry (write, object, size) {
   if (size > LARGE) return single(write, object, size)
   const block = size > SMALL ? large : small
@@ -96,7 +96,7 @@ function single (write, object, size) {
     const buffer = Buffer.allocUnsafeSlow(size)
     const end = write(object, buffer, 0)
     if (end === size) return buffer
-    // Far smaller than guessed: do not let a small message pin a large block.
+    // If it is far smaller than guessed, a small message must not keep a large block in memory.
     if (end < size && end * 2 > size) return buffer.subarray(0, end)
     size = end
   }

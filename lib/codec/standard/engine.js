@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * Standard protobuf for a plan: two's complement, standard packing, BigInt for 64-bit values beyond 2^53, merged
- * duplicates. Fields go out in the order of their tags. Decoded objects have 1.x's shape, defaults filled in; members
- * of a oneof that are not set are left out, so that the object can be encoded again.
+ * Standard protobuf for a plan: two's complement, standard packing, BigInt for 64-bit values beyond 2^53, merged duplicates.
+ * Fields are written in the order of their tags. Decoded objects have 1.x's shape, defaults filled in; members of a oneof that
+ * are not set are left out, so that the object can be encoded again.
  */
 
 const { isAnyArrayBuffer, isDate, isMap, isSet } = require('node:util/types')
@@ -16,7 +16,7 @@ const { Writer } = require('./writer')
 const { scalars, enumeration } = require('./scalars')
 const { Reader } = require('./reader')
 
-/** Nesting that is decoded: protobuf's own limit. */
+/** Deepest nesting that is decoded: protobuf's own limit. */
 const MAX_DEPTH = 100
 
 const LENGTH_DELIMITED = 2
@@ -64,7 +64,7 @@ function prepare (type) {
   type.standard.fields.sort((a, b) => a.tag - b.tag)
 }
 
-/** What an absent field decodes to. */
+/** The decoded value of an absent field. */
 function initial (field, scalar) {
   if (field.repeated || field.kind === 'message') return null
   const text = field.standardDefault
@@ -73,7 +73,7 @@ function initial (field, scalar) {
   return text === undefined ? scalar.zero : scalar.parse(text)
 }
 
-/** Whether there is a value to encode. Unlike in 1.x, NaN is one: floating-point fields hold it, others refuse it. */
+/** Whether there is a value to encode. Unlike in 1.x, NaN is a value: floating-point fields store it, others refuse it. */
 function isPresent (value) {
   return value !== null && value !== undefined
 }
@@ -123,7 +123,7 @@ function encodeField (standard, value, writer) {
   }
 }
 
-/** Refuses values without fields: a Date, say, would become an empty message, which as a Timestamp means 1970. */
+/** Refuses values without fields. A Date, for example, would become an empty message, which as a Timestamp means 1970. */
 function checkMessage (type, value) {
   if (isNoRecord(value)) throw new Fault(`a ${type.name} is an object, not ${whatIs(value)}`, TypeError)
 }
@@ -208,7 +208,7 @@ function decode (type, reader, object, group, depth) {
   return object
 }
 
-/** Required fields that were read, by object. A message may come in several parts, which have to be complete together. */
+/** Required fields that were read, by object. A message may come in several parts, which must be complete together. */
 const foundIn = new WeakMap()
 
 function fresh (type) {

@@ -45,7 +45,7 @@ class Reader {
     return high * 4294967296 + low
   }
 
-  /** Enters something with a length in front; `close` leaves it. */
+  /** Enters a length-delimited field; `close` leaves it. */
   open () {
     const length = this.length()
     const outer = this.end

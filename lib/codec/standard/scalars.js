@@ -13,7 +13,7 @@ const { batch } = require('../shared/batch')
 
 const MAX_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 
-/** `value` as a whole number in range: numbers, BigInts, decimal strings, booleans and Dates are taken. */
+/** `value` as a whole number in range. Numbers, BigInts, decimal strings, booleans and Dates are accepted. */
 function integer (value, kind, low, high) {
   let number = value
   if (typeof value === 'string' && /^-?\d+$/.test(value)) number = BigInt(value)
@@ -29,7 +29,7 @@ function integer (value, kind, low, high) {
   throw new Fault(`${show(value)} is out of range for ${kind}, which takes whole numbers from ${low} to ${high}`)
 }
 
-/** A number, if that is exact; otherwise the BigInt. */
+/** The number, if it is exact; otherwise the BigInt. */
 function narrow (value) {
   return value <= MAX_SAFE && value >= -MAX_SAFE ? Number(value) : value
 }
@@ -54,7 +54,7 @@ const U32 = [0, 4294967295]
 const I64 = [-(2n ** 63n), 2n ** 63n - 1n]
 const U64 = [0n, 2n ** 64n - 1n]
 
-/** Negative numbers take ten bytes, of 32-bit types too. */
+/** Negative numbers take ten bytes, even of 32-bit types. */
 function writeSigned (value, writer) {
   if (value >= 0 && value <= Number.MAX_SAFE_INTEGER) writer.varint(Number(value))
   else writer.bigVarint(BigInt.asUintN(64, BigInt(value)))
@@ -77,7 +77,7 @@ function fixed (kind, size, range, write, read) {
     isZero: (value) => !Buffer.isBuffer(value) && integer(value, kind, ...range) == 0, // eslint-disable-line eqeqeq
     parse: (text) => narrow(BigInt(text)),
     write (value, writer) {
-      // 1.x takes and yields 64-bit values as eight raw bytes.
+      // In 1.x, 64-bit values are eight raw bytes, so these are accepted, too.
       if (size === 8 && Buffer.isBuffer(value) && value.length === 8) {
         const at = writer.reserve(8)
         writer.buffer.set(value, at)

@@ -2,7 +2,7 @@
 
 const { Fault } = require('../shared/faults')
 
-/** Bytes a writer starts with; it doubles. */
+/** Initial size of a writer's buffer, which doubles when it is full. */
 const INITIAL = 256
 
 /** A growing buffer of standard protobuf. */
@@ -65,7 +65,7 @@ class Writer {
     this.buffer.set(value, at)
   }
 
-  /** Starts something with a length in front; returns what `close` needs. */
+  /** Starts a length-delimited field; returns what `close` needs. */
   open () {
     return this.reserve(1)
   }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** 1.x's encoding for a plan: generated code in front of the interpreter, or the interpreter alone. */
+/** 1.x's encoding for a plan: generated code that falls back to the interpreter, or only the interpreter. */
 
 const interpreter = require('./interpreter')
 const runtime = require('./runtime')
@@ -10,7 +10,9 @@ const { cursor } = require('../shared/cursor')
 const { define } = require('../plan')
 const { Fault, named } = require('../shared/faults')
 
-/** Messages that code is generated for; V8 refuses a function of 80,000 ("Maximum call stack size exceeded"). */
+/**
+ * Most messages of a plan for which code is generated. V8 refuses a function for 80,000 ("Maximum call stack size exceeded").
+ */
 const MAX_GENERATED = 32768
 
 /**
@@ -31,10 +33,10 @@ function v1Engine (plan, interpret) {
     /** Decoders `(buffer, start, end) -> object`, leaving the end in `cursor.position`. */
     readers: generated ? generated.decoders : plan.messages.map((type) => (buffer, start, end) => interpreter.decodeFrom(type, buffer, start, end)),
     length: (type, object) => named(type.name, () => interpreter.encodingLength(type, object)),
-    /** Encodes the way 1.x does, whatever the values: two passes, its errors in its order. */
+    /** Encodes like 1.x for all values: in two passes, with 1.x's errors in 1.x's order. */
     slow: (type, object) => named(type.name, function () {
       const length = interpreter.encodingLength(type, object)
-      // 1.x's own buffers are zero-filled, and short fixed64 values show it.
+      // Zero-filled, like 1.x's own buffers: the zeros are visible after short fixed64 values.
       const buffer = Buffer.alloc(length)
       const end = interpreter.encodeTo(type, object, buffer, 0)
       if (end !== length) throw new Fault()

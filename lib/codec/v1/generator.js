@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Encoders and decoders of a plan as JavaScript source. Only JSON literals of the schema get into the source: local
- * variables are named by index, properties are accessed by escaped literals.
+ * Generates encoders and decoders of a plan as JavaScript source. Text of the schema gets into the source only as JSON
+ * literals: local variables are named by index, and properties are accessed with escaped literals.
  */
 
 const { VIEW, FIRST, ENTRY } = require('../shared/budget')
@@ -20,12 +20,12 @@ function property (object, name) {
   return name === '__proto__' ? `(Object.hasOwn(${object}, ${literal(name)}) ? ${access} : undefined)` : access
 }
 
-/** A key of an object literal; computed for `__proto__`, which would set the prototype otherwise. */
+/** A key of an object literal. `__proto__` becomes a computed key, because it would set the prototype otherwise. */
 function key (name) {
   return name === '__proto__' ? `[${literal(name)}]` : literal(name)
 }
 
-/** Bytes of a varint known beforehand. */
+/** The bytes of a constant varint. */
 function varintBytes (value) {
   const bytes = []
   for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) | 128)
@@ -37,7 +37,7 @@ function writeHeader (value) {
   return varintBytes(value).map((byte) => `b[p++] = ${byte};`).join(' ')
 }
 
-/** Writes local `v`, known to be defined, behind the header. */
+/** Writes local `v`, which is known to be defined, after the header. */
 function writeValue (field) {
   switch (field.kind) {
     case 'int32':
@@ -100,7 +100,7 @@ function encoder (type) {
 }
 
 function writeField (field) {
-  // Nested messages may declare packed messages and strings, which is hardly ever meant: left to the interpreter.
+  // Nested messages may declare packed messages and strings, which is hardly ever intended. These are left to the interpreter.
   if (field.tag > MAX_TAG || (field.packed && (field.wire === 2 || field.bare))) return 'throw R.ODD;'
   if (field.map) return writeMap(field)
   if (!field.repeated) return `${writeHeader(field.tag * 8 + field.wire)} ${writeValue(field)};`
@@ -115,7 +115,7 @@ function writeField (field) {
 function writeMap (field) {
   const [keyField, valueField] = field.type.fields
   if (keyField.kind === 'enum') return 'throw R.ODD;'
-  // Keys are strings; all other key types take them as numbers the way 1.x does.
+  // Keys are strings; for all other key types they are converted to numbers, as in 1.x.
   const writeKey = keyField.kind === 'string' ? 'p = R.writeString(b, p, v)' : keyField.kind === 'bool' ? 'b[p++] = v ? 1 : 0' : keyField.wire === 0 ? `p = R.writeScalar(W.${keyField.kind}, b, p, v)` : null
   if (writeKey === null) return 'throw R.ODD;'
   return `const m = v; const k = Object.keys(m); for (let i = 0; i < k.length; i++) { let v = k[i]; const w = ${'v === "__proto__" ? Object.getOwnPropertyDescriptor(m, v).value : m[v]'}; ` +
@@ -128,7 +128,7 @@ function readVarint (target) {
   return `if ((${target} = b[p]) < 128) p++; else if ((x = b[p + 1]) < 128) { ${target} = ${target} & 127 | x << 7; p += 2 } else { ${target} = R.readVarint(b, p); p = C.position }`
 }
 
-/** Charges what is about to be made. */
+/** Charges the memory of what is about to be made. */
 function charge (cost) {
   return `if ((C.left -= ${cost}) < 0) R.overdrawn();`
 }
@@ -171,14 +171,14 @@ function readValue (field, target) {
   }
 }
 
-/** Most fields of a message for which code to read in order is generated: it is in addition to the loop's code. */
+/** Most fields of a message for which code that reads in order is generated, in addition to the loop. */
 const MAX_FIELDS_IN_ORDER = 32
-/** Most messages of a schema for which it is: its code takes some milliseconds to parse. */
+/** Most messages of a schema for which such code is generated, because it takes some milliseconds to parse. */
 const MAX_MESSAGES_IN_ORDER = 1000
 
 /**
- * Code that reads fields in the order of their declaration, in which encoders write them: that is faster than choosing by
- * tag. What is not found in order is left to the loop that follows.
+ * Code that reads fields in the order of their declaration, in which encoders write them. This is faster than a switch over
+ * tags. Fields that are not found in this order are left to the loop that follows.
  */
 function readInOrder (type, required) {
   // The loop decides which member of a oneof came last.
@@ -189,7 +189,7 @@ function readInOrder (type, required) {
   })
 }
 
-/** The header in front of a field's values. */
+/** The header before a field's values. */
 function header (field) {
   return field.tag * 8 + field.expected
 }
@@ -212,7 +212,7 @@ function decoder (type, inOrder) {
   lines.push('while (p < end) {', readVarint('t'), 'switch (t >> 3) {')
   for (const field of type.fields) {
     if (field.tag > MAX_TAG) continue
-    // Another wire type than this schema's: the interpreter refuses such an event, or else reads it as 1.x does.
+    // The wire type differs from this schema's. The interpreter refuses such an event, or reads it as 1.x does.
     lines.push(`case ${field.tag}: {`, `if ((t & 7) !== ${field.expected}) return I.decodeFrom(T[${type.index}], b, start, end);`)
     if (field.oneof) {
       const which = 'w' + type.oneofs.indexOf(field.oneof)
@@ -259,7 +259,7 @@ function result (type) {
   return lines.join('\n')
 }
 
-/** Strings up to this length are made by one call with a fixed number of arguments, which beats calls into C++. */
+/** Strings up to this length are made by one call with a fixed number of arguments, which is faster than a call into C++. */
 const SHORT = 24
 /** From this length on, a batch cuts strings from its text instead: V8 makes slices then, not copies. */
 const SLICED = 13

@@ -1,9 +1,9 @@
 'use strict'
 
 /**
- * 1.x's encoding, interpreted from the plan, step by step as protocol-buffers 3.2.1 generates it. It serves where code
- * generation from strings is forbidden, and everywhere as the authority on odd values and on which of several errors
- * comes first.
+ * Interprets the plan in 1.x's encoding, with the same steps as the code that protocol-buffers 3.2.1 generates. It is used
+ * where code generation from strings is forbidden. Everywhere, it decides about odd values, and which of several errors is
+ * thrown.
  */
 
 const { otherWireType } = require('../../errors')
@@ -16,7 +16,7 @@ const { scalars, enumeration, defined, skip, varintLength, writeVarint, readVari
 /** Kinds whose values are Buffers. */
 const VIEWED = new Set(['bytes', 'fixed64', 'sfixed64'])
 
-/** Elements a repeated field may have; a sparse array or `{ length: Infinity }` must not hold the process for long. */
+/** Most elements of a repeated field. A sparse array or `{ length: Infinity }` must not block the process for long. */
 const MAX_ELEMENTS = 2 ** 26
 
 /** Binds the plan's messages to `encodingLength`, `encode` and `decode`. */
@@ -53,7 +53,7 @@ function located (err, field, value) {
   return within(err, field.name)
 }
 
-/** As `located`, for one element of a list, or one entry of a map. */
+/** Like `located`, for one element of a list, or one entry of a map. */
 function at (err, field, item, index) {
   if (err instanceof Fault && err.reason === undefined) err.reason = describe(field, item)
   return within(err, `[${field.map ? show(item.key) : index}]`)
@@ -127,12 +127,12 @@ function itemLength (field, item) {
   return hasLength(field) ? length + varintLength(length) : length
 }
 
-/** Whether a message's length is written in front of it. */
+/** Whether a message's length is written before it. */
 function hasLength (field) {
   return field.kind === 'message' && !field.bare
 }
 
-/** Writes `object` at `position`; returns the position behind it. */
+/** Writes `object` at `position`; returns the position after it. */
 function encodeTo (type, object, buffer, position) {
   checkOneofs(type, object)
   for (const field of type.fields) {
@@ -236,7 +236,9 @@ function readPacked (field, object, buffer, position, end) {
   return position
 }
 
-/** Kinds that 1.x reads beyond the end of the buffer without noticing, for as many elements as a length claims. */
+/**
+ * Whether 1.x reads values of this kind beyond the end of the buffer without an error, for as many elements as a length claims.
+ */
 function unbounded (kind) {
   return kind === 'bool' || kind === 'fixed64' || kind === 'sfixed64'
 }
@@ -257,12 +259,12 @@ function readItem (field, object, buffer, position) {
   }
 }
 
-/** How the values of a wire type look. */
+/** Descriptions of the wire types' values. */
 const LOOKS = ['a varint', 'eight bytes', 'text, bytes, a message or a packed list', 'a group', 'a group', 'four bytes']
 
 /**
- * A field with a wire type that no encoder of this schema writes. 1.x reads it as if it had the right one, and gets a wrong
- * value.
+ * Handles a field with a wire type that no encoder of this schema writes. 1.x reads it as if it had the right wire type, and
+ * gets a wrong value.
  */
 function drifted (type, field, wire) {
   cursor.reached = SUSPECT

@@ -1,10 +1,10 @@
 'use strict'
 
 /**
- * What generated code calls: the pieces that are not worth inlining. Everything here either does what `wire.js`
- * describes, faster and for well-typed values only, or throws `ODD`, upon which the interpreter takes over.
+ * Functions that generated code calls, because inlining them would not pay off. Each does what `wire.js` does, but faster and
+ * only for well-typed values, or throws `ODD`; then the interpreter takes over.
  *
- * Writers return the position behind what they wrote. Without room they write nothing and go on counting.
+ * Writers return the position after what they wrote. Without room they write nothing, and only count.
  */
 
 const wire = require('./wire')
@@ -35,7 +35,7 @@ function writeInteger (buffer, position, value) {
 
 /** A varint of a number from 2^31 to 2^53. */
 function writeBig (buffer, position, value) {
-  // The lowest bits, exactly: what `|` does with a number beyond 32 bits.
+  // The lowest bits are exact, because bitwise operators take numbers modulo 2^32.
   const low = value & 268435455
   buffer[position] = (low & 127) | 128
   buffer[position + 1] = ((low >>> 7) & 127) | 128
@@ -44,7 +44,7 @@ function writeBig (buffer, position, value) {
   return writeInteger(buffer, position + 4, ((value - low) / 268435456) | 0)
 }
 
-/** Any value of a scalar type with the announced length checked. */
+/** Writes any value of a scalar type, and checks its announced length. */
 function writeScalar (codec, buffer, position, value) {
   const end = codec.write(value, buffer, position)
   if (end - position !== codec.length(value)) throw ODD
@@ -55,7 +55,7 @@ function varintSize (value) {
   return value < 128 ? 1 : value < 16384 ? 2 : value < 2097152 ? 3 : value < 268435456 ? 4 : 5
 }
 
-/** Up to this length a loop over character codes beats a call into C++. */
+/** Up to this length, a loop over character codes is faster than a call into C++. */
 const SHORT = 32
 
 /** Length and text of a string. */
@@ -181,7 +181,10 @@ function writeWord (buffer, position, value) {
   return position + 4
 }
 
-/** Puts the length in front of `[start + 1, end)`, for which one byte was kept at `start`; moves it when one is not enough. */
+/**
+ * Writes the length of `[start + 1, end)` before it. One byte is reserved for the length at `start`; if it needs more, the
+ * content is moved.
+ */
 function writeLength (buffer, start, end) {
   const length = end - start - 1
   const extra = varintSize(length) - 1
@@ -194,7 +197,10 @@ function writeLength (buffer, start, end) {
   return end + extra
 }
 
-/** The string in `[start, end)`, longer than generated code reads in place; what lies beyond the buffer is missing, as in 1.x. */
+/**
+ * The string in `[start, end)`, if it is too long for generated code to read in place. What is beyond the buffer is missing, as
+ * in 1.x.
+ */
 function readString (buffer, start, end) {
   if (end > buffer.length) return buffer.toString('utf-8', start, end)
   if (cutsText(buffer, start, end)) return readFromText(buffer, start, end)
@@ -210,7 +216,7 @@ function readBytes (buffer, start, length) {
 
 function readRaw64 (buffer, start) {
   const end = Math.min(start + 8, buffer.length)
-  // A message may end in the middle of the field before this one.
+  // The message may have ended within the field before this one.
   return end <= start ? Buffer.alloc(0) : batch.on ? copy(buffer, start, end) : view(buffer, start, end)
 }
 

@@ -5,13 +5,13 @@
 pub(crate) struct File<'a> {
     /// The file begins with `syntax = "proto3"`.
     pub proto3: bool,
-    /// The package, if one is declared. Of several the last one counts.
+    /// The package, if one is declared. If there are several, the last one counts.
     pub package: Option<&'a str>,
     /// Imports in order.
     pub imports: Vec<Import<'a>>,
     /// Top-level messages and enums.
     pub scope: Scope<'a>,
-    /// Top-level `extend` blocks: 1.x adds their fields to the message of that name. Nested ones it ignores.
+    /// Top-level `extend` blocks: 1.x adds their fields to the message of that name. It ignores nested ones.
     pub extends: Vec<Message<'a>>,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Message<'a> {
     pub scope: Scope<'a>,
     /// Fields in source order, members of oneofs among them.
     pub fields: Vec<Field<'a>>,
-    /// `extensions A to B;`, the last one.
+    /// The range of the last `extensions A to B;`.
     pub extensions: Option<(f64, f64)>,
 }
 

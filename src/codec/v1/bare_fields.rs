@@ -15,7 +15,7 @@ const BUILT_IN: [&str; 17] = [
     "sint32", "sint64", "string", "uint32", "uint64", "varint",
 ];
 
-/// How far 1.x has come with a message.
+/// How far 1.x has compiled a message.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Progress {
     #[default]
@@ -101,7 +101,8 @@ fn compiled(named: &[Named]) -> impl Iterator<Item = usize> + '_ {
     })
 }
 
-/// Entry messages of maps. 1.x has one entry for all maps of a scope that are written alike; a plan has one for each map.
+/// Entry messages of maps. In 1.x, maps of a scope with the same key and value types share one entry message; a plan has one for
+/// each map.
 struct Entries {
     /// Entries by the message or, for `None`, the file that exports them, and by name.
     exported: HashMap<(Option<usize>, String), usize>,
@@ -151,7 +152,7 @@ impl Entries {
         }
     }
 
-    /// Copies the marks to each entry from the one that 1.x uses instead.
+    /// Copies to each entry the marks of the entry that 1.x uses instead of it.
     fn spread(&self, plan: &mut Plan) {
         let mut copies = Vec::new();
         for (owner, message) in plan.messages.iter().enumerate() {
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn maps_written_alike_share_their_entry() {
         let text = "message A { message C { map<string, A> m = 1; } map<string, A> n = 1; optional D d = 2; } message D { map<string, A> m = 1; }";
-        // A.n finds the entry that C brings into A, D.m the one of the file, which A.n brings.
+        // A.n uses the entry that C adds to A. D.m uses the entry that A.n adds to the file.
         assert_eq!(bare(text), ["Map_string_A.value", "Map_string_A.value"]);
     }
 

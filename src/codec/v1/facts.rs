@@ -1,5 +1,5 @@
-//! What 1.x knows about a schema that a descriptor cannot hold: defaults as written, octal numbers read as decimal ones, names that
-//! are no identifiers, tags in the reserved range. Keyed by the descriptor's names.
+//! What 1.x knows about a schema and a descriptor cannot hold: defaults as written, octal numbers read as decimal ones, names that
+//! are not identifiers, tags in the reserved range. The keys are the descriptor's names.
 
 use std::collections::HashMap;
 
@@ -34,7 +34,7 @@ pub(crate) struct FieldFacts {
     pub tag: u32,
     /// The default as written.
     pub default: Option<String>,
-    /// `[packed = …]` with any value but `false`.
+    /// Whether there is a `[packed = …]` with a value other than `false`.
     pub packed: bool,
     /// A map's entry name in 1.x, `Map_<key>_<value>`.
     pub map_entry: Option<String>,

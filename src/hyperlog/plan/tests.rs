@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 
-/// A store that has nothing, and must not be asked for what is being planned.
+/// An empty store, which must not be asked for nodes that are being planned.
 struct Empty;
 
 impl Lookup for Empty {
@@ -108,7 +108,7 @@ fn many_heads_are_taken_up_in_turn_until_few_are_left() {
     let mut appends = 0;
     while !first.is_subset(&linked) {
         let before = planner.heads.len();
-        // New heads must not keep the old ones from their turn.
+        // New heads must not delay the old ones.
         for number in 0..5 {
             let name = format!("{appends} {number}");
             stored(&mut planner, &incoming(&format!("late {number}"), appends + 1, &[], &name));
@@ -122,7 +122,7 @@ fn many_heads_are_taken_up_in_turn_until_few_are_left() {
         linked.extend(node.links.iter().copied());
         appends += 1;
     }
-    // Fifteen a time, of which five make up for the new ones.
+    // Each append links to fifteen heads, while five new ones come.
     assert!(appends <= 1_000 / 9, "{appends}");
 }
 
@@ -132,7 +132,7 @@ fn a_stranger_who_chooses_the_keys_of_its_nodes_keeps_no_head_from_being_linked(
     let mut honest: HashSet<Key> = planner.heads.iter().map(|(key, _)| *key).collect();
     let mut highest = Key::default();
     for appends in 0..3 {
-        // Twenty heads whose keys come right behind the highest that was linked, before those of the honest ones.
+        // Twenty heads whose keys sort right after the highest key that was linked, and before those of the honest heads.
         let next = honest.iter().filter(|key| **key > highest).min().or(honest.iter().min()).copied();
         let made_up = (0..20_000).map(|number| format!("made up {appends} {number}"));
         let before = |name: &String| next.is_some_and(|next| (highest..next).contains(&key_of(&[], name.as_bytes())));
@@ -165,7 +165,7 @@ fn logs_that_nobody_writes_take_no_memory_beside_the_stored_state() {
         let mut before: Vec<NewRow<Node>> = Vec::new();
         for seq in 1..=2 {
             for group in (0..logs).collect::<Vec<_>>().chunks(100) {
-                // The group before the one that is handed over is stored by then.
+                // The group before the one that is handed over has been stored by then.
                 for row in before.drain(..) {
                     state.write().logs.set(row.log(), row.seq(), row.digest);
                 }

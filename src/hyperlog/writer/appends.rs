@@ -1,4 +1,4 @@
-//! Events of our own become rows.
+//! Plans our own events as rows.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,7 +13,7 @@ use crate::hyperlog::{Ack, AckKind, Batch};
 use crate::row::{share_nodes, NewRow};
 
 impl Writer {
-    /// Plans the events of a batch. One that may not be stored is answered, and the others go on.
+    /// Plans the events of a batch. An event that may not be stored is answered with an error, and the others are planned.
     pub(super) fn plan_appends(&mut self, group: &mut CommitGroup, batch: &Batch) {
         if let Some(author) = &self.sealed_by_other {
             let error = Error::Identity { author: author.clone() };
@@ -112,7 +112,7 @@ impl Writer {
 }
 
 impl Writer {
-    /// Why a batch that is whole may not be stored: because of one of its events.
+    /// Why an atomic batch may not be stored, if one of its events may not.
     fn why_not(&self, batch: &Batch) -> Option<Error> {
         if !batch.is_whole() {
             return None;
@@ -121,7 +121,7 @@ impl Writer {
     }
 }
 
-/// Whether this event may be stored. `sound_name` says that its name has passed before.
+/// Checks whether this event may be stored. `sound_name` says that its name has passed this check before.
 fn check(event: &Event<'_>, sound_name: bool, max_event_size: usize) -> Result<()> {
     if !sound_name {
         event::check_name(event.name)?;

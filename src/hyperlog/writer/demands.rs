@@ -1,4 +1,4 @@
-//! What appends demand, judged on what is stored and on what is planned before them.
+//! Checks the conditions of appends against stored rows and the rows planned before them.
 
 use super::Writer;
 use crate::error::{Error, Result};
@@ -10,19 +10,19 @@ use crate::row::Position;
 use crate::store::search::{Order, Span};
 use crate::store::ReadLimit;
 
-/// Changes behind which it is cheaper to look at each of the newest rows, which are in memory, than to ask the index.
+/// Up to this many new changes, it is cheaper to check each of the newest rows, which are in memory, than to search the index.
 const FEW: Change = 64;
 
-/// Rows that so many changes have at the most; with more further entries among them the index is asked.
+/// Up to this many rows for these changes; if duplicates make it more, the index is searched.
 const FEW_ROWS: usize = 256;
 
 const ONE: ReadLimit = ReadLimit { rows: 1, bytes: usize::MAX };
 
 impl Writer {
-    /// Judges what a batch demands. The nodes of an append with the same id, if there has been one.
+    /// Checks the conditions of a batch. Returns the nodes of the append with the same id, if there has been one.
     ///
     /// # Errors
-    /// `Condition`, `IdReused`, and the store's own: then it is not stored.
+    /// `Condition`, `IdReused`, and the store's own; then the batch must not be stored.
     pub(super) fn meet(&mut self, batch: &Batch) -> Result<Option<Vec<NodeRef>>> {
         let Some(demands) = batch.demands() else { return Ok(None) };
         if let Some(id) = &demands.id {
@@ -52,7 +52,7 @@ impl Writer {
         let count = (1 + following(&row.node.value)).min(most + 1);
         let mut nodes = vec![row.node];
         for seq in (seq + 1..).take(count - 1) {
-            // Of somebody else's batch the rest may be missing.
+            // The rest of another emitter's batch may be missing.
             let Some(entry) = store.entry(&log, seq)? else { break };
             nodes.extend(store.node(&entry.key)?.map(NodeRef::from));
         }

@@ -1,4 +1,4 @@
-//! A log gives way: its tail moves to a new log.
+//! Moves the tail of a log to a new log.
 
 use std::sync::atomic::Ordering;
 
@@ -17,7 +17,7 @@ use crate::panic::caught;
 use crate::store::{Commit, Meta, Relabel};
 
 impl Writer {
-    /// Moves a log's tail to a new log, which appends go to if it was the local one. Returns the new log's id.
+    /// Moves a log's tail to a new log, and returns the new log's id. If it was the local log, appends go to the new log.
     pub(super) fn move_tail(&mut self, fork: &Fork) -> Result<LogId> {
         let Fork { log, from, theirs, .. } = fork;
         let (local, last) = (log == self.planner.local(), self.planner.seq(log));
@@ -42,14 +42,14 @@ impl Writer {
             let id = Some(Bytes::copy_from_slice(to.as_bytes()));
             commit.meta = vec![(Meta::LogId, id), Forks::fact(&to, moved)];
             if let Some(sealer) = sealer.filter(|_| moves) {
-                // The seals in the moved nodes are those of the log that they leave.
+                // The seals in the moved nodes are for the old log.
                 let keys = self.entries(log, *from, last)?;
                 commit.meta.extend(MovedSeals::facts(&to, moved, sealer.seals_of_moved(&to, &keys)));
             }
         }
         let store = self.shared.store.as_ref();
         let stored = caught("the store", || store.commit(&commit));
-        // It may be stored although it failed.
+        // The commit may be stored although it reported a failure.
         let kept = || matches!(caught("the store", || stored_log_id(store)), Ok(Some(id)) if id == to);
         if local && (stored.is_ok() || kept()) {
             self.planner.set_local(to.clone());
@@ -78,7 +78,7 @@ impl Writer {
         Ok(to)
     }
 
-    /// A log's entries, as far as seals depend on them.
+    /// The parts of a log's entries that seals depend on.
     fn entries(&self, log: &LogId, from: Seq, to: Seq) -> Result<Vec<MovedEntry>> {
         let store = &self.shared.store;
         let mut entries = Vec::new();

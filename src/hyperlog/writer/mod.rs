@@ -1,6 +1,6 @@
-//! The single writer: plans what is queued as one group. [`Committer`] stores the group.
+//! The single writer: plans the queued jobs as one group. [`Committer`] stores the group.
 //!
-//! Everything that comes while a commit is under way becomes the next commit, so one flush serves all of it.
+//! All jobs that come during a commit become the next commit, and share one flush.
 
 mod appends;
 mod demands;
@@ -37,7 +37,7 @@ use crate::node::{Key, LogId};
 use crate::panic::caught;
 use crate::store::{Commit, Meta, Store, StoreState};
 
-/// Whoever has it plans. There is one per log.
+/// Plans groups. There is one per log, used by one thread at a time.
 pub(super) struct Writer {
     shared: Arc<Shared>,
     committer: Arc<Committer>,
@@ -49,25 +49,25 @@ pub(super) struct Writer {
     unfinished: unfinished::Unfinished,
     decisions: Decisions,
     ids: EventIds,
-    /// The key that the local log names, if we do not have it: nothing can be appended.
+    /// The key that the local log names, if we do not have it. Then nothing can be appended.
     sealed_by_other: Option<String>,
-    /// Why the state could not be read back after a commit that failed. The planner then knows less than the store, and
-    /// nothing can be planned.
+    /// Why the state could not be read back after a failed commit. The planner then knows less than the store, and nothing can be
+    /// planned.
     unreadable: Option<Error>,
 }
 
-/// The local log as found in a store, or as made there.
+/// The local log, found in the store or created there.
 pub(super) struct OwnLog {
     pub(super) id: LogId,
-    /// It was made just now.
+    /// Whether it has just been created.
     pub(super) is_new: bool,
-    /// The logs that were written before there was a key, and where each ends.
+    /// The logs that were written before there was a key, and their pins.
     pub(super) older: HashMap<LogId, Pin>,
 }
 
 impl OwnLog {
-    /// Gives the store a log id if it has none. With a key that its log does not name, a new log of that key's: the one before
-    /// stays as it is, and is pinned if it has no seals.
+    /// Gives the store a log id if it has none. If there is a key that its log does not name, a new log for the key is created; the
+    /// old log stays as it is, and is pinned if it has no seals.
     pub(super) fn open(store: &dyn Store, sealer: Option<&Sealer>, state: &StoreState) -> Result<Self> {
         let stored = stored_log_id(store)?;
         let mut older = store.meta(&Meta::OlderLogs)?.map(|fact| read_pins(&fact)).unwrap_or_default();
@@ -95,7 +95,7 @@ impl OwnLog {
 }
 
 impl Writer {
-    /// A writer that goes on from `state`, which the store holds.
+    /// A writer that continues from `state`, the state of the store.
     pub(super) fn new(
         shared: Arc<Shared>,
         committer: Arc<Committer>,
@@ -135,10 +135,10 @@ impl Writer {
         })
     }
 
-    /// Plans `jobs` behind what `group` has already. What cannot be planned is answered here.
+    /// Adds `jobs` to `group`. Jobs that cannot be planned are answered here.
     pub(super) fn plan(&mut self, group: &mut CommitGroup, jobs: Vec<Job>) {
         if self.unreadable.is_some() {
-            // Once for all jobs. If the store's reads failed only for a moment, all is well again.
+            // Once for all jobs. It succeeds if the store's reads failed only temporarily.
             self.reload();
         }
         for job in jobs {
@@ -148,7 +148,7 @@ impl Writer {
             }
             group.count(&job);
             let owed = group.answers.acks.len() + job.acks();
-            // Answers are told apart by their order alone, so a defect here must not swallow any.
+            // Answers are assigned to appends by their order alone, so a defect must not lose any.
             let planned = caught("planning", || {
                 self.plan_job(group, job);
                 Ok(())
@@ -168,7 +168,7 @@ impl Writer {
             }
             Job::Add { source, nodes, responder } => match NodePlanner::plan(self, group, source, nodes) {
                 Ok(outcomes) => group.answers.nodes.push((outcomes, responder)),
-                // A look-up failed: what was planned before it is sound and stays.
+                // A look-up failed. What was planned before it is valid and stays.
                 Err(error) => drop(responder.send(Err(error))),
             },
             Job::SetMeta { facts, responder } => {
@@ -183,7 +183,7 @@ impl Writer {
                 self.shared.take_checked_seals(session);
             }
             Job::ForkLocal { log, from, responder } => {
-                // A node before it may have proved a fork that goes further back.
+                // An earlier node of the same job may have proved a fork at an earlier entry.
                 let proved = group.answers.fork.take().map(|fork| fork.from);
                 if proved.is_none() && log == *self.planner.local() && claims_owner(&log) {
                     let reason = "takes only a sealed version for another one";
@@ -209,12 +209,12 @@ impl Writer {
         }
     }
 
-    /// The planned group goes to the store, which has all of the group before.
+    /// Called when the planned group goes to the store, which by then has all of the group before.
     pub(super) fn hand_over(&mut self) {
         self.planner.hand_over();
     }
 
-    /// Commits a planned group, and what must follow it at once. The planner knows of nothing else that is not stored.
+    /// Commits a planned group, and what must follow it immediately. There must be no other planned group.
     pub(super) fn commit_last(&mut self, mut group: CommitGroup) {
         let fork = group.answers.fork.take();
         self.hand_over();
@@ -226,23 +226,23 @@ impl Writer {
         if let Some(fork) = fork {
             let forked = stored.and_then(|()| self.move_tail(&fork));
             match (fork.responder, forked) {
-                // The receiver may be gone; the fork is still right.
+                // The receiver may be gone; the fork is carried out all the same.
                 (Some(responder), forked) => drop(responder.send(forked)),
-                // Nobody asked for it, and the next proof is as good as this one.
+                // No caller waits for it, and the next proof will start it again.
                 (None, Err(error)) => self.shared.observer.report(error),
                 (None, Ok(_)) => {}
             }
         }
     }
 
-    /// Goes back to what is stored after a group that failed. `group` was planned behind it and fails with it. What either
-    /// took out of the parking waits again.
+    /// Goes back to what is stored after a failed group. `group` was planned after it, and fails too. The nodes that either took
+    /// out of the parking are parked again.
     pub(super) fn start_anew(&mut self, mut failed: Box<FailedGroup>, group: CommitGroup) {
         self.committer.tell(failed.untold.take(), &failed.error);
         self.committer.answer_failed(group.answers, &failed.error);
         self.reload();
         for (parked, waits) in failed.released.into_iter().chain(group.released) {
-            // Beyond the bound its session asks again, as for any node that is refused there.
+            // If there is no room, its session asks for it again, as for any node that is refused for lack of room.
             let _ = self.parking.park(parked, waits);
         }
     }

@@ -1,8 +1,9 @@
-//! Rows of sealed logs, from peers and imported stores: they wait until a seal covers them, and become part of the log together.
+//! Rows of sealed logs, from peers and imported stores. They wait until a seal covers them, and are then stored together.
 //!
-//! What one session has offered of one log and is not stored is a *run*. At the end of each job the run is looked at: where it
-//! has a seal at which all links are known, or come with it, the rows up to there are planned. Of the seals in between only those are verified
-//! and kept that the next peer needs, so all seals in a store are good ones. What is left waits in the parking.
+//! The rows of one log that one session has offered, and that are not stored, are a *run*. At the end of each job, the run is
+//! checked. If it has a seal up to which all links name nodes that are stored, or are stored with it, the rows up to this seal are
+//! planned. Of the seals in between, only those that the next peer needs are verified and kept, so all seals in a store are valid.
+//! The other rows stay parked.
 
 use std::collections::{HashMap, HashSet};
 
@@ -29,12 +30,12 @@ const FOREIGN: &str = "whose event has another log's id";
 
 /// What the writer knows of sealed logs.
 pub(super) struct SealedLogs {
-    /// There are any. Until then no event's id is looked at, and nothing is held.
+    /// Whether there are sealed logs. Until then no event's id is checked, and no row is held.
     pub(super) any: bool,
     owners: HashMap<LogId, PublicKey>,
-    /// Runs with something wrong: the session's rows of that log are not looked at again.
+    /// Runs with a fault: further rows of that log from the session are refused without a check.
     pub(super) refused: HashMap<SourceId, HashSet<LogId>>,
-    /// Runs that wait for something else than a seal: for a node, or for an entry before this one.
+    /// Runs that wait for something other than a seal: for a node, or for an entry before this one.
     blocked: HashMap<SourceId, HashMap<LogId, Option<Seq>>>,
 }
 
@@ -49,7 +50,7 @@ impl SealedLogs {
         }
     }
 
-    /// A session has ended.
+    /// Forgets a session that has ended.
     pub(super) fn forget(&mut self, session: SourceId) {
         self.refused.remove(&session);
         self.blocked.remove(&session);
@@ -59,13 +60,13 @@ impl SealedLogs {
         self.refused.get(session).is_some_and(|logs| logs.contains(log))
     }
 
-    /// Whether these rows, all that has come of a run now, cannot be what it waits for.
+    /// Whether a run still has to wait after these rows, the only ones of it that have come now.
     fn is_blocked(&self, (session, log): &RunId, rows: &[HeldRow]) -> bool {
         let blocked = self.blocked.get(session).and_then(|logs| logs.get(log));
         blocked.is_some_and(|from| from.is_none_or(|from| rows.iter().all(|row| row.parked.node.seq >= from)))
     }
 
-    /// The key that a log names. `read` counts those that have to be read.
+    /// The key that a log names. `read` counts the keys that have to be read.
     fn owner(&mut self, log: &LogId, read: &mut usize) -> Result<Option<PublicKey>> {
         if !claims_owner(log) {
             return Ok(None);
@@ -95,7 +96,7 @@ fn fits(owner: Option<&PublicKey>, value: &[u8]) -> bool {
 }
 
 impl NodePlanner<'_> {
-    /// Whose log a node is of, and whether it may be stored for that.
+    /// The kind of log that a node belongs to, and whether its log may be stored.
     pub(super) fn kind(&mut self, parked: &Parked) -> Result<Kind> {
         let node = &parked.node;
         let writer = &mut *self.writer;
@@ -130,8 +131,8 @@ impl NodePlanner<'_> {
         Ok(owner.map_or(Kind::Plain, |owner| Kind::Sealed(owner, None)))
     }
 
-    /// Takes a row into its run. `owner` is that of its log, if it is sealed. A row of another log is held while something is
-    /// missing, because sealed ones may have to go in with it. What is returned is final, unless it is `Parked`.
+    /// Adds a row to its run. `owner` is the owner of its log, if the log is sealed. A row of an unsealed log is held while it
+    /// waits for a node, because sealed rows may have to be stored with it. The outcome is final, unless it is `Parked`.
     pub(super) fn hold(
         &mut self,
         parked: Parked,
@@ -141,7 +142,7 @@ impl NodePlanner<'_> {
         let node = &parked.node;
         let (log, seq) = (node.log.clone(), node.seq);
         let id = (parked.source.session, log.clone());
-        // What comes from the parking tells that there may be more of its run.
+        // A row that comes from the parking shows that more of its run may be there.
         let released = slot.is_none();
         let mut outcome = Outcome::Parked;
         if seq == 0 {
@@ -180,7 +181,7 @@ impl NodePlanner<'_> {
         Ok(outcome)
     }
 
-    /// A row is held: a run that waits for it may go together with its own.
+    /// Marks runs that wait for this held row: they may be stored together with its run.
     fn wake(&mut self, session: SourceId, key: Key) {
         let waits = Waits::Node(key);
         for parked in self.writer.parking.release_of(session, &waits) {
@@ -189,13 +190,13 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// Takes what the parking has of a run.
+    /// Takes the parked rows of a run.
     fn load(&mut self, id: &RunId) {
         let Some(run) = self.runs.get_mut(id) else { return };
         run.loaded = true;
         let Writer { sealed, parking, planner, .. } = &mut *self.writer;
         let blocked = sealed.blocked.get_mut(&id.0).and_then(|logs| logs.remove(&id.1)).flatten();
-        // The first row waits for itself, or for the one before it, to be brought by somebody else.
+        // The first row is parked under its own entry or the entry before it, which another session may bring.
         let firsts = [Some(planner.seq(&id.1) + 1), blocked.map(|from| from.saturating_sub(1))];
         let mut all = vec![Waits::Seal(id.0, id.1.clone())];
         all.extend(firsts.into_iter().flatten().map(|seq| Waits::Entry(id.1.clone(), seq)));
@@ -211,7 +212,7 @@ impl NodePlanner<'_> {
             take(run, waits);
         }
         if run.owner.is_none() {
-            // Each waits for the one before it, those that were just taken included.
+            // Each further row is parked under the entry before it.
             let mut at = 0;
             while let Some(row) = run.rows.get(at) {
                 let waits = Waits::Entry(id.1.clone(), row.parked.node.seq);
@@ -222,7 +223,7 @@ impl NodePlanner<'_> {
         keys.into_iter().for_each(|key| self.wake(id.0, key));
     }
 
-    /// Plans what is sealed of the runs, and what waited for that, as long as there is more.
+    /// Plans the sealed parts of runs, and the nodes that waited for them, until nothing is left to plan.
     pub(super) fn settle(&mut self, outcomes: &mut [Outcome]) -> Result<()> {
         let settled = self.settle_all(outcomes);
         self.park_rest(outcomes);
@@ -233,7 +234,8 @@ impl NodePlanner<'_> {
         loop {
             self.work_off()?;
             let waiting = self.runs.iter().filter(|(id, run)| {
-                // Another row changes nothing for a run that waits for a seal, and a seal nothing for one that waits for more.
+                // A further row does not help a run that waits for a seal, and a seal does not help a run that waits for a node or
+                // an entry.
                 !run.loaded
                     && run.dirty
                     && !self.writer.sealed.is_blocked(id, &run.rows)
@@ -250,12 +252,12 @@ impl NodePlanner<'_> {
             if !self.runs.values().any(|run| run.loaded && run.dirty) {
                 return Ok(());
             }
-            // Those that were looked at before may go together with one that has changed.
+            // Runs that were checked before may be stored together with one that has changed.
             let mut all: Vec<(bool, usize, RunId)> = Vec::with_capacity(self.runs.len());
             let loaded = self.runs.iter().filter(|(_, run)| run.loaded);
             all.extend(loaded.map(|(id, run)| (!run.dirty, run.number, id.clone())));
             all.sort_unstable();
-            // Of a log that several sessions bring, one run at a time: the others have to go on from there.
+            // If several sessions bring the same log, one run is planned at a time: the others have to continue from there.
             let mut logs = HashSet::new();
             all.retain(|(_, _, (_, log))| logs.insert(log.clone()));
             all.sort_unstable_by_key(|(_, number, _)| *number);
@@ -264,7 +266,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// Finds the runs for which something has been planned since they were looked at.
+    /// Marks the runs that may go further because of what has been planned since they were checked.
     fn look_again(&mut self) -> Result<()> {
         for ((_, log), run) in &mut self.runs {
             if !run.loaded || run.dirty || run.rows.is_empty() {
@@ -281,7 +283,7 @@ impl NodePlanner<'_> {
         Ok(())
     }
 
-    /// Decides about what has come out of the parking.
+    /// Decides about nodes that have come out of the parking.
     pub(super) fn work_off(&mut self) -> Result<()> {
         while let Some(parked) = self.work.pop_front() {
             self.decide(parked, None)?;
@@ -306,13 +308,13 @@ impl NodePlanner<'_> {
                         blocked(None);
                         Waits::Node(key)
                     }
-                    // The entry before it comes from somebody else, or has yet to come.
+                    // The entry before it is still to come, perhaps from another session.
                     _ if index == 0 && seq > last + 1 => {
                         blocked(Some(seq));
                         Waits::Entry(id.1.clone(), seq - 1)
                     }
                     _ if run.owner.is_none() => Waits::Entry(id.1.clone(), seq.saturating_sub(1)),
-                    // Somebody else may bring it, and the seal.
+                    // Another session may bring this entry together with the seal.
                     _ if index == 0 && seq > last => Waits::Entry(id.1.clone(), seq),
                     _ => Waits::Seal(id.0, id.1.clone()),
                 };

@@ -1,4 +1,4 @@
-//! Which rows of sealed logs go into the log: those that a good seal covers, with all that they link to.
+//! Decides which rows of sealed logs are stored: those that a valid seal covers, together with all nodes that they link to.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -16,7 +16,7 @@ use crate::store::Meta;
 const ANOTHER: &str = "in two versions, of which neither is sealed";
 
 impl NodePlanner<'_> {
-    /// Plans the rows of these runs that are sealed and whose links are there or come with them.
+    /// Plans the rows of these runs that are sealed, and whose links name nodes that are stored or planned with them.
     pub(super) fn admit(&mut self, ids: Vec<RunId>, outcomes: &mut [Outcome]) -> Result<()> {
         let mut candidates = Vec::with_capacity(ids.len());
         for id in ids {
@@ -34,7 +34,7 @@ impl NodePlanner<'_> {
         Ok(())
     }
 
-    /// The rows of a run in order, without those that are stored. `None` if it is another version of what is stored.
+    /// The rows of a run in order, without those that are stored. `None` if the run is another version of stored entries.
     fn candidate(&mut self, id: RunId, outcomes: &mut [Outcome]) -> Result<Option<Candidate>> {
         let Some(run) = self.runs.get_mut(&id) else { return Ok(None) };
         (run.dirty, run.waits) = (false, None);
@@ -114,12 +114,12 @@ impl NodePlanner<'_> {
         Ok(Some(candidate))
     }
 
-    /// Whether rows continue our own log behind what we have written. With a seal they are of somebody who has our key.
+    /// Whether rows continue our own log after our last entry. If they are sealed, somebody else has our key.
     fn is_forged(&self, id: &RunId, rows: &[HeldRow]) -> bool {
         id.0 != SourceId::USER && rows.iter().any(|row| self.writer.planner.is_forged(&row.parked.node))
     }
 
-    /// Another version of entries that are stored: it counts once its seal is there.
+    /// Handles another version of stored entries. It counts only with its seal.
     fn prove_fork(&mut self, mut candidate: Candidate, outcomes: &mut [Outcome]) -> Result<()> {
         let needed = candidate.needed_seals(candidate.cut);
         self.count_seals(&candidate);
@@ -138,15 +138,15 @@ impl NodePlanner<'_> {
         Ok(())
     }
 
-    /// What a session's rows cost is known to whoever looks after the session.
+    /// Counts the verified seals for the session, whose link is charged for them.
     fn count_seals(&self, candidate: &Candidate) {
         self.writer.shared.checked_seals(candidate.id.0, candidate.verified.len());
     }
 
-    /// Cuts runs so that each link of what is left names a node that is there, or one that is left.
+    /// Cuts runs so that each link in the remaining rows names a node that is stored, or another remaining row.
     fn cut_at_links(&mut self, candidates: &mut [Candidate]) -> Result<()> {
         let mut held: KeyMap<(usize, usize)> = KeyMap::default();
-        // For each run what links into it: at which row, and from where.
+        // For each run, the links into it: to which row, and from which row of which run.
         let mut linked: Vec<Vec<LinkInto>> = candidates.iter().map(|_| Vec::new()).collect();
         let mut lowered = Vec::new();
         for run in 0..candidates.len() {
@@ -191,7 +191,7 @@ impl NodePlanner<'_> {
         Ok(())
     }
 
-    /// Cuts runs at good seals; tells which ones are needed.
+    /// Cuts runs at valid seals. Returns the seals that are needed.
     fn cut_at_seals(&mut self, candidates: &mut [Candidate]) -> Vec<Vec<usize>> {
         loop {
             let mut lowered = Vec::new();
@@ -234,7 +234,7 @@ impl NodePlanner<'_> {
                 if candidate.owner.is_some() && needed.binary_search(next).is_err() {
                     node.signed = None;
                 }
-                // What was looked at a moment ago: only the store's failures can keep a row from being planned.
+                // These rows have just been checked, so only a failure of the store can keep a row from being planned.
                 match self.writer.planner.add(node, row.parked.key, &mut self.lookup) {
                     Ok(Verdict::Store(planned)) => {
                         let seal =
@@ -252,7 +252,7 @@ impl NodePlanner<'_> {
                         return Ok(());
                     }
                     Err(error) => {
-                        // Half of a run must not be stored.
+                        // A part of a run must not be stored.
                         self.group.spoil(error.clone());
                         return Err(error);
                     }
@@ -288,7 +288,7 @@ impl NodePlanner<'_> {
         Ok(())
     }
 
-    /// A row of a sealed log goes into the group; the seal of a further entry for a known node has no room in the node.
+    /// Adds a row of a sealed log to the group. The seal of a duplicate becomes a fact, because its node cannot hold a second seal.
     fn plan_row(&mut self, row: NewRow<Node>, seal: Option<bytes::Bytes>) {
         if let (None, Some(seal)) = (row.node(), seal) {
             self.group.commit.meta.push((Meta::Seal(row.log().clone(), row.seq()), Some(seal)));
@@ -297,7 +297,7 @@ impl NodePlanner<'_> {
         self.planned.push(row);
     }
 
-    /// What is left of a run waits, or is refused if something is wrong with it.
+    /// Lets the rest of a run wait, or refuses it if it has a fault.
     fn put_back(&mut self, candidate: Candidate, outcomes: &mut [Outcome]) {
         let Candidate { id, rows, fault, blocked, base, .. } = candidate;
         if let Some((index, why)) = fault {

@@ -1,5 +1,5 @@
-//! A run of a sealed log's rows as it is looked at: how far it is sealed, which of its seals the next peer needs, and what else has
-//! to go with it.
+//! A run of a sealed log's rows while it is checked: how far it is sealed, which of its seals the next peer needs, and which rows
+//! of other runs have to be stored with it.
 
 use std::collections::HashMap;
 
@@ -21,34 +21,34 @@ pub(super) const NOT_PINNED: &str = "which does not lead to the digest that is p
 /// Which session offers which log.
 pub(super) type RunId = (SourceId, LogId);
 
-/// Rows of a sealed log that a session has offered one behind the other (`sealed.rs` says more).
+/// Consecutive rows of a log that a session has offered (see `sealed.rs`).
 pub(super) struct Run {
-    /// The key that its log names; without one no row needs a seal.
+    /// The key that its log names; `None` if the log is not sealed, so that no row needs a seal.
     pub(super) owner: Option<PublicKey>,
     pub(super) pin: Option<Pin>,
     pub(super) rows: Vec<HeldRow>,
-    /// What the parking has of it is in `rows`.
+    /// Whether its parked rows are in `rows`.
     pub(super) loaded: bool,
-    /// Rows have come, or what it waited for, since it was last looked at.
+    /// Whether rows, or what it waited for, have come since it was last checked.
     pub(super) dirty: bool,
-    /// The last entry of the log that was stored or planned then.
+    /// The last entry of the log that was stored or planned at the last check.
     pub(super) looked_at: Seq,
     /// The row that waits for a node, and for which.
     pub(super) waits: Option<(usize, Key)>,
-    /// Its number among the job's: runs go into the log in the order in which they came.
+    /// Its number among the runs of the job: runs are stored in the order in which they came.
     pub(super) number: usize,
 }
 
-/// What is done with a node that is not of a sealed log, or may not be stored.
+/// The kind of log that a node belongs to, if its outcome is not decided by that.
 pub(super) enum Kind {
-    /// Of a log without seals.
+    /// A log without seals.
     Plain,
-    /// Of this key's log.
+    /// A log that this key seals, and the pin at which it has to end, if there is one.
     Sealed(PublicKey, Option<Pin>),
     Decided(Outcome),
 }
 
-/// A row of a run, and its place among the outcomes of the job if it came with it.
+/// A row of a run, and the index of its outcome if it came with the current job.
 pub(super) struct HeldRow {
     pub(super) parked: Parked,
     pub(super) slot: Option<usize>,
@@ -61,7 +61,7 @@ impl HeldRow {
     }
 }
 
-/// A run as it is looked at: consecutive rows behind what is stored.
+/// A run while it is checked: consecutive rows after the last stored entry.
 pub(super) struct Candidate {
     pub(super) id: RunId,
     pub(super) owner: Option<PublicKey>,
@@ -72,9 +72,9 @@ pub(super) struct Candidate {
     /// The log's digest at each of these.
     pub(super) digests: Vec<Digest>,
     pub(super) base: Seq,
-    /// So many rows are to be planned.
+    /// How many rows are to be planned.
     pub(super) cut: usize,
-    /// Rows whose seal has been verified.
+    /// Rows whose seal has been checked, and whether it is valid.
     pub(super) verified: HashMap<usize, bool>,
     /// The first row that can never be stored, and why.
     pub(super) fault: Option<(usize, &'static str)>,
@@ -92,7 +92,7 @@ impl Candidate {
         self.pin.is_some_and(|pin| pin.seq == self.base + 1 + index as Seq)
     }
 
-    /// Where the last row with a seal before `end` ends.
+    /// The end of the last sealed row before `end`.
     pub(super) fn last_seal(&self, end: usize) -> usize {
         (0..end.min(self.whole)).rev().find(|index| self.seal_at(*index)).map_or(0, |index| index + 1)
     }
@@ -112,8 +112,8 @@ impl Candidate {
         good
     }
 
-    /// The seals that are needed up to `cut`: the last one, and before it as few as are never further apart than they may be.
-    /// All of them are good; the last one may come before `cut`.
+    /// The seals that are needed up to `cut`: the last one, and as few before it as the longest permitted distance allows. All of
+    /// them are valid; the last one may come before `cut`.
     pub(super) fn needed_seals(&mut self, cut: usize) -> Vec<usize> {
         let mut needed = Vec::new();
         let mut start = 0;
@@ -151,7 +151,7 @@ impl Candidate {
 pub(super) struct LinkInto {
     /// The row that it names.
     pub(super) at: usize,
-    /// The run and row that it is in.
+    /// The run and row that contains the link.
     pub(super) from: (usize, usize),
     pub(super) key: Key,
 }
@@ -169,7 +169,7 @@ pub(super) fn overdue(candidate: &Candidate) -> Option<usize> {
     })
 }
 
-/// Cuts runs that link to what no longer goes with them, after those in `lowered` have been cut.
+/// After the runs in `lowered` have been cut, cuts further runs that link to rows that were cut off.
 pub(super) fn lower(candidates: &mut [Candidate], linked: &mut [Vec<LinkInto>], mut lowered: Vec<usize>) {
     while let Some(run) = lowered.pop() {
         let cut = candidates.get(run).map_or(0, |candidate| candidate.cut);

@@ -1,11 +1,11 @@
-//! Batches of which a session has brought a part. It waits in the parking, and goes into the log together with the rest.
+//! Incomplete batches: the rows that a session has brought stay parked, and are stored together with the rest.
 //!
-//! Rows of sealed logs are not held here: a seal comes at a batch's end only, and they wait for it.
+//! Rows of sealed logs are not held here: they wait for a seal, and a batch is sealed only at its end.
 //!
-//! A log does not wait for ever for what never comes. What is held is taken for single events as soon as the next entry of the log is not the one
-//! that the batch promises, or the batch grows beyond its bounds; and after some time, if events of other logs wait for a part
-//! of it. 1.x peers do not know batches: one that stores an event between two of a batch has seen half of it, and others
-//! need what it has seen.
+//! A log does not wait for ever for rows that never come. Held rows are treated as single events as soon as the next entry does not
+//! fit the batch, or the batch exceeds its bounds. The same happens after some time if events of other logs wait for one of the
+//! rows: a 1.x peer does not know batches, so it may emit an event when it has only a part of one, and that event links to this
+//! part.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -18,12 +18,12 @@ use crate::hyperlog::parking::{Parked, Waits};
 use crate::hyperlog::{Outcome, SourceId};
 use crate::node::{LogId, Seq};
 
-/// How long a part of a batch is held although events of other logs wait for it. A 1.x peer between two others passes on the
-/// rest within that time, unless its own link is broken.
+/// How long an incomplete batch is held back while events of other logs wait for it. A 1.x peer in between passes on the rest
+/// within this time, unless its own link is broken.
 pub const BATCH_PATIENCE: Duration = Duration::from_secs(10);
 
-/// So often it is looked whether others wait for a part of a batch that is overdue: all parts are walked then, and there may be as
-/// many as the parking has room for.
+/// Interval of the check for overdue batches. Each check walks all incomplete batches, and there may be as many as the parking has
+/// room for.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The part of a batch that one session has brought of one log.
@@ -32,18 +32,18 @@ struct Part {
     /// Its entries: from the first one to the one before `next`.
     first: Seq,
     next: Seq,
-    /// So many follow the last one of these.
+    /// How many events of the batch follow the last one of these.
     following: usize,
     bytes: usize,
-    /// From then on it is let go if others wait for it.
+    /// From then on it is released if events of other logs wait for it.
     overdue_at: Instant,
 }
 
-/// All parts that are held.
+/// All incomplete batches that are held.
 #[derive(Default)]
 pub(super) struct Unfinished {
     parts: HashMap<SourceId, HashMap<LogId, Part>>,
-    /// When it was last looked whether one is overdue.
+    /// When overdue batches were last looked for.
     looked_at: Option<Instant>,
 }
 
@@ -61,7 +61,7 @@ impl Unfinished {
         part
     }
 
-    /// A session has ended.
+    /// Forgets a session that has ended.
     pub(super) fn forget(&mut self, session: SourceId) {
         self.parts.remove(&session);
     }
@@ -71,7 +71,7 @@ impl NodePlanner<'_> {
     /// Decides about a node that has come with this job. It is held if the rest of its batch is still to come.
     pub(super) fn take(&mut self, parked: Parked, slot: usize) -> Result<Outcome> {
         let following = following(&parked.node.value);
-        // What a user imports is in the store that it comes from, whole or not.
+        // Imported rows are taken as they are: the rest of a batch may be missing in the other store, too.
         let is_single = following == 0 && self.writer.unfinished.parts.is_empty();
         if is_single || parked.source.session == SourceId::USER {
             return self.decide(parked, Some(slot));
@@ -106,7 +106,7 @@ impl NodePlanner<'_> {
         }
     }
 
-    /// Sets a row aside; `part` is what is held with it.
+    /// Holds a row; `part` describes the batch together with it.
     fn hold_part(&mut self, parked: Parked, part: Part) -> Outcome {
         let (session, log) = (parked.source.session, parked.node.log.clone());
         let outcome = self.park(parked, Waits::Batch(session, log.clone()));
@@ -116,7 +116,7 @@ impl NodePlanner<'_> {
         outcome
     }
 
-    /// Takes what is held of a batch out of the parking.
+    /// Takes the held rows of a batch out of the parking.
     fn take_part(&mut self, session: SourceId, log: &LogId) -> Vec<Parked> {
         self.writer.unfinished.remove(session, log);
         let waits = Waits::Batch(session, log.clone());
@@ -125,8 +125,8 @@ impl NodePlanner<'_> {
         held
     }
 
-    /// A batch's last row has come: all of it goes into the log, or all of it waits for its causes. Of a batch only the first row
-    /// links to anything else than the row before.
+    /// Completes a batch whose last row has come: either all of it is stored, or all of it waits for its causes. Only the first row
+    /// of a batch links to nodes other than the row before.
     fn finish(&mut self, last: Parked, slot: usize) -> Result<Outcome> {
         let (session, log) = (last.source.session, last.node.log.clone());
         let count = self.writer.unfinished.get(session, &log).map_or(0, |part| part.next - part.first);
@@ -137,7 +137,7 @@ impl NodePlanner<'_> {
         }
         let decided = self.decide_held(held).and_then(|held| Ok((held, self.decide(last, Some(slot))?)));
         let ((rows, bytes, refused), outcome) = decided.inspect_err(|error| {
-            // Half of a batch must not be stored.
+            // A part of a batch must not be stored.
             self.group.spoil(error.clone());
         })?;
         Ok(match (outcome, refused) {
@@ -147,14 +147,14 @@ impl NodePlanner<'_> {
         })
     }
 
-    /// What is held is no batch: each row counts by itself.
+    /// Treats the held rows as single events.
     fn let_go(&mut self, session: SourceId, log: &LogId) -> Result<()> {
         let held = self.take_part(session, log);
         self.decide_held(held)?;
         self.work_off()
     }
 
-    /// Decides about rows that were held, one behind the other. How many were added, their cost, and why one was refused.
+    /// Decides about formerly held rows, one after the other. Returns how many were added, their cost, and why one was refused.
     fn decide_held(&mut self, held: Vec<Parked>) -> Result<(u64, u64, Option<Error>)> {
         let (mut rows, mut bytes, mut refused) = (0, 0, None);
         for parked in held {
@@ -168,7 +168,7 @@ impl NodePlanner<'_> {
         Ok((rows, bytes, refused))
     }
 
-    /// Lets go what has been held for long although events of other logs wait for it.
+    /// Releases rows that have been held for too long while events of other logs wait for them.
     pub(super) fn let_go_overdue(&mut self) -> Result<()> {
         if self.writer.unfinished.parts.is_empty() {
             return Ok(());

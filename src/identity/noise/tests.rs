@@ -145,7 +145,7 @@ fn a_flipped_bit_anywhere_ends_the_handshake() {
                     }
                     bytes
                 };
-                // A false ephemeral key in the first message shows when the second one is read.
+                // A wrong ephemeral key in the first message is noticed when the second one is read.
                 let Ok(second) = listener.frame(&flip(0, &first)).map(reply) else { continue };
                 let Ok((third, _, _)) = dialler.frame(&flip(1, &second)).map(done) else { continue };
                 assert_eq!(message, 2, "byte {at} of message {message}");
@@ -177,10 +177,10 @@ fn a_frame_that_is_cut_or_has_a_tail_ends_the_handshake() {
 
 #[test]
 fn what_is_sent_back_to_its_sender_proves_nothing() {
-    // To the dialler its own first message, and a whole listener's answer made from its own key.
+    // The dialler gets its own first message back, and a complete listener's answer made with its own key.
     let Pair { mut dialler, first, .. } = pair(None, None);
     is_refused(dialler.frame(&first));
-    // A listener that has only somebody else's proof as a dialler.
+    // A listener that presents another emitter's proof for the dialler's role.
     let mut thief = LinkKey::new(&SecretKey::from_seed(&[2; KEY_LEN])).unwrap();
     thief.as_listener = thief.as_dialler;
     let (mut dialler, first) = Handshake::dial(link_key(1), None, None).unwrap();
@@ -216,7 +216,7 @@ fn a_handshake_that_was_recorded_opens_nothing() {
     is_refused(other.frame(&third));
     let (mut other, _) = Handshake::dial(link_key(1), None, None).unwrap();
     is_refused(other.frame(&second));
-    // Each message has its place.
+    // Messages are valid only in their order.
     is_refused(listener.frame(&first));
 }
 
@@ -247,7 +247,7 @@ fn records_that_are_altered_repeated_left_out_or_sent_back_do_not_open() {
         let mut record = sealed(&mut ours, b"hello");
         record[at] ^= 0x80;
         let (mut input, mut out) = (record, BytesMut::new());
-        // A longer record than there is waits for the rest.
+        // A record with a larger length than there are bytes waits for the rest.
         let result = theirs.open(&mut input, &mut out);
         assert!(out.is_empty() && (result.is_err() || at < PREFIX_LEN), "byte {at}");
     }

@@ -45,7 +45,7 @@ impl Connection<'_> {
         match self.session.peer_kind() {
             _ if self.hopeless || refused => Health::Hopeless,
             PeerKind::Unknown => Health::Silent,
-            // Progress is kept, so the next link resumes further on, however often links are cut.
+            // What was stored stays stored, so the next link continues from there, however often links are cut.
             _ if self.live || self.counters.added > 0 || lasted >= SETTLED_AFTER_MS => Health::Settled,
             _ => Health::Greeted,
         }

@@ -48,11 +48,11 @@ use crate::store::ReadLimit;
 /// Bytes moved before the task lets others run: some tens of microseconds of work.
 const BYTES_PER_TURN: u64 = 128 * 1024;
 
-/// How many bytes a frame counts for in [`BYTES_PER_TURN`], beside its own: a turn handles 1,024 small frames, in a tenth of a
-/// millisecond.
+/// How many bytes each frame adds to its own size towards [`BYTES_PER_TURN`]: so a turn handles at most 1,024 small frames, in a
+/// tenth of a millisecond.
 pub(in crate::net) const BYTES_PER_FRAME: u64 = 128;
 
-/// How many bytes a read of the log counts for in [`BYTES_PER_TURN`], whether or not its rows have to be sent.
+/// How many bytes a read of the log counts for towards [`BYTES_PER_TURN`], whether or not its rows have to be sent.
 const BYTES_PER_READ: u64 = BYTES_PER_TURN / 4;
 
 /// How a served link ended.
@@ -108,7 +108,7 @@ pub(super) async fn serve(
     served
 }
 
-/// The session of a link whose peer may do this.
+/// The session's settings for a link whose peer has this right.
 fn config(shared: &Shared, costs: &LinkCosts<'_>, twin: &Twin<'_>, entry: &Entry, right: Right) -> Config {
     let options = &shared.options;
     let trust = shared.trust.borrow();
@@ -147,11 +147,12 @@ struct Connection<'a> {
     /// The state before the session.
     entry: Entry,
     wire: Wire,
-    /// Whole frames may be left in the inbox, because the session did not want them, or others are to have their turn first.
+    /// Whether whole frames may be left in the inbox, because the session did not want them, or because other tasks get their turn
+    /// first.
     held_back: bool,
     /// The last frame is incomplete: when it last grew enough, and the bytes read from the socket by then.
     incomplete_frame: Option<(u64, u64)>,
-    /// The peer has sent its last byte. What has arrived is still stored.
+    /// Whether the peer has sent its last byte. What has arrived is still stored.
     peer_finished: bool,
     /// A read that the session asked for. It is made once few bytes are left to be written.
     due_read: Option<(Position, ReadLimit)>,
@@ -160,18 +161,18 @@ struct Connection<'a> {
     since_ms: u64,
     /// When bytes last came in.
     heard_at: u64,
-    /// When a write was last attempted although the system had not reported room.
+    /// When a write was last attempted without the system having reported room.
     poked_at: u64,
     /// Bytes moved since the task last let others run.
     moved_bytes: u64,
 
-    /// The session has ended the link.
+    /// Why the session has ended the link; `None` while it goes on.
     closed: Option<CloseReason>,
-    /// It was evicted to make room for another link.
+    /// Whether it was evicted to make room for another link.
     evicted: bool,
-    /// The next link will end in the same way.
+    /// Whether the next link will end in the same way.
     hopeless: bool,
-    /// Before the link ends, the peer still gets everything before the event that ends it.
+    /// Whether the peer still gets everything before the event that ends the link.
     lingers: bool,
 
     /// The peer, once the link was reported to the owner as established.
@@ -283,7 +284,7 @@ impl<'a> Connection<'a> {
         self.carry_out();
         self.costs.add_time(timer.micros());
         let (timer, sent) = (CpuTimer::start(), self.counters.nodes_out);
-        // One read per turn: scanning a long log for a peer that has all of it must not keep the others waiting.
+        // One read per turn: scanning a long log for a peer that has all of it must not keep other peers waiting.
         if self.may_read_log() {
             if let Some((after, limit)) = self.due_read.take() {
                 if let Some(rows) = self.pending.read(self.shared, after, limit) {

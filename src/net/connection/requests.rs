@@ -1,4 +1,4 @@
-//! What the session asks for: carrying it out, and passing on the results.
+//! Carries out what the session asks for, and passes the results on to it.
 
 use super::Connection;
 use crate::error::Error;

@@ -55,7 +55,7 @@ impl Connection<'_> {
         self.update_stuck_logs(stage);
         if stage == Stage::Live && !self.live {
             self.live = true;
-            // While a log is stuck the two sides are not in sync.
+            // While a log is stuck, the two sides are not in sync.
             if let Some(peer) = self.remote.filter(|_| !self.link.is_stuck()) {
                 self.shared.observe(NetEvent::Synced { key: self.link.key.clone(), peer });
             }

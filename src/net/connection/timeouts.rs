@@ -11,11 +11,11 @@ use crate::net::event::End;
 use crate::net::stream::Stream;
 use crate::protocol::{InEvent, PeerKind};
 
-/// A handshake may take this many times as long as a peer may be silent before it, if bytes keep coming: a handshake has some
-/// hundred bytes.
+/// A handshake may take this many times as long as the longest silence before it, if bytes keep coming: it has only a few hundred
+/// bytes.
 const HANDSHAKES: u64 = 6;
 
-/// How many writes are attempted, although the system has reported no room, before a link ends because no byte was taken.
+/// How many writes are attempted without the system having reported room, before a link ends because no byte was taken.
 const POKES: u64 = 4;
 
 /// A frame that has begun has to grow by [`FRAME_STEP`] or become complete within this time, in milliseconds. A line of 20 kbit/s
@@ -79,7 +79,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Tries to write although the system has not said that there is room, if it has not for a while.
+    /// Tries to write if the system has not reported room for a while.
     pub(super) fn poke(&mut self, stream: &Stream) {
         let now = self.shared.now_ms();
         if self.poke_due().is_none_or(|due| now < due) {

@@ -81,7 +81,7 @@ impl Wire {
     /// The next whole frame.
     ///
     /// # Errors
-    /// `Protocol` if it is larger than `limit`, or is none.
+    /// `Protocol` if it is larger than `limit` or malformed.
     pub(super) fn frame(&mut self, limit: usize) -> Result<Option<Bytes>> {
         frame::split(&mut self.inbox, limit)
     }
@@ -108,7 +108,7 @@ impl Wire {
         self.outbox.len() + self.secure.as_ref().map_or(0, |secure| secure.frames.len())
     }
 
-    /// Puts what waits into records.
+    /// Encrypts the waiting frames into records.
     fn seal(&mut self) -> Result<()> {
         let Some(secure) = self.secure.as_mut().filter(|secure| !secure.frames.is_empty()) else { return Ok(()) };
         self.outbox.seal(&mut secure.transport, &secure.frames)?;

@@ -77,7 +77,7 @@ fn a_node_that_one_prefix_spoils_arrives_whole_from_another() {
     let other = Node { value: Bytes::from(vec![0; 1 << 20]), ..node.clone() };
     assert!(matches!(send(&partials, &origin(1), 1, &other, 0, 3), Progress::More));
     assert!(matches!(send(&partials, &origin(2), 2, &node, 0, 1000), Progress::Whole(_)));
-    // What an earlier session left is not held against this one; what this one sent alone, is.
+    // A session is not blamed for bytes of an earlier one, but it is for a node that it sent alone.
     assert!(matches!(send(&partials, &origin(1), 3, &node, 3 * PIECE, 1000), Progress::Spoilt(false)));
     assert!(matches!(send(&partials, &origin(1), 3, &other, 0, 1000), Progress::Spoilt(true)));
 }

@@ -1,4 +1,4 @@
-//! Credit, and what a peer can make us hold or send.
+//! Credit, and how much a peer can make us hold or send.
 
 use super::*;
 
@@ -70,13 +70,13 @@ fn without_credit_nothing_is_sent_and_nothing_is_read() {
 
 #[test]
 fn what_a_batch_expands_to_in_memory_is_bounded() {
-    // Rows of two bytes: no links, no value, each behind the one before.
+    // Rows of two bytes: no links, no value, consecutive entries of one log.
     let rows = |count: usize| {
         let mut body = b"\x01\x06theirs\x00\x00\x01\x00".to_vec();
         body.extend_from_slice(&b"\x04\x00".repeat(count));
         body
     };
-    // Rows with as many links as there may be, of a byte each, to the node before.
+    // Rows with the largest number of links, of one byte each, to the node before.
     let links = |count: usize| {
         let mut body = rows(0);
         for _ in 0..count {
@@ -91,7 +91,7 @@ fn what_a_batch_expands_to_in_memory_is_bounded() {
         (rows(16 * CHUNK), true),
         (links(2), false),
         (links(9), true),
-        // A count that the frame has no bytes for.
+        // A count for which the frame has too few bytes.
         (b"\x01\x06theirs\x02\x00\x01\x80\x80\x04\x00".to_vec(), true),
     ] {
         let mut scene = Scene::v2(1 << 20);

@@ -35,7 +35,8 @@ fn logs_in_our_store_are_named_without_limit() {
     assert!(scene.closed().is_none() && scene.session.wants_frames());
 }
 
-/// Look-ups in the log that `have` or `credit` frames cost, naming `logs` logs of which nothing ever comes; then 100 events.
+/// Counts look-ups in the log: for `have` or `credit` frames that name `logs` logs of which nothing ever comes, and then for 100
+/// events.
 fn lookups(logs: usize, v2: bool) -> (usize, usize) {
     let mut scene = if v2 { Scene::v2(1 << 20) } else { Scene::v1(true) };
     if v2 {

@@ -1,4 +1,4 @@
-//! What peers claim about forks, and the proof of it.
+//! Claims of peers about forks, and proofs.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_false_claim_of_a_fork_is_not_believed() {
     assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::ForkLocal { .. } | OutEvent::Report(_))));
 }
 
-/// A 2.x peer says that our log and its log part at entry 2.
+/// A 2.x peer claims that its version of our log differs from entry 2 on.
 fn accused_of_a_fork(version: u64, times: usize) -> Scene {
     let mut scene = Scene::extension(version, 1 << 20);
     scene.log.0.insert("own".into(), 5);
@@ -125,7 +125,7 @@ fn a_1x_peer_moves_our_log_only_with_an_entry_that_came_and_was_hashed() {
     let scene = |claimed: Option<Key>| {
         let mut scene = Scene::v1(true);
         scene.log.0.insert("own".into(), 1);
-        // That it has more of our log than we have is only a claim: the entry before is asked for.
+        // A peer that says it has more of our log than we have only makes a claim. It is asked for the entry before.
         scene.hear(&Message::Have(LogSeq { log: "own", seq: 2 }));
         assert!(!moves(&scene));
         let node = WireNode {
@@ -141,7 +141,7 @@ fn a_1x_peer_moves_our_log_only_with_an_entry_that_came_and_was_hashed() {
         scene.hear(&Message::Node(node));
         scene
     };
-    // A key that is not the node's own is no proof.
+    // A key that is not the node's hash is no proof.
     let lying = scene(Some(Key([7; 32])));
     assert!(lying.accused() && !moves(&lying));
     for (ours, forked) in [(theirs, false), (Key([9; 32]), true)] {

@@ -13,7 +13,7 @@ fn an_event_too_large_for_a_2x_peer_is_named_and_ends_the_session() {
     assert!(named && matches!(scene.closed(), Some(CloseReason::Incompatible(_))));
 }
 
-/// The peer says that it gets these logs from elsewhere, too: their rows wait for its word.
+/// The peer says that it gets these logs from other peers, too, so their rows wait.
 fn lazy(scene: &mut Scene, logs: &[&str]) {
     for log in logs {
         scene.log.0.insert((*log).into(), 1);
@@ -81,7 +81,7 @@ fn a_peer_that_only_takes_may_not_send_in_pieces_either_and_none_is_larger_than_
     }
 }
 
-/// With a 2.x peer whose handshake is as ours.
+/// With a 2.x peer whose handshake has the same settings as ours.
 fn with_our_like() -> Scene {
     let metadata = Capability::ours(&Config::new(true, reason_unsafe_for_v1), "theirs".into()).encode();
     let mut scene = Scene::new(Config::new(true, reason_unsafe_for_v1));

@@ -30,7 +30,7 @@ use crate::event::reason_unsafe_for_v1;
 use crate::node::{key_of, Digest, Key, LogId, Node};
 use crate::row::{LogHead, Position, Row};
 
-/// A log that a test writes by hand: the seq of each log, and how often a head was looked up.
+/// A log that a test fills by hand: the seq of each log, and how often a head was looked up.
 #[derive(Default)]
 struct Paper(BTreeMap<String, u64>, Cell<usize>);
 
@@ -77,7 +77,7 @@ impl Scene {
         Self::extension(1, max_frame)
     }
 
-    /// With one that speaks this version of the extension.
+    /// With a 2.x peer that speaks this version of the extension.
     fn extension(version: u64, max_frame: u64) -> Self {
         let mut scene = Self::new(Config::new(true, reason_unsafe_for_v1));
         let capability = Capability {

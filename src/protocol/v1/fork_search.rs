@@ -23,7 +23,7 @@ pub(crate) struct ForkSearch {
 }
 
 impl ForkSearch {
-    /// A search in a log that ends at `last` here, and of which the peer was asked for the nodes from there on.
+    /// A search in a log whose last entry here is `last`. The peer was asked for the nodes from that entry on.
     pub(crate) fn new(last: Seq) -> Self {
         ForkSearch { started_at: last, agrees: 0, differs: None, probing: last, step: STEP }
     }
@@ -49,7 +49,7 @@ impl ForkSearch {
         self.differs.filter(|differs| differs.seq == self.agrees + 1)
     }
 
-    /// The seq behind which to want nodes next, if the entry that was wanted differs.
+    /// The seq after which to want nodes next, if the entry that was wanted differs.
     pub(crate) fn look_back(&mut self, seq: Seq) -> Option<Seq> {
         if seq != self.probing || self.differs.is_none_or(|differs| differs.seq > seq) {
             return None;

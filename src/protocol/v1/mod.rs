@@ -1,14 +1,14 @@
 //! A session with a hyperemitter 1.x peer: hyperlog 4.12.1's protocol (`lib/replicate.js`), with defences against its defects.
 //!
-//! What differs from hyperlog, and why (numbers are those of SPEC E4):
+//! Differences from hyperlog, and the reasons (numbers are those of SPEC E4):
 //! - All logs are announced at the start, not just those of heads. So nothing is left to announce later, when a log may have
 //!   outgrown the snapshot (4).
 //! - What the peer has is tracked per log: from its wants and haves, from what it sends and from what it was sent. Nothing is
 //!   sent twice or back (1).
-//! - Nodes go in the store's order, causes first, and only once the peer's wants are known: a 1.x peer may never retry a node
+//! - Nodes are sent in the store's order, causes first, and only once the peer's wants are known: a 1.x peer may never retry a node
 //!   that came too early (2).
 //! - Nothing is sent while the peer still sends what we want: its logs would grow under its own snapshot (4).
-//! - Our log heads tell whether we have everything, whoever brought the nodes (3).
+//! - Our log heads decide whether we have everything, no matter which peer sent the nodes (3).
 //! - Both log entries of a deduplicated node are sent, live ones too (5).
 //! - Nodes that the peer did not ask for wait for its `sentWants` (6).
 //! - Where the peer cannot recover, the link is closed for a new one.
@@ -38,7 +38,7 @@ use crate::error::{Error, Result};
 use crate::node::{LogId, Seq};
 use crate::row::Position;
 
-/// What a session with a 1.x peer knows of one log beyond [`super::peer_logs::PeerLog`].
+/// What a session with a 1.x peer knows about one log in addition to [`super::peer_logs::PeerLog`].
 #[derive(Debug, Default)]
 struct LogState {
     /// We announced entries up to here.
@@ -47,9 +47,9 @@ struct LogState {
     index: Option<usize>,
     /// The peer asked for it.
     wanted: bool,
-    /// Under way while it is unknown whether the peer's version agrees with ours.
+    /// The search for a fork; `None` once it is known whether the peer's version agrees with ours.
     search: Option<ForkSearch>,
-    /// It is a sealed log that differs: the peer's version goes to the log, which has to see it up to a seal.
+    /// Whether it is a sealed log that differs. Then the peer's version goes to the log, which has to see it up to a seal.
     proving: bool,
 }
 
@@ -64,20 +64,20 @@ pub(crate) struct V1 {
     decided: usize,
     /// When the peer's last want came; 0 until the clock has been looked at.
     wanted_at: Option<u64>,
-    /// The peer's wants are known, as far as that can be told.
+    /// Whether the peer's wants are known, as far as that can be decided.
     settled: bool,
-    /// Logs that the peer wants and that were not yet sent up to what was announced.
+    /// Logs that the peer wants, and that were not yet sent up to the announced seq.
     owed: HashSet<LogId>,
     /// The end of the store when the session began.
     snapshot: Position,
     peer_sent_heads: bool,
     peer_sent_wants: bool,
     sent_wants: bool,
-    /// Everything that the peer lacks is sent, whether or not it asked.
+    /// Whether everything that the peer lacks is sent, even if it did not ask for it.
     streaming: bool,
     lookups: Lookups<EntryToCompare>,
     sent_nodes: SentNodes,
-    /// The log was asked to continue our own log under a new id.
+    /// Whether the driver was asked to continue our own log under a new id.
     forking: bool,
     /// Nodes that the peer announced and that have not arrived: how 1.x judges completeness. Only used by the simulator, when
     /// the defence `complete_by_heads` is taken out.
@@ -119,7 +119,7 @@ impl V1 {
         self.lookups.waiting()
     }
 
-    /// What is known of logs takes so many bytes of memory, beside the ids of unknown ones.
+    /// Bytes of memory taken by what is known about logs, without the ids of unknown ones.
     pub(crate) fn state_bytes(&self) -> usize {
         self.logs.bytes()
     }
@@ -138,7 +138,7 @@ impl V1 {
                 common.close(CloseReason::Local(error));
             }
             InEvent::Forked(Ok(_)) => common.close(CloseReason::Renew),
-            // Our log does not move for it: nothing of it is taken here, and other logs go on.
+            // Our log does not move because of it. None of its entries are stored, and other logs continue.
             InEvent::Forked(Err(error @ Error::Forged { .. })) => common.report(error),
             InEvent::Forked(Err(error)) => common.close(CloseReason::Local(error)),
             InEvent::Advanced => {
@@ -153,7 +153,7 @@ impl V1 {
             | InEvent::Turn(_) => {}
         }
         if view.log_id() != self.log_id {
-            // What was announced under the old id is void, and a log can be announced only once per connection.
+            // Announcements under the old id are no longer valid, and a log can be announced only once per connection.
             common.close(CloseReason::Renew);
         }
         if !more_to_come {
@@ -187,7 +187,7 @@ impl V1 {
         }
     }
 
-    /// Does whatever has become possible.
+    /// Takes all steps that have become possible.
     fn proceed(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if common.is_closed() {
             return;

@@ -7,15 +7,15 @@ use crate::protocol::common::Common;
 use crate::protocol::io::{CloseReason, LocalLog};
 use crate::protocol::message::{LogSeq, Message};
 
-/// How long to wait for further wants after one, in milliseconds, where the protocol does not say that it was the last.
-/// 1.x's Nagle delay takes up to 40 ms per turn.
+/// How long to wait for a further want, in milliseconds, if the protocol does not say which want is the last. Nagle's algorithm
+/// delays 1.x by up to 40 ms per turn.
 pub(super) const SETTLE_MS: u64 = 250;
 
-/// If nothing has moved for this long while the peer owes us nodes, we go on without them, in milliseconds. `sentWants` makes a
-/// 1.x peer live, and its live stream brings what it announced beyond its snapshot (defect 4).
+/// If nothing has moved for this many milliseconds while the peer owes us nodes, we go on without them. `sentWants` makes a 1.x
+/// peer live, and its live stream brings what it announced beyond its snapshot (defect 4).
 pub const GIVE_UP_PULL_MS: u64 = 2_000;
 
-/// When a live peer shows entries behind a gap, ask for the gap after this many milliseconds.
+/// If a live peer sends entries that come after a gap, we ask for the gap after this many milliseconds.
 pub const GAP_MS: u64 = 1_000;
 
 /// Close a link that we opened once it has been half open and idle for this many milliseconds.
@@ -24,8 +24,8 @@ pub const PATIENCE_MS: u64 = 6_000;
 /// The same for a link that the 1.x peer opened: each redial costs it one of its ten attempts.
 pub const PATIENCE_WITH_DIALLER_MS: u64 = 30_000;
 
-/// What any 1.x peer takes in per millisecond, in bytes. A peer that has received more may be idle because it is still working
-/// through it.
+/// Bytes that any 1.x peer can process per millisecond. A peer that has received more may be silent because it is still processing
+/// it.
 const PEER_BYTES_PER_MS: u64 = 100;
 
 /// The most that [`PEER_BYTES_PER_MS`] adds, in milliseconds.
@@ -65,8 +65,8 @@ impl V1 {
         let patience = self.patience(common);
         let behind = &self.logs.behind;
         let half_open = if self.is_live() {
-            // One log may be stuck while others go on, so idleness is no criterion. What counts is how long the oldest log has
-            // waited without growing, and only once every log has been looked at since ours last grew.
+            // One log may be stuck while others continue, so idleness is no criterion. What counts is how long the oldest log has
+            // waited without growing. This is checked only once every log has been looked at since our log last grew.
             let oldest = [behind.asked_since(), behind.waiting_since()].into_iter().flatten().min();
             let overdue = oldest.is_some_and(|since| common.now >= since + patience);
             common.config.defences.mind_gaps && overdue && !behind.is_looking()
@@ -89,7 +89,7 @@ impl V1 {
         let gap = [asked, waiting].into_iter().flatten().min().filter(|_| self.is_live());
         let look = behind.is_looking().then_some(common.now + 1);
         let due = [settle, give_up, half_open, gap, look].into_iter().flatten().min()?;
-        // Something overdue waits for an answer that is under way; waking at once would change nothing.
+        // Something is overdue, but waits for an answer that is under way, so waking immediately would change nothing.
         Some(due.max(common.now + 1))
     }
 }

@@ -1,4 +1,4 @@
-//! Nodes from the peer: passes them to the log, and finds forks by them.
+//! Passes nodes from the peer to the log, and detects forks with them.
 
 use std::sync::Arc;
 
@@ -36,7 +36,8 @@ impl V1 {
         common.counters.nodes_received += 1;
         check_log_id(node.log)?;
         if !common.config.may_write {
-            // 1.x sends what it emits whatever our handshake says. It may stay, its events may not.
+            // 1.x sends its events even if our handshake says that we accept none. The peer stays connected, and its events are
+            // dropped.
             common.refuse_node();
             return Ok(());
         }
@@ -87,7 +88,7 @@ impl V1 {
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
                     self.fork_proved(common, &log, Compared { seq, ours, theirs });
                 }
-                // 1.x knows no seals, and passes on what others have sent.
+                // 1.x does not know seals, and passes on rows of others without them.
                 Outcome::Refused(error @ (Error::Unsealed { .. } | Error::Author { .. })) => {
                     if self.logs.note_left_out(&log, seq) {
                         common.report(error);
@@ -138,7 +139,7 @@ impl V1 {
         }
     }
 
-    /// The log has seen the other version itself. One of a sealed log counts from here on only.
+    /// Notes a fork that the log itself has seen. For a sealed log, this is the only proof.
     fn fork_proved(&mut self, common: &mut Common, log: &LogId, fork: Compared) {
         let proving = self.logs.get_mut(log).is_some_and(|peer_log| std::mem::take(&mut peer_log.own.proving));
         if proving {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::node::{Key, LogId, Seq};
 
-/// Nodes remembered. An echo usually follows within a round trip; later ones cost the log one lookup each.
+/// Nodes remembered. An echo usually follows within a round trip; a later echo costs one lookup in the log.
 const CAPACITY: usize = 1024;
 
 #[derive(Debug, Default)]

@@ -17,8 +17,8 @@ use super::patience::{GIVE_UP_PULL_MS, SETTLE_MS};
 const CHUNK: usize = 64 * 1024;
 
 impl V1 {
-    /// Announces every log, our own one last. It is the one that the peer most likely lacks, so its want tells that the peer has
-    /// decided on all others.
+    /// Announces every log, our own one last. The peer most likely lacks entries of it, and its want shows that it has decided
+    /// about all others.
     pub(super) fn announce(&mut self, common: &mut Common, view: &dyn LocalLog) {
         let mut heads = view.logs();
         heads.sort_by(|a, b| (a.log == self.log_id, &a.log).cmp(&(b.log == self.log_id, &b.log)));
@@ -101,7 +101,7 @@ impl V1 {
 
     fn wanted(&mut self, log: LogId, from: Seq, ours: Seq) {
         let Some(peer_log) = self.logs.get_mut(&log) else { return };
-        // The peer has what precedes the entries it wants, also when it wants some for a second time.
+        // The peer has everything before the entries that it wants, even if it wants some for the second time.
         peer_log.has = from;
         peer_log.reread = 0;
         peer_log.own.wanted = true;
@@ -114,7 +114,7 @@ impl V1 {
         self.lookups.ask_start(log, from + 1);
     }
 
-    /// The peer has passed the first `count` announcements. Those it did not want, it has.
+    /// Notes that the peer has decided about the first `count` announcements. It has the logs that it did not want.
     pub(super) fn decide_up_to(&mut self, count: usize) {
         for log in self.order.iter().take(count).skip(self.decided) {
             if let Some(peer_log) = self.logs.get_mut(log).filter(|peer_log| !peer_log.own.wanted) {

@@ -3,11 +3,11 @@
 use crate::error::{Error, Result};
 use crate::protocol::extension::WINDOW;
 
-/// Stored bytes are acknowledged after this many milliseconds, even if little of the window is used up. So a sender that wants to
-/// leave soon knows that its peer has everything. These frames are small, and so few that they cost nothing.
+/// Stored bytes are acknowledged after this many milliseconds, even if little of the window is used up. So a sender that is about
+/// to leave knows that its peer has everything. These frames are small, and too few to matter.
 pub const ACKNOWLEDGE_MS: u64 = 25;
 
-/// Bytes received for which no credit was granted yet, by how far they have come.
+/// Bytes received for which no credit was granted yet, by the state of their nodes.
 #[derive(Debug, Default)]
 pub(super) struct ReceivedBytes {
     /// All of them.
@@ -32,25 +32,26 @@ impl ReceivedBytes {
         Ok(())
     }
 
-    /// Bytes arrived whose nodes go to the log.
+    /// Adds bytes whose nodes go to the log.
     pub(super) fn collect(&mut self, bytes: u64) {
         self.ungranted += bytes;
         self.collected += bytes;
     }
 
-    /// Bytes arrived that are kept elsewhere: they can be granted again at once.
+    /// Adds bytes that are kept elsewhere: they can be granted again immediately.
     pub(super) fn pass(&mut self, bytes: u64) {
         self.ungranted += bytes;
         self.stored += bytes;
     }
 
-    /// What was collected is offered to the log. If `nothing` of it was of use, its bytes count as stored.
+    /// Notes that the collected nodes are offered to the log. With `nothing`, there was nothing to offer, and their bytes count as
+    /// stored.
     pub(super) fn offer(&mut self, nothing: bool) {
         let bytes = std::mem::take(&mut self.collected);
         *(if nothing { &mut self.stored } else { &mut self.offered }) += bytes;
     }
 
-    /// The log has answered for what was offered.
+    /// Notes that the log has answered for the offered nodes.
     pub(super) fn added(&mut self) {
         self.stored += std::mem::take(&mut self.offered);
     }

@@ -13,7 +13,7 @@ use crate::protocol::peer_logs::{Compared, PeerLog};
 use crate::protocol::version::WITH_DEMANDS;
 
 impl V2 {
-    /// Our digest is known at the end of the peer's version of a log.
+    /// Compares digests at the end of the peer's version of a log.
     pub(super) fn verified(&mut self, common: &mut Common, theirs: &Extent, ours: Digest) {
         let Some(peer_log) = self.logs.get_mut(&theirs.log) else { return };
         if !peer_log.own.doubted {
@@ -35,13 +35,13 @@ impl V2 {
         self.say(common, &Extension::Probe { log: log.clone(), seq });
     }
 
-    /// The peer has answered a probe, and our digest at the same entry is known.
+    /// Continues a bisection: the peer has answered a probe, and our digest at the same entry is known.
     pub(super) fn bisected(&mut self, common: &mut Common, theirs: &Extent, key: Key, ours: Digest) {
         let bisect = self.logs.get_mut(&theirs.log).and_then(|peer_log| peer_log.own.bisect.as_mut());
         let Some(bisect) = bisect.filter(|bisect| theirs.seq > bisect.low && theirs.seq <= bisect.high) else { return };
         if ours == theirs.digest {
             if theirs.seq == bisect.high {
-                // It differed before and agrees now: the peer's log was exchanged. Its new vector decides.
+                // It differed before and agrees now, so the peer has replaced its log. Its new vector decides.
                 return;
             }
             bisect.low = theirs.seq;
@@ -75,11 +75,11 @@ impl V2 {
         peer_log.own.bisect = None;
         let known = peer_log.own.reported.replace(Box::new(fork)).as_deref() == Some(&fork);
         let is_own = *log == self.log_id;
-        // A peer of the first version gets a vector that makes it send the entry. If it heard of the fork it would not send it.
+        // A peer of the first version gets a vector that makes it send the entry. If it knew of the fork, it would not send it.
         if tell && !(is_own && self.capability.version < WITH_DEMANDS) {
             self.say(common, &Extension::Fork { log: log.clone(), seq: fork.seq, key: fork.ours });
         }
-        // A peer's word is no fork of a sealed log. Its version is, up to a seal.
+        // For a sealed log, the peer's claim does not count as a fork, but its version up to a seal does.
         let sealed = claims_owner(log) && self.capability.version >= WITH_DEMANDS;
         if !known && !sealed {
             common.report(fork.fork_of(log));
@@ -89,7 +89,7 @@ impl V2 {
         }
     }
 
-    /// The log has seen the peer's version itself.
+    /// Notes a fork that the log itself has seen.
     pub(super) fn fork_proved(&mut self, common: &mut Common, log: &LogId, fork: Compared) {
         self.fork_found(common, log, fork, true);
         let Some(peer_log) = self.logs.get_mut(log).filter(|_| claims_owner(log)) else { return };
@@ -98,8 +98,8 @@ impl V2 {
         }
     }
 
-    /// Asks the peer for its version of an entry of our own log, or of a sealed one. A claim alone does not move our log; the entry does, once the
-    /// log has seen that it differs.
+    /// Asks the peer for its version of an entry of our own log, or of a sealed one. A claim does not move our log. The entry does,
+    /// once the log has seen that it differs.
     fn demand_proof(&mut self, common: &mut Common, log: &LogId, seq: Seq) {
         if self.logs.mode == Mode::Pull {
             return;
@@ -114,7 +114,7 @@ impl V2 {
         }
     }
 
-    /// The peer asks for our entry at a fork: it is sent like any other, once.
+    /// Sends our entry at a fork, because the peer asks for it. It is sent like any other row, and only once.
     pub(super) fn show(&mut self, log: LogId, seq: Seq) {
         let Some(peer_log) = self.logs.get_mut(&log) else { return };
         if seq == 0 || peer_log.own.shown.is_some() {

@@ -37,7 +37,7 @@ impl V2 {
                     common.rows.lower(before(entry.at));
                 }
                 (lookups::Purpose::Own(purpose), found) => self.on_found(common, purpose, found, view),
-                // The log is shorter than it was.
+                // The log has become shorter.
                 (lookups::Purpose::Start, _) => {}
             }
         }
@@ -61,7 +61,7 @@ impl V2 {
                     self.say(common, &Extension::Proof { extent, key: entry.key });
                 }
             }
-            // The log is shorter than it was: its tail went to a new id, and a new announcement is under way.
+            // The log has become shorter: its tail has moved to a new id, and a new announcement is under way.
             _ => {}
         }
     }

@@ -45,7 +45,7 @@ impl V2 {
         self.has_pieces() && row.node.size() > LARGE
     }
 
-    /// Starts to send a row in pieces, behind the rows that have been collected before it.
+    /// Starts to send a row in pieces, after the rows that have been collected before it.
     pub(super) fn begin_large(&mut self, common: &mut Common, row: &Row) {
         self.flush_batch(common);
         let blob = Blob::of(&row.node);
@@ -58,13 +58,13 @@ impl V2 {
         let Some(large) = self.large.as_mut() else { return };
         let mut bytes = BytesMut::new();
         let offset = large.offset;
-        // Of a piece that is cut off nothing is kept, so on a slow line pieces are small, as batches are.
+        // An incomplete piece is lost when the link breaks, so on a slow line pieces are small, like batches.
         large.offset = large.blob.put_piece(&mut bytes, offset, self.pace.chunk());
         let (log, seq, key) = (large.row.log().clone(), large.row.seq(), large.row.node.key);
         let total = large.blob.len();
         let last = large.offset >= total;
         let piece = Piece { log: log.clone(), seq, key, total: total as u64, offset: offset as u64, bytes: &bytes };
-        // Counted as the receiver counts it, without the prefix: full credit has to mean that everything has arrived.
+        // Counted without the prefix, as the receiver does: full credit has to mean that everything has arrived.
         let mut out = BytesMut::new();
         Extension::Piece(piece).encode(&mut out);
         let prefix = out.iter().take_while(|byte| **byte >= 0x80).count() + 1;
@@ -103,7 +103,7 @@ impl V2 {
         }
     }
 
-    /// The last large node did not arrive whole: it is sent once more.
+    /// Sends the last large node once more, because it did not arrive intact.
     fn send_again(&mut self, key: Key) {
         let Some((_, log, seq)) = self.last_large.take_if(|(last, ..)| *last == key) else { return };
         let peer_log = self.logs.entry(log.clone()).or_insert_with(|| PeerLog::up_to(seq));
@@ -112,7 +112,7 @@ impl V2 {
         self.lookups.ask_start(log, seq);
     }
 
-    /// Tells the peer how much is here of large nodes that it has sent in part.
+    /// Tells the peer how much has arrived of large nodes that it has sent in part.
     pub(super) fn tell_held(&mut self, common: &mut Common) {
         let held = common.config.partials.held(&self.origin);
         if self.has_pieces() && !held.is_empty() {
@@ -161,7 +161,7 @@ impl V2 {
             Progress::Spoilt(true) => {
                 return Err(Error::Protocol("a node sent in pieces does not match its key".into()));
             }
-            // Some of it came in another session. The peer is to send it again from the beginning.
+            // Some of it came in another session. The peer has to send it again from the beginning.
             Progress::Spoilt(false) => self.say(common, &Extension::Held(vec![(piece.key, 0)])),
         }
         Ok(())

@@ -1,13 +1,13 @@
-//! What a session with a 2.x peer knows of one log.
+//! The state of one log in a session with a 2.x peer.
 
 use crate::identity::seal::claims_owner;
 use crate::node::{Key, Seq};
 use crate::protocol::peer_logs::{Compared, PeerLog};
 
-/// What a session with a 2.x peer knows of one log beyond [`PeerLog`].
+/// What a session with a 2.x peer knows about one log in addition to [`PeerLog`].
 #[derive(Debug, Default)]
 pub(super) struct LogState {
-    /// It is unknown whether our versions agree: nothing of it is sent.
+    /// Whether it is unknown if our versions agree. Until it is known, none of its rows are sent.
     pub(super) doubted: bool,
     /// The search for the first entry that differs.
     pub(super) bisect: Option<Box<Bisect>>,
@@ -15,15 +15,17 @@ pub(super) struct LogState {
     pub(super) reported: Option<Box<Compared>>,
     /// The peer was asked for the first entry that differs, so that the log can judge it.
     pub(super) demanded: bool,
-    /// The log has seen the peer's version of a sealed log up to a seal.
+    /// Whether the log has seen the peer's version of this sealed log up to a seal.
     pub(super) proved: bool,
-    /// The peer asked for this entry of ours, as the first that differs; in a sealed log also for those behind it, up to a seal.
+    /// The entry that the peer asked for, as the first that differs. In a sealed log, the entries after it up to a seal are sent,
+    /// too.
     pub(super) shown: Option<Seq>,
     /// The peer knows that we have entries up to here.
     pub(super) told: Seq,
-    /// The peer gets this log from other peers too: our rows of it wait for its word.
+    /// Whether the peer also gets this log from other peers. Then our rows of it wait for a while, because the peer may say that it
+    /// has them.
     pub(super) lazy: bool,
-    /// The peer has sent what we had: it is to hear how far we are, even if it could know.
+    /// Whether the peer has to be told how far we are, even if it could know: it has sent rows that we had.
     pub(super) remind: bool,
 }
 
@@ -37,7 +39,7 @@ pub(super) struct Bisect {
 }
 
 impl Bisect {
-    /// Between an empty log and an entry that differs.
+    /// A search between the beginning of the log and an entry that differs.
     pub(super) fn below(high: Seq) -> Self {
         Bisect { low: 0, high, theirs: None }
     }
@@ -69,14 +71,14 @@ impl PeerLog<LogState> {
             || own.shown.is_some()
     }
 
-    /// Whether an entry of `log` that the peer sends is of use: it is before a fork, or the one at the fork that we asked for. In
-    /// a sealed log that is a proof only together with those behind it, up to a seal.
+    /// Whether to accept an entry of `log` that the peer sends: it must be before a fork, or be the entry at the fork that we asked
+    /// for. In a sealed log, the entries after that one are also accepted, because they are a proof only up to a seal.
     pub(super) fn takes(&self, log: &str, seq: Seq) -> bool {
         let is_proof = |from| self.own.demanded && (seq == from || claims_owner(log));
         self.forked.is_none_or(|from| seq < from || is_proof(from)) && self.left_out.is_none_or(|from| seq < from)
     }
 
-    /// Notes that the peer has the entry `seq`, because it was sent to it. So it knows that we have it too.
+    /// Notes that the entry `seq` was sent to the peer. So the peer has it, and knows that we have it.
     pub(super) fn note_sent(&mut self, seq: Seq) {
         self.has = self.has.max(seq);
         self.own.told = self.own.told.max(seq);

@@ -1,12 +1,13 @@
 //! A session with a 2.x peer: comparison of all logs, one ordered stream of the rows that the peer lacks, and credit.
 //!
-//! 1. The peers find out which logs differ, and what each has of those: by digests of sets of logs (`trees`), or, with a peer of
-//!    the extension's first version, by a vector from each side (`vectors`): every log with its seq and digest.
-//! 2. Of each log, the side with more entries compares digests at the other's seq. At equal lengths both see a difference, and
-//!    the dialler acts. A mismatch is a fork; probes find its first entry by bisection, and both sides report it (`forks`).
+//! 1. The peers find out which logs differ, and what each side has of them. They compare digests of sets of logs (`trees`). With a
+//!    peer of the extension's first version, each side sends a vector instead: every log with its seq and digest (`vectors`).
+//! 2. For each log, the side with more entries compares digests at the other side's last seq. If both sides have equally many, both
+//!    see a difference, and the dialler acts. A mismatch is a fork; probes find its first entry by bisection, and both sides report
+//!    it (`forks`).
 //! 3. Each side streams the rows that the other lacks, in its store's order and without end, so that live events follow the
 //!    catch-up (`send`). Batches cost credit. The receiver grants it again when its log has stored them (`receive`, `credit`).
-//! 4. A side that gets entries from other peers meanwhile says so in its credit messages, and the peer skips them.
+//! 4. A side that gets entries from other peers in the meantime says so in its credit messages, and the peer skips them.
 
 mod credit;
 mod forks;
@@ -52,8 +53,8 @@ pub const ALIVE_MS: u64 = 15_000;
 /// A peer from which nothing came for this many milliseconds is gone: three signs of life are missing.
 pub const SILENT_MS: u64 = 45_000;
 
-/// If the peer gets at most this many logs from other peers too, all of them are looked at whenever our log grows. Of more, those in
-/// the rows that are read.
+/// If the peer gets at most this many logs from other peers, too, all of them are checked whenever our log grows. If there are
+/// more, only the logs of the rows that are read are checked.
 const MAX_RECHECKED: usize = 16;
 
 /// See the module's documentation.
@@ -64,7 +65,7 @@ pub(crate) struct V2 {
     version: u64,
     log_id: LogId,
     logs: PeerLogs<LogState>,
-    /// Of a log without state the peer has our rows up to this position; `None` if it has nothing of it.
+    /// The position up to which the peer has our rows of logs without state; `None` if it has none of them.
     level: Option<Position>,
     /// How many logs may have state before those with the same entries on both sides are dropped.
     max_states: usize,
@@ -77,28 +78,28 @@ pub(crate) struct V2 {
     /// The peer's vector, as far as it has come.
     vector: Vec<Extent>,
     vector_seen: bool,
-    /// Ours has been sent.
+    /// Whether our vector has been sent.
     announced: bool,
 
     reader: BatchReader,
     received: ReceivedBytes,
     origin: PieceOrigin,
-    /// This session's number among those that bring pieces.
+    /// The number of this session for its pieces.
     session: u64,
-    /// When something last moved that the peer owes us.
+    /// When the peer last sent something that we lacked.
     behind_since: u64,
-    /// When bytes of a frame came that is not whole yet. A large event takes long on a slow line.
+    /// When bytes of an incomplete frame last arrived. A large event takes long on a slow line.
     arriving_at: u64,
     /// Vectors in a row that changed nothing.
     resyncs: u32,
-    /// Another link to the same emitter carries rows.
+    /// Whether another link to the same emitter carries rows.
     stands_by: bool,
-    /// The peer has said something of its logs.
+    /// Whether the peer has said anything about its logs.
     heard: bool,
     /// The peer has said goodbye: its reason and its text.
     leaving: Option<(GoodbyeReason, String)>,
 
-    /// Logs that other peers send us too. This peer hears how far we are with them, so that it need not send.
+    /// Logs that other peers send us, too. This peer is told how far we have them, so that it need not send them.
     shared_logs: BTreeSet<LogId>,
     /// Those of `shared_logs` that may have grown since the peer last heard.
     shared_grown: BTreeSet<LogId>,
@@ -106,7 +107,7 @@ pub(crate) struct V2 {
     writer: BatchWriter,
     /// Rows that were read and not yet dealt with.
     pending: VecDeque<Row>,
-    /// Rows that the peer may get from other peers, and since when they wait for its word. Each log's rows are in order.
+    /// Rows that the peer may get from other peers, and since when they have been waiting. Each log's rows are in order.
     postponed: VecDeque<(u64, Row)>,
     postponed_bytes: usize,
     /// Bytes of the rows in `pending` and `postponed`.
@@ -120,7 +121,7 @@ pub(crate) struct V2 {
     large: Option<Large>,
     /// The last node that went in pieces, in case the peer asks for it again.
     last_large: Option<(Key, LogId, Seq)>,
-    /// How many bytes the peer has of nodes that it got in part.
+    /// How many bytes the peer has of incomplete nodes.
     partly: HashMap<Key, u64>,
 
     started_at: u64,
@@ -128,7 +129,7 @@ pub(crate) struct V2 {
     sent_at: u64,
 }
 
-/// Bytes of memory that a row takes, beside what every row takes.
+/// Bytes of memory that a row takes, without the fixed part.
 fn row_size(row: &Row) -> usize {
     row.node.value.len() + row.node.links.len() * size_of::<Key>()
 }
@@ -146,7 +147,7 @@ impl V2 {
         v2
     }
 
-    /// A session in which nothing has been exchanged yet but handshakes.
+    /// A session in which only handshakes have been exchanged.
     fn waiting(common: &Common, capability: Capability, mode: Mode, view: &dyn LocalLog) -> Self {
         // Both ends must remember the same number of keys.
         let reach = if capability.version.min(common.config.version) >= WITH_PIECES { MOST_RECENT } else { RECENT };
@@ -284,7 +285,7 @@ impl V2 {
                 }
             }
             InEvent::Turn(turn) => self.on_turn(common, turn, view),
-            // This protocol asks for no `ForkLocal`: the log itself decides, once it gets the entry that differs.
+            // This protocol does not use `ForkLocal`: the log itself decides once it gets the entry that differs.
             InEvent::Opened | InEvent::Idle | InEvent::Written | InEvent::Tick | InEvent::Forked(_) => {}
         }
         if view.log_id() != self.log_id {
@@ -297,7 +298,8 @@ impl V2 {
             self.leave(common);
             return Ok(());
         }
-        // What came over other links is seen in the rows that we read, or, while nothing is read, by looking at all in turn.
+        // Entries that came over other links are noticed in the rows that we read, or, while nothing is read, by checking all logs
+        // in turn.
         for log in self.logs.behind.next(tick) {
             self.look_at(common, &log, view);
         }
@@ -305,7 +307,7 @@ impl V2 {
         Ok(())
     }
 
-    /// Does whatever has become possible.
+    /// Takes all steps that have become possible.
     fn proceed(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if common.is_closed() {
             return;
@@ -331,7 +333,7 @@ impl V2 {
 
     fn on_rows(&mut self, common: &mut Common, rows: Vec<Row>, view: &dyn LocalLog) {
         let rows = common.rows.finish(rows);
-        // All of them are stored by now: one look at each run of a log's rows says what a look at each row would.
+        // All of these rows are stored, so one check for each run of a log's rows is enough.
         let mut looked_at = None;
         for row in &rows {
             if looked_at.replace(row.log()) != Some(row.log()) {
@@ -347,7 +349,7 @@ impl V2 {
         self.unsent_bytes + self.large.as_ref().map_or(0, Large::len)
     }
 
-    /// What is known of logs takes so many bytes of memory, beside the ids of unknown ones.
+    /// Bytes of memory taken by what is known about logs, without the ids of unknown ones.
     pub(crate) fn state_bytes(&self) -> usize {
         self.logs.bytes() + self.reader.table_bytes() + self.comparison_bytes()
     }

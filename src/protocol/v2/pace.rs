@@ -1,4 +1,4 @@
-//! Decides how large a batch may grow, by how fast the peer takes batches.
+//! Decides how large a batch may grow, from how fast the peer takes batches.
 //!
 //! A batch that is cut off has to be sent again from its beginning. So on a slow line batches are small.
 
@@ -7,7 +7,7 @@ use crate::protocol::batch::CHUNK;
 /// How long a batch should take on its way, in milliseconds.
 const BATCH_MS: u64 = 500;
 
-/// Smallest batch, in bytes. With smaller ones the bytes of the frames themselves would matter.
+/// Smallest batch, in bytes. With smaller ones, the overhead of frames would matter.
 const LEAST: usize = 4 * 1024;
 
 /// Measures how fast credit comes back.
@@ -39,7 +39,7 @@ impl Pace {
         let Some(since) = self.since.replace(now).filter(|_| bytes > 0) else { return };
         let fits = bytes.saturating_mul(BATCH_MS) / now.saturating_sub(since).max(1);
         let fits = usize::try_from(fits).unwrap_or(CHUNK);
-        // It shrinks at once, but at most doubles, so that a single lucky measurement does not count for much.
+        // It shrinks immediately, but at most doubles, so that a single lucky measurement does not count for much.
         self.chunk = fits.min(2 * self.chunk).clamp(LEAST, CHUNK);
     }
 }

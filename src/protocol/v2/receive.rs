@@ -14,10 +14,10 @@ use crate::protocol::io::{CloseReason, LocalLog, Lookup};
 use crate::protocol::message::Message;
 use crate::protocol::peer_logs::Compared;
 
-/// If the peer has more of a log and does not send it for this many milliseconds, it is told anew what we have.
+/// If the peer has more of a log and does not send it for this many milliseconds, we announce again what we have.
 pub const RESYNC_MS: u64 = 5_000;
 
-/// After this many vectors that changed nothing the link is closed for a new one.
+/// After this many vectors without an effect, the link is closed and replaced by a new one.
 const MAX_RESYNCS: u32 = 3;
 
 impl V2 {
@@ -151,7 +151,7 @@ impl V2 {
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
                     self.fork_proved(common, &log, Compared { seq, ours, theirs });
                 }
-                // We asked for this entry, and our log may not move again because of it. Other logs go on.
+                // We asked for this entry, but our log must not move again because of it. Other logs continue.
                 Outcome::Refused(error @ Error::Forged { .. })
                     if self.logs.get(&log).is_some_and(|peer_log| peer_log.own.demanded) =>
                 {
@@ -168,8 +168,8 @@ impl V2 {
         Ok(())
     }
 
-    /// Whether an honest peer may send what is refused for this reason: each emitter decides by itself whose logs it stores, and
-    /// one that knows no seals passes on what others have sent.
+    /// Whether an honest peer may send rows that are refused for this reason. Each emitter decides whose logs it stores, and peers
+    /// that do not know seals pass on rows without them.
     fn may_be_relayed(&self, error: &Error) -> bool {
         match error {
             Error::Author { .. } => true,
@@ -187,7 +187,7 @@ impl V2 {
         common.offer_nodes();
     }
 
-    /// Notes how far we are with a log that has grown, if that matters to anybody.
+    /// Notes how far we have a log that has grown, if this session needs to know.
     pub(super) fn look_at(&mut self, common: &Common, log: &LogId, view: &dyn LocalLog) {
         if self.shared_logs.contains(log) {
             self.shared_grown.insert(log.clone());
@@ -198,7 +198,7 @@ impl V2 {
         }
     }
 
-    /// If the peer does not send what it has, tells it anew what we have, and in the end closes the link.
+    /// If the peer does not send what it has, announces again what we have, and closes the link if that is repeatedly in vain.
     pub(super) fn resync_if_stuck(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if common.intake.is_busy() || self.logs.behind.is_looking() {
             self.behind_since = common.now;
@@ -220,7 +220,7 @@ impl V2 {
         (self.vector_seen && !self.logs.behind.is_empty()).then_some(self.behind_since + RESYNC_MS)
     }
 
-    /// The peer has said goodbye. The session ends once the log has what the peer brought before.
+    /// Handles the peer's goodbye. The session ends once the log has stored what the peer sent before.
     pub(super) fn leave(&mut self, common: &mut Common) {
         if common.intake.is_busy() || !common.intake.is_empty() {
             return;

@@ -12,18 +12,18 @@ use crate::protocol::message::Mode;
 use crate::protocol::peer_logs::Judgement;
 use crate::row::Row;
 
-/// How long a row of a log that the peer also gets from other peers waits for the peer's word that it has it, in milliseconds.
-/// Without that word it is sent, and the log's next rows are sent at once again.
+/// How long a row waits, in milliseconds, if the peer also gets its log from other peers and may say that it has the row. Then the
+/// row is sent, and further rows of the log are sent without waiting.
 pub const LAZY_MS: u64 = 30;
 
-/// Rows that may wait for that at a time; then the oldest ones are sent.
+/// Most rows that may wait like this; beyond it the oldest ones are sent.
 const MAX_HELD: usize = 256;
 
-/// Bytes of these rows, beside one row.
+/// Most bytes of these rows. One row may exceed it.
 const MAX_HELD_BYTES: usize = 256 * 1024;
 
 impl V2 {
-    /// The peer sends a log that other peers send us too: from now on it hears how far we are with it.
+    /// From now on tells the peer how far we have this log, because other peers send it to us, too.
     pub(super) fn tell_progress_of(&mut self, log: LogId) {
         if let Some(peer_log) = self.logs.get_mut(&log).filter(|_| self.shared_logs.len() < MAX_UPDATES) {
             peer_log.own.remind = true;
@@ -32,7 +32,7 @@ impl V2 {
         }
     }
 
-    /// How far we are with logs of which the peer does not know that yet.
+    /// How far we have logs, where the peer does not know it yet.
     fn progress(&mut self, view: &dyn LocalLog) -> Vec<(LogId, Seq)> {
         let mut progress = Vec::new();
         for log in std::mem::take(&mut self.shared_grown) {
@@ -109,14 +109,14 @@ impl V2 {
             self.postponed_bytes -= row_size(&row);
             over = over.saturating_sub(row_size(&row));
             if let Some(peer_log) = self.logs.get_mut(row.log()) {
-                // No word came: the peer's other source is gone, or slower than this link.
+                // The peer has not said that it has the row: its other source is gone, or slower than this link.
                 peer_log.own.lazy &= row.seq() <= peer_log.has;
             }
             self.send_row(common, &row);
         }
     }
 
-    /// When the oldest postponed row is to be sent. Without credit it cannot, whatever the time.
+    /// When the oldest postponed row has to be sent; `None` without credit, because then it cannot be sent.
     pub(super) fn postponed_due(&self) -> Option<u64> {
         self.postponed.front().filter(|_| self.may_send()).map(|(since, _)| since + LAZY_MS)
     }
@@ -155,7 +155,7 @@ impl V2 {
         }
     }
 
-    /// A row goes to the peer. If the peer asked for it as a proof, and it has no seal, the next row goes as well.
+    /// Notes that a row goes to the peer. If the peer asked for it as a proof, and it has no seal, the next row is sent as well.
     fn show_on(&mut self, row: &Row) {
         let sealed = row.node.signed.as_ref().is_some_and(|signed| signed.signature.is_some());
         if sealed || !claims_owner(row.log()) {
@@ -179,8 +179,8 @@ impl V2 {
         self.renew_table(common);
     }
 
-    /// What to do with a row, and whether it needs a proof: whether it is an entry of our own log, written since the comparison, of
-    /// which a peer that sends has a different version that it was not asked for yet.
+    /// Decides what to do with a row. Also returns whether to demand the peer's version of it, as a proof: the row is an entry of
+    /// our own log, written since the comparison, of which the peer has a different version that it was not asked for yet.
     fn judge(&mut self, common: &Common, row: &Row) -> (Judgement, bool) {
         let (level, seq, log_id, mode) = (self.level, row.seq(), &self.log_id, self.logs.mode);
         let mut needs_proof = false;

@@ -13,7 +13,7 @@ impl V2 {
         self.stands_by
     }
 
-    /// Handles an event while this link stands by: signs of life in both directions, and whatever ends that state.
+    /// Handles an event while this link stands by: signs of life in both directions, and events that end this state.
     pub(super) fn stand_by(&mut self, common: &mut Common, event: InEvent, view: &dyn LocalLog) -> Result<()> {
         match event {
             InEvent::Frame(frame) => {
@@ -22,7 +22,7 @@ impl V2 {
                 match Extension::decode(kind, body)? {
                     Extension::Twin(token) => self.on_twin(common, token)?,
                     Extension::Goodbye { why, text } => common.close(CloseReason::Told(why, text)),
-                    // The peer let this link carry before it knew of the other one. That needs no answer.
+                    // The peer used this link before it knew of the other one. No answer is needed.
                     _ => {}
                 }
             }
@@ -36,7 +36,7 @@ impl V2 {
         Ok(())
     }
 
-    /// The peer says which link carries. The driver decides, because it knows the other links.
+    /// Passes on the peer's statement about which link carries. The driver decides, because it knows the other links.
     pub(super) fn on_twin(&mut self, common: &mut Common, token: Option<Token>) -> Result<()> {
         // It may lead to a comparison, so it counts as one.
         self.count_comparison(common)?;
@@ -70,7 +70,8 @@ impl V2 {
         }
     }
 
-    /// Stands by. A session that has exchanged nothing does so as if it had not begun; any other is closed for a new one.
+    /// Stands by. If the session has exchanged nothing, it waits as if it had not begun; otherwise it is closed and replaced by a
+    /// new one.
     fn yield_to_twin(&mut self, common: &mut Common, view: &dyn LocalLog) {
         if self.stands_by {
             return;

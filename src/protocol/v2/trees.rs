@@ -1,7 +1,7 @@
 //! Finds the logs that differ by comparing digests of ever smaller sets of logs (docs/design/wire.md, "Comparing many logs"). The
-//! peers take turns. A turn answers everything that the turn before it asked; one that asks nothing is the last.
+//! peers take turns. Each turn answers all questions of the turn before. A turn without a question is the last one.
 //!
-//! Afterwards only logs that differ have state. Of any other log the peer has what we had when the comparison began: its rows up
+//! Afterwards only logs that differ have state. Of all other logs the peer has what we had when the comparison began: the rows up
 //! to the position in [`V2::level`].
 
 use std::collections::{HashMap, HashSet};
@@ -48,24 +48,24 @@ pub(super) struct Trees {
     said: HashSet<Prefix>,
     /// Prefixes of which the peer got a list that it is to answer.
     listed: HashSet<Prefix>,
-    /// The peer's extent of every log that differs, as far as found out.
+    /// The peer's extent of each log that is known to differ.
     found: Vec<Extent>,
-    /// The peer's turn asks something.
+    /// Whether the peer's turn asks a question.
     heard_question: bool,
     /// Our next turn.
     turn: Turn,
-    /// The peer named more logs than we keep in mind. Another comparison finds those that were left out.
+    /// Whether the peer named more logs than we can remember. Another comparison finds those that were left out.
     left_out: bool,
 }
 
-/// What we are going to say in our turn.
+/// Our next turn.
 #[derive(Debug, Default)]
 struct Turn {
     /// Whole frames.
     frames: BytesMut,
     /// Items for the next frame.
     items: BytesMut,
-    /// One of the items asks something.
+    /// Whether one of the items asks a question.
     asks: bool,
     /// Parts with at most this many logs are listed.
     list_logs: u64,
@@ -164,7 +164,7 @@ impl V2 {
         common.send_bytes(turn.frames);
     }
 
-    /// The peer begins a comparison, or asks us to begin one. Each may cost us a list of all logs.
+    /// Counts a comparison that the peer begins or asks for. Each may cost us a list of all logs.
     pub(super) fn count_comparison(&mut self, common: &Common) -> Result<()> {
         self.trees.begun += 1;
         if self.trees.begun > COMPARISONS + common.now.saturating_sub(self.started_at) / COMPARISON_MS {
@@ -190,7 +190,7 @@ impl V2 {
             self.begin(said.number, view);
             self.trees.said.insert(Prefix::ROOT);
         } else if !self.trees.running || said.number != self.trees.number {
-            // It belongs to a comparison that was given up for a later one.
+            // It belongs to a comparison that was replaced by a later one.
             return Ok(());
         }
         self.trees.turn.list_logs = common.config.sizes.list;
@@ -273,7 +273,7 @@ impl V2 {
         Ok(())
     }
 
-    /// Whether what the peer has of a log may be kept. We have `ours` entries of it.
+    /// Whether the extent of a log that the peer has may be remembered. We have `ours` entries of it.
     pub(super) fn keep_in_mind(&mut self, common: &mut Common, log: &LogId, ours: Seq) -> Result<bool> {
         if self.logs.contains_key(log) {
             return Ok(true);
@@ -286,7 +286,7 @@ impl V2 {
         Ok(true)
     }
 
-    /// What a comparison under way, and what it has found, take in memory.
+    /// Bytes of memory taken by a comparison under way and by its results.
     pub(super) fn comparison_bytes(&self) -> usize {
         (self.vector.capacity() + self.trees.found.capacity()) * size_of::<Extent>()
     }
@@ -300,7 +300,7 @@ impl V2 {
         self.apply_vector(common, view);
     }
 
-    /// Reads from the first row that the peer may lack: of logs that differ, and of all others behind `level`.
+    /// Reads from the first row that the peer may lack, of logs that differ, or of other logs after `level`.
     pub(super) fn start_behind(&mut self, common: &mut Common, level: Position, view: &dyn LocalLog) {
         common.rows.lower(level);
         let mut lacking = Vec::new();
@@ -318,7 +318,7 @@ impl V2 {
         }
     }
 
-    /// What the peer has of a log without state, judged by a row of it; `None` if it has the row.
+    /// The state of a log without state, derived from a row of it; `None` if the peer has the row.
     pub(super) fn unnamed(level: Option<Position>, row: &Row) -> Option<PeerLog<LogState>> {
         match level {
             Some(level) if row.at <= level => None,
@@ -348,7 +348,7 @@ impl V2 {
         self.logs
             .retain(|log, peer_log| peer_log.is_disputed() || peer_log.has != view.seq(log) || shared.contains(log));
         self.logs.shrink_to_fit();
-        // Do not look at those that stay for every event.
+        // So that those that stay are not checked again with every event.
         self.max_states = self.logs.len().saturating_mul(2);
         self.level = Some(end);
         common.unknown_logs.forget();

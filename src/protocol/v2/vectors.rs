@@ -1,4 +1,4 @@
-//! Version vectors: what each side has of every log, and from where on rows are read for the peer.
+//! Version vectors: what each side has of every log, and the position from which rows are read for the peer.
 
 use std::collections::HashMap;
 
@@ -16,9 +16,9 @@ use crate::protocol::message::Mode;
 use crate::protocol::peer_logs::PeerLog;
 use crate::row::{LogHead, Position};
 
-/// How long a listener that lacks something waits for the dialler's first rows to be stored before it sends its own, in
-/// milliseconds. In 1.x the listener hears the dialler's history first, and its examples print that. The wait costs no more than
-/// a commit.
+/// How long a listener that lacks something waits, in milliseconds, until the dialler's first rows are stored, before it sends its
+/// own. In 1.x the listener gets the dialler's history first, and its examples print this order. The wait takes no longer than a
+/// commit.
 const YIELD_MS: u64 = 100;
 
 impl V2 {
@@ -183,7 +183,7 @@ impl V2 {
         }
     }
 
-    /// Our own log's tail has moved to a new id.
+    /// Handles the move of our own log's tail to a new id.
     pub(super) fn on_relabelled(&mut self, common: &mut Common, view: &dyn LocalLog) {
         let old = std::mem::replace(&mut self.log_id, view.log_id());
         if let Some(peer_log) = self.logs.get_mut(&old) {

@@ -7,11 +7,16 @@ use bytes::Bytes;
 use super::model::{compare, Model};
 use super::random::Random;
 use super::random_commit::random_commit;
+use super::relabel_cases::{
+    a_log_may_be_relabelled_as_a_whole, a_relabel_moves_the_tail_of_a_log, a_relabelled_log_goes_on,
+    relabels_that_make_no_sense_are_refused,
+};
+use super::reopening::{compare_reopened, reopen};
 use super::searches::{compare_searches, random_event, random_filter};
 use super::{Case, Medium};
 use crate::node::{key_of, LogId, Node, Signed};
 use crate::row::{Body, NewRow, Position};
-use crate::store::{Commit, Meta, Order, ReadLimit, Relabel, Span, Store, StoreState};
+use crate::store::{Commit, Meta, Order, ReadLimit, Span, StoreState};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { pub(super) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };
@@ -41,23 +46,6 @@ cases!(
     random_histories_match_the_model,
     searches_find_what_a_scan_does,
 );
-
-fn reopen(medium: &dyn Medium, store: Arc<dyn Store>) -> Arc<dyn Store> {
-    if !medium.keeps() {
-        return store;
-    }
-    store.close().unwrap();
-    drop(store);
-    medium.open()
-}
-
-/// Compares now and after closing and opening again.
-fn compare_reopened(medium: &dyn Medium, store: Arc<dyn Store>, model: &Model) -> Arc<dyn Store> {
-    compare(store.as_ref(), model);
-    let store = reopen(medium, store);
-    compare(store.as_ref(), model);
-    store
-}
 
 fn a_new_store_is_empty(medium: &dyn Medium) {
     let store = medium.open();
@@ -248,83 +236,6 @@ fn a_commit_that_does_not_continue_changes_nothing(medium: &dyn Medium) {
     compare_reopened(medium, store, &next);
 }
 
-fn a_relabel_moves_the_tail_of_a_log(medium: &dyn Medium) {
-    let store = medium.open();
-    let mut model = Model::new();
-    for index in 0..10 {
-        model.append("a", format!("a{index}"));
-        model.append("b", format!("b{index}"));
-    }
-    model.duplicate("a", 2);
-    model.duplicate("b", 1);
-    model.commit(store.as_ref());
-    model.relabel("a", 6, "a2");
-    model.set(Meta::LogId, Some(b"a2"));
-    model.commit(store.as_ref());
-    assert_eq!(model.seq("a"), 5);
-    assert_eq!(model.seq("a2"), 6);
-    compare_reopened(medium, store, &model);
-}
-
-fn a_relabelled_log_goes_on(medium: &dyn Medium) {
-    let mut store = medium.open();
-    let mut model = Model::new();
-    for index in 0..8 {
-        model.append("a", format!("a{index}"));
-    }
-    model.commit(store.as_ref());
-    model.relabel("a", 5, "b");
-    model.append("b", "in the commit of the relabel");
-    model.append("a", "the other side's fifth");
-    model.commit(store.as_ref());
-    store = compare_reopened(medium, store, &model);
-    for index in 0..4 {
-        model.append("a", format!("more {index}"));
-        model.append("b", format!("own {index}"));
-    }
-    model.commit(store.as_ref());
-    store = compare_reopened(medium, store, &model);
-    // Again: a tail that crosses what was moved before.
-    model.relabel("b", 3, "c");
-    model.commit(store.as_ref());
-    model.relabel("a", 4, "d");
-    model.append("c", "end of c");
-    model.append("d", "end of d");
-    model.append("a", "end of a");
-    model.append("b", "end of b");
-    model.commit(store.as_ref());
-    compare_reopened(medium, store, &model);
-}
-
-fn a_log_may_be_relabelled_as_a_whole(medium: &dyn Medium) {
-    let store = medium.open();
-    let mut model = Model::new();
-    model.append("a", "one");
-    model.append("a", "two");
-    model.commit(store.as_ref());
-    model.relabel("a", 1, "b");
-    model.commit(store.as_ref());
-    let store = compare_reopened(medium, store, &model);
-    model.append("a", "begins again");
-    model.append("b", "three");
-    model.commit(store.as_ref());
-    compare_reopened(medium, store, &model);
-}
-
-fn relabels_that_make_no_sense_are_refused(medium: &dyn Medium) {
-    let store = medium.open();
-    let mut model = Model::new();
-    model.append("a", "one");
-    model.append("b", "two");
-    model.commit(store.as_ref());
-    for (log, from, to) in [("a", 0, "c"), ("a", 2, "c"), ("a", 1, "b"), ("a", 1, "a"), ("c", 1, "d"), ("a", 1, "")] {
-        let relabel = Some(Relabel { log: Arc::from(log), from, to: Arc::from(to) });
-        let error = store.commit(&Commit { relabel, ..Commit::default() }).unwrap_err();
-        assert_eq!(error.code(), "ERR_HYPER_CONFLICT", "{log} {from} {to}: {error}");
-    }
-    compare_reopened(medium, store, &model);
-}
-
 fn large_values_are_stored(medium: &dyn Medium) {
     let store = medium.open();
     let mut model = Model::new();
@@ -371,8 +282,8 @@ fn many_small_commits(medium: &dyn Medium) {
     compare_reopened(medium, store, &model);
 }
 
-/// Commits of four rows each: a reader that goes on from where it stopped never misses one, and what is visible
-/// at one moment is always whole commits.
+/// While commits of four rows are stored, a reader that continues from its last position never misses a row, and only whole commits
+/// are visible.
 fn readers_see_whole_commits(medium: &dyn Medium) {
     let store = medium.open();
     let commits = 200;
@@ -450,7 +361,7 @@ fn random_histories_match_the_model(medium: &dyn Medium) {
     }
 }
 
-/// Among enough rows that a search comes back in between, and that an index has parts.
+/// There are enough rows that a search takes several steps, and that an index has several parts.
 fn searches_find_what_a_scan_does(medium: &dyn Medium) {
     let mut store = medium.open();
     let mut model = Model::new();

@@ -1,4 +1,4 @@
-//! The suite that every [`Store`] passes: what the log may rely on, told as cases over an empty medium.
+//! The suite that every [`Store`] has to pass: what the log relies on, as cases that start with an empty medium.
 //!
 //! It is compiled into the library, without dependencies of its own, so that stores outside this crate can run it
 //! too. It panics on the first difference.
@@ -15,6 +15,8 @@ mod cases;
 mod model;
 mod random;
 mod random_commit;
+mod relabel_cases;
+mod reopening;
 mod searches;
 
 use std::sync::Arc;
@@ -31,7 +33,7 @@ pub trait Medium {
     /// Opens what the medium holds. The store of the previous call has been closed.
     fn open(&self) -> Arc<dyn Store>;
 
-    /// Whether commits survive closing. Without it the cases that reopen do nothing more.
+    /// Whether commits survive closing. If not, the cases do not reopen the store.
     fn keeps(&self) -> bool {
         true
     }

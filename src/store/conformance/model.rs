@@ -13,8 +13,8 @@ use crate::store::{Commit, Meta, ReadLimit, Relabel, Store, StoreState};
 
 /// What a store should hold, and the commit that takes it there.
 ///
-/// Every method that adds something changes the model at once and the pending commit with it;
-/// [`Model::commit`] hands that to a store.
+/// Every method that adds something changes the model immediately, and adds the change to the pending commit; [`Model::commit`]
+/// passes that commit to a store.
 #[derive(Clone, Default)]
 pub struct Model {
     rows: Vec<Row>,
@@ -36,7 +36,7 @@ impl Model {
         &self.rows
     }
 
-    /// The last place in use.
+    /// The last position in use.
     #[must_use]
     pub fn end(&self) -> Position {
         self.rows.last().map_or(Position::START, |row| row.at)
@@ -79,7 +79,7 @@ impl Model {
         self.append_linked(log, &heads, value)
     }
 
-    /// Appends a node behind the latest one, without looking for heads (for large models).
+    /// Appends a node that links to the latest one, without looking for heads (for large models).
     pub fn append_next(&mut self, log: &str, value: impl AsRef<[u8]>) -> Key {
         let link: Vec<Key> = self.rows.last().map(|row| row.node.key).into_iter().collect();
         self.append_linked(log, &link, value)
@@ -127,7 +127,7 @@ impl Model {
         self.entries.entry(log.clone()).or_default().push(Entry { at, key });
     }
 
-    /// The log's digest so far, from the pending rows where they have it.
+    /// The log's digest including the pending rows.
     fn pending_digest(&self, log: &LogId) -> Digest {
         match self.pending.rows.iter().rev().find(|row| row.log() == log) {
             Some(row) => row.digest,
@@ -205,7 +205,7 @@ fn sorted_state(store: &dyn Store) -> StoreState {
     state
 }
 
-/// Panics unless `store` holds exactly what `model` does, asked in every way there is.
+/// Panics unless `store` holds exactly what `model` does. Checks all ways of reading.
 pub fn compare(store: &dyn Store, model: &Model) {
     assert_eq!(sorted_state(store), model.state(), "state");
     compare_rows(store, model);
@@ -252,7 +252,7 @@ fn compare_rows(store: &dyn Store, model: &Model) {
             assert_eq!(got, expected, "row read {rows} at a time");
         }
     }
-    // From every place, without having read what is before it.
+    // From every position, without reading the rows before it.
     for (index, row) in model.rows.iter().enumerate().rev() {
         let next = store.read(row.at, ReadLimit { rows: 1, bytes: usize::MAX }).unwrap();
         assert_eq!(next.first(), model.rows.get(index + 1), "row after {:?}", row.at);

@@ -6,7 +6,7 @@ use crate::query::{Filter, Item, Query};
 use crate::row::Row;
 use crate::store::{Order, ReadLimit, Span, Store};
 
-/// Names and tags, the first of them much more often than the last.
+/// Names and tags; the first ones are used much more often than the last ones.
 const NAMES: [&str; 6] = ["added", "moved", "gone", "bücher", "a", ""];
 const TAGS: usize = 24;
 
@@ -19,7 +19,7 @@ fn tag(number: usize) -> String {
     format!("tag:{number}")
 }
 
-/// An event with a random name, tags and time, of at least `len` bytes; `unique` makes it one of its own.
+/// An event with a random name, tags and time, of at least `len` bytes. `unique` makes it differ from all others.
 #[must_use]
 pub fn random_event(random: &mut Random, unique: u64, len: usize) -> Vec<u8> {
     let name = NAMES[skewed(random, NAMES.len())];
@@ -73,7 +73,7 @@ pub fn random_filter(random: &mut Random) -> Filter {
     filter
 }
 
-/// Panics unless searches of `store` bring what a scan of `rows`, all that it should hold, does.
+/// Panics unless searches of `store` have the same results as a scan of `rows`, which are all rows that it should hold.
 pub fn compare_searches(store: &dyn Store, rows: &[Row], random: &mut Random, times: usize) {
     let nodes: Vec<&Row> = rows.iter().filter(|row| row.at.duplicate == 0).collect();
     let end = nodes.len() as u64;

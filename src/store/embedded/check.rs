@@ -28,7 +28,7 @@ pub(super) fn check(core: &Core, progress: Progress<'_>) -> Result<()> {
     };
     let mut state = RecordedState::default();
     let mut chunk = Chunk::new(0, (Position::START, state.last));
-    // The last position of the chunk at hand, if it is indexed.
+    // The last position of the current chunk, if it is indexed.
     let last_of = |number: u32| -> Option<Position> {
         let number = number as usize;
         (number < firsts.len()).then(|| firsts.get(number + 1).copied().unwrap_or(next))
@@ -98,14 +98,14 @@ fn compare(core: &Core, chunk: &Chunk) -> Result<()> {
     Ok(())
 }
 
-/// What the index should hold of terms.
+/// Sums of the terms that the index should hold.
 #[derive(Default)]
 struct Sums {
     sum: TermSum,
 }
 
 impl Sums {
-    /// Adds a chunk, one of so many that are indexed, and compares once its unit is complete.
+    /// Adds a chunk, and compares once its unit is complete. `indexed` is the number of indexed chunks.
     fn add(&mut self, core: &Core, chunk: &Chunk, indexed: usize) -> Result<()> {
         let unit = Unit::of(chunk.number, indexed);
         for run in chunk.terms.sorted() {
@@ -120,7 +120,7 @@ impl Sums {
         if core.index.sum_of_terms(unit).map_err(faulty)? == expected {
             return Ok(());
         }
-        // Written meanwhile: what it held is in another unit by now.
+        // The unit was merged in the meantime: its content is in another unit now.
         if Unit::of(chunk.number, core.view.read().open()?.firsts.len()) != unit {
             return Ok(());
         }

@@ -17,7 +17,7 @@ use crate::store::terms::{Term, TermRows};
 /// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;
 
-/// The index stores the location of every row whose number is a multiple of this. So to read one row, up to this many are read:
+/// The index stores the location of every row whose number is a multiple of this. So up to this many rows are read to find one:
 /// some 4 KB of small events.
 pub(super) const SPARSE_STEP: usize = 32;
 
@@ -39,7 +39,7 @@ pub(super) struct StreamRows {
     pub(super) digests: Vec<Digest>,
 }
 
-/// The store itself gives stream numbers, one after the other, so nobody can make them collide.
+/// A trivial hasher for stream numbers. The store assigns them one after the other, so nobody can make them collide.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct StreamHasher(u64);
 
@@ -68,11 +68,11 @@ pub(super) struct Chunk {
     pub(super) before: (Position, Key),
     pub(super) rows: Vec<ChunkRow>,
     pub(super) keys: Vec<Key>,
-    /// Rows of nodes by key, and how many of all rows have been filed.
+    /// Rows of nodes by key, and how many of all rows are in there.
     slots: Slots,
     filed: usize,
     pub(super) streams: HashMap<u32, StreamRows, BuildHasherDefault<StreamHasher>>,
-    /// Rows of nodes by what they are searched for.
+    /// Rows of nodes by term.
     pub(super) terms: TermRows,
     /// Bytes of records covered.
     pub(super) bytes: u64,
@@ -126,7 +126,7 @@ impl Chunk {
         stream.rows.push(u32::try_from(row).unwrap_or(u32::MAX));
     }
 
-    /// Makes all rows so far known to [`Chunk::find`].
+    /// Lets [`Chunk::find`] find all rows added so far.
     pub(super) fn file(&mut self) {
         let rows = self.rows.iter().zip(&self.keys).enumerate().skip(self.filed);
         let nodes: Vec<_> =
@@ -140,7 +140,7 @@ impl Chunk {
         self.slots.find(key, |row| self.keys.get(row).copied())
     }
 
-    /// Number of the first row behind `after`.
+    /// Number of the first row after `after`.
     pub(super) fn after(&self, after: Position) -> usize {
         self.rows.partition_point(|row| row.at <= after)
     }
@@ -191,7 +191,7 @@ impl Chunk {
         pieces
     }
 
-    /// What the index keeps of this chunk, as keys and values.
+    /// The index entries of this chunk, as keys and values.
     pub(super) fn encode(&self, pieces: &[Piece]) -> Vec<Pair> {
         let mut out = vec![self.rows_entry()];
         for (number, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.is_empty()) {
@@ -218,11 +218,11 @@ impl Chunk {
         put_varint(&mut out, u64::from(first.segment));
         put_varint(&mut out, first.offset);
         for (number, row) in self.rows.iter().enumerate().step_by(SPARSE_STEP).skip(1) {
-            // Only a node tells what comes before the next row.
+            // Only a node has the key that the next row's start needs.
             if row.at.duplicate == 0 {
                 let behind = row.at.change - self.before.0.change;
                 for field in [number as u64, u64::from(row.location.segment), row.location.offset, behind] {
-                    // All four are small: 65,536 rows, segments below 2^31 bytes.
+                    // All four fit: a chunk has at most 65,536 rows, and segments are smaller than 2^31 bytes.
                     out.extend_from_slice(&u32::try_from(field).unwrap_or(u32::MAX).to_le_bytes());
                 }
             }

@@ -9,7 +9,7 @@ pub(super) fn put_slice(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// What is left of some bytes; every read may find too few.
+/// The rest of some bytes to read. Every read returns `None` if there are too few.
 #[derive(Clone, Copy)]
 pub(super) struct Input<'a>(pub(super) &'a [u8]);
 

@@ -21,27 +21,27 @@ use crate::node::Key;
 use crate::row::Position;
 use crate::store::terms::Term;
 
-/// Chunks that may wait for the index. Beyond this, commits wait, too. Each takes 5 to 7 MB of memory. The index takes some
-/// 20 ms for one, and committing its rows takes longer on any disk.
+/// Chunks that may wait for the index; beyond this number, commits wait. Each chunk takes 5 to 7 MB of memory. Indexing one takes
+/// some 20 ms, and committing its rows takes longer on any disk.
 const MAX_WAITING: usize = 4;
 
-/// Chunks between two flushes of sled. A flush makes the file system commit, which delays commits of the log. All it saves
-/// is reading these chunks again after a crash, some 10 ms each.
+/// Chunks between two flushes of sled. A flush makes the file system commit, which delays commits of the log. It only saves reading
+/// these chunks again after a crash, which takes some 10 ms per chunk.
 const FLUSH_EVERY: u32 = 4;
 
 /// Parts of a slab that are written at a time.
 const SLAB_STEP: usize = 16;
 
-/// Bytes of records after which a chunk ends even if it has few rows. Opening reads up to so many bytes again.
+/// Bytes of records after which a chunk ends even if it has few rows. Opening a store reads up to this many bytes again.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// Room for rows beyond a chunk's size: its last group usually exceeds it.
+/// Room for rows beyond a chunk's nominal size, because its last group usually exceeds it.
 const SPARE_ROWS: usize = 2048;
 
-/// Name of the file that asks the next open to make a new index.
+/// Name of the file that tells the next opening to rebuild the index.
 pub(super) const REBUILD: &str = "rebuild-index";
 
-/// What is stored, as far as it is durable.
+/// The durable content of the store.
 pub(super) struct View {
     pub(super) closed: bool,
     pub(super) state: RecordedState,
@@ -53,7 +53,7 @@ pub(super) struct View {
     pub(super) waiting: VecDeque<Arc<Chunk>>,
     /// The growing chunk.
     pub(super) active: Chunk,
-    /// A chunk ended within the group at hand, so no checkpoint covers it yet.
+    /// Whether a chunk has ended within the current group, so that no checkpoint covers it yet.
     uncovered: bool,
 }
 
@@ -87,8 +87,8 @@ impl View {
     }
 }
 
-/// What a checkpoint behind a chunk says, if the chunk ends with a group: where that is, the group, and what has changed in
-/// the state since the checkpoint before.
+/// The content of a checkpoint after a chunk that ends with a group: the location, the group, and the changes of the state since
+/// the previous checkpoint.
 struct Covered {
     location: Location,
     mark: Mark,
@@ -115,21 +115,21 @@ pub(super) struct Core {
     pub(super) view: RwLock<View>,
     /// Loaded when first needed.
     filter: RwLock<Option<Filter>>,
-    /// The memory of an indexed chunk, reused for the next one: fresh pages cost more than filling them.
+    /// The memory of an indexed chunk, reused for the next one, because allocating fresh pages costs more than filling them.
     spare: Mutex<Option<Chunk>>,
-    /// Rows after which a chunk ends with the group at hand.
+    /// Rows after which a chunk ends, at the end of its current group.
     chunk_rows: usize,
-    /// Slabs whose chunks' own terms the next checkpoint removes.
+    /// Slabs for which the next checkpoint removes the terms of the single chunks.
     merged: Mutex<Vec<u32>>,
     queue: Mutex<Queue>,
     broken: AtomicBool,
-    /// Rung when a job comes, a job is done, or the indexer should stop.
+    /// Notified when a job comes, a job is done, or the indexer should stop.
     bell: Condvar,
 }
 
 impl Core {
     pub(super) fn new(segments: Segments, index: Index, checkpoint: Checkpoint, chunk_rows: usize) -> Self {
-        // The last time may have ended before what it merged was removed.
+        // The previous run may have ended after a merge, before the merged terms were removed.
         let merged = (u32::try_from(checkpoint.firsts.len()).unwrap_or(0) / COLUMNS).checked_sub(1);
         Core {
             segments,
@@ -145,7 +145,7 @@ impl Core {
         }
     }
 
-    /// Adds a durable row to the chunk at hand.
+    /// Adds a durable row to the current chunk.
     pub(super) fn add(&self, view: &mut View, added: &Added, location: Location, bytes: u64, terms: &[Term]) {
         if view.active.rows.len() >= MAX_ROWS {
             self.seal(view, None);
@@ -158,7 +158,7 @@ impl Core {
         view.active.push(added, location, bytes, terms);
     }
 
-    /// Ends a group: the chunk at hand is complete if it has enough rows.
+    /// Ends a group, and with it the current chunk if that has enough rows.
     pub(super) fn end_group(&self, view: &mut View, location: Location, mark: Mark) {
         view.end = location;
         view.active.file();
@@ -170,7 +170,7 @@ impl Core {
         }
     }
 
-    /// Hands the chunk at hand to the indexer and begins the next.
+    /// Hands the current chunk to the indexer and begins the next.
     fn seal(&self, view: &mut View, covered: Option<Covered>) {
         let (number, before) = (view.active.number + 1, view.active.end());
         let mut next = self.spare.lock().take().unwrap_or_else(|| Chunk::new(number, before));
@@ -182,7 +182,7 @@ impl Core {
         self.bell.notify_all();
     }
 
-    /// Waits until the index has caught up so far that another chunk may begin. The caller must not hold the view's lock.
+    /// Waits until the index has caught up enough for another chunk to begin. The caller must not hold the view's lock.
     pub(super) fn admit(&self) -> Result<()> {
         let mut queue = self.queue.lock();
         while queue.jobs.len() >= MAX_WAITING && queue.failed.is_none() {
@@ -217,7 +217,7 @@ impl Core {
         self.queue.lock().jobs.clear();
     }
 
-    /// Tells the indexer to finish what waits and end.
+    /// Tells the indexer to finish the waiting chunks and stop.
     pub(super) fn stop(&self) {
         self.queue.lock().stop = true;
         self.bell.notify_all();
@@ -250,7 +250,7 @@ impl Core {
             let mut queue = self.queue.lock();
             match done {
                 Ok(()) => drop(queue.jobs.pop_front()),
-                // The chunk stays in memory, so reading goes on; commits are refused.
+                // The chunk stays in memory, so reads still work; commits are refused.
                 Err(fault) => {
                     queue.failed = Some(fault);
                     self.broken.store(true, Ordering::Release);
@@ -271,15 +271,15 @@ impl Core {
         let pieces = chunk.pieces(&self.segments.store);
         let mut pairs = chunk.encode(&pieces);
         for (number, piece) in pieces.iter().enumerate() {
-            // One piece at a time, so that readers wait for a piece and not for the chunk. Until the chunk is indexed, its keys
-            // are found in the chunk itself.
+            // One piece at a time, so that readers wait only for a piece. Until the chunk is indexed, its keys are found in the
+            // chunk itself.
             let mut filter = self.filter.write();
             let filter = filter.get_or_insert_with(Filter::default);
             piece.iter().for_each(|(hash, _)| filter.insert(chunk.number, number, *hash));
         }
         let completes = (chunk.number + 1).is_multiple_of(COLUMNS);
         if completes {
-            // Nobody reads them before the next checkpoint counts this chunk. In steps, because all at once they would take
+            // They are not read before the next checkpoint counts this chunk. They are written in steps, because all together take
             // 20 MB.
             for first in (0..SLAB_ENTRIES).step_by(SLAB_STEP) {
                 let (slab, parts) = (chunk.number / COLUMNS, first..(first + SLAB_STEP).min(SLAB_ENTRIES));
@@ -295,7 +295,7 @@ impl Core {
             gone = stale;
         }
         if let Some(covered) = covered {
-            // Not before a checkpoint counts the slab, and readers know of it.
+            // Not before a checkpoint counts the slab and readers use it.
             for slab in std::mem::take(&mut *self.merged.lock()) {
                 for chunk in Unit::Slab(slab).first()..Unit::Slab(slab).end() {
                     gone.extend(self.index.block_keys(Unit::Chunk(chunk))?);
@@ -337,8 +337,8 @@ impl Core {
         Ok(call(filter.get_or_insert_with(Filter::default)))
     }
 
-    /// Turns a fault of the index into an error. The index is opened anew before it is used again, and made anew if its
-    /// content is wrong.
+    /// Turns a fault of the index into an error. The index is reopened before it is used again, and rebuilt if its content is
+    /// wrong.
     pub(super) fn faulty(&self, fault: &Fault) -> Error {
         self.broken.store(true, Ordering::Release);
         let dir = self.segments.disk.index_dir(&self.segments.dir);
@@ -348,7 +348,7 @@ impl Core {
                 Error::Storage { action: "use the index in".into(), path: Some(dir), source: error.clone() }
             }
             Fault::Content(detail) => {
-                // If this fails, too, the index is tried again as it is.
+                // If this fails, too, the next opening tries the index as it is.
                 let _ = self.segments.disk.create(&self.segments.dir.join(REBUILD));
                 let detail = format!("{detail} (the log is whole: its index is made anew when it is used next)");
                 Error::damaged_file(&dir, None, detail)

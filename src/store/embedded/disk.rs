@@ -1,4 +1,4 @@
-//! The few file operations that the store needs, as a trait, so that a test can take the place of the disk.
+//! The few file operations that the store needs, as a trait, so that tests can simulate a disk.
 
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions};
@@ -18,7 +18,7 @@ pub trait File: Send + Sync {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// Length in bytes.
     fn size(&self) -> io::Result<u64>;
-    /// Where the next bytes that are no hole begin, at `offset` or behind it; `None` if there are none.
+    /// The offset of the next bytes that are not a hole, at `offset` or after it; `None` if there are none.
     fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
         Ok((offset < self.size()?).then_some(offset))
     }
@@ -71,7 +71,7 @@ fn irregular() -> io::Error {
     io::Error::other("it is no regular file but a link, a pipe, a folder or a device")
 }
 
-/// Opens a regular file and nothing else: opening a pipe would wait, and a link may lead out of the folder.
+/// Opens a file only if it is a regular one: opening a pipe would block, and a link may lead out of the folder.
 fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<fs::File> {
     platform::refuse_links(options);
     let file = options.open(path).map_err(|error| if platform::is_irregular(&error) { irregular() } else { error })?;
@@ -181,8 +181,8 @@ mod platform {
     /// Device and inode, which identify a file whatever its name is.
     type Identity = (u64, u64);
 
-    /// Folders that this process has open as stores. The lock of a file that was removed and made again would not keep the
-    /// process from opening its own store twice.
+    /// Folders that this process has open as stores. If a lock file were removed and created again, its lock alone would not keep
+    /// the process from opening its own store twice.
     static OPEN: Mutex<Option<HashSet<Identity>>> = Mutex::new(None);
 
     fn identity(metadata: &fs::Metadata) -> Identity {
@@ -217,8 +217,8 @@ mod platform {
         }
     }
 
-    /// Asks for nothing but the number of names. Since Linux 6.13, looking at a file's times makes the next write set them
-    /// exactly, so that the next fdatasync writes the inode as well: 70 µs for each commit.
+    /// Asks only for the number of names. Since Linux 6.13, reading a file's times makes the next write update them exactly. The
+    /// next fdatasync then also writes the inode, which takes 70 µs per commit.
     #[cfg(target_os = "linux")]
     pub(super) fn is_named(file: &File) -> io::Result<bool> {
         use rustix::fs::{statx, AtFlags, StatxFlags};
@@ -245,7 +245,7 @@ mod platform {
         path: PathBuf,
         lock: Identity,
         folder: Identity,
-        /// Held so that the folder's inode is not given to another one meanwhile.
+        /// Kept open so that the folder's inode cannot be reused for another folder.
         _dir: File,
     }
 
@@ -263,7 +263,7 @@ mod platform {
 
     impl Drop for OsGuard {
         fn drop(&mut self) {
-            // First the file, so that whoever finds the folder free in this process finds the file free as well.
+            // The file first: if another thread of this process finds the folder free, the file must be free, too.
             let _ = flock(&self.file, FlockOperation::Unlock);
             OPEN.lock().get_or_insert_with(HashSet::new).remove(&self.folder);
         }
@@ -281,7 +281,7 @@ mod platform {
             Err(error) => return Err(error.into()),
         }
         if !OPEN.lock().get_or_insert_with(HashSet::new).insert(folder) {
-            // Closing the file would not do: a process that is being started may hold a copy of the descriptor.
+            // Closing the file is not enough: a process that is being started may hold a copy of the descriptor.
             let _ = flock(&file, FlockOperation::Unlock);
             return Ok(None);
         }
@@ -320,7 +320,7 @@ mod platform {
         Ok(())
     }
 
-    /// Nothing to do here: making links takes a privilege, and pipes have a namespace of their own.
+    /// Nothing to do here: creating links needs a privilege, and pipes have a namespace of their own.
     pub(super) fn refuse_links(_: &mut OpenOptions) {}
 
     pub(super) fn is_irregular(_: &io::Error) -> bool {
@@ -341,7 +341,7 @@ mod platform {
         Ok(())
     }
 
-    /// Held for its lock. Nobody can remove the file meanwhile.
+    /// Keeps the lock. The file cannot be removed while it is open.
     pub(super) struct OsGuard(#[allow(dead_code)] File);
 
     impl super::Guard for OsGuard {}

@@ -60,7 +60,7 @@ pub(super) fn digest(core: &Core, log: &LogId, seq: Seq) -> Result<Option<Digest
     Ok(Some(digest))
 }
 
-/// The nearest digest that is remembered before an entry: the first seq it does not cover, and the digest.
+/// The nearest stored digest before an entry: the first seq that it does not cover, and the digest.
 fn remembered(core: &Core, seq: Seq, entry: EntryAt) -> Result<(Seq, Digest)> {
     let first = |first: Seq| seq - (entry.seq - first);
     {
@@ -98,7 +98,7 @@ pub(super) fn keys(core: &Core, log: &LogId, from: Seq, to: Seq) -> Result<Vec<K
     Ok(keys)
 }
 
-/// How many entries from `seq` to `to` at the most are in the same stream, without a gap.
+/// How many of the entries from `seq` to `to` are in the same stream, without a gap.
 fn together(core: &Core, log: &LogId, seq: Seq, to: Seq, entry: EntryAt) -> Result<Seq> {
     let view = core.view.read();
     let table = &view.open()?.state.table;

@@ -4,10 +4,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// What a call of the index comes to.
+/// The result of a call of the index.
 pub(super) type Outcome<T> = std::result::Result<T, Fault>;
 
-/// A failure of the index. The log is whole; an index opened anew, or made anew, is as good as this one was.
+/// A failure of the index. The log is not affected: the index can be reopened or rebuilt.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
     /// The system refused a call.

@@ -4,8 +4,8 @@
 //! and the chunks whose bit is set in all of them may hold it: four to eight reads for a million and a half of keys.
 //! With 48 Ki keys per chunk one chunk in 10,000 is a false positive, with 65,536 one in 2,000.
 //!
-//! In front of each slab stands a *gate*, a Bloom filter over all its keys of which one key touches a single line of
-//! 512 bits: nearly all keys that a slab does not have cost one read of memory there, however many slabs there are.
+//! Before each slab comes its *gate*, a Bloom filter over all its keys, in which each key uses a single line of 512 bits. So nearly
+//! all keys that a slab does not have cost only one read of memory per slab.
 //!
 //! The keys of one piece share a 64th of the slab, 64 KiB, and of the gate, so that putting a chunk in piece by piece works
 //! in the processor's cache.
@@ -27,7 +27,7 @@ const ROW_SHIFT: u32 = u64::BITS - PIECE_ROWS.ilog2();
 /// Parts in which a complete slab is stored.
 pub(super) const SLAB_PARTS: usize = ROWS * 4 / PART;
 
-/// Lines of a gate: 11 bits for each key of a slab with 48 Ki in each chunk; one key in 100 is a false positive.
+/// Lines of a gate: 11 bits for each key, if the slab's chunks have 48 Ki keys each. One key in 100 is a false positive.
 const LINES: usize = 1 << 15;
 
 /// Bits of its line that a key sets.
@@ -67,7 +67,8 @@ fn mixed(piece: usize, hash: u32) -> (u64, u64) {
 fn line(piece: usize, hash: u32) -> (usize, Line) {
     let (first, second) = mixed(piece, hash);
     let mut bits = [0_u64; 8];
-    // Other bits than those that number the key's rows in the slab, or both would give false positives for the same keys.
+    // These bits must differ from those that select the key's rows in the slab. Otherwise both would have false positives for the
+    // same keys.
     let mut rest = second.rotate_left(17) ^ first.wrapping_mul(0x94D0_49BB_1331_11EB);
     let number = piece * PIECE_LINES + (rest >> LINE_SHIFT) as usize;
     for _ in 0..GATE_BITS {
@@ -105,7 +106,7 @@ impl Filter {
         self.slabs.get_mut(slab)
     }
 
-    /// Says that `chunk` holds this key.
+    /// Notes that `chunk` holds this key.
     pub(super) fn insert(&mut self, chunk: u32, piece: usize, hash: u32) {
         let Some(slab) = self.slab((chunk / COLUMNS) as usize) else { return };
         for row in rows(piece, hash).into_iter().flatten() {

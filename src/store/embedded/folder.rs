@@ -8,10 +8,10 @@ use super::disk::{Disk, Guard};
 use super::segments::{is_temporary, name_of, number_of};
 use crate::error::{Error, Result};
 
-/// Name of the lock file; its content means nothing.
+/// Name of the lock file; its content has no meaning.
 const LOCK: &str = "hyperemitter.lock";
 
-/// Made by mkfs at the top of every ext file system; a store may live there.
+/// Created by mkfs at the root of every ext file system, where a store may be.
 const LOST_AND_FOUND: &str = "lost+found";
 
 /// A locked folder.
@@ -19,7 +19,7 @@ pub(super) struct Folder {
     pub(super) guard: Box<dyn Guard>,
     /// Numbers of the segments, `1..=n`.
     pub(super) segments: u32,
-    /// Whether the index is to be made anew.
+    /// Whether the index has to be rebuilt.
     pub(super) rebuild: bool,
 }
 

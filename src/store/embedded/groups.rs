@@ -22,7 +22,7 @@ pub(super) struct Group {
     body: Vec<u8>,
 }
 
-/// Identifies the group behind which a checkpoint was taken, so that one of another log is noticed.
+/// Identifies the group after which a checkpoint was taken, so that a checkpoint of another log is detected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(super) struct Mark {
     pub(super) offset: u64,
@@ -54,10 +54,10 @@ impl Group {
     }
 }
 
-/// What stands at an offset.
+/// What is found at an offset.
 pub(super) enum Step {
     Group(Group),
-    /// No group; says why.
+    /// No valid group, and why.
     Bad(&'static str),
 }
 

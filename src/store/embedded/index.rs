@@ -45,7 +45,7 @@ pub(super) struct Checkpoint {
 pub(super) enum Contents {
     Nothing,
     UpTo(Box<Checkpoint>),
-    /// Nothing that can be used, but [`Index::end`] still can.
+    /// The index has another version. Only [`Index::end`] can be used.
     OfAnotherVersion,
 }
 
@@ -65,7 +65,7 @@ impl Index {
         SledDb::discard(path)
     }
 
-    /// Whether nobody has the index in this folder open any more, or lets go of it within `patience`.
+    /// Whether no process has the index in this folder open, or the last one closes it within `patience`.
     pub(super) fn is_released(path: &Path, patience: Duration) -> bool {
         SledDb::is_released(path, patience)
     }
@@ -88,7 +88,7 @@ impl Index {
         Ok(self.db.get(key)?.is_some_and(|held| held == value))
     }
 
-    /// Writes `pairs` and removes the keys in `gone` at once: after a crash all of it is done or none.
+    /// Writes `pairs` and removes the keys in `gone` atomically: after a crash, either all of this is done or none.
     pub(super) fn write(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Outcome<()> {
         self.db.write(pairs, gone)
     }
@@ -108,7 +108,7 @@ impl Index {
         self.db.close()
     }
 
-    /// Lets go of the files without a flush, whatever others have made of their names meanwhile.
+    /// Closes the files without a flush, even if other files have their names by now.
     pub(super) fn abandon(&self) -> Outcome<()> {
         self.db.abandon()
     }
@@ -139,7 +139,7 @@ impl Index {
         }
     }
 
-    /// Remembers where the log ended when the store was closed.
+    /// Stores where the log ended when the store was closed.
     pub(super) fn set_end(&self, location: Location) -> Outcome<()> {
         let mut value = Vec::new();
         put_varint(&mut value, u64::from(location.segment));
@@ -155,7 +155,7 @@ impl Index {
         location.map(Some).ok_or_else(|| Fault::content("the end of the log is unreadable"))
     }
 
-    /// What is in it for the store with this id.
+    /// Its content for the store with this id.
     pub(super) fn contents(&self, store: &[u8; 16]) -> Outcome<Contents> {
         let Some(first) = self.get(&numbered(b's', 0, 0))? else { return Ok(Contents::Nothing) };
         let unreadable = || Fault::content("its checkpoint is unreadable");
@@ -241,7 +241,7 @@ fn gate_key(slab: u32, part: usize) -> Vec<u8> {
 /// Parts of a slab and its gate.
 pub(super) const SLAB_ENTRIES: usize = SLAB_PARTS + GATE_PARTS;
 
-/// Some parts of a slab of the filter and its gate as stored, once its last chunk is in it.
+/// The given parts of a filter slab and its gate as stored, once the slab's last chunk is in it.
 pub(super) fn slab_entries(filter: &Filter, slab: u32, parts: Range<usize>) -> Vec<Pair> {
     let number = slab as usize;
     let entry = |part: usize| match part.checked_sub(SLAB_PARTS) {
@@ -305,7 +305,7 @@ fn number_of(key: &[u8]) -> Option<u32> {
 
 #[cfg(test)]
 impl Index {
-    /// The first part of its checkpoint as another version would have written it.
+    /// The first part of its checkpoint, as another version would write it.
     pub(super) fn of_version(&self, version: u32) -> Vec<u8> {
         let mut value = self.get(&numbered(b's', 0, 0)).unwrap().unwrap().to_vec();
         value[4..8].copy_from_slice(&version.to_le_bytes());

@@ -10,10 +10,10 @@ use crate::row::Position;
 /// Pieces into which a chunk's hashes are divided, by their first bits. One is about 6 KB.
 pub(super) const PIECES: usize = 64;
 
-/// Rows of a chunk at the most: a row's number in its chunk takes two bytes in the index.
+/// Most rows of a chunk: a row's number in its chunk takes two bytes in the index.
 pub(super) const MAX_ROWS: usize = 1 << 16;
 
-/// Bytes of the state or the filter in one value: so few that sled keeps the value in its log.
+/// Bytes of the state or the filter in one value: few enough that sled keeps the value in its log.
 pub(super) const PART: usize = 32 * 1024;
 
 /// Bytes that store one row's location: row, segment, offset, and change relative to the chunk's first.
@@ -42,13 +42,13 @@ pub(super) fn seal(key: Vec<u8>, mut value: Vec<u8>) -> Pair {
     (key, value)
 }
 
-/// Takes the checksum off; `None` if it is wrong.
+/// Removes the checksum; `None` if it is wrong.
 pub(super) fn unseal<'a>(key: &[u8], value: &'a [u8]) -> Option<&'a [u8]> {
     let (value, crc) = value.split_at_checked(value.len().checked_sub(4)?)?;
     (Input(crc).u32()? == crc32c::crc32c_append(crc32c::crc32c(key), value)).then_some(value)
 }
 
-/// Key of a part of something numbered.
+/// The key of a part of a numbered object.
 pub(super) fn numbered(kind: u8, number: u32, part: u32) -> Vec<u8> {
     let mut key = vec![kind];
     key.extend_from_slice(&number.to_be_bytes());
@@ -83,7 +83,7 @@ pub(super) struct RowLocations<'a> {
 pub(super) struct Named {
     pub(super) row: usize,
     pub(super) location: Location,
-    /// Its change, less the last change before the chunk.
+    /// Its change minus the last change before the chunk.
     behind: u32,
 }
 
@@ -96,8 +96,8 @@ impl<'a> RowLocations<'a> {
         Some(RowLocations { before: (at, key), first, named: input.0 })
     }
 
-    /// The last row with a stored location for which `before` holds (it holds for a prefix of these rows): its number, and a
-    /// start there. The chunk's own start if there is none.
+    /// The last row with a stored location for which `before` holds: its number, and a start there. `before` must hold for a prefix
+    /// of these rows. If it holds for none, the chunk's own start.
     pub(super) fn last(&self, before: impl Fn(usize, Position) -> bool) -> (usize, Start) {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         let mut best = None;
@@ -120,7 +120,7 @@ impl<'a> RowLocations<'a> {
         }
     }
 
-    /// The first row with a stored location for which `beyond` holds (it holds for all from some row on).
+    /// The first row with a stored location for which `beyond` holds. `beyond` must hold for a suffix of these rows.
     pub(super) fn first_row(&self, beyond: impl Fn(Position) -> bool) -> Option<usize> {
         let (mut low, mut high) = (0, self.named.len() / NAMED);
         while low < high {
@@ -236,7 +236,7 @@ mod tests {
             id[..8].copy_from_slice(&seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
             id
         };
-        // Made to be of one piece in a store whose id is 0.
+        // Chosen so that all are in one piece in a store whose id is 0.
         let chosen = (0..200_u64).map(|number| {
             let mut key = Key::default();
             key.0[..8].copy_from_slice(&(42 << 58 | number.wrapping_mul(0xD1B5_4A32_D192_ED03) >> 6).to_le_bytes());

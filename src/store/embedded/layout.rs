@@ -59,7 +59,7 @@ impl SegmentHeader {
         out
     }
 
-    /// Says what is wrong with a header that cannot be used.
+    /// Decodes a header. The error says why it cannot be used.
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
         let mut input = Input(bytes);
         let short = || "the header is cut off".to_owned();
@@ -122,7 +122,7 @@ pub(super) fn begin_group(out: &mut Vec<u8>, offset: u64, header: GroupHeader) {
     put_varint(out, u64::from(header.base.duplicate));
 }
 
-/// Fills in length and checksum of the group that is all of `out`.
+/// Fills in length and checksum of the group that takes up all of `out`.
 pub(super) fn end_group(out: &mut [u8], salt: Salt, offset: u64) {
     let len = u32::try_from(out.len() - GROUP_HEADER_LEN).unwrap_or(u32::MAX);
     let Some((head, body)) = out.split_at_mut_checked(GROUP_HEADER_LEN) else { return };
@@ -145,7 +145,7 @@ impl Salt {
     }
 }
 
-/// Length of the body of the group that begins `bytes`, and its checksum.
+/// Length and checksum of the body of the group at the beginning of `bytes`.
 pub(super) fn group_frame(bytes: &[u8]) -> Option<(usize, u32)> {
     let mut input = Input(bytes);
     if input.byte()? != GROUP {
@@ -155,7 +155,7 @@ pub(super) fn group_frame(bytes: &[u8]) -> Option<(usize, u32)> {
     Some((len, input.u32()?)).filter(|_| (1..=MAX_GROUP_LEN).contains(&len))
 }
 
-/// Reads a group's header from the start of its body, and tells how long it is.
+/// Reads a group's header from the start of its body. Also returns the header's length.
 pub(super) fn group_header(body: &[u8], offset: u64) -> Option<(GroupHeader, usize)> {
     let mut input = Input(body);
     let synced = offset.checked_sub(input.varint()?)?;

@@ -1,4 +1,4 @@
-//! The embedded store: append-only segment files are the truth, sled is their index.
+//! The embedded store: append-only segment files hold the data, and sled is their index.
 //!
 //! A commit is one group of records: one write, one fdatasync. sled is written later, a chunk of rows at a time, and no
 //! commit waits for it; rows that it does not have yet are found in memory. If it fails, it is rebuilt from the segments.
@@ -65,7 +65,7 @@ use crate::row::{Entry, Located, Position, Row};
 pub struct EmbeddedOptions {
     /// Bytes after which a new segment file begins. A commit is never split, so segments may be larger.
     pub segment_size: u64,
-    /// Rows of a chunk, which goes to the index as a whole, 1 to 65,536. Opening a store reads up to so many rows again.
+    /// Rows of a chunk, 1 to 65,536. A chunk goes to the index as a whole. Opening a store reads up to this many rows again.
     pub chunk_rows: usize,
     /// The file system.
     pub disk: Arc<dyn Disk>,
@@ -94,11 +94,11 @@ pub struct Cut {
 pub struct OpeningReport {
     /// The unacknowledged end that was cut off.
     pub cut: Option<Cut>,
-    /// Why the index was made anew.
+    /// Why the index was rebuilt.
     pub rebuilt: Option<String>,
 }
 
-/// Readers whose position is remembered. Each further one at the same time costs a look into the index per read.
+/// Readers whose position is remembered. Each further concurrent reader costs a look-up in the index per read.
 const CURSORS: usize = 8;
 
 /// Where recent reads stopped, so that the next one begins without searching.
@@ -125,7 +125,7 @@ impl Cursors {
 pub struct EmbeddedStore {
     path: PathBuf,
     options: EmbeddedOptions,
-    /// Replaced when the index had to be opened anew.
+    /// Replaced when the index had to be reopened.
     core: RwLock<Arc<Core>>,
     /// `None` once closed, because it holds a descriptor.
     writer: Mutex<Option<SegmentWriter>>,
@@ -138,8 +138,8 @@ pub struct EmbeddedStore {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in the folder `path`, or makes one if the folder is missing or empty. Reports progress while
-    /// it reads much of the log (an index that has to be made anew).
+    /// Opens the store in the folder `path`, or creates one if the folder is missing or empty. Reports progress when it has to read
+    /// much of the log, because the index has to be rebuilt.
     ///
     /// # Errors
     /// `Locked` if another process has it open; `NotAStore` if the folder holds something else; `Damaged` if data
@@ -175,7 +175,7 @@ impl EmbeddedStore {
         &self.opening
     }
 
-    /// Values that the index was asked for since it was opened: what reading costs beside the log.
+    /// Values read from the index since it was opened: the cost of reading in addition to the log.
     #[must_use]
     pub fn index_reads(&self) -> u64 {
         self.core().index.reads()
@@ -185,7 +185,7 @@ impl EmbeddedStore {
         self.core.read().clone()
     }
 
-    /// Calls `call`, a second time if the index failed meanwhile and could be opened anew.
+    /// Calls `call`, and once more if the index failed and could be reopened.
     fn reading<T>(&self, call: impl Fn(&Core) -> Result<T>) -> Result<T> {
         let core = self.core();
         match call(&core) {
@@ -199,7 +199,7 @@ impl EmbeddedStore {
         }
     }
 
-    /// Opens the index anew if it has failed. The cause may have passed; an index whose content is wrong is rebuilt.
+    /// Reopens the index if it has failed, because the cause may be over. An index with wrong content is rebuilt.
     fn renew(&self, writer: &mut SegmentWriter) -> Result<()> {
         let old = self.core();
         if !old.is_broken() {
@@ -282,7 +282,7 @@ impl Store for EmbeddedStore {
         })
     }
 
-    /// `log_links` are not stored, because the linked nodes tell them.
+    /// `log_links` are not stored, because they follow from the linked nodes.
     fn commit(&self, commit: &Commit) -> Result<()> {
         let mut writer = self.writer.lock();
         let writer = writer.as_mut().ok_or(Error::Closed("its store was closed"))?;

@@ -12,7 +12,7 @@ use crate::node::{Change, Key, LogId, Node, NodeRef, Seq};
 use crate::row::{Located, Position, Row};
 use crate::store::ReadLimit;
 
-/// Where a read ends: what was durable when it began.
+/// The durable content when a read began, which is all that it may return.
 #[derive(Clone)]
 pub(super) struct Horizon {
     pub(super) end: Location,
@@ -32,7 +32,7 @@ pub(super) fn unreadable(core: &Core, what: &str) -> Error {
     core.faulty(&Fault::content(format!("{what} is unreadable")))
 }
 
-/// Where a scan for the rows behind `after` begins; `None` if there are none.
+/// Where a scan for the rows after `after` begins; `None` if there are none.
 fn start_after(core: &Core, after: Position) -> Result<Option<(Start, Horizon)>> {
     let (number, horizon) = {
         let view = core.view.read();
@@ -83,7 +83,7 @@ pub(super) fn node_of(horizon: &Horizon, found: Found) -> Result<Node> {
     }
 }
 
-/// Rows behind `after`.
+/// Rows after `after`.
 pub(super) fn read(core: &Core, resume: &super::Cursors, after: Position, limit: ReadLimit) -> Result<Vec<Row>> {
     let known = resume.take(after);
     let (start, horizon) = match known {
@@ -163,7 +163,7 @@ impl Rows {
         self.nodes.extend(node);
     }
 
-    /// Lets the next read go on at `start` behind the last of these rows.
+    /// Remembers `start`, so that the next read can continue after the last of these rows.
     fn remember(&self, resume: &super::Cursors, start: Option<Start>) {
         if let (Some(start), Some((last, ..))) = (start, self.positions.last()) {
             resume.put(*last, start);
@@ -171,7 +171,7 @@ impl Rows {
     }
 
     fn finish(mut self) -> Vec<Row> {
-        // One row that is kept keeps the whole allocation.
+        // As long as one row is kept, the whole allocation is.
         self.nodes.shrink_to_fit();
         let nodes: Vec<NodeRef> = NodeRef::all(self.nodes).collect();
         let row = |(at, again, node): RowPosition| Some(Row { at, node: nodes.get(node)?.clone(), again });
@@ -196,7 +196,7 @@ pub(super) fn node_at(core: &Core, change: Change) -> Result<Node> {
     Err(missing())
 }
 
-/// What is known of a stored key.
+/// Where a stored key was found.
 enum Hit {
     Tail(Located, Start),
     Indexed(Found),
@@ -239,7 +239,7 @@ fn hit(core: &Core, key: &Key) -> Result<Option<(Hit, Horizon)>> {
     Ok(None)
 }
 
-/// Where the scan for a row of an indexed chunk begins, and how many rows come before it from there.
+/// Where the scan for a row of an indexed chunk begins, and how many rows to skip from there.
 pub(super) fn ahead_of(core: &Core, chunk: u32, row: usize) -> Result<Ahead> {
     let locations = core.index.row_locations(chunk).map_err(|fault| core.faulty(&fault))?;
     let locations = RowLocations::read(&locations).ok_or_else(|| unreadable(core, "a chunk"))?;

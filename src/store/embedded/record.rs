@@ -1,4 +1,4 @@
-//! Records, of which groups in segment files consist: their bytes, both ways. docs/design/store.md has the tables.
+//! Encodes and decodes records, of which the groups in segment files consist. docs/design/store.md has the tables.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use crate::node::{Key, Links, Node, Seq, Signed};
 use crate::store::Meta;
 
 mod tag {
-    /// A node; the low bits say what it has.
+    /// A node; the low bits say which parts it has.
     pub(super) const NODE: u8 = 0x10;
     pub(super) const NODE_LAST: u8 = 0x17;
     /// Low two bits of a node's tag: how its links are written.
@@ -49,7 +49,7 @@ pub(super) enum Record<'a> {
         fact: Meta,
         value: Option<&'a [u8]>,
     },
-    /// A relabel with the digests it leaves: of the cut log, and of the new one.
+    /// A relabel, with the resulting digests of the cut log and of the new log.
     Relabel {
         log: &'a str,
         from: Seq,
@@ -64,7 +64,7 @@ pub(super) enum Record<'a> {
         last: Key,
         streams: u32,
     },
-    /// The store was closed; everything before is synced.
+    /// The store was closed. Everything before this is synced.
     Closed,
 }
 
@@ -96,7 +96,7 @@ pub(super) struct RecordWriter<'a> {
 }
 
 impl RecordWriter<'_> {
-    /// Offset at which the next record will stand.
+    /// Offset of the next record.
     pub(super) fn offset(&self) -> u64 {
         self.base + self.out.len() as u64
     }
@@ -210,7 +210,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Reads the head of a record; `None` if it is cut off or makes no sense.
+    /// Reads the head of a record; `None` if it is cut off or invalid.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let mut input = Input(bytes);
         let tag = input.byte()?;

@@ -24,7 +24,7 @@ pub(super) struct RecordedState {
     pub(super) facts: BTreeMap<Meta, Bytes>,
     /// Heads that no checkpoint has yet.
     new_heads: Heads<()>,
-    /// Nodes that are heads in the last checkpoint and no longer now.
+    /// Nodes that are heads in the last checkpoint, but no longer.
     gone_heads: Vec<Key>,
 }
 
@@ -40,13 +40,13 @@ impl PartialEq for RecordedState {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Changes {
     pub(super) table: TableChanges,
-    /// Heads as stored; `None` for a node that is no head any more.
+    /// Heads as stored; `None` for a node that is no longer a head.
     pub(super) heads: Vec<(Key, Option<Vec<u8>>)>,
     /// End, last key, facts, and how many streams, logs and heads there are.
     pub(super) head: Vec<u8>,
 }
 
-/// Parts of a checkpoint as found.
+/// Parts of a checkpoint as read from the index.
 #[derive(Default)]
 pub(super) struct Stored<'a> {
     pub(super) streams: Vec<&'a [u8]>,
@@ -65,7 +65,7 @@ pub(super) struct Added {
 }
 
 impl RecordedState {
-    /// Adds a node behind the end. `digest` gives the log's digest after it from the one before.
+    /// Adds a node at the end. `digest` computes the log's new digest from the previous one.
     pub(super) fn add_node<'a>(
         &mut self,
         entry: EntryAt,
@@ -146,7 +146,7 @@ impl RecordedState {
         };
     }
 
-    /// The log and seq an entry stands for.
+    /// The log and seq of an entry.
     pub(super) fn resolve(&self, entry: EntryAt) -> Option<(LogId, Seq)> {
         resolve(self.table.streams(), entry.stream, entry.seq).map(|(log, seq)| (log.clone(), seq))
     }
@@ -164,7 +164,7 @@ impl RecordedState {
         StoreState { end: self.end, heads: heads.collect(), logs: logs.collect() }
     }
 
-    /// What has changed since this was last asked for.
+    /// What has changed since the last call.
     pub(super) fn take_changes(&mut self) -> Changes {
         let table = self.table.take_changes();
         let mut heads: Vec<_> = std::mem::take(&mut self.gone_heads).into_iter().map(|key| (key, None)).collect();
@@ -256,7 +256,7 @@ mod tests {
             let mut state = RecordedState::default();
             let keys: Vec<Key> = (0..heads).map(|number| add(&mut state, number)).collect();
             assert_eq!(state.take_changes().heads.len(), heads as usize);
-            // A chain that takes up sixteen of them.
+            // A chain that links to sixteen of them.
             let mut last = None;
             for seq in 2..50 {
                 let key = Key([u8::try_from(seq).unwrap(); 32]);

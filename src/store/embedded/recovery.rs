@@ -24,9 +24,9 @@ pub(super) struct Recovered {
     pub(super) cut: Option<Cut>,
 }
 
-/// Reads the log from where `core`'s view stands up to its end, and cuts off what was never acknowledged.
+/// Reads the log from the end of `core`'s view to its own end, and cuts off what was never acknowledged.
 ///
-/// `known` is up to where the log was known to be durable. If it ends before that, it is damaged.
+/// The log is known to have been durable up to `known`. If it ends before that, it is damaged.
 pub(super) fn recover(core: &Core, last: u32, known: Location, progress: Progress<'_>) -> Result<Recovered> {
     let start = core.view.read().end;
     let total = total(core, start, last)?;
@@ -69,7 +69,7 @@ pub(super) fn recover(core: &Core, last: u32, known: Location, progress: Progres
     Ok(Recovered { segment, end, cut })
 }
 
-/// Whether a checkpoint was taken of this log: whether the group behind which it was taken is where it says.
+/// Whether a checkpoint was taken of this log: the group after which it was taken must be where it says.
 pub(super) fn fits(segments: &Segments, checkpoint: &Checkpoint) -> bool {
     let Checkpoint { location, mark, .. } = checkpoint;
     let Ok(segment) = segments.get(location.segment) else { return false };
@@ -138,7 +138,7 @@ fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
     Ok(())
 }
 
-/// Decides whether bytes at the end of the log that are no group are damage, or a commit that was never acknowledged. `None`
+/// Decides whether bytes at the end of the log that do not form a group are damage, or a commit that was never acknowledged. `None`
 /// if they are only zeros written ahead.
 fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Location) -> Result<Option<Cut>> {
     let mut behind = Behind::new(segment.clone(), end, len);

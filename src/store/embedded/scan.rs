@@ -19,7 +19,7 @@ pub(super) const SMALL_READ: usize = 8 * 1024;
 /// Largest read of a scan, apart from single records larger than it.
 pub(super) const LARGE_READ: usize = 256 * 1024;
 
-/// Bytes of a group's header and its own words at the most.
+/// Most bytes of a group's header, including the part in its body.
 const GROUP_WORDS: usize = GROUP_HEADER_LEN + 25;
 
 /// A row as found on disk.
@@ -30,7 +30,7 @@ pub(super) struct Found {
     pub(super) body: FoundBody,
 }
 
-/// What a row found on disk brings.
+/// The content of a row found on disk.
 pub(super) enum FoundBody {
     /// A node. Its links are unknown only in the first row of a scan that began without knowing the row before.
     Node { links: Option<Links>, signed: Option<Signed>, value: Bytes },
@@ -88,14 +88,14 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A start for a later scan that goes on behind the last row.
+    /// A start for a later scan that continues after the last row.
     pub(super) fn resume(&self) -> Option<Start> {
         let (at, key) = self.last?;
         let location = Location { segment: self.segment.number, offset: self.at };
         Some(Start { location, before: Before::Known(at, key) })
     }
 
-    /// The next `len` bytes, or what there is of them.
+    /// Reads the next `len` bytes, or as many as there are.
     fn ensure(&mut self, len: usize) -> Result<()> {
         let left = self.limit.saturating_sub(self.at);
         let len = len.min(usize::try_from(left).unwrap_or(usize::MAX));

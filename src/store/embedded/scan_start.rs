@@ -11,11 +11,11 @@ pub(super) struct Start {
     pub(super) before: Before,
 }
 
-/// What a scan knows of the records before it.
+/// What a scan knows about the records before its start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Before {
     /// The last position, and the key of the node with its change.
     Known(Position, Key),
-    /// Nothing, but the record is the node with this change; it only tells its key.
+    /// Nothing. The record is the node with this change, from which the scan learns its key.
     At(Change),
 }

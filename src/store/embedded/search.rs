@@ -16,8 +16,8 @@ use crate::store::search::{Found, Gather, Look, Order, Span};
 use crate::store::terms::{Join, Plan, Runs};
 use crate::store::ReadLimit;
 
-/// Candidates looked up before the first of them is read: a few at first, since rows may be large and the limit small, then twice
-/// as many each time.
+/// Candidates that are looked up before the first of them is read. They are few at first, because rows may be large and the limit
+/// small; then twice as many each time.
 const FIRST_CANDIDATES: usize = 4;
 const CANDIDATES: usize = 64;
 
@@ -37,13 +37,13 @@ struct Search<'a> {
 /// Where a search continues.
 enum Next {
     Chunk(u32),
-    /// Nowhere: the span is complete up to this change, the end of the store.
+    /// Nowhere: the search has reached the end of the store, at this change.
     Done(Change),
     /// Nowhere: this step ends.
     Stop,
 }
 
-/// A row that may be wanted.
+/// A row that may match.
 #[derive(Clone, Copy)]
 struct Candidate {
     chunk: u32,
@@ -52,7 +52,7 @@ struct Candidate {
     start: Option<Start>,
 }
 
-/// Searches a span of the store. A query of all events is no search.
+/// Searches a span of the store. A query that matches all events must be a read instead.
 pub(super) fn search(
     core: &Core,
     plan: &Plan,
@@ -76,7 +76,7 @@ fn tail(view: &View, number: u32) -> Option<&Chunk> {
     view.tail().find(|chunk| chunk.number == number)
 }
 
-/// Behind the node with this change and all duplicates that follow it.
+/// The position after the node with this change and all its duplicates.
 fn behind(change: Change) -> Position {
     Position { change, duplicate: u32::MAX }
 }
@@ -97,7 +97,7 @@ impl Search<'_> {
         Ok(number.map_or(Next::Done(view.state.end.change), Next::Chunk))
     }
 
-    /// Searches a chunk, or all that is indexed together with it.
+    /// Searches a chunk, or the whole unit that is indexed together with it.
     fn chunk(&mut self, number: u32) -> Result<Next> {
         let candidates = {
             let view = self.core.view.read();
@@ -116,7 +116,7 @@ impl Search<'_> {
         match self.look(&horizon, candidates)? {
             Look::Full => Ok(Next::Stop),
             Look::Past => self.done(),
-            // What is left of the chunk comes next.
+            // The rest of the chunk comes next.
             Look::More if !all => Ok(Next::Chunk(number)),
             Look::More => match (self.order, end) {
                 (Order::Up, Some(end)) => Ok(Next::Done(end)),
@@ -134,7 +134,7 @@ impl Search<'_> {
         number.checked_sub(1).map_or_else(|| self.done(), |number| Ok(Next::Chunk(number)))
     }
 
-    /// The next candidates in a chunk in memory, and whether these are all.
+    /// The next candidates in a chunk in memory, and whether there are no more.
     fn in_memory(&self, chunk: &Chunk) -> (Vec<Candidate>, bool) {
         let Span { after, until } = self.gather.rest();
         let number = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
@@ -204,13 +204,14 @@ impl Search<'_> {
         }
     }
 
-    /// Whether a chunk's own blocks have meanwhile been replaced by those of its slab.
+    /// Whether a chunk's own blocks have been replaced by those of its slab in the meantime.
     fn is_gone(&self, unit: Unit) -> Result<bool> {
         let indexed = self.core.view.read().open()?.firsts.len();
         Ok(Unit::of(unit.first(), indexed) != unit)
     }
 
-    /// Rows of an indexed chunk between which those of the span lie, as far as the index knows: 32 more at either end.
+    /// A range of rows of an indexed chunk that includes those of the span, as far as the index knows: up to 32 rows more at either
+    /// end.
     fn bounds(&self, number: u32) -> Result<(usize, usize)> {
         let core = self.core;
         let Span { after, until } = self.gather.rest();
@@ -232,7 +233,7 @@ impl Search<'_> {
         Ok((from, locations.first_row(|at| at > behind(until)).unwrap_or(usize::MAX)))
     }
 
-    /// Reads candidates, which come in the order asked, and looks at each.
+    /// Reads candidates, which are in the order of the search, and checks each.
     fn look(&mut self, horizon: &Horizon, candidates: Vec<Candidate>) -> Result<Look> {
         self.at_once = (self.at_once * 2).min(CANDIDATES);
         let mut rows = Vec::with_capacity(candidates.len());
@@ -298,7 +299,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Where the scan for a row of an indexed chunk begins, and which row stands there.
+    /// Where the scan for a row of an indexed chunk begins, and which row is there.
     fn start(&mut self, chunk: u32, row: usize) -> Result<(Start, usize)> {
         if self.locations.as_ref().is_none_or(|(number, _)| *number != chunk) {
             let locations = self.core.index.row_locations(chunk).map_err(|fault| self.core.faulty(&fault))?;

@@ -20,16 +20,16 @@ use crate::store::order::{check_relabel, Staged};
 use crate::store::terms::{Term, Terms};
 use crate::store::{Commit, Relabel};
 
-/// Behind groups of up to this many bytes zeros are written, so that the next small groups neither change the file's length
-/// nor allocate blocks, and fdatasync has only data to write. With larger groups everything would be written twice.
+/// After groups of up to this many bytes, zeros are written ahead. So the next small groups neither change the file's length nor
+/// allocate blocks, and fdatasync has only data to write. With larger groups, everything would be written twice.
 const SMALL_GROUP: usize = 32 * 1024;
 
-/// Zeros written ahead, in bytes: at least, at most, and one part in so many of the segment so far.
+/// Zeros written ahead, in bytes: the least, the most, and the divisor that makes them a part of the segment so far.
 const AHEAD_MIN: u64 = 64 * 1024;
 const AHEAD_MAX: u64 = 1 << 20;
 const AHEAD_PART: u64 = 4;
 
-/// Buffers larger than this are given back after a commit, in bytes.
+/// Buffers of more bytes than this are freed after a commit.
 const KEEP_BUFFER: usize = 4 << 20;
 
 /// Appends groups to the last segment.
@@ -48,14 +48,14 @@ pub(super) struct SegmentWriter {
     terms: Terms,
 }
 
-/// What the rows of a group will be searched for.
+/// The terms of a group's rows.
 struct RowTerms {
     all: Vec<Term>,
-    /// Where those of each row end.
+    /// The end of each row's terms.
     ends: Vec<usize>,
 }
 
-/// Where a row of a group is, for the view.
+/// The location of a row of a group, for the view.
 struct Written {
     entry: EntryAt,
     offset: u64,
@@ -72,13 +72,13 @@ impl SegmentWriter {
         self.segment.number
     }
 
-    /// Goes on at the end of the log, which has been read again.
+    /// Continues at the end of the log, which has been read again.
     pub(super) fn resume(&mut self, segment: Arc<Segment>, end: u64) {
         (self.segment, self.end, self.zeroed) = (segment, end, end);
     }
 
-    /// Fails if the folder or its files were removed or replaced, so that what is written now would be lost. Looking at two
-    /// names costs some microseconds. Without it, everything up to the next segment would be acknowledged and lost.
+    /// Fails if the folder or its files were removed or replaced. Without this check, everything up to the next segment would be
+    /// acknowledged and lost. Checking two names takes a few microseconds.
     pub(super) fn inspect(&mut self, path: &Path, guard: Option<&dyn Guard>) -> Result<()> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
@@ -158,7 +158,7 @@ impl SegmentWriter {
         error
     }
 
-    /// Refuses this commit, and everything from now on if the cause does not pass.
+    /// Refuses this commit, and all further ones if the cause is not temporary.
     fn refuse(&mut self, error: Error) -> Error {
         if error.is_transient() {
             error
@@ -167,8 +167,8 @@ impl SegmentWriter {
         }
     }
 
-    /// Refuses everything from now on, and tries to take back what may have been written, so that a refused commit is not
-    /// found when the store is opened again. After a failed sync that cannot be promised.
+    /// Refuses everything from now on, and tries to undo what may have been written, so that a refused commit is not found when the
+    /// store is opened again. After a failed sync, this cannot be guaranteed.
     pub(super) fn give_up(&mut self, error: Error) -> Error {
         let _ = self.segment.file.set_len(self.end);
         self.fail(error)
@@ -194,7 +194,7 @@ impl SegmentWriter {
         Ok((table, cut, moved))
     }
 
-    /// Writes the group into the buffer. Returns where its rows are, and the logs it gives streams to, in order.
+    /// Writes the group into the buffer. Returns the locations of its rows, and the logs that get new streams, in order.
     fn encode(
         &mut self,
         view: &View,
@@ -243,8 +243,8 @@ impl SegmentWriter {
         (rows, defined)
     }
 
-    /// Puts the buffer on the medium. A failed sync is final: the kernel may have dropped the pages that it could not write,
-    /// and would report success the next time. A failed write is taken back durably before the commit is answered.
+    /// Puts the buffer on the medium. A failed sync is final: the kernel may have dropped the pages that it could not write, and
+    /// would report success the next time. A failed write is undone durably before the commit is answered.
     fn write(&mut self) -> Result<()> {
         let end = self.end + self.buffer.len() as u64;
         self.dirty = true;
@@ -268,7 +268,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Writes zeros behind `end`. They only save time, so it does not matter if there is no room for them.
+    /// Writes zeros after `end`. They only save time, so it does not matter if there is no room for them.
     fn write_ahead(&mut self, end: u64) {
         let ahead = usize::try_from((end / AHEAD_PART).clamp(AHEAD_MIN, AHEAD_MAX)).unwrap_or(0);
         let group = self.buffer.len();
@@ -280,7 +280,7 @@ impl SegmentWriter {
         self.buffer.truncate(group);
     }
 
-    /// Terms of the rows. Readers are not kept waiting for them.
+    /// Computes the terms of the rows, without a lock that readers need.
     fn terms_of(&mut self, commit: &Commit) -> RowTerms {
         let count = commit.rows.len();
         let mut terms = RowTerms { all: Vec::with_capacity(count), ends: Vec::with_capacity(count) };
@@ -330,7 +330,7 @@ impl SegmentWriter {
         core.end_group(&mut view, Location { segment: self.segment.number, offset: self.end }, mark);
     }
 
-    /// Marks the log as closed, so that damage to its end can be told from a crash. Does nothing after a failure.
+    /// Marks the log as closed, so that later damage at its end can be distinguished from a crash. Does nothing after a failure.
     pub(super) fn close(&mut self, core: &Core) -> Result<()> {
         if self.failed.is_some() || !self.dirty {
             return Ok(());

@@ -44,7 +44,7 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn File>,
     pub(super) salt: Salt,
     pub(super) header: SegmentHeader,
-    /// Where its data end, known once the next segment's header has been read.
+    /// The end of its data, known once the next segment's header has been read.
     sealed_end: OnceCell<u64>,
 }
 
@@ -100,7 +100,7 @@ impl Segments {
         Ok(segment)
     }
 
-    /// Closes the files that nobody reads at the moment.
+    /// Closes the files that are not being read at the moment.
     pub(super) fn release(&self) {
         self.open.lock().clear();
     }
@@ -128,16 +128,17 @@ impl Segments {
         Ok(Segment { number, path, file, salt: Salt::new(&self.store, number), header, sealed_end: OnceCell::new() })
     }
 
-    /// Where the data of a segment that has a successor end.
+    /// The end of the data of a segment that has a successor.
     pub(super) fn sealed_end(&self, segment: &Segment) -> Result<u64> {
         let end = segment.sealed_end.get_or_try_init(|| Ok(self.get(segment.number + 1)?.header.previous_end));
         end.copied()
     }
 
-    /// Creates a segment that goes on behind the last node `last` and `streams` streams; once this returns it is on the medium, name and all.
+    /// Creates a segment that continues after the last node `last` and `streams` streams. Once this returns, it is on the medium,
+    /// including its name.
     ///
-    /// It is written under another name first, so that a segment has either all of its beginning or no name.
-    /// Returns it and where its data end.
+    /// It is written under another name first, so that every segment with its final name has a complete beginning. Returns it and
+    /// where its data end.
     pub(super) fn create(
         &self,
         number: u32,
@@ -164,7 +165,8 @@ impl Segments {
             Ok(file)
         };
         let file = write().map_err(|error| {
-            // Its remains take room, which may be what is missing. At the latest the next opening removes them.
+            // The incomplete file takes space, which may be what is lacking. If it cannot be removed now, the next opening removes
+            // it.
             let _ = self.disk.remove(&temporary);
             Error::storage_at("create", &path, error)
         })?;

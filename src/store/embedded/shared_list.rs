@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-/// Items of a block. Whoever changes an item while a reader holds the others copies one block and the list of blocks: for a
-/// million streams some 50 KB, not 100 MB.
+/// Items of a block. Changing an item while a reader holds the list copies one block and the list of blocks: for a million streams
+/// some 50 KB, not 100 MB.
 const BLOCK: usize = 256;
 
 /// Items by number, in blocks that copies share.
@@ -53,7 +53,7 @@ impl<T: Clone> SharedList<T> {
         self.blocks.iter().flat_map(|block| block.iter())
     }
 
-    /// Blocks that are not one with those of `other`.
+    /// How many blocks are not shared with `other`.
     #[cfg(test)]
     pub(super) fn not_shared(&self, other: &Self) -> usize {
         let shared = self.blocks.iter().zip(other.blocks.iter()).filter(|(a, b)| Arc::ptr_eq(a, b)).count();

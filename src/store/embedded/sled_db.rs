@@ -1,10 +1,10 @@
 //! sled (version 0.34), with workarounds:
 //!
-//! - It panics on files that it cannot make sense of. Panics are caught and become a [`Fault`]. Pipes, devices and links are
-//!   refused before sled opens them.
-//! - Its flush stops short of the medium on Linux (`sync_file_range`). Its files are synced once more.
+//! - It panics on files that it cannot parse. Panics are caught and become a [`Fault`]. Pipes, devices and links are refused before
+//!   sled opens them.
+//! - On Linux, its flush does not reach the medium (`sync_file_range`). So its files are synced once more.
 //! - Threads of its pool hold its files, and so its lock, for a moment after the last handle has gone. Closing waits for them.
-//! - It frees a page's memory only after the page has been read. So what is written is read again at once.
+//! - It frees a page's memory only after the page has been read. So what is written is read again immediately.
 //!
 //! After its first I/O error, all later calls fail with the text of that error. The system's error number is parsed from the
 //! text.
@@ -35,11 +35,11 @@ const DATABASE: &str = "db";
 /// next open makes a new index.
 const RELEASE: Duration = Duration::from_secs(10);
 
-/// Pause between two looks whether they have.
+/// Interval at which this is checked.
 const POLL: Duration = Duration::from_millis(1);
 
-/// How many times longer than its blocks a file of sled's may be, and how much more. File systems that compress make files
-/// shorter on the medium; what is refused here is a file of holes.
+/// A file of sled's may be this many times longer than its blocks on the medium, plus some bytes. Compressing file systems need
+/// fewer blocks than bytes, but a file beyond this must consist of holes.
 const HOLES: u64 = 64;
 const SPARSE: u64 = 256 << 20;
 
@@ -71,7 +71,7 @@ impl SledDb {
     /// Removes a database that cannot be used.
     pub(super) fn discard(path: &Path) -> io::Result<()> {
         let removed = fs::symlink_metadata(path).and_then(|found| {
-            // A link is removed, not what it leads to.
+            // A link itself is removed, not its target.
             if found.is_dir() {
                 fs::remove_dir_all(path)
             } else {
@@ -84,8 +84,8 @@ impl SledDb {
         }
     }
 
-    /// Whether nobody has the database in this folder open any more. Waits a moment for a lock that is about to go: a process
-    /// that is being started holds copies of its parent's files, and so of their locks, until it runs its own program.
+    /// Whether no process has the database in this folder open. Waits for a lock that may soon be released: a process that is being
+    /// started holds copies of its parent's files, and of their locks, until it runs its own program.
     pub(super) fn is_released(path: &Path, patience: Duration) -> bool {
         let end = Instant::now() + patience;
         while is_locked(&path.join(DATABASE)).unwrap_or(false) {
@@ -124,7 +124,7 @@ impl SledDb {
         self.read(|db| db.range(bounds).next_back().transpose())
     }
 
-    /// The first key behind `after`, up to `end`, and its value.
+    /// The first key after `after`, up to `end`, and its value.
     pub(super) fn first_of(&self, after: Vec<u8>, end: Vec<u8>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
         let bounds = (Bound::Excluded(after), Bound::Included(end));
         self.read(|db| db.range::<Vec<u8>, _>(bounds).next().transpose())
@@ -140,7 +140,7 @@ impl SledDb {
         self.with(|db| db.scan_prefix(prefix).collect())
     }
 
-    /// Writes `pairs` and removes the keys in `gone` at once: after a crash all of it is done or none.
+    /// Writes `pairs` and removes the keys in `gone` atomically: after a crash, either all of this is done or none.
     pub(super) fn write(&self, pairs: Vec<Pair>, gone: Vec<Vec<u8>>) -> Outcome<()> {
         let mut batch = sled::Batch::default();
         let mut keys = Vec::with_capacity(pairs.len());
@@ -178,12 +178,12 @@ impl SledDb {
     pub(super) fn close(&self) -> Outcome<()> {
         let flushed = self.flush();
         self.abandon()?;
-        // Whoever opened the files before that would take them for broken.
+        // Opening the files before that would fail as if they were damaged.
         let _ = SledDb::is_released(&self.path, RELEASE);
         flushed
     }
 
-    /// Lets go of the files without a flush, whatever others have made of their names meanwhile.
+    /// Closes the files without a flush, even if other files have their names by now.
     pub(super) fn abandon(&self) -> Outcome<()> {
         let db = self.db.write().take();
         caught(|| {
@@ -193,8 +193,8 @@ impl SledDb {
     }
 }
 
-/// Refuses a folder that sled would wait in, or be led out of: nothing but files and folders belongs there. Refuses holes,
-/// too: sled reads whatever its file is long, and writes all of it.
+/// Refuses a folder with anything but files and folders, because sled might block on a pipe or follow a link out of the folder.
+/// Also refuses files of holes, because sled reads and writes the whole length of a file.
 fn inspect(path: &Path) -> Outcome<()> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -216,7 +216,7 @@ fn inspect(path: &Path) -> Outcome<()> {
     Ok(())
 }
 
-/// The length from which a file has more holes than sled leaves: it makes a file as long as a segment at once.
+/// The length from which a file has more holes than sled leaves. sled extends a file by a whole segment.
 #[cfg(unix)]
 fn holes_from(found: &fs::Metadata) -> u64 {
     use std::os::unix::fs::MetadataExt;
@@ -237,8 +237,8 @@ impl From<sled::Error> for Fault {
     }
 }
 
-/// The system's error behind one of sled's. sled keeps its first error for all later calls as a text, in which the number
-/// stands behind "code: ".
+/// The system's error that caused one of sled's. For later calls, sled keeps its first error as a text, in which the number follows
+/// "code: ".
 fn original(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() {
         return error;

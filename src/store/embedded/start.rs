@@ -27,11 +27,11 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 /// The situation in which a store is assembled.
 #[derive(Clone, Copy)]
 pub(super) struct How {
-    /// The index is to be made anew.
+    /// Whether the index has to be rebuilt.
     pub(super) rebuild: bool,
-    /// There is nothing in the store yet.
+    /// Whether the store is empty.
     pub(super) is_new: bool,
-    /// If somebody still holds the index's files, it is a thread of this store.
+    /// Whether only threads of this store can still hold the index's files.
     pub(super) alone: bool,
 }
 
@@ -40,11 +40,11 @@ pub(super) struct Running {
     pub(super) core: Arc<Core>,
     pub(super) indexer: JoinHandle<()>,
     pub(super) recovered: Recovered,
-    /// Why the index was made anew.
+    /// Why the index was rebuilt.
     pub(super) rebuilt: Option<String>,
 }
 
-/// An index that fits the segments, and how far it reaches.
+/// An index that matches the segments, and how far it reaches.
 struct Indexed {
     index: Index,
     checkpoint: Option<Checkpoint>,
@@ -52,7 +52,7 @@ struct Indexed {
     rebuilt: Option<String>,
 }
 
-/// Makes the first segment of a new store.
+/// Creates the first segment of a new store.
 pub(super) fn create(disk: &Arc<dyn Disk>, path: &Path) -> Result<Segments> {
     let mut store = [0; 16];
     getrandom::fill(&mut store)
@@ -107,7 +107,7 @@ pub(super) fn run(
 /// Opens the index. It is replaced by an empty one if it does not open, belongs to another log, or is to be rebuilt.
 fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     let dir = segments.disk.index_dir(&segments.dir);
-    // The folder's lock is ours, so only somebody who ignores that one can hold this one for long.
+    // We hold the folder's lock, so only a process that ignores that lock can hold this one for long.
     if !how.alone && !Index::is_released(&dir, LOCK_PATIENCE) {
         return Err(Error::Locked { path: segments.dir.display().to_string() });
     }
@@ -156,7 +156,7 @@ fn open_index(segments: &Segments, how: How) -> Result<Indexed> {
     Index::discard(&dir).map_err(|error| Error::storage_at("remove", &dir, error))?;
     let index = Index::open(&dir).map_err(failed)?;
     if known > Location::default() {
-        // Kept for the next opening, too: a log that ends before this is damaged.
+        // Stored for the next opening, too: a log that ends before this is damaged.
         index.set_end(known).and_then(|()| index.flush()).map_err(failed)?;
     }
     Ok(Indexed { index, checkpoint: None, known, rebuilt: (!how.is_new).then(|| fault.to_string()) })

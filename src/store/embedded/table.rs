@@ -1,8 +1,8 @@
 //! Logs and the streams that hold them on disk.
 //!
-//! A row on disk names a *stream*, which is a number, and a seq within it. Nearly always a stream stands for one log and its
-//! seqs are the log's. A relabel rewrites no rows: it makes the tail of a stream stand for another log. Later entries of
-//! either log go to a new stream, so that a stream and a seq always name one row.
+//! A row on disk names a *stream* (a number) and a seq within it. Nearly always, a stream holds one log, and its seqs are the
+//! log's. A relabel rewrites no rows: it assigns the tail of a stream to another log. Later entries of either log go to a new
+//! stream, so that a stream and a seq always name one row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,7 +23,7 @@ struct StreamSpan {
 /// What the seqs of one stream mean.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stream {
-    /// The log for which it was made. Digests remembered along a stream are those of that log.
+    /// The log for which it was created. Stored digests along the stream are those of that log.
     home: LogId,
     /// Where that log is among the table's states. Not stored: a removed log leaves an unused state.
     slot: usize,
@@ -46,7 +46,7 @@ pub(super) struct LogSpan {
 pub(super) struct LogState {
     /// Its id.
     log: LogId,
-    /// It has changed since the last checkpoint.
+    /// Whether it has changed since the last checkpoint.
     touched: bool,
     /// Its last seq.
     pub(super) seq: Seq,
@@ -77,7 +77,7 @@ pub(super) struct Table {
     changed_logs: Vec<usize>,
 }
 
-/// What a checkpoint has to write of a table, and to delete.
+/// What a checkpoint has to write and delete for a table.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TableChanges {
     /// Streams by number, as stored.
@@ -86,7 +86,7 @@ pub(super) struct TableChanges {
     pub(super) logs: Vec<(u32, Option<Vec<u8>>)>,
 }
 
-/// Slots there can be: every log takes one, and a relabel takes another.
+/// Most slots: every log takes one, and a relabel takes another.
 const MAX_SLOTS: usize = 1 << 28;
 
 /// Tables are equal if their streams and logs are; slots do not count.
@@ -163,7 +163,7 @@ impl LogState {
     }
 }
 
-/// One text per log, however often it is named.
+/// Shares one allocation for each log id, however often it is named.
 #[derive(Default)]
 struct Names(HashSet<LogId>);
 
@@ -220,7 +220,7 @@ impl Table {
         self.streams.len()
     }
 
-    /// Where an entry is, and whether digests remembered along its stream are its log's.
+    /// Where an entry is, and whether stored digests along its stream are those of its log.
     pub(super) fn locate(&self, log: &str, seq: Seq) -> Option<(EntryAt, bool)> {
         let state = self.log(log).filter(|state| (1..=state.seq).contains(&seq))?;
         let span = state.spans.iter().rev().find(|span| span.seq <= seq)?;
@@ -228,7 +228,7 @@ impl Table {
         Some((EntryAt { stream: span.stream, seq: span.from + (seq - span.seq) }, home))
     }
 
-    /// Makes the next stream, for the entries that `log` will get.
+    /// Creates the next stream, for further entries of `log`.
     pub(super) fn define(&mut self, log: &LogId) -> u32 {
         let number = self.next_stream();
         let slot = self.slots.get(log).copied().unwrap_or_else(|| self.add(LogState::new(log.clone())));
@@ -263,8 +263,7 @@ impl Table {
         Some(before)
     }
 
-    /// Gives the entries of `log` from seq `from` on to the new log `to`. `None` if there is nothing to move or `to`
-    /// exists.
+    /// Moves the entries of `log` from seq `from` on to the new log `to`. `None` if there is nothing to move, or if `to` exists.
     pub(super) fn relabel(&mut self, log: &str, from: Seq, to: &LogId, cut: Digest, moved: Digest) -> Option<()> {
         if self.slots.contains_key(to) {
             return None;
@@ -273,7 +272,7 @@ impl Table {
         let state = self.states.get_mut(slot).filter(|state| (1..=state.seq).contains(&from))?;
         let count = state.seq - from + 1;
         let mut spans = SmallVec::new();
-        // A span holds entries of `from` or later if the next one begins behind `from`.
+        // The first span with entries from `from` on is the last one that begins at `from` or before.
         let first = state.spans.iter().rposition(|span| span.seq <= from)?;
         for span in state.spans.iter().skip(first) {
             let seq = span.seq.max(from);
@@ -322,7 +321,7 @@ impl Table {
         Some(table)
     }
 
-    /// What has changed since this was last asked for.
+    /// What has changed since the last call.
     pub(super) fn take_changes(&mut self) -> TableChanges {
         let mut changes = TableChanges::default();
         let mut numbers = std::mem::take(&mut self.changed_streams);
@@ -354,7 +353,7 @@ impl Table {
         (u64::from(self.streams.len()), self.slots.len() as u64)
     }
 
-    /// The table that these streams, in order, and logs, by slot, were written from.
+    /// Rebuilds the table from its stored streams, in order, and logs, by slot.
     pub(super) fn load<'a>(
         streams: impl Iterator<Item = &'a [u8]>,
         logs: impl Iterator<Item = (u32, &'a [u8])>,
@@ -367,7 +366,7 @@ impl Table {
         for (slot, bytes) in logs {
             let state = LogState::read(&mut Input(bytes), &mut names)?;
             let slot = usize::try_from(slot).ok()?;
-            // Slots of logs that no longer exist stay unused. Each stream and each relabel has made one slot at the most.
+            // Slots of logs that no longer exist stay unused. Each stream and each relabel has created at most one slot.
             if slot < table.states.len() || slot > MAX_SLOTS {
                 return None;
             }
@@ -381,7 +380,7 @@ impl Table {
         Some(table)
     }
 
-    /// Tells each stream the slot of its log, and counts nothing as changed.
+    /// Sets the slot of each stream's log, and clears the lists of changes.
     fn connect(&mut self) {
         for number in 0..self.streams.len() {
             if let Some(stream) = self.streams.get_mut(number) {

@@ -1,7 +1,7 @@
 //! Terms and their rows as the index keeps them: sorted, delta-coded, in blocks of about 4 KB.
 //!
-//! A *unit* is what one run of blocks covers: a chunk, or the 32 chunks of a complete slab. A row is the number of the chunk
-//! within its unit, times 65,536, plus the row's number there. docs/design/store.md has the bytes.
+//! A *unit* is a chunk, or the 32 chunks of a complete slab; it has one sequence of blocks. The number of a row in a unit is the
+//! number of its chunk within the unit, times 65,536, plus its number in the chunk. docs/design/store.md has the bytes.
 
 use super::coding::{put_varint, Input};
 use super::filter::COLUMNS;
@@ -51,17 +51,17 @@ impl Unit {
         }
     }
 
-    /// The number in this unit of a row of a chunk.
+    /// The number in this unit of a chunk's row.
     pub(super) fn row(self, chunk: u32, row: usize) -> u32 {
         (chunk - self.first()) << ROW_BITS | u32::try_from(row).unwrap_or(u32::MAX).min((1 << ROW_BITS) - 1)
     }
 
-    /// The chunk, and the row in it, that a number in this unit stands for.
+    /// The chunk, and the row in it, of a row number in this unit.
     pub(super) fn chunk_row(self, row: u32) -> (u32, usize) {
         (self.first() + (row >> ROW_BITS), (row & ((1 << ROW_BITS) - 1)) as usize)
     }
 
-    /// What the keys of its blocks begin with.
+    /// The prefix of its blocks' keys.
     pub(super) fn prefix(self) -> Vec<u8> {
         let (kind, number) = match self {
             Unit::Chunk(chunk) => (b'w', chunk),
@@ -100,7 +100,7 @@ pub(super) struct BlockWriter {
     term: Term,
     /// The term that is not in a block yet, and its rows.
     pending: Option<(Term, Vec<(u32, u32)>)>,
-    /// Bytes that these take at the most.
+    /// The most bytes that these can take.
     size: usize,
 }
 
@@ -125,7 +125,7 @@ impl BlockWriter {
             }
         }
         if self.bytes.len() + self.size >= BLOCK {
-            // A term with many rows goes on in the next block, and whatever follows it there.
+            // A term with many rows continues in the next block, and further terms follow it there.
             self.put_pending();
             self.end_block();
         }
@@ -185,14 +185,14 @@ impl BlockWriter {
 pub(super) struct BlockRuns<'a> {
     input: Input<'a>,
     term: Term,
-    /// Runs of this term that are left, and the row before them.
+    /// The remaining runs of this term, and the row before them.
     left: u64,
     before: u32,
     torn: bool,
 }
 
 impl<'a> BlockRuns<'a> {
-    /// Of the block that begins with this term.
+    /// Iterates over the block that begins with this term.
     pub(super) fn new(term: Term, bytes: &'a [u8]) -> Self {
         BlockRuns { input: Input(bytes), term, left: 0, before: 0, torn: false }
     }
@@ -249,7 +249,7 @@ impl TermBlock {
         let mut all = BlockRuns::new(first, bytes);
         for run in all.by_ref() {
             if run.term > term {
-                // Nothing of it follows in another block.
+                // The term does not continue in another block.
                 block.to = u32::MAX;
                 return Some(block);
             }

@@ -47,7 +47,7 @@ impl Index {
         Block::read(self.db.last_of(unit.prefix()..=unit.key(term, row))?)
     }
 
-    /// The first block that begins behind this term and row.
+    /// The first block that begins after this term and row.
     fn block_after(&self, unit: Unit, term: Term, row: u32) -> Outcome<Option<Block>> {
         Block::read(self.db.first_of(unit.key(term, row), unit.key(Term::MAX, u32::MAX))?)
     }
@@ -57,7 +57,8 @@ impl Index {
         self.db.keys_of(&unit.prefix())
     }
 
-    /// The blocks of a chunk that completes no slab, and the keys of what an attempt that a crash ended left there.
+    /// The blocks of a chunk that does not complete a slab, and the keys that an attempt before a crash has left and that have to
+    /// be removed.
     pub(super) fn chunk_blocks(
         &self,
         unit: Unit,
@@ -71,8 +72,8 @@ impl Index {
         Ok((blocks, stale))
     }
 
-    /// Writes the blocks of a complete slab, from those of its chunks but the last, and `last`. Nobody reads them before the
-    /// checkpoint counts the slab.
+    /// Writes the blocks of a complete slab, from the blocks of its chunks and the runs of the last chunk. They are not read before
+    /// the checkpoint counts the slab.
     pub(super) fn merge_terms(&self, slab: u32, last: Vec<Run>) -> Outcome<()> {
         let unit = Unit::Slab(slab);
         self.write(Vec::new(), self.block_keys(unit)?)?;
@@ -97,7 +98,7 @@ impl Index {
         self.write(writer.finish(), Vec::new())
     }
 
-    /// A number over all runs of a unit, whatever their order: equal ones hold the same rows.
+    /// A sum over all runs of a unit that does not depend on their order. Equal sums mean equal rows.
     pub(super) fn sum_of_terms(&self, unit: Unit) -> Outcome<TermSum> {
         let mut sum = TermSum::default();
         let mut blocks = Blocks { index: self, unit, at: None };
@@ -108,7 +109,7 @@ impl Index {
     }
 }
 
-/// A sum over terms and rows. A run counts as its rows do.
+/// A sum over terms and rows. It does not depend on how rows are divided into runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct TermSum(u64);
 
@@ -145,7 +146,7 @@ impl Blocks<'_> {
 
 /// The runs of a chunk, in order.
 struct Source<'a> {
-    /// Where more come from.
+    /// The blocks from which more runs come.
     more: Option<Blocks<'a>>,
     runs: std::vec::IntoIter<Run>,
 }
@@ -225,7 +226,7 @@ impl Postings for IndexedRows<'_> {
 }
 
 impl IndexedRows<'_> {
-    /// No block up to here has a row from `row` on.
+    /// Continues in the next block, because no block up to here has a row from `row` on.
     fn seek_behind(&mut self, row: u32, order: Order) -> Outcome<Option<u32>> {
         if order == Order::Down {
             return Ok(None);
@@ -237,7 +238,7 @@ impl IndexedRows<'_> {
                 Ok(self.block.runs.nearest(row, order))
             }
             None => {
-                // Remembered, so that the next question needs no look-up.
+                // Remembered, so that the next call needs no look-up.
                 self.block = TermBlock { from: row, to: u32::MAX, ..TermBlock::default() };
                 Ok(None)
             }

@@ -1,4 +1,4 @@
-//! The embedded store on a real folder: conformance, and what only it promises.
+//! The embedded store in a real folder: conformance, and its own guarantees.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ fn embedded_conforms_across_segments_and_chunks() {
 
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(6))]
-    /// Random commits, closing, and losing the index: what is stored is always what the model says.
+    /// After random commits, closing, and losing the index, the store always holds what the model says.
     #[test]
     fn embedded_matches_the_model(seed: u64) {
         let folder = TempDir::new().unwrap();
@@ -80,7 +80,7 @@ fn found_again(groups: u64, rows: u64, options: &EmbeddedOptions) {
             commit.rows.push(crate::store::NewRow::first(node.into(), digest, Default::default()));
         }
         store.commit(&commit).unwrap();
-        // At once, while the index does not have them.
+        // Immediately, before the index has them.
         located(&store, &keys, (group * rows) as usize);
     }
     drop(store);
@@ -126,7 +126,7 @@ fn an_index_of_another_version_is_made_anew() {
     conformance::compare(&store, &model);
 }
 
-/// What the index knew of the log outlives the index itself.
+/// What the index knows about the end of the log survives a rebuild of the index.
 #[test]
 fn an_old_backup_is_reported_at_every_open_until_the_index_is_removed() {
     let folder = TempDir::new().unwrap();
@@ -162,7 +162,7 @@ fn an_old_backup_is_reported_at_every_open_until_the_index_is_removed() {
     conformance::compare(&open().unwrap(), &model);
 }
 
-/// What a million events lean on: rows that are only in the index are found as those in memory are.
+/// Rows that are only in the index are found like those in memory.
 #[test]
 fn forty_thousand_rows_are_found_again_from_the_index() {
     let options = EmbeddedOptions { chunk_rows: 1000, segment_size: 1 << 20, ..EmbeddedOptions::default() };
@@ -175,7 +175,7 @@ fn one_commit_may_fill_more_than_a_chunk() {
     found_again(2, 70_000, &EmbeddedOptions::default());
 }
 
-/// Events with one tag each of `kinds`: bytes of the index that are about terms, keys included, per event.
+/// Stores events with one of `kinds` tags each. Returns the bytes per event that the index needs for terms, including keys.
 fn bytes_of_terms(events: u64, kinds: u64, name: impl Fn(u64) -> &'static str) -> f64 {
     let folder = TempDir::new().unwrap();
     let options = EmbeddedOptions { chunk_rows: 1500, ..EmbeddedOptions::default() };

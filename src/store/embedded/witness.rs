@@ -1,8 +1,8 @@
-//! Looks for a later group after bytes that are not a group: if there is one, those bytes were once safe on the medium, so they
-//! are damaged. Takes linear time.
+//! Looks for a later group after bytes that are not a group. If there is one, those bytes were once synced, so they are damaged.
+//! Takes linear time.
 //!
-//! Anybody's event may be full of bytes that look like groups. Checking each of them in full would read the same bytes again
-//! and again, so checksums are combined from those of blocks.
+//! An event of a peer may be full of bytes that look like groups. Checking each of them in full would read the same bytes
+//! repeatedly, so their checksums are combined from the checksums of blocks.
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use crate::row::Position;
 /// Bytes read at a time.
 const READ: usize = 1 << 20;
 
-/// Bytes between two remembered checksums. A candidate costs at most two reads of so many bytes.
+/// Bytes between two stored checksums. A candidate costs at most two reads of this many bytes.
 const BLOCK: usize = 512;
 
-/// Bytes of a group's header at the most: marker, length, checksum, three varints.
+/// Most bytes of a group's header: marker, length, checksum, three varints.
 const WORDS: usize = GROUP_HEADER_LEN + 25;
 
 /// The bytes of a segment from an offset on, holes left out.
@@ -31,7 +31,7 @@ pub(super) struct Behind {
 }
 
 impl Behind {
-    /// Looks no further than 2^32: offsets within a segment are below that.
+    /// Starts a search. It ends at offset 2^32 at the latest, because offsets within a segment are below that.
     pub(super) fn new(segment: Arc<Segment>, from: u64, end: u64) -> Self {
         Behind { segment, end: end.min(u64::from(u32::MAX)), from, sums: Vec::new() }
     }
@@ -50,7 +50,7 @@ impl Behind {
         self.segment.read(at, len.min(left))
     }
 
-    /// Offset behind the last byte that is not zero, `from` if there is none.
+    /// The offset after the last byte that is not zero; `from` if there is none.
     pub(super) fn last_nonzero(&self) -> Result<u64> {
         let (mut at, mut last) = (self.from, self.from);
         while let Some(data) = self.data_from(at)? {
@@ -63,8 +63,8 @@ impl Behind {
         Ok(last)
     }
 
-    /// Looks for a group that was written when the byte at `from` was on the medium already, and returns its offset. If there
-    /// is one, the bytes at `from` are damaged, not merely unacknowledged. `base` is the last position before.
+    /// Looks for a group that was written after the byte at `from` had been synced, and returns its offset. If there is one, the
+    /// bytes at `from` are damaged, not merely unacknowledged. `base` is the last position before.
     pub(super) fn witness(&mut self, base: Position) -> Result<Option<u64>> {
         let mut at = self.from + 1;
         while let Some(data) = self.data_from(at)? {

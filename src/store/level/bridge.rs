@@ -48,7 +48,7 @@ pub struct Range {
     pub to: String,
     /// Descending instead of ascending.
     pub reverse: bool,
-    /// Rows at the most.
+    /// Most rows.
     pub limit: u32,
 }
 
@@ -79,7 +79,7 @@ pub type Pair = (Bytes, Bytes);
 /// The answer to a request of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LevelReply {
-    /// Values for the first so many keys, `None` where there is none.
+    /// Values for the first keys, `None` where there is no value.
     Values(Vec<Option<Bytes>>),
     /// Rows of each range.
     Rows(Vec<Vec<Pair>>),

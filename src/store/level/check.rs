@@ -1,4 +1,4 @@
-//! Checks that a store's records agree with each other: nothing missing, nothing that contradicts.
+//! Checks that a store's records are complete and consistent.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -139,7 +139,7 @@ impl Walk {
     fn finish(self, store: &LevelStore, end: Change) -> Result<()> {
         let state = store.state.read();
         if state.end.change != end {
-            // The log has grown meanwhile; what follows compares with its end.
+            // The log has grown in the meantime, so its end cannot be compared.
             return Ok(());
         }
         if self.change != end {

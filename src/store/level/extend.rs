@@ -81,7 +81,7 @@ impl<'a> Extend<'a> {
         }
         while !waiting.is_empty() {
             let group: Vec<(LogId, Seq)> = waiting.drain(waiting.len().saturating_sub(LOGS_AT_ONCE)..).collect();
-            // A single log may take the whole answer.
+            // A single log may use the whole answer.
             let limit = if group.len() == 1 { SCAN_ROWS } else { LOG_ROWS };
             let mut ranges = Vec::with_capacity(group.len());
             for (log, _) in &group {
@@ -111,7 +111,7 @@ impl<'a> Extend<'a> {
     }
 
     pub(super) fn index_of(&mut self, log: &LogId) -> u32 {
-        // Logs are taken from the end of the list, so that a long one is continued at once.
+        // Logs are taken from the end of the list, so that a long log is continued immediately.
         if self.names.last() != Some(log) {
             self.names.push(log.clone());
         }
@@ -152,7 +152,7 @@ impl<'a> Extend<'a> {
         Ok(())
     }
 
-    /// Gives every duplicate that has none a position: behind its node, and not before its log's previous entry.
+    /// Gives a position to every duplicate that has none: after its node, and not before its log's previous entry.
     pub(super) fn position_duplicates(&mut self, states: &mut HashMap<LogId, LogEnd>) -> Result<bool> {
         let mut positioned = false;
         let owners = self.owners()?;

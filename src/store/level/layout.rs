@@ -14,15 +14,15 @@ pub const STORE_ID: &str = "!!STOREID!!";
 pub const PEERS: &str = "!!PEERS!!";
 /// The last announced address record, JSON.
 pub const MY_EVENT_PEER: &str = "!!MYEVENTPEER!!";
-/// Before every change key.
+/// Prefix of all change keys.
 pub const CHANGES: &str = "!changes!";
-/// Before every head key.
+/// Prefix of all head keys.
 pub const HEADS: &str = "!heads!";
-/// Before every log entry key.
+/// Prefix of all log entry keys.
 pub const LOGS: &str = "!logs!";
 const NODES: &str = "!nodes!";
 
-/// Largest integer that 1.x's order-preserving text holds in five bytes. Larger ones 1.x rounds.
+/// Largest integer that 1.x's order-preserving text holds in five bytes. 1.x rounds larger ones.
 pub const MAX_ORDERED: u64 = 251 + u32::MAX as u64;
 
 /// 1.x's order-preserving integer as lowercase hex (npm `lexicographic-integer`): numbers below 251 are one
@@ -72,7 +72,7 @@ pub fn parse_ordered(text: &[u8]) -> Option<u64> {
     }
     let n = if first < 251 { first } else { 251 + rest };
     let wanted = if first < 251 { 0 } else { first - 250 };
-    // Only the shortest form, or two keys would mean the same number.
+    // Only the shortest form is accepted; otherwise two keys would mean the same number.
     let shortest = width < 2 || rest >> (8 * (width - 1)) != 0;
     (wanted == width && shortest).then_some(n)
 }
@@ -90,7 +90,7 @@ fn hex_byte(pair: &[u8]) -> Option<u64> {
     Some(value)
 }
 
-/// Where the node with this change is named.
+/// The key of the record that names the node with this change.
 ///
 /// # Errors
 /// As [`push_ordered`].
@@ -107,13 +107,13 @@ pub fn parse_change_key(key: &[u8]) -> Option<Change> {
     parse_ordered(key.strip_prefix(CHANGES.as_bytes())?)
 }
 
-/// Where a node is.
+/// The key of a node's record.
 #[must_use]
 pub fn node_key(key: &Key) -> String {
     with_hex(NODES, key)
 }
 
-/// Where a head is.
+/// The key of a head's record.
 #[must_use]
 pub fn head_key(key: &Key) -> String {
     with_hex(HEADS, key)
@@ -126,13 +126,13 @@ fn with_hex(prefix: &str, key: &Key) -> String {
     out
 }
 
-/// Before every entry key of a log; followed by a hex integer, so that `g` ends the range.
+/// The prefix of all entry keys of a log. A hex integer follows, so `g` ends the range.
 #[must_use]
 pub fn log_prefix(log: &str) -> String {
     format!("{LOGS}{log}!")
 }
 
-/// Where a log entry is.
+/// The key of a log entry's record.
 ///
 /// # Errors
 /// As [`push_ordered`].
@@ -274,7 +274,7 @@ pub fn encode_entry<'a>(change: Change, key: &Key, log_links: impl IntoIterator<
 /// Reads a log entry record; `name` is its key, for the error text.
 ///
 /// # Errors
-/// `Damaged` if it is none.
+/// `Damaged` if it is not an entry record.
 pub fn decode_entry(name: &str, record: Bytes) -> Result<EntryRecord> {
     let read = || -> Result<EntryRecord, String> {
         let message = EntryMessage::decode(record).map_err(|error| error.to_string())?;

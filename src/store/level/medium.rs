@@ -1,4 +1,4 @@
-//! The bridge as the store uses it: whole answers, parsed rows, long scans in chunks.
+//! The store's view of the bridge: complete answers, parsed rows, long scans in chunks.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use super::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
 use super::layout;
 use crate::error::{Error, Result};
 
-/// Rows of one chunk of a scan over small records: a few hundred KB a crossing.
+/// Rows of one chunk of a scan over small records: a few hundred KB per crossing of the bridge.
 pub const SCAN_ROWS: u32 = 4096;
 
-/// Bytes of values one crossing should not exceed where the caller sets no limit.
+/// Bytes of values that one crossing should not exceed, if the caller sets no limit.
 pub const GET_BYTES: usize = 8 * 1024 * 1024;
 
 /// Operations of one batch where atomicity is not needed.
@@ -38,7 +38,7 @@ impl Medium {
         Ok(self.get(vec![key])?.pop().flatten())
     }
 
-    /// The values of the first keys: at least one, and so many that they hold more than `bytes` bytes.
+    /// The values of the first keys: at least one, and until they hold more than `bytes` bytes.
     pub fn get_some(&self, keys: Vec<String>, bytes: usize) -> Result<Vec<Option<Bytes>>> {
         let asked = keys.len();
         match self.0.call(LevelRequest::Get { keys, bytes })? {
@@ -74,13 +74,13 @@ impl Medium {
 
     /// Visits all rows of a range in key order, a chunk at a time.
     ///
-    /// The next chunk begins behind the last key that is text. Of a key that is not text only a replacement is known, and keys
-    /// behind the replacement may come before the key itself. Rows behind such keys are read again and skipped.
+    /// The next chunk begins after the last key that is valid text. If a key is not, the database only returns a replacement, and
+    /// keys after the replacement may come before the key itself. So rows after such keys are read again and skipped.
     pub fn scan(&self, from: String, to: &str, mut visit: impl FnMut(Pair) -> Result<()>) -> Result<()> {
         let mut from = from;
         let mut visited = 0;
         loop {
-            // Twice as many each time, so that a range full of such keys is not read over and over.
+            // Twice as many each time, so that a range full of such keys is not read again and again.
             let again = u32::try_from(visited).unwrap_or(u32::MAX).saturating_mul(2);
             let limit = SCAN_ROWS.saturating_add(again);
             let range = Range { from: from.clone(), to: to.to_owned(), reverse: false, limit };
@@ -102,7 +102,7 @@ impl Medium {
         }
     }
 
-    /// The last row of a range that `parse` takes for one of ours.
+    /// The last row of a range that `parse` accepts.
     pub fn last<T>(&self, from: &str, to: &str, parse: impl Fn(&Pair) -> Option<T>) -> Result<Option<T>> {
         let range = Range { from: from.to_owned(), to: to.to_owned(), reverse: true, limit: 1 };
         let Some(row) = self.ranges(vec![range])?.pop().unwrap_or_default().pop() else { return Ok(None) };
@@ -120,14 +120,14 @@ impl Medium {
     }
 }
 
-/// Whether a key is certainly the one in the database. A database hands keys over as text, with replacement characters for
-/// bytes that are not.
+/// Whether a key is certainly the one in the database. Databases return keys as text, with replacement characters for invalid
+/// bytes.
 pub fn is_exact(key: &[u8]) -> bool {
     !text(key).contains(char::REPLACEMENT_CHARACTER)
 }
 
-/// A key behind this one, and behind no ASCII key that this one is not behind. An ASCII key that begins with the same text
-/// comes before one that goes on with other characters.
+/// A key after this one, with no ASCII key in between, except keys that begin with the same text. (An ASCII key that begins with
+/// the same text comes before one that continues with other characters.)
 pub fn behind_ascii(key: &[u8]) -> String {
     let text = text(key);
     if text.is_ascii() {
@@ -140,7 +140,7 @@ pub fn behind_ascii(key: &[u8]) -> String {
     next
 }
 
-/// The first key behind this one.
+/// The first key after this one.
 pub fn after(key: &[u8]) -> String {
     let mut next = text(key);
     next.push('\0');
@@ -160,7 +160,7 @@ pub(super) fn end_of(prefix: &str) -> String {
     end
 }
 
-/// The end of the range of a log's entries: their keys go on with hex digits.
+/// The end of the range of a log's entries: their keys continue with hex digits.
 pub(super) fn log_end(log: &str) -> String {
     let mut end = layout::log_prefix(log);
     end.push('g');

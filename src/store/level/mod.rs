@@ -1,7 +1,7 @@
-//! A log in a user's Level database, in hyperemitter 1.x's own layout: 1.x and 2.x take turns on the same data.
+//! A log in a user's Level database, in hyperemitter 1.x's own layout: 1.x and 2.x can use the same database in turn.
 //!
-//! What 1.x does not store is kept under a prefix of our own (`!hyper2!`), and brought up to date when the store is opened.
-//! Nothing per event is held in memory. A commit is one synced batch; a read of many rows crosses the bridge twice.
+//! Data that 1.x does not store are kept under a prefix of our own (`!hyper2!`), and updated when the store is opened. Nothing per
+//! event is held in memory. A commit is one synced batch; a read of many rows crosses the bridge twice.
 
 #![forbid(unsafe_code)]
 
@@ -44,29 +44,29 @@ use crate::row::{Entry, Located, Position, Row};
 use crate::store::search::{self as searches, Found, Order, Span};
 use crate::store::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 
-/// Rows of one read at the most, whatever the caller allows: their keys cross the bridge at once.
+/// Most rows of one read, whatever the caller allows, because their keys cross the bridge together.
 const READ_ROWS: usize = 1024;
 
-/// What a node record usually has besides the value: key, log, one link, framing.
+/// Bytes that a node record usually has in addition to the value: key, log, one link, framing.
 const RECORD_OVERHEAD: usize = 192;
 
 /// A log in a Level database.
 pub struct LevelStore {
     medium: Medium,
     state: RwLock<LevelState>,
-    /// Held while a batch is under way. True after a batch that failed, because it may have been applied all the same.
+    /// Locked while a batch is under way. True after a failed batch, because it may have been applied all the same.
     doubtful: Mutex<bool>,
     closed: AtomicBool,
     /// Made by the first search.
     terms: Mutex<Option<TermIndex>>,
 }
 
-/// Where a node says it is.
+/// The location that a node's record states.
 fn located(node: &Node) -> Located {
     Located { key: node.key, change: node.change, log: node.log.clone(), seq: node.seq }
 }
 
-/// A position and what is there: a node's key and, for a duplicate, its entry.
+/// A row's position, its node's key, and the entry if it is a duplicate.
 struct Positioned {
     at: Position,
     key: Key,
@@ -114,7 +114,7 @@ impl LevelStore {
         nodes.collect()
     }
 
-    /// What is behind `after`, up to `end`, in order, `limit` positions at the most.
+    /// The rows after `after` up to `end`, in order, at most `limit`.
     fn positions(&self, after_this: Position, end: Position, limit: usize) -> Result<Vec<Positioned>> {
         let limit = u32::try_from(limit).unwrap_or(SCAN_ROWS).clamp(1, SCAN_ROWS);
         let change_end = after(layout::change_key(end.change)?.as_bytes());
@@ -146,7 +146,7 @@ impl LevelStore {
                 positioned.truncate(limit as usize);
                 return Ok(positioned);
             }
-            // All keys of this chunk were foreign: go on behind it.
+            // All keys of this chunk were foreign: continue after it.
             for (rows, from) in [(&changes, &mut change_from), (&duplicates, &mut position_from)] {
                 if let Some((key, _)) = rows.last() {
                     *from = medium::behind_ascii(key);
@@ -163,7 +163,7 @@ impl LevelStore {
         Ok(())
     }
 
-    /// After a batch that failed: goes on only if it left no trace.
+    /// After a failed batch, checks that it left no trace. Otherwise nothing more is stored.
     fn settle(&self, doubtful: &mut bool) -> Result<()> {
         if *doubtful {
             let found = open::last_change(self.medium()?)?.map_or(0, |(change, _)| change);
@@ -262,7 +262,7 @@ impl Store for LevelStore {
         let mut bytes = 0;
         let mut positions = positions.into_iter();
         while let Some(rest) = keys.get(rows.len()..).filter(|rest| !rest.is_empty()) {
-            // The limit counts values, the database whole records.
+            // The caller's limit counts values, but the database counts whole records.
             let allowed = limit.bytes.saturating_sub(bytes).saturating_add(RECORD_OVERHEAD * rest.len());
             for (node, positioned) in self.nodes(rest, allowed)?.into_iter().zip(&mut positions) {
                 let node = node.ok_or_else(|| {
@@ -342,7 +342,7 @@ impl Store for LevelStore {
         Ok(found)
     }
 
-    /// Not known: Level databases of most kinds cannot tell.
+    /// Unknown: most Level databases do not report sizes.
     fn sizes(&self) -> Result<Sizes> {
         self.medium()?;
         Ok(Sizes::default())
@@ -366,7 +366,7 @@ impl Store for LevelStore {
             }
         };
         if let Some(ops) = due {
-            // Only saves work at the next opening, so that it does not matter if the user has closed the database already.
+            // This only saves work at the next opening, so it does not matter if the user has already closed the database.
             let _ = self.store(ops, &mut doubtful);
         }
         self.closed.store(true, Ordering::Release);

@@ -91,7 +91,7 @@ fn checkpoint(medium: &Medium, last: Option<(Change, Key)>) -> Result<Option<Che
     Ok(Some(known))
 }
 
-/// Deletes what we derived from records that have changed. Positions of readers stay.
+/// Deletes our own records, because 1.x's records, from which they were derived, have changed. Positions of readers stay.
 fn forget(medium: &Medium) -> Result<()> {
     super::search::forget(medium)?;
     let mut ops = vec![Op::Delete(CHECKPOINT.into())];
@@ -109,7 +109,7 @@ fn forget(medium: &Medium) -> Result<()> {
             Ok(())
         })?;
     }
-    // Nothing is written to a store that has never held any of it.
+    // Nothing is written to a store that has no such records.
     if ops.len() > 1 || medium.get_one(CHECKPOINT.into())?.is_some() {
         medium.batch(ops)?;
     }
@@ -120,7 +120,7 @@ fn forget(medium: &Medium) -> Result<()> {
 /// found by skipping from each to the next.
 fn log_ends(medium: &Medium, known: &Checkpoint) -> Result<BTreeMap<LogId, Seq>> {
     let mut ends = BTreeMap::new();
-    // In the order of their keys, which is not that of their names: "a b" comes before "a".
+    // In the order of their keys, which differs from the order of their names: "a b" comes before "a".
     let mut logs: Vec<&LogId> = known.logs.iter().map(|log| &log.log).collect();
     logs.sort_by_key(|log| layout::log_prefix(log));
     let mut gaps = Vec::with_capacity(logs.len() + 1);
@@ -150,14 +150,14 @@ fn log_ends(medium: &Medium, known: &Checkpoint) -> Result<BTreeMap<LogId, Seq>>
             if let Some(seq) = last_seq(medium, log)? {
                 ends.insert(log.into(), seq);
             }
-            // The keys of a log whose name holds a `!` may lie within another log's range: never step back.
+            // If a log's name contains a `!`, its keys may be within another log's range. So never step back.
             gaps.push((log_end(log).max(after(key)), to.clone()));
         }
     }
     Ok(ends)
 }
 
-/// Finds the logs of a range in which not every key is text. From such a key one cannot step to the next, so all rows are
+/// Finds the logs of a range in which not every key is valid text. The next key cannot be derived from such a key, so all rows are
 /// read.
 fn row_by_row(medium: &Medium, from: &str, to: &str, ends: &mut BTreeMap<LogId, Seq>) -> Result<()> {
     let mut doubtful = BTreeSet::new();
@@ -171,7 +171,7 @@ fn row_by_row(medium: &Medium, from: &str, to: &str, ends: &mut BTreeMap<LogId, 
         }
         Ok(())
     })?;
-    // A log id may itself hold a replacement character; then the log is found under that.
+    // A log id may itself contain a replacement character; then the log is found under this id.
     last_seqs(medium, &doubtful.iter().collect::<Vec<_>>(), |log, seq| {
         if let Some(seq) = seq {
             ends.insert(log.clone(), seq);

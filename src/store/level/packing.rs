@@ -1,5 +1,4 @@
-//! Requests and replies as flat bytes, for a database behind a foreign-function boundary. `lib/stores/level/packing.js` is
-//! the other side.
+//! Encodes requests and replies as bytes, for a database in another language. `lib/stores/level/packing.js` is the other side.
 //!
 //! All numbers are u32, little-endian. Text is UTF-8.
 //!
@@ -157,7 +156,8 @@ fn unpack_rows(rest: &mut Bytes) -> Option<Vec<Vec<(Bytes, Bytes)>>> {
     ranges.collect()
 }
 
-/// A count of things that take at least `each` bytes, so that a wrong one cannot make us reserve memory.
+/// A count of things that take at least `each` bytes. It is checked against the remaining bytes, so that a wrong count cannot make
+/// us reserve memory.
 fn count(rest: &mut Bytes, each: usize) -> Option<usize> {
     let count = rest.try_get_u32_le().ok()? as usize;
     (count.checked_mul(each)? <= rest.len()).then_some(count)
@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::store::level::Range;
 
-    /// What lib/stores/level/packing.js is tested with as well.
+    /// Test vectors, which are also used to test lib/stores/level/packing.js.
     fn vectors() -> Value {
         serde_json::from_str(include_str!("../../../tests/data/level_packing.json")).unwrap()
     }

@@ -1,6 +1,6 @@
-//! Records that 1.x does not store, under one prefix that none of its scans touches. They can be derived from 1.x's own
-//! records, so they may be deleted while the store is closed. Positions of readers then start over, and what was moved may be
-//! moved once more.
+//! Records that 1.x does not store, under one prefix that none of its scans touches. They can be derived from 1.x's own records, so
+//! they may be deleted while the store is closed. Then readers start from the beginning, and entries that have moved after a fork
+//! may move once more.
 
 use bytes::Bytes;
 use prost::Message;
@@ -28,28 +28,28 @@ pub const NETWORK: &str = "!hyper2!network";
 /// The logs that the emitter wrote before it had a key.
 pub const OLDER_LOGS: &str = "!hyper2!older";
 
-/// Where seals of entries are whose node has another log's seal, or none.
+/// Prefix of the seals of entries whose nodes have another log's seal, or none.
 const SEALS: &str = "!hyper2!seal!";
 
 const READER_POSITIONS: &str = "!hyper2!position!";
 
-/// Records of subscriptions.
+/// Prefix of the records of subscriptions.
 pub const CONSUMERS: &str = "!hyper2!consumer!";
 
-/// Entries of a log between two stored digests. A digest in between costs one range read of so many small rows; a stored one
-/// costs a small record.
+/// Entries of a log between two stored digests. A digest in between costs one range read of up to this many small rows; a stored
+/// one costs a small record.
 pub const MARK_EVERY: Seq = 256;
 
 /// Version of these records. Those of another version are derived anew.
 const VERSION: u32 = 1;
 
-/// Where a named consumer's position is.
+/// The key of a named consumer's position.
 #[must_use]
 pub fn reader_position_key(name: &str) -> String {
     format!("{READER_POSITIONS}{name}")
 }
 
-/// Where a record of a subscription is: in no order of changes, because all of them are read together.
+/// The key of a record of a subscription. The keys are not in order of changes, because all of them are read together.
 #[must_use]
 pub fn consumer_key(name: &str, change: Change) -> String {
     format!("{CONSUMERS}{name}!{change}")
@@ -62,13 +62,13 @@ pub fn parse_consumer_key(key: &[u8]) -> Option<(String, Change)> {
     Some((name.to_owned(), change.parse().ok()?))
 }
 
-/// Where the seal of an entry is. Keys in no order: nobody reads more than one at a time.
+/// The key of an entry's seal. The keys need no order, because seals are read one at a time.
 #[must_use]
 pub fn seal_key(log: &str, seq: Seq) -> String {
     format!("{SEALS}{log}!{seq}")
 }
 
-/// Where the digest of a log after `seq` entries is.
+/// The key of a log's digest after `seq` entries.
 ///
 /// # Errors
 /// `Conflict` for a seq that no key can hold.
@@ -76,7 +76,7 @@ pub fn digest_key(log: &str, seq: Seq) -> Result<String> {
     log_seq_key(DIGESTS, log, seq)
 }
 
-/// Where the position of a duplicate entry is.
+/// The key of the record with the position of a duplicate entry.
 ///
 /// # Errors
 /// As [`digest_key`].
@@ -90,7 +90,7 @@ fn log_seq_key(prefix: &str, log: &str, seq: Seq) -> Result<String> {
     Ok(key)
 }
 
-/// Where the duplicate at this position is.
+/// The key of the record of the duplicate at this position.
 ///
 /// # Errors
 /// As [`digest_key`].
@@ -126,7 +126,7 @@ pub fn encode_position(at: Position) -> Result<Bytes> {
 /// Reads back [`encode_position`].
 ///
 /// # Errors
-/// `Damaged` if it is no position.
+/// `Damaged` if it is not a position.
 pub fn decode_position(name: &str, record: &[u8]) -> Result<Position> {
     parse_position(record)
         .ok_or_else(|| Error::damaged(name, "not a position; delete all keys that begin with !hyper2! and open again"))
@@ -207,8 +207,8 @@ struct CheckpointMessage {
     key: Vec<u8>,
     #[prost(message, repeated, tag = "5")]
     logs: Vec<LogMessage>,
-    /// All 256 bytes, so that a database that cannot hold bytes is noticed before it damages an event. The last field, so
-    /// that a record that was cut off is none.
+    /// All 256 byte values, so that a database that cannot store arbitrary bytes is noticed before it damages an event. It is the
+    /// last field, so that a truncated record is invalid.
     #[prost(bytes = "vec", tag = "15")]
     probe: Vec<u8>,
 }

@@ -14,12 +14,12 @@ use crate::node::{Key, LogId, Node, Seq};
 use crate::row::{Position, Row};
 use crate::store::{ReadLimit, Relabel, Store};
 
-/// One chunk of the pass over the rows.
+/// Size of one chunk of the pass over the rows.
 const LIMIT: ReadLimit = ReadLimit { rows: 1024, bytes: 4 * 1024 * 1024 };
 
 impl LevelStore {
-    /// Adds the operations of the move to the draft. Goes once through the rows from the first that moves on: 1.x keeps with
-    /// each entry the logs to which the node links, so entries of other logs change if they link to nodes that move.
+    /// Adds the operations of the move to the draft. Goes once through the rows, starting with the first one that moves. 1.x stores
+    /// with each entry the logs to which its node links, so entries of other logs change if they link to nodes that move.
     pub(super) fn relabel(&self, relabel: &Relabel, draft: &mut Draft<'_>) -> Result<()> {
         let Relabel { log, from, to } = relabel;
         let last = draft.log(log).unwrap_or_default();
@@ -67,7 +67,7 @@ fn before(at: Position) -> Position {
 
 struct Pass<'a> {
     relabel: &'a Relabel,
-    /// Nodes that report the new log from now on.
+    /// Nodes that belong to the new log from now on.
     moved: HashSet<Key>,
     /// The new log, so far.
     to: LogEnd,
@@ -106,7 +106,7 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Moves one entry; answers where it goes.
+    /// Moves one entry. Returns its new log and seq.
     fn advance(&mut self, row: &Row, draft: &mut Draft<'_>) -> Result<(LogId, Seq)> {
         let Relabel { log, to, .. } = self.relabel;
         let seq = self.to.seq + 1;

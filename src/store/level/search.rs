@@ -1,4 +1,4 @@
-//! Searches in a Level database: an index of terms that the first search makes, and every later one brings up to date.
+//! Searches in a Level database, with an index of terms that the first search creates and every later one updates.
 //!
 //! 1.x and earlier versions of this module do not write to the index. So before a search, events that were stored since the last
 //! one are added to it. Terms that do not fill a block yet stay in memory.
@@ -22,8 +22,8 @@ use crate::store::search::{Found, Gather, Look, Order, Span};
 use crate::store::terms::{Join, Plan, Postings, Run, Runs, Term, TermRows, Terms};
 use crate::store::{Progress, ReadLimit, Store};
 
-/// Nodes whose terms are written together. Fewer are kept in memory, and read again at the next open. Tests have many blocks
-/// after few events.
+/// Nodes whose terms are written together. The terms of fewer nodes stay in memory, and are derived again after the next opening.
+/// In tests it is small, so that few events make many blocks.
 const INDEX_ROWS: usize = if cfg!(test) { 64 } else { 4096 };
 
 /// Rows read at a time while the index is made.
@@ -43,9 +43,9 @@ pub(super) struct TermIndex {
     terms: Terms,
     /// The last change in the database's index.
     written: Change,
-    /// Terms of the nodes behind it, the first of which is row 0.
+    /// Terms of the nodes after `written`; the first of these nodes is row 0.
     tail: TermRows,
-    /// The last place whose terms are known.
+    /// The last position whose terms are known.
     end: Position,
     /// Node of the last change known.
     last: Key,
@@ -56,7 +56,7 @@ fn number(change: Change) -> u32 {
 }
 
 impl TermIndex {
-    /// The index in the database if it fits what 1.x's records say, otherwise an empty one.
+    /// The index in the database if it agrees with 1.x's records, otherwise an empty one.
     fn open(medium: &Medium, end: Change) -> Result<Self> {
         let reach = medium.get_one(TERMS.into())?.and_then(|record| decode_reach(&record));
         let reach = match reach.filter(|reach| reach.change <= end) {
@@ -87,7 +87,7 @@ impl TermIndex {
         })
     }
 
-    /// Takes in what has been stored since.
+    /// Adds the events that have been stored since.
     fn extend(&mut self, store: &LevelStore, progress: Progress<'_>) -> Result<()> {
         let end = store.end();
         let mut own = Vec::new();
@@ -106,7 +106,7 @@ impl TermIndex {
                 self.tail.push(number(row.at.change - self.written - 1), &own);
                 self.last = row.node.key;
                 let full = row.at.change - self.written >= INDEX_ROWS as u64;
-                // Row numbers end there; what comes behind stays in memory.
+                // Row numbers end there; later rows stay in memory.
                 if full && row.at.change < u64::from(u32::MAX) {
                     self.write(store.medium()?, row.at.change)?;
                     progress(row.at.change, end.change);
@@ -125,7 +125,7 @@ impl TermIndex {
             let block: Vec<(u32, u32)> = runs.iter().map(|run| (base + run.first, base + run.last)).collect();
             ops.push(Op::Put(block_key(term, u64::from(base + first))?, encode_block(&block)));
         }
-        // In one batch: an index that reaches further than its blocks would miss events.
+        // In one batch, because an index that claims to reach further than its blocks would miss events.
         let reach = Reach { secret: self.secret, change, key: self.last };
         ops.push(Op::Put(TERMS.into(), encode_reach(&reach)));
         medium.batch(ops)?;
@@ -158,7 +158,7 @@ struct Indexed<'a> {
     medium: &'a Medium,
     term: Term,
     runs: Runs,
-    /// Between these everything is in `runs`.
+    /// `runs` has all changes between `from` and `to`.
     from: u32,
     to: u32,
     /// Blocks to fetch the next time.
@@ -208,7 +208,7 @@ impl Postings for Indexed<'_> {
         }
         match self.runs.nearest(row, order) {
             Some(found) => Ok(Some(found)),
-            // Behind what was fetched may be more.
+            // There may be more beyond what was fetched.
             None if order == Order::Down && self.from > 0 => {
                 self.fetch(self.from - 1, order)?;
                 Ok(self.runs.nearest(row, order))
@@ -247,7 +247,7 @@ impl Postings for Changes<'_> {
 }
 
 impl LevelStore {
-    /// The index of terms, made if need be, and up to date.
+    /// The index of terms, created if needed, and up to date.
     pub(super) fn term_index(&self, progress: Progress<'_>) -> Result<MappedMutexGuard<'_, TermIndex>> {
         let mut index = self.terms.lock();
         let medium = self.medium()?;
@@ -256,7 +256,7 @@ impl LevelStore {
             none => none.insert(TermIndex::open(medium, self.end().change)?),
         };
         if let Err(error) = open.extend(self, progress) {
-            // What of it was written is not known.
+            // It is not known how much of it was written.
             *index = None;
             return Err(error);
         }
@@ -316,7 +316,7 @@ impl LevelStore {
         Ok(gather.finish(end))
     }
 
-    /// Reads the nodes with these changes, and looks at each.
+    /// Reads the nodes with these changes, and checks each.
     fn look(&self, changes: &[Change], gather: &mut Gather, wants: &dyn Fn(&[u8]) -> bool) -> Result<Look> {
         let places: Vec<String> = changes.iter().map(|change| layout::change_key(*change)).collect::<Result<_>>()?;
         let missing = |place: &str| Error::damaged(place, "a node in the order of changes is missing");

@@ -1,5 +1,5 @@
-//! The index of terms in a Level database, under our own prefix: made when somebody searches for the first time, never by
-//! a commit. All of it can be derived from 1.x's records, so it may be deleted while the store is closed.
+//! The index of terms in a Level database, under our own prefix. It is created by the first search, never by a commit. All of it
+//! can be derived from 1.x's records, so it may be deleted while the store is closed.
 
 use bytes::{Bytes, BytesMut};
 use prost::Message;
@@ -12,10 +12,10 @@ use crate::varint::{put_varint, take_varint};
 
 /// How far the index reaches, and its secret.
 pub const TERMS: &str = "!hyper2!terms";
-/// Before the key of every block.
+/// Prefix of all block keys.
 pub const BLOCKS: &str = "!hyper2!term!";
 
-/// Raised when the meaning of these records changes. Records of another version are deleted and rebuilt.
+/// Incremented when the meaning of these records changes. Records of another version are deleted and rebuilt.
 const VERSION: u32 = 1;
 
 /// Digits of a term.
@@ -52,7 +52,7 @@ pub fn encode_reach(reach: &Reach) -> Bytes {
     message.encode_to_vec().into()
 }
 
-/// Reads the record at [`TERMS`]; `None` if it is another version's or damaged, for then the index is made anew.
+/// Reads the record at [`TERMS`]; `None` if it has another version or is damaged. Then the index is rebuilt.
 #[must_use]
 pub fn decode_reach(record: &[u8]) -> Option<Reach> {
     let message = ReachMessage::decode(record).ok().filter(|message| message.version == VERSION)?;
@@ -60,19 +60,19 @@ pub fn decode_reach(record: &[u8]) -> Option<Reach> {
     Some(Reach { secret, change: message.change, key })
 }
 
-/// What the keys of a term's blocks begin with.
+/// The prefix of the keys of a term's blocks.
 #[must_use]
 pub fn block_prefix(term: Term) -> String {
     format!("{BLOCKS}{term:0DIGITS$x}!")
 }
 
-/// The end of the range of a term's blocks: their keys go on with hex digits.
+/// The end of the range of a term's blocks: their keys continue with hex digits.
 #[must_use]
 pub fn block_end(term: Term) -> String {
     format!("{}g", block_prefix(term))
 }
 
-/// Where the block of a term is that begins with this change.
+/// The key of the block of a term that begins with this change.
 ///
 /// # Errors
 /// `Conflict` for a change that no key can hold.
@@ -93,9 +93,9 @@ pub fn parse_block_key(key: &[u8]) -> Option<(Term, u32)> {
     Some((Term::from_str_radix(term, 16).ok()?, u32::try_from(parse_ordered(change.as_bytes())?).ok()?))
 }
 
-/// A block: runs of changes, `(first, last)`, of which the first begins with the change in its key. For each run a varint:
-/// the difference between its first change and the last one before (0 in the first), times 2, plus 1 if it has more than
-/// one; then, how many more.
+/// Encodes a block: runs of changes, `(first, last)`. The first run begins with the change in the block's key. Each run is a
+/// varint: the difference between its first change and the last change of the run before (0 in the first run), times 2, plus 1 if
+/// the run has several changes. In that case, a varint with the number of further changes follows.
 #[must_use]
 pub fn encode_block(runs: &[(u32, u32)]) -> Bytes {
     let mut out = BytesMut::new();
@@ -114,7 +114,7 @@ pub fn encode_block(runs: &[(u32, u32)]) -> Bytes {
 /// Reads a block that begins with change `first`.
 ///
 /// # Errors
-/// `Damaged` if it makes no sense.
+/// `Damaged` if it is not valid.
 pub fn decode_block(place: &str, first: u32, mut record: &[u8]) -> Result<Runs> {
     let mut runs = Runs::default();
     let mut before = first;

@@ -1,4 +1,4 @@
-//! The store over a database in memory that answers as Level databases do.
+//! The store on a database in memory that behaves like a Level database.
 
 mod database;
 mod layout_vectors;

@@ -1,4 +1,4 @@
-//! Turns a commit into one batch. It leaves what 1.x would have written with one batch per node.
+//! Turns a commit into one batch. The result is the same as if 1.x had written one batch per node.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use crate::row::{Body, Located, NewRow, Position};
 use crate::store::order::{check_relabel, Staged};
 use crate::store::{Meta, Relabel};
 
-/// Rows between two checkpoints. Opening after a crash reads up to so many again.
+/// Rows between two checkpoints. Opening after a crash reads up to this many again.
 const CHECKPOINT_EVERY: usize = 4096;
 
 /// A batch that is being assembled, and the state once it is stored.
@@ -35,7 +35,7 @@ pub struct Draft<'a> {
     ops: Vec<Op>,
 }
 
-/// What a stored batch does to the state.
+/// How a stored batch changes the state.
 pub struct Effect {
     end: Position,
     last_key: Option<Key>,
@@ -46,7 +46,7 @@ pub struct Effect {
 }
 
 impl<'a> Draft<'a> {
-    /// Begins with nothing but a relabel, if there is one.
+    /// A draft with only the relabel, if there is one.
     ///
     /// # Errors
     /// `Conflict` if [`check_relabel`] refuses it.
@@ -70,7 +70,7 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// A log as it will be.
+    /// The end of a log as it will be after the commit.
     pub fn log(&self, log: &str) -> Option<LogEnd> {
         self.logs.get(log).copied().unwrap_or_else(|| self.state.logs.get(log).copied())
     }
@@ -80,12 +80,12 @@ impl<'a> Draft<'a> {
         self.logs.insert(log, state);
     }
 
-    /// Adds operations on records of which no other part of the commit knows.
+    /// Adds operations on records that no other part of the commit touches.
     pub fn push(&mut self, ops: impl IntoIterator<Item = Op>) {
         self.ops.extend(ops);
     }
 
-    /// A stored node reports another log and seq from now on.
+    /// Changes the log and seq of a stored node.
     pub fn move_node(&mut self, node: &Node) {
         if self.state.heads.contains_key(&node.key) {
             self.added.insert(node.key, super::located(node));
@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
 }
 
 impl Effect {
-    /// The batch is stored.
+    /// Applies the effect to the state, once the batch is stored.
     pub fn apply(self, state: &mut LevelState) {
         self.clone_into(state);
     }
@@ -207,9 +207,10 @@ impl Effect {
     }
 }
 
-/// Orders sorted operations so that a search tree stays shallow: the middle one first, then the middles of the halves, and so
-/// on. Databases in memory are such trees. With sorted runs, of which logs consist, one side of a red-black tree becomes twice
-/// as deep as the other; in this order it walks and copies 65 nodes per event instead of 86. LevelDB takes both equally fast.
+/// Orders sorted operations so that a search tree stays shallow: the middle one first, then the middles of the halves, and so on.
+/// Databases in memory are such trees. Logs consist of sorted runs, with which one side of a red-black tree becomes twice as deep
+/// as the other. In this order, the tree visits and copies 65 nodes per event instead of 86. LevelDB is equally fast with both
+/// orders.
 fn spread(ops: Vec<Op>) -> Vec<Op> {
     let count = ops.len();
     let mut ops: Vec<Option<Op>> = ops.into_iter().map(Some).collect();
@@ -222,7 +223,7 @@ fn spread(ops: Vec<Op>) -> Vec<Op> {
     spread
 }
 
-/// Where a fact is.
+/// The key of a fact.
 pub fn meta_key(meta: &Meta) -> String {
     match meta {
         Meta::LogId => layout::LOG_ID.into(),
@@ -238,7 +239,7 @@ pub fn meta_key(meta: &Meta) -> String {
     }
 }
 
-/// 1.x splits its keys at `!`, so a log id that holds one would be read as another log.
+/// Refuses log ids with a `!`: 1.x splits its keys there, and would read another log's id.
 fn check_log_id(log: &str) -> Result<()> {
     if log.contains('!') {
         return Err(Error::Conflict(format!("log id {log:?} contains \"!\", which is not allowed in a Level store")));

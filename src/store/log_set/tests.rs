@@ -9,7 +9,7 @@ fn set(logs: usize) -> LogSet {
     (0..logs).map(|number| head(number, 1)).collect()
 }
 
-/// Buckets asked for until the differing logs are listed, as two peers would.
+/// Compares two sets as two peers would. Returns the differing logs, and how many buckets were compared.
 fn differing(a: &mut LogSet, b: &mut LogSet) -> (Vec<LogHead>, usize) {
     let (mut found, mut asked) = (Vec::new(), 1);
     let mut todo = vec![Prefix::ROOT];
@@ -36,7 +36,7 @@ fn a_digest_depends_on_nothing_but_the_logs() {
         let mut backwards = LogSet::default();
         for number in (0..logs).rev() {
             backwards.set(&head(number, 1).log, 7, Digest([9; 32]));
-            // Digests between the changes must not be kept for too long.
+            // Digests computed between changes must not remain in use after them.
             if number % 100 == 0 {
                 backwards.bucket(Prefix::ROOT);
             }
@@ -82,7 +82,7 @@ fn ten_changed_logs_are_found_with_few_questions_and_little_hashing() {
         }
         let before = ours.hashed;
         ours.bucket(Prefix::ROOT);
-        // Each on its way up: its leaf, and the sixteen parts of each bucket above.
+        // For each log, its leaf is hashed, and the sixteen parts of each bucket above it.
         assert!(ours.hashed - before <= 10 * (LEAF_LOGS + 5 * PARTS), "{} at {logs}", ours.hashed - before);
         let (mut found, asked) = differing(&mut ours, &mut theirs);
         found.sort_by(|a, b| a.log.cmp(&b.log));

@@ -3,10 +3,10 @@
 use crate::node::{Digest, LogId, NodeRef, Seq};
 use crate::row::Position;
 
-/// Rows per block of the row list, which grows without copying them.
+/// Rows per block. The list of rows grows without copying them.
 pub(super) const BLOCK: usize = 4096;
 
-/// Entries between two remembered digests of a log; those between are recomputed (about 0.1 µs each).
+/// Entries between two stored digests of a log; digests in between are recomputed (about 0.1 µs per entry).
 pub(super) const DIGEST_STEP: u64 = 64;
 
 pub(super) struct LogRows {

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::store::search::Order;
 use crate::store::terms::{Join, Plan, TermRows, Terms};
 
-/// Rows of a block of the index of terms: a look-up asks every block, a block never moves.
+/// Rows of a block of the index. A look-up searches every block, and blocks never move.
 const TERM_ROWS: usize = 1 << 16;
 
 /// Rows by term.
@@ -25,7 +25,7 @@ impl TermIndex {
         Ok(TermIndex { terms: Terms::new(&secret), blocks: Vec::new(), rows: 0 })
     }
 
-    /// Takes in the rows that are new.
+    /// Adds the new rows.
     pub(super) fn extend(&mut self, rows: &Rows) {
         let mut terms = Vec::new();
         for index in self.rows..rows.len {
@@ -41,7 +41,7 @@ impl TermIndex {
         self.rows = rows.len;
     }
 
-    /// Looks at the candidates of a plan among the rows `low..high`; `false` once `look` says so.
+    /// Calls `look` for the candidates of a plan among the rows `low..high`, until it returns `false`, which is then returned.
     pub(super) fn search(
         &self,
         plan: &Plan,

@@ -11,7 +11,7 @@ pub(crate) trait Postings {
     /// The first row from `row` on, in this order, that has the term.
     fn seek(&mut self, row: u32, order: Order) -> Result<Option<u32>, Self::Fault>;
 
-    /// The number of rows, if there are so few that reading their events costs less than looking up other terms.
+    /// The number of rows, if reading their events costs less than looking up other terms.
     fn few(&self) -> Option<usize> {
         None
     }
@@ -19,12 +19,12 @@ pub(crate) trait Postings {
 
 /// The candidates of a query among some rows.
 pub(crate) struct Join<P> {
-    /// As in [`Plan`]: a row matches if, for one of these, each group has a list that contains the row.
+    /// As in [`Plan`]: a row is a candidate if, for one of these items, each group has a list that contains the row.
     items: Vec<Vec<Vec<P>>>,
     order: Order,
 }
 
-/// Candidates of an item up to which it is cheaper to look at the events than to look up its other terms.
+/// Up to this many candidates of an item, it is cheaper to read the events than to look up the item's other terms.
 pub(crate) const FEW: usize = 16;
 
 impl<P: Postings> Join<P> {
@@ -70,7 +70,7 @@ impl<P: Postings> Join<P> {
 }
 
 /// The first row that all groups have. Each group in turn is asked for its first row from the last result on, until all agree. So
-/// the number of questions is at most twice the rows of the rarest group, times the number of groups.
+/// the number of look-ups is at most twice the number of rows in the rarest group, times the number of groups.
 fn seek_item<P: Postings>(groups: &mut [Vec<P>], mut row: u32, order: Order) -> Result<Option<u32>, P::Fault> {
     loop {
         let start = row;
@@ -142,7 +142,7 @@ mod tests {
         }
     }
 
-    /// Counts what is asked.
+    /// Counts look-ups.
     struct Counted(Runs, std::rc::Rc<std::cell::Cell<usize>>);
 
     impl Postings for Counted {

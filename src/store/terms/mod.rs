@@ -1,4 +1,4 @@
-//! Terms: what events are found by. A term is a hash of a name, a tag or a request's id; an index maps it to rows.
+//! Terms, by which events are found. A term is a hash of a name, a tag or a request's id; an index maps it to rows.
 //!
 //! A hash has 40 bits and is keyed with a secret of the store, so that nobody can make terms collide. An accidental collision
 //! only costs a read: every row that is found is compared with the event itself.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Request = 2,
 }
 
-/// A hash of one thing that an event can be found by.
+/// A hash of one property by which an event can be found.
 pub(crate) type Term = u64;
 
 /// Makes terms of events; each store has a key of its own. Events come in runs of one name, so the last one is remembered.
@@ -48,7 +48,7 @@ impl Terms {
         terms
     }
 
-    /// The term of one thing.
+    /// The term of one property.
     pub(crate) fn of(&self, kind: Kind, bytes: &[u8]) -> Term {
         let mut hasher = self.hasher;
         hasher.write(&[kind as u8]);
@@ -56,7 +56,7 @@ impl Terms {
         hasher.finish() >> (u64::BITS - TERM_BITS)
     }
 
-    /// Passes the terms of an event to `tell`, that of its name first. A value that is no container has none.
+    /// Passes the terms of an event to `tell`, starting with the term of its name. A value that is not a container has none.
     pub(crate) fn of_value(&mut self, value: &[u8], mut tell: impl FnMut(Term)) {
         let Some(event) = event::parse(value) else { return };
         if self.name != event.name {

@@ -13,12 +13,12 @@ pub(crate) struct Run {
     pub(crate) last: u32,
 }
 
-/// Rows by term. Adding a row only appends to a list; the table for look-ups is built when somebody asks.
+/// Rows by term. Adding a row only appends to a list; the table for look-ups is built on demand.
 #[derive(Debug, Default)]
 pub(crate) struct TermRows {
-    /// Those of one term in order of rows.
+    /// The runs of each term are in order of rows.
     runs: Vec<Run>,
-    /// The run of the name of the last row.
+    /// The index of the run with the last row's name.
     name: usize,
     filed: Mutex<Filed>,
 }
@@ -124,7 +124,7 @@ impl Filed {
 pub(crate) struct Runs(pub(crate) Vec<(u32, u32)>);
 
 impl Runs {
-    /// The row itself, or the nearest in this order.
+    /// The row itself if it is there, or the next one in this order.
     pub(crate) fn nearest(&self, row: u32, order: Order) -> Option<u32> {
         match order {
             Order::Up => {
@@ -138,7 +138,7 @@ impl Runs {
         }
     }
 
-    /// None if there are no rows.
+    /// `None` if there are no rows.
     pub(crate) fn some(self) -> Option<Self> {
         (!self.0.is_empty()).then_some(self)
     }

@@ -3,7 +3,7 @@
 /// See the module's documentation.
 pub(super) struct Lines<'s> {
     source: &'s str,
-    /// How many bytes of the source have their line feeds in `text`.
+    /// How many bytes of the source have been passed: all their line feeds are in `text`.
     passed: usize,
     pub(super) text: String,
 }

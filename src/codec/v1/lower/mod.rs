@@ -1,4 +1,4 @@
-//! Rewrites text that 1.x accepted and protox does not as strict proto2.
+//! Rewrites text that 1.x accepted, and that protox refuses, as strict proto2.
 //!
 //! What a descriptor forbids is renamed (odd identifiers, enums that share value names, `fooBar` beside `foo_bar`, duplicate
 //! messages) or replaced (reserved tags, odd enum values, defaults that only 1.x can read). [`Facts`] maps it back. Every statement
@@ -320,7 +320,7 @@ fn is_identifier(name: &str) -> bool {
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// The JSON name that protobuf derives, without letter case. In a descriptor the fields of a message must differ in it.
+/// The JSON name that protobuf derives, in lower case. In a descriptor, no two fields of a message may have the same one.
 fn camel_case(name: &str) -> String {
     name.chars().filter(|c| *c != '_').flat_map(char::to_lowercase).collect()
 }

@@ -243,7 +243,7 @@ impl<'a> Parser<'_, 'a> {
                     self.expect("=")?;
                     let value = self.take()?;
                     if !matches!(self.peek(), Some(";" | "[")) {
-                        // 1.x's text shows the token before the one it wants.
+                        // 1.x's message names the token before the expected one.
                         return self.refuse("Expected ; or [ but found =");
                     }
                     if self.peek() == Some("[") {

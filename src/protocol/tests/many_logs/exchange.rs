@@ -44,7 +44,7 @@ fn logs_that_all_differ_cost_little_more_than_a_vector() {
     }
 }
 
-/// TREES_LOGS=1000000 for as many as the issue asks for.
+/// The environment variable TREES_LOGS sets the number of logs, for example 1000000.
 #[test]
 fn very_many_logs_replicate_and_leave_nothing_behind() {
     let logs = std::env::var("TREES_LOGS").ok().and_then(|logs| logs.parse().ok()).unwrap_or(20_000);
@@ -55,7 +55,7 @@ fn very_many_logs_replicate_and_leave_nothing_behind() {
         pair.assert_level();
         println!("{logs} logs: {:?} bytes, {} ms", pair.sent(), pair.now);
         assert_eq!(pair.ends.iter().map(|end| end.session.states()).sum::<usize>(), 0);
-        // And what comes later comes once.
+        // Later events arrive exactly once.
         for side in 0..2 {
             for log in 0..10 {
                 pair.emit(side, &format!("log {}", log * 1_999 + side), "later");

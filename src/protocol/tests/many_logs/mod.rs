@@ -127,7 +127,7 @@ struct End {
     session: Session,
     book: Book,
     input: BytesMut,
-    /// Bytes sent, and those of comparisons and vectors among them.
+    /// Bytes sent.
     sent: usize,
     compared: usize,
     rows: usize,
@@ -213,7 +213,7 @@ impl Pair {
         }
     }
 
-    /// One frame to `side`, if there is one and it is read.
+    /// Delivers one frame to `side`, if there is one and `side` reads.
     fn step(&mut self, side: usize) -> bool {
         let end = &mut self.ends[side];
         if !end.session.wants_frames() {
@@ -227,7 +227,7 @@ impl Pair {
         true
     }
 
-    /// Until nothing moves any more for a while. `meanwhile` happens behind each frame.
+    /// Runs until nothing has moved for a while. `meanwhile` is called after each frame.
     fn run_with(&mut self, mut meanwhile: impl FnMut(&mut Self)) {
         let mut still = 0;
         while still < 200 {

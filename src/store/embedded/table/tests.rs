@@ -1,6 +1,6 @@
 use super::*;
 
-/// Table with so many logs of one entry each, all of them in a checkpoint.
+/// A table with this many logs of one entry each, all of them in a checkpoint.
 fn table(logs: u32) -> Table {
     let mut table = Table::default();
     for log in 0..logs {
@@ -57,7 +57,7 @@ fn changes_of_all_kinds_make_the_same_table_again() {
     table.changed_logs.extend(0..5);
     table.changed_streams.extend(0..5);
     assert!(store(table.take_changes()) == table);
-    // A whole log, the last slot, a part of one, and one that comes back under a name that was in use.
+    // Relabels a whole log, the log in the last slot, and a part of a log, and lets a log return under a former name.
     let digest = Digest([1; 32]);
     table.relabel("log-4", 1, &LogId::from("moved-4"), digest, digest).unwrap();
     table.append(1, 2, |_| digest).unwrap();

@@ -1,4 +1,4 @@
-//! An ordered map that answers as a Level database behind the bridge does, and can be told to misbehave.
+//! An ordered map that behaves like a Level database behind the bridge, and can be told to fail.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use crate::error::{Error, Result};
 
 #[derive(Default)]
 pub struct Database {
-    /// By the bytes of their keys; they are handed out as text.
+    /// Rows by the bytes of their keys; keys are returned as text.
     rows: Mutex<BTreeMap<Vec<u8>, Bytes>>,
     text_only: AtomicBool,
-    /// 0: fine; 1: the next batch fails; 2: it fails although it was applied.
+    /// 0: no fault; 1: the next batch fails; 2: the next batch is applied, but reported as failed.
     fault: AtomicUsize,
     calls: AtomicUsize,
     batches: AtomicUsize,
@@ -82,7 +82,7 @@ impl Database {
         self.fault.store(1 + usize::from(applied), Ordering::SeqCst);
     }
 
-    /// Calls since the last time this was asked, and how many of them were batches.
+    /// Calls since this was last called, and how many of them were batches.
     pub fn take_calls(&self) -> (usize, usize) {
         (self.calls.swap(0, Ordering::SeqCst), self.batches.swap(0, Ordering::SeqCst))
     }
@@ -176,7 +176,7 @@ impl LevelBridge for Connection {
     }
 }
 
-/// What a database makes of a key that it is to hand out as text.
+/// The text that a database returns for a key.
 fn text(key: &[u8]) -> String {
     String::from_utf8_lossy(key).into_owned()
 }

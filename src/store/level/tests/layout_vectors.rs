@@ -1,4 +1,4 @@
-//! Stores that 1.3.0 wrote (tests/data/leveldb): opened, and written again byte for byte from their nodes.
+//! Stores that 1.3.0 wrote (tests/data/leveldb) are opened, and written again byte for byte from their nodes.
 
 use std::collections::BTreeMap;
 

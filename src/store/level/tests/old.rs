@@ -1,4 +1,4 @@
-//! hyperlog 4.12.1's way with a database, in memory: one batch per node, knowing nothing of our records.
+//! A model of hyperlog 4.12.1, in memory: one batch per node, without our records.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! 1.x and 2.x taking turns on one store, foreign records, faults, and how often the bridge is crossed.
+//! 1.x and 2.x use one store in turn; foreign records; faults; how often the bridge is crossed.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -136,12 +136,12 @@ fn new_turn(database: &Arc<Database>, random: &mut Random, relabels: &mut usize)
     assert_sound(&store, database);
     assert_links(database);
     if random.once_in(2) {
-        // Otherwise as if killed.
+        // Without closing, it is as if the process were killed.
         store.close().unwrap();
     }
 }
 
-/// What 1.x keeps with each entry is what it would have computed itself.
+/// The links that are stored with each entry must be those that 1.x would have computed.
 fn assert_links(database: &Arc<Database>) {
     let old = Old(Arc::clone(database));
     for (key, value) in database.as_1_x() {
@@ -338,7 +338,7 @@ fn keys_that_are_no_text_end_nothing_and_hide_nothing() {
             database.put_raw(&[prefix.as_bytes(), &[byte], b"!01"].concat(), entry.clone());
         }
     }
-    // More of them than are read at once, before and behind what they are handed out as.
+    // More of them than are read at a time, before and after the text as which they are returned.
     for number in 0..6000 {
         for byte in [0x80, 0xFF_u8] {
             let name = format!("{number}!01");
