@@ -16,7 +16,7 @@ const { EventStream } = require('./log/event-stream')
 const { cursorOf } = require('./log/portable-cursor')
 const wire = require('./wiring')
 
-/** Under this symbol an emitter has its parts: they do not show among its properties, which are 1.x's. */
+/** The key of an emitter's parts. It is a symbol, so that the emitter's properties are those of 1.x. */
 const kParts = Symbol('parts')
 
 /**
@@ -35,8 +35,8 @@ function partsOf (emitter) {
  * @class
  * @param {string | object} [db] a folder, `':memory:'` or nothing, or a levelup or abstract-level database
  * @param {string | Buffer | object | import('stream').Readable} [schema] protobuf text, or an object of codecs
- * @param {object} [opts] `reconnectTimeout`, `maxEventSize`, `maxPending`; `dial: false` leaves known peers alone; `protobuf`,
- *   `strict` and `include` are the schema compiler's
+ * @param {object} [opts] `reconnectTimeout`, `maxEventSize`, `maxPending`; with `dial: false`, known peers are not dialled;
+ *   `protobuf`, `strict` and `include` are passed to the schema compiler
  */
 function HyperEmitter (db, schema, opts) {
   if (!(this instanceof HyperEmitter)) return new HyperEmitter(db, schema, opts)
@@ -65,7 +65,7 @@ HyperEmitter.compile = function compile (schema, opts) {
   return compileText(schema, opts ?? {})
 }
 
-/** The portable cursor of a node, as text: that of an entry is its `cursor`. */
+/** The portable cursor of a node, as text. (Entries have it as `cursor`.) */
 HyperEmitter.cursorOf = cursorOf
 
 HyperEmitter.HyperError = HyperError
@@ -76,11 +76,12 @@ HyperEmitter.prototype = Object.create(EventEmitter.prototype, {
 
 const methods = {
   /**
-   * Appends an event. Faults of name and payload are thrown at once; `callback(err, node)` runs when the event is durable,
-   * before any listener hears it. `options`: `tags`, by which it is found, and what it depends on (lib/emitting/demands.js).
+   * Appends an event. Invalid names and payloads are thrown immediately; `callback(err, node)` runs when the event is durable,
+   * before any listener hears it. `options` may have `tags`, by which the event is found, and conditions
+   * (lib/emitting/demands.js).
    */
   emit (name, payload, options, callback) {
-    // As in 1.x, what is neither options nor a callback is ignored.
+    // As in 1.x, an argument that is neither options nor a callback is ignored.
     const given = typeof options === 'object' && options !== null ? options : undefined
     const told = typeof options === 'function' ? options : callback
     partsOf(this).emits.emit(name, payload, typeof told === 'function' ? new EmitCallback(told) : undefined, given)
@@ -88,8 +89,8 @@ const methods = {
   },
 
   /**
-   * {@link emit} with a promise of the node, every fault included. With a list of `{ name, payload, tags }`, which are stored
-   * together or not at all: a promise of their nodes.
+   * Like {@link emit}, but returns a promise of the node, which is also rejected for invalid arguments. A list of `{ name,
+   * payload, tags }` is stored together or not at all; then the promise is of their nodes.
    */
   append (name, payload, options) {
     return quiet(new Promise((resolve, reject) => {
@@ -103,12 +104,18 @@ const methods = {
     }))
   },
 
-  /** Appends what `decider` decides about the events of a query, if none is stored meanwhile; else lets it decide again. */
+  /**
+   * Appends what `decider` decides about the events of a query. If such an event is stored in the meantime, `decider` decides
+   * again.
+   */
   decide (query, decider, options) {
     return quiet(decide(this, query, decider, options))
   },
 
-  /** `fn(message)`, or with a second parameter `fn(message, done)`: then nothing follows until `done` is called. */
+  /**
+   * Adds a listener `fn(message)`, or `fn(message, done)` if it has a second parameter: then no further event is delivered
+   * until `done` is called.
+   */
   on (name, fn) {
     return listen(this, name, fn)
   },
@@ -148,7 +155,10 @@ const methods = {
     return partsOf(this).listeners.of(topicName(name))
   },
 
-  /** As {@link listeners}, but those added by `once` as functions that remove themselves when called, with `listener`. */
+  /**
+   * Like {@link listeners}, but with wrappers for those added by `once`: functions that remove themselves when called, and have
+   * the property `listener`.
+   */
   rawListeners (name) {
     return partsOf(this).listeners.rawOf(topicName(name))
   },
@@ -162,13 +172,13 @@ const methods = {
     return partsOf(this).listeners.names()
   },
 
-  /** As Node's; there is no warning about many listeners. */
+  /** Node's method. There is no warning about many listeners. */
   setMaxListeners: EventEmitter.prototype.setMaxListeners,
   getMaxListeners: EventEmitter.prototype.getMaxListeners,
 
   /**
-   * Stops delivery to listeners, after the current event, until {@link resume}; inside of a listener, to that one only.
-   * Events stay in the log meanwhile.
+   * Stops delivery to listeners after the current event, until {@link resume}. If a listener calls it, only this listener is
+   * paused. Events stay in the log in the meantime.
    */
   pause () {
     partsOf(this).dispatcher.pause()
@@ -184,7 +194,7 @@ const methods = {
     return partsOf(this).dispatcher.isPaused
   },
 
-  /** Sets the codec of a name, or several: `(name, codec)`, an array of `{ name, codec }`, or an object of codecs. */
+  /** Sets the codec of one or several names: `(name, codec)`, an array of `{ name, codec }`, or an object of codecs. */
   registerCodec (name, codec) {
     const { codecs } = this
     if (typeof name === 'string') {
@@ -209,49 +219,58 @@ const methods = {
   },
 
   /**
-   * Connects to a peer, and stays connected: `callback(err)`, or a promise. `how` says what the link has to be: `key`, `plain`, `tls`.
+   * Connects to a peer, and stays connected: `callback(err)`, or a promise. `how` says how the link must be protected: `key`,
+   * `plain`, `tls`.
    */
   connect (port, host, how, callback) {
     ({ host, how, callback } = hostOptionsCallback('connect', host, how, callback))
     return partsOf(this).connections.connect(port, host, checkDial(how), callback)
   },
 
-  /** Accepts peers: `callback(err, address)`, or a promise of the address. With `how.tls`: those that speak TLS. */
+  /** Accepts peers: `callback(err, address)`, or a promise of the address. With `how.tls` it accepts TLS connections. */
   listen (port, host, how, callback) {
     ({ host, how, callback } = hostOptionsCallback('listen', host, how, callback))
     return partsOf(this).server.listen(port, host, how.tls, callback)
   },
 
-  /** Replicates over a stream of the user's own: `callback(err, peer)` once the link stands, or a promise of the peer. */
+  /**
+   * Replicates over a stream of the user's own: `callback(err, peer)` once the link is established, or a promise of the peer.
+   */
   handle (duplex, how, callback) {
     if (typeof how === 'function') [how, callback] = [undefined, how]
     return partsOf(this).userStreams.handle(duplex, how, callback)
   },
 
-  /** Sets who may connect, as the option `peers`: links that have lost their right end. */
+  /** Sets who may connect, like the option `peers`. Links that have lost their right end. */
   setPeers (peers) {
     partsOf(this).admission.set(peers)
     return this
   },
 
-  /** Sets whose logs are stored, as the options `authors`, `unsigned` and `revoked`: all three anew. What is stored stays. */
+  /**
+   * Sets whose logs are stored, like the options `authors`, `unsigned` and `revoked`. It replaces all three. What is stored
+   * stays.
+   */
   setTrust (trust) {
     partsOf(this).admission.setTrust(trust)
     return this
   },
 
-  /** Sets whose plain links are accepted, as the option `plain`. */
+  /** Sets whose plain links are accepted, like the option `plain`. */
   setPlain (plain) {
     partsOf(this).admission.setPlain(plain)
     return this
   },
 
-  /** A Duplex of `{ name, payload }`: what is stored from now on, after a change `from`, or `{ from: 'beginning' }`. */
+  /**
+   * A Duplex of `{ name, payload }`. It reads events that are stored from now on, after a change `from`, or with `{ from:
+   * 'beginning' }` all events.
+   */
   stream (opts) {
     return new EventStream(this, partsOf(this), opts)
   },
 
-  /** An async iterable of what is stored. */
+  /** An async iterable of stored events. */
   read (opts) {
     return partsOf(this).reader.read(opts)
   },
@@ -266,7 +285,7 @@ const methods = {
     return partsOf(this).consumers.stored(name)
   },
 
-  /** Which nodes nothing links to: their changes, keys, logs and seqs. */
+  /** The nodes to which no other node links: their changes, keys, logs and seqs. */
   heads () {
     return partsOf(this).reader.heads()
   },
@@ -282,8 +301,8 @@ const methods = {
   },
 
   /**
-   * Resolves once the event that a portable cursor names is stored here, to its change; with `delivered`, once listeners have heard
-   * it. Rejects when `timeout` milliseconds have passed.
+   * Resolves to the change of the event that a portable cursor names, once it is stored here; with `delivered`, once listeners
+   * have heard it. Rejects after `timeout` milliseconds.
    */
   caughtUp (cursor, opts) {
     return partsOf(this).arrivals.caughtUp(cursor, opts)
@@ -291,12 +310,12 @@ const methods = {
 
   /** How far a named consumer has come: `position(name)` reads the change, `position(name, change)` stores it, durably. */
   position (name, change) {
-    // A change that somebody failed to find must not turn storing into reading.
+    // By number of arguments: an undefined change must not turn storing into reading.
     if (arguments.length < 2) return partsOf(this).positions.get(name)
     return partsOf(this).positions.set(name, change)
   },
 
-  /** Checks everything stored. `onProgress({ done, total })` hears how far it is. */
+  /** Checks everything stored. `onProgress({ done, total })` reports progress. */
   verify (opts) {
     return partsOf(this).maintenance.verify(opts)
   },
@@ -342,7 +361,7 @@ if (Symbol.asyncDispose) {
   })
 }
 
-/** `(host, how, callback)`, of which any may be left out. */
+/** Parses `(host, how, callback)`, of which any may be left out. */
 function hostOptionsCallback (method, host, how, callback) {
   if (typeof host === 'function') return { host: undefined, how: {}, callback: host }
   if (typeof how === 'function') [how, callback] = [undefined, how]
@@ -354,7 +373,7 @@ function hostOptionsCallback (method, host, how, callback) {
 
 function listen (emitter, name, fn, how) {
   const { listeners, acks } = partsOf(emitter)
-  // Inside an emit's callback: that event is still to come, those before it are history.
+  // Within an emit's callback, its event is still to be delivered, and earlier ones are history.
   listeners.add(topicName(name), fn, { ...how, since: acks.current })
   return emitter
 }

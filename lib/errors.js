@@ -6,15 +6,15 @@ const { isNativeError } = require('node:util/types')
 /**
  * All errors that JavaScript makes: their codes, classes and messages. Each export below {@link define} makes one of them.
  *
- * A wrong argument is a TypeError or RangeError thrown at once; what goes wrong later is an Error given to a callback, a promise
- * or `status`. Codes are stable, messages are not.
+ * For a wrong argument, a TypeError or RangeError is thrown immediately; for later failures, an Error goes to a callback, a
+ * promise or `status`. Codes are stable, messages are not.
  */
 
 const OURS = /^ERR_HYPER_/
 
 /**
- * The class of everything with a code of this module. A wrong argument, a TypeError or RangeError too, is an instance by its
- * code; so is an error that the native half threw, or another copy of this module.
+ * The class of all errors with a code of this module. `instanceof` checks the code, so TypeErrors and RangeErrors for wrong
+ * arguments are instances, too, as well as errors of the native half and of another copy of this module.
  */
 class HyperError extends Error {
   /**
@@ -33,7 +33,7 @@ class HyperError extends Error {
   }
 }
 
-/** An error with a code: of the class given, else ours, or, if the code is the system's, Node's. */
+/** An error with a code. Its class is `Class`; otherwise HyperError, or Error if the code is the system's. */
 function coded (code, message, Class = undefined) {
   if (Class === undefined && OURS.test(code)) return new HyperError(code, message)
   const error = new (Class ?? Error)(message)
@@ -48,12 +48,12 @@ function coded (code, message, Class = undefined) {
  * @param {Function | undefined} Class of a wrong argument; otherwise ours
  * @param {(...values: *) => string} message
  * @param {(...values: *) => object} [fields] that the error has as well
- * @returns {(...values: *) => Error} makes one from the values that its message tells
+ * @returns {(...values: *) => Error} makes an error from the values for its message
  */
 function define (code, Class, message, fields) {
   return function make (...values) {
     const error = coded(code, message(...values), Class)
-    // The stack begins where the error was asked for.
+    // The stack begins at the caller.
     Error.captureStackTrace(error, make)
     return fields === undefined ? error : Object.assign(error, fields(...values))
   }
@@ -64,7 +64,7 @@ const INVALID = 'ERR_HYPER_INVALID_ARG'
 /** `typeof`, but 'null' for null. */
 const typeOf = (value) => value === null ? 'null' : typeof value
 
-/** What somebody threw, in words: users' functions may throw anything. */
+/** A thrown value in words. Users' functions may throw anything. */
 function reasonOf (thrown) {
   if (isNativeError(thrown)) return String(thrown.message)
   try {
@@ -92,26 +92,26 @@ function raise (error) {
 /** Details that a failure in the native half may have. `system` is the system's name for it, as `ENOSPC`. */
 const DETAILS = ['system', 'log', 'seq', 'change', 'path', 'address']
 
-/** The failure that the native half describes: `code`, `message`, and what it knows of {@link DETAILS}. */
+/** The error for a failure that the native half describes, with `code`, `message`, and the {@link DETAILS} that it has. */
 function failure (described) {
   const error = coded(described.code, described.message)
   for (const name of DETAILS) {
     if (described[name] !== undefined && described[name] !== null) error[name] = described[name]
   }
-  // Node.js has the system's numbers with a minus sign.
+  // Node.js uses negative numbers for `errno`.
   if (typeof described.errno === 'number') error.errno = -described.errno
   return error
 }
 
-/** An error of the system's network with the fields that Node.js gives to its own. */
+/** A network error of the system, with the fields of Node's own errors. */
 function systemError (code, message, fields) {
   return Object.assign(coded(code, message), fields)
 }
 
 /**
- * Marks what an encoder has thrown as the fault of a value.
+ * Marks an error that an encoder has thrown as caused by a value.
  *
- * @param {Error} error keeps its code if it has one: 1.x's encoders pass on Node's errors
+ * @param {Error} error keeps its code if it has one, because 1.x's encoders pass on Node's errors
  * @param {string} event the message
  * @param {string} [field] the path of the field
  */
@@ -120,7 +120,9 @@ function valueFault (error, event, field) {
   return Object.assign(error, { event }, field !== undefined && { field })
 }
 
-/** An event that neither the schema nor a registered codec knows; `Class` is that of the error that its payload came to. */
+/**
+ * An event without a message in the schema and without a registered codec. `Class` is the class of the error for its payload.
+ */
 function noSuchMessage (name, reason, hint, Class) {
   return Object.assign(coded('ERR_HYPER_VALUE', `${reason}. There is no message '${name}' in the schema: ${hint}`, Class), { event: name })
 }
@@ -296,7 +298,7 @@ module.exports = {
   badPlain: define(INVALID, TypeError,
     () => "plain must be true, false, a right, or { from: ['10.0.0.0/8', …], can: 'read' | 'write' }"),
 
-  /** How a link ended because the emitter was closed, in 1.x's words. */
+  /** The error of links that end because the emitter is closed, in 1.x's words. */
   prematureClose: define('ERR_HYPER_CLOSED', undefined, () => 'premature close'),
 
   // ---- hypem

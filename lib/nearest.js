@@ -1,7 +1,8 @@
 'use strict'
 
 /**
- * How many single-letter edits (one left out, put in, replaced, or two neighbours exchanged) lead from one word to the other.
+ * The number of single-letter edits (a deletion, an insertion, a replacement, or an exchange of two neighbours) between two
+ * words.
  * @param {string} a
  * @param {string} b
  * @returns {number}
@@ -21,14 +22,14 @@ function edits (a, b) {
   return last[b.length]
 }
 
-/** Longest word that is compared: the time it takes grows with the product of both lengths. */
+/** Longest word that is compared, because the time grows with the product of both lengths. */
 const MAX_LENGTH = 60
 
 /**
  * The word that was probably meant.
  * @param {string} word as it was written
  * @param {Iterable<string>} candidates
- * @returns {string|undefined} undefined if nothing is near: more than a third of the letters would have to change
+ * @returns {string|undefined} undefined if more than a third of the letters would have to change
  */
 function nearest (word, candidates) {
   if (word.length > MAX_LENGTH) return undefined
@@ -49,7 +50,7 @@ const TOLD = 5
  * For the message about an unknown name: what was probably meant, or which names there are.
  * @param {string} word
  * @param {string[]} names at least one
- * @param {Iterable<string>} [others] may be meant, too, but are not listed
+ * @param {Iterable<string>} [others] that may be meant, too, but are not listed
  */
 function hint (word, names, others = []) {
   const meant = nearest(word, [...names, ...others])

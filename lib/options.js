@@ -2,14 +2,14 @@
 
 const { optionNotBoolean, optionNotNumber, optionsNotObject } = require('./errors')
 
-/** 1.x's default. The other options that have one get it from the native half, or below. */
+/** 1.x's default. The native half or the code below sets the defaults of other options. */
 const DEFAULTS = { reconnectTimeout: 1000 }
 
-/** The container of the largest event, in bytes, unless `maxEventSize` says otherwise. */
+/** Default of `maxEventSize`: bytes of the largest event container. */
 const MAX_EVENT_SIZE = 8 * 1024 * 1024
 
 /**
- * The third argument of the constructor, checked and completed. Unknown ones are kept, as 1.x does.
+ * Checks and completes the third argument of the constructor. Unknown options are kept, as in 1.x.
  *
  * @param {object | null | undefined} given
  */

@@ -6,15 +6,15 @@ const { badSchema, codecsNotExtensible, laxCodec, schemaTooLong } = require('./e
 const codec = require('./codec')
 const native = require('./native/addon')
 
-/** Longest schema text read from a stream, in bytes: far more than any schema, and little memory. */
+/** Longest schema text read from a stream, in bytes: far more than any schema needs, and still little memory. */
 const MAX_TEXT = 16 * 1024 * 1024
 
 /**
- * The codecs object from the second argument of the constructor, as in 1.x: text is compiled, nothing gives an array with
- * the core codecs, and any other object is used as it is and completed. A stream of text is read first.
+ * The codecs object for the second argument of the constructor, as in 1.x. Text is compiled, and a stream of text is read
+ * first. Without an argument it is an array with the core codecs. Any other object is used itself, and completed.
  *
  * @param {*} schema
- * @param {object} options the emitter's; `protobuf`, `strict` and `include` are the compiler's
+ * @param {object} options the emitter's options; `protobuf`, `strict` and `include` are passed to the compiler
  * @returns {{ codecs: object, read?: Promise<object> }} `read` settles when a stream has been read, and its messages are in `codecs`
  */
 function loadSchema (schema, options) {
@@ -29,7 +29,7 @@ function loadSchema (schema, options) {
   return { codecs: complete(schema) }
 }
 
-/** Refuses `strict` where it would have no effect: the messages have been compiled without it. */
+/** Refuses `strict` for messages that have been compiled without it, because it would have no effect. */
 function checkStrict (codecs) {
   for (const name of Object.keys(codecs)) {
     const pair = codecs[name] && codec.fast(codecs[name])

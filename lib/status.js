@@ -1,6 +1,6 @@
 'use strict'
 
-/** What users hear on `emitter.status`. */
+/** Emits the events of `emitter.status`. */
 class Status {
   /**
    * @param {import('node:events')} events `emitter.status`
@@ -15,7 +15,7 @@ class Status {
     this.events.emit(event, ...args)
   }
 
-  /** Reports what went wrong in no call of the user's. Unlike `error` it needs no listener. */
+  /** Reports a failure that does not belong to a call. Unlike `error`, it needs no listener. */
   warn (error) {
     this.context.runInAsyncScope(this.events.emit, this.events, 'warning', error)
   }

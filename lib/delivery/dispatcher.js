@@ -11,21 +11,21 @@ const PausedListener = require('./paused-listener')
 /** The larger of the two sizes of a window: events that may be under way before the first of them is answered. */
 const WINDOW = 15
 
-/** Events handed over in one turn of the pump. */
+/** Most events handed over in one turn of the pump. */
 const BUDGET = 1024
 
 /**
  * Hands events to listeners: in log order over all names, with back-pressure over all listeners.
  *
- * As in 1.x events go out in windows of, alternately, 1 and up to 15, and the next window opens when every listener of
- * every event in the current one has answered. So one unanswered `done` stops everything behind it. A lone event that is
- * answered at once is followed by the next lone one.
+ * As in 1.x, events are delivered in windows of alternately 1 and up to 15 events. The next window opens when all listeners
+ * have answered all events of the current one. So one unanswered `done` stops all later events. If a window of one event is
+ * answered immediately, the next window also has one event.
  */
 class Dispatcher {
   /**
    * @param {object} parts
    * @param {object} parts.emitter the receiver of listeners that take `done`
-   * @param {import('../async-context').Context} parts.context where delivery runs before any listener has been called
+   * @param {import('../async-context').Context} parts.context the context of delivery before any listener has been called
    * @param {object} parts.core the native half
    * @param {import('../native/pack-buffer')} parts.packBuffer
    * @param {import('../native/notices')} parts.notices
@@ -33,7 +33,7 @@ class Dispatcher {
    * @param {import('./listeners').Listeners} parts.listeners
    * @param {import('./rejections')} parts.rejections
    * @param {import('../emitting/event-codecs')} parts.codecs
-   * @param {import('../log/row-source')} parts.rows where listeners that have paused alone catch up from
+   * @param {import('../log/row-source')} parts.rows the source from which listeners that have paused alone catch up
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../status')} parts.status
    */
@@ -51,50 +51,53 @@ class Dispatcher {
     this.status = status
     this.stopped = false
     this.paused = false
-    /** Events cannot be decoded yet: the schema is still being read. */
+    /** Whether events cannot be decoded yet, because the schema is still being read. */
     this.blocked = false
-    /** The pack being handed over: its arrays (the pack buffer may move on), where the next record and payload are. */
+    /**
+     * The pack that is being handed over: its arrays, because the pack buffer may have moved on, and the positions of the next
+     * record and payload.
+     */
     this.pack = { bytes: null, words: null, doubles: null, word: 0, left: 0, payloadAt: 0 }
     /** Change of the last event handed over. */
     this.change = 0
-    /** The event under way, when a listener's exception interrupted it. */
+    /** The event whose delivery was interrupted by a listener's exception. */
     this.current = null
-    /** Events handed over and not answered. */
+    /** Events that were handed over and not answered yet. */
     this.unanswered = 0
     /** Size of the current window, and how many events may still be handed over in it. */
     this.windowSize = 1
     this.windowLeft = 0
-    /** The last window was a lone event that was not answered at once. */
+    /** Whether the last window was a single event that was not answered immediately. */
     this.answeredLate = false
-    /** Who waits until listeners have answered a change. */
+    /** Callbacks that wait until listeners have answered a change. */
     this.waiters = new Set()
     /** The listener being called. */
     this.calling = null
-    /** Listeners that have paused, or catch up, each alone; and how many resumes have come since they paused. */
+    /** Listeners that have paused alone or are catching up, and how many resumes have come since they paused. */
     this.pausedListeners = new Set()
     this.resumes = 0
-    /** The context that delivery runs in, and that of the listener called last: most likely that of the next one. */
+    /** The context in which delivery runs, and the context of the last listener, which most likely is that of the next one. */
     this.within = undefined
     this.latestContext = context
   }
 
-  /** Whether nothing moves until somebody else does something: a listener, `resume()`. */
+  /** Whether delivery has to wait for a listener's answer or for `resume()`. */
   get waits () {
     return this.stopped || this.paused || this.blocked || (this.unanswered > 0 && this.windowLeft === 0)
   }
 
-  /** Whether stored events have yet to be handed over. */
+  /** Whether stored events still have to be handed over. */
   get busy () {
     return this.listeners.size > 0 && !this.waits && this.core.behind()
   }
 
   /**
-   * Hands over what there is, up to a budget. A listener that throws interrupts; the next call goes on behind it.
+   * Hands over events, up to a budget. If a listener throws, the next call continues after it.
    *
-   * @returns {boolean} whether to call again at once
+   * @returns {boolean} whether to call again immediately
    */
   deliver () {
-    // Entering a context costs as much as a call of a listener: a run of calls of one listener enters it once.
+    // Entering a context costs as much as calling a listener, so it is entered once for a run of calls of one listener.
     this.within = this.latestContext
     try {
       return this.within.runInAsyncScope(this.deliverWithin, this)
@@ -150,11 +153,11 @@ class Dispatcher {
     pack.payloadAt = packBuffer.base + HEAD_BYTES + pack.left * EVENT_BYTES
     if (pack.left > 0) {
       const used = packBuffer.words[head + USED_WORD]
-      // Whoever decodes something between two events costs speed, nothing else: packs are never written twice.
+      // If other code decodes something between two events, that only costs speed, because packs are never overwritten.
       beginBatch(pack.bytes, packBuffer.base + used)
       packBuffer.advance(used)
     }
-    // A link was up before its events came, and whoever asked for it shall know that first.
+    // A link was established before its events came, so whoever asked for it is told first.
     if ((more & MORE_NOTICES) !== 0) this.notices.hear()
     return more
   }
@@ -221,7 +224,7 @@ class Dispatcher {
     }
   }
 
-  /** Calls one listener, which has paused alone, with an event that the others have heard. */
+  /** Calls a listener that has paused alone with an event that the others have already heard. */
   callWithRow (entry, row) {
     const { topic } = entry
     const { change } = row
@@ -229,7 +232,7 @@ class Dispatcher {
     try {
       message = this.codecs.decode(topic.name, row.bytes, row.start, row.end, row.encoding, change)
     } catch {
-      // There was a warning when the others heard it.
+      // A warning was given when the others heard it.
       return
     }
     this.call(entry, { topic, message, change, unanswered: 1, late: false })
@@ -271,8 +274,8 @@ class Dispatcher {
   }
 
   /**
-   * Stops delivery: to the listener that asks for it while it is called, as `events.on` does with a high-water mark, else to
-   * all. One that takes `done` holds all others back anyway.
+   * Stops delivery. If a listener asks for it while it is called, as `events.on` does with a high-water mark, only that
+   * listener is paused; otherwise all are. (A listener with `done` holds back all others anyway.)
    */
   pause () {
     const entry = this.calling
@@ -287,8 +290,8 @@ class Dispatcher {
   }
 
   /**
-   * Ends the pause of all. Whose resume this is cannot be told, so listeners that have paused alone go on when each of
-   * them has resumed.
+   * Ends the pause of all listeners. It is unknown which listener resumes, so those that have paused alone continue when there
+   * have been as many resumes.
    */
   resume () {
     this.paused = false
@@ -297,21 +300,21 @@ class Dispatcher {
     this.scheduler.schedule()
   }
 
-  /** Lets those go on who have paused alone, if as many resumes have come. */
+  /** Lets listeners that have paused alone continue, if there have been as many resumes. */
   resumeListeners () {
     const paused = [...this.pausedListeners].filter((each) => each.paused)
     if (this.resumes < paused.length) return
     this.resumes = 0
-    // Those that catch up, too: the pause of all held them.
+    // Also those that are catching up, because the pause of all had stopped them.
     for (const each of this.pausedListeners) each.resume()
   }
 
-  /** A listener that has paused alone hears what all hear again, or has been removed. */
+  /** Forgets a listener that has caught up with the others, or was removed. */
   forgetPaused (pausedListener) {
     this.pausedListeners.delete(pausedListener)
   }
 
-  /** Whether delivery is paused, to all or to one. */
+  /** Whether delivery is paused, to all listeners or to one. */
   get isPaused () {
     return this.paused || [...this.pausedListeners].some((each) => each.paused)
   }
@@ -321,7 +324,7 @@ class Dispatcher {
    *
    * @param {number} change of a stored event
    * @param {(error: Error | null) => void} callback gets an error when the emitter closes
-   * @returns {() => void} gives up
+   * @returns {() => void} cancels the wait
    */
   whenDelivered (change, callback) {
     const waiter = { change, callback }
@@ -331,7 +334,7 @@ class Dispatcher {
     return () => this.waiters.delete(waiter)
   }
 
-  /** Everything up to a change has been handed over. */
+  /** Calls back those who wait for a change up to this one, which has been delivered. */
   tellDelivered (change) {
     if (this.waiters.size === 0 || this.unanswered > 0) return
     for (const waiter of this.waiters) {

@@ -3,32 +3,33 @@
 const { Context } = require('../async-context')
 const { listenerNotFunction, neverListened, symbolName } = require('../errors')
 
-/** Topics without listeners that are remembered, for 1.x's TypeError on names never heard of. */
+/** Topics without listeners that are remembered. Removing a listener throws 1.x's TypeError only if the name never had one. */
 const MAX_EMPTY = 1024
 
-/** Stands for a topic that nobody knows. */
+/** Stands for an unknown topic. */
 const NONE = { name: '', number: 0, list: [] }
 
 /**
  * @typedef {object} Entry
  * @property {Function} fn as the user gave it
- * @property {boolean} once it hears one event only
+ * @property {boolean} once whether it hears only one event
  * @property {Function} [wrapper] how `rawListeners` shows it, if it is `once`
- * @property {boolean} wantsDone it takes `(message, done)`
- * @property {number} since changes before this are not for it
+ * @property {boolean} wantsDone whether it takes `(message, done)`
+ * @property {number} since the first change that it hears
  * @property {object} topic the event name it is registered for
- * @property {import('./paused-listener')} [paused] it has paused alone, or catches up
+ * @property {import('./paused-listener')} [paused] set while it has paused alone or is catching up
  * @property {Context} context in which it was registered, and runs
  */
 
 /**
- * Who listens to what.
+ * The listeners of all event names.
  *
- * The list of a topic may change while its event is being delivered: `cursor` is where delivery is, and moves with it, so
- * that nobody is skipped and nobody is called twice. A listener that comes meanwhile hears the current event (1.x).
+ * The list of a topic may change while its event is being delivered. `cursor` is the position of delivery in the list and is
+ * adjusted, so that no listener is skipped or called twice. As in 1.x, a listener that is added during delivery hears the
+ * current event.
  */
 class Listeners {
-  /** @param {object} core the native half: packs only events that somebody listens to */
+  /** @param {object} core the native half: packs only events that have listeners */
   constructor (core) {
     this.core = core
     this.topics = new Map()
@@ -36,7 +37,7 @@ class Listeners {
     this.numbers = 0
     /** Topics with listeners. */
     this.size = 0
-    /** A topic has won its first listener since this was last cleared. */
+    /** Whether a topic has got its first listener since this was last cleared. */
     this.grown = false
     this.cursor = { topic: null, index: 0 }
     this.latest = NONE
@@ -74,7 +75,8 @@ class Listeners {
 
   /** The topic of a number; an empty one if it has been forgotten. */
   numbered (number) {
-    // Events come in runs of one name. A topic that was forgotten since has no listeners, and its number never comes again.
+    // Events come in runs of one name. A topic that was forgotten in the meantime has no listeners, and its number is never
+    // reused.
     if (this.latest.number !== number) this.latest = this.byNumber.get(number) ?? NONE
     return this.latest
   }
@@ -87,7 +89,7 @@ class Listeners {
     }
   }
 
-  /** Removes the first registration of `fn`; nothing if there is none. Throws 1.x's TypeErrors. */
+  /** Removes the first registration of `fn`, if there is one. Throws 1.x's TypeErrors. */
   remove (name, fn) {
     if (fn === undefined || fn === null) throw listenerNotFunction(fn)
     const topic = this.topics.get(name)
@@ -96,7 +98,7 @@ class Listeners {
     if (index >= 0) this.removeAt(topic, index)
   }
 
-  /** Removes this very registration. */
+  /** Removes this registration. */
   drop (topic, entry) {
     const index = topic.list.indexOf(entry)
     if (index >= 0) this.removeAt(topic, index)
@@ -112,7 +114,7 @@ class Listeners {
     }
   }
 
-  /** Removes all of one name, or all. */
+  /** Removes all listeners of one name, or all listeners. */
   removeAll (name) {
     const topics = name === undefined ? this.topics.values() : [this.topics.get(name)]
     for (const topic of topics) {
@@ -125,7 +127,7 @@ class Listeners {
     return (this.topics.get(name)?.list ?? []).map((entry) => entry.fn)
   }
 
-  /** As {@link of}, with a wrapper in place of each that hears one event only, as Node's `once` makes it. */
+  /** Like {@link of}, with wrappers like those of Node's `once` in place of listeners that hear only one event. */
   rawOf (name) {
     const topic = this.topics.get(name)
     return (topic?.list ?? []).map((entry) => entry.once ? (entry.wrapper ??= this.wrapperOf(topic, entry)) : entry.fn)
@@ -145,7 +147,7 @@ class Listeners {
   }
 }
 
-/** An event name for listening: any text, or what reads as text. */
+/** An event name for listening. Anything that is not text is converted. */
 function topicName (name) {
   if (typeof name === 'symbol') throw symbolName(name)
   return String(name)

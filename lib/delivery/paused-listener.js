@@ -3,12 +3,12 @@
 const { beginBatch } = require('../codec')
 const Cursor = require('../log/cursor')
 
-/** Milliseconds until a store that could not be read is asked again. */
+/** Milliseconds until a failed read of the store is retried. */
 const RETRY = 1000
 
 /**
- * A listener that has paused, alone: delivery to the others goes on, and once it resumes it hears from the log what it has
- * missed, until it has come as far as they have.
+ * A listener that has paused alone, while delivery to the others continues. Once it resumes, it gets the events that it has
+ * missed from the log, until it has caught up with the others.
  */
 class PausedListener {
   /**
@@ -29,9 +29,9 @@ class PausedListener {
     this.status = status
     this.paused = true
     this.ended = false
-    /** Fetching, or handing over. */
+    /** Whether it is fetching or handing over rows. */
     this.catchingUp = false
-    // Delivery passes over it.
+    // Delivery skips it.
     entry.since = Infinity
     entry.paused = this
   }
@@ -40,13 +40,13 @@ class PausedListener {
     this.paused = true
   }
 
-  /** Goes on, unless it does already. */
+  /** Starts to catch up, unless it already does. */
   resume () {
     this.paused = false
     if (!this.catchingUp) this.catchUp()
   }
 
-  /** The listener has been removed: nobody has to wait for its resume. */
+  /** Called when the listener has been removed, so that its resume is no longer expected. */
   leave () {
     this.end()
     this.dispatcher.resumeListeners()
@@ -58,7 +58,7 @@ class PausedListener {
     this.dispatcher.forgetPaused(this)
   }
 
-  /** Fetches the next rows that it has missed; without any it hears what all hear again. */
+  /** Fetches the next rows that it has missed. If there are none, it joins the others again. */
   catchUp () {
     const { dispatcher } = this
     if (this.held) return
@@ -74,7 +74,7 @@ class PausedListener {
     })
   }
 
-  /** Nothing may be handed over. */
+  /** Whether nothing may be handed over now. */
   get held () {
     const { dispatcher } = this
     return this.ended || this.paused || dispatcher.paused || dispatcher.stopped
@@ -92,13 +92,13 @@ class PausedListener {
       interrupted = false
     } finally {
       this.catchingUp = false
-      // After an exception of the listener's, what follows comes in a turn of its own.
+      // After an exception of the listener, the next rows are handed over in a new turn.
       if (interrupted) setImmediate(() => this.catchUp())
     }
     this.catchUp()
   }
 
-  /** The store cannot be read now. */
+  /** Retries later, because the store cannot be read now. */
   retry (error) {
     this.catchingUp = false
     if (this.state.closing) return

@@ -4,7 +4,7 @@ const { EventEmitter } = require('node:events')
 
 const { surface } = require('../errors')
 
-/** What happens when the promise that a listener has returned is rejected. */
+/** Handles rejections of promises that listeners return. */
 class Rejections {
   /**
    * @param {object} emitter
@@ -14,14 +14,14 @@ class Rejections {
   constructor (emitter, status, captured) {
     this.emitter = emitter
     this.status = status
-    // As Node's own emitters, which read their class when they are made.
+    // Like Node's own emitters, which read the property of their class when they are created.
     this.captured = captured ?? EventEmitter.captureRejections
   }
 
-  /** The rejection is an exception of the listener's, unless `captureRejections` asks for it. */
+  /** Raises the rejection as an exception of the listener, unless it goes to a handler because of `captureRejections`. */
   raise (reason, name, payload) {
     if (!this.captured) return surface(reason)
-    // Outside of the promise, where what these throw is an exception and no further rejection.
+    // Outside the promise, so that what the handlers throw is an exception, not another rejection.
     process.nextTick(() => {
       const handler = this.emitter[EventEmitter.captureRejectionSymbol]
       if (typeof handler === 'function') handler.call(this.emitter, reason, name, payload)

@@ -2,13 +2,13 @@
 
 const { badBatch } = require('../errors')
 
-/** Events of a batch, at the most: the core's limit (src/event/batch.rs), so that none of them is encoded in vain. */
+/** Most events of a batch: the core's limit (src/event/batch.rs), checked before any of them is encoded. */
 const MAX_BATCH_EVENTS = 1024
 
 /** The events of one `append`, encoded: they are stored together or not at all. */
 class Batch {
   constructor () {
-    /** Names, each once; an event has its place in the list. */
+    /** Names, each once; an event has an index into this list. */
     this.names = []
     this.events = []
     this.latest = undefined
@@ -32,7 +32,7 @@ class Batch {
   }
 }
 
-/** Gathers the answers to the events of a batch, and gives all nodes at once. */
+/** Gathers the answers to the events of a batch, and passes on all nodes together. */
 class Gathered {
   /**
    * @param {number} left answers to come
@@ -46,7 +46,7 @@ class Gathered {
 
   answer (error, node) {
     this.left--
-    // All of them fail, for the same reason.
+    // If one fails, all of them fail, for the same reason.
     if (!error) this.nodes.push(node)
     if (this.left > 0) return
     if (error) this.receiver.answer(error)

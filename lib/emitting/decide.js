@@ -2,18 +2,18 @@
 
 const { badDecision } = require('../errors')
 
-/** Attempts after the first one, unless the caller says otherwise: more mean that too many decide about the same. */
+/** Default number of further attempts. If they are not enough, too many emitters decide about the same thing. */
 const MAX_RETRIES = 10
 
 /**
- * Reads what a decision depends on, lets `decider` decide, and appends its events if nothing has happened meanwhile that the
- * query wants. Otherwise all of that is done again.
+ * Reads the events of a query, lets `decider` decide, and appends its events, if no further event that matches the query has
+ * been stored in the meantime. Otherwise it starts again.
  *
  * @param {object} emitter
  * @param {{ names?: *, tags?: *, query?: * }} query
  * @param {(events: object[], how: { append: Function, after: number }) => *} decider
  * @param {{ retries?: number, signal?: AbortSignal }} [options]
- * @returns {Promise<*>} what `decider` gave
+ * @returns {Promise<*>} what `decider` returned
  */
 async function decide (emitter, { names, tags, query }, decider, { retries = MAX_RETRIES, signal } = {}) {
   if (!(Number.isInteger(retries) && retries >= 0)) throw badDecision(`retries must be a whole number from 0, not ${String(retries)}`)
@@ -25,7 +25,7 @@ async function decide (emitter, { names, tags, query }, decider, { retries = MAX
     let contradicted
     let appended = false
     const append = async (...args) => {
-      // What a first call has stored would contradict the second, and another attempt would store it again.
+      // The events of a first call would contradict the second call, and a further attempt would store them again.
       if (appended) throw badDecision('append may be called once for a decision; give it a list of all events')
       appended = true
       const at = Array.isArray(args[0]) ? 1 : 2

@@ -22,12 +22,12 @@ class DeferredQueue {
     this.deferring = true
   }
 
-  /** @param {(fault?: Error) => void} call runs when it is released, with why it cannot succeed, if so */
+  /** @param {(fault?: Error) => void} call runs when it is released; `fault` says why it cannot succeed */
   add (call) {
     this.calls.push(call)
   }
 
-  /** Runs the waiting calls; from now on calls do not wait. */
+  /** Runs the waiting calls. Later calls do not wait. */
   release (fault) {
     this.deferring = false
     for (const call of this.calls.splice(0)) call(fault)

@@ -3,16 +3,16 @@
 const { badDemand } = require('../errors')
 const { conditionOf } = require('../log/query')
 
-/** Bytes of the id of an append, at the most: the core's limit (src/event/request.rs). */
+/** Most bytes of the id of an append: the core's limit (src/event/request.rs). */
 const MAX_ID_LENGTH = 256
 
 /**
- * What an append asks for beside being stored.
+ * Conditions of an append.
  *
  * @typedef {object} Demands
- * @property {string} [id] another append with it is the same one
+ * @property {string} [id] a second append with the same id is taken for a repetition
  * @property {object} [filter] events of which none may have been stored
- * @property {number} [after] behind this change
+ * @property {number} [after] after this change
  * @property {string} [consumer] the subscription whose records are stored in the same commit
  * @property {{ change: number, text?: string }[]} [kept] those records; without a text they are deleted
  *
@@ -32,7 +32,7 @@ function checkId (id) {
   if (length === 0 || length > MAX_ID_LENGTH) throw badDemand('id', `it has ${length} bytes, but must have 1 to ${MAX_ID_LENGTH}`)
 }
 
-/** Whether there are demands: then the append goes the way of a batch. */
+/** Whether there are demands. Then the append is sent as a batch. */
 function isDemanding (options) {
   return options !== undefined && (options.id !== undefined || options.failIf !== undefined)
 }

@@ -7,10 +7,12 @@ const { Batch, Gathered } = require('./batch')
 const { demandsOf, isDemanding } = require('./demands')
 const { refuseText, unencodable } = require('./unknown-events')
 
-/** Emits that wait for a schema to be read. */
+/** Most emits that wait for a schema to be read. */
 const MAX_DEFERRED = 64 * 1024
 
-/** Brings emits to the native half: from the call to the buffer that it takes them from, and to the queue of their callbacks. */
+/**
+ * Passes emits to the native half: from the call to the buffer from which it takes them, and to the queue of their callbacks.
+ */
 class EmitPath {
   /**
    * @param {object} parts
@@ -35,7 +37,7 @@ class EmitPath {
   }
 
   /**
-   * Appends an event. Throws what the codec throws, and then nothing has happened.
+   * Appends an event. If the codec throws, this throws the same, and nothing is appended.
    *
    * @param {string} name
    * @param {*} payload
@@ -68,7 +70,7 @@ class EmitPath {
   }
 
   /**
-   * Appends events that are stored together or not at all. Throws what a codec throws, and then nothing has happened.
+   * Appends events that are stored together or not at all. If a codec throws, this throws the same, and nothing is appended.
    *
    * @param {{ name: string, payload: *, tags?: Iterable<string> }[]} events
    * @param {{ answer: (error: Error | null, nodes?: object[]) => void }} receiver
@@ -97,7 +99,7 @@ class EmitPath {
     if (!this.hold.active) this.hold.refresh()
   }
 
-  /** The answer to an event that was appended as a batch of one. */
+  /** Passes on the answer to an event that was appended as a batch of one. */
   answerSingle (receiver, error, nodes) {
     if (receiver !== undefined) receiver.answer(error, nodes?.[0])
     else if (error) this.status.warn(error)
@@ -133,7 +135,7 @@ class EmitPath {
     }
   }
 
-  /** The emitter is closed: throws what an emit would throw; otherwise answers that it is closed. */
+  /** Refuses an emit of a closed emitter: throws if an emit would throw; otherwise answers that the emitter is closed. */
   refuse (name, encoder, payload, receiver) {
     checkName(name)
     const encoded = encoder === undefined ? payload : encoder.encode(payload)
@@ -146,7 +148,7 @@ class EmitPath {
     if (receiver !== undefined) process.nextTick(() => receiver.answer(closed()))
   }
 
-  /** The schema is still being read: emits once it has been. */
+  /** Emits once the schema has been read. */
   defer (emit, receiver) {
     if (this.deferred.length >= MAX_DEFERRED) throw backlog(MAX_DEFERRED)
     this.deferred.add((fault) => {
@@ -154,7 +156,7 @@ class EmitPath {
         if (fault !== undefined) throw fault
         emit()
       } catch (thrown) {
-        // Too late to throw it out of `emit`.
+        // It is too late to throw it from `emit`.
         const error = asError(thrown)
         if (receiver !== undefined) process.nextTick(() => receiver.answer(error))
         else if (error !== fault) this.status.warn(error)
@@ -163,9 +165,9 @@ class EmitPath {
   }
 
   /**
-   * Calls back once every emit made so far has been answered, also one that is deferred.
+   * Calls back once every emit made so far has been answered, including deferred ones.
    *
-   * @param {(stored: number) => void} settled with how many of those not yet answered were stored
+   * @param {(stored: number) => void} settled gets the number of emits that were unanswered until now and have been stored
    */
   afterEmits (settled) {
     if (this.deferred.deferring) this.deferred.add(() => this.acks.settle(settled))
@@ -173,12 +175,12 @@ class EmitPath {
   }
 }
 
-/** Bytes or text as bytes. */
+/** The bytes of a payload that is bytes or text. */
 function bytesOf (payload) {
   return typeof payload === 'string' ? Buffer.from(payload) : payload
 }
 
-/** Refuses an EventPeer without addresses, which would end every 1.x process that it reaches. */
+/** Refuses an EventPeer without addresses, which would crash every 1.x process that it reaches. */
 function checkEventPeer (payload) {
   if (payload && typeof payload === 'object' && !(payload.addresses?.length > 0)) throw peerWithoutAddresses()
 }

@@ -6,8 +6,8 @@ const { unknownEncoding } = require('../errors')
 /** The codecs of an emitter's events, by name. */
 class EventCodecs {
   /**
-   * @param {{ codecs: object }} emitter its `codecs` are looked at each time: users may set others
-   * @param {boolean} refusesText whether text is no payload of an event that the schema does not have
+   * @param {{ codecs: object }} emitter its `codecs` are read each time, because users may replace them
+   * @param {boolean} refusesText whether text is refused as the payload of an event that is not in the schema
    */
   constructor (emitter, refusesText) {
     this.emitter = emitter
@@ -19,7 +19,7 @@ class EventCodecs {
     return this.emitter.codecs
   }
 
-  /** The codec registered for a name: an own property only, whatever else its object inherits. */
+  /** The codec registered for a name. Only own properties count. */
   of (name) {
     const { codecs } = this.emitter
     const found = codecs[name]
@@ -27,7 +27,7 @@ class EventCodecs {
   }
 
   /**
-   * The payload in `[start, end)`: decoded, or its bytes where there is no codec.
+   * The payload in `[start, end)`: decoded, or its bytes if there is no codec.
    *
    * @param {string} name the event's
    * @param {Buffer} bytes

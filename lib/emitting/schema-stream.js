@@ -2,7 +2,10 @@
 
 const { asError, closed } = require('../errors')
 
-/** While a schema is being read from a stream: emits are deferred, and delivery is blocked, because nothing can be decoded. */
+/**
+ * Waits for a schema that is read from a stream. Until then emits are deferred, and delivery is blocked, because nothing can be
+ * decoded.
+ */
 class SchemaStream {
   /**
    * @param {object} parts
@@ -20,14 +23,14 @@ class SchemaStream {
     this.status = status
   }
 
-  /** @param {Promise<*>} read settles when the schema has been read and compiled, or is at fault */
+  /** @param {Promise<*>} read settles when the schema has been read and compiled, or has failed */
   waitFor (read) {
     this.deferred.defer()
     this.dispatcher.blocked = true
     read.then(() => this.end(), (thrown) => this.end(asError(thrown)))
   }
 
-  /** The emitter closes: nobody waits for the schema any more. */
+  /** Stops waiting for the schema, because the emitter closes. */
   close () {
     this.end(closed())
   }

@@ -7,7 +7,7 @@ const MAX_TAGS = 16
 const MAX_TAG_LENGTH = 256
 
 /**
- * The tags of an event, checked; undefined where there are none.
+ * The checked tags of an event; undefined if there are none.
  *
  * @param {string} name the event's
  * @param {Iterable<string> | undefined} tags
@@ -30,7 +30,7 @@ function checkTags (name, tags) {
   return list
 }
 
-/** The option `tags`: by event name, a function from payload to tags. */
+/** The option `tags`: for each event name, a function from payload to tags. */
 class TagRules {
   /** @param {object | undefined} rules name to function */
   constructor (rules) {
@@ -44,7 +44,7 @@ class TagRules {
   }
 
   /**
-   * The tags of an event: those given, else those its rule derives.
+   * The tags of an event: the given ones, otherwise those that its rule derives.
    *
    * @param {string} name
    * @param {*} payload

@@ -6,11 +6,11 @@ const { noSuchMessage } = require('../errors')
 const { hint } = require('../nearest')
 
 /**
- * Events for which the schema has no message and nobody registered a codec. Their payloads are bytes; in 1.x's encoding
- * they may be text.
+ * Events without a message in the schema and without a registered codec. Their payloads are bytes; in 1.x's encoding they may
+ * be text.
  */
 
-/** The messages that every emitter knows. With no others, the user gave no schema. */
+/** The messages that every emitter knows. If there are no others, the user gave no schema. */
 const CORE = new Set(['Event', 'EventPeer'])
 
 /** The names of messages and registered codecs, found without calling users' codecs. */
@@ -19,8 +19,8 @@ function known (codecs) {
 }
 
 /**
- * Throws if text is emitted for an unknown name in standard encoding, or with `strict`, and there is a schema. 1.x has
- * neither, so this is no program of 1.x that emits text on purpose: the name is misspelt.
+ * Throws if text is emitted under an unknown name, there is a schema, and standard encoding or `strict` is used. 1.x has
+ * neither, so this cannot be a program for 1.x that emits text on purpose; the name is probably misspelt.
  */
 function refuseText (name, codecs) {
   const names = known(codecs)
@@ -34,7 +34,7 @@ function refuseText (name, codecs) {
  * @param {*} payload
  * @param {object} codecs
  * @param {Error} error what was wrong, in 1.x's words
- * @returns {Error} `error` itself unless the payload is at fault and there is a schema
+ * @returns {Error} `error` itself, unless the payload is invalid and there is a schema
  */
 function unencodable (name, payload, codecs, error) {
   if (typeof name !== 'string' || name in Object.prototype || typeof payload === 'string' || isUint8Array(payload)) return error

@@ -3,7 +3,10 @@
 const EventCodecs = require('./event-codecs')
 const { upcastNotFunctions, upcastToNothing } = require('../errors')
 
-/** Codecs whose decoded payloads go through the functions of the option `upcast`: events of an old form are heard and read in the new one. */
+/**
+ * Codecs that pass decoded payloads through the functions of the option `upcast`, so that listeners and readers get events of
+ * an old form in the new form.
+ */
 class UpcastingCodecs extends EventCodecs {
   /**
    * @param {{ codecs: object }} emitter
@@ -20,7 +23,7 @@ class UpcastingCodecs extends EventCodecs {
   decode (name, bytes, start, end, mark, change) {
     const payload = super.decode(name, bytes, start, end, mark)
     const upcast = this.upcasters.get(name)
-    // Bytes that nobody has decoded stay bytes.
+    // Payloads without a codec stay bytes.
     if (upcast === undefined || this.of(name) === undefined) return payload
     const result = upcast(payload, { name, change })
     if (result === undefined) throw upcastToNothing(name)

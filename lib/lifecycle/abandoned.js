@@ -1,23 +1,23 @@
 'use strict'
 
 /**
- * Emitters that nobody refers to any more and that nobody closed: once such an emitter has been collected, its native half is
- * closed here. So nothing that outlives the emitter may refer to it, unless it is at work (process-hold.js).
+ * Closes the native half of an emitter that was garbage-collected without having been closed. So nothing that outlives the
+ * emitter may refer to it, except while it is busy (process-hold.js).
  */
 
-/** The id of the request to close that stands for an emitter that is gone. Nobody else's are answered any more. */
+/** The id of the close request for an emitter that is gone. It is the only request that is still answered. */
 const CLOSE = 1
 
 /** Closes the native half of an emitter that is gone. */
 class AbandonedCore {
   constructor (core) {
     this.core = core
-    // The doorbell rings again only when the last ring has been answered, and nobody may have heard that one.
+    // The doorbell rings again only after the last ring has been answered, which may not have happened.
     core.takeNotices()
     core.close(CLOSE)
   }
 
-  /** The doorbell has rung. The only notice that matters is that the store is closed. */
+  /** Called when the doorbell rings. Only the notice that the store is closed matters. */
   schedule () {
     const closed = this.core.takeNotices().some(({ kind, id }) => kind === 'answer' && id === CLOSE)
     if (closed) this.core.release()
@@ -25,12 +25,12 @@ class AbandonedCore {
 }
 
 /**
- * Emitters that nobody has closed yet. What is registered with one must not refer to it:
- * `{ core, doorbell, timer, database }`.
+ * Emitters that have not been closed yet. The data registered for an emitter must not refer to it: `{ core, doorbell, timer,
+ * database }`.
  */
 const unclosed = new FinalizationRegistry(({ core, doorbell, timer, database }) => {
   clearInterval(timer)
-  // A database of the user's that nobody asked us to close may be in use.
+  // The user's database may be in use, and nobody asked to close it.
   database.keepOpen = true
   doorbell.ringFor(new AbandonedCore(core))
 })

@@ -5,15 +5,15 @@ const { closed } = require('../errors')
 const { unclosed } = require('./abandoned')
 
 /**
- * Closes an emitter: delivery stops and links end; then what was emitted is stored, the store is closed, and at last `close` calls
- * back.
+ * Closes an emitter: delivery stops and links end; then emitted events are stored, the store is closed, and finally `close`
+ * calls back.
  */
 class Closing {
   /**
    * @param {object} parts
    * @param {object} parts.emitter
    * @param {object} parts.core the native half
-   * @param {object} [parts.level] the caller's Level database, as the native half has it
+   * @param {object} [parts.level] the native half's handle of the caller's Level database
    * @param {import('./store-state')} parts.state
    * @param {import('./process-hold')} parts.hold
    * @param {import('../status')} parts.status
@@ -56,7 +56,7 @@ class Closing {
 
   close (callback) {
     const { emitter } = this
-    // As in 1.x the callback gets no arguments, whatever happened: a failure goes to `status`, or rejects the promise.
+    // As in 1.x, the callback never gets arguments: a failure goes to `status`, or rejects the promise.
     const tell = (error) => {
       if (error) this.status.warn(error)
       callback.call(emitter)
@@ -75,7 +75,7 @@ class Closing {
     })
   }
 
-  /** Stops delivery and links, and has what was emitted stored. */
+  /** Stops delivery and links, and stores emitted events. */
   begin () {
     this.state.closing = true
     this.emitter._closed = true
@@ -85,9 +85,9 @@ class Closing {
     this.server.end()
     this.emitter.changeStream?.destroy()
     this.buffer.flush()
-    // Readers get what is there already.
+    // Readers get what is already there.
     this.growth.hurry()
-    // Records that are being written come first: after this nothing can be written.
+    // First waits for records that are being written, because nothing can be written after this.
     this.requests.close(() => this.closeStore())
     this.hold.refresh()
   }
@@ -96,7 +96,7 @@ class Closing {
     this.requests.finish((id) => this.core.close(id), (error) => this.closeDatabase(error))
   }
 
-  /** The native half closes the caller's database with the store. One that could not be opened as a store is closed here. */
+  /** Closes the caller's database if it could not be opened as a store. Otherwise the native half closes it with the store. */
   closeDatabase (error) {
     const { level } = this
     this.level = undefined
@@ -104,7 +104,10 @@ class Closing {
     level.abandon((failure) => this.finish(error || failure))
   }
 
-  /** The store is closed, or failed to close. Calls back when all emits have been answered: no answer is dropped. */
+  /**
+   * Called when the store is closed, or has failed to close. Calls back when all emits have been answered, so that no answer is
+   * lost.
+   */
   finish (error) {
     if (this.acks.pending > 0) {
       this.scheduler.schedule()

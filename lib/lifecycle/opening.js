@@ -2,7 +2,7 @@
 
 const changeStream = require('../delivery/change-stream')
 
-/** Tells users how the opening of the store goes and ends. */
+/** Reports the progress and result of opening the store. */
 class Opening {
   /**
    * @param {object} parts
@@ -37,7 +37,7 @@ class Opening {
     const { state, status } = this
     state.failedToOpen(error)
     state.settleReady(error)
-    // After the callbacks of what was emitted: somebody who waited has been told; otherwise the failure must not go unnoticed.
+    // After the callbacks of emits: if none of them was told, the failure must not go unnoticed.
     setImmediate(() => {
       const told = state.readyAsked || this.acks.refused > 0
       if (!state.closing && (!told || status.events.listenerCount('error') > 0)) status.tell('error', error)

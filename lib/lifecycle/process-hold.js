@@ -3,7 +3,7 @@
 /** The longest possible interval: the timer only keeps the process alive. */
 const FOREVER = 2 ** 31 - 1
 
-/** Holds that are active. What they refer to, the whole emitter, is not collected meanwhile. */
+/** Active holds. They refer to their emitters, so these are not garbage-collected. */
 const active = new Set()
 
 /** Keeps the process, and the emitter, alive while there is work under way, and only then. */
@@ -16,12 +16,14 @@ class ProcessHold {
     active.add(this)
   }
 
-  /** @param {{ busy: boolean }[]} parts hold the process while one of them is busy; asked in this order, each time */
+  /**
+   * @param {{ busy: boolean }[]} parts the process is held while one of them is busy; they are checked in this order each time
+   */
   holdWhileBusy (parts) {
     this.parts = parts
   }
 
-  /** Asks again whether anything is under way. */
+  /** Checks again whether any part is busy. */
   refresh () {
     const busy = this.parts.some(isBusy)
     if (busy === this.active) return
@@ -35,7 +37,7 @@ class ProcessHold {
     }
   }
 
-  /** Lets the process go, for good. */
+  /** Ends the hold for good. */
   end () {
     active.delete(this)
     clearInterval(this.timer)
@@ -46,7 +48,7 @@ function isBusy (part) {
   return part.busy
 }
 
-/** Out here: a timer's function made in the constructor would keep the hold, and with it the emitter, in memory. */
+/** Defined here, because a function created in the constructor would keep the hold, and with it the emitter, in memory. */
 function nothing () {}
 
 module.exports = ProcessHold

@@ -2,7 +2,7 @@
 
 const { quiet } = require('../callback')
 
-/** How far the store has come from opening to closed. */
+/** The state of the store, from opening to closed. */
 class StoreState {
   /** @param {object} core the native half */
   constructor (core) {
@@ -14,10 +14,10 @@ class StoreState {
     this.logId = null
     /** The last change when the store was opened; undefined before. */
     this.openedAt = undefined
-    /** `close` has been called. */
+    /** Whether `close` has been called. */
     this.closing = false
     this.closed = false
-    /** Somebody waits for {@link ready}, and so hears of a failure. */
+    /** Whether a user waits for {@link ready}, and so learns of a failure. */
     this.readyAsked = false
     /** Resolves when the store is open; rejects when it cannot be opened, or is closed before. */
     this.ready = quiet(new Promise((resolve, reject) => {
@@ -44,7 +44,7 @@ class StoreState {
 
   /** The last change stored; 0 before the store is open. */
   lastChange () {
-    // `ready` is heard a moment before the native half has the log at hand.
+    // The notice `ready` comes a moment before the native half can use the log.
     return Math.max(this.core.changes(), this.openedAt ?? 0)
   }
 

@@ -7,7 +7,7 @@ const { readCursor } = require('./portable-cursor')
 /** The longest time that a timer of Node.js waits, in milliseconds. */
 const MAX_TIMEOUT = 2 ** 31 - 1
 
-/** Where the events are that portable cursors name, and waiting for them. */
+/** Finds the events of portable cursors, and waits for them. */
 class Arrivals {
   /**
    * @param {object} parts
@@ -29,9 +29,9 @@ class Arrivals {
    * @param {import('./portable-cursor').PortableCursor} cursor
    * @param {object} how
    * @param {boolean} [how.wait] for the event to be stored
-   * @param {(why: string) => Error} [how.refusal] what it is if it is not stored; without `wait`
+   * @param {(why: string) => Error} [how.refusal] makes the error if the event is not stored; only without `wait`
    * @param {(error: Error | null, change?: number) => void} callback
-   * @returns {() => void} gives up: the callback is not called any more
+   * @returns {() => void} cancels the request: the callback is not called any more
    */
   find (cursor, { wait = false, refusal }, callback) {
     let wanted = true
@@ -54,7 +54,7 @@ class Arrivals {
     }
   }
 
-  /** Asks where an event is. Looking holds the process, waiting does not. Returns the question's id. */
+  /** Asks the native half for an event. A look-up keeps the process alive, waiting does not. Returns the request's id. */
   ask ({ log, seq, key }, wait, callback) {
     return this.requests.ask((id) => this.core.askPlace(id, log, seq, key, wait), callback, { hold: !wait })
   }
@@ -89,7 +89,7 @@ class Arrivals {
         if (timeout === Infinity) return
         timer = setTimeout(() => {
           giveUp()
-          // What is stored by now counts, even if no time was given at all.
+          // An event that is stored now counts, even if the timeout is 0.
           const refusal = (why) => notCaughtUp(cursor, timeout, why)
           this.find(cursor, { refusal }, (error, change) => {
             if (error) reject(error)
@@ -111,7 +111,7 @@ function checkOptions (opts) {
   if (delivered !== undefined && typeof delivered !== 'boolean') throw optionNotBoolean('delivered', delivered)
 }
 
-/** Why an event is not here, as far as this emitter can tell. */
+/** Why an event is not stored, as far as this emitter knows. */
 function lack ({ log, seq }, { end, other }) {
   if (other !== null) return `entry ${seq} of that log is another event here, because the log has forked`
   return end === 0 ? 'nothing of that log is stored here' : `that log ends here with entry ${end}`

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Tells of events of others that would have kept a conditional append of ours from being stored. */
+/** Reports events of other emitters that contradict a conditional append of ours. */
 class Conflicts {
   /**
    * @param {object} parts
@@ -17,7 +17,7 @@ class Conflicts {
     if (this.status.events.listenerCount('conflict') === 0) return
     Promise.all([this.entry(ours), this.entry(theirs)]).then(
       ([ours, theirs]) => this.status.tell('conflict', { ours, theirs }),
-      // A closed emitter has nobody to tell.
+      // A closed emitter reports nothing.
       (error) => { if (error.code !== 'ERR_HYPER_CLOSED') this.status.warn(error) }
     )
   }

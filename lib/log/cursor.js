@@ -11,7 +11,7 @@ class Cursor {
    * @param {number} [how.wants] `WHOLE_VALUES`
    * @param {object} [how.filter] only events that match it
    * @param {number} [how.bound] the change where a search ends
-   * @param {number} [how.rows] as many at a time, at the most
+   * @param {number} [how.rows] most rows at a time
    * @param {(change: number) => void} [how.atEnd] called each time when there is nothing more for now
    */
   constructor (source, { from, reverse = false, live = false, wants = 0, filter, bound, rows, atEnd }) {
@@ -46,7 +46,7 @@ class Cursor {
         this.ended = rows.done && !this.live
         callback(null, rows)
       } else if (!rows.done) {
-        // A search works in steps, and this one may have found nothing.
+        // A search works in steps, and this step may have found nothing.
         this.fetch(callback)
       } else if (this.live && !this.ended) {
         this.wait(callback)
@@ -66,7 +66,7 @@ class Cursor {
     this.atEnd?.(this.from)
   }
 
-  /** When the emitter closes, a live reader has had everything: for it that is the end. */
+  /** When the emitter closes, a live reader has got everything, so for it this is the end. */
   fail (error, callback) {
     if (!this.live || error.code !== 'ERR_HYPER_CLOSED') return callback(error)
     this.ended = true

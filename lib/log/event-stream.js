@@ -14,8 +14,8 @@ const HIGH_WATER = 16
 const MAX_WRITES = 256
 
 /**
- * `emitter.stream()`: writes are emitted, reads are what is stored, `{ name, payload }`, from now on or from some change.
- * It is live: it ends when the emitter closes, both sides. A listener that does not answer does not stop it.
+ * `emitter.stream()`: emits what is written, and reads stored events as `{ name, payload }`, from now on or from some change.
+ * It is live: both sides end when the emitter closes. A listener that does not answer does not stop it.
  */
 class EventStream extends Duplex {
   #emitter
@@ -24,9 +24,9 @@ class EventStream extends Duplex {
   #status
   /** Undefined until it is known where to start. */
   #rows
-  /** Ends waiting for the event that it starts after. */
+  /** Cancels waiting for the event after which it starts. */
   #giveUp
-  /** Whether somebody has tried to read before that. */
+  /** Whether there was a read before that. */
   #readEarly = false
   #writes = 0
   #blocked
@@ -35,7 +35,7 @@ class EventStream extends Duplex {
   #fault
 
   /**
-   * @param {object} emitter writes are emitted through its own, perhaps overridden, `emit`
+   * @param {object} emitter writes go through its `emit`, which may be overridden
    * @param {object} parts
    * @param {import('../emitting/emit-path')} parts.emits
    * @param {import('../emitting/event-codecs')} parts.codecs
@@ -74,7 +74,7 @@ class EventStream extends Duplex {
     if (state.openedAt !== undefined) {
       begin(state.lastChange())
     } else {
-      // Events emitted before this call do not count as new, although they are stored only after the opening.
+      // Events that were emitted before this call are not new, even if they are stored only after the store has opened.
       emits.afterEmits((stored) => state.ready.then(() => begin(state.openedAt + stored), (error) => this.#notOpened(error)))
     }
   }
@@ -138,7 +138,7 @@ class EventStream extends Duplex {
     if (this.#writes === 0) this.#finish?.()
   }
 
-  /** Finished when everything written is durable. */
+  /** Finishes when everything written is durable. */
   _final (done) {
     if (this.#writes === 0) done()
     else this.#finish = done
@@ -149,13 +149,15 @@ class EventStream extends Duplex {
     else this.#rows.fill(this, (row) => this.#eventOf(row), () => this.#endBoth())
   }
 
-  /** The store cannot be opened, or the emitter was closed before it was. */
+  /** Handles a store that cannot be opened, or an emitter that was closed before. */
   #notOpened (error) {
     if (this.#state.closing) this.#endBoth()
     else this.destroy(error)
   }
 
-  /** The emitter closes. Everything written is stored by then; rows that were fetched can still be read. */
+  /**
+   * Ends both sides when the emitter closes. Everything written is stored by then; rows that were fetched can still be read.
+   */
   #endBoth () {
     if (this.destroyed) return
     this.allowHalfOpen = false

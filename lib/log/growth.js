@@ -25,7 +25,7 @@ class Growth {
     return () => this.waiting.delete(waiter)
   }
 
-  /** Whether a reader waits for rows that are stored already, and will be told soon. */
+  /** Whether a reader waits for rows that are already stored, and will soon be called back. */
   get busy () {
     if (this.waiting.size === 0) return false
     const last = this.state.lastChange()
@@ -33,7 +33,7 @@ class Growth {
     return false
   }
 
-  /** The emitter closes: readers whose rows are stored are called back at once. */
+  /** Calls back readers whose rows are stored, because the emitter closes. */
   hurry () {
     const last = this.state.lastChange()
     for (const waiter of this.waiting) {

@@ -7,7 +7,7 @@ const { promised } = require('../callback')
 const { WHOLE_VALUES } = require('../native/layout')
 const RowStream = require('./row-stream')
 
-/** Nodes asked for at a time: enough to keep the store busy, however many heads strangers have made. */
+/** Nodes requested at a time: enough to keep the store busy, and a bound if peers have created very many heads. */
 const AT_ONCE = 64
 
 /** `emitter._hyperlog`: the log as 1.x's code reads it, nodes with their whole values. */
@@ -86,7 +86,7 @@ class NodeStream extends Readable {
   #source
   #state
   #bounds
-  /** Undefined if the emitter was closed before it was open. */
+  /** Undefined if the emitter was closed before it had opened. */
   #rows
 
   /**
@@ -107,7 +107,7 @@ class NodeStream extends Readable {
       this.#rows = new RowStream(this.#source, this.#state.lastChange(), this.#bounds)
       done()
     }
-    // Closed before it was open: a live reader has nothing to wait for.
+    // If the emitter was closed before it had opened, a live reader has nothing to wait for.
     const fail = (error) => this.#bounds.live && this.#state.closing ? done() : done(error)
     this.#state.ready.then(begin, fail)
   }
@@ -123,7 +123,7 @@ class NodeStream extends Readable {
   }
 }
 
-/** Calls back outside of the promise, where an exception of the callback's is its own. */
+/** Calls back outside the promise, so that an exception of the callback does not reject it. */
 function settle (promise, done) {
   promise.then((value) => process.nextTick(done, null, value), (error) => process.nextTick(done, error))
 }

@@ -35,7 +35,7 @@ class Maintenance {
     return promisedAnswer(this.requests, (id) => this.core.askVerify(id), parseText, { progress: progressOf(opts) })
   }
 
-  /** Copies another store into this log: a folder of ours, or a database of the caller's that 1.x or this module wrote. */
+  /** Copies another store into this log: a folder of this module, or a database of the caller that 1.x or this module wrote. */
   importFrom (source, opts) {
     let store
     try {
@@ -57,7 +57,7 @@ class Maintenance {
   }
 }
 
-/** The peers in the store's record; none if it is unreadable, which is reported when it is used for dialling. */
+/** The peers in the store's record; none if it is unreadable (this is reported when they are dialled). */
 function rememberedPeers ({ text }) {
   try {
     return text == null ? [] : knownPeers(text).map(({ host, port }) => ({ host, port }))

@@ -5,7 +5,7 @@ const { badCursor } = require('../errors')
 /** A cursor as text: log, seq and key. Ids of logs may have colons. */
 const TEXT = /^(.+):([1-9]\d{0,15}):([0-9a-f]{64})$/s
 
-/** Bytes of a log's id at the most: no peer takes a longer one. */
+/** Most bytes of a log's id: no peer accepts a longer one. */
 const MAX_LOG_ID = 256
 
 /**
@@ -14,7 +14,7 @@ const MAX_LOG_ID = 256
  * @typedef {object} PortableCursor
  * @property {string} log the log it was appended to
  * @property {number} seq its number there
- * @property {string} [key] its node's; without it, whatever is stored as that entry of the log is meant
+ * @property {string} [key] the key of its node; without it, the event is whatever is stored as that entry of the log
  */
 
 /**
@@ -28,7 +28,7 @@ function cursorOf (event) {
   return textOf(log, seq, key)
 }
 
-/** The same of parts that are known to be right. */
+/** The same, from parts that are known to be valid. */
 function textOf (log, seq, key) {
   return `${log}:${seq}:${key}`
 }
@@ -36,7 +36,7 @@ function textOf (log, seq, key) {
 /**
  * A cursor given by a user: its text, a node, or an entry.
  *
- * @param {string} what names it in errors
+ * @param {string} what its name in errors
  * @param {*} given
  * @returns {PortableCursor}
  */

@@ -3,7 +3,7 @@
 const { badDemand, badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
 const { readCursor } = require('./portable-cursor')
 
-/** Names that one item of a search may have; with more names, all events are read. */
+/** Most names of one item of a search; with more names, all events are read. */
 const MAX_NAMES = 64
 
 /**
@@ -17,7 +17,7 @@ const MAX_NAMES = 64
  * @property {object} [filter] only events that match it, from the index
  * @property {Set<string>} [names] only these events
  * @property {boolean} reverse the latest first
- * @property {number} limit so many at the most
+ * @property {number} limit most entries
  * @property {boolean} raw do not decode
  * @property {AbortSignal} [signal]
  *
@@ -37,7 +37,7 @@ function checkQuery (opts) {
 }
 
 /**
- * What is searched for: `filter` for the index, or `names` where there are too many for it.
+ * The search: a `filter` for the index, or `names` if there are too many for it.
  *
  * @returns {{ filter?: { items: { names: string[], tags: string[] }[], from?: number, to?: number }, names?: Set<string> }}
  */
@@ -56,7 +56,7 @@ function searchOf ({ names, tags, query, from, to }) {
 }
 
 /**
- * A condition as the core knows it: events of which none may have been stored, and behind which change.
+ * A condition in the core's form: the events that must not have been stored, and the change after which.
  *
  * @param {{ names?: *, tags?: *, query?: *, after?: number }} failIf
  * @returns {{ filter: object, after: number }}
@@ -93,7 +93,7 @@ function timeOf (name, time) {
   return value
 }
 
-/** Whether a place to start after is given by a portable cursor, and not by a change. */
+/** Whether the start is given as a portable cursor, and not as a change. */
 function isCursor (since) {
   return typeof since === 'string' || (typeof since === 'object' && since !== null)
 }

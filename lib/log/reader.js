@@ -7,7 +7,7 @@ const checkQuery = require('./query')
 const { textOf } = require('./portable-cursor')
 const RowStream = require('./row-stream')
 
-/** Key under which the iterator of `iterate` has its exit. */
+/** The prototype of all async generators, with the original `return` and `throw`. */
 const LEAVING = Object.getPrototypeOf(Object.getPrototypeOf(async function * () {}()))
 
 /** Reads stored events. */
@@ -35,9 +35,9 @@ class Reader {
   /**
    * @typedef {object} Entry one stored event
    * @property {number} change its number in this store, from 1
-   * @property {string} cursor names it at every emitter
+   * @property {string} cursor identifies it at every emitter
    * @property {string} key
-   * @property {string} log whose log it is in
+   * @property {string} log id of its log
    * @property {number} seq its number in that log, from 1
    * @property {number} [time] milliseconds since 1970 at its emitter; absent on events of 1.x
    * @property {string[]} links keys of its causes
@@ -52,9 +52,9 @@ class Reader {
   read (opts) {
     const exit = { left: false, leave: undefined, after: undefined }
     const entries = this.iterate(checkQuery(opts), exit)
-    // Up to which change everything that is wanted has been given.
+    // The change up to which all wanted entries have been returned.
     Object.defineProperty(entries, 'after', { get: () => exit.after, enumerable: true })
-    // A generator's own `return` and `throw` wait for the `next` in progress, which at the end of a live log may take for ever.
+    // A generator's own `return` and `throw` wait for the pending `next`, which may take for ever at the end of a live log.
     for (const method of ['return', 'throw']) {
       entries[method] = (value) => {
         exit.left = true
@@ -67,8 +67,8 @@ class Reader {
 
   /**
    * @param {import('./query').Query} query
-   * @param {{ left: boolean, leave?: () => void, after?: number }} exit `left`: nobody wants more; `leave` interrupts what is waited
-   *   for; `after`: up to there all has been given
+   * @param {{ left: boolean, leave?: () => void, after?: number }} exit `left`: whether the reader wants no more; `leave`
+   *   interrupts waiting; `after`: the change up to which everything has been returned
    */
   async * iterate ({ raw, signal, cursor, ...bounds }, exit) {
     const { state } = this
@@ -78,7 +78,7 @@ class Reader {
     let stream
     let interrupt
     let giveUp
-    // One listener however long this goes on: a signal may live as long as the process.
+    // Only one listener for the whole iteration, because a signal may live as long as the process.
     const abort = () => {
       stream?.end()
       giveUp?.()

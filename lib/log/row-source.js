@@ -3,11 +3,11 @@
 const Rows = require('../native/rows')
 const { WHOLE_VALUES } = require('../native/layout')
 
-/** Rows, and bytes of their values, fetched at a time. */
+/** Rows fetched at a time, and bytes of their values. */
 const ROWS = 1024
 const BYTES = 256 * 1024
 
-/** Asks the native half for rows of the log. */
+/** Requests rows of the log from the native half. */
 class RowSource {
   /**
    * @param {object} core the native half
@@ -23,13 +23,14 @@ class RowSource {
   }
 
   /**
-   * The rows after a change, or before it when `reverse`; `rows.next` is where to go on, `rows.done` that nothing follows.
+   * The rows after a change, or before it when `reverse`. `rows.next` is the change at which to continue; `rows.done` says that
+   * no rows follow.
    *
    * @param {object} where
    * @param {number} where.from
    * @param {boolean} where.reverse
    * @param {number} where.wants 0, or `WHOLE_VALUES`
-   * @param {object} [where.filter] only events that match it, up to `bound`, `rows` at the most
+   * @param {object} [where.filter] only events that match it, up to `bound`, at most `rows`
    * @param {number} [where.bound]
    * @param {number} [where.rows]
    * @param {(error: Error | null, rows?: Rows) => void} callback
@@ -60,7 +61,7 @@ class RowSource {
     })
   }
 
-  /** Calls back once the log ends after a change. Returns how to give up. */
+  /** Calls back once the log ends after a change. Returns a function that cancels the wait. */
   whenGrown (after, callback) {
     return this.growth.wait(after, callback)
   }

@@ -4,9 +4,9 @@ const { beginBatch } = require('../codec')
 const Cursor = require('./cursor')
 
 /**
- * The rows of a query, one after another: what `read`, `stream` and `_hyperlog.createReadStream` have in common.
+ * The rows of a query, one after another; used by `read`, `stream` and `_hyperlog.createReadStream`.
  *
- * {@link advance} goes to the next row as long as there are fetched ones; then {@link fetch} brings more, or the end.
+ * {@link advance} goes to the next fetched row. When there is none, {@link fetch} fetches more, or finds the end.
  *
  * @typedef {object} Bounds
  * @property {number} [since] only changes after this one
@@ -15,9 +15,10 @@ const Cursor = require('./cursor')
  * @property {boolean} [live] wait for more at the end, until the emitter closes
  * @property {Set<string>} [names] only events with these names
  * @property {object} [filter] only events that match it
- * @property {number} [limit] so many rows at the most
+ * @property {number} [limit] most rows
  * @property {number} [wants] `WHOLE_VALUES`
- * @property {(change: number) => void} [atEnd] called each time when a live query has to wait, with the change up to which it has looked
+ * @property {(change: number) => void} [atEnd] called each time a live query has to wait, with the change up to which it has
+ *           searched
  */
 class RowStream {
   /**
@@ -35,17 +36,17 @@ class RowStream {
       from: reverse ? Math.min(until, last) + 1 : since, reverse, live, wants, filter, bound: reverse ? since : until, rows: limit, atEnd
     })
     /**
-     * The row that {@link advance} went to.
+     * The current row, set by {@link advance}.
      *
      * @type {import('../native/rows') | undefined}
      */
     this.row = undefined
     this.fetching = false
-    /** No row follows. */
+    /** Whether no row follows. */
     this.ended = limit <= 0 || until <= since
   }
 
-  /** Goes to the next row. Returns false if there is none: then it has ended, or rows have to be fetched. */
+  /** Goes to the next row. Returns false if there is none: then the stream has ended, or rows have to be fetched. */
   advance () {
     const { row, names } = this
     if (row === undefined || this.ended) return false
@@ -56,7 +57,7 @@ class RowStream {
       if (--this.left === 0) this.finish()
       return true
     }
-    // Nothing beyond its bounds is waited for.
+    // Do not wait for rows beyond the bounds.
     if (this.reverse ? this.cursor.from <= this.since + 1 : this.cursor.from >= this.until) this.finish()
     this.row = undefined
     return false
@@ -83,10 +84,10 @@ class RowStream {
   }
 
   /**
-   * Does what the `_read` of a Readable has to: pushes rows until it has enough.
+   * Implements `_read` of a Readable: pushes rows until it has enough.
    *
    * @param {import('node:stream').Readable} readable
-   * @param {(row: import('../native/rows')) => *} itemOf what to push for a row; nothing for undefined
+   * @param {(row: import('../native/rows')) => *} itemOf what to push for a row; undefined skips the row
    * @param {() => void} atEnd called instead of pushing null
    */
   fill (readable, itemOf, atEnd = () => readable.push(null)) {
@@ -95,7 +96,7 @@ class RowStream {
       const item = itemOf(this.row)
       if (item !== undefined && !readable.push(item)) return
     }
-    // A reader that was called by `push` may have come here first, or have ended it all.
+    // A reader called by `push` may have called this in the meantime, or destroyed the stream.
     if (this.fetching || readable.destroyed) return
     if (this.ended) return atEnd()
     this.fetch((error) => {
@@ -110,7 +111,7 @@ class RowStream {
     this.cursor.end()
   }
 
-  /** Nobody reads on. */
+  /** Ends the stream, because nobody reads any more. */
   end () {
     this.row = undefined
     this.finish()

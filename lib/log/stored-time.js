@@ -1,12 +1,12 @@
 'use strict'
 
-/** The time stored with an event is what its emitter wrote. It may be any whole number, even one that no Date can hold. */
+/** The time stored with an event is what its emitter wrote: any whole number, even one beyond the range of Date. */
 
-/** The farthest a Date reaches from 1970, in milliseconds (ECMAScript). */
+/** The range of Date around 1970, in milliseconds (ECMAScript). */
 const LAST_DATE = 8.64e15
 
 /**
- * A stored time as ISO 8601 text; as the bare number where no Date can hold it; undefined where there is none.
+ * A stored time as ISO 8601 text; the number as text if it is beyond the range of Date; undefined if there is none.
  *
  * @param {number | null | undefined} time milliseconds since 1970
  * @returns {string | undefined}

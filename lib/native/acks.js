@@ -6,35 +6,37 @@ const {
   ACK_LINKS_WORD, ACK_VALUE_LENGTH_WORD, ACK_LOG_WORD, ACK_NODE, ACK_NEXT_NODE, ACK_RUN, KEY_LENGTH
 } = require('./layout')
 
-/** Keys cut from one string. A key that is kept keeps the whole string in memory, so it is 4 KB at most. */
+/** Keys that are cut from one string. A key that is kept keeps the whole string in memory, so the string is at most 4 KB. */
 const KEYS_PER_STRING = 64
 
-/** Entries at the front of the queue that may have been answered before the array is cut. */
+/** How many answered entries may be at the front of the queue before they are cut off. */
 const SLACK = 1024
 
 /**
- * Emits waiting for their acknowledgement, and the callbacks of those that have one.
+ * Emits that wait for their acknowledgement, and their callbacks.
  *
- * Acks arrive in emit order, so the callbacks simply queue up. Their `node` is 1.x's: a plain object, complete, valid for
- * as long as the user keeps it.
+ * Acks arrive in emit order, so the callbacks form a queue. Their `node` is like 1.x's: a complete, plain object that stays
+ * valid as long as the user keeps it.
  */
 class Acks {
   /**
    * @param {object} core the native half
    * @param {import('./pack-buffer')} packBuffer
-   * @param {import('../status')} status hears of failed emits that have no callback
+   * @param {import('../status')} status gets failures of emits without a callback
    */
   constructor (core, packBuffer, status) {
     this.core = core
     this.packBuffer = packBuffer
     this.status = status
-    /** In emit order: who gets the answer (lib/async-context.js), or the number of emits in a row that ask for none. */
+    /**
+     * In emit order: the receiver of the answer (lib/async-context.js), or the number of consecutive emits without a receiver.
+     */
     this.waiting = []
     this.head = 0
     /** Emits not yet answered, and callbacks that got an error. */
     this.pending = 0
     this.refused = 0
-    /** Emits answered so far, and who waits for some of them. */
+    /** Emits answered so far, and the callbacks that wait for some of them. */
     this.answered = 0
     this.barriers = []
     this.logs = []
@@ -42,8 +44,8 @@ class Acks {
     /** Change of the event whose callback runs now; 0 otherwise. */
     this.current = 0
     /**
-     * Unpacked answers, handled up to `next`: nodes, errors, and numbers of emits that asked for no node. A callback that
-     * throws leaves some.
+     * Unpacked answers (nodes, errors, and numbers of emits that asked for no node), of which those before `next` have been
+     * handled. Some remain if a callback throws.
      */
     this.unpacked = []
     this.next = 0
@@ -54,7 +56,7 @@ class Acks {
     return this.pending > 0
   }
 
-  /** One more emit has gone out; `receiver.answer(error, node)` is called once, if there is a receiver. */
+  /** Adds an emit. If there is a receiver, `receiver.answer(error, node)` is called once. */
   expect (receiver) {
     this.pending++
     if (receiver !== undefined) {
@@ -66,14 +68,17 @@ class Acks {
     else this.waiting.push(1)
   }
 
-  /** Calls back once every emit made so far has been answered, with how many of them were stored; at once if all have. */
+  /**
+   * Calls back once every emit made so far has been answered, with the number of stored ones; immediately if all have been
+   * answered.
+   */
   settle (settled) {
     if (this.pending === 0) settled(0)
     else this.barriers.push({ at: this.answered + this.pending, stored: this.pending, settled })
   }
 
   /**
-   * Takes one pack of acks and runs its callbacks. A callback that throws interrupts; the next call goes on behind it.
+   * Takes one pack of acks and runs its callbacks. If a callback throws, the next call continues after it.
    *
    * @returns {number} what else waits (MORE_…)
    */
@@ -150,7 +155,7 @@ class Acks {
     this.packBuffer.advance(used)
   }
 
-  /** Values lie behind the links of all nodes that have some. */
+  /** The position of the values, which follow the links of all nodes. */
   valuesAt (count, linksAt) {
     const { words, base } = this.packBuffer
     let links = 0
@@ -199,7 +204,7 @@ class Acks {
     }
   }
 
-  /** Takes `count` emits off the queue: that many without a receiver, or one that has it. */
+  /** Removes `count` emits without a receiver, or one with a receiver, from the queue. */
   shift (count) {
     this.pending -= count
     this.answered += count

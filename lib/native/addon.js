@@ -1,8 +1,7 @@
 'use strict'
 
 /**
- * The native addon. When it cannot be loaded: one error that says for which machine it was looked for, why each
- * candidate failed, and what to do.
+ * Loads the native addon. If that fails, one error says which machine this is, why each candidate failed, and what to do.
  */
 
 const fs = require('node:fs')
@@ -16,7 +15,7 @@ try {
   throw error.reasons ? explain(error) : error
 }
 
-/** What to do about it. `folder` is where the package is, or the bundle that it has become part of. */
+/** What to do about the failure. */
 function advice ({ host, file }) {
   const folder = path.dirname(HERE)
   if (process.env.NAPI_RS_NATIVE_LIBRARY_PATH) {

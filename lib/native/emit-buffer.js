@@ -12,24 +12,25 @@ const {
 const SIZE = 256 * 1024
 
 /**
- * Filled to here it is flushed at once. Within one microtask the mark doubles with each such flush, from the first to the
- * last of these: the native half has something to do early, and then much at a time.
+ * When the buffer is filled to this mark, it is flushed immediately. Within one microtask the mark doubles with each such
+ * flush, from the first value to the last: so the native half starts early, and then gets much at a time.
  */
 const FIRST_FLUSH = 48 * 1024
 const LAST_FLUSH = 192 * 1024
 
-/** So many events are flushed at once: the native half works on them while the next are encoded. */
+/** When the buffer has this many events, it is flushed: the native half works on them while the next ones are encoded. */
 const FLUSH_COUNT = 256
 
-/** Equal to no name. */
+/** Differs from every name. */
 const NOBODY = {}
 
-/** What a container adds to name and payload at the most, in bytes (src/event.rs). */
+/** The most bytes that a container adds to name and payload (src/event.rs). */
 const CONTAINER = 48
 
 /**
- * Emits on their way to the native half. They are encoded into the buffer at once, so that a throw leaves nothing behind, and
- * handed over together: at the end of the current microtask, when there are many, or when the buffer is nearly full.
+ * Emits on their way to the native half. They are encoded into the buffer immediately, so that nothing is left if encoding
+ * throws. They are handed over together: at the end of the current microtask, when there are many, or when the buffer is nearly
+ * full.
  */
 class EmitBuffer {
   /**
@@ -43,7 +44,7 @@ class EmitBuffer {
     this.scheduler = scheduler
     this.bytes = Buffer.allocUnsafeSlow(SIZE)
     this.words = new Uint32Array(this.bytes.buffer)
-    /** How far it is filled, and with how many events. */
+    /** The end of the filled part, and the number of events in it. */
     this.end = 0
     this.count = 0
     this.flushAt = FIRST_FLUSH
@@ -51,9 +52,9 @@ class EmitBuffer {
     this.numbers = new Map()
     this.latestName = NOBODY
     this.latestNumber = undefined
-    /** A payload is being encoded into the buffer. */
+    /** Whether a payload is being encoded into the buffer. */
     this.encoding = false
-    /** The end of the current microtask is awaited. */
+    /** Whether a flush is scheduled for the end of the current microtask. */
     this.scheduled = false
     this.flushSoon = () => {
       this.scheduled = false
@@ -63,10 +64,11 @@ class EmitBuffer {
   }
 
   /**
-   * Appends one event. Throws what the codec throws, and then nothing has happened.
+   * Appends one event. If the codec throws, this throws the same, and nothing is appended.
    *
    * @param {string} name
-   * @param {object} encoder the name's codec; called so because V8's message about one without `encode` is 1.x's then
+   * @param {object} encoder the name's codec; the parameter has this name so that V8's message about a missing `encode` is the
+   *        same as in 1.x
    * @param {*} payload
    * @param {number} ack PLAIN or NODE: the answer asked for
    * @param {string[]} [tags] checked
@@ -87,7 +89,8 @@ class EmitBuffer {
     }
     if (end < 0) return this.appendEncoded(name, pair.encoded(payload), ack, pair.encoding, tags)
     if (this.end !== start) {
-      // Something was emitted while this was encoded, and went first; this lies intact behind the flushed part.
+      // Another event was emitted while this one was being encoded, and was appended first. This one is intact after the
+      // flushed part.
       return this.appendEncoded(name, Buffer.from(this.bytes.subarray(start + EMIT_HEAD_BYTES, end)), ack, pair.encoding, tags)
     }
     if (tags !== undefined) {
@@ -142,7 +145,7 @@ class EmitBuffer {
   }
 
   /**
-   * Hands over events that are stored together or not at all, behind everything that was appended before.
+   * Hands over events that are stored together or not at all, after everything that was appended before.
    *
    * @param {import('../emitting/batch').Batch} batch
    * @param {import('../emitting/demands').Demands} [demands]
@@ -194,14 +197,14 @@ class EmitBuffer {
 
   introduce (name) {
     checkName(name)
-    // Beyond the table every name is checked and sent spelled out each time.
+    // If the table is full, the name is checked and spelled out each time.
     const number = this.core.nameNumber(name) ?? undefined
     if (number !== undefined) this.numbers.set(name, number)
     return number
   }
 }
 
-/** Throws 1.x's texts for what is no name, and a clear error for a name that would kill 1.x peers. */
+/** Throws 1.x's errors for values that are not names, and an error for a name that would crash 1.x peers. */
 function checkName (name) {
   // eslint-disable-next-line no-self-compare -- NaN, as 1.x's "defined".
   if (name === undefined || name === null || name !== name) throw nameRequired()
@@ -215,7 +218,7 @@ function aligned (end) {
   return (end + EMIT_ALIGNMENT - 1) & -EMIT_ALIGNMENT
 }
 
-/** Writes tags behind a payload; there is room. Returns where they end. */
+/** Writes tags after a payload; there must be room. Returns their end. */
 function putTags (bytes, tags, at) {
   bytes[at++] = tags.length
   for (const tag of tags) {
@@ -239,12 +242,12 @@ function tagsLength (tags) {
   return length
 }
 
-/** Bytes of an encoded payload, bytes of any realm or text; throws as 1.x's bytes encoder does. */
+/** Length of an encoded payload: bytes (of any realm) or text. Throws like 1.x's bytes encoder. */
 function byteLength (payload) {
   if (isUint8Array(payload)) return payload.length
   // eslint-disable-next-line no-self-compare -- NaN.
   if (payload === undefined || payload === null || payload !== payload) throw payloadRequired()
-  // Node itself words the refusal of everything that is neither text nor bytes.
+  // For values that are neither text nor bytes, this throws Node's own error.
   const length = Buffer.byteLength(payload)
   if (typeof payload !== 'string') throw payloadNotBytes()
   return length

@@ -1,11 +1,11 @@
 'use strict'
 
 /**
- * Where numbers are in what the two halves hand each other in buffers. src/js/layout.rs is the source and says more; a test
- * compares the two.
+ * The layout of the buffers through which the two halves exchange data. src/js/layout.rs is its definition and says more; a
+ * test compares the two.
  *
- * Sizes are in bytes. All other positions count from the start of the head, or of the record, in elements of the typed array that
- * the number is read through: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.
+ * Sizes are in bytes. All other positions count from the start of the head, or of the record, in elements of the typed array
+ * through which the number is read: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.
  */
 module.exports = {
   // The head of a pack.
@@ -14,9 +14,9 @@ module.exports = {
   /** Of acks: how many have a key. */
   KEYS_WORD: 1,
   USED_WORD: 2,
-  /** Nothing fitted: the bytes that are enough for the first record. */
+  /** If nothing fitted: how many bytes are enough for the first record. */
   NEED_WORD: 3,
-  /** Of rows: whether these are the last ones, and the change to go on from. */
+  /** Of rows: whether these are the last ones, and the change after which to continue. */
   DONE_WORD: 1,
   NEXT_DOUBLE: 1,
 
@@ -32,7 +32,7 @@ module.exports = {
   ACK_NODE: 0,
   /** A node whose only link is the node acknowledged before it. */
   ACK_NEXT_NODE: 1,
-  /** As many emits as `seq` says, that asked for no node. */
+  /** As many emits as `seq` says, which asked for no node. */
   ACK_RUN: 2,
   ACK_ERROR: 3,
 
@@ -59,7 +59,7 @@ module.exports = {
   ROW_IDENTITY_WORD: 12,
   ROW_SIGNATURE_WORD: 13,
   ROW_TAGS_WORD: 14,
-  /** The length of the name of a row whose value is no event container. */
+  /** The length of the name of a row whose value is not an event container. */
   NOT_AN_EVENT: 0xffffffff,
   /** The number of a name or log that has none. */
   UNNUMBERED: 0xffffffff,
@@ -72,14 +72,14 @@ module.exports = {
   // An emit, as JavaScript writes it.
   EMIT_HEAD_BYTES: 8,
   EMIT_LENGTH_WORD: 0,
-  /** The name's number, and above it what is asked for and how the payload is encoded. */
+  /** The name's number, and in the higher bits the kind of answer and the encoding of the payload. */
   EMIT_FLAGS_WORD: 1,
   EMIT_ACK_SHIFT: 16,
   EMIT_ENCODING_SHIFT: 24,
-  /** In the encoding: tags follow the payload. */
+  /** A bit of the encoding: tags follow the payload. */
   EMIT_TAGGED: 0x80,
   EMIT_ALIGNMENT: 4,
-  /** Answers asked for: only whether the event is stored, or its node. */
+  /** Kinds of answers: only whether the event is stored, or its node. */
   ASK_PLAIN: 1,
   ASK_NODE: 2,
 

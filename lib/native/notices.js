@@ -2,19 +2,23 @@
 
 const { failure } = require('../errors')
 
-/** The id in notices of progress that belong to the opening of the store and to no request. */
+/** The id in progress notices about the opening of the store, which have no request. */
 const OPENING = 0
 
-/** Notices of the native half: everything that happens but acks and events. Each is handed to the part that it concerns. */
+/** Notices of the native half: everything that happens except acks and events. Each is passed to the part that it concerns. */
 class Notices {
   /**
    * @param {object} core the native half
-   * @param {import('../async-context').Context} context notices belong to nobody's request, and are heard in this one
+   * @param {import('../async-context').Context} context the context in which notices are handled, because they belong to no
+   *        request
    */
   constructor (core, context) {
     this.core = core
     this.context = context
-    /** Taken from the native half, and heard up to `heard`: a user's function that throws leaves some. */
+    /**
+     * Notices taken from the native half, of which those before `heard` have been handled. Some remain if a user's function
+     * throws.
+     */
     this.taken = []
     this.heard = 0
     /** @type {Recipients} */
@@ -22,7 +26,7 @@ class Notices {
   }
 
   /**
-   * Set once by the wiring: some recipients have notices heard themselves.
+   * Set once by the wiring, because some recipients need the notices first.
    *
    * @typedef {object} Recipients
    * @property {import('../lifecycle/opening')} opening
@@ -44,13 +48,13 @@ class Notices {
     return this.taken.length > 0
   }
 
-  /** Takes all there are and hands them over. */
+  /** Takes all notices and passes them on. */
   hear () {
     this.context.runInAsyncScope(this.hearAll, this)
   }
 
   hearAll () {
-    // Not spread into a call, not shifted off: there may be one for each of a hundred thousand questions.
+    // No spread and no shift: there may be a hundred thousand notices.
     this.taken = this.taken.slice(this.heard).concat(this.core.takeNotices())
     this.heard = 0
     while (this.heard < this.taken.length) this.handOver(this.taken[this.heard++])

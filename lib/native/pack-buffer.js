@@ -1,14 +1,14 @@
 'use strict'
 
-/** Bytes of one block of memory. What a kept 10-byte view can pin, so no larger than pays off. */
+/** Bytes of one block of memory. A kept view of 10 bytes keeps a whole block in memory, so it is not larger than necessary. */
 const SIZE = 64 * 1024
 
-/** Less than this left: take a new block rather than pack a handful. */
+/** If less than this is left, a new block is taken instead of packing only a few events. */
 const LEAST = 8 * 1024
 
 /**
- * Where the native half packs acks and events. Users keep views of it (`node.value`, fields of type bytes), so no byte is
- * written twice: packs lie one behind another, and a full block is left to the garbage collector.
+ * The memory into which the native half packs acks and events. Users keep views of it (`node.value`, fields of type bytes), so
+ * no byte is written twice: packs follow each other, and a full block is left to the garbage collector.
  */
 class PackBuffer {
   constructor () {
@@ -31,7 +31,7 @@ class PackBuffer {
     if (this.bytes.length - this.base < need) this.replace(Math.max(SIZE, Math.ceil(need / 8) * 8))
   }
 
-  /** The pack at `base` has been filled with this many bytes, a multiple of 8. */
+  /** Moves on after the pack at `base`, which has this many bytes, a multiple of 8. */
   advance (used) {
     this.base += used
   }

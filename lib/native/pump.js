@@ -2,13 +2,13 @@
 
 const { MORE_ACKS, MORE_EVENTS, MORE_NOTICES } = require('./layout')
 
-/** Packs of acks handled in one turn: with more of them, their events and the emits that these bring come later. */
+/** Packs of acks handled in one turn. With more, their events, and the emits that follow from them, would come later. */
 const PACKS = 2
 
 /**
- * Decides when to take what from the native half. One turn hands over events whose callbacks have run, then runs the callbacks
- * that are due, then hears notices, and leaves the rest to the next turn of the event loop, so that timers and sockets
- * get theirs. What a callback has scheduled thus runs before listeners hear its event, as in 1.x.
+ * Decides when to take acks, events and notices from the native half. A turn delivers events whose callbacks have run, then
+ * runs the callbacks that are due, then handles notices. The rest is left to the next turn of the event loop, so that timers
+ * and sockets get their turn. So whatever a callback has scheduled runs before listeners hear its event, as in 1.x.
  */
 class Pump {
   /**
@@ -40,7 +40,7 @@ class Pump {
       do {
         const before = this.acks.pending
         more = this.acks.take()
-        // Their events may be handed over next time.
+        // Their events may be delivered in the next turn.
         if (this.acks.pending !== before) again = true
       } while ((more & MORE_ACKS) !== 0 && ++packs < PACKS)
       if ((more & MORE_ACKS) !== 0) again = true
@@ -48,7 +48,7 @@ class Pump {
       if ((more & MORE_EVENTS) !== 0 && !this.dispatcher.waits) again = true
       if ((more & MORE_NOTICES) !== 0 || this.notices.left) this.notices.hear()
     } catch (error) {
-      // A user's function threw: everything behind it goes on in the next turn.
+      // A user's function threw; everything after it continues in the next turn.
       again = true
       throw error
     } finally {

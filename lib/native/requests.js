@@ -3,21 +3,21 @@
 const { inContext } = require('../async-context')
 const { closed, failure } = require('../errors')
 
-/** Questions to the native half, each answered by one notice with its id. */
+/** Requests to the native half, each answered by one notice with its id. */
 class Requests {
   /** @param {import('../lifecycle/process-hold')} hold */
   constructor (hold) {
     this.hold = hold
     this.waiting = new Map()
     this.last = 0
-    /** How many hold the process, and how many closing waits for. */
+    /** How many keep the process alive, and for how many closing waits. */
     this.holding = 0
     this.brief = 0
     this.closed = false
     this.whenBrief = undefined
   }
 
-  /** Whether an answer is awaited that the process must not end before. */
+  /** Whether the process has to wait for an answer. */
   get busy () {
     return this.holding > 0
   }
@@ -26,8 +26,8 @@ class Requests {
    * @param {(id: number) => void} ask
    * @param {(error: Error | null, answer?: object) => void} callback
    * @param {object} how
-   * @param {boolean} [how.hold] holds the process
-   * @param {boolean} [how.brief] soon answered: the emitter is not closed before that
+   * @param {boolean} [how.hold] keeps the process alive
+   * @param {boolean} [how.brief] whether it is answered soon; the emitter is not closed before that
    * @param {(notice: object) => void} [how.progress]
    * @returns {number | undefined} the id that `ask` was given, if it was called
    */
@@ -36,13 +36,13 @@ class Requests {
       process.nextTick(callback, closed())
       return undefined
     }
-    // Ids wrap after 2^32 questions; those of that time ago are answered.
+    // Ids wrap after 2^32 requests; such old ones have been answered.
     const id = this.last = (this.last + 1) >>> 0 || 1
     this.waiting.set(id, { callback: inContext(callback), progress: progress && inContext(progress), hold, brief })
     try {
       ask(id)
     } catch (error) {
-      // A question that is refused gets no answer.
+      // A refused request gets no answer.
       this.waiting.delete(id)
       throw error
     }
@@ -53,14 +53,14 @@ class Requests {
     return id
   }
 
-  /** The last question, after {@link close}. */
+  /** Makes the last request, after {@link close}. */
   finish (ask, callback) {
     this.closed = false
     this.ask(ask, callback)
     this.closed = true
   }
 
-  /** An answer has come. */
+  /** Passes on an answer. */
   answer (notice) {
     const request = this.waiting.get(notice.id)
     if (request === undefined) return
@@ -75,7 +75,7 @@ class Requests {
     }
   }
 
-  /** Takes no more questions; calls back when the brief ones are answered. */
+  /** Accepts no more requests; calls back when the brief ones are answered. */
   close (callback) {
     this.closed = true
     this.whenBrief = () => {
@@ -85,7 +85,7 @@ class Requests {
     if (this.brief === 0) this.whenBrief()
   }
 
-  /** Long work goes on. */
+  /** Passes on the progress of a request. */
   progress (notice) {
     this.waiting.get(notice.id)?.progress?.(notice)
   }

@@ -10,7 +10,7 @@ const {
 class Rows {
   /**
    * @param {object} core the native half, for names and logs seen for the first time
-   * @param {{ names: string[], logs: string[] }} tables what is known of them, by number
+   * @param {{ names: string[], logs: string[] }} tables the known ones, by number
    * @param {Buffer} bytes
    */
   constructor (core, tables, bytes) {
@@ -21,7 +21,7 @@ class Rows {
     this.words = new Uint32Array(buffer, byteOffset, bytes.length >>> 2)
     this.doubles = new Float64Array(buffer, byteOffset, bytes.length >>> 3)
     this.left = this.words[COUNT_WORD]
-    /** Whether these were the last ones, and where to go on if not. */
+    /** Whether these were the last ones, and the change at which to continue if not. */
     this.done = this.words[DONE_WORD] === 1
     this.next = this.doubles[NEXT_DOUBLE]
     this.double = HEAD_BYTES >>> 3
@@ -31,7 +31,7 @@ class Rows {
   /**
    * Goes to the next row.
    *
-   * @returns {boolean} false behind the last one
+   * @returns {boolean} false after the last one
    */
   advance () {
     if (this.left === 0) return false
@@ -100,7 +100,7 @@ class Rows {
     return causes
   }
 
-  /** What the event is found by, beside its name. */
+  /** The event's tags. */
   get tags () {
     const tags = []
     for (let at = this.tagsAt; at < this.at;) {
@@ -111,12 +111,12 @@ class Rows {
     return tags
   }
 
-  /** Payload, or the whole value when that was asked for. */
+  /** The payload, or the whole value if that was requested. */
   get body () {
     return this.bytes.subarray(this.start, this.end)
   }
 
-  /** The row as 1.x's hyperlog gives nodes; its body must be the whole value. */
+  /** The row as a node of 1.x's hyperlog; its body must be the whole value. */
   node () {
     const signatureAt = this.end + Math.max(0, this.identityLength - 1)
     return {

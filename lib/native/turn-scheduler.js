@@ -5,7 +5,7 @@ class TurnScheduler {
   constructor () {
     this.scheduled = false
     /**
-     * Set once by the wiring: what the pump drives needs the scheduler first.
+     * Set once by the wiring, because the pump's parts need the scheduler first.
      *
      * @type {import('./pump')}
      */
@@ -16,7 +16,7 @@ class TurnScheduler {
     }
   }
 
-  /** There is something to take from the native half, or to go on with. */
+  /** Schedules a turn, because something is to be taken from the native half or continued. */
   schedule () {
     if (this.scheduled) return
     this.scheduled = true

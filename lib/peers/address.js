@@ -5,7 +5,7 @@ const { badPort, hostNotString, portMissing } = require('../errors')
 /** Ports, hosts and `host:port` keys, checked as Node's `net` checks them. */
 
 /**
- * A port as a number. Throws what `net.connect` throws, at once.
+ * A port as a number. Throws the same errors as `net.connect`.
  *
  * @param {*} port a number, or its text
  * @param {string} name how the error calls it
@@ -35,8 +35,8 @@ const NO_HOSTS = ['undefined', 'null']
  * The peers of a PEERS record that can be dialled. 1.x also wrote entries that crash it at the next start (inbound links,
  * IPv6 addresses, functions in place of the host); they are skipped.
  *
- * Entries of ours may say how the peer is dialled: its `key`, or that it is dialled with TLS, or plain. One whose word is not
- * understood is not dialled in another way.
+ * Entries of ours may say how the peer is dialled: its `key`, or that it is dialled with TLS, or plain. If an entry has an
+ * unknown word, the peer is not dialled.
  *
  * @param {string} json
  * @returns {{ host: string, port: number, how: object }[]}

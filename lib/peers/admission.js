@@ -11,7 +11,8 @@ class Admission {
    * @param {object} parts.core the native half
    * @param {object | Map<string, string> | Function} [parts.peers] the option
    * @param {*} [parts.plain] the option
-   * @param {import('../async-context').Context} parts.context the user's function belongs to nobody's request
+   * @param {import('../async-context').Context} parts.context the context of the user's function, because it belongs to no
+   *        request
    * @param {import('../status')} parts.status
    */
   constructor ({ core, peers, plain, context, status }) {
@@ -24,11 +25,11 @@ class Admission {
     this.certified = new Map()
   }
 
-  /** Sets who may connect. Links that have lost their right end, those with another right are made anew. */
+  /** Sets who may connect. Links that have lost their right end; links whose right has changed are replaced. */
   set (peers) {
     const { peers: list, asks } = nativePeers(peers)
-    // Without an identity, `peers` decides about certificates only, and plain links are refused: whoever lists peers wants no
-    // others.
+    // Without an identity, `peers` decides only about certificates. Plain links are then refused, because a list of peers
+    // excludes all others.
     if (this.core.publicKey() !== null) this.core.setPeers(list, asks)
     else if (list?.length > 0) throw keysWithoutIdentity()
     else if (this.plain === undefined) this.core.setPlain(nativePlain(peers === undefined))
@@ -56,7 +57,7 @@ class Admission {
   }
 
   /**
-   * The right of a TLS peer whose certificate has been checked; undefined: none.
+   * Decides the right of a TLS peer whose certificate has been checked; undefined means none.
    *
    * @param {object} peer with `address`, `port`, `direction`, `certificate`
    * @param {(right: string | undefined) => void} answer
@@ -66,7 +67,7 @@ class Admission {
     this.ask(peer, answer)
   }
 
-  /** A TLS peer has its link, or lost it. */
+  /** Notes that a TLS peer has got or lost its link. */
   note (link, peer, right) {
     this.certified.set(link, { peer, right })
   }

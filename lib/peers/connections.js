@@ -7,7 +7,7 @@ const { linkFailure } = require('./system-errors')
 const { decideSoon, dialTls, isInsecure } = require('./tls')
 const Link = require('./link')
 
-/** Codes of refusals that the next attempt would meet again: a waiting `connect` fails at once. */
+/** Codes of refusals that further attempts would get again, so a waiting `connect` fails immediately. */
 const REFUSALS = new Set([
   'ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL', 'ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_RIGHTS'
 ])
@@ -16,8 +16,8 @@ const REFUSALS = new Set([
 const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
 
 /**
- * After this many attempts in a row without a link a waiting `connect` fails: 1.x's number, and the native half's for peers
- * that were never reached. A known peer is still dialled after that.
+ * After this many consecutive attempts without a link, a waiting `connect` fails. It is 1.x's number, and also the number after
+ * which the native half gives up peers that were never reached. Known peers are dialled further.
  */
 const MAX_ATTEMPTS = 10
 
@@ -34,7 +34,7 @@ class Connections {
    * @param {import('../status')} parts.status
    * @param {import('./streams').Streams} parts.streams
    * @param {import('./admission')} parts.admission
-   * @param {object} [parts.tls] the emitter's own options of TLS, for dials that name none
+   * @param {object} [parts.tls] the emitter's TLS options, for dials without their own
    */
   constructor ({ emitter, core, requests, acks, state, hold, status, streams, admission, tls }) {
     this.emitter = emitter
@@ -49,9 +49,9 @@ class Connections {
     this.tls = tls
     /** Dialled links, until they are given up or closed: by key, `{ host, port, how, stands, waiting }`; `how` as given to `connect`. */
     this.dials = new Map()
-    /** How the peers were dialled that the store remembers: key to `how`. Undefined until they have been read. */
+    /** How the remembered peers were dialled: key to `how`. Undefined until they have been read. */
     this.remembered = undefined
-    /** What waits for that: dials of which nobody has said how. */
+    /** Dials without `how`, which wait for that. */
     this.unread = []
     /** Established links: by key, the peer as `status` reports it. */
     this.standing = new Map()
@@ -90,14 +90,14 @@ class Connections {
     })
   }
 
-  /** Dials, and keeps the link. The callbacks wait until the peer has introduced itself; that TCP connects proves nothing. */
+  /** Dials, and keeps the link. The callbacks wait for the peer's handshake, because a TCP connection alone proves nothing. */
   dial (key, host, port, how, known, callbacks) {
     const waiting = callbacks.map((done) => ({ done, failures: 0 }))
     const dial = { host, port, how, stands: false, waiting }
     this.dials.set(key, dial)
     this.enter(key)
-    // Events emitted now are history when the link comes up. The peer that was dialled hears the dialler's history first, as in
-    // 1.x.
+    // Waits until the events emitted so far are stored, so that they are history when the link comes up. As in 1.x, the dialled
+    // peer gets the dialler's history first.
     setImmediate(() => this.acks.settle(() => {
       const start = () => this.start(key, dial, known)
       if (this.remembered === undefined && saysNothing(how)) this.unread.push(start)
@@ -106,7 +106,7 @@ class Connections {
     this.hold.refresh()
   }
 
-  /** Dials, or goes on dialling in the manner that `dial.how` says now. */
+  /** Dials, or continues to dial in the manner that `dial.how` says now. */
   start (key, dial, known) {
     if (this.dials.get(key) !== dial) return
     dial.how = this.effective(key, dial.how)
@@ -114,15 +114,18 @@ class Connections {
     this.core.connect(host, port, known, { key: publicKey, plain, carried: tls !== undefined })
   }
 
-  /** How a peer is dialled. If nobody says: as in an earlier run, if that was with a key or TLS. A restart must not take that away. */
+  /**
+   * How a peer is dialled. Without `how`, it is dialled as in an earlier run, if that was with a key or TLS: a restart must not
+   * remove this protection.
+   */
   effective (key, how) {
     const before = this.remembered?.get(key)
     return saysNothing(how) && (before?.key !== undefined || before?.tls !== undefined) ? before : how
   }
 
   /**
-   * Whether a link that is dialled already has to be made in another manner. Whoever says nothing wants what there is, except for
-   * plain links of an earlier run.
+   * Whether a link that is already dialled has to be made in another manner. Without `how`, the existing manner stays, except
+   * for plain links of an earlier run.
    */
   differs (key, dial, how) {
     if (saysNothing(how) && !(dial.isRemembered && dial.how.plain !== undefined)) return false
@@ -135,7 +138,7 @@ class Connections {
     this.acks.settle(() => this.start(key, dial, false))
   }
 
-  /** What the native half makes of `how`, in a word. */
+  /** The manner in which the native half dials for `how`, in one word. */
   manner ({ key, plain, tls }) {
     if (tls !== undefined) return 'tls'
     if (key !== undefined) return key
@@ -143,7 +146,7 @@ class Connections {
     return this.core.publicKey() === null ? 'plain write' : 'noise'
   }
 
-  /** Whether a link is of the kind that `how` wants, and not one that is about to end because `how` has changed. */
+  /** Whether a link has the protection that `how` demands, and is not about to end because `how` has changed. */
   isWanted (how, { security, publicKey }) {
     const manner = this.manner(how)
     return manner === publicKey || manner.split(' ')[0] === security
@@ -159,12 +162,12 @@ class Connections {
     this.requests.ask((id) => this.core.askFact(id, 'peers'), (error, answer) => {
       if (state.closing) return
       this.recall(error ? undefined : answer.text)
-      // A store that cannot be opened is reported elsewhere.
+      // If the store cannot be opened, this is reported elsewhere.
       if (error && state.failed === undefined) status.tell('error', error)
     })
   }
 
-  /** The peers of a previous run are read: dials them, and those that waited to be told how. */
+  /** Dials the peers of a previous run, which have been read now, and the dials that waited for this. */
   recall (text) {
     const { status } = this
     this.remembered = new Map()
@@ -178,7 +181,7 @@ class Connections {
     for (const start of this.unread.splice(0)) start()
     for (const { host, port, how } of known) {
       const key = `${host}:${port}`
-      // TLS options are not stored, because they contain keys. A peer that was dialled with TLS is never dialled without.
+      // TLS options are not stored, because they contain keys. A peer that was dialled with TLS is never dialled without it.
       if (how.tls && this.tls === undefined) status.warn(insecureDial(key))
       else if (!this.dials.has(key)) {
         this.dial(key, host, port, how, true, [])
@@ -187,7 +190,7 @@ class Connections {
     }
   }
 
-  /** Notices of the network. */
+  /** Handles notices of the network. */
   hear (notice) {
     if (this.state.closing) return
     const { kind, text: key } = notice
@@ -240,7 +243,7 @@ class Connections {
     if (dial !== undefined && this.isWanted(dial.how, peer)) {
       dial.stands = true
       this.enter(key)
-      // Removed now: they count as connected, whatever happens until the record is written.
+      // Removed now: they count as connected, even if the link ends before the record is written.
       const waiting = dial.waiting.splice(0)
       this.requests.ask((id) => this.core.setFact(id, 'peers', this.record()), (error) => {
         for (const { done } of waiting) done(error ?? undefined)
@@ -265,7 +268,7 @@ class Connections {
     })))
   }
 
-  /** The native half wants a TLS connection for a dial. */
+  /** Makes a TLS connection for a dial, because the native half asks for one. */
   onDial (key, question) {
     const { core, streams, admission } = this
     const dial = this.dials.get(key)
@@ -311,12 +314,12 @@ class Connections {
     delete this.emitter._peers[key]
     if (dial === undefined) return
     const own = error.code === 'ERR_HYPER_SELF'
-    // Programs written for 1.x may dial all members of a list, themselves included. For them `connect` has to succeed.
+    // Programs written for 1.x may dial all members of a list, including themselves. So `connect` succeeds in this case.
     for (const { done } of dial.waiting) done(own ? undefined : error)
     if (own) this.status.warn(error)
   }
 
-  /** The emitter closes: releases all links, the latest first. */
+  /** Releases all links, the latest first, because the emitter closes. */
   end () {
     const links = this.emitter._peers
     const dialled = []
@@ -335,7 +338,7 @@ class Connections {
     this.standing.clear()
     this.awaited.clear()
     for (const done of [...waiting.map((each) => each.done), ...awaited]) process.nextTick(done, closed())
-    // As in 1.x, where closing ended a link like any failure.
+    // As in 1.x, where links ended by closing were reported like failures.
     for (const link of dialled) setImmediate(() => this.status.tell('connectionError', prematureClose(), link))
     for (const peer of standing) {
       const { code, message } = closed()
@@ -344,7 +347,7 @@ class Connections {
   }
 }
 
-/** Whether `connect` was not told how to dial. */
+/** Whether `connect` was called without `how`. */
 function saysNothing ({ key, plain, tls }) {
   return key === undefined && plain === undefined && tls === undefined
 }

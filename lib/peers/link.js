@@ -19,7 +19,7 @@ class Link extends EventEmitter {
     this.#drop = drop
   }
 
-  /** Cuts the link as a failure would; one that was dialled is dialled again. */
+  /** Cuts the link like a failure would. If this emitter dialled it, it is dialled again. */
   destroy () {
     if (!this.destroyed) {
       this.destroyed = true
@@ -28,7 +28,7 @@ class Link extends EventEmitter {
     return this
   }
 
-  /** The emitter closes: the native half ends the link in an orderly way, and tells the peer why. */
+  /** Releases the link when the emitter closes: the native half ends it in an orderly way, and tells the peer why. */
   release () {
     this.destroyed = true
   }

@@ -23,7 +23,7 @@ class Server {
    * @param {import('../lifecycle/process-hold')} parts.hold
    * @param {import('./streams').Streams} parts.streams
    * @param {import('./admission')} parts.admission
-   * @param {object} [parts.tls] the emitter's own options of TLS
+   * @param {object} [parts.tls] the emitter's TLS options
    */
   constructor ({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls }) {
     this.emitter = emitter
@@ -51,7 +51,7 @@ class Server {
   /**
    * @param {*} port
    * @param {*} host
-   * @param {object | true} [tls] options of node:tls, or true for the emitter's own: accepts TLS connections, and no others
+   * @param {object | true} [tls] options of node:tls, or true for the emitter's own: then only TLS connections are accepted
    * @param {Function} [callback]
    */
   listen (port, host, tls, callback) {
@@ -108,7 +108,10 @@ class Server {
     })
   }
 
-  /** A TLS peer has connected. If its certificate was checked, that decides about it; otherwise it is treated as on a plain connection. */
+  /**
+   * Accepts a TLS peer. If its certificate was checked, the certificate decides about it; otherwise the peer is treated as on a
+   * plain connection.
+   */
   accept (socket) {
     const { streams, admission } = this
     const remote = { address: socket.remoteAddress, port: socket.remotePort }
@@ -144,14 +147,14 @@ class Server {
     })
   }
 
-  /** The emitter closes; the native half stops accepting. */
+  /** Stops the TLS server when the emitter closes. (The native half stops accepting by itself.) */
   end () {
     this.address = undefined
     this.secure?.close()
   }
 }
 
-/** A record that cannot be read counts as not announced. */
+/** Parses a record. If it is unreadable, it counts as not announced. */
 function parse (json) {
   try {
     return JSON.parse(json)
@@ -160,10 +163,12 @@ function parse (json) {
   }
 }
 
-/** Hosts that stand for all addresses of this machine, with their family (undefined: both). Others cannot dial them. */
+/**
+ * Hosts that stand for all addresses of this machine, with their address family (undefined means both). Peers cannot dial them.
+ */
 const UNSPECIFIED = Object.assign(Object.create(null), { '0.0.0.0': 'IPv4', '::': undefined })
 
-/** Addresses under which others can reach this machine; of one family, or of both. */
+/** Addresses at which peers can reach this machine, of one family or of both. */
 function localAddresses (family) {
   const all = Object.values(os.networkInterfaces()).flat()
   const reachable = all.filter((each) => !each.internal && (family === undefined || each.family === family))

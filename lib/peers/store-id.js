@@ -18,7 +18,7 @@ class StoreId {
     this.waiting = []
   }
 
-  /** `callback(err, id)`, at once when it is known; or a promise. */
+  /** Calls `callback(err, id)`, immediately if the id is known; or returns a promise. */
   get (callback) {
     return promised(callback, (done) => {
       const { id } = this.emitter
@@ -39,7 +39,7 @@ class StoreId {
     requests.ask((ask) => core.askFact(ask, 'storeId'), (error, answer) => {
       if (error) return settle(error)
       const id = answer.text ?? newId()
-      // As in 1.x it is written even if it was there.
+      // As in 1.x, it is written even if it was already there.
       requests.ask((ask) => core.setFact(ask, 'storeId', id), (error) => {
         if (error) return settle(error)
         emitter.id = id

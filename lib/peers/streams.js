@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Links over streams that JavaScript carries: TLS connections, and whatever a user brings. The native half speaks the protocol;
- * here bytes are passed both ways, each side waiting for the other.
+ * Links over streams that JavaScript carries: TLS connections, and streams of users. The native half handles the protocol; this
+ * module passes bytes in both directions, with back-pressure.
  */
 class Streams {
   /**
@@ -32,7 +32,7 @@ class Streams {
    */
   carry (duplex, how, linked) {
     if (duplex.destroyed) {
-      // Otherwise it would never emit `close`.
+      // The stream has already ended, and would never emit `close`.
       linked?.(undefined)
       return false
     }
@@ -60,7 +60,7 @@ class Streams {
     else carried?.send()
   }
 
-  /** The emitter is closed: the streams that are still there are cut. */
+  /** Destroys the remaining streams, because the emitter is closed. */
   destroy () {
     for (const { duplex } of [...this.open.values()]) duplex.destroy()
   }

@@ -6,8 +6,8 @@ const { getSystemErrorMap } = require('node:util')
 const { failure, systemError } = require('../errors')
 
 /**
- * Failures of the network worded as Node words them, which 1.x passed on: `err.code` is the system's (`ECONNREFUSED`,
- * `EADDRINUSE`) where there is one. The core's error, with more detail, is the cause.
+ * Network failures in Node's words, because 1.x passed on Node's errors. `err.code` is the system's (`ECONNREFUSED`,
+ * `EADDRINUSE`) if there is one. The core's error, which has more details, is the cause.
  */
 
 const WORDS = new Map(Array.from(getSystemErrorMap().values()))
@@ -16,7 +16,7 @@ const WORDS = new Map(Array.from(getSystemErrorMap().values()))
 const CALLS = { ECONNRESET: 'read', EPIPE: 'write' }
 
 /**
- * What a link, or the attempt to get one, ended with.
+ * The error with which a link, or an attempt to connect, ended.
  *
  * @param {object} notice of the native half
  * @param {string} key the link's: `host:port`
@@ -43,7 +43,7 @@ function listenFailure (error, host, port) {
   return explained(system, 'listen', words, message, { address, port })
 }
 
-/** An error with the fields that Node gives to its own. */
+/** An error with the fields of Node's own errors. */
 function explained (code, syscall, message, cause, fields = {}) {
   const number = errno[code] === undefined ? {} : { errno: -errno[code] }
   return systemError(code, message, { ...number, syscall, ...fields, cause: new Error(cause) })

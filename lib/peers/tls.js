@@ -8,12 +8,12 @@ const { timedOut } = require('../errors')
 /** Links over Node's own TLS. All options are passed to node:tls. */
 
 /**
- * How long a peer may take for its handshake, and whoever decides about its certificate, in milliseconds: what the native half
- * gives to other handshakes.
+ * How long a peer may take for its handshake, and the user's function for its decision about the certificate, in milliseconds.
+ * The native half's limit for other handshakes is the same.
  */
 const HANDSHAKE_MS = 10_000
 
-/** TLS connections that a server holds: as many as the native half has slots for inbound links. */
+/** Most TLS connections of a server: as many as the native half has slots for inbound links. */
 const MAX_CONNECTIONS = 1024
 
 /**
@@ -32,7 +32,7 @@ function dialTls (host, port, options, callback) {
     callback(error, socket)
   }
   const connected = () => settle(null)
-  // A peer that does not answer is not taken for a wrong peer.
+  // A peer that does not answer is not a wrong peer.
   const timer = setTimeout(() => socket.destroy(timedOut(host, port)), HANDSHAKE_MS)
   ignoreErrors(socket)
   socket.on('error', settle).on('secureConnect', connected)
@@ -69,7 +69,7 @@ function ignoreErrors (socket) {
 }
 
 /**
- * Calls back with the right that is decided, or with undefined when it takes too long, or the socket is gone meanwhile.
+ * Calls back with the decided right, or with undefined if the decision takes too long or the socket closes in the meantime.
  *
  * @param {tls.TLSSocket} socket
  * @param {(answer: (right?: string) => void) => void} decide

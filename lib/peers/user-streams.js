@@ -21,11 +21,11 @@ class UserStreams {
   }
 
   /**
-   * Replicates over a stream. Calls back with the peer, as `status` tells of it, once the link is established.
+   * Replicates over a stream. Calls back with the peer, as `status` reports it, once the link is established.
    *
    * @param {import('node:stream').Duplex} duplex
-   * @param {object} [how] `dialled`: which side is ours, exactly one must be; `key`: the peer's; `can`: the right of a peer that the
-   *   caller vouches for
+   * @param {object} [how] `dialled`: whether this side counts as the dialler (exactly one side must); `key`: the peer's; `can`:
+   *   the right of a peer that the caller has authenticated
    * @param {(error: Error | null, peer?: object) => void} [callback]
    */
   handle (duplex, how = {}, callback) {

@@ -1,12 +1,12 @@
 'use strict'
 
 /**
- * How 1.x (protocol-buffers 3.2.1, varint 5) writes scalars, with all its quirks. The interpreter uses these functions for
- * everything, the generated code for whatever is not the common case.
+ * Writes and reads scalars like 1.x (protocol-buffers 3.2.1, varint 5), with all its quirks. The interpreter uses these
+ * functions for everything, and generated code uses them for uncommon cases.
  *
- * `length(value)` is the number of bytes announced. `write(value, buffer, position)` returns the position behind what
- * it wrote; bytes beyond the buffer are dropped, as typed arrays do. `read(buffer, position)` returns the value and
- * leaves the position behind it in `cursor.position`.
+ * `length(value)` is the number of bytes announced. `write(value, buffer, position)` returns the position after what it wrote;
+ * bytes beyond the buffer are dropped, as typed arrays do. `read(buffer, position)` returns the value, and sets
+ * `cursor.position` to the position after it.
  */
 
 const { cursor } = require('../shared/cursor')
@@ -16,7 +16,7 @@ const TWO_31 = 2 ** 31
 const TWO_32 = 2 ** 32
 const TWO_63 = 2 ** 63
 
-/** Longest varint that 1.x can announce. A value that takes more would never end (Infinity), or overrun the next field. */
+/** Longest varint that 1.x can announce. A longer value would never end (Infinity), or overwrite the next field. */
 const MAX_VARINT = 10
 
 function varintLength (value) {
@@ -61,7 +61,7 @@ function writeVarint (value, buffer, position) {
  * for ever, so NaN is refused.
  */
 function readVarint (buffer, position) {
-  // Up to 49 bits: two halves of whole numbers, the sum of which is exact. Beyond the buffer `part` is undefined.
+  // Up to 49 bits, the two halves are whole numbers with an exact sum. Beyond the buffer, `part` is undefined.
   let part = buffer[position]
   let low = part & 0x7f
   if (part < 0x80) return ended(position + 1, low)
@@ -180,7 +180,7 @@ function writeString (value, buffer, position) {
   return position + length
 }
 
-/** A length that reaches beyond the buffer yields what is there. */
+/** If the length reaches beyond the buffer, the string is what is there. */
 function readString (buffer, position) {
   const length = readVarint(buffer, position)
   const start = cursor.position
@@ -221,7 +221,10 @@ function fixed (size, write, read) {
   }
 }
 
-/** Eight raw bytes: short Buffers are padded with what is there (zeros), long ones run on and are overwritten. */
+/**
+ * Eight raw bytes. After short Buffers, the bytes that are there (zeros) remain; the rest of long ones is overwritten by what
+ * follows.
+ */
 const raw64 = {
   length: () => 8,
   // Called `val` because 1.x's error says "val.copy is not a function".
@@ -294,7 +297,7 @@ function enumeration (type) {
   }
 }
 
-/** Whether 1.x takes a value as present: null, undefined and NaN are absent. */
+/** Whether a value is present for 1.x: null, undefined and NaN are absent. */
 function defined (value) {
   return value !== null && value !== undefined && (typeof value !== 'number' || !isNaN(value))
 }
@@ -320,7 +323,7 @@ function skip (wire, buffer, position) {
   throw new Error('Unknown wire type: ' + wire)
 }
 
-/** Tags that 1.x announces with a wrong length; it would write corrupt bytes. */
+/** Largest tag that 1.x can write. It announces larger ones with a wrong length, and would write corrupt bytes. */
 const MAX_TAG = 2 ** 28 - 1
 
 module.exports = { scalars, enumeration, defined, skip, varintLength, writeVarint, readVarint, MAX_TAG }

@@ -4,22 +4,25 @@ const { databaseWithoutBytes, notADatabase } = require('../../errors')
 const { bytes, readRange } = require('./range')
 const settle = require('./settle')
 
-/** Gets under way at once, at first and at most: the first values tell how large they are. */
+/** Concurrent gets, at first and at most. The first values show how large they are. */
 const FIRST_GETS = 16
 const MOST_GETS = 256
 
-/** How often a raw store that somebody else is opening is looked at, in ms. It has no event for it. */
+/**
+ * How often it is checked whether a raw store, which is being opened elsewhere, is open, in ms. Raw stores have no event for
+ * it.
+ */
 const OPENING_POLL = 2
 
 /**
- * Encodings and forms asked for with every call and every operation: the only ones that hold in every Level store, old
- * or new (`buffer` and `view` silently give mangled text in some). The last three are for raw stores.
+ * The encodings requested with every call and operation: the only ones that work in every Level store, old or new. (In some,
+ * `buffer` and `view` silently return mangled text.) The last three are for raw stores.
  */
 const encodings = () => ({ keyEncoding: 'utf8', valueEncoding: 'binary', keyAsBuffer: false, valueAsBuffer: true, asBuffer: true })
 
 /**
- * One face for every kind of Level store: levelup 0 to 5, abstract-level 1 to 3, sublevels and raw stores. Versions are
- * not sniffed; every method is looked up on the caller's object when it is called, as 1.x did.
+ * One interface for every kind of Level store: levelup 0 to 5, abstract-level 1 to 3, sublevels and raw stores. Versions are
+ * not detected; every method is looked up on the caller's object when it is called, as in 1.x.
  */
 class LevelAdapter {
   #db
@@ -53,7 +56,7 @@ class LevelAdapter {
       else if (!error && value !== undefined && value !== null) size += (values[index] = bytes(value)).length
       if (--left > 0) return
       if (failure) return done(failure)
-      // As many as fit well below the limit, judging by what has been seen.
+      // As many as stay well below the limit, estimated from the values so far.
       const fitting = Math.floor(limit * end / (4 * size + 1))
       this.#getFrom(size, Math.max(1, Math.min(MOST_GETS, 2 * width, fitting)), keys, limit, values, done)
     }
@@ -71,7 +74,7 @@ class LevelAdapter {
   range ({ from, to, reverse, limit }, done) {
     this.#open((error) => {
       if (error) return done(error)
-      // Some stores never end a range whose start lies behind its end.
+      // Some stores never end a range whose start is after its end.
       if (from >= to) return done(null, [])
       readRange(this.#db, { gte: from, lt: to, reverse, limit, keys: true, values: true, ...encodings() }, done)
     })
@@ -106,7 +109,7 @@ class LevelAdapter {
   }
 
   /**
-   * Closes the caller's database, with whatever `close` it has now.
+   * Closes the caller's database with its current `close` method.
    *
    * @param {(error: Error | null) => void} done
    */
@@ -115,7 +118,7 @@ class LevelAdapter {
     settle((callback) => this.#db.close(callback), (error) => done(error))
   }
 
-  /** levelup and abstract-level open themselves and keep what they are asked meanwhile; a raw store does not. */
+  /** Opens a raw store. levelup and abstract-level open by themselves, and queue requests in the meantime. */
   #open (done) {
     if (this.#opened) return done(null)
     const db = this.#db
@@ -133,17 +136,17 @@ class LevelAdapter {
   }
 }
 
-/** Stores have five ways to say that there is no such key. */
+/** Whether an error means that there is no such key. Stores have five ways to say so. */
 function isNotFound (error) {
   return error.notFound === true || error.code === 'LEVEL_NOT_FOUND' || error.status === 404 || /^notfound/i.test(error.message)
 }
 
 /**
- * Takes a Level store of any kind for use by the core. Touches nothing in it yet.
+ * Wraps a Level store of any kind for use by the core. Does not use the store yet.
  *
  * @param {object} db
  * @returns {LevelAdapter}
- * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no such store, or one that cannot hold bytes
+ * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is not such a store, or cannot store bytes
  */
 function adaptLevel (db) {
   const missing = ['get', 'put', 'batch'].filter((method) => typeof db?.[method] !== 'function')

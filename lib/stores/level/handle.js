@@ -1,14 +1,14 @@
 'use strict'
 
 /**
- * A caller's Level database as the core's store: takes the core's requests from src/js/level.rs, asks the database, and
+ * A caller's Level database as the core's store: passes the core's requests (src/js/level.rs) to the database, and returns the
  * answers.
  */
 
 const { adaptLevel, LevelAdapter } = require('./adapter')
 const { unpackGet, unpackRanges, unpackBatch, packValues, packRows, EMPTY } = require('./packing')
 
-/** What each kind of request does; `answer(error, reply)` is called once. */
+/** A handler for each kind of request; `answer(error, reply)` is called once. */
 const HANDLERS = [
   function get (adapter, packed, answer) {
     const { keys, limit } = unpackGet(packed)
@@ -61,9 +61,9 @@ function serve (adapter, kind, packed, answer) {
  *
  * @param {{ LevelHandle: Function }} native the addon
  * @param {object} db
- * @param {{ keepOpen?: boolean }} [how] `keepOpen`: the database stays open afterwards; looked at when it would be closed
+ * @param {{ keepOpen?: boolean }} [how] `keepOpen`: whether the database stays open afterwards; read when it would be closed
  * @returns {object} a `LevelHandle`
- * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is no database that can be used
+ * @throws {TypeError} `ERR_HYPER_INVALID_ARG` if it is not a usable database
  */
 function levelHandle (native, db, how = {}) {
   const adapter = adaptLevel(db)
@@ -72,7 +72,7 @@ function levelHandle (native, db, how = {}) {
   const handle = new native.LevelHandle((id, kind, packed) => {
     serve(adapter, kind, packed, (message, reply) => handle.answer(id, message, reply))
   })
-  /** Closes a database that could not be opened as a store, and that therefore no store closes. */
+  /** Closes a database that could not be opened as a store, because then no store closes it. */
   handle.abandon = (done) => adapter.close(done)
   return handle
 }

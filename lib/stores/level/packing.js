@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Requests from the core as a database takes them, and its answers as the core reads them. The layout of the bytes is
- * described in src/store/level/packing.rs.
+ * Unpacks the core's requests for a database, and packs the answers. The layout of the bytes is described in
+ * src/store/level/packing.rs.
  */
 
 const { isAscii } = require('node:buffer')

@@ -8,7 +8,7 @@ const settle = require('./settle')
 const ROWS = 1024
 
 /**
- * Reads a range through the database's iterator, or through a read stream where it has none.
+ * Reads a range through the database's iterator, or through a read stream if it has none.
  *
  * @param {object} db
  * @param {object} options the range and the encodings
@@ -35,7 +35,7 @@ function iterate (db, options, done) {
   const ask = many
     ? (callback) => iterator.nextv(ROWS, callback)
     : (callback) => iterator.next(callback)
-  // A store that answers at once is read in a loop: recursion would overflow the stack.
+  // A store that answers immediately is read in a loop, because recursion would overflow the stack.
   let asking = false
   let again = false
   const next = () => {
@@ -54,7 +54,7 @@ function iterate (db, options, done) {
       for (const [key, value] of found) rows.push([bytes(key), bytes(value)])
       return found.length === 0 ? finish() : next()
     }
-    // A callback gets key and value, a promise both in an array; at the end there is neither.
+    // A callback gets key and value; a promise gets both in an array. At the end there is neither.
     const [key, its] = Array.isArray(found) ? found : [found, value]
     if (key === undefined && its === undefined) return finish()
     rows.push([bytes(key), bytes(its)])
@@ -83,7 +83,7 @@ function stream (db, options, done) {
   source.on('close', () => finish(new Error('the store closed the read before its end')))
 }
 
-/** A key or value as bytes, whatever the store made of it. */
+/** A key or value as bytes, whatever type the store returned. */
 function bytes (value) {
   if (Buffer.isBuffer(value)) return value
   if (isUint8Array(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength)

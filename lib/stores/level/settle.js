@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Calls a method of unknown vintage: one that takes a callback, one that returns a promise and ignores the callback, or
- * one that does both. The outcome is told once.
+ * Calls a method of unknown style: it may take a callback, return a promise and ignore the callback, or do both. `done` is
+ * called once.
  *
  * @param {(callback: Function) => any} call makes the call with the callback it is given
  * @param {(error: Error | null, result?: any, more?: any) => void} done
