@@ -46,7 +46,7 @@ const { nativeTrust } = require('./trust/options')
 const { MAX_EVENT_SIZE } = require('./options')
 
 /**
- * Makes the parts of one emitter, each with the others that it works with, and opens its store in the background.
+ * Creates the parts of one emitter, each with the other parts that it uses, and opens its store in the background.
  *
  * @typedef {object} Parts what the methods of an emitter call
  * @property {EmitPath} emits
@@ -81,7 +81,7 @@ function wire (emitter, db, options, schemaRead) {
   const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
   const standard = protobuf === 'standard'
 
-  // Before anything is opened: these throw.
+  // These may throw, so they come before anything is opened.
   const tagRules = new TagRules(options.tags)
   const codecs = codecsOf(emitter, standard, options)
 
@@ -92,7 +92,7 @@ function wire (emitter, db, options, schemaRead) {
   const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard, trust: nativeTrust(options) }
   const core = new native.Core(settings, doorbell.ring, level)
 
-  // What everything else stands on.
+  // Parts that all others use.
   const context = new Context()
   const status = new Status(emitter.status, context)
   const state = new StoreState(core)
@@ -137,17 +137,17 @@ function wire (emitter, db, options, schemaRead) {
   const server = new Server({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls })
   const userStreams = new UserStreams({ streams, connections, state })
 
-  // Its life.
+  // Lifecycle.
   const opening = new Opening({ emitter, state, status, acks, dispatcher })
   const closing = new Closing({
     emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, streams, growth, consumers
   })
 
-  // Three of them need what was made after them.
+  // These parts need others that are created after them.
   scheduler.pump = new Pump({ scheduler, acks, dispatcher, notices, state, hold })
   notices.deliverTo({ opening, requests, connections, admission, streams, conflicts, state, status })
-  // The dispatcher comes last: an event may have been stored after the turn looked for events, and before what brought it
-  // told that it is over.
+  // The dispatcher comes last: an event may be stored after the turn has looked for events, and before the part that brought it
+  // has become idle.
   hold.holdWhileBusy([acks, state, requests, growth, connections, server, streams, deferred, dispatcher])
 
   doorbell.ringForEmitter(scheduler)

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Checks the crates that we link against deny.toml, offline: licences, sources, second versions; and that every
- * crate named in Cargo.toml is used. Advisories need the network: `cargo deny check advisories`, run by public CI.
+ * Checks the linked crates against the rules in deny.toml, offline: licences, sources, duplicate versions. Also checks that
+ * every crate named in Cargo.toml is used. Advisories need the network: `cargo deny check advisories`, run by public CI.
  */
 
 const { execFileSync } = require('node:child_process')
@@ -18,7 +18,7 @@ const packages = new Map(metadata.packages.map((each) => [each.id, each]))
 
 /** Whether an SPDX expression can be met with allowed licences. */
 function isAllowed (expression) {
-  // `A/B` is the old way to write `A OR B`; parentheses only group alternatives in what crates use.
+  // `A/B` is the old form of `A OR B`. In the expressions that crates use, parentheses only group alternatives.
   const terms = expression.replace(/\s*\/\s*/g, ' OR ').split(' AND ')
   return terms.every((term) => term.replace(/[()]/g, '').split(' OR ')
     .some((licence) => rules.licenses.allow.includes(licence.trim())))
@@ -43,7 +43,7 @@ function means ({ crate }, { name, version }) {
   return name === wanted && (!prefix || version === prefix || version.startsWith(`${prefix}.`))
 }
 
-/** Everything that these packages bring along, themselves included. */
+/** These packages and all their dependencies. */
 function withDependencies (ids) {
   const nodes = new Map(metadata.resolve.nodes.map((node) => [node.id, node.dependencies]))
   const found = new Set(ids)

@@ -1,7 +1,7 @@
 'use strict'
 
 /**
- * The long form of the fuzz tests: every target of fuzz/ for some time, each from where its corpus ended last time.
+ * The long form of the fuzz tests: runs every target of fuzz/ for some time. Each continues with its corpus from the last run.
  *
  *   npm run fuzz                          a minute each
  *   npm run fuzz -- --seconds 3600 schema session

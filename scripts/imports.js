@@ -18,7 +18,7 @@ const { rust } = require('./rust-imports')
 
 const LANGUAGES = { javascript, rust }
 
-/** `require('./x')` in lib, wherever it stands: one within a function is an import, too. */
+/** `require('./x')` in lib, including those within functions. */
 const REQUIRE = /\brequire\('(\.[^']*)'\)/g
 
 /** @returns {Map<string, string[]>} */
@@ -32,7 +32,7 @@ function javascript (root) {
   return graph
 }
 
-/** The file that `require(wanted)` in `file` loads, as Node.js looks for it; undefined for what is no JavaScript. */
+/** The file that `require(wanted)` in `file` loads, found as Node.js does; undefined if it is not JavaScript. */
 function resolve (root, file, wanted) {
   const base = path.posix.join(path.posix.dirname(file), wanted)
   return [base, `${base}.js`, `${base}/index.js`].find((each) => each.endsWith('.js') && fs.existsSync(path.join(root, each)))
@@ -65,12 +65,12 @@ function cycles (graph) {
   return found
 }
 
-/** Files that `file` reaches and that reach it. */
+/** Files that `file` imports, directly or indirectly, and that import it. */
 function groupOf (graph, file) {
   return [...graph.keys()].filter((other) => shortestWay(graph, file, other) && shortestWay(graph, other, file))
 }
 
-/** The files from `start` to one that imports `goal`; undefined if there is no way. */
+/** The shortest path of files from `start` to one that imports `goal`; undefined if there is none. */
 function shortestWay (graph, start, goal) {
   const cameFrom = new Map([[start, undefined]])
   for (const file of cameFrom.keys()) {

@@ -1,14 +1,14 @@
 'use strict'
 
 /**
- * Holds the tables of docs/design/limits.md against the code, and the tests that SECURITY.md names against those there are.
+ * Checks the tables of docs/design/limits.md against the code, and that the tests that SECURITY.md names exist.
  *
  *   node scripts/limits.js            fails on a row that the code contradicts, and on a limit without a row
  *   node scripts/limits.js --missing  prints rows to fill in for the limits that have none
  *
- * A row names its constant as `path: NAME`, states its value in words ("64 KiB", "30 s", "1,024"), and names a test as
- * `path: title` or `path`. Instead of a test it may say `tuning`: whatever the value, nobody is refused anything, or no test can
- * get there; the reason stands under "why". A constant counts as a limit if its name says so; LIMIT is that rule. A field of a
+ * A row names its constant as `path: NAME`, states its value in words ("64 KiB", "30 s", "1,024"), and names a test as `path:
+ * title` or `path`. Instead of a test it may say `tuning`: nothing is refused whatever the value is, or no test can reach the
+ * limit; the reason is under "why". A constant counts as a limit if its name says so; LIMIT is that rule. A field of a
  * constant, or of an element of one, is `NAME.field` or `NAME[0].field`; a default of an option is `path: max_option`.
  */
 
@@ -18,7 +18,7 @@ const path = require('node:path')
 const root = path.join(__dirname, '..')
 const TABLE = path.join(root, 'docs', 'design', 'limits.md')
 
-/** Names that mark a constant as a limit on what somebody else can make the process do, hold or wait for. */
+/** Names that mark a constant as a limit on what others can make the process do, hold or wait for. */
 const LIMIT = /^(MAX|MOST|LONGEST)(_|$)|_(MAX|LIMIT|TIMEOUT|BURST|QUOTA|PER_SECOND|WITHIN)(_|$)|^max_|^(CONNECT_TIMEOUT|CLOSE_WITHIN)$/
 
 const RUST = /^\s*(?:pub(?:\([a-z]+\))? )?const ([A-Z][A-Z0-9_]*): (?:[A-Za-z0-9]+|\[\w+; \d+\]) = ([^;]+);/gm
@@ -66,7 +66,7 @@ function constants () {
   return found
 }
 
-/** The number an expression stands for, durations in milliseconds; undefined if it is no plain arithmetic. */
+/** The value of an expression, with durations in milliseconds; undefined if it is not plain arithmetic. */
 function evaluate (text, file, all, depth = 0) {
   if (depth > 4) return undefined
   const plain = text
@@ -84,7 +84,7 @@ function evaluate (text, file, all, depth = 0) {
   return Number(Function(`return (${plain})`)()) // eslint-disable-line no-new-func
 }
 
-/** The number that a cell says: "64 KiB", "1,024 per link", "30 s". */
+/** The number in a cell such as "64 KiB", "1,024 per link" or "30 s". */
 function said (cell) {
   const [, digits, unit] = /^([\d,.]+)(?: (\w+))?/.exec(cell) ?? []
   if (digits === undefined) return undefined
@@ -102,14 +102,14 @@ function quoted (cell) {
   return /`([^`]+)`/.exec(cell ?? '')?.[1]
 }
 
-/** What is wrong with a test named as `path: title` or `path`; undefined if there is such a test. */
+/** What is wrong with the name of a test (`path: title` or `path`); undefined if the test exists. */
 function faultOfTest (test) {
   const [file, title] = test.split(': ')
   if (!fs.existsSync(path.join(root, file))) return `there is no test file ${file}`
   if (title && !fs.readFileSync(path.join(root, file), 'utf8').includes(title)) return `${file} has no test "${title}"`
 }
 
-/** The tests that SECURITY.md names. */
+/** Tests that SECURITY.md names and that do not exist. */
 function faultsOfSecurity () {
   const named = fs.readFileSync(path.join(root, 'SECURITY.md'), 'utf8').matchAll(/`((?:src|tests|__test__)\/[^`]+)`/g)
   return Array.from(named, ([, test]) => faultOfTest(test)).filter(Boolean)

@@ -50,7 +50,7 @@ function packForRegistry (out) {
     const optionalDependencies = { ...manifest.optionalDependencies }
     for (const [platform] of addons()) optionalDependencies[`${manifest.napi.packageName}-${platform}`] = manifest.version
     stage(work, { optionalDependencies })
-    // The napi tooling works on the package that it finds where it runs, and on folders inside it only.
+    // The napi tooling works only on the package in the current folder, and on folders within it.
     run(process.execPath, [path.join(root, 'node_modules/@napi-rs/cli/dist/cli.js'), 'create-npm-dirs'], work)
     const platforms = addons().map(([platform, name]) => {
       const folder = path.join(work, 'npm', platform)

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Checks that every npm package named in package.json is used, and that what the published code requires is named as a
- * dependency that users get.
+ * Checks that every npm package named in package.json is used, and that packages that the published code requires are
+ * dependencies that users get.
  */
 
 const { builtinModules } = require('node:module')
@@ -32,16 +32,16 @@ function required (name) {
 const published = files.flatMap(sources)
 const ours = [...published, ...['scripts', '__test__', 'examples'].flatMap(sources)]
 const usedByUsers = new Set(published.flatMap(required))
-/** Optional peers are looked for by name where they are needed, beside the package or in the current folder. */
+/** Optional peer dependencies are loaded by name on demand, beside the package or in the current folder. */
 for (const name of Object.keys(peerDependencies)) {
   if (published.some((file) => fs.readFileSync(path.join(root, file), 'utf8').includes(`'${name}'`))) usedByUsers.add(name)
 }
 const usedByUs = new Set(ours.flatMap(required))
-/** Programs that scripts run, by the names that their packages are known under. */
+/** Packages whose programs scripts run. */
 const commands = [...Object.values(scripts), ...sources('scripts').map((name) => fs.readFileSync(path.join(root, name), 'utf8'))].join('\n')
 const programs = { '@napi-rs/cli': 'napi', '@arethetypeswrong/cli': 'attw', typescript: 'tsc' }
 const isRun = (name) => new RegExp(`['" ]${programs[name] || name}['" ]`).test(commands)
-/** Types are used without being named. */
+/** Packages of types are used without being named. */
 const isTypes = (name) => name.startsWith('@types/')
 
 const given = { ...dependencies, ...optionalDependencies, ...peerDependencies }

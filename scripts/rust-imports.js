@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Which file of src imports which. An import counts for the file that defines the name, not for a module that only passes
- * it on with `pub use`. Parent and child modules may know each other; tests may know everything.
+ * The imports between the files of src. An import counts for the file that defines the name, not for a module that only
+ * re-exports it with `pub use`. Parent and child modules may import each other; tests may import everything.
  */
 
 const fs = require('node:fs')
@@ -11,7 +11,7 @@ const path = require('node:path')
 /** `mod name;` */
 const MODULE = /^\s*(?:pub(?:\([^)]*\))?\s+)?mod\s+(\w+)\s*;/gm
 const TEST_MODULE = /#\[cfg\(test\)\]\s*(?:pub(?:\([^)]*\))?\s+)?mod\s+(\w+)\s*;/g
-/** Tests stand at the end of their file. */
+/** Tests are at the end of a file. */
 const TESTS = /^#\[cfg\(test\)\]\s*mod \w+ \{[^]*/m
 const USE = /(?:^|[^\w])(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);/g
 const PATH = /(?<![\w:])(?:crate|self|super)(?:::\w+)+/g
@@ -29,7 +29,7 @@ function rust (root) {
   return graph
 }
 
-/** All modules that are files, by path (`crate`, `crate::store::level`), but for tests. */
+/** All modules that are files, by path (`crate`, `crate::store::level`), except tests. */
 function modulesOf (root) {
   const modules = new Map()
   const read = (name, file, folder) => {
@@ -83,7 +83,7 @@ function branches (text) {
   return parts.filter((part) => part.trim() !== '')
 }
 
-/** How often a name may be passed on before it counts as never defined: a cycle of `pub use` would not end. */
+/** How often a name may be re-exported before it counts as undefined, because a cycle of `pub use` would never end. */
 const MAX_PASSES = 8
 
 /** The module that defines what a path in `module` names; undefined for other crates. */
@@ -103,7 +103,7 @@ function defining (modules, module, path, passes = 0) {
   return at
 }
 
-/** The module at which a path begins, if it is one of this crate, and the names behind it. */
+/** The module at which a path begins, if it belongs to this crate, and the names after it. */
 function begin (modules, module, path) {
   if (path[0] === 'crate') return { start: modules.get('crate'), names: path.slice(1) }
   if (path[0] === 'self') return { start: module, names: path.slice(1) }

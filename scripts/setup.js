@@ -2,15 +2,13 @@
 
 /**
  * Prepares a checkout for all other commands: installs npm packages and builds the addon. It needs only Node.js and the
- * checkout, so it can run first. What is up to date is left alone.
+ * checkout, so it can run first. Whatever is up to date is skipped.
  *
- *   node scripts/setup.js               packages of the root, then the addon (release)
- *   node scripts/setup.js --debug       the same with an unoptimised addon
- *   node scripts/setup.js --tests       also the packages that tests bring along
- *   node scripts/setup.js --bench       also the packages that benches compare us with
- *   node scripts/setup.js --no-addon    npm packages only, without Rust
+ *   node scripts/setup.js packages of the root, then the addon (release) node scripts/setup.js --debug the same with an
+ *   unoptimised addon node scripts/setup.js --tests also the packages that tests need node scripts/setup.js --bench also the
+ *   packages with which benches compare node scripts/setup.js --no-addon npm packages only, without Rust
  *
- * Anything else is handed to `napi build`: `npm run build -- --target aarch64-apple-darwin`.
+ * Other arguments are passed to `napi build`: `npm run build -- --target aarch64-apple-darwin`.
  */
 
 const { spawnSync } = require('node:child_process')
@@ -28,7 +26,7 @@ function run (command, args, cwd = root) {
   if (error || status !== 0) process.exit(status || 1)
 }
 
-/** Installs what the lock file in `folder` says, unless that has been done since the lock file changed. */
+/** Installs the packages of the lock file in `folder`, unless that has been done since the lock file changed. */
 function install (folder) {
   const lock = path.join(folder, 'package-lock.json')
   const mark = path.join(folder, 'node_modules', '.package-lock.json')
@@ -37,14 +35,14 @@ function install (folder) {
   run('npm', ['ci', '--no-audit', '--no-fund'], folder)
 }
 
-/** Whether the packages in `folder` are for this Node.js: `"node": "<21"` in its manifest keeps them from later ones. */
+/** Whether the packages in `folder` are for this version of Node.js, by `engines` of its manifest (such as `"node": "<21"`). */
 function isForUs (folder) {
   const { engines } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'))
   const [, limit] = /^<(\d+)$/.exec(engines?.node) ?? []
   return limit === undefined || Number.parseInt(process.versions.node) < Number(limit)
 }
 
-/** Folders under `folder` with a lock file of their own: other people's packages that tests compare or combine us with. */
+/** Folders under `folder` with a lock file of their own: foreign packages with which tests compare or combine this one. */
 function lockedFolders (folder) {
   return fs.readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'node_modules')
@@ -56,8 +54,8 @@ function lockedFolders (folder) {
 }
 
 /**
- * Builds the addon. For this machine: unless it is there and made from what the checkout holds now. With options for the napi
- * tooling Cargo decides.
+ * Builds the addon. Without options for the napi tooling, it is skipped if the addon was built from the current checkout; with
+ * options, Cargo decides what to build.
  */
 function build (profile, more) {
   const plain = more.length === 0

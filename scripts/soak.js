@@ -1,14 +1,14 @@
 'use strict'
 
 /**
- * Everything at once, for as long as you like: members in processes of their own emit, listen, read and keep their
- * positions over links that are cut, are killed, closed and started again, and run out of disk.
+ * A long test of everything together. Members in separate processes emit, listen, read and keep their positions, while links
+ * are cut, members are killed, closed and restarted, and a disk becomes full.
  *
  *   npm run soak -- --seconds 3600 [--seed N] [--members N] [--hostile N]
  *
- * At the end everything that was acknowledged is in every store, nothing that was refused is, nothing twice, all digests are
- * equal, and no process has kept memory, descriptors or threads. Prints a summary; exits with 1 on a violation.
- * `--hostile N` starts the first N programs of scripts/soak/hostile beside, each with a port of each member as arguments.
+ * At the end it is checked that every store holds all acknowledged events, no refused ones, and none twice; that all digests
+ * are equal; and that no process leaks memory, descriptors or threads. Prints a summary; exits with 1 on a violation.
+ * `--hostile N` also starts the first N programs of scripts/soak/hostile, with a port of each member as arguments.
  */
 
 const { fork, spawn, spawnSync } = require('node:child_process')
@@ -19,22 +19,25 @@ const { parseArgs } = require('node:util')
 const { Ranges } = require('./soak/ranges')
 const { Relay } = require('./soak/relay')
 
-/** Size of the disk of `small`, and what is left when it is full. */
+/** Size of the disk of the member `small`, and the free space when it is full. */
 const DISK_MIB = 512
 
-/** Events of the whole run at the most, so that the small disk holds them; and the pause between rounds of emits at the least. */
+/** Most events of the whole run, so that they fit on the small disk; and the shortest pause between rounds of emits. */
 const MAX_EVENTS = 250_000
 const LEAST_ROUND_MS = 50
 /** Emits of a round, as in soak/member.js. */
 const ROUND = 64
 
-/** Address of hostile programs: in a network of its own, so that they do not use up the share of honest members. */
+/** Address of hostile programs: another prefix, so that they do not use up the share of honest members. */
 const HOSTILE_ADDRESS = process.platform === 'linux' ? '127.0.0.66' : undefined
 
-/** Time between disturbances, in milliseconds, at most: in a long run lives are longer, so that their growth shows. */
+/**
+ * Longest time between disturbances, in milliseconds. In a long run it is longer, so that processes live long enough to show
+ * growth.
+ */
 const DISTURB_MS = 1500
 const DISTURBANCES = 800
-/** Time between looks at the processes. */
+/** Time between two measurements of the processes, in milliseconds. */
 const SAMPLE_MS = 250
 
 /** How long the stores may take to become equal once everything is well, in milliseconds. */
@@ -56,8 +59,8 @@ const MIN_SAMPLES = 40
 const { values } = parseArgs({ options: { seconds: { type: 'string', default: '60' }, seed: { type: 'string', default: '1' }, hostile: { type: 'string', default: '0' }, members: { type: 'string', default: '4' } } })
 
 /**
- * Whose store is where. `small` has a disk of its own that is filled and cleared; those beyond the fourth are in memory and
- * on disk in turn.
+ * The members and their stores. `small` has a disk of its own, which is filled and cleared; from the fifth on, stores are
+ * alternately in memory and on disk.
  */
 const MEMBERS = Array.from({ length: Number(values.members) }, (_, at) => ['disk', 'small', 'memory', 'second'][at] ?? `${at % 2 ? 'disk' : 'memory'}-${at}`)
 const roundMs = Math.max(LEAST_ROUND_MS, MEMBERS.length * ROUND * Number(values.seconds) * 1000 / MAX_EVENTS)
@@ -81,7 +84,9 @@ const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 const violations = []
 const did = { cuts: 0, kills: 0, closes: 0, fills: 0 }
-/** What each life of each member reported: `{ acked, refused, kept }`; events of a memory store are lost with its process. */
+/**
+ * What each process of each member reported: `{ acked, refused, kept }`. Events of a memory store are lost with its process.
+ */
 const told = new Map()
 const relays = new Map()
 const samples = []
@@ -171,7 +176,7 @@ class Member {
     return { sockets: kinds.filter((kind) => kind === 'sockets').length, files: kinds.filter((kind) => kind === 'files').length }
   }
 
-  /** What the process takes now; on Linux only. */
+  /** What the process uses now; on Linux only. */
   sample () {
     const of = `/proc/${this.child.pid}`
     try {
@@ -181,12 +186,12 @@ class Member {
         threads: fs.readdirSync(`${of}/task`).length
       })
     } catch {
-      // It has just ended, or this is no Linux.
+      // The process has just ended, or this is not Linux.
     }
   }
 }
 
-/** A small disk at `folder`: a tmpfs where we may mount one. */
+/** Makes a small disk at `folder`: a tmpfs, if it can be mounted. */
 function smallDisk (folder) {
   fs.mkdirSync(folder)
   if (process.platform !== 'linux' || process.getuid() !== 0) return undefined
@@ -215,7 +220,7 @@ function smallDisk (folder) {
 
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1]
 
-/** Growth within each life that was long enough. */
+/** Checks the growth of each process that lived long enough. */
 function checkGrowth () {
   let most = { rss: 0, files: 0, threads: 0 }
   const allowed = Number(values.hostile) > 0 ? { ...MAX_GAIN, rss: MAX_GAIN_BY_HOSTILE } : MAX_GAIN
@@ -239,7 +244,7 @@ async function checkSockets (member) {
   }
 }
 
-/** Whether each store holds what was acknowledged and nothing that was refused. */
+/** Checks that a store holds everything that was acknowledged, and nothing that was refused. */
 function checkHeld (name, held) {
   for (const [life, { acked, refused, lasting }] of told) {
     const found = new Ranges(held[life] ?? [])
@@ -278,7 +283,7 @@ async function settle (members) {
   }
 }
 
-/** Why the stores differ: each log of which members hold different things, who holds what, and how their links stand. */
+/** Prints why the stores differ: the logs that differ, what each member holds of them, and the state of its links. */
 async function tellDifferences (members) {
   const states = await Promise.all(members.map((member) => member.ask('state')))
   const owners = new Map(states.map(({ log }, at) => [log, members[at].name]))

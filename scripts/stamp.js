@@ -1,13 +1,13 @@
 'use strict'
 
-/** Finds out whether building the addon again would change anything; Cargo would have to compile for half a minute. */
+/** Finds out whether building the addon again would change anything, because Cargo would have to compile for half a minute. */
 
 const { createHash } = require('node:crypto')
 const fs = require('node:fs')
 const path = require('node:path')
 const { BINARY, hostName } = require('../addon')
 
-/** What of the checkout the addon is made from. */
+/** The parts of the checkout from which the addon is built. */
 const SOURCES = ['src', 'build.rs', 'Cargo.toml', 'Cargo.lock']
 
 /** The file that describes the last build: its sources and its result. */
@@ -25,7 +25,7 @@ function digest (parts) {
   return hash.digest('hex')
 }
 
-/** What a build with this profile would be made from, and the addon of this machine that is there, as one text. */
+/** A text that describes the sources of a build with this profile and the existing addon for this machine. */
 function state (root, profile) {
   const addon = path.join(root, `${BINARY}.${hostName()}.node`)
   return JSON.stringify({
@@ -36,13 +36,13 @@ function state (root, profile) {
   })
 }
 
-/** Whether the addon in `root` is what a build with this profile would make. */
+/** Whether the addon in `root` is what a build with this profile would produce. */
 function isBuilt (root, profile) {
   const stamp = path.join(root, STAMP)
   return fs.existsSync(stamp) && fs.readFileSync(stamp, 'utf8') === state(root, profile)
 }
 
-/** Remember that the addon in `root` has just been built with this profile. */
+/** Remembers that the addon in `root` has just been built with this profile. */
 function markBuilt (root, profile) {
   const stamp = path.join(root, STAMP)
   fs.mkdirSync(path.dirname(stamp), { recursive: true })

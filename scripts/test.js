@@ -3,11 +3,10 @@
 /**
  * Runs everything that must succeed before a change lands: `npm test`. What is missing is set up first.
  *
- *   node scripts/test.js              all groups, in order
- *   node scripts/test.js lint js      these groups only
- *   node scripts/test.js --prebuilt   with the addon that is there, without building it
+ *   node scripts/test.js all groups, in order node scripts/test.js lint js these groups only node scripts/test.js --prebuilt
+ *   with the existing addon, without building it
  *
- * Every step runs even if an earlier one failed. A step is one check, or as many as its test runner counts.
+ * Every step runs even if an earlier one failed. A step counts as one check, or as many as its test runner reports.
  */
 
 const { spawn } = require('node:child_process')
@@ -16,7 +15,7 @@ const path = require('node:path')
 
 const root = path.join(__dirname, '..')
 
-/** A step that takes longer hangs: the slowest takes a quarter of this on two cores. */
+/** A step that takes longer than this hangs. The slowest one takes a quarter of it on two cores. */
 const STEP_LIMIT_MS = 40 * 60 * 1000
 
 const node = process.execPath
@@ -40,7 +39,10 @@ function groupOf (file) {
   return APART.includes(folder) ? folder : 'js'
 }
 
-/** Tests, benches and examples may fail where they stand; their helpers are outside of what clippy takes for tests. */
+/**
+ * Clippy lints that are allowed in tests, benches and examples, because clippy does not recognise all their helpers as test
+ * code.
+ */
 const MAY_FAIL = ['unwrap_used', 'expect_used', 'panic', 'indexing_slicing', 'cast_possible_truncation']
   .flatMap((lint) => ['-A', `clippy::${lint}`])
 
@@ -72,7 +74,7 @@ const STEPS = [
 /** Groups that need the addon and the packages that tests compare us with. */
 const NEED_BUILD = ['js', 'interop', 'soak', 'types', 'package']
 
-/** Passed and failed as the runner's closing lines say, or undefined when it printed none. */
+/** Numbers of passed and failed tests in the last lines of the runner's output; undefined if there are none. */
 function count (output) {
   const sum = (pattern) => {
     const found = [...output.matchAll(pattern)]

@@ -3,12 +3,13 @@
 const { badStorePath } = require('../errors')
 
 /**
- * Where the log is kept, from the first argument of the constructor: a folder, memory, or the caller's own database.
+ * Decides from the first argument of the constructor where the log is kept: in a folder, in memory, or in the caller's
+ * database.
  *
  * @param {object} native the addon
  * @param {string | object | null | undefined} db
- * @param {{ keepOpen?: boolean }} [how] `keepOpen`: a database of the caller's is not closed; may be set later
- * @returns {{ path?: string, level?: object }} neither for memory
+ * @param {{ keepOpen?: boolean }} [how] `keepOpen`: whether the caller's database stays open; may be set later
+ * @returns {{ path?: string, level?: object }} both undefined for memory
  */
 function resolveStore (native, db, how) {
   if (db === undefined || db === null || db === ':memory:') return {}
@@ -16,7 +17,7 @@ function resolveStore (native, db, how) {
     if (db === '' || db.includes('\0')) throw badStorePath(db)
     return { path: db }
   }
-  // Only those who bring a database need this.
+  // Loaded on demand, because only databases need it.
   const { levelHandle } = require('./level/handle')
   return { level: levelHandle(native, db, how) }
 }

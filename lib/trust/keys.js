@@ -10,7 +10,7 @@ const { badIdentity, badSecret, keyFileExists, keyFileUnreadable } = require('..
 const OWNER_ONLY = 0o600
 
 /**
- * The emitter's private key as PKCS#8 DER, the form that the native half takes.
+ * The emitter's private key as PKCS#8 DER, for the native half.
  *
  * @param {string | Buffer | KeyObject} identity the path of a PEM file, PEM text, or a private key of node:crypto
  * @returns {Buffer}
@@ -44,7 +44,7 @@ function readKey (path) {
   }
 }
 
-/** The public key of an identity, in the one text form that every option takes. */
+/** The public key of an identity, in the text form that all options use. */
 function publicKeyOf (identity) {
   return native.publicKey(identityKey(identity))
 }

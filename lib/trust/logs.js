@@ -12,10 +12,10 @@ function authorOf (log) {
 }
 
 /**
- * Whose logs are stored, as the native half takes it.
+ * The options about whose logs are stored, in the native half's form.
  *
  * @param {object} options `authors`, `unsigned`, `revoked`, and for `authors: 'peers'` the option `peers`
- * @returns {object | undefined} undefined where none of the three is given
+ * @returns {object | undefined} undefined if none of the three is given
  */
 function nativeLogs ({ authors, unsigned, revoked, peers }) {
   if ([authors, unsigned, revoked].every((each) => each === undefined)) return undefined
@@ -36,7 +36,10 @@ function nativeUnsigned (unsigned) {
   return nativePins(unsigned, 'unsigned')
 }
 
-/** A map of log ids to `{ seq, digest }`, or a list of `{ log, seq, digest }` as `stats().logs` has them. */
+/**
+ * Pins in the native half's form, from a map of log ids to `{ seq, digest }`, or a list of `{ log, seq, digest }` like
+ * `stats().logs`.
+ */
 function nativePins (pins, where) {
   const listed = Array.isArray(pins) ? pins : Object.entries(pins).map(([log, pin]) => ({ log, ...pin }))
   return listed.map(({ log, seq, digest }) => {

@@ -7,17 +7,17 @@ const { nativeLogs } = require('./logs')
 const { checkRight, isForCertificates, nativePeers, nativePlain, networkName } = require('./rights')
 
 /**
- * The options that say whom an emitter trusts, as the native half takes them.
+ * The options that say whom an emitter trusts, in the native half's form.
  *
  * @param {object} options of the constructor: `identity`, `secret`, `network`, `peers`, `plain`, `authors`, `unsigned`, `revoked`
- * @returns {object | undefined} undefined where none is given: then everything is as in 1.x
+ * @returns {object | undefined} undefined if none is given: then everything is as in 1.x
  */
 function nativeTrust (options) {
   const { identity, secret, network, peers, plain } = options
   const logs = nativeLogs(options)
   if ([identity, secret, network, peers, plain, logs].every((each) => each === undefined)) return undefined
   if (identity === undefined && isForCertificates(peers)) {
-    // TLS is JavaScript's. Who lists peers wants no others: plain links come in only if that is said.
+    // TLS is handled in JavaScript. A list of peers excludes all others, so plain links are accepted only if `plain` says so.
     return { network: networkName(network), plain: nativePlain(plain ?? false), logs }
   }
   return {
@@ -31,7 +31,7 @@ function nativeTrust (options) {
 }
 
 /**
- * What a link that is dialled has to be, checked.
+ * Checks the options that say how a dialled link must be protected.
  *
  * @param {object} how `key`: the peer's public key; `plain`: true, or the right of a peer that is dialled without encryption; `tls`:
  *   options of node:tls, or true for the emitter's own

@@ -9,14 +9,14 @@ const { badPeers, badPlain, badRight, networkNotString } = require('../errors')
 /** What a peer may do here. `'write'` includes reading. */
 const RIGHTS = ['read', 'write']
 
-/** Throws unless `right` is one. `where` names the option. */
+/** Throws unless `right` is a right. `where` names the option. */
 function checkRight (right, where) {
   if (!RIGHTS.includes(right)) throw badRight(where, right)
   return right
 }
 
 /**
- * The `peers` option for the native half: a list, or that it has to ask.
+ * The `peers` option for the native half: a list, or `asks`, which makes it ask about each peer.
  *
  * @param {object | Map<string, string> | Function | undefined} peers public key to right, or `(peer) => right`
  * @returns {{ peers?: { key: string, right: string }[], asks?: boolean }}
@@ -33,15 +33,15 @@ function nativePeers (peers) {
   return { peers: entries.filter(([key]) => !isCertificateName(key)).map(([key, right]) => ({ key, right })) }
 }
 
-/** Whether a key of `peers` names a TLS certificate: its SHA-256 fingerprint, or a name that it is for. */
+/** Whether a key of `peers` names a TLS certificate: by its SHA-256 fingerprint, or by a host name. */
 function isCertificateName (key) {
   return key.startsWith('sha256:') || key.startsWith('dns:')
 }
 
-/** Which name of a certificate's subjectAltName counts: exact host names, no wildcards. */
+/** Which names of a certificate count: exact host names of its subjectAltName, no wildcards. */
 const AS_NAMED = { subject: 'never', wildcards: false, partialWildcards: false }
 
-/** Whether `peers` can decide about certificates, and about nothing else: a function, or a map of their names. */
+/** Whether `peers` can decide about certificates without an identity: it is a function, or a map of names of certificates. */
 function isForCertificates (peers) {
   if (typeof peers === 'function') return true
   if (peers === null || typeof peers !== 'object') return false
@@ -50,7 +50,7 @@ function isForCertificates (peers) {
 }
 
 /**
- * The right that a map of peers gives to whoever shows this certificate.
+ * The right that a map of peers gives to the owner of this certificate.
  *
  * @param {object | Map<string, string>} peers
  * @param {import('node:tls').PeerCertificate} certificate

@@ -1,17 +1,16 @@
 'use strict'
 
 /**
- * Strangers at full size, in processes of their own: 1,024 of them hold their places, keep what they may in memory, and flood.
- * Shown are the memory that they cause, how soon an honest peer gets in meanwhile, and what is left of local emits and of an
- * honest link.
+ * Attacks at full size, in separate processes: 1,024 attackers hold their slots, make the emitter hold as much memory as they
+ * can, and flood it. Reports the memory that they cause, how soon an honest peer can connect, and how much throughput remains
+ * for local emits and for an honest link.
  *
- *   node scripts/attack/full.js                 everything, some two minutes
- *   node scripts/attack/full.js --only flood    one part: memory, places, flood
- *   node scripts/attack/full.js --seconds 5     so long for each flood
+ *   node scripts/attack/full.js everything, some two minutes node scripts/attack/full.js --only flood one part: memory, places
+ *   (slots), flood node scripts/attack/full.js --seconds 5 this long for each flood
  *
- * On Linux with two cores or more the attacked process and the honest peer share the first core, and the attacker has the second
- * one. What an attacker takes of the machine is not the module's doing: so the base of comparison is a run in which a process
- * that spins takes the attacker's place.
+ * On Linux with two or more cores, the attacked process and the honest peer share the first core, and the attacker has the
+ * second one. The load that an attacker itself puts on the machine must not count. So the base of comparison is a run in which
+ * a spinning process takes the attacker's place.
  */
 
 const { fork, spawnSync } = require('node:child_process')
@@ -23,14 +22,14 @@ const { FLOODS, HOLDS } = require('./roles')
 
 const MIB = 1024 * 1024
 
-/** Bounds: memory before and after handshakes, time until an honest peer is in, and what is left of throughput and latency. */
+/** Bounds: memory before and after handshakes, time until an honest peer is connected, and remaining throughput and latency. */
 const BEFORE = 64 * MIB
 const AFTER = 256 * MIB
 const IN_WITHIN_MS = 10_000
 const LEFT = 0.5
 const SLOWER = 3
 
-/** Connections that hold their places, and that flood. */
+/** Connections that hold their slots, and connections that flood. */
 const PLACES = 1024
 const FLOODERS = 64
 
@@ -38,7 +37,7 @@ const { values } = parseArgs({ options: { only: { type: 'string' }, seconds: { t
 const pins = process.platform === 'linux' && os.availableParallelism() > 1 && spawnSync('taskset', ['-V']).status === 0
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** A process that has a role, on a core of its own where that can be. */
+/** Starts a process with a role, on a core of its own if possible. */
 async function start (role, core, ...args) {
   const child = fork(path.join(__dirname, 'roles.js'), [role, ...args], { stdio: 'inherit' })
   children.add(child)
@@ -54,7 +53,7 @@ async function start (role, core, ...args) {
   })
   child.on('exit', () => children.delete(child))
   if (role !== 'spinning') await begun
-  // Threads that came meanwhile.
+  // Pins the threads that were created in the meantime.
   if (pins) spawnSync('taskset', ['-a', '-c', '-p', String(core), String(child.pid)])
   return {
     ask: (what, about) => new Promise((resolve) => {
@@ -75,12 +74,12 @@ function report (what, value, holds) {
 
 const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`
 
-/** What strangers cause of memory, each kind in a fresh process. */
+/** Measures the memory that attackers cause, each kind of attack in a fresh process. */
 async function memory () {
   for (const name of Object.keys(HOLDS)) {
     const victim = await start('attacked', 0)
     const attacker = await start('attacking', 1, await victim.ask('port'))
-    // What a first link and a first frame cost in any case.
+    // The memory of a first link and a first frame is not counted.
     await attacker.ask('hold', ['a place', 1])
     await attacker.ask('drop')
     await victim.ask('memory')
@@ -94,7 +93,7 @@ async function memory () {
   }
 }
 
-/** How soon an honest peer is in, while all places are held. */
+/** Measures how soon an honest peer can connect while all slots are held. */
 async function places () {
   for (const name of ['a place', 'a place as 1.x has it']) {
     const victim = await start('attacked', 0)
@@ -109,7 +108,7 @@ async function places () {
   }
 }
 
-/** Local emits and an honest link for so many seconds. */
+/** Measures local emits and an honest link for some seconds. */
 async function measured (victim, peer, seconds) {
   await victim.ask('begin')
   await sleep(500)

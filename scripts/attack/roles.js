@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * The processes of `full.js`: who is attacked, an honest peer, who attacks, and who only takes as much of a core as an attacker
- * does. Each answers the questions that its parent asks by messages.
+ * The processes of `full.js`: the attacked emitter, an honest peer, an attacker, and a process that only uses as much of a core
+ * as an attacker does. Each answers requests that its parent sends as messages.
  */
 
 const fs = require('node:fs')
@@ -23,7 +23,7 @@ const rss = () => Number(/VmRSS:\s+(\d+)/.exec(fs.readFileSync('/proc/self/statu
 const now = () => process.hrtime.bigint()
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
-/** Events in a time, and how long the slowest hundredth took at the least. */
+/** Measures the number of events in a period, and the 99th percentile of their duration. */
 class Measure {
   begin () {
     this.since = now()
@@ -42,7 +42,7 @@ class Measure {
   }
 }
 
-/** Emits all the time, and listens. */
+/** The attacked emitter: emits all the time, and listens. */
 async function attacked () {
   const HyperEmitter = require(root)
   const emitter = new HyperEmitter(undefined, SCHEMA)
@@ -80,7 +80,7 @@ async function attacked () {
   })
 }
 
-/** Follows the attacked one. */
+/** An honest peer: replicates from the attacked emitter. */
 async function honest (port) {
   const HyperEmitter = require(root)
   const emitter = new HyperEmitter(undefined, SCHEMA)
@@ -90,7 +90,7 @@ async function honest (port) {
   answer({ begin: () => measure.begin(), end: () => measure.end() })
 }
 
-/** Takes a core. */
+/** Uses a whole core. */
 function spinning () {
   for (;;) for (let turn = 0; turn < 1e9; turn++);
 }
@@ -105,7 +105,7 @@ const varint = (number) => {
   return Buffer.from([...out, number])
 }
 
-/** What attackers hold on to, each with one connection of many. */
+/** What attackers hold, with each of many connections. */
 const HOLDS = {
   'a frame of 64 KiB without a handshake, but for its end': () => Buffer.concat([varint(65536), Buffer.alloc(65535)]),
   'a place': (n) => Buffer.concat([messages.handshake(`holder ${n}`), messages.vector()]),
@@ -122,7 +122,7 @@ const HOLDS = {
   ])
 }
 
-/** What attackers say without end. */
+/** What attackers send without end. */
 const FLOODS = {
   probes: () => messages.probe('nobody', 50),
   'vectors that take back what they said': () => Buffer.concat([messages.vector(), messages.credit(0, ['a log'])]),
@@ -150,7 +150,7 @@ function attacking (port) {
     const socket = connected(port, address(n), opening)
     let turn = 0
     const go = () => {
-      // A turn at a time, so that other connections have theirs.
+      // A few frames at a time, so that other connections get their turn.
       for (let each = 0; state.flooding && each < 16; each++) {
         const bytes = FLOODS[name](n, turn++)
         sent += bytes.length
@@ -188,7 +188,7 @@ function attacking (port) {
   })
 }
 
-/** Answers what the parent asks. */
+/** Answers the parent's requests. */
 function answer (questions) {
   process.on('message', async ({ id, what, about }) => process.send({ id, answer: await questions[what](about) }))
   process.on('disconnect', () => process.exit())

@@ -1,8 +1,9 @@
 'use strict'
 
 /**
- * One member of the soak, in a process of its own: `node member.js NAME STORE ROUND_MS`, with a channel to scripts/soak.js. It emits
- * ticks, hears them as a listener and as a reader that keeps its position, and reports what it was told and what it holds.
+ * One member of the soak, in a process of its own: `node member.js NAME STORE ROUND_MS`, with a channel to scripts/soak.js. It
+ * emits ticks, receives them as a listener and as a reader that keeps its position, and reports its acknowledgements and what
+ * its store holds.
  */
 
 const HyperEmitter = require('../..')
@@ -16,12 +17,12 @@ const WINDOW = 64
 /** Largest payload; sizes vary below. */
 const MAX_PAD_BYTES = 2048
 
-/** What a full disk is told as. */
+/** The error codes for a full disk. */
 const REFUSALS = ['ERR_HYPER_NO_SPACE', 'ERR_HYPER_STORAGE']
 
 const [name, store, round] = process.argv.slice(2)
 
-/** Pause between rounds of emits, in milliseconds: the load is steady, not as much as the machine can do. */
+/** Pause between rounds of emits, in milliseconds: the load is steady, and below what the machine can do. */
 const ROUND_MS = Number(round)
 
 const acked = new Ranges()
@@ -32,7 +33,7 @@ const load = { on: false, count: 0 }
 const tell = (message) => { if (process.connected) process.send(message) }
 const fault = (text) => { faults.push(`${name}: ${text}`) }
 
-/** Says when the ticks of one origin come twice or out of order. */
+/** Reports ticks of one origin that come twice or out of order. */
 function ordered (who) {
   const last = new Map()
   return ({ from, n }) => {
@@ -61,8 +62,8 @@ async function emit (emitter) {
 }
 
 /**
- * A reader that keeps its position: it hears each event at least once over all lives of the process, and exactly once as
- * long as positions are stored. Where the disk is full it begins again from its position.
+ * A reader that keeps its position. Over all restarts it must get each event at least once, and exactly once as long as
+ * positions can be stored. If the disk is full, it starts again from its position.
  */
 async function follow (emitter) {
   for (;;) {

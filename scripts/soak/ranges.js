@@ -29,7 +29,7 @@ class Ranges {
     return this.list.reduce((sum, [first, last]) => sum + last - first + 1, 0)
   }
 
-  /** Numbers of this set that are in the other, or that are not. */
+  /** Divides the numbers of this set into those that are in the other set and those that are not. */
   split (other) {
     const both = []
     const only = []

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * A bare client of the replication protocol (docs/design/wire.md) for programs that misbehave: frames go out as they are given,
- * and only what such a program needs of the answers is read.
+ * A minimal client of the replication protocol (docs/design/wire.md) for hostile programs: it sends frames unchecked, and reads
+ * only those answers that such programs need.
  */
 
 const net = require('node:net')
@@ -31,7 +31,7 @@ const number = (field, value) => Buffer.concat([Buffer.from([field << 3]), varin
 const bytes = (field, value) => Buffer.concat([Buffer.from([field << 3 | 2]), prefixed(Buffer.from(value))])
 const frame = (type, ...body) => prefixed(Buffer.concat([Buffer.from([type]), ...body]))
 
-/** Messages of the extension. Rows are `{ log, seq, value }`, each with its log's index named anew. */
+/** Messages of the extension. Rows are `{ log, seq, value }`, and each names its log's index. */
 const messages = {
   handshake (log) {
     const record = Buffer.concat([Buffer.from('hyper2'), number(1, 1), number(3, 64 << 20), number(4, 1 << 30), bytes(5, log)])
@@ -52,8 +52,8 @@ const messages = {
 const event = (name, payload) => Buffer.concat([bytes(1, name), bytes(2, payload)])
 
 /**
- * Connects and shakes hands as the writer of `log`. Calls `greeted(socket, theirs)` with the log that the peer writes, and
- * `ended()` when the link is gone, for whatever reason.
+ * Connects, and sends a handshake as the writer of `log`. Calls `greeted(socket, theirs)` with the id of the peer's own log,
+ * and `ended()` when the link has ended for any reason.
  */
 function meet (port, log, greeted, ended = () => {}) {
   const socket = net.connect(port, '127.0.0.1', () => socket.write(messages.handshake(log)))

@@ -2,11 +2,11 @@
 
 const net = require('node:net')
 
-/** A port on loopback that forwards to the port that `target()` returns then, and whose connections can be cut. */
+/** A port on loopback that forwards each connection to the port that `target()` returns, and can cut its connections. */
 class Relay {
   /**
-   * @param {() => number | undefined} target port; undefined: nobody is there
-   * @param {string} [localAddress] from where the target sees its connections come
+   * @param {() => number | undefined} target port; undefined if there is no target now
+   * @param {string} [localAddress] source address of the connections to the target
    */
   constructor (target, localAddress) {
     this.pairs = new Set()
@@ -30,7 +30,7 @@ class Relay {
     return new Promise((resolve) => this.server.listen(0, '127.0.0.1', () => resolve(this.server.address().port)))
   }
 
-  /** Cuts all connections that go through now, wherever they are. */
+  /** Cuts all present connections. */
   cut () {
     for (const { near, far } of this.pairs) {
       near.resetAndDestroy()

@@ -20,7 +20,7 @@ function settle (call, done) {
   } catch (error) {
     return finish(error)
   }
-  // Handled even when the callback came first, so that a rejection never is an unhandled one.
+  // Handled even if the callback came first, so that a rejection is never unhandled.
   if (typeof returned?.then === 'function') returned.then((result) => finish(null, result), (error) => finish(error || new Error('rejected')))
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Asks for much with little: probes, logs that nobody has, announcements in thousands, from several links at a time. */
+/** Causes much work with few bytes: probes, names of unknown logs, thousands of announcements, from several links at a time. */
 
 const { meet, messages } = require('../raw')
 

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Takes places and holds them: silent links, links that dribble bytes, links that send garbage, hundreds of them. */
+/** Holds slots with hundreds of links: silent ones, ones that send single bytes, and ones that send garbage. */
 
 const { randomBytes } = require('node:crypto')
 const net = require('node:net')
@@ -17,7 +17,7 @@ function hold (port, link) {
   } else if (link % 3 === 1) {
     let timer
     meet(port, `dribbler-${link}`, (socket) => {
-      // The beginning of a frame that never becomes whole.
+      // The beginning of a frame that is never completed.
       socket.write(Buffer.from([0xff, 0xff, 0x03]))
       timer = setInterval(() => socket.write(Buffer.from([0])), 1000)
     }, () => {

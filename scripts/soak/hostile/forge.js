@@ -1,6 +1,6 @@
 'use strict'
 
-/** Writes in the names of others: next entries of the peer's log, other versions of its first ones, claims of forks. */
+/** Forges entries of others: next entries of the peer's log, other versions of its first entries, claims of forks. */
 
 const { randomBytes } = require('node:crypto')
 const { meet, messages, event } = require('../raw')
