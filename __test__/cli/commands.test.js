@@ -257,7 +257,7 @@ test('doctor tells what is there, what is not, and what a peer speaks', async (t
   assert.equal(bad.code, 3)
   assert.match(bad.stdout, /^FAIL {2}store .*there is no store at/m)
   assert.match(bad.stdout, /^FAIL {2}port .*EADDRINUSE/m)
-  assert.match(bad.stdout, /^FAIL {2}peer .*is no emitter/m)
+  assert.match(bad.stdout, /^FAIL {2}peer .*is not an emitter/m)
 
   const copy = await hypem(t, [join(dir, 'messages.proto'), '--no-repl', '--db', join(dir, 'copy'), '--target-port', port, '--target-host', '127.0.0.1', '--drain'])
   assert.equal(copy.code, 0, copy.stderr)

@@ -67,5 +67,5 @@ test('a session lets in whom its file of peers lists, reports whom it refuses, a
   const healthy = await hypem(t, doctor)
   assert.equal(healthy.code, 0, healthy.stdout)
   assert.ok(healthy.stdout.includes(`a link stands (noise, ${one})`), healthy.stdout)
-  assert.match((await hypem(t, ['doctor', '--connect', `127.0.0.1:${port}`])).stdout, /takes encrypted links only/)
+  assert.match((await hypem(t, ['doctor', '--connect', `127.0.0.1:${port}`])).stdout, /accepts only encrypted links/)
 })
