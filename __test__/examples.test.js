@@ -1,6 +1,6 @@
 'use strict'
 
-/** Every example runs, and prints what a reader of it expects. */
+/** Every example runs and prints what it promises. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

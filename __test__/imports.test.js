@@ -1,6 +1,6 @@
 'use strict'
 
-// The check that no file imports itself in the end (scripts/imports.js) finds what it looks for.
+// The check for import cycles (scripts/imports.js) finds them.
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Both halves place the bytes that they hand each other in the same way. */
+/** Both halves use the same layout for the bytes that they exchange. */
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')

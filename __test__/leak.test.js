@@ -1,7 +1,7 @@
 'use strict'
 
-// Memory and handles that must not grow: each scenario runs in a process of its own, many times over, and what is held
-// after a collection must come to rest.
+// Memory and handles must not grow: each scenario runs many times in a separate process, and what is held after a garbage
+// collection must become constant.
 
 const assert = require('node:assert/strict')
 const { spawnSync } = require('node:child_process')
@@ -11,7 +11,7 @@ const { test } = require('node:test')
 /** Rounds of each scenario. V8 and the allocator have grown to what they need after half of them. */
 const ROUNDS = 32
 
-/** V8 may not double the room for young objects, as it does now and then for speed, the later the newer it is. */
+/** Keeps V8 from enlarging the space for young objects, which it does for speed at unpredictable times. */
 const FLAGS = ['--expose-gc', '--max-semi-space-size=1']
 
 /** What the second half may add, in bytes: the heap proper, and the process with its allocator's arenas, one per thread. */

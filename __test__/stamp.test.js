@@ -1,6 +1,6 @@
 'use strict'
 
-/** A second `npm start` does not compile: the build knows that nothing has changed, and notices whatever has. */
+/** A second `npm start` does not compile if nothing has changed, and compiles after any change. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

@@ -1,4 +1,4 @@
-//! Standard encoding as prost's dynamic messages see it. `__test__/codec/standard.test.js` checks the same file, so the
+//! Compares standard encoding with prost's dynamic messages. `__test__/codec/standard.test.js` checks the same file, so the
 //! generated JavaScript, the plan and prost agree on every byte.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)] // helpers of tests
@@ -32,7 +32,7 @@ fn prost_encodes_the_same_json_to_the_same_bytes() {
     for_each(|schema, descriptor, json, bytes| {
         let message = DynamicMessage::deserialize(descriptor.clone(), json.clone())
             .unwrap_or_else(|error| panic!("{schema}: {json}: {error}"));
-        // Of map entries prost leaves zeros out, and their order is its own.
+        // prost leaves zeros out of map entries, and has its own order of them.
         if !schema.contains("map<") {
             assert_eq!(message.encode_to_vec(), bytes, "{schema}: {json}");
         }

@@ -156,8 +156,8 @@ impl Harness {
         heard
     }
 
-    /// Asks for events, and waits until the store has refused to be read so often. One that never blocks is asked twice
-    /// at each attempt.
+    /// Requests events, and waits until this many reads of the store have failed. A store that never blocks is read twice at each
+    /// attempt.
     fn refused(&self, store: &Flaky, times: usize) {
         assert_eq!(self.events(), Vec::<String>::new());
         store.wait_misread(times);
@@ -176,7 +176,7 @@ impl Harness {
 
 #[test]
 fn rows_that_could_not_be_read_are_delivered_once_they_can_be() {
-    // More than is kept in memory of a store that is slow.
+    // For the slow store, more than is kept in memory.
     for (waits, count) in [(false, 1000), (true, 40_000)] {
         let store = Arc::new(Flaky { waits, ..Flaky::default() });
         let mut harness = unreadable(&store, count, &out_of_order());
@@ -188,7 +188,7 @@ fn rows_that_could_not_be_read_are_delivered_once_they_can_be() {
         assert_eq!(harness.all_events(count as usize), expected);
         assert!(harness.reports().is_empty(), "told once");
 
-        // The next time is told again.
+        // The next failure is reported again.
         *store.unreadable.lock() = Some(out_of_order());
         harness.emit_and_hear(0..count);
         assert_eq!(harness.events(), Vec::<String>::new());

@@ -1,5 +1,4 @@
-//! The short, deterministic form of the fuzz targets: seeded noise, and mutations of inputs that mean something.
-//! `npm run fuzz` is the long form.
+//! The short, deterministic form of the fuzz targets: seeded noise, and mutations of valid inputs. `npm run fuzz` is the long form.
 
 #[path = "../fuzz/bodies.rs"]
 mod bodies;

@@ -244,7 +244,7 @@ fn more_than_may_wait_is_refused_and_the_rest_goes_on() {
     assert_eq!(answers.len(), 1000);
     let stored = payloads(&log).len();
     assert!(stored > 100, "what fits is stored");
-    // The oldest were there first: it is the later ones for which there is no room.
+    // The oldest ones are accepted; there is no room for the later ones.
     assert_eq!(answers[..stored], (1..=stored as u64).map(Ok).collect::<Vec<_>>());
     assert!(answers[stored..].iter().all(|answer| *answer == Err("ERR_HYPER_BACKLOG")));
     assert_eq!(log.pending(), 0);
@@ -318,7 +318,7 @@ fn recent_rows_are_read_while_the_medium_is_asked_for_a_duplicate() {
     *store.on_node.lock() = Some({
         let log = Arc::downgrade(&log);
         Box::new(move || {
-            // As a Level store: this look-up ends only once the JavaScript thread, which takes events, gets on.
+            // Like a Level store: this look-up ends only after the JavaScript thread, which takes events, has continued.
             let (log, (done, wait)) = (log.upgrade().unwrap(), channel());
             std::thread::spawn(move || done.send(log.read_recent(Position::START, ALL).map(|rows| rows.len())));
             answered.send(wait.recv_timeout(Duration::from_secs(5))).unwrap();
@@ -332,7 +332,7 @@ fn recent_rows_are_read_while_the_medium_is_asked_for_a_duplicate() {
     writer.join().unwrap();
 }
 
-/// Looks each answered append up while it is being answered: its change, the rows from there on, the end, its log's seq.
+/// Looks up each append while it is being answered: its change, the rows from there on, the end, its log's seq.
 #[derive(Default)]
 struct Reader {
     log: OnceLock<Weak<Log>>,
@@ -412,7 +412,7 @@ fn written(store: &Arc<Flaky>) -> Written {
     (log, heard, writer)
 }
 
-/// The next commit announces itself, and ends as it is told.
+/// The next commit sends a signal when it starts, and ends as it is told.
 fn hold_next_commit(store: &Flaky) -> (Receiver<()>, Sender<bool>) {
     let ((begun, has_begun), (end, ends)) = (channel(), channel());
     let next = store.commits.load(Ordering::SeqCst) + 1;
@@ -425,7 +425,7 @@ fn hold_next_commit(store: &Flaky) -> (Receiver<()>, Sender<bool>) {
     (has_begun, end)
 }
 
-/// Tells when nodes are looked up, which is the first step of planning them.
+/// Sends a signal when nodes are looked up, which is the first step of planning them.
 fn watch_planning(store: &Flaky) -> Receiver<()> {
     let (planned, is_planned) = channel();
     *store.on_locate.lock() = Some(Box::new(move || {
@@ -435,8 +435,8 @@ fn watch_planning(store: &Flaky) -> Receiver<()> {
     is_planned
 }
 
-/// `first` is being flushed when nodes of a peer come, which are planned before the flush ends as told. What the peer hears,
-/// and the log with what its emitters heard, still open.
+/// Nodes of a peer arrive and are planned while `first` is being flushed; then the flush ends as told. Returns the peer's answer,
+/// and the log, still open, with its recorded answers.
 fn planned_behind_a_flush(ends_well: bool) -> (Result<Vec<Outcome>, Error>, Written) {
     let store = Arc::new(Flaky { waits: true, ..Flaky::default() });
     let (log, heard, writer) = written(&store);
@@ -503,7 +503,7 @@ fn who_tries_again_on_hearing_of_a_failure_is_tried_again() {
     assert_eq!(payloads(&log), vec!["again"; 100]);
 }
 
-/// Emits once more whenever an append has failed; tells of those that were stored.
+/// Emits again whenever an append has failed; reports those that were stored.
 struct Again {
     log: Mutex<Weak<Log>>,
     tell: Sender<()>,
@@ -588,7 +588,7 @@ fn a_store_that_panics_fails_its_group_and_the_log_can_be_closed() {
     assert_eq!(log.pending(), 0);
 }
 
-/// Panics on the first acks, and tells what it hears afterwards.
+/// Panics on the first acks, and records what comes afterwards.
 struct Clumsy {
     clumsy: AtomicBool,
     acks: Sender<usize>,
@@ -673,7 +673,7 @@ fn a_panic_while_planning_fails_its_group_and_nothing_else() {
         looked.send(()).unwrap();
         panic!("a defect of the planner's");
     }));
-    // Planned behind the emit while the first is being flushed, so both are in one group.
+    // Planned after the emit while the first is being flushed, so both are in one group.
     let refused = log.add(PEER, chain("peer", 1));
     has_looked.recv_timeout(Duration::from_secs(20)).unwrap();
     end.send(true).unwrap();
@@ -774,7 +774,7 @@ fn whatever_fails_exactly_what_was_acknowledged_is_stored() {
     let peer = {
         let log = log.clone();
         std::thread::spawn(move || {
-            // As a session does: what failed is offered again.
+            // Like a session: failed nodes are offered again.
             for node in chain("peer", 300) {
                 while log.add(PEER, vec![node.clone()]).blocking_recv().unwrap().is_err() {}
                 if node.seq % 20 == 0 {
@@ -846,7 +846,7 @@ fn a_refused_import_says_how_far_it_came_and_leaves_nothing_waiting() {
     add(&source, chain("early", 2000));
     add(&source, chain("peer", 3));
     let (target, _) = in_memory();
-    // Here the second entry of that log is another: what the source has behind its own waits for it in vain.
+    // The second entry of this log differs here, so the source's later entries wait for it in vain.
     let (ours, _) = node("peer", 1, &[], "peer 1");
     let (other, _) = node("peer", 2, &[ours.claimed.unwrap()], "not peer 2");
     assert_eq!(add(&target, vec![ours, other]), ["added", "added"]);

@@ -1,4 +1,4 @@
-//! Batches: events that are stored together or not at all, at home and at peers.
+//! Batches: events that are stored together or not at all, locally and at peers.
 
 mod common;
 
@@ -52,7 +52,7 @@ fn audit(log: &Log) {
     verify(log.store().as_ref(), &mut |_, _| {}).unwrap();
 }
 
-/// Rows of a log that somebody makes up: each links to the one before, and says that so many of its batch follow.
+/// Made-up rows of a log: each links to the one before, and claims that `counts` events of its batch follow.
 fn made_up(log: &str, after: Option<Key>, first: u64, counts: &[u64]) -> Vec<Incoming> {
     let mut last = after;
     let row = |(seq, count): (u64, &u64)| {
@@ -239,16 +239,16 @@ fn what_waits_for_a_cause_goes_in_together_with_nothing_between() {
 #[test]
 fn a_batch_that_never_ends_does_not_stop_its_log() {
     let (log, _) = in_memory();
-    // Each claims to be the first of six: the next one shows that the one before was not.
+    // Each claims to be the first of six, and each next one shows that this was not true.
     let rows = made_up("a", None, 1, &[5; 20]);
     for row in &rows {
         add(&log, PEER, std::slice::from_ref(row));
     }
     assert_eq!(log.seq("a"), 19);
-    // What no batch may have counts as nothing.
+    // Counts beyond the bounds are ignored.
     let beyond = made_up("b", None, 1, &[u64::MAX, 1 << 40, MAX_BATCH_EVENTS as u64]);
     assert_eq!(add(&log, PEER, &beyond), ["added"; 3]);
-    // It ends with an event that stands alone.
+    // It ends with a single event.
     let mut ends = made_up("c", None, 1, &[9, 8]);
     let (alone, _) = node("c", 3, &[key_of_last(&ends)], "alone");
     ends.push(alone);
@@ -392,7 +392,7 @@ fn a_sealed_log_whose_batch_never_ends_is_refused_within_bounds() {
     assert_eq!(peer.end(), Position::START);
 }
 
-/// What a store shows is whole: each batch of the local log of `author` is there with all of its events, one behind the other.
+/// Checks that the rows of a store contain only complete batches, with their events in consecutive entries.
 fn check_whole(rows: &[Row]) {
     let mut open: Option<(usize, &Row)> = None;
     for row in rows {
@@ -405,7 +405,7 @@ fn check_whole(rows: &[Row]) {
     assert!(open.is_none(), "half a batch is shown");
 }
 
-/// Authors with random batches, brought by sessions that are cut anywhere, to peers in memory and on disk that are opened again.
+/// Sessions that are cut anywhere bring random batches of several authors to peers in memory and on disk, which are reopened.
 #[test]
 fn whatever_is_cut_peers_show_whole_batches() {
     let seeds = std::env::var("HYPER_BATCH_SEEDS").map_or(6, |seeds| seeds.parse().unwrap());
@@ -507,7 +507,7 @@ fn nothing_is_stored_of_a_batch_of_which_a_part_has_given_way_to_others() {
     for session in 2..=5 {
         fill(session, 12);
     }
-    // All of it is more than there is room for, and what the first session brought last gives way: the second row.
+    // There is not room for all of it, so the last row of the first session is dropped: the second row.
     fill(6, 2);
     assert_eq!(add(&log, SourceId(1), &[third]), ["ERR_HYPER_PROTOCOL"]);
     assert_eq!(log.seq("batch"), 0);

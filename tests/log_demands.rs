@@ -1,4 +1,4 @@
-//! What appends demand: that nothing has happened that they depend on, and that they happen once.
+//! Conditions of appends: that certain events have not been stored, and that an append is made only once.
 
 mod common;
 
@@ -96,7 +96,7 @@ fn conditions_are_judged_in_the_order_of_the_calls_on_what_is_planned_before_the
     let store: Arc<dyn Store> =
         Arc::new(EmbeddedStore::open(folder.path(), &Default::default(), &mut |_, _| {}).unwrap());
     let log = running(store);
-    // All in flight at once: of each seat the first one gets it.
+    // All are in flight together; for each seat, the first append gets it.
     let mut expected = Vec::new();
     for number in 0..2000 {
         let seat = format!("seat:{}", number % 50);
@@ -222,19 +222,19 @@ fn events_of_others_that_contradict_a_decision_are_told_unless_their_emitter_kne
     take(&near, "theirs");
     bring(&ours, &near);
     assert_eq!(watcher.0.lock().drain(..).collect::<Vec<_>>(), [Contradiction { ours: 2, theirs: 3 }]);
-    // What they do once they know is an answer, also for whoever has it from them.
+    // Whatever they emit after they know of it follows from it, also for peers that get it from them.
     bring(&near, &ours);
     near.append(demanding(&[("taken", "again", &["seat:1"])], Demands::default()));
     bring(&far, &near);
     far.append(demanding(&[("taken", "and again", &["seat:1"])], Demands::default()));
     bring(&ours, &far);
     assert_eq!(watcher.0.lock().len(), 0);
-    // Of two decisions it contradicts the one that it did not know of, if any.
+    // If there are two decisions, it contradicts only the one that it did not know of.
     ours.append(demanding(&[("taken", "ours", &["seat:9"])], fail_if(query(&["taken"], &["seat:9"]), 0)));
     near.append(demanding(&[("taken", "once more", &["seat:1"])], Demands::default()));
     bring(&ours, &near);
     assert_eq!(watcher.0.lock().len(), 0);
-    // Other events are nobody's concern.
+    // Other events contradict nothing.
     let (stranger, _) = in_memory();
     stranger.append(demanding(&[("taken", "x", &["seat:2"])], Demands::default()));
     bring(&ours, &stranger);
@@ -242,7 +242,7 @@ fn events_of_others_that_contradict_a_decision_are_told_unless_their_emitter_kne
     stranger.append(demanding(&[("taken", "x", &["seat:1"])], Demands::default()));
     bring(&ours, &stranger);
     assert_eq!(watcher.0.lock().len(), 1);
-    // However many a peer sends, so many are told of each decision: of this one two have been.
+    // However many a peer sends, only a limited number is reported per decision; two have been reported for this one.
     for number in 0..40 {
         stranger.append(demanding(&[("taken", &number.to_string(), &["seat:1"])], Demands::default()));
     }
@@ -250,7 +250,7 @@ fn events_of_others_that_contradict_a_decision_are_told_unless_their_emitter_kne
     assert_eq!(watcher.0.lock().len(), 1 + 14);
 }
 
-/// What a log of decisions has to do, plainly.
+/// A plain model of a log with conditions and ids.
 #[derive(Default)]
 struct Plain {
     /// Name and tags of each event.

@@ -1,4 +1,4 @@
-//! The local log among peers that claim to know more of it, or another version of it.
+//! The local log, when peers claim to have more of it, or another version of it.
 
 mod common;
 
@@ -58,7 +58,7 @@ fn nobody_else_writes_in_our_log_once_we_have_appended() {
     let before = (log.end(), log.digest());
     let offered = vec![forge("mine", 4, "next"), forge("mine", 9, "ahead"), forge("mine", 0, "without seq")];
     assert_eq!(codes(&add(&log, offered)), ["ERR_HYPER_FORGED"; 3]);
-    // Known from another log, it is no more ours than before.
+    // Being known from another log does not make it ours.
     assert_eq!(
         codes(&add(&log, vec![forge("other", 1, "theirs"), forge("mine", 4, "theirs")])),
         ["added", "ERR_HYPER_FORGED"]
@@ -143,7 +143,7 @@ fn another_version_of_our_log_moves_our_tail_and_is_taken_in() {
     let outcomes = add(&log, theirs.clone());
     let Outcome::Refused(Error::Fork { log: id, seq: 3, .. }) = &outcomes[0] else { panic!("{outcomes:?}") };
     assert_eq!((id.as_str(), log.log_id() == "mine".into()), ("mine", false));
-    // What came behind the proof is not held against the peer.
+    // Rows after the proof are not counted against the peer.
     assert_eq!(codes(&outcomes)[1..], ["ERR_HYPER_FORK", "ERR_HYPER_FORK", "parked"]);
     assert_eq!((log.seq("mine"), log.seq(&log.log_id())), (2, 3));
     assert_eq!(codes(&add(&log, theirs)), ["added", "added", "added", "known"]);
@@ -210,7 +210,7 @@ fn few_forks_are_acted_upon_one_after_the_other() {
     audit(&log);
 }
 
-/// A log that holds one version of `other`, parted from the peers' at seq 3, and the peers' entries from there on.
+/// A log with one version of `other`, which differs from the peers' version from seq 3 on, and the peers' entries from there on.
 fn stuck() -> (Arc<Log>, Vec<Incoming>) {
     let (log, _) = open(known("mine"));
     add(&log, chain("other", 2));
@@ -246,7 +246,7 @@ fn the_peers_version_is_adopted_and_ours_is_kept_under_another_log() {
     let moved = log.adopt(&"other".into(), None).blocking_recv().unwrap().unwrap();
     assert_eq!((log.seq("other"), log.seq(&moved), log.log_id()), (2, 2, "mine".into()));
     assert_eq!(log.stuck_logs(), []);
-    // Whoever still holds our version does not bring it back, by entries behind the first one neither.
+    // Peers that still hold our version cannot bring it back, not even with later entries.
     let witness = SourceId(2);
     for node in ours {
         let outcomes = log.add(witness, vec![node]).blocking_recv().unwrap().unwrap();

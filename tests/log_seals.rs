@@ -1,4 +1,4 @@
-//! Sealed logs: what a log takes of them, from whom, and what it gives on.
+//! Sealed logs: which rows are stored, from whom, and what is passed on.
 
 mod common;
 
@@ -166,7 +166,7 @@ fn a_stripped_seal_holds_the_rows_back_and_an_overdue_one_refuses_them() {
     assert!(told(&add(&two, PEER, rows)).iter().all(|told| *told == "parked"));
     assert_eq!(told(&add(&two, PEER, vec![last])), ["ERR_HYPER_SEAL"]);
     assert_eq!(two.end(), Position::START);
-    // Nothing of that log is looked at again on this link. Another link may bring it.
+    // No more rows of that log are checked on this link. Another link may bring them.
     let [more] = [one.next("more", &[])];
     assert_eq!(told(&add(&two, PEER, vec![more])), ["ERR_HYPER_SEAL"]);
     let mut again = Author::new(1);
@@ -282,7 +282,7 @@ fn what_a_session_has_checked_for_it_is_counted_for_it() {
     assert_eq!(two.take_checked_seals(PEER), 1, "only the key: the seal is looked at once it can count");
     assert_eq!(told(&add(&two, three, vec![cause])), ["added"]);
     assert_eq!((two.take_checked_seals(three), two.take_checked_seals(PEER)), (2, 1));
-    // A log that is caught up with costs a seal for as many rows as one may cover.
+    // Catching up with a log costs one seal for as many rows as a seal may cover.
     let mut long = Author::new(5);
     let mut rows = long.many(2 * MAX_SEAL_ROWS);
     rows.iter_mut().filter(|row| row.seq % MAX_SEAL_ROWS as u64 != 0).for_each(|row| row.signed = None);
@@ -292,7 +292,7 @@ fn what_a_session_has_checked_for_it_is_counted_for_it() {
 
 #[test]
 fn logs_that_link_to_each_other_go_in_together_where_only_their_last_rows_are_sealed() {
-    // Whoever took them in one by one has kept these two seals only, in a single group.
+    // A peer that stored them one by one has kept only these two seals, in a single group.
     let chained = || {
         let (mut one, mut three) = (Author::new(1), Author::new(3));
         let mut rows: Vec<Incoming> = Vec::new();
@@ -474,7 +474,7 @@ fn a_revoked_author_is_frozen_where_the_log_is_pinned() {
     let mut rows = one.many(3);
     let pin = Pin { seq: 3, digest: one.digest };
     rows.extend(one.many(3));
-    // A relay has kept one seal only, and that is behind the pin.
+    // A relay has kept only one seal, which is after the pin.
     rows[..5].iter_mut().for_each(|row| row.signed = None);
     let other = Author::new(1).many(1);
     let revoked = |revoked| TrustPolicy {
@@ -491,7 +491,7 @@ fn a_revoked_author_is_frozen_where_the_log_is_pinned() {
     assert_eq!(told(&add(&two, PEER, other.clone())), [author]);
     let two = open(at(Digest([1; 32])));
     assert!(told(&add(&two, PEER, rows.clone())).iter().all(|told| *told != "added"));
-    // Without a pin: what is stored stays, and nothing comes to it.
+    // Without a pin, what is stored stays, and nothing is added.
     let [two] = [2].map(sealed);
     assert_eq!(told(&add(&two, PEER, rows)), ["added"; 6]);
     two.set_trust(revoked(Revoked::Here));
@@ -513,7 +513,7 @@ fn a_store_of_today_goes_on_in_a_sealed_log_and_its_older_one_is_pinned() {
     assert_eq!(author_of(&log.log_id()), Some(&*key(1).public().to_string()));
     assert_eq!(log.pins(), pin, "its own log has a seal");
     emit(&log, "sealed");
-    // Nobody goes on with the older log, here least of all.
+    // The older log is not continued.
     log.set_trust(TrustPolicy::default());
     let (node, _) = common::node(&older, 4, &[], "more");
     assert_eq!(told(&add(&log, PEER, vec![node])), ["ERR_HYPER_AUTHOR"]);
@@ -558,7 +558,7 @@ fn a_forged_row_of_our_own_sealed_log_is_refused_and_a_lost_tail_comes_back() {
     let id = log.log_id();
     let head = log.with_state(|state| state.logs.head(&id)).unwrap();
     let rows = sent(&log);
-    // A copy made before has lost nothing but the tail.
+    // A copy made before has lost only the tail.
     let lost = Arc::new(MemoryStore::new());
     let meta = hyperemitter::store::Commit {
         meta: vec![(hyperemitter::store::Meta::LogId, Some(Bytes::copy_from_slice(id.as_bytes())))],
@@ -570,14 +570,14 @@ fn a_forged_row_of_our_own_sealed_log_is_refused_and_a_lost_tail_comes_back() {
     assert_eq!(told(&add(&lost, PEER, rows)), ["added"]);
     emit(&lost, "2");
     assert_eq!((lost.log_id(), lost.seq(&id)), (id.clone(), 2));
-    // Whoever has no key cannot.
+    // Without the key this is not possible.
     let mut forged = Author::new(1);
     (forged.log, forged.seq, forged.digest) = (id, 1, head.digest);
     let node = without_seal(forged.next("forged", &[]));
     assert_eq!(told(&add(&log, PEER, vec![node])), ["ERR_HYPER_FORGED"]);
 }
 
-/// Two emitters with one key on copies of one store, which both wrote: `common` events before, `each` after.
+/// Two emitters with the same key on copies of one store: `common` events are from before the copy, `each` from after it.
 fn copies(common: usize, each: [usize; 2]) -> [Arc<Log>; 2] {
     let store = Arc::new(MemoryStore::new());
     let (log, _) = open_trusting(store, Trust::of(key(1)));
@@ -602,12 +602,12 @@ fn a_fork_counts_with_a_seal_only_and_the_moved_tail_is_sealed_anew() {
     let bare: Vec<_> = theirs[3..5].iter().cloned().map(without_seal).collect();
     assert_eq!(told(&add(&log, PEER, bare)), ["parked", "parked"]);
     assert_eq!(log.log_id(), id);
-    // With a made up seal neither.
+    // Nor with a made-up seal.
     let mut forged = theirs[3].clone();
     forged.signed = signed(&[1; 64]);
     assert_eq!(told(&add(&log, SourceId(2), vec![forged])), ["ERR_HYPER_SEAL"]);
     assert_eq!(log.log_id(), id);
-    // Up to its seal it is.
+    // It counts up to its seal.
     let rest = add(&log, PEER, theirs[5..].to_vec());
     assert!(told(&rest).iter().all(|told| *told == "ERR_HYPER_FORK"), "{:?}", told(&rest));
     let moved = log.log_id();
@@ -708,7 +708,7 @@ fn a_group_cut_by_a_crash_anywhere_leaves_a_log_that_ends_with_a_seal() {
         append(20);
         let after = std::fs::read(segment(folder.path())).unwrap();
         log.close();
-        // Behind the data there may be zeros, written ahead.
+        // After the data there may be zeros that were written ahead.
         let end = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
         (end(&before), after[..end(&after)].to_vec())
     });

@@ -1,5 +1,5 @@
-//! What strangers send at worst, by a raw client: each costs a bounded number of frames and bytes, ends with a reason, and
-//! keeps nobody else from replicating.
+//! Attacks by a raw client. Each attack is stopped after a bounded number of frames and bytes, with a reason, and does not keep
+//! other peers from replicating.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 mod net_support;
@@ -13,12 +13,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Accounts of a hundredth, so that few frames drain them.
+/// Buckets of a hundredth of the usual size, so that few frames drain them.
 fn poor() -> NetOptions {
     NetOptions { shares: Shares { percent: 1, patience_ms: 40 }, ..options() }
 }
 
-/// `npm run attack` sets it: the same attacks so many times as heavy.
+/// Factor for the load of the attacks, set by `npm run attack`.
 fn heavy() -> usize {
     std::env::var("HYPER_ATTACK").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
 }
@@ -41,7 +41,7 @@ fn frame(kind: u8, body: &[u8]) -> Vec<u8> {
     [varint(body.len() as u64 + 1), vec![kind], body.to_vec()].concat()
 }
 
-/// What a 2.x peer introduces itself with, its window without end.
+/// The handshake of a 2.x peer, with an unlimited window.
 fn greeting() -> Vec<u8> {
     let mut record = b"hyper2".to_vec();
     for (field, number) in [(1, 1), (2, 0), (3, 64 << 20), (4, 1 << 60)] {
@@ -83,7 +83,7 @@ async fn stranger(peer: &Peer, from: [u8; 4]) -> OwnedWriteHalf {
 
 const HERE: [u8; 4] = [127, 0, 0, 1];
 
-/// Sends until the other side ends the link. How often, and the end.
+/// Sends repeatedly until the other side ends the link. Returns how often, and the end.
 async fn until_ended(peer: &Peer, mut stranger: OwnedWriteHalf, what: &[u8]) -> (usize, End) {
     let mut times = 0;
     let flood = async {
@@ -219,13 +219,13 @@ async fn the_time_that_many_small_frames_take_is_charged() {
     let a = Peer::new(poor()).listen(0).await;
     let mut stranger = stranger(&a, HERE).await;
     stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
-    // Signs of life: so small that their bytes would last ten times as long.
+    // Signs of life are so small that their bytes alone would last ten times as long.
     let (_, end) = until_ended(&a, stranger, &frame(12, &[]).repeat(1_000)).await;
     is_over_share(&end, &["processor time"]);
     serves_others(&a).await;
 }
 
-/// More small frames than a turn handles: what has arrived before a link's end is stored all the same.
+/// More small frames than a turn handles: everything that arrived before the end of the link is still stored.
 #[tokio::test]
 async fn of_many_small_frames_before_the_end_of_a_connection_none_is_lost() {
     let a = Peer::listening().await;
@@ -332,7 +332,7 @@ async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_on
     for _ in 0..100 * heavy() {
         let mut stranger = stranger(&a, [127, 0, 0, 2]).await;
         hoarders.push(tokio::spawn(async move {
-            // Of a frame of 60 MiB three: hold on to it.
+            // 3 MiB of a frame of 60 MiB, which have to be held.
             let said = [greeting(), nothing(), varint(60 << 20), vec![7], vec![0; 3 << 20]].concat();
             let _ = stranger.write_all(&said).await;
             stranger

@@ -155,7 +155,7 @@ async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_go
     assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, ours);
     assert_eq!(right.log.entry(&id, 2).unwrap().unwrap().key, theirs);
     left.when("a link that is not level", |peers| peers.iter().any(|peer| peer.stuck == [&*id])).await;
-    // It stays so until somebody decides.
+    // It stays stuck until a user decides.
     let stuck = left.log.stuck_logs();
     assert_eq!((stuck.len(), &*stuck[0].log, stuck[0].seq, stuck[0].theirs), (1, &*id, 2, theirs));
     until("both missing entries are told", || left.log.stuck_logs()[0].behind() == 2).await;

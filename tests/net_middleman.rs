@@ -1,7 +1,7 @@
-//! Somebody between two emitters with identities: poses as a 1.x peer, flips, cuts, leaves out, repeats, inserts, swaps and sends
-//! back bytes. Nothing that the two did not say is accepted, nothing that they said can be read, and nobody falls over.
+//! A middleman between two emitters with identities poses as a 1.x peer, and flips, cuts, drops, repeats, inserts, swaps and
+//! reflects bytes. Nothing that the two did not send is accepted, nothing that they sent can be read, and neither of them fails.
 //!
-//! 200 seeds here; `HYPER_MIDDLEMAN=100000` runs so many, `HYPER_SEED=n` one.
+//! By default it runs 200 seeds; `HYPER_MIDDLEMAN=100000` runs this many, `HYPER_SEED=n` only one.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 mod net_support;
@@ -19,7 +19,7 @@ use hyperemitter::net::{Carried, NetEvent, NetOptions};
 use net_support::{agree, options, Peer};
 use tokio::sync::Notify;
 
-/// A run is over when nothing has moved for this long. However short, no claim below depends on it.
+/// A run is over when nothing has moved for this long. The checks do not depend on it.
 const STILL: Duration = Duration::from_millis(5);
 
 /// hyperemitter 1.x's handshake, and all of its log: nothing.
@@ -100,7 +100,7 @@ impl Way {
         Way { attack, at, len: 1 + random.size(250), bit, ..Way::honest() }
     }
 
-    /// What goes on instead of these bytes, and what goes back.
+    /// Returns what is passed on instead of these bytes, and what is sent back.
     fn pass(&mut self, bytes: &[u8]) -> (Vec<u8>, Vec<u8>) {
         let (mut on, mut back) = (Vec::new(), Vec::new());
         for &byte in bytes {
@@ -140,7 +140,7 @@ impl Way {
 fn attach(peer: &Peer, run: u32, dialled: Option<PublicKey>, wake: &Arc<Notify>) -> Carrier {
     let wake = Arc::clone(wake);
     let (pipe, carrier) = pipe(move |_| wake.notify_one());
-    // Each run comes from an address of its own: together they cost more than one address may.
+    // Each run has its own address, because together they cost more than one address may.
     let [a, b, c, _] = (run << 8).to_be_bytes();
     let ends = (SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 1), SocketAddr::new(IpAddr::from([10 + a, b, c, 1]), 2));
     let carried = Carried { pipe, ends: Some(ends), vouched: None };
@@ -148,7 +148,7 @@ fn attach(peer: &Peer, run: u32, dialled: Option<PublicKey>, wake: &Arc<Notify>)
     carrier
 }
 
-/// Everything that one side says, passed through `way`. Whether anything moved, and whether it has ended.
+/// Passes everything that one side sends through `way`. Returns whether anything moved, and whether it has ended.
 fn carry(from: &Carrier, to: &Carrier, way: &mut Way) -> (bool, bool) {
     let mut moved = false;
     loop {
@@ -185,7 +185,7 @@ impl Pair {
         Pair { a: with(key_a, b), b: with(key_b, a), key_of_a: a }
     }
 
-    /// One connection through the middleman. Whether both sides are level after it, and what each said.
+    /// Runs one connection through the middleman. Returns whether both sides are in sync afterwards, and what each sent.
     async fn run(&self, run: u32, attack: Attack, random: &mut Random) -> (bool, [Vec<u8>; 2]) {
         let wake = Arc::new(Notify::new());
         let mut ways = [Way::honest(), Way::honest()];
@@ -232,7 +232,7 @@ fn said(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|part| part == text.as_bytes())
 }
 
-/// No side may have found a defect of its own.
+/// Checks that no side has reported an internal defect.
 fn no_defects(peer: &Peer, seed: u64) {
     for event in peer.events() {
         if let NetEvent::InboundGone { error: Some(error), .. } | NetEvent::Report { error, .. } = event {
@@ -252,7 +252,7 @@ async fn a_middleman_reads_nothing_and_whatever_he_does_nothing_of_his_is_accept
     let mut outcomes = std::collections::BTreeMap::<String, u64>::new();
     for seed in seeds {
         if seed % 500 == 499 {
-            // What both remember of all connections is looked at, and forgotten.
+            // The events of both sides are checked, and then cleared.
             pair.is_genuine(&emitted);
             no_defects(&pair.a, seed);
             no_defects(&pair.b, seed);

@@ -112,7 +112,7 @@ async fn a_full_mesh_of_five_delivers_everything_once() {
     let counters: Vec<_> = peers.iter().flat_map(|peer| peer.net.peers()).map(|link| link.counters).collect();
     let sum = |field: fn(&hyperemitter::net::Counters) -> u64| -> u64 { counters.iter().map(field).sum() };
     let (added, known, parked) = (sum(|c| c.added), sum(|c| c.known), sum(|c| c.parked));
-    // A node that overtakes a cause, because that takes another way, is parked first.
+    // A node that arrives before its cause, which takes another path, is parked first.
     assert!(added <= 250 * 4 && added + parked >= 250 * 4, "{added} added, {parked} parked");
     // Plain flooding brings up to 3,000 in vain; each log soon keeps to one tree.
     assert!(known <= 1500, "{known} nodes received in vain");

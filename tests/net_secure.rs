@@ -1,5 +1,5 @@
-//! Secure links between two networks over loopback: who replicates, who is refused, and with which words; rights, and what
-//! happens when they change.
+//! Secure links between two networks over loopback: who replicates, who is refused, and with which message; rights, and changes of
+//! rights.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 mod net_support;
@@ -37,7 +37,7 @@ fn secret(byte: u8) -> Option<Secret> {
     Some(Arc::new(Zeroizing::new([byte; 32])))
 }
 
-/// An emitter with the key of `seed`, to which these others may connect.
+/// An emitter with the key of `seed`, to which these peers may connect.
 fn closed(seed: u8, peers: &[(u8, Right)]) -> Trust {
     let peers = Peers::Listed(peers.iter().map(|(seed, right)| (public(*seed), *right)).collect());
     Trust { identity: identity(seed), peers, ..Trust::default() }
@@ -139,7 +139,7 @@ fn trust_of(kind: Kind, seed: u8) -> Trust {
     }
 }
 
-/// Who replicates with whom, and who hears which words.
+/// Which kinds replicate with each other, and which messages the others get.
 #[tokio::test]
 async fn the_matrix_of_secure_and_plain_emitters() {
     use Kind::{Both, Closed, Open};
@@ -425,7 +425,7 @@ async fn a_1_x_peer_joins_a_named_network_only_where_plain_links_were_allowed() 
 
 #[tokio::test]
 async fn the_key_is_required_at_the_first_dial_at_a_redial_and_after_a_restart() {
-    // Who takes over the address: 1.x or 2.x without an identity, and somebody with another key.
+    // The address is taken over by 1.x, by 2.x without an identity, or by an emitter with another key.
     for thief in [Trust::default(), closed(3, &[(2, Right::Write)])] {
         let (a, thief) = (listener(closed(1, &[(2, Right::Write)])).await, listener(thief).await);
         let proxy = Proxy::to(a.port).await;
@@ -462,7 +462,7 @@ async fn whoever_is_dialled_anew_with_a_key_gets_no_other_link_from_then_on() {
     let (seen, _) = b.event_after(0, "another key", insecure).await;
     b.emit("not for a");
     assert_eq!(a.len() + 1, b.len());
-    // It waits for half a minute now, and does not when it is told to dial in another manner.
+    // It would wait for half a minute now, but dials immediately when it is told to dial in another manner.
     b.net.dial("127.0.0.1".into(), a.port, pinned(1));
     b.event_after(seen, "linked", |event| matches!(event, NetEvent::Connected { .. })).await;
     replicates(&a, &b).await;

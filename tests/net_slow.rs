@@ -1,4 +1,4 @@
-//! Slow lines: whatever moves is waited for, and what has arrived does not come again.
+//! Slow lines: links are kept as long as bytes move, and what has arrived is not sent again.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 mod net_support;
@@ -11,7 +11,7 @@ use net_support::{options, soon, Peer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 
-/// Patience of a hundredth: a line of 20 kbit/s and 30 s are to each other as this one and 300 ms.
+/// Timeouts of a hundredth: 300 ms on this line correspond to 30 s on a line of 20 kbit/s.
 fn hasty() -> NetOptions {
     NetOptions { stall_timeout_ms: 300, frame_timeout_ms: 600, handshake_timeout_ms: 100, ..options() }
 }
@@ -32,7 +32,7 @@ async fn a_peer_that_takes_its_bytes_slowly_gets_all_of_them() {
     let len = u8::try_from(log.len()).unwrap();
     let said = [&[5, 0, 8, 1, 32, 1, 1, 4, len + 5, 2, 10, len][..], log.as_bytes(), &[16, 0, 1, 5]].concat();
     socket.write_all(&said).await.unwrap();
-    // The kernel takes megabytes at once, and tells of room when a third is free: seconds pass without.
+    // The kernel takes megabytes immediately, and reports room only when a third is free, which takes seconds.
     let line = Line::slow(16 * 1024, Duration::from_millis(8), Some((EVENTS * SIZE) as u64));
     let came = soon("all of it", read_slowly(socket, line)).await;
     assert!(came >= (EVENTS * SIZE) as u64, "{came} bytes; {:?}", a.events().last());
@@ -82,7 +82,7 @@ async fn a_large_event_arrives_over_a_line_that_is_cut_before_it_is_through() {
     assert!(carried * 10 <= least * 11, "{carried} bytes for {least}");
 }
 
-/// Real time, in a tenth of the size and at ten times the speed; `npm run attack` takes the line as slow as it is meant.
+/// In real time, with a tenth of the size and ten times the speed; `npm run attack` uses the real speed.
 #[tokio::test]
 async fn over_a_line_with_delay_and_losses_that_is_cut_all_arrives_in_little_more_than_its_bytes() {
     let literal = std::env::var("HYPER_ATTACK").is_ok();

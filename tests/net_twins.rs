@@ -1,4 +1,4 @@
-//! Several links between the same two emitters: all of them stand, one of them carries.
+//! Several links between the same two emitters: all are established, and one of them carries rows.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
 mod net_support;
@@ -17,7 +17,7 @@ fn connected(peer: &Peer) -> usize {
     peer.events().iter().filter(|event| matches!(event, NetEvent::Connected { .. })).count()
 }
 
-/// One link that carries, and so many that stand by, at both ends.
+/// Waits until both ends have one link that carries rows, and this many that stand by.
 async fn one_carries(peers: [&Peer; 2], others: usize) {
     for peer in peers {
         peer.when(&format!("one live link and {others} that stand by"), |peers| stages(peers) == (1, others)).await;
@@ -25,7 +25,7 @@ async fn one_carries(peers: [&Peer; 2], others: usize) {
     }
 }
 
-/// Nodes that came over all of a peer's links, and those of them that it had.
+/// Nodes received over all of a peer's links, and how many of them it already had.
 fn received(peer: &Peer) -> (u64, u64) {
     let peers = peer.net.peers();
     (peers.iter().map(|peer| peer.counters.nodes_in).sum(), peers.iter().map(|peer| peer.counters.known).sum())
@@ -85,7 +85,7 @@ async fn when_the_link_that_carried_is_cut_the_other_takes_over_without_loss() {
         a.emit_many(1_000);
         b.emit_many(1_000);
         total += 2_000;
-        // Whatever is under way: the other link has it all.
+        // Whatever is in flight is also sent over the other link.
         proxy.cut();
         a.holds(total).await;
         b.holds(total).await;

@@ -1,4 +1,4 @@
-//! Large events over links that are cut again and again: what has arrived is not sent a second time.
+//! Large events over links that are cut repeatedly: what has arrived is not sent again.
 
 mod sim;
 
@@ -55,8 +55,8 @@ impl<'a> End<'a> {
     }
 }
 
-/// Links `from` (which dials) and `to` until nothing moves, or so many bytes have gone from one to the other. A millisecond
-/// carries `line` bytes. Answers how many went.
+/// Links `from` (which dials) and `to` until nothing moves, or until `cut_after` bytes have gone to `to`. The line carries `line`
+/// bytes per millisecond. Returns how many went.
 fn link(from: &NewPeer, to: &NewPeer, partials: &Partials, cut_after: usize, line: usize, source: u64) -> usize {
     let mut ends = [End::new(from, true, &Partials::default(), source), End::new(to, false, partials, source)];
     for end in &mut ends {
@@ -110,7 +110,7 @@ fn a_large_event_arrives_over_links_that_carry_less_than_it() {
         }
         assert_eq!(to.seq("from"), 3, "{size} bytes, cut after {cut_after}");
         assert!(to.rows().iter().any(|row| row.node.key == key && row.node.value.len() == size));
-        // A cut wastes what of a piece was under way: half of one on the average, and the greeting.
+        // A cut wastes the part of a piece that was in flight (half a piece on average), and the greeting.
         let waste = 20 * 1024 * (size / cut_after + 2);
         assert!(bytes <= size * 11 / 10 + waste, "{bytes} bytes for {size}, cut after {cut_after}");
         assert_eq!(partials.bytes(), 0);
@@ -138,8 +138,8 @@ fn a_catch_up_over_a_slow_line_that_is_cut_wastes_a_tenth_at_the_most() {
     assert!(bytes <= 1000 * 4140 * 11 / 10, "{bytes}");
 }
 
-/// A line of 20 kbit/s whose bytes arrive 300 ms later, and of whose segments one in fifty is lost. TCP hides a loss: all that
-/// follows waits until the segment has been sent again.
+/// A line of 20 kbit/s with a delay of 300 ms, on which one in fifty segments is lost. TCP hides a loss: everything after it waits
+/// until the segment has been sent again.
 struct Line {
     rng: Rng,
     ways: [Way; 2],
@@ -157,7 +157,7 @@ struct Way {
 }
 
 impl Line {
-    /// Virtual milliseconds between two looks, and what the line carries meanwhile.
+    /// Virtual milliseconds per step, and the bytes that the line carries in a step.
     const STEP_MS: u64 = 10;
     const STEP_BYTES: usize = 25;
     const DELAY_MS: u64 = 300;
@@ -190,8 +190,8 @@ impl Line {
     }
 }
 
-/// Links `from` (which dials) and `to` over such a line, until `to` has `entries` entries of `from`, or the line has carried so
-/// many bytes towards it. How many it has carried, and the time that it took.
+/// Links `from` (which dials) and `to` over such a line, until `to` has `entries` entries of `from`, or the line has carried the
+/// given number of bytes to it. Returns how many it has carried, and the time that it took.
 fn link_slowly(
     from: &NewPeer,
     to: &NewPeer,
@@ -232,7 +232,7 @@ fn link_slowly(
 fn over_20_kbit_s_with_delay_and_losses_everything_arrives_in_little_more_than_its_bytes() {
     const EVENT: usize = 4096;
     const LARGEST: usize = 8 << 20;
-    // In a tenth of the size, unless `npm run attack` asks for all of it.
+    // A tenth of the size, unless `npm run attack` asks for the full size.
     let part = if std::env::var("HYPER_ATTACK").is_ok() { 1 } else { 10 };
     for cut_after in [usize::MAX, 400_000, 60_000] {
         let (from, to) = (NewPeer::new("from"), NewPeer::new("to"));

@@ -1,4 +1,4 @@
-//! What sessions do when logs are forked, cut short, or hold what 1.x must not see.
+//! Sessions with logs that are forked, truncated, or contain events that 1.x must not get.
 
 // Helpers of tests, not of the product.
 #![allow(
@@ -27,7 +27,7 @@ fn world(kinds: &[Kind], links: &[(usize, usize)], seed: u64) -> World {
     World::new(setup)
 }
 
-/// Two emitters on copies of one store, both of which have written on.
+/// Two emitters on copies of one store, which have both continued to write.
 fn clones(shared: usize, first: usize, second: usize) -> (NewPeer, NewPeer) {
     let one = NewPeer::new("log-0");
     for number in 0..shared {

@@ -96,13 +96,13 @@ fn honest_peers_converge_beside_hostile_ones_whose_cost_is_bounded() {
     assert!(seeds.end - seeds.start < HOSTILE_SEEDS || turns.iter().all(|turns| *turns > 0), "{turns:?}");
 }
 
-/// Whether what hostile members caused is in proportion to what they did.
+/// Checks that the cost of hostile members is in proportion to what they sent.
 fn within_bounds(stats: &Stats) -> Result<(), String> {
     let foe = stats.foe;
     let (nodes, turns) = (stats.nodes as u64, foe.turns + 1);
-    // A question for each entry named, of some eight bytes at least, and for each log that a vector makes known anew.
+    // One look-up for each named entry, of at least eight bytes, and for each log that a vector announces again.
     let asked = foe.bytes / 4 + turns * 32;
-    // A vector or a demand, three of which go in a turn, may have everything read once more, in ever so small reads.
+    // A vector or a demand (up to three per turn) may cause everything to be read once more, in small reads.
     let read = turns * 3 * (2 * nodes + 64);
     if foe.asked > asked || foe.read > read || foe.partial > MAX_PARTIAL_BYTES || foe.sent > turns * 2 * WINDOW {
         return Err(format!("{foe:?} with {nodes} nodes is more than {asked} questions, {read} rows"));
@@ -110,9 +110,9 @@ fn within_bounds(stats: &Stats) -> Result<(), String> {
     Ok(())
 }
 
-/// What unsigned logs cannot prevent: that somebody writes the next entries of a log whose owner it does not reach first.
-/// Whoever believes that is stuck at that place of that log, says so, and has everything before it; the owner's own log
-/// holds what the owner wrote, and nothing else.
+/// Logs without seals cannot prevent that somebody forges the next entries of a log and brings them to peers before the owner does.
+/// Such a peer is stuck at that entry of that log, reports it, and has everything before it. The owner's own log contains only what
+/// the owner wrote.
 #[test]
 fn who_forges_the_logs_of_others_changes_nothing_at_their_owners() {
     let mut believed = 0;
@@ -127,7 +127,7 @@ fn who_forges_the_logs_of_others_changes_nothing_at_their_owners() {
             let Body::New(new) = &world.peers[peer].body else { continue };
             forged += new.rows().iter().filter(|row| !world.emitted.contains(&row.node.key)).count();
         }
-        // Peers that hold other things than were emitted are the only reason for not being level.
+        // Peers that hold forged entries are the only reason not to be in sync.
         assert!(level || forged > 0, "seed {seed}");
         believed += forged;
     }
@@ -204,10 +204,10 @@ fn of_several_links_between_two_peers_one_carries_and_nothing_is_lost_when_it_en
     assert!(further > 0, "no two peers were linked twice");
 }
 
-/// Takes one defence out.
+/// Switches one defence off.
 type Without = fn(&mut Defences);
 
-/// Seeds among which one must fail without a defence.
+/// Number of seeds of which at least one must fail without a defence.
 const SEARCHED: u64 = 200;
 
 fn fails_without(name: &str, setup: fn(u64) -> Setup, without: Without) {
@@ -264,7 +264,7 @@ fn entries_that_a_1x_peer_does_not_relay_are_fetched() {
     fails_without("mind_gaps", twins, |defences| defences.mind_gaps = false);
 }
 
-/// The same with one of ours in the middle: both entries must go to the other side, or 1.x cannot go on in that log.
+/// The same with one of ours in the middle: both entries must reach the other side, or 1.x cannot continue that log.
 fn twins_around_us(seed: u64) -> Setup {
     let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::New, Kind::Old], vec![(0, 1), (2, 1)]);
     for peer in [0, 2] {
@@ -286,8 +286,7 @@ fn both_entries_of_a_shared_node_are_relayed() {
     fails_without("send_duplicates", twins_around_us, |defences| defences.send_duplicates = false);
 }
 
-/// Two 1.x peers with the same history, from which one of ours fetches it at the same time; patience is out of
-/// the game.
+/// Two 1.x peers with the same history, from which one of ours fetches it at the same time, without timeouts.
 fn two_sources(seed: u64) -> Setup {
     let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::Old, Kind::New], vec![(1, 0), (2, 0), (2, 1)]);
     for number in 0..20 {
@@ -311,7 +310,7 @@ fn nodes_that_came_over_another_link_count() {
     fails_without("complete_by_heads", two_sources, |defences| defences.complete_by_heads = false);
 }
 
-/// One 1.x peer and one of ours, often cut apart in the middle of things.
+/// One 1.x peer and one of ours, whose link is often cut.
 fn on_and_off(seed: u64) -> Setup {
     let mut rng = Rng::new(seed);
     let mut setup = Setup::quiet(seed, vec![Kind::Old, Kind::New], vec![(1, 0)]);
@@ -363,7 +362,7 @@ fn heavy(kinds: [Kind; 2], seed: u64) -> Setup {
 fn large_events_pass_and_a_peer_that_does_not_read_costs_no_memory() {
     for kinds in [[Kind::New, Kind::New], [Kind::Old, Kind::New], [Kind::New, Kind::Old]] {
         let mut setup = heavy(kinds, 1);
-        // It reads nothing for longer than anybody's patience, while the other side has 6 MB for it.
+        // It reads nothing for longer than all timeouts, while the other side has 6 MB for it.
         setup.faults.push((20, Fault::Stall(0, 5_000)));
         setup.faults.push((20, Fault::Stall(1, 5_000)));
         let stats = run(setup).unwrap();

@@ -1,4 +1,4 @@
-//! Power cuts and kills: nothing acknowledged is lost, nothing is there twice, order holds, no commit is half there.
+//! Power cuts and kills: nothing acknowledged is lost, nothing is stored twice, the order is kept, and no commit is stored in part.
 //!
 //! The short form is a few of each. `HYPER_CRASH_RUNS=200` makes it 200 power cuts and 200 kills.
 
@@ -30,7 +30,7 @@ use tempfile::TempDir;
 /// Rows acknowledged before power may fail.
 const ACKNOWLEDGED: usize = 1000;
 
-/// Commits after which a cut that never came is made by hand.
+/// Commits after which power is cut in any case.
 const PATIENCE: usize = 3000;
 
 const POINTS: [Point; 5] = [Point::Write, Point::Sync, Point::Segment, Point::Rename, Point::Index];
@@ -64,7 +64,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// What a crash may leave of the index: all, an older state, holes, a part, nothing.
+/// Damages the index as a crash may: it leaves all, an older state, holes, a part, or nothing.
 fn spoil_index(index: &Path, older: &Path, random: &mut Random) {
     let db = index.join("db");
     match random.below(5) {
@@ -92,7 +92,7 @@ fn spoil_index(index: &Path, older: &Path, random: &mut Random) {
     }
 }
 
-/// Writes until power fails, and looks at what is left. Returns where it failed, or what was lost.
+/// Writes until power fails, and checks what is left. Returns where it failed, or what was lost.
 fn power_cut(seed: u64, point: Point, lies: bool) -> Result<Point, String> {
     let real = TempDir::new().unwrap();
     let [index, after_index, older] = ["index", "after", "older"].map(|name| real.path().join(name));
@@ -130,7 +130,7 @@ fn power_cut(seed: u64, point: Point, lies: bool) -> Result<Point, String> {
     let store = open(&disk_after).map_err(|error| error.to_string())?;
     let held = history.compare(&store, acknowledged)?;
     history.rewind(held);
-    // It goes on, and power may fail again at once.
+    // It continues, and power may fail again immediately.
     for _ in 0..20 {
         store.commit(&history.next()).map_err(|error| error.to_string())?;
     }
@@ -197,7 +197,7 @@ fn kill(seed: u64) {
     let mut random = Random(seed);
     let enough = ACKNOWLEDGED + random.below(2000);
     let (mut acknowledged, mut rows, mut killed) = (0, 0, false);
-    // Past the kill, the pipe still holds what was acknowledged before it.
+    // After the kill, the pipe still contains the acknowledgements before it.
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let Ok(line) = line else { break };
         let Some(numbers) = line.strip_prefix("acknowledged ") else { continue };

@@ -1,4 +1,4 @@
-//! Damage, full disks, foreign folders: everything is reported with its place, nothing is skipped, and the log lives.
+//! Damage, full disks, foreign folders: everything is reported with its location, nothing is skipped, and the log survives.
 
 // Helpers of tests panic by design.
 #![allow(
@@ -55,7 +55,7 @@ fn written(index: &Path, commits: usize, close: bool) -> (FaultDisk, History) {
     (disk, history)
 }
 
-/// Opens, reads and checks all: the first error, or how many rows came back.
+/// Opens, reads and checks everything. Returns the first error, or the number of rows.
 fn examine(disk: &FaultDisk) -> Result<usize, Error> {
     let store = open(disk)?;
     let (mut after, mut rows) = (Position::START, 0);
@@ -260,7 +260,7 @@ fn a_full_disk_refuses_commits_until_there_is_room() {
     }
 }
 
-/// Errors that pass, and the codes they come with.
+/// Temporary errors, and their codes.
 #[cfg(unix)]
 const PASSING: [(Errno, &str); 7] = [
     (Errno::NOSPC, "ERR_HYPER_NO_SPACE"),
@@ -272,7 +272,7 @@ const PASSING: [(Errno, &str); 7] = [
     (Errno::AGAIN, "ERR_HYPER_STORAGE"),
 ];
 
-/// Commits until the refusal strikes: the commit that met it, its error, and how many were stored.
+/// Commits until a call is refused. Returns the refused commit, its error, and how many were stored.
 fn until_refused(store: &EmbeddedStore, history: &mut History, mut stored: usize) -> (Commit, Error, usize) {
     for _ in 0..1000 {
         let commit = history.next();
@@ -322,7 +322,7 @@ fn what_was_refused_is_not_there_afterwards() {
             disk.refuse(call, nth, Errno::NOSPC.raw_os_error());
             let (_, _, stored) = until_refused(&store, &mut history, 30);
             if call == Call::Write {
-                // The refusal was durable before it was told.
+                // The refusal was durable before it was reported.
                 disk.cut(store_support::disk::Point::Write);
             }
             disk.allow();
@@ -479,7 +479,7 @@ fn the_index_of_a_store_that_is_open_elsewhere_is_left_alone() {
     assert!(open().unwrap().opening().rebuilt.is_none());
 }
 
-/// Opens in a thread of its own: what never ends fails here.
+/// Opens in a separate thread, so that an opening that never ends fails the test.
 fn opens(path: &Path) -> Result<Option<String>, Error> {
     let (tell, told) = std::sync::mpsc::channel();
     let path = path.to_owned();
@@ -537,7 +537,7 @@ fn holes_cost_no_reading() {
     }
 }
 
-/// Bytes like those of a group that was written long after what stands before it was safe, one behind the other.
+/// Consecutive byte sequences, each like a group that was written long after the bytes before it were synced.
 #[test]
 fn bytes_that_look_like_groups_cost_no_more_than_others() {
     let real = TempDir::new().unwrap();

@@ -1,4 +1,4 @@
-//! What work costs, in bytes, over stores that hold more and more: nothing but the log may grow with the log.
+//! The cost of work, in bytes, with growing stores: only the log itself may grow with the log.
 
 // Helpers of tests panic by design.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
@@ -15,7 +15,7 @@ use hyperemitter::store::{Commit, NewRow, Store};
 use store_support::counted::Counted;
 use tempfile::TempDir;
 
-/// Bytes of a stranger's log id here.
+/// Bytes of the log ids in this test.
 const ID: usize = 200;
 
 /// Appends rows, each with links of its own.
@@ -34,8 +34,8 @@ impl Rows {
     }
 }
 
-/// A store with so many logs, each with an id of `ID` bytes and a head of its own; then so many commits of one row, the
-/// bytes each of them wrote on average, and the store's segments.
+/// Makes a store with `logs` logs, each with an id of `ID` bytes and its own head, and then `commits` commits of one row. Returns
+/// the average bytes written per commit, and the store's number of segments.
 fn cost_of_a_commit(logs: u64, commits: u64) -> (u64, usize) {
     let folder = TempDir::new().unwrap();
     let disk = Counted::default();
@@ -75,7 +75,7 @@ fn a_commit_costs_the_same_however_many_logs_and_heads_there_are() {
     assert!(costs.iter().all(|(bytes, segments)| *bytes < 512 && *segments <= 4), "{costs:?}");
 }
 
-/// A link that is not the node before costs its hash, so that reading a row never takes another row.
+/// A link to a node other than the one before costs its hash, so that reading a row never requires another row.
 #[test]
 fn a_link_costs_its_hash() {
     let bytes_per_row = |links: usize| {

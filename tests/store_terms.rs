@@ -1,4 +1,4 @@
-//! Searches by name and tag: what they find, whatever happens to the index, and what they cost.
+//! Searches by name and tag: their results, whatever happens to the index, and their cost.
 //!
 //! `HYPER_TERM_STEPS=100000` is the long form.
 
@@ -167,7 +167,7 @@ impl Rows {
     }
 }
 
-/// A store of so many events, of which every thousandth has name `rare` and tag `rare`; all have a tag of 10,000.
+/// A store of `events` events. Every thousandth has the name `rare` and the tag `rare`; all have one of 10,000 tags.
 fn filled(path: &Path, disk: &Counted, events: u64, tagged: bool) -> EmbeddedStore {
     let options = EmbeddedOptions { chunk_rows: 1000, disk: Arc::new(disk.clone()), ..EmbeddedOptions::default() };
     let store = EmbeddedStore::open(path, &options, &mut |_, _| {}).unwrap();
@@ -192,7 +192,8 @@ fn filled(path: &Path, disk: &Counted, events: u64, tagged: bool) -> EmbeddedSto
     store
 }
 
-/// A search costs what its matches do: a few looks into the index for each slab, and some kilobytes of the log for each match.
+/// The cost of a search depends on its matches: a few look-ups in the index for each slab, and some kilobytes of the log for each
+/// match.
 #[test]
 fn a_search_costs_what_its_matches_do() {
     let costs = |events: u64| {

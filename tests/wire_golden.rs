@@ -1,5 +1,5 @@
-//! Our session in the place of each side of each recording: it gets what a 1.x peer once sent, frame by frame, and
-//! must end with what that side ended with.
+//! Our session takes the place of each side of each recording: it gets, frame by frame, what a 1.x peer once sent, and must end
+//! with the same nodes as that side.
 
 // Helpers of tests, not of the product.
 #![allow(
@@ -141,7 +141,7 @@ fn play(script: &Script, recording: &Value, link: &str, name: &str, dialled: boo
                 }
                 side.hear(frame, now);
             } else if let Message::Node(node) = Message::decode(&frame).unwrap() {
-                // What this side's user emitted meanwhile, with the causes it then had.
+                // The events that this side's user emitted in the meantime, with their causes.
                 let own = format!("log-{name}");
                 if node.log == own && node.seq == side.peer.seq(&own) + 1 {
                     side.peer.add(
@@ -198,7 +198,7 @@ fn our_session_lives_through_every_recording_on_either_side() {
 
 #[test]
 fn our_session_takes_hand_made_bytes_as_1x_takes_them() {
-    // What 1.x swallows and ours refuses: it would file the node under its own log, or split the log id at the `!`.
+    // Nodes that 1.x accepts and ours refuses: 1.x would store the node under its own log, or split the log id at the `!`.
     let stricter = ["node with an empty log name", "node with an exclamation mark in its log name"];
     for case in load("raw")["cases"].as_array().unwrap() {
         let name = case["name"].as_str().unwrap();

@@ -168,7 +168,7 @@ impl Replay {
         true
     }
 
-    /// One step of `peer` towards the frame it is to send on `link`.
+    /// Takes one step of `peer` towards the frame that it has to send on `link`.
     fn step(&mut self, peer: &'static str, link: &'static str, side: usize, wanted: &Seen) -> bool {
         let log = self.logs.get_mut(peer).unwrap();
         let wire = self.wires.get_mut(link).unwrap();
@@ -199,7 +199,7 @@ impl Replay {
             self.parse_one(link, side);
             return true;
         }
-        // What arrived on another link may bring it about.
+        // Something that arrived on another link may cause it.
         let others: Vec<_> = self.wires.keys().copied().filter(|other| *other != link).collect();
         for other in others {
             for side in 0..2 {
@@ -233,7 +233,7 @@ impl Replay {
         true
     }
 
-    /// Everything delivered is handled; nothing may come of it that was not recorded.
+    /// Handles everything that was delivered. It must not produce frames that were not recorded.
     fn settle(&mut self, script: &Script) {
         let links: Vec<_> = self.wires.keys().copied().collect();
         for link in links {
@@ -332,7 +332,7 @@ fn the_model_answers_hand_made_bytes_as_the_original_did() {
         let shown = |frames: &[Bytes]| -> Vec<String> {
             frames.iter().map(|frame| format!("{:?}", Message::decode(&unframe(frame)))).collect()
         };
-        // A crash of 1.x (a value that is no event) happens in its dispatcher, before the live stream's next turn.
+        // 1.x crashes (on a value that is not an event) in its dispatcher, before the live stream's next turn.
         let crashed = case["crash"] == true;
         if crashed {
             sent.truncate(expected.len());

@@ -1,6 +1,9 @@
 'use strict'
 
-/** Attacks on emitters with an identity: half handshakes, replays, resets at every byte, copied folders; and readers that write. */
+/**
+ * Attacks on emitters with an identity: incomplete handshakes, replays, resets at every byte, copied folders, and readers that
+ * send events.
+ */
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
@@ -15,7 +18,7 @@ const { HEAVY, connect, event, meet, messages } = require('./stranger')
 
 const LIMIT = { timeout: 120_000 }
 
-/** What an emitter has of `T`. */
+/** The numbers of all `T` events of an emitter. */
 async function numbers (emitter) {
   const found = []
   for await (const { payload } of emitter.read({ names: ['T'] })) found.push(payload.num)
@@ -32,8 +35,8 @@ async function pair (t) {
 }
 
 /**
- * A relay to `port`. `limit` bytes of a connection pass, both directions together, then both ends are reset. `heard` is what the last
- * dialler said.
+ * A relay to `port`. It passes `limit` bytes of a connection, counted over both directions, and then resets both ends. `heard`
+ * is what the last dialler sent.
  */
 async function relay (t, port) {
   const server = net.createServer((near) => {
@@ -89,7 +92,7 @@ test('a handshake that was recorded, sent again, opens nothing', LIMIT, async (t
     const error = told(a, 'peerError')
     const stranger = await connect(port, bytes)
     await stranger.ended
-    // The answer to the first frame, which anybody may ask for, and at most a word of why.
+    // The stranger gets the answer to the first frame, which anybody may request, and at most a reason.
     assert.ok(stranger.received < 400, `${stranger.received} bytes`)
     if (bytes === recorded) assert.equal((await error).code, 'ERR_HYPER_INSECURE')
   }
@@ -108,7 +111,7 @@ test('a connection that is reset at any byte harms nobody, and the next one brin
   const places = HEAVY > 1 ? Array.from({ length: 900 }, (_, at) => at) : [0, 1, 2, 34, 35, 36, 100, 230, 231, 232, 300, 394, 395, 396, 450, 600, 900]
   for (const place of places) {
     server.limit = place
-    // Each time somebody else, who does not wait ever longer between two attempts.
+    // A new emitter each time, because one emitter would wait longer after each failed attempt.
     const one = secured(t)
     await one.ready()
     a.setPeers({ [b.publicKey]: 'write', [one.publicKey]: 'write' })

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Attacks in the name of others: entries of logs that are not the sender's, claims of forks. */
+/** Forgeries: entries of logs that do not belong to the sender, and claims of forks. */
 
 const assert = require('node:assert/strict')
 const { randomBytes } = require('node:crypto')
@@ -14,7 +14,7 @@ const { HEAVY, event, meet, messages } = require('./stranger')
 const HOST = '127.0.0.1'
 const LIMIT = { timeout: 60_000 }
 
-/** An emitter that listens, and what `status` told of peers. */
+/** An emitter that listens, and the peer events of its `status`. */
 async function victim (t, store) {
   const emitter = new HyperEmitter(store, SCHEMA)
   t.after(() => emitter.close())
@@ -24,7 +24,7 @@ async function victim (t, store) {
   return { emitter, port, told }
 }
 
-/** Turns the event loop until `condition` holds, which may ask the emitter. A test that has ended must not go on turning. */
+/** Turns the event loop until `condition` holds, which may query the emitter. Stops when the test has ended. */
 async function eventually (condition) {
   const end = Date.now() + LIMIT.timeout
   while (!await condition()) {
@@ -75,7 +75,7 @@ test("nobody's word forks a log: frames that claim it move no entry and store no
   const before = await author.emitter.stats()
   for (let round = 0; round < 8 * HEAVY; round++) {
     const stranger = await meet(author.port)
-    // 61 bytes; the answer to the question behind them says that they have been handled.
+    // 61 bytes. The answer to the following question shows that they have been handled.
     stranger.send(messages.fork(before.log, 1 + round % 1000, randomBytes(32)), messages.probe(before.log, 1))
     await stranger.answered()
     stranger.socket.destroy()

@@ -7,19 +7,19 @@ const net = require('node:net')
 
 const { messages, event } = require('../../scripts/soak/raw')
 
-/** How many times as heavy as in `npm test` the attacks are: `npm run attack` sets it. */
+/** Factor for the load of the attacks, relative to `npm test`; set by `npm run attack`. */
 const HEAVY = Number(process.env.HYPER_ATTACK ?? 1)
 
-/** Connects. `first` is what goes out before anything comes in. */
+/** Connects, and sends `first` immediately. */
 async function connect (port, first = Buffer.alloc(0), localAddress = '127.0.0.1') {
   const socket = net.connect({ port, host: '127.0.0.1', localAddress })
   const stranger = {
     socket,
-    /** Bytes that came. */
+    /** Bytes received. */
     received: 0,
     ended: new Promise((resolve) => socket.on('close', resolve)),
     send: (...frames) => socket.writable && socket.write(Buffer.concat(frames)),
-    /** More bytes have come. */
+    /** Resolves when more bytes have arrived, or the connection has ended. */
     answered: () => Promise.race([once(socket, 'data'), stranger.ended])
   }
   socket.on('error', () => {})

@@ -6,7 +6,7 @@ const { join } = require('node:path')
 const { test } = require('node:test')
 const { hello, hypem, listening, scratch } = require('./helpers')
 
-/** Two stores that hold different versions of somebody's log: a copy of his store was written as well as the original. */
+/** Two stores with different versions of a third emitter's log, because both its store and a copy of it were written to. */
 async function forked (t) {
   const dir = scratch(t)
   const schema = join(dir, 'messages.proto')

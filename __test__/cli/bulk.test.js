@@ -33,7 +33,7 @@ async function digestOf (path) {
   return hash.digest('hex')
 }
 
-/** Largest resident memory a process had so far, in bytes; 0 when it is about to be gone. */
+/** Peak resident memory of a process so far, in bytes; 0 if it is about to end. */
 function peak (pid) {
   try {
     return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
@@ -100,7 +100,7 @@ for (const [what, command] of [
       const fd = openSync(what === 'a session' ? input : '/dev/null')
       const run = start(t, command(dir, input, kill > 0 ? ['--resume'] : []), { stdin: fd })
       closeSync(fd)
-      // Waits until more of it has reached the disk.
+      // Waits until more lines have reached the disk.
       const enough = last + 1 + Math.floor(Math.random() * LINES * 60 / KILLS)
       while (!run.result && sizeOf(segment) < enough) await new Promise((resolve) => setTimeout(resolve, 1))
       await run.kill('SIGKILL')

@@ -14,7 +14,7 @@ function there (shell) {
   return spawnSync(shell, ['-c', 'true']).status === 0
 }
 
-/** What bash offers for a command line that ends at the cursor. */
+/** bash's completions for a command line that ends at the cursor. */
 function inBash (dir, ...words) {
   writeFileSync(join(dir, 'completions'), completions.bash())
   // eslint-disable-next-line no-template-curly-in-string

@@ -23,7 +23,7 @@ test('a store that takes a while to open shows how far it is', async (t) => {
   await first.close()
   // Opening then rebuilds it from the log.
   fs.rmSync(path.join(db, 'index'), { recursive: true })
-  // Short openings show no bar: here the clock moves by a second each time it is read.
+  // Short openings show no bar, so here the clock advances by a second each time it is read.
   let seconds = 0
   t.mock.method(performance, 'now', () => ++seconds * 1000)
   const proc = terminalProcess()

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Text that others have written: what of it must not reach a terminal. */
+/** Foreign text: which parts of it must not reach a terminal. */
 
 const assert = require('node:assert/strict')
 const { readFileSync, writeFileSync } = require('node:fs')
@@ -12,15 +12,15 @@ const { describe } = require('../../lib/cli/exit')
 const { hypem, scratch } = require('./helpers')
 const { stranger } = require('./stranger')
 
-/** A character of each kind that acts on a terminal, or hides there. */
+/** A character of each kind that controls a terminal or is invisible on it. */
 const EVIL = '\x00\x07\x1b[2J\x1b]0;title\x07\x7f\x85\x9b31m\u00ad\u061c\u200b\u200e\u202e\u2028\u2029\u2066\ufeff\ufffe\u{e0041}'
 
-/** The same for whole outputs: what they may not contain, newlines apart. */
+/** The characters that whole outputs must not contain (newlines are allowed). */
 const ACTS = /(?![\n\u200c\u200d])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{NChar}]/u // eslint-disable-line no-misleading-character-class
 
 const NAMES = [`evil${EVIL}`, 'first\nsecond\r\nthird\tfourth', 'quote"back\\slash\\n', '&#27;&amp;<b>', '%s %o %d', '__proto__x']
 
-/** A store with every one of those names, and the same in payloads; and an event whose time no date can hold. */
+/** A store with all of these in names and payloads, and with an event whose time is beyond the range of Date. */
 async function evilStore (t) {
   const dir = scratch(t)
   const db = join(dir, 'db')

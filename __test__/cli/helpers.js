@@ -8,7 +8,7 @@ const { stripVTControlCharacters } = require('node:util')
 
 const BIN = join(__dirname, '../../bin/hypem.js')
 
-/** Something that never comes is reported after this long, in milliseconds. Generous: machines may be busy. */
+/** How long to wait for expected output, in milliseconds. It is generous, because machines may be busy. */
 const PATIENCE_MS = 30000
 
 const SCHEMA = `message Hello {
@@ -54,7 +54,7 @@ class Run {
     t.after(() => this.child.kill('SIGKILL'))
   }
 
-  /** Standard output as a person at a terminal reads it. */
+  /** Standard output as shown on a terminal. */
   get shown () {
     return stripVTControlCharacters(this.stdout)
   }
@@ -77,7 +77,7 @@ class Run {
   }
 
   /**
-   * Waits until the output (stdout, or what `of` names: stderr, shown) matches; each match is looked for behind the one before.
+   * Waits until the output (stdout, or with `of` stderr or shown) matches. Each search starts after the previous match.
    * @param {RegExp|string} pattern
    * @returns {Promise<RegExpMatchArray>}
    */

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Repeats every recorded run of 1.3.0's hypem. The output is the same, except for what is listed here. */
+/** Repeats every recorded run of 1.3.0's hypem. The output must be the same, except for the differences listed here. */
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

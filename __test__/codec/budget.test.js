@@ -1,6 +1,6 @@
 'use strict'
 
-// Few bytes can stand for many objects: the memory that decoding takes is bounded by the size of what is decoded.
+// Few bytes can stand for many objects, so the memory for decoding is bounded relative to the size of the input.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')

@@ -1,6 +1,6 @@
 'use strict'
 
-// Random cases beside other implementations. FUZZ_CASES=1000000 for the long form, FUZZ_SEED for another start.
+// Compares random cases with other implementations. FUZZ_CASES=1000000 runs the long form, FUZZ_SEED sets the seed.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')

@@ -126,7 +126,7 @@ both('decoded bytes are views, copies in a batch', (options) => {
 both('a batch gives the strings that single messages give, wherever they lie', (options) => {
   const { M } = compile('message M { optional string a = 1; optional string b = 2; }', options)
   const { beginBatch } = require('../../lib/codec')
-  // Dense, sparse and dense again, with text that is not ASCII between, in batches of many sizes.
+  // Dense, sparse and dense again, with non-ASCII text in between, in batches of many sizes.
   const strings = [20, 60, 64, 13, 4085, 4, 700, 30].map((length) => 'abcdefghij'.repeat(410).slice(0, length))
   const messages = Array.from({ length: 3000 }, (_, i) => ({
     a: i + strings[(i >> 5) % 8],

@@ -1,6 +1,6 @@
 'use strict'
 
-// The protobuf JSON mapping beside @bufbuild/protobuf, which passes protobuf's conformance tests.
+// Compares the protobuf JSON mapping with @bufbuild/protobuf, which passes protobuf's conformance tests.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
@@ -42,7 +42,7 @@ for (const [name, ours, legacy] of [['standard', M, false], ["1.x's", old, true]
 const nested = (levels, wrap, core) => { for (let i = 0; i < levels; i++) core = wrap(core); return core }
 const ANY = 'type.googleapis.com/google.protobuf.'
 
-/** JSON texts that both refuse, by the path with which the error begins. */
+/** JSON texts that both refuse, by the path at the beginning of the error. */
 const REFUSED = {
   M: ['null', '[]', '"text"', '1', '{"nope":1}', '{"one-int32":1}', '{"oInt":1,"oText":"a"}', '{"oNull":null,"oValue":null}'],
   'M.oneInt32': ['{"oneInt32":2147483648}', '{"oneInt32":1.5}', '{"oneInt32":"1.5"}', '{"oneInt32":" 1"}', '{"oneInt32":"1 "}', '{"oneInt32":""}', '{"oneInt32":"a"}', '{"oneInt32":true}', '{"oneInt32":{}}', '{"oneInt32":[1]}'],
@@ -205,7 +205,7 @@ test('no key of JSON reaches a prototype', () => {
   assert.equal(JSON.stringify(M.toJSON(object)), '{"byString":{"__proto__":1,"toString":2},"wktStruct":{"__proto__":{"polluted":true},"constructor":1},"Proto":"text"}')
   assert.equal({}.polluted, undefined)
   assert.throws(() => M.fromJSON(JSON.parse('{"self":{"hasOwnProperty":1}}')), { code: 'ERR_HYPER_VALUE' })
-  // `constructor` is a field of M, and what every object inherits is not its value.
+  // `constructor` is a field of M; the property that every object inherits is not its value.
   assert.deepEqual(M.toJSON({}), {})
 })
 
@@ -222,7 +222,7 @@ test("1.x's messages hold JSON as far as they go", () => {
   assert.throws(() => old.fromJSON({ oneInt64: '9007199254740993' }), { name: 'RangeError', message: /^M\.oneInt64: .*2\^53/ })
   assert.throws(() => old.fromJSON({ byBool: { false: 1 } }), { code: 'ERR_HYPER_VALUE', message: /^M\.byBool\["false"\]/ })
   assert.throws(() => old.fromJSON({ e: 77 }), { message: 'M.e: 77 is not a value of enum E' })
-  // A oneof that is not set decodes to all its defaults, a map entry without a value to null.
+  // An unset oneof decodes to all its defaults, and a map entry without a value to null.
   assert.deepEqual(old.toJSON(old.decode(Buffer.alloc(0))), {})
   assert.deepEqual(old.toJSON(old.decode(old.encode(old.fromJSON({ oInt: 0 })))), { oInt: 0 })
   assert.deepEqual(old.toJSON({ map2: { a: null }, map6: { b: null } }), { map2: { a: '' }, map6: { b: '1970-01-01T00:00:00Z' } })

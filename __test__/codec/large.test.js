@@ -1,6 +1,6 @@
 'use strict'
 
-// Schemas far larger than anybody writes: they work, or are refused with line and column.
+// Schemas that are far larger than real ones work, or are refused with line and column.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')

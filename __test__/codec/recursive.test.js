@@ -1,6 +1,7 @@
 'use strict'
 
-// Recursive schemas: 1.x writes some fields bare, as wire type 0 and without a length. See src/codec/v1/bare_fields.rs.
+// Recursive schemas. 1.x writes some of their fields bare: as wire type 0 and without a length. See
+// src/codec/v1/bare_fields.rs.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')

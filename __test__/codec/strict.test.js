@@ -1,6 +1,6 @@
 'use strict'
 
-// What `strict` refuses and takes. UPGRADING.md's table, tested in __test__/docs/upgrading.test.js, has the same in short.
+// What `strict` refuses and accepts. A shorter table is in UPGRADING.md and is tested in __test__/docs/upgrading.test.js.
 
 const test = require('node:test')
 const assert = require('node:assert/strict')
@@ -71,7 +71,7 @@ const REFUSED = [
   [{ one: 1, two: 'x' }, 'two', "only one member of oneof choice can be set, and 'one' is set as well"]
 ]
 
-// What standard protobuf holds and 1.x's encoding does not: [payload, field, reason, decoded]
+// Values that standard protobuf can store and 1.x's encoding cannot: [payload, field, reason, decoded]
 const V1_REFUSED = [
   [{ num: NaN }, 'num', "NaN counts as absent in 1.x's encoding: leave the field out, or use protobuf: 'standard'"],
   [{ long: 2 ** 60 }, 'long', "1152921504606847000 is not exact in 1.x's encoding, which holds whole numbers up to 9007199254740991: use protobuf: 'standard'", { long: 2n ** 60n }],

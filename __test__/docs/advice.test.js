@@ -32,7 +32,7 @@ function texts (code) {
     .filter((text) => /\S\s+\S/.test(text))
 }
 
-/** What is wrong with what a text names. */
+/** Options and values that a text names wrongly. */
 function faults (text) {
   const found = []
   for (const [, option, value] of text.matchAll(/\b(\w+): '([^']*)'/g)) {

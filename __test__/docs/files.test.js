@@ -1,6 +1,6 @@
 'use strict'
 
-// Documents and comments name files: all of them are there.
+// All files that documents and comments name must exist.
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -16,7 +16,7 @@ const PATH = /(?<![\w./-])(?:lib|src|scripts|tests|bench|benches|docs|examples|f
 /** Files of others: hyperlog 4.12.1's, and what a compiler makes. */
 const ELSEWHERE = new Set(['lib/replicate.js', 'lib/protocol.js', 'examples/typescript.js', '__test__/NAME.test.js'])
 
-/** What builds and installs make, and tests, which write sources of their own. */
+/** Folders that builds and installs create, and tests, which write sources of their own. */
 const SKIPPED = ['node_modules', 'target', 'coverage', '__test__', '.git']
 
 function * texts (folder = '.') {

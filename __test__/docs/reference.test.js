@@ -1,6 +1,6 @@
 'use strict'
 
-// The public API is described four times: at run time, in index.d.ts, in docs/API.md and in the table of errors. All four agree.
+// The public API exists in four forms, which must agree: the module itself, index.d.ts, docs/API.md and the table of errors.
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

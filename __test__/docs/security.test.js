@@ -36,7 +36,7 @@ test('every row of a table of threats names tests that run', () => {
   for (const section of ['What strangers can do', 'Links with an identity']) assert.ok(all.some((row) => row.section === section), section)
   assert.ok(all.length >= 40, `${all.length} rows`)
   const wrong = all.flatMap(({ threat, tests }) => tests.length === 0 ? [`${threat}: no test`] : tests.filter((named) => !isTest(named)).map((named) => `${threat}: ${named}`))
-  // What remains possible is said as it is; some of it nobody can show.
+  // Some remaining risks cannot be demonstrated by a test.
   const possible = all.filter(({ tests }) => tests.length === 0).map(({ threat }) => threat)
   assert.deepEqual(wrong.filter((each) => !possible.some((threat) => each === `${threat}: no test`)), [])
   assert.deepEqual(possible.filter((threat) => !read('SECURITY.md').split('What remains possible')[1].includes(threat)), [])

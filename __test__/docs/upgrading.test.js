@@ -1,6 +1,9 @@
 'use strict'
 
-/** UPGRADING.md says what is stored of payloads that do not fit their message: compared with both encodings, strict and not, and with 1.3.0. */
+/**
+ * UPGRADING.md says how payloads that do not fit their message are stored. This is compared with both encodings, strict and
+ * not, and with 1.3.0.
+ */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -21,7 +24,7 @@ const rows = [...text.matchAll(/^\| `(.+)` \| `(.+)` \| (?:`(.+)`|refused) \| `(
 
 const evaluate = (code) => new Function(`return (${code})`)() // eslint-disable-line no-new-func
 
-/** The fields that are not as in an empty message. */
+/** The fields that differ from an empty message. */
 function stored (message, bytes) {
   const empty = message.decode(Buffer.alloc(0))
   return Object.fromEntries(Object.entries(message.decode(bytes)).filter(([name, value]) => !isDeepStrictEqual(value, empty[name])))

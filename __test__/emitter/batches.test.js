@@ -66,7 +66,7 @@ for (const [what, store] of STORES) {
       let torn
       two.on('T', async ({ num }) => {
         heard.push(num)
-        // Whoever hears the first event of a batch finds the last one in the log.
+        // When a listener gets the first event of a batch, the last one is already in the log.
         const [last] = await all(two.read({ names: 'T', reverse: true, limit: 1 }))
         if (last.payload.num % 50 !== 0) torn ??= last.payload.num
       })

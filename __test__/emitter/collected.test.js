@@ -1,6 +1,6 @@
 'use strict'
 
-/** An emitter that nobody refers to any more releases everything, although nobody closed it; one that is at work goes on. */
+/** An unreferenced emitter releases everything, even if it was not closed. A busy one continues. */
 
 const assert = require('node:assert/strict')
 const { describe, test } = require('node:test')
@@ -13,8 +13,8 @@ const ROUNDS = Number(process.env.HYPER_ROUNDS ?? 60)
 const linux = process.platform === 'linux'
 
 /**
- * For the child: counts what the process holds, and collects garbage until a condition is met. sled's threads are not counted: the
- * process has seven for all emitters, which come as they are needed and stay.
+ * For the child: counts what the process holds, and collects garbage until a condition is met. sled's threads are not counted:
+ * the process has up to seven for all emitters, which are started on demand and stay.
  */
 const TOOLS = `
   const fs = require('node:fs')

@@ -1,6 +1,9 @@
 'use strict'
 
-/** Portable cursors: told by entries, taken by readers, and waited for, which is how a service reads what another one has written. */
+/**
+ * Portable cursors: entries have them, readers accept them, and `caughtUp` waits for them, so that a service can read what
+ * another one has written.
+ */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -192,7 +195,7 @@ test('who waits to start reading can leave, and abort', async (t) => {
   abort.abort(new Error('enough'))
   await assert.rejects(aborted, { message: 'enough' })
   emitter.stream({ from: since }).destroy()
-  // Nobody waits any more.
+  // No request waits any more.
   await emitter.append('T', { num: 1 })
 })
 

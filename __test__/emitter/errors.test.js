@@ -1,6 +1,6 @@
 'use strict'
 
-/** One class for all errors with a code of this module; thrown values that are no errors become some. */
+/** One class for all errors with a code of this module. Thrown values that are not errors are converted. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Logs of which peers hold another version: told by stats, and one side may adopt the other's. */
+/** Logs of which peers hold another version: `stats` lists them, and one side may adopt the other's version. */
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')
@@ -16,7 +16,7 @@ function make (t, store) {
   return emitter
 }
 
-/** Turns the event loop until `condition` holds, which may ask the emitter. */
+/** Turns the event loop until `condition` holds, which may query the emitter. */
 async function eventually (condition) {
   while (!await condition()) await turns(1)
 }

@@ -16,13 +16,16 @@ message U { optional string bar = 1; required int32 id = 2; }
 /** Entry point for child processes and workers. */
 const ENTRY = path.join(__dirname, '..', '..', 'index.js')
 
-/** Folders to remove when the process ends: hooks of a test run in the order of their registration, so its emitters close last. */
+/**
+ * Folders to remove when the process ends. (A test's hooks run in the order of registration, so its emitters would still be
+ * open in a hook.)
+ */
 const folders = []
 process.on('exit', () => {
   for (const made of folders) fs.rmSync(made, { recursive: true, force: true })
 })
 
-/** A folder that is gone when this process is. */
+/** A folder that is removed when this process ends. */
 function folder () {
   const made = fs.mkdtempSync(path.join(os.tmpdir(), 'hyperemitter-'))
   folders.push(made)
@@ -53,7 +56,7 @@ async function settled (emitter) {
 /** Resolves when everything emitted so far has been stored, and could have been handed over to listeners that stall. */
 async function stored (emitter) {
   await emitter.append('stored', '')
-  // Each goes to the other threads and back.
+  // Each call goes to the other threads and back.
   for (let i = 0; i < 10; i++) await emitter.stats()
   await turns(10)
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** A lack of file descriptors passes: peers are accepted and dialled again afterwards. */
+/** A temporary lack of file descriptors: afterwards peers are accepted and dialled again. */
 
 const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')
@@ -9,7 +9,7 @@ const { test } = require('node:test')
 
 const { ENTRY } = require('./helpers')
 
-/** Runs a script in a process that may have so many files open; what it printed. `hear` gets the first line. */
+/** Runs a script in a process with a limit of open files, and returns its output. `hear` gets the first line. */
 function limited (files, script, hear = () => {}) {
   return new Promise((resolve) => {
     const source = `const HyperEmitter = require(${JSON.stringify(ENTRY)}); const fs = require('node:fs')\n${script}`

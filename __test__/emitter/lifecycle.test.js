@@ -1,6 +1,6 @@
 'use strict'
 
-/** What holds the process and what does not; what happens when the process ends at any stage of an emitter's life. */
+/** What keeps the process alive and what does not, and what happens when the process ends at any stage of an emitter's life. */
 
 const assert = require('node:assert/strict')
 const path = require('node:path')

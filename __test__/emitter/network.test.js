@@ -1,6 +1,6 @@
 'use strict'
 
-/** Links as JavaScript sees them: `_peers`, callbacks, `status`, and the records of known peers and of our own address. */
+/** Links in JavaScript: `_peers`, callbacks, `status`, and the records of known peers and of our own address. */
 
 const assert = require('node:assert/strict')
 const net = require('node:net')

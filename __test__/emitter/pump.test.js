@@ -1,6 +1,6 @@
 'use strict'
 
-/** What holds the process is decided on how things stand when a turn ends, not on how they stood when it began. */
+/** Whether the process is kept alive depends on the state at the end of a turn, not at its beginning. */
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
@@ -13,7 +13,7 @@ const TurnScheduler = require('../../lib/native/turn-scheduler')
 
 test('events committed while notices are heard hold the process, when the last thing that held it is over', (t) => {
   let committed = false
-  // A link stores an event and is given up, both after this turn has looked for events.
+  // After this turn has looked for events, a link stores an event and is then given up.
   const core = {
     takeNotices () {
       committed = true

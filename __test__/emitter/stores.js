@@ -1,6 +1,6 @@
 'use strict'
 
-/** What tests share that run on each kind of store. */
+/** Helpers of tests that run on each kind of store. */
 
 const path = require('node:path')
 const { createRequire } = require('node:module')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** The option `strict`, as an emitter has it. What is refused and why: __test__/codec/strict.test.js. */
+/** The option `strict` of emitters. What is refused and why is tested in __test__/codec/strict.test.js. */
 
 const assert = require('node:assert/strict')
 const { Readable } = require('node:stream')

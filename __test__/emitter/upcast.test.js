@@ -1,6 +1,6 @@
 'use strict'
 
-/** The option `upcast`: events of an old form are heard and read in the new one. */
+/** The option `upcast`: listeners and readers get events of an old form in the new form. */
 
 const assert = require('node:assert/strict')
 const path = require('node:path')

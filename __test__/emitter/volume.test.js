@@ -12,7 +12,7 @@ test('an event behind thousands that nobody listens to is delivered without anyt
   t.after(() => emitter.close())
   const heard = []
   emitter.on('rare', (message) => heard.push(message.toString()))
-  // The native half looks at some thousands of events per call. The rare events are placed just before, at and behind these limits.
+  // The native half examines some thousands of events per call. The rare events are just before, at and after these limits.
   for (const others of [3839, 3840, 4000, 4095, 4096, 5000]) {
     emitter.pause()
     for (let i = 0; i < others; i++) emitter.emit('common', 'x')

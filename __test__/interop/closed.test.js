@@ -1,7 +1,7 @@
 'use strict'
 
-// Who replicates with whom, and who is refused with which words: {1.3.0, 2.x, 2.x with an identity} dials {the same}, with plain links
-// allowed by whoever has an identity, and not. 1.3.0 is the real one.
+// Which kinds of emitters replicate with each other, and which are refused with which message: {1.3.0, 2.x, 2.x with an
+// identity} dials {the same}, where emitters with an identity allow plain links or not. The 1.3.0 is the original.
 
 const assert = require('node:assert/strict')
 const { generateKeyPairSync } = require('node:crypto')
@@ -23,8 +23,8 @@ const NO_IDENTITY = /this emitter has no identity/
 const PLAIN_ANSWER = /answers in plain text/
 
 /**
- * Kind that dials, kind that listens, whether who has an identity allows plain links: how the link is secured (as the 2.x side tells, if there is
- * one), or the words of the dialler and of the listener.
+ * The dialling kind, the listening kind, whether emitters with an identity allow plain links, and the result: how the link is
+ * secured (as the 2.x side reports), or the messages of the dialler and the listener.
  */
 const CELLS = [
   ['old', 'old', false, undefined],
@@ -46,7 +46,7 @@ const CELLS = [
 /** A peer of this kind on a store in memory. */
 function peerOf (t, kind, name, { identity, others, allowed }) {
   if (kind === 'old') return start(t, name, { which: 'old', store: 'memdb' })
-  // Whoever lets plain peers in takes their logs, which nobody seals.
+  // An emitter that admits plain peers also stores their logs, which have no seals.
   const trust = kind === 'plain' ? {} : { identity, peers: Object.fromEntries(others.map((key) => [key, 'write'])), plain: allowed, unsigned: allowed ? 'accept' : 'refuse' }
   return start(t, name, { which: 'new', store: 'memory', trust })
 }

@@ -1,6 +1,6 @@
 'use strict'
 
-// Starts peers as processes, talks to them, checks what they ended with.
+// Starts peers as processes, controls them, and checks what they have at the end.
 
 const assert = require('node:assert/strict')
 const { fork } = require('node:child_process')
@@ -68,7 +68,7 @@ class Peer {
     return this.call('connect', { port: other.port, how })
   }
 
-  /** Stops the process in its tracks, as a debugger or a swapped-out machine would; `resume` lets it go on. */
+  /** Suspends the process, as a debugger or a swapped-out machine would; `resume` continues it. */
   pause () {
     this.child.kill('SIGSTOP')
   }

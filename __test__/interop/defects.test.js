@@ -1,7 +1,7 @@
 'use strict'
 
-// 1.3.0's replication has defects that a peer must live with (docs/DESIGN.md, "Wire"). Each test brings one about with real
-// 1.3.0 processes.
+// 1.3.0's replication has defects that a peer must live with (docs/DESIGN.md, "Wire"). Each test provokes one with real 1.3.0
+// processes.
 
 const assert = require('node:assert/strict')
 const { spawn } = require('node:child_process')
@@ -11,7 +11,7 @@ const { test } = require('node:test')
 const { start, converge, range } = require('./cluster')
 
 const LIMIT = { timeout: 240000 }
-/** Live events beside a 1.3.0 peer, which handles one or two thousand per second; the long form uses 200,000. */
+/** Live events with a 1.3.0 peer, which handles one or two thousand per second; the long form uses 200,000. */
 const LIVE = Number(process.env.HYPER_INTEROP_EVENTS) || 3000
 
 /** Events emitted at once. */
@@ -46,11 +46,11 @@ test('1.3.0 echoes everything: nothing is stored or heard twice, and memory stay
   const { peers: [peer] } = await ours.call('stats')
   assert.ok(peer.nodesIn > LIVE / 2, `the echo came: ${JSON.stringify(peer)}`)
   if (LIVE < MANY) return
-  // Filters and caches of a young store grow as well; beside a peer that echoes nothing, they grow alone.
+  // Filters and caches of a new store grow as well. With a peer that echoes nothing, only they grow.
   const alone = await start(t, 'new', { which: 'new', store: 'embedded' })
   const control = await live(alone, await start(t, 'other', { which: 'new', store: 'memory' }))
   t.diagnostic(`without echo: ${inMegabytes(control)} MB`)
-  // An echo kept would be 300 bytes and more; two runs of the same differ by up to 80.
+  // A remembered echo would take 300 bytes or more; two equal runs differ by up to 80.
   const stays = perEvent(memory) - perEvent(control)
   t.diagnostic(`${Math.round(stays)} bytes stay per echo`)
   assert.ok(stays < 150, `${stays} bytes stay per echo`)

@@ -21,7 +21,7 @@ const heard = {}
 let inOrder = 0
 const statuses = []
 let waiting = []
-/** Who waits for words of `status`. */
+/** Callers that wait for messages of `status`. */
 let listening = []
 
 /** Notes an event; the number before it of its tag, or 0. */

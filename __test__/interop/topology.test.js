@@ -1,6 +1,7 @@
 'use strict'
 
-// Five processes, old and new in turn, in a chain and in a ring; they are killed and restarted on their stores while events go on.
+// Five processes, alternately old and new, in a chain and in a ring. They are killed and restarted on their stores while events
+// are emitted.
 
 const { test } = require('node:test')
 const { start, converge, range } = require('./cluster')

@@ -1,7 +1,7 @@
 'use strict'
 
-// From an open fleet of 1.3.0 to a closed one, as docs/guides/security.md tells it: three steps, one process at a time, while the others go on
-// emitting. The first processes are real 1.3.0 ones, and each keeps its LevelDB database all the way.
+// From an open fleet of 1.3.0 to a closed one, as described in docs/guides/security.md: in three steps, one process at a time,
+// while the others continue to emit. The first processes are real 1.3.0 ones, and each keeps its LevelDB database throughout.
 
 const assert = require('node:assert/strict')
 const { generateKeyPairSync } = require('node:crypto')
@@ -48,7 +48,10 @@ class Fleet {
   }
 }
 
-/** How the links of a member are secured that stand: those to where another one listened before its restart are still being dialled. */
+/**
+ * How the established links of a member are secured. (Links to addresses from before another member's restart are still being
+ * dialled.)
+ */
 async function securities (member) {
   const { peers } = await member.call('stats')
   return [...new Set(peers.map(({ security }) => security).filter((security) => security !== null))]
@@ -91,7 +94,7 @@ test('a fleet of 1.3.0 is closed in three steps, and never stops', { timeout: 60
   assert.ok((await x.call('stats')).refusals.insecure >= 1)
   assert.deepEqual(Object.keys((await stranger.call('report')).stored), ['stranger'])
 
-  // Whoever joins now gets the history from before there were keys up to where a member vouches for it.
+  // A new member gets the history from before there were keys, up to the pins of another member.
   const { logs } = await x.call('stats')
   const older = logs.filter(({ log }) => !log.startsWith('ed25519-'))
   assert.equal(older.length, 3)

@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * The tests and examples of hyperemitter 1.3.0, as its package has them, run on this module: `../hyperemitter` resolves to
- * ours. They use port 9901, so they run one after another.
+ * Runs the tests and examples of hyperemitter 1.3.0, as they are in its package, with this module: `../hyperemitter` resolves
+ * to ours. They use port 9901, so they run one after another.
  */
 
 const assert = require('node:assert/strict')

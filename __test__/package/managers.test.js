@@ -1,7 +1,7 @@
 'use strict'
 
-// The packages installed from a registry by every package manager, and used under every runtime: without a failure and
-// without a word that is about us.
+// Every package manager installs the packages from a registry, and every runtime uses them, without a failure and without a
+// warning about them.
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')
@@ -76,7 +76,7 @@ function run ([command, ...args], cwd) {
   })
 }
 
-/** As on a machine of somebody who has set nothing: caches and settings are in our folder. */
+/** The environment of a machine without settings: caches and settings are in the test's folder. */
 function environment () {
   const home = path.join(work, 'home')
   const { PATH, TMPDIR, SystemRoot } = process.env
@@ -106,7 +106,7 @@ function application (name, files = {}) {
   return folder
 }
 
-/** Lines of a package manager that warn, or speak of us in another way than that we have been added. */
+/** Lines of a package manager that are warnings, or that mention this package other than as added. */
 function complaints (output) {
   return output.split('\n').filter((line) => /warn|deprecat|ignored|error|unmet|missing|approve|✕|failed/i.test(line))
 }

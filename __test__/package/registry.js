@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * A registry of npm packages on loopback that holds our packed tarballs as if they were published, and nothing else:
- * what package managers do with them needs no network.
+ * A registry of npm packages on loopback that has only our packed tarballs, as if they were published, so that package managers
+ * need no network.
  */
 
 const { execFileSync } = require('node:child_process')

@@ -14,7 +14,7 @@ const at = (folder) => {
   return path.join(folder, 'db')
 }
 
-/** What sublevels live in: closing a sublevel leaves it open. */
+/** The databases that contain sublevels: closing a sublevel leaves them open. */
 const parents = new WeakMap()
 
 function sub (parent, make) {
@@ -23,7 +23,7 @@ function sub (parent, make) {
   return sublevel
 }
 
-/** Lets go of what a closed store lived in, so that its folder can be opened again. */
+/** Closes the database that contained a closed store, so that its folder can be opened again. */
 async function release (db) {
   const parent = parents.get(db)
   if (parent) await parent.close()
@@ -76,7 +76,7 @@ const memory = {
   'memdown 6, raw': () => require('memdown-6')()
 }
 
-/** A guest, as another process would be, of a host in this one. */
+/** A client, like one in another process, of a host in this process. */
 function manyLevel () {
   const { ManyLevelGuest, ManyLevelHost } = require('many-level-2')
   const guest = new ManyLevelGuest()

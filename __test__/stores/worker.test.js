@@ -1,6 +1,6 @@
 'use strict'
 
-/** Threads that wait for a database whose environment ends are released. */
+/** Threads that wait for a database are released when its environment ends. */
 
 const assert = require('node:assert/strict')
 const { once } = require('node:events')

@@ -22,13 +22,13 @@ function make (t, options, db) {
 /** An emitter with an identity of its own. */
 const secured = (t, options, db) => make(t, { identity: newKey(), ...options }, db)
 
-/** The next `status` event of this name, as what it was emitted with. */
+/** The arguments of the next `status` event with this name. */
 async function told (emitter, name) {
   const [value] = await once(emitter.status, name)
   return value
 }
 
-/** What a `connect` is refused with. */
+/** The error with which a `connect` is rejected. */
 function refused (promise) {
   return promise.then(() => { throw new Error('it was connected') }, (error) => error)
 }

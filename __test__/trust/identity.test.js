@@ -1,6 +1,6 @@
 'use strict'
 
-/** Emitters with an identity: who connects with whom, what is refused, and with which words. */
+/** Emitters with an identity: which of them connect, what is refused, and with which messages. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -16,7 +16,7 @@ const { HOST, hears, make, newKey, refused, secured, told } = require('./helpers
 /** A key that none of the emitters has. */
 const OTHER = publicKeyOf(newKey())
 
-/** What an emitter has of `T`. */
+/** The numbers of all `T` events of an emitter. */
 async function numbers (emitter) {
   const found = []
   for await (const { payload } of emitter.read({ names: ['T'] })) found.push(payload.num)

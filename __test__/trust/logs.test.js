@@ -1,6 +1,6 @@
 'use strict'
 
-/** Sealed logs: whose events are stored, who is told to have written them, and what becomes of a store from before. */
+/** Sealed logs: whose events are stored, who is reported as their author, and what happens to an older store. */
 
 const assert = require('node:assert/strict')
 const path = require('node:path')

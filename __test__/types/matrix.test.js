@@ -1,7 +1,7 @@
 'use strict'
 
-// The declarations, and what `hypem types` writes, under every TypeScript since 5.4 and every way to resolve modules: strictly,
-// without a setting that brings other types along, from the folder that users have.
+// Compiles the declarations, and the output of `hypem types`, with every TypeScript since 5.4 and every way to resolve modules:
+// in strict mode, without settings that add other types, from the folder that users get.
 
 const assert = require('node:assert/strict')
 const { execFile } = require('node:child_process')

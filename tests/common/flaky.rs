@@ -1,4 +1,4 @@
-//! A store that fails when told, and can pretend to need a writer thread.
+//! A store that fails on demand, and can pretend to need a writer thread.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,21 +17,21 @@ pub struct Flaky {
     pub inner: MemoryStore,
     /// Commits fail.
     pub failing: AtomicBool,
-    /// So many more calls of `state` fail.
+    /// How many further calls of `state` fail.
     pub stateless: AtomicUsize,
-    /// What reading rows fails with.
+    /// The error with which reading rows fails.
     pub unreadable: Mutex<Option<Error>>,
     /// Calls of `read` that failed.
     pub misread: Mutex<usize>,
     pub misread_again: Condvar,
     pub waits: bool,
-    /// The last change that can be counted is in use.
+    /// Whether the largest possible change is already in use.
     pub full: bool,
     /// Called when a node is looked up.
     pub on_node: Mutex<Option<Box<dyn FnMut() + Send>>>,
     /// Called when nodes are located.
     pub on_locate: Mutex<Option<Box<dyn FnMut() + Send>>>,
-    /// The commit with this number is stored, and fails all the same.
+    /// The number of a commit that is stored, but reported as failed.
     pub lost_answer: AtomicUsize,
     /// Called by each commit with its number, from 1; it fails if this says `false`.
     pub on_commit: Mutex<Option<OnCommit>>,
@@ -43,7 +43,7 @@ pub fn out_of_order() -> Error {
 }
 
 impl Flaky {
-    /// Waits until so many reads have failed.
+    /// Waits until this many reads have failed.
     pub fn wait_misread(&self, times: usize) {
         let mut misread = self.misread.lock();
         while *misread < times {

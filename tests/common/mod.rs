@@ -1,4 +1,4 @@
-//! What the log's tests share: an observer that records, and shorthand for appends and nodes.
+//! Helpers of the log's tests: a recording observer, and shorthand for appends and nodes.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod flaky;
@@ -36,7 +36,7 @@ impl LogObserver for Recorder {
 }
 
 impl Recorder {
-    /// Waits until so many answers have been recorded and not taken.
+    /// Waits until this many answers have been recorded and not taken.
     pub fn wait_for(&self, answers: usize) {
         let start = Instant::now();
         while self.acks.lock().len() < answers {

@@ -1,4 +1,4 @@
-//! What the network tests share: peers on memory stores, what they were told, and a TCP proxy that misbehaves.
+//! Helpers of the network tests: peers on memory stores, their recorded events, and a TCP proxy with faults.
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code outside test functions")]
 
@@ -21,7 +21,7 @@ use hyperemitter::store::{Position, ReadLimit, Row, Store};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-/// Longest wait for anything that must happen. Far above what is needed, so that only a hang meets it.
+/// Longest wait for anything that must happen. It is far above what is needed, so that only a hang reaches it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything in the log, whatever its size.
@@ -49,7 +49,7 @@ impl LogObserver for Deaf {
     fn report(&self, _: Error) {}
 }
 
-/// A log on a store, with nobody to hear it.
+/// A log on a store, without an observer.
 pub fn open(store: Arc<dyn Store>) -> Arc<Log> {
     Log::open(store, LogOptions::default(), Arc::new(Deaf)).unwrap()
 }

@@ -1,4 +1,5 @@
-//! A relay that is a slow line: so many bytes at a time, at a pace, counted, and cut after so many.
+//! A relay that simulates a slow line: it passes bytes in steps, at a given pace, counts them, and can cut the connection after a
+//! number of bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -19,7 +20,8 @@ pub struct Line {
     pub cut_after: Option<u64>,
     /// How long bytes are on their way.
     pub delay: Duration,
-    /// Of so many steps one is lost: TCP sends it again after its least patience and a round trip, and all that follows waits.
+    /// One step in this many is lost. TCP sends it again after its shortest timeout and a round trip, and everything after it
+    /// waits.
     pub lost_every: Option<u64>,
 }
 
@@ -50,7 +52,7 @@ impl Shaped {
     /// A line to a port of this machine.
     pub async fn to(upstream: u16, line: Line) -> Shaped {
         let socket = TcpSocket::new_v4().unwrap();
-        // What is under way on a slow line is little.
+        // Only few bytes are in flight on a slow line.
         socket.set_recv_buffer_size(32 * 1024).unwrap();
         socket.set_send_buffer_size(32 * 1024).unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
@@ -95,7 +97,7 @@ async fn accept(
             let (far_in, far_out) = far.into_split();
             let down = carry(far_in, near_out, Line { ..line }, total);
             let up = carry(near_in, far_out, Line { cut_after: None, ..line }, Arc::default());
-            // Whichever way ends first takes the other with it.
+            // When one direction ends, the other ends, too.
             tokio::select! {
                 () = down => {}
                 () = up => {}
@@ -142,7 +144,7 @@ async fn carry(
     }
 }
 
-/// Reads a socket as a slow line would let it be read, until it ends. How much came.
+/// Reads a socket to its end at the speed of a slow line. Returns the number of bytes.
 pub async fn read_slowly(mut socket: TcpStream, line: Line) -> u64 {
     let (mut chunk, mut came) = (vec![0; line.step], 0);
     while let Ok(read @ 1..) = socket.read(&mut chunk).await {

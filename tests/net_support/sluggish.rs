@@ -1,4 +1,4 @@
-//! A store that takes its time and can fail, over one in memory.
+//! A slow store that can fail, on top of one in memory.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub struct Sluggish {
     inner: MemoryStore,
     /// What each commit takes.
     commit_takes: Duration,
-    /// Commits fail meanwhile.
+    /// Whether commits fail.
     pub broken: AtomicBool,
     pub commits: AtomicU64,
     pub reads: AtomicU64,

@@ -1,4 +1,4 @@
-//! What a 1.x peer must never get from us (SPEC E5), checked on every frame that goes there.
+//! Checks every frame to a 1.x peer for what it must never get from us (SPEC E5).
 
 use std::collections::{HashMap, HashSet};
 

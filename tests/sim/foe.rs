@@ -1,4 +1,4 @@
-//! Members that know the protocols and mean harm.
+//! Hostile members that know the protocols.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::rng::Rng;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deed {
-    /// Writes in the log of whom it is linked with, beyond the ends of others' logs, and others' events as its own.
+    /// Forges entries in its peer's log and after the ends of others' logs, and enters others' events as its own.
     Forge,
     /// Writes the next entries of logs of peers that it is not linked with.
     ForgeOthers,
@@ -26,7 +26,7 @@ pub enum Deed {
     Flood,
     /// Nodes that wait for ever, pieces that are never finished.
     Hoard,
-    /// Has everything read and sent again and again.
+    /// Causes everything to be read and sent repeatedly.
     Amplify,
     /// Passes on rows of sealed logs without their seals, with wrong ones, or as entries of other logs.
     Strip,
@@ -74,7 +74,7 @@ impl Foe {
         out.freeze()
     }
 
-    /// What it sends next to the owner of the log `victim`, which has `rows`.
+    /// The next bytes that it sends to the owner of the log `victim`, which has `rows`.
     pub fn next(&mut self, rng: &mut Rng, victim: &str, logs: &[String], rows: &[Row]) -> Bytes {
         let mut out = BytesMut::new();
         self.seq += 1;
@@ -203,7 +203,7 @@ impl Foe {
             let key = hyperemitter::node::key_of(&links, &value);
             let node = Node { key, change: seq, log: log.into(), seq, links, value, signed };
             self.writer.push(&Row::new(Position::of(seq), log.into(), seq, node.into()));
-            // The table of the batch alone: a vector before it may have voided all indices.
+            // Only the batch's own table counts: a vector before it may have reset all indices.
             Extension::Batch(&self.writer.finish()).encode(out);
         } else {
             let (identity, signature) = (None, signed.as_ref().and_then(|signed| signed.signature.as_deref()));

@@ -1,4 +1,4 @@
-//! What the protocol tests share: the model of 1.x, and a simulated network of old and new peers.
+//! Helpers of the protocol tests: the model of 1.x, and a simulated network of old and new peers.
 #![allow(dead_code)]
 
 pub mod check;

@@ -22,7 +22,7 @@ impl LogObserver for Quiet {
     fn advanced(&self) {}
     fn log_id_changed(&self, _: &LogId) {}
     fn report(&self, error: Error) {
-        // Of what others make up the log tells; nothing else may go wrong in it.
+        // The log reports forgeries of others; nothing else may go wrong in it.
         let made_up = ["ERR_HYPER_FORGED", "ERR_HYPER_FORK"].contains(&error.code());
         assert!(made_up, "the log reports {error}");
     }
@@ -115,7 +115,7 @@ impl NewPeer {
         let (name, payload) = ("reading".into(), Bytes::copy_from_slice(payload));
         self.log.append(vec![Append { name, payload, encoding: Encoding::V1, ack: AckKind::None }]);
         let end = self.log.end();
-        // Further entries of earlier nodes may stand behind those.
+        // Duplicates of earlier nodes may come after them.
         let rows = self.log.read(Position::of(end.change - 1), ReadLimit { rows: 1000, bytes: usize::MAX }).unwrap();
         rows.iter().find(|row| row.at == Position::of(end.change)).unwrap().node.key
     }

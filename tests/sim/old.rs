@@ -1,8 +1,7 @@
 //! A model of hyperemitter 1.x's replication: hyperlog 4.12.1 with its defects (SPEC E4).
 //!
-//! A peer's work comes in steps that hyperlog's callbacks also take one after the other: its parser handles one
-//! frame, its outgoing loop sends one node, its live stream sends one node. Which of them goes next is the caller's
-//! choice; in the original it depends on timing.
+//! A peer works in the same steps as hyperlog's callbacks: its parser handles one frame, its outgoing loop sends one node, or its
+//! live stream sends one node. The caller chooses the next step; in the original it depends on timing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
@@ -10,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use hyperemitter::node::{key_of, Key};
 use hyperemitter::protocol::message::{Handshake, LogSeq, Message, Mode, WireNode};
 
-/// How often each defect showed.
+/// How often each defect occurred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defects {
     /// 1: a node the peer already has was parked for ever.

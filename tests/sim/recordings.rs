@@ -1,4 +1,4 @@
-//! Recordings of 1.x peers talking to each other (`tests/data/wire`), and how each came about.
+//! Recordings of 1.x peers that talk to each other (`tests/data/wire`), and how each was made.
 
 use bytes::{Bytes, BytesMut};
 use hyperemitter::protocol::frame;
@@ -20,7 +20,7 @@ pub fn load(name: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// How a recording came about, as far as it cannot be seen in its frames.
+/// How a recording was made, as far as its frames do not show it.
 pub struct Script {
     pub name: &'static str,
     /// Link: its dialler and listener.

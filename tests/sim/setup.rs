@@ -1,4 +1,4 @@
-//! What a seed stands for: peers, links, events and faults.
+//! The scenario of a seed: peers, links, events and faults.
 
 use hyperemitter::protocol::config::{Defences, Sizes};
 
@@ -9,7 +9,7 @@ use super::rng::Rng;
 pub enum Kind {
     Old,
     New,
-    /// Talks nonsense to whomever it is linked with.
+    /// Sends nonsense to its peers.
     Hostile,
 }
 
@@ -17,11 +17,11 @@ pub enum Kind {
 pub enum Fault {
     /// The link breaks; whoever dialled redials.
     Cut(usize),
-    /// The link cannot be up for so many milliseconds.
+    /// The link cannot be established for this many milliseconds.
     Partition(usize, u64),
-    /// The process is gone for so many milliseconds.
+    /// The process is gone for this many milliseconds.
     Restart(usize, u64),
-    /// A 1.x process does nothing for so many milliseconds.
+    /// A 1.x process does nothing for this many milliseconds.
     Stall(usize, u64),
 }
 
@@ -40,7 +40,7 @@ pub struct Setup {
     pub duplicates: u64,
     /// Peers of ours emit as users do: keys are no longer the seed's.
     pub as_users: bool,
-    /// What hostile members do; talk nonsense, if nothing.
+    /// What hostile members do; `None` for sending nonsense.
     pub deed: Option<Deed>,
     /// Peers of ours know when two links lead to the same one.
     pub twins: bool,
@@ -54,7 +54,7 @@ pub struct Setup {
     /// Peers of ours that speak the extension's first version.
     pub first: Vec<usize>,
     pub sizes: Sizes,
-    /// When nothing disturbs any more, if not after the last emit or fault.
+    /// When disturbances end, if not after the last emit or fault.
     pub calm: Option<u64>,
     /// How long after the last emit or fault everything must be level, in milliseconds.
     pub deadline: u64,

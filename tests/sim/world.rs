@@ -27,7 +27,7 @@ use super::setup::{Fault, Kind, Setup};
 /// Bytes under way on a link before reads wait, as the driver does.
 const LOW_WATER: usize = 64 * 1024;
 
-/// 1.x's dialler gives up after so many attempts in all.
+/// Attempts after which 1.x's dialler gives up.
 const OLD_ATTEMPTS: u32 = 10;
 
 /// Harness heals links between two 1.x peers now and then; they have no means of their own.
@@ -96,12 +96,12 @@ enum Ev {
     Fault(Fault),
     Return(usize),
     Heal,
-    /// Nothing but a moment at which to look.
+    /// Only a time at which the state is checked.
     Look,
     Nonsense(usize, u64),
 }
 
-/// What a run showed.
+/// Results of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Stats {
     pub defects: Defects,
@@ -121,7 +121,7 @@ pub struct Stats {
     pub foe: Caused,
 }
 
-/// What hostile members caused at those they are linked with.
+/// What hostile members caused at their peers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Caused {
     /// Bytes that they sent.
@@ -130,7 +130,7 @@ pub struct Caused {
     pub turns: u64,
     /// Nodes that honest peers hold and did not emit.
     pub made_up: usize,
-    /// Questions to the store.
+    /// Look-ups in the store.
     pub asked: u64,
     /// Rows read.
     pub read: u64,
@@ -317,7 +317,7 @@ impl World {
         Err("nothing left to happen".into())
     }
 
-    /// Goes on for so many milliseconds although all are level.
+    /// Continues for this many milliseconds although all peers are in sync.
     pub fn settle(&mut self, ms: u64) {
         let end = self.now + ms;
         while let Some((&(at, number), _)) = self.queue.first_key_value() {
@@ -350,7 +350,7 @@ impl World {
 
     fn is_level(&self) -> bool {
         if self.setup.deed.is_some() {
-            // Beside what was emitted there may be what a hostile member made up.
+            // In addition to emitted events there may be forged ones.
             let counts: BTreeSet<_> = (0..self.peers.len()).filter_map(|peer| self.count_of(peer)).collect();
             return self.peers.iter().all(|peer| peer.up)
                 && counts.len() == 1
@@ -724,7 +724,7 @@ impl World {
         let full = matches!(&current.ends[side], Some(End::New(new)) if !new.session.wants_frames());
         if full || stalled > now {
             let at = if full { now + 2 } else { stalled };
-            // The pipe keeps its order: whoever comes first takes the first chunk.
+            // The pipe keeps its order: the first arrival takes the first chunk.
             self.at(at, Ev::Arrive(link, conn, side));
             return;
         }
@@ -777,7 +777,7 @@ impl World {
         self.feed(link, conn, side, vec![InEvent::Idle]);
     }
 
-    /// Hands events to a session of ours and does what it says.
+    /// Passes events to a session of ours and carries out its requests.
     fn feed(&mut self, link: usize, conn: u64, side: usize, events: Vec<InEvent>) {
         let now = self.now;
         let peer = self.links[link].peers[side];
@@ -895,7 +895,7 @@ impl World {
         count
     }
 
-    /// What a side has sent still arrives: the connection ends in good order.
+    /// Delivers what a side has sent: the connection ends in an orderly way.
     fn flush(&mut self, link: usize, side: usize) {
         let other = self.links[link].peers[1 - side];
         let Some(conn) = self.links[link].conn.as_mut() else { return };
@@ -1042,7 +1042,7 @@ impl World {
         }
     }
 
-    /// Sends something no honest peer would, short of forging events: against that, 1.x's protocol has no defence.
+    /// Sends something that no honest peer would. It does not forge events, because 1.x's protocol has no defence against that.
     fn nonsense(&mut self, link: usize, conn: u64) {
         if self.links[link].conn.as_ref().is_none_or(|current| current.id != conn) {
             return;
@@ -1050,7 +1050,7 @@ impl World {
         self.stats.nonsense += 1;
         self.stats.foe.turns += 1;
         let victim = self.links[link].peers[1];
-        // Who strips seals has rows that its victim does not have yet.
+        // A member that strips seals has rows that its victim does not have yet.
         let source = match self.setup.deed {
             Some(Deed::Strip) => self.rng.below(self.peers.len() as u64) as usize,
             _ => victim,
@@ -1071,7 +1071,7 @@ impl World {
         };
         self.stats.foe.bytes += bytes.len() as u64;
         self.write(link, conn, 0, bytes);
-        // Once the honest are level there is no point in going on.
+        // Stops some time after the honest peers must be in sync.
         if self.now < self.calm_at() + 20_000 {
             self.soon(120, Ev::Nonsense(link, conn));
         }
@@ -1130,7 +1130,7 @@ fn nonsense_bytes(rng: &mut Rng, emitted: &BTreeSet<Key>) -> Bytes {
             Message::Node(node).encode(&mut out);
         }
         10 => {
-            // A key that is not its content's.
+            // A key that is not the hash of the content.
             let key = Some(emitted.first().copied().unwrap_or(Key([1; 32])));
             let node = WireNode {
                 change: 1,

@@ -1,4 +1,4 @@
-//! The system's files, with a count of the bytes that were read and written.
+//! The system's files, with counters of the bytes read and written.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hyperemitter::store::embedded::disk::{Disk, File, Guard, OsDisk};
 
-/// The disk. Clones count together.
+/// The disk. Clones share the counters.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
     pub read: Arc<AtomicU64>,

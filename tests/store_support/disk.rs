@@ -1,4 +1,4 @@
-//! A disk in memory that forgets what was not synced, tears what was being written, runs full, or lies.
+//! A disk in memory that can lose unsynced data, tear writes, become full, or ignore syncs.
 //!
 //! After [`FaultDisk::cut`] every call fails. [`FaultDisk::after_power_cut`] is what the medium then holds: of every
 //! file the last synced content plus an arbitrary subset of the 512-byte sectors written since, of every folder
@@ -67,7 +67,7 @@ struct State {
     free: Option<usize>,
     sync_fails: bool,
     sync_panics: bool,
-    /// Refused with this error from now on, each after so many more that succeed.
+    /// The kind of call that is refused, how many more calls succeed before, and the error.
     refused: Option<(Call, u32, i32)>,
     removed: bool,
     /// Where power failed.
@@ -222,7 +222,7 @@ impl FaultDisk {
         self.0.state.lock().refused = None;
     }
 
-    /// Takes the lock file's name away, or gives it back.
+    /// Removes the lock file's name, or restores it.
     pub fn set_removed(&self, removed: bool) {
         self.0.state.lock().removed = removed;
     }
@@ -263,7 +263,7 @@ impl FaultDisk {
         Self::build(index, self.0.lies, after)
     }
 
-    /// Changes a file behind everybody's back, as a dying medium does.
+    /// Changes a file as a failing medium does.
     pub fn spoil(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
         let mut state = self.0.state.lock();
         let file = state.live[path];

@@ -1,4 +1,4 @@
-//! A history that a seed determines: commits to make, and what a store must hold after any number of them.
+//! A history from a seed: the commits to make, and what a store must hold after any number of them.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ struct After {
 pub struct History {
     random: Random,
     logs: Vec<Log>,
-    /// Place, log, seq and key of every row.
+    /// Position, log, seq and key of every row.
     rows: Vec<(Position, LogId, u64, Key)>,
     last: Option<Key>,
     /// After each commit, the first being none at all.

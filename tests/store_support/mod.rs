@@ -1,4 +1,4 @@
-//! What the crash and damage tests stand on: a disk that loses power, and a history to compare with.
+//! Helpers of the crash and damage tests: a disk that loses power, and a history to compare with.
 // Each of the two uses a part.
 #![allow(dead_code)]
 

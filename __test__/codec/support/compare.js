@@ -1,6 +1,6 @@
 'use strict'
 
-/** Equality as a user could tell values apart: types, key order, NaN, the sign of zero, bytes. */
+/** Whether a user could not tell two values apart: compares types, key order, NaN, the sign of zero, bytes. */
 function same (a, b) {
   if (typeof a !== 'object' || a === null || typeof b !== 'object' || b === null) return Object.is(a, b)
   if (Buffer.isBuffer(a) || Buffer.isBuffer(b)) return Buffer.isBuffer(a) && Buffer.isBuffer(b) && a.equals(b)
@@ -10,7 +10,7 @@ function same (a, b) {
   return keys.length === others.length && keys.every((key, i) => key === others[i] && same(a[key], b[key]))
 }
 
-/** What a call did: its value, or the error's class and text. */
+/** The outcome of a call: its value, or the error's class and text. */
 function outcome (work) {
   try {
     return { value: work() }

@@ -74,7 +74,7 @@ function compareEncode (codecs, input, count, fail) {
   return into
 }
 
-/** The emit path: into a buffer, at an offset, and into one that is too small. */
+/** The emit path: encodes into a buffer at an offset, and into one that is too small. */
 function compareEncodeAt (codec, input, expected, fail) {
   const pair = fast(codec)
   const room = expected.error ? 100 : expected.value.length
@@ -92,7 +92,7 @@ function compareEncodeAt (codec, input, expected, fail) {
   return expected.value
 }
 
-/** An integer field could hold Infinity, which 1.x writes for ever. */
+/** Whether an integer field may contain Infinity, which 1.x would write without end. */
 function endless (value) {
   if (value === Infinity || value === -Infinity) return true
   return typeof value === 'object' && value !== null && !Buffer.isBuffer(value) && Object.values(value).some(endless)
@@ -118,8 +118,8 @@ function compareDecode (codecs, buffer, count, fail, encoded) {
 }
 
 /**
- * The delivery path: among other bytes, none of which may show. Fields of other wire types are refused there, but never in what an
- * encoder wrote.
+ * The delivery path: decodes a message among other bytes, which must not affect it. Fields with wrong wire types are refused
+ * there, but an encoder never writes such fields.
  */
 function compareDecodeWithin (codec, buffer, expected, count, fail, encoded) {
   const shared = Buffer.concat([Buffer.from('before'), buffer, Buffer.alloc(40, 0x61)])

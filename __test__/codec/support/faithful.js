@@ -1,6 +1,9 @@
 'use strict'
 
-/** Random messages, most of them spoilt, through strict encoders: what they take is decoded as it was. */
+/**
+ * Passes random messages, most of them with odd values, through strict encoders. Whatever these accept must decode to the same
+ * value.
+ */
 
 const random = require('./random')
 const { same, show } = require('./compare')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** One schema twice: as text for us, as a descriptor for @bufbuild/protobuf. */
+/** One schema in two forms: as text for this module, and as a descriptor for @bufbuild/protobuf. */
 
 const WKT = 'google.protobuf.'
 const FILES = { Any: 'any', Struct: 'struct', Value: 'struct', ListValue: 'struct', NullValue: 'struct', FieldMask: 'field_mask', Empty: 'empty', Timestamp: 'timestamp', Duration: 'duration' }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Random schemas, messages and bytes from a seed: a failing case is named by its seed alone. */
+/** Random schemas, messages and bytes from a seed, which is enough to reproduce a failing case. */
 
 /** mulberry32 */
 function generator (seed) {
@@ -200,7 +200,7 @@ function oddValue (random) {
 
 const SPOILING = ['__proto__', '007', 'false', 'misspelt', '-1', '9007199254740993', '\udc00', 'F0']
 
-/** Puts something odd somewhere into a message: in place of a value, or beside the values. */
+/** Puts an odd value somewhere into a message: in place of a value, or in addition. */
 function spoil (random, object) {
   for (let inside = object; ;) {
     const keys = Object.keys(inside)
@@ -215,10 +215,10 @@ function spoil (random, object) {
   }
 }
 
-/** Values that are nearly those of a field. */
+/** Values that are nearly valid for a field. */
 const NEARLY = [-1, -5, -300, 2 ** 53, -(2 ** 53), 2 ** 60, 1e300, 1e39, 5n, -(2n ** 63n), 2n ** 64n, true, 'a\ud800', 'V0', 'E0_V0', new Int32Array([1, 2]), new DataView(new ArrayBuffer(8)), new Array(3), Promise.resolve(), /x/, new Error('x'), Object(true), Buffer.alloc(8), Buffer.alloc(3)]
 
-/** Bytes that are nearly those of a message. */
+/** Bytes that are nearly a valid message. */
 function mutate (random, original) {
   let result = Buffer.from(original)
   for (let i = 1 + random.below(3); i > 0; i--) {

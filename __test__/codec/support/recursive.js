@@ -1,6 +1,6 @@
 'use strict'
 
-/** Random schemas of nested messages that refer to each other, beside protocol-buffers 3.2.1. */
+/** Compares random schemas of nested messages that refer to each other with protocol-buffers 3.2.1. */
 
 const random = require('./random')
 const { same, outcome, show } = require('./compare')

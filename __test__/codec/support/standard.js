@@ -1,6 +1,6 @@
 'use strict'
 
-/** Random messages in standard encoding beside protobufjs: the same bytes out, the same values in. */
+/** Compares random messages in standard encoding with protobufjs: both must write the same bytes and read the same values. */
 
 const random = require('./random')
 const { same, show } = require('./compare')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** How `done` and `pause` hold back what follows. */
+/** How `done` and `pause` hold back later events. */
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What closing finishes, ends and refuses. */
+/** Closing: what it finishes, ends and refuses. */
 
 const assert = require('node:assert/strict')
 const { once, on } = require('node:events')

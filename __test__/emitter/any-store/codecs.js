@@ -1,6 +1,6 @@
 'use strict'
 
-/** How payloads become bytes and messages again. */
+/** Encoding and decoding of payloads. */
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What `new HyperEmitter` gives, and what is known at once and from `ready` on. */
+/** The constructor, and what is available immediately and after `ready`. */
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')

@@ -1,13 +1,13 @@
 'use strict'
 
 /**
- * What every emitter does, whatever its store: `anyStore(name, open)`. A test that says "1.x" in its name holds something that
- * 1.x did otherwise.
+ * Tests for every emitter, whatever its store: `anyStore(name, open)`. If a test's name says "1.x", it is about a difference
+ * from 1.x.
  *
  * @callback Open makes a store that is empty, and gone after the test
  * @param {import('node:test').TestContext} t
- * @returns {Promise<{ db: *, again?: () => *, keep?: () => void }>} `db` for the constructor; `again` what to pass to open
- *   the same store anew; `keep` is called before the first emitter closes, if there will be a second
+ * @returns {Promise<{ db: *, again?: () => *, keep?: () => void }>} `db` for the constructor; `again` returns what to pass to
+ *   open the same store again; `keep` is called before the first emitter closes, if there will be a second
  *
  * @typedef {object} Stores what the files of this folder get
  * @property {Open} open

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Who hears what, and the methods of an EventEmitter. */
+/** Delivery to listeners, and the methods of an EventEmitter. */
 
 const assert = require('node:assert/strict')
 const { once, on } = require('node:events')

@@ -1,6 +1,6 @@
 'use strict'
 
-/** Heads, nodes, digest, statistics, verification, and the log as 1.x shows it. */
+/** Heads, nodes, digest, statistics, verification, and the log as 1.x's code reads it. */
 
 const assert = require('node:assert/strict')
 const { on } = require('node:events')
