@@ -207,6 +207,40 @@ test('the place and what is parked outlive the index', async (t) => {
   assert.deepEqual((await subscription.parked()).map(({ change, reason }) => [change, reason]), [[2, 'no']])
 })
 
+test('after a crash as many entries are handled one at a time as may have begun, and after a stop none', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 20)
+  const { consumers: { records } } = emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
+  const handle = async (ahead, isStopped = false) => {
+    const record = `{"version":1,"change":5,"undone":[2,0,4,1],"ahead":${ahead}}`
+    await new Promise((resolve, reject) => records.write('mails', [{ change: 0, text: record }], (error) => error ? reject(error) : resolve()))
+    // One that is stopped before it has taken anything forgets nothing.
+    if (isStopped) {
+      const paused = emitter.subscribe('mails', {}, () => assert.fail('it is paused')).pause()
+      await paused.parked()
+      await paused.stop()
+    }
+    const calls = []
+    let atWork = 0
+    const subscription = emitter.subscribe('mails', {}, async ({ payload: { num } }, { attempt }) => {
+      calls.push([num, attempt, ++atWork])
+      for (let i = 0; i < 5; i++) await null
+      atWork--
+    }, { key: ({ seq }) => seq, concurrency: 4 })
+    await subscription.caughtUp()
+    await subscription.stop()
+    return { calls, most: (first, last) => Math.max(...calls.slice(first, last).map(([,, atWork]) => atWork)) }
+  }
+  const crashed = await handle(3)
+  const attempts = (calls) => calls.map(([num, attempt]) => [num, attempt])
+  assert.deepEqual(attempts(crashed.calls), [[2, 2], [4, 2], [6, 2], [7, 2], [8, 2], ...numbers(9, 20).map((num) => [num, 1])])
+  assert.equal(crashed.most(0, 5), 1)
+  assert.ok(crashed.most(5) > 1)
+  const stopped = await handle(0, true)
+  assert.deepEqual(attempts(stopped.calls).sort(([a], [b]) => a - b), [[2, 1], [4, 2], ...numbers(6, 20).map((num) => [num, 1])])
+  assert.ok(stopped.most(0) > 1)
+})
+
 test('records that make no sense stop that subscription only, loudly, and can be reset', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 3)
@@ -285,9 +319,10 @@ test('while the store cannot be written, nothing is lost and nothing is done twi
   const calls = []
   const subscription = emitter.subscribe('orders', { names: 'T' }, ({ payload: { num } }, context) => {
     calls.push(num)
-    if (num === 2) failing = 1
+    if (num > 1) failing = 1
+    if (num === 3) throw new Error('to be parked')
     context.append('U', { id: num })
-  })
+  }, { attempts: 1 })
   // Time passes only where something waits for it.
   const caughtUp = subscription.caughtUp()
   await until(() => calls.length === 2 && failing === 0)
@@ -299,5 +334,6 @@ test('while the store cannot be written, nothing is lost and nothing is done twi
   assert.deepEqual(calls, [1, 2, 3], 'a full disk is not the fault of the handler')
   assert.ok(heard.length > 0 && heard.every(({ message }) => /no room/.test(message)))
   await subscription.stop()
-  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2, 3])
+  assert.deepEqual((await emitter.consumer('orders').parked()).map(({ reason }) => reason), ['to be parked'])
+  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2])
 })
