@@ -130,7 +130,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
 
   /**
    * Replicates over a stream of your own: a TLSSocket, a stream of a WebSocket, an SSH channel. Resolves to the peer once the link
-   * is established. Exactly one of the two sides must say `dialled: true`. The stream ends with the link, and is not reopened.
+   * is established. Exactly one of the two sides must pass `dialled: true`. When the link ends, the stream is closed, and it is not opened again.
    */
   handle (duplex: Duplex, how?: HyperEmitter.HandleOptions): Promise<HyperEmitter.LinkedPeer>
   handle (duplex: Duplex, how: HyperEmitter.HandleOptions | undefined, callback: HyperEmitter.HandleCallback): void
@@ -283,7 +283,7 @@ declare namespace HyperEmitter {
     authors?: 'all' | 'peers' | readonly string[]
     /** Which logs without seals are stored: all, none, or the listed ones up to their pins. Default: `'refuse'` with `identity`, else `'accept'`. */
     unsigned?: 'accept' | 'refuse' | Pins
-    /** Authors whose logs are frozen: `true` at what is stored here, otherwise at the given pins. */
+    /** Authors whose logs are frozen. `true`: nothing is added to what is stored here. Pins: nothing is stored beyond them. */
     revoked?: { readonly [publicKey: string]: true | Pins }
   }
 
@@ -313,7 +313,7 @@ declare namespace HyperEmitter {
     plain?: PlainOption
     /**
      * Functions that bring events of an old form to the new one, by event name: listeners, `read` and streams get what they return for the decoded payload.
-     * What is stored stays.
+     * What is stored does not change.
      */
     upcast?: { readonly [name: string]: (payload: any, event: { name: string, change: number }) => any }
     /** Functions that derive tags from payloads, by event name, for events emitted without any. */
@@ -338,7 +338,7 @@ declare namespace HyperEmitter {
 
   /**
    * Maps public keys (`ed25519-…`) to rights. Over TLS the keys may also be `sha256:` and a certificate's fingerprint in hexadecimal digits, or `dns:` and
-   * a name that the certificate is for. Or a function that returns a right, or nothing to refuse.
+   * a name that the certificate is for. Instead of a map, a function may be given. It returns a right, or nothing to refuse the peer.
    */
   type PeersOption =
     | { readonly [key: string]: Right }
@@ -349,7 +349,7 @@ declare namespace HyperEmitter {
   type PlainOption = boolean | Right | { from?: string[], can?: Right }
 
   interface DialOptions {
-    /** The public key that the peer must prove to have, at this dial and every later one, also after a restart. */
+    /** The public key that the peer must prove to have, each time it is dialled, even after a restart. */
     key?: string
     /** Dials without encryption although this emitter has an identity. The value is the right that the peer gets; `true` is `'write'`. */
     plain?: boolean | Right

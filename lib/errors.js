@@ -218,7 +218,7 @@ module.exports = {
   notAbortSignal: define(INVALID, TypeError, () => 'signal must be an AbortSignal'),
   notWholeNumber: define(INVALID, TypeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
   outOfRange: define(INVALID, RangeError, (name, value) => `${name} must be a whole number from 0, not ${String(value)}`),
-  badStreamStart: define(INVALID, RangeError, (from) => `from must be 'beginning' or a change number, not ${from}`),
+  badStreamStart: define(INVALID, RangeError, (from) => `from must be 'beginning', a change or a cursor, not ${from}`),
   /** A change beyond the end of the log: it belongs to another store, or to this one before it was restored from a backup. */
   beyondEnd: define(INVALID, RangeError,
     (name, change, last) => `${name} is ${change}, but the log ends with change ${last}: the number seems to come from another store`),
