@@ -3,6 +3,8 @@
 //! It is that of the Dynamic Consistency Boundary specification: items are alternatives; the names of an item are
 //! alternatives; an event must have all tags of an item. Pure: stores find candidates, and this module decides which match.
 
+use std::sync::Arc;
+
 use crate::error::{quoted, Error, Result};
 use crate::event::{self, Parts, MAX_TAG_LEN};
 
@@ -27,7 +29,8 @@ pub struct Item {
 /// A query. Without items every event matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    items: Vec<Item>,
+    /// Shared by its copies: the condition of an append is kept for later events, too.
+    items: Arc<[Item]>,
 }
 
 /// A query, and bounds on the time at which its events were emitted, by their emitters' clocks.
@@ -67,7 +70,7 @@ impl Query {
                 return refuse(format!("no event has tag {}: tags have 1 to {MAX_TAG_LEN} bytes", quoted(tag)));
             }
         }
-        Ok(Query { items })
+        Ok(Query { items: items.into() })
     }
 
     /// The alternatives.

@@ -173,9 +173,10 @@ impl From<NewRow<Node>> for NewRow {
 }
 
 /// Rows whose nodes share one allocation.
-pub(crate) fn share_nodes(planned: Vec<NewRow<Node>>) -> impl Iterator<Item = NewRow> {
-    let mut nodes = Vec::with_capacity(planned.len());
-    let mut rows = Vec::with_capacity(planned.len());
+pub(crate) fn share_nodes(planned: impl IntoIterator<Item = NewRow<Node>>) -> impl Iterator<Item = NewRow> {
+    let planned = planned.into_iter();
+    let mut nodes = Vec::with_capacity(planned.size_hint().0);
+    let mut rows = SmallVec::<[_; 1]>::with_capacity(planned.size_hint().0);
     for NewRow { at, digest, log_links, body } in planned {
         let again = match body {
             Body::Node(node) => {

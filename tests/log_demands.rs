@@ -15,7 +15,7 @@ use hyperemitter::hyperlog::{
 use hyperemitter::node::LogId;
 use hyperemitter::query::{Item, Query};
 use hyperemitter::store::conformance::Random;
-use hyperemitter::store::embedded::EmbeddedStore;
+use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Meta, Store};
 use parking_lot::Mutex;
@@ -267,7 +267,8 @@ impl Plain {
     }
 }
 
-/// Random batches with conditions and ids, many in flight, against a plain model, in memory and on a disk that is opened again.
+/// Random batches with conditions and ids, many in flight, and events of a peer between them, against a plain model, in memory and on a
+/// disk that is opened again, with its index or without. Chunks are so small that most of the log is in the index, in several slabs.
 #[test]
 fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
     let steps = std::env::var("HYPER_DEMAND_STEPS").map_or(1_500, |steps| steps.parse().unwrap());
@@ -276,7 +277,8 @@ fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
         let folder = tempfile::tempdir().unwrap();
         let store = || -> Arc<dyn Store> {
             if on_disk {
-                Arc::new(EmbeddedStore::open(folder.path(), &Default::default(), &mut |_, _| {}).unwrap())
+                let options = EmbeddedOptions { chunk_rows: 20, ..EmbeddedOptions::default() };
+                Arc::new(EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap())
             } else {
                 Arc::new(MemoryStore::new())
             }
@@ -284,6 +286,8 @@ fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
         let mut log = running(store());
         let mut model = Plain::default();
         let mut expected: Vec<Result<u64, &'static str>> = Vec::new();
+        let (peer, _) = in_memory();
+        let mut brought = 0;
         for step in 0..steps {
             let names = ["a", "b", "c"];
             let tags: Vec<String> = (0..8).map(|number| format!("tag:{number}")).collect();
@@ -294,6 +298,19 @@ fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
                     (names[random.below(3)], format!("{step} {at}"), tags)
                 })
                 .collect();
+            if random.below(10) == 0 {
+                let list: Vec<(&str, &str, &[&str])> =
+                    events.iter().map(|(name, payload, tags)| (*name, &**payload, &**tags)).collect();
+                peer.append(demanding(&list, Demands::default()));
+                let nodes = sent(&peer).split_off(brought);
+                brought += nodes.len();
+                // The answer does not matter: what comes next is planned behind it.
+                drop(log.0.add(PEER, nodes));
+                for (name, _, tags) in events {
+                    model.events.push((name.to_owned(), tags.iter().map(ToString::to_string).collect()));
+                }
+                continue;
+            }
             let mut demands = Demands::default();
             let mut holds = true;
             let end = model.events.len();
@@ -362,6 +379,9 @@ fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
                 assert_eq!(log.1.take(), std::mem::take(&mut expected), "before step {step}");
                 if on_disk && random.below(3) == 0 {
                     stop(log);
+                    if random.below(3) == 0 {
+                        std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+                    }
                     log = running(store());
                 }
             }

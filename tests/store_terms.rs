@@ -231,3 +231,42 @@ fn a_search_costs_what_its_matches_do() {
         assert!(more_log <= 8192 * found as u64, "{more_log}");
     }
 }
+
+/// What a chunk or slab that is searched often does not have is known without the index: that nothing has a tag, and that nothing has it
+/// behind a change.
+#[test]
+fn what_is_not_there_costs_no_look_into_the_index() {
+    let (folder, disk) = (TempDir::new().unwrap(), Counted::default());
+    // One slab, some chunks, and what is in memory.
+    let events = 40_000;
+    drop(filled(folder.path(), &disk, events, true));
+    let options = EmbeddedOptions { chunk_rows: 1000, ..EmbeddedOptions::default() };
+    let store = EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap();
+    let reads = |tag: &str, after: u64| {
+        let before = store.index_reads();
+        let filter = Filter::of(Query::new(vec![item(&[], &[tag])]).unwrap());
+        let span = Span { after, until: u64::MAX };
+        let found = store.search(&filter, span, Order::Up, ReadLimit { rows: 1, bytes: 1 << 20 }).unwrap();
+        (found.rows.len(), store.index_reads() - before)
+    };
+    let (found, index) = reads("never", 0);
+    assert!(found == 0 && index >= 2, "at first each chunk and slab is asked: {index}");
+    // They are taken into memory in the background, each after some look-ups.
+    while reads("never", 0).1 > 0 {
+        std::thread::yield_now();
+    }
+    let asked: u64 = (0..1000).map(|number| reads(&format!("new:{number}"), 0).1).sum();
+    assert!(asked < 150, "{asked} looks for a thousand tags that nothing has");
+    // The last event with each tag, of 10,000, is among the last 10,000 events.
+    let asked: u64 = (0..1000)
+        .map(|number| {
+            let last = (events - 10_000..events).rev().find(|event| event * 7919 % 10_000 == number * 10).unwrap();
+            let (found, index) = reads(&format!("tag:{}", number * 10), last + 1);
+            assert_eq!(found, 0);
+            index
+        })
+        .sum();
+    assert!(asked < 150, "{asked} looks for a thousand tags that nothing has had since");
+    let found: usize = (0..100).map(|number| reads(&format!("tag:{number}"), events - 10_000).0).sum();
+    assert_eq!(found, 100, "and what is there is found");
+}

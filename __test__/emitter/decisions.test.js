@@ -229,3 +229,34 @@ test('a process that is killed leaves no id twice and no condition broken', asyn
     await emitter.close()
   }
 })
+
+test('a condition or a batch that does not fit the emit buffer is judged and stored like others', async (t) => {
+  const emitter = make(t)
+  const long = 'n'.repeat(300)
+  emitter.registerCodec(long, { encode: () => Buffer.from('x'), decode: String })
+  const appends = [
+    emitter.append(long, {}),
+    emitter.append('T', { num: 2 }, { failIf: { names: long } }),
+    emitter.append('T', { num: 3 }, { failIf: { names: 'n'.repeat(299) } }),
+    emitter.append(Array.from({ length: 300 }, (_, num) => ({ name: 'T', payload: { foo: 'x'.repeat(1000), num } }))),
+    emitter.append('T', { num: 5 }, { failIf: { names: '' } }),
+    emitter.append('T', { num: 6 }, { failIf: { tags: '' } }),
+    emitter.append('T', { num: 7 }, { failIf: { query: Array.from({ length: 65 }, (_, num) => ({ names: `${num}` })) } }),
+    emitter.append('T', { num: 8 }, { failIf: { names: 'ü€'.repeat(51) } }),
+    emitter.append('T', { num: 9 })
+  ]
+  const results = await Promise.allSettled(appends)
+  const told = results.map(({ value, reason }) => reason ? reason.code : [value].flat().map(({ change }) => change).at(-1))
+  assert.deepEqual(told, [1, 'ERR_HYPER_CONDITION', 2, 302, 303, 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_INVALID_ARG', 304, 305])
+})
+
+test('an append with demands whose caller wants no answer is stored, and why it is not is a warning', async (t) => {
+  const emitter = make(t)
+  const warned = once(emitter.status, 'warning')
+  emitter.emit('T', { num: 1 }, { tags: ['seat:1'], id: 'one' })
+  emitter.emit('T', { num: 1 }, { tags: ['seat:1'], id: 'one' })
+  emitter.emit('T', { num: 2 }, { tags: ['seat:1'], failIf: { tags: 'seat:1' } })
+  const [warning] = await warned
+  assert.equal(warning.code, 'ERR_HYPER_CONDITION')
+  assert.deepEqual((await all(emitter.read())).map(({ payload }) => payload.num), [1])
+})

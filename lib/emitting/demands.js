@@ -23,7 +23,9 @@ function demandsOf (options) {
   if (options === undefined) return undefined
   const { id, failIf } = options
   if (id !== undefined) checkId(id)
-  return { id, ...(failIf !== undefined && conditionOf(failIf)) }
+  if (failIf === undefined) return { id }
+  const { filter, after } = conditionOf(failIf)
+  return { id, filter, after }
 }
 
 function checkId (id) {

@@ -46,8 +46,7 @@ class EmitPath {
    */
   emit (name, payload, receiver, options) {
     if (isDemanding(options)) {
-      const single = { answer: (error, nodes) => this.answerSingle(receiver, error, nodes) }
-      this.emitAll([{ name, payload, tags: options.tags }], single, demandsOf(options))
+      this.emitAll([{ name, payload, tags: options.tags }], receiver, demandsOf(options), true)
       return
     }
     const given = options?.tags
@@ -73,12 +72,13 @@ class EmitPath {
    * Appends events that are stored together or not at all. If a codec throws, this throws the same, and nothing is appended.
    *
    * @param {{ name: string, payload: *, tags?: Iterable<string> }[]} events
-   * @param {{ answer: (error: Error | null, nodes?: object[]) => void }} receiver
+   * @param {{ answer: (error: Error | null, nodes?: object[] | object) => void }} [receiver]
    * @param {import('./demands').Demands} [demands]
+   * @param {boolean} [single] there is one event, and the answer is its node
    */
-  emitAll (events, receiver, demands) {
+  emitAll (events, receiver, demands, single) {
     if (this.deferred.deferring) {
-      this.defer(() => this.emitAll(events, receiver, demands), receiver)
+      this.defer(() => this.emitAll(events, receiver, demands, single), receiver)
       return
     }
     const batch = new Batch()
@@ -90,19 +90,13 @@ class EmitPath {
       batch.add(name, bytes, mark, tags)
     }
     if (this.state.closing) {
-      process.nextTick(() => receiver.answer(closed()))
+      process.nextTick(() => receiver === undefined ? this.status.warn(closed()) : receiver.answer(closed()))
       return
     }
-    this.buffer.appendBatch(batch, demands)
-    const gathered = new Gathered(events.length, receiver)
-    for (let left = events.length; left > 0; left--) this.acks.expect(gathered)
+    this.buffer.appendBatch(batch, demands, receiver === undefined ? PLAIN : NODE)
+    const each = single ? receiver : new Gathered(events.length, receiver)
+    for (let left = events.length; left > 0; left--) this.acks.expect(each)
     if (!this.hold.active) this.hold.refresh()
-  }
-
-  /** Passes on the answer to an event that was appended as a batch of one. */
-  answerSingle (receiver, error, nodes) {
-    if (receiver !== undefined) receiver.answer(error, nodes?.[0])
-    else if (error) this.status.warn(error)
   }
 
   /** The bytes of a payload, and how they are encoded. */

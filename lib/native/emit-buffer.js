@@ -5,7 +5,8 @@ const { isUint8Array } = require('node:util/types')
 const { fast } = require('../codec')
 const { nameNotString, nameRequired, payloadNotBytes, payloadRequired, reservedName, tooLarge } = require('../errors')
 const {
-  EMIT_HEAD_BYTES, EMIT_LENGTH_WORD, EMIT_FLAGS_WORD, EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT, EMIT_ALIGNMENT, EMIT_TAGGED, ASK_PLAIN, ASK_NODE
+  EMIT_HEAD_BYTES, EMIT_LENGTH_WORD, EMIT_FLAGS_WORD, EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT, EMIT_ALIGNMENT, EMIT_TAGGED,
+  ASK_PLAIN, ASK_NODE, BATCH, DEMAND_ID, DEMAND_CONDITION
 } = require('./layout')
 
 /** Bytes of the buffer. */
@@ -20,6 +21,10 @@ const LAST_FLUSH = 192 * 1024
 
 /** When the buffer has this many events, it is flushed: the native half works on them while the next ones are encoded. */
 const FLUSH_COUNT = 256
+
+/** Texts of a list, and bytes of a text, that fit the buffer: their number, and the length less 1, are a byte. */
+const MAX_TEXTS = 64
+const MAX_TEXT_LENGTH = 256
 
 /** Differs from every name. */
 const NOBODY = {}
@@ -131,7 +136,12 @@ class EmitBuffer {
       end = putTags(this.bytes, tags, end)
     }
     this.words[word + EMIT_FLAGS_WORD] = number | ack << EMIT_ACK_SHIFT | mark << EMIT_ENCODING_SHIFT
-    this.end = aligned(end)
+    this.commitEnd(aligned(end))
+  }
+
+  /** Records have been written up to `end`. */
+  commitEnd (end) {
+    this.end = end
     if (!this.scheduled) {
       this.scheduled = true
       queueMicrotask(this.flushSoon)
@@ -145,28 +155,40 @@ class EmitBuffer {
   }
 
   /**
-   * Hands over events that are stored together or not at all, after everything that was appended before.
+   * Appends events that are stored together or not at all, after everything that was appended before.
    *
    * @param {import('../emitting/batch').Batch} batch
    * @param {import('../emitting/demands').Demands} [demands]
+   * @param {number} ack PLAIN or NODE: the answer asked for by each event
    */
-  appendBatch ({ names, events }, demands) {
+  appendBatch (batch, demands, ack) {
+    const head = demandsLength(demands)
+    let size = head + EMIT_HEAD_BYTES + EMIT_ALIGNMENT
+    for (const { bytes, tags } of batch.events) size += aligned(EMIT_HEAD_BYTES + bytes.length + tagsLength(tags))
+    const numbers = batch.names.map((name) => this.number(name))
+    // What does not fit the buffer, or has no number, is handed over by itself, and so is what comes while the buffer is written.
+    if (size > SIZE || numbers.includes(undefined) || this.encoding) {
+      this.flush()
+      this.handOver(batch, demands, ack)
+      return
+    }
+    if (this.end + size > SIZE) this.flush()
+    const { bytes, words, end: start } = this
+    const word = start >>> 2
+    words[word + EMIT_LENGTH_WORD] = head
+    words[word + EMIT_FLAGS_WORD] = batch.events.length | BATCH << EMIT_ACK_SHIFT
+    putDemands(bytes, demands, start + EMIT_HEAD_BYTES)
+    this.count += batch.events.length - 1
+    this.commitEnd(putEvents(bytes, words, batch.events, numbers, ack, aligned(start + EMIT_HEAD_BYTES + head)))
+  }
+
+  handOver ({ names, events }, demands, ack) {
     let size = 0
     for (const { bytes, tags } of events) size += aligned(EMIT_HEAD_BYTES + bytes.length + tagsLength(tags))
     const records = Buffer.allocUnsafeSlow(size)
-    const words = new Uint32Array(records.buffer)
-    let at = 0
-    for (const { place, bytes, mark, tags } of events) {
-      const word = at >>> 2
-      words[word + EMIT_LENGTH_WORD] = bytes.length
-      words[word + EMIT_FLAGS_WORD] = place | ASK_NODE << EMIT_ACK_SHIFT | (tags === undefined ? mark : mark | EMIT_TAGGED) << EMIT_ENCODING_SHIFT
-      records.set(bytes, at + EMIT_HEAD_BYTES)
-      at += EMIT_HEAD_BYTES + bytes.length
-      if (tags !== undefined) at = putTags(records, tags, at)
-      at = aligned(at)
-    }
-    this.flush()
-    if (this.core.appendBatch(names, records, demands?.id, demands?.filter, demands?.after, demands?.consumer, demands?.kept)) this.scheduler.schedule()
+    putEvents(records, new Uint32Array(records.buffer), events, [...names.keys()], ack, 0)
+    const { id, filter, after, consumer, kept } = demands ?? {}
+    if (this.core.appendBatch(names, records, id, filter, after, consumer, kept)) this.scheduler.schedule()
   }
 
   /** Hands everything over. */
@@ -232,6 +254,56 @@ function putTags (bytes, tags, at) {
 /** Bytes that tags take in the event's container: a field each, with a length of one or two bytes. */
 function containerLength (tags) {
   return tags === undefined ? 0 : tagsLength(tags) - 1 + 2 * tags.length
+}
+
+/** Writes the events of a batch; there is room. `numbers` has the number of the name in each place. Returns where they end. */
+function putEvents (records, words, events, numbers, ack, at) {
+  for (const { place, bytes, mark, tags } of events) {
+    const word = at >>> 2
+    words[word + EMIT_LENGTH_WORD] = bytes.length
+    words[word + EMIT_FLAGS_WORD] = numbers[place] | ack << EMIT_ACK_SHIFT | (tags === undefined ? mark : mark | EMIT_TAGGED) << EMIT_ENCODING_SHIFT
+    records.set(bytes, at + EMIT_HEAD_BYTES)
+    at += EMIT_HEAD_BYTES + bytes.length
+    if (tags !== undefined) at = putTags(records, tags, at)
+    at = aligned(at)
+  }
+  return at
+}
+
+/** Writes what a batch demands; there is room. */
+function putDemands (bytes, demands, at) {
+  const { id, filter, after } = demands ?? {}
+  bytes[at++] = (id === undefined ? 0 : DEMAND_ID) | (filter === undefined ? 0 : DEMAND_CONDITION)
+  if (id !== undefined) at = putTags(bytes, [id], at)
+  if (filter === undefined) return
+  bytes.writeDoubleLE(after, at)
+  bytes[at + 8] = filter.items.length
+  at += 9
+  for (const { names, tags } of filter.items) at = putTags(bytes, tags, putTags(bytes, names, at))
+}
+
+/** Bytes of what a batch demands in the buffer; Infinity if it has no room for it. */
+function demandsLength (demands) {
+  const { id, filter, consumer } = demands ?? {}
+  if (consumer !== undefined) return Infinity
+  let length = 1
+  if (id !== undefined) length += tagsLength([id])
+  if (filter === undefined) return length
+  length += 9
+  if (filter.items.length > MAX_TEXTS) return Infinity
+  for (const { names, tags } of filter.items) length += textsLength(names) + textsLength(tags)
+  return length
+}
+
+function textsLength (texts) {
+  if (texts.length > MAX_TEXTS) return Infinity
+  let length = 1
+  for (const text of texts) {
+    const bytes = Buffer.byteLength(text)
+    if (bytes === 0 || bytes > MAX_TEXT_LENGTH) return Infinity
+    length += 1 + bytes
+  }
+  return length
 }
 
 /** Bytes that tags take in the buffer. */

@@ -195,10 +195,18 @@ impl Emitter {
 
     /// Appends events in order; allowed before the store is open. Returns whether something waits to be taken.
     pub fn append(self: &Arc<Self>, batch: impl Into<Batch>) -> bool {
-        let batch = batch.into();
-        self.outbox.muted(|| match self.log.get() {
-            Some(log) => log.append(batch),
-            None => self.call(Call::Append(batch)),
+        self.append_all(vec![batch.into()])
+    }
+
+    /// The same for several batches, one after the other.
+    pub fn append_all(self: &Arc<Self>, batches: Vec<Batch>) -> bool {
+        self.outbox.muted(|| {
+            for batch in batches {
+                match self.log.get() {
+                    Some(log) => log.append(batch),
+                    None => self.call(Call::Append(batch)),
+                }
+            }
         });
         self.has_output()
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::{AckKind, Demands};
 use crate::error::{Error, Result};
@@ -28,8 +29,8 @@ pub struct Append {
 pub struct Batch {
     payloads: Vec<u8>,
     /// The name of each run of events, and the run's first event.
-    names: Vec<(usize, Arc<str>)>,
-    events: Vec<Item>,
+    names: SmallVec<[(usize, Arc<str>); 1]>,
+    events: SmallVec<[Item; 1]>,
     cost: usize,
     acks: usize,
     /// Either all of its events are stored, or none.
@@ -86,7 +87,7 @@ impl Batch {
     /// An empty batch with room for this many events and bytes of payload.
     #[must_use]
     pub fn with_capacity(events: usize, bytes: usize) -> Self {
-        Batch { payloads: Vec::with_capacity(bytes), events: Vec::with_capacity(events), ..Batch::default() }
+        Batch { payloads: Vec::with_capacity(bytes), events: SmallVec::with_capacity(events), ..Batch::default() }
     }
 
     /// Adds an event without tags.
@@ -146,12 +147,12 @@ impl Batch {
     }
 
     /// What the append demands.
-    pub(super) fn demands(&self) -> Option<&Demands> {
+    pub(crate) fn demands(&self) -> Option<&Demands> {
         self.demands.as_deref()
     }
 
     /// Whether all of its events are stored, or none.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.whole
     }
 

@@ -101,6 +101,17 @@ pub enum AckKind {
     Node,
 }
 
+impl AckKind {
+    /// The answer to an append that was stored under this change.
+    fn of(self, change: Change, node: impl FnOnce() -> Option<NodeRef>) -> Option<Ack> {
+        match self {
+            AckKind::None => None,
+            AckKind::Plain => Some(Ack { change, result: Ok(None) }),
+            AckKind::Node => Some(Ack { change, result: Ok(node()) }),
+        }
+    }
+}
+
 /// A conditional append that was stored, and an event of another emitter that contradicts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contradiction {

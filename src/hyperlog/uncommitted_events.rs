@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
+use smallvec::SmallVec;
+
 use crate::event::{self, Parts};
 use crate::node::{Change, NodeRef};
 use crate::query::{Item, Query};
@@ -26,7 +28,7 @@ pub(super) struct UncommittedEvents {
     nodes: Vec<NodeRef>,
     /// The positions in `nodes` of events with a term, by the term's hash. Different terms may have the same hash, so each result
     /// is checked against the event.
-    found: HashMap<u64, Vec<u32>>,
+    found: HashMap<u64, SmallVec<[u32; 2]>>,
     hasher: RandomState,
 }
 
@@ -76,7 +78,7 @@ impl UncommittedEvents {
     }
 
     fn with(&self, term: &Term<'_>) -> &[u32] {
-        self.found.get(&self.hasher.hash_one(term)).map_or(&[], Vec::as_slice)
+        self.found.get(&self.hasher.hash_one(term)).map_or(&[], SmallVec::as_slice)
     }
 
     /// Indexes the events that have come since the last search.
@@ -85,9 +87,8 @@ impl UncommittedEvents {
             for node in group.group() {
                 if let Some(event) = event::parse(&node.value) {
                     let at = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-                    for term in hashes(&self.hasher, &event) {
-                        self.found.entry(term).or_default().push(at);
-                    }
+                    let Self { found, hasher, .. } = self;
+                    terms(&event, |term| found.entry(hasher.hash_one(term)).or_default().push(at));
                 }
                 self.nodes.push(node);
             }
@@ -96,10 +97,9 @@ impl UncommittedEvents {
     }
 }
 
-fn hashes(hasher: &RandomState, event: &Parts<'_>) -> Vec<u64> {
-    let name = String::from_utf8_lossy(event.name);
-    let mut hashes = vec![hasher.hash_one(Term::Name(&name))];
-    hashes.extend(event.tags.list().iter().map(|tag| hasher.hash_one(Term::Tag(tag))));
-    hashes.extend(event.request.map(|id| hasher.hash_one(Term::Request(id))));
-    hashes
+/// Passes what an event is found by to `tell`.
+fn terms(event: &Parts<'_>, mut tell: impl FnMut(Term<'_>)) {
+    tell(Term::Name(&String::from_utf8_lossy(event.name)));
+    event.tags.list().iter().for_each(|tag| tell(Term::Tag(tag)));
+    event.request.into_iter().for_each(|id| tell(Term::Request(id)));
 }

@@ -139,8 +139,8 @@ impl Core {
     pub fn flush(&self, records: &[u8], length: u32) -> Result<bool> {
         let records = records.get(..length as usize).unwrap_or(records);
         let names = &self.desk.borrow().names;
-        let batch = emit_buffer::batch(records, |number| names.text(number)).map_err(|error| thrown(&error))?;
-        Ok(self.emitter.borrow().append(batch))
+        let batches = emit_buffer::batches(records, |number| names.text(number)).map_err(|error| thrown(&error))?;
+        Ok(self.emitter.borrow().append_all(batches))
     }
 
     /// Appends one event that does not fit the emit buffer, or whose name has no number.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use smallvec::SmallVec;
+
 use super::Writer;
 use crate::error::{Error, Result};
 use crate::event;
@@ -31,8 +33,9 @@ impl Writer {
             Ok(Some(nodes)) => {
                 add_facts(group, batch);
                 group.answers.appended += batch.cost();
-                let acks = nodes.into_iter().map(|node| Ack { change: node.change, result: Ok(Some(node)) });
-                group.answers.acks.extend(acks.take(batch.acks()));
+                for (event, node) in batch.iter().zip(nodes) {
+                    group.answers.acks.extend(event.ack.of(node.change, || Some(node)));
+                }
                 return;
             }
             Err(error) => {
@@ -46,7 +49,7 @@ impl Writer {
         let buffer = if self.shared.store.is_immediate() { ValueBuffer::to_keep } else { ValueBuffer::to_pass_on };
         let mut values = buffer(batch.cost());
         // For each event, where its value ends in the buffer, or why it may not be stored.
-        let mut checked = Vec::with_capacity(batch.len());
+        let mut checked: SmallVec<[_; 1]> = SmallVec::with_capacity(batch.len());
         // Events come in runs of one name.
         let mut sound: Option<&Arc<str>> = None;
         let mut behind = Vec::new();
@@ -71,7 +74,7 @@ impl Writer {
         }
         let values = values.freeze();
         let mut start = 0;
-        let mut planned = Vec::with_capacity(batch.len());
+        let mut planned: SmallVec<[_; 1]> = SmallVec::with_capacity(batch.len());
         for end in checked.iter().flatten() {
             let value = values.slice(start..*end);
             let belongs = batch.is_whole() && start > 0;
@@ -99,14 +102,7 @@ impl Writer {
                 }
             };
             let change = row.map_or(0, |row| row.at.change);
-            match event.ack {
-                AckKind::None => {}
-                AckKind::Plain => group.answers.acks.push(Ack { change, result: Ok(None) }),
-                AckKind::Node => {
-                    let node = row.and_then(NewRow::node).cloned();
-                    group.answers.acks.push(Ack { change, result: Ok(node) });
-                }
-            }
+            group.answers.acks.extend(event.ack.of(change, || row.and_then(NewRow::node).cloned()));
         }
     }
 }

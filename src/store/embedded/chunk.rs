@@ -142,6 +142,14 @@ impl Chunk {
 
     /// Number of the first row after `after`.
     pub(super) fn after(&self, after: Position) -> usize {
+        // Where it is if no row before it is a duplicate.
+        let behind = usize::try_from(after.change.saturating_sub(self.before.0.change)).unwrap_or(usize::MAX);
+        let guess = behind.min(self.rows.len());
+        let at = |row: usize| self.rows.get(row).map(|row| row.at);
+        let is_behind = at(guess).is_none_or(|at| at > after);
+        if is_behind && guess.checked_sub(1).and_then(at).is_none_or(|at| at <= after) {
+            return guess;
+        }
         self.rows.partition_point(|row| row.at <= after)
     }
 

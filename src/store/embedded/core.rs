@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 use super::chunk::Chunk;
 use super::fault::Fault;
@@ -12,6 +12,7 @@ use super::filter::{Filter, COLUMNS};
 use super::groups::Mark;
 use super::index::{checkpoint_entries, slab_entries, Checkpoint, Index, SLAB_ENTRIES};
 use super::index_keys::MAX_ROWS;
+use super::last_rows::{KnownUnits, LastRowsBuilder};
 use super::layout::Location;
 use super::recorded_state::{Added, Changes, RecordedState};
 use super::segments::Segments;
@@ -104,6 +105,8 @@ struct Job {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
+    /// Units whose terms are to be taken into memory when there is nothing else to do.
+    wanted: Vec<Unit>,
     stop: bool,
     failed: Option<Fault>,
 }
@@ -115,6 +118,8 @@ pub(super) struct Core {
     pub(super) view: RwLock<View>,
     /// Loaded when first needed.
     filter: RwLock<Option<Filter>>,
+    /// What is known of units that are searched often.
+    pub(super) known: RwLock<KnownUnits>,
     /// The memory of an indexed chunk, reused for the next one, because allocating fresh pages costs more than filling them.
     spare: Mutex<Option<Chunk>>,
     /// Rows after which a chunk ends, at the end of its current group.
@@ -136,6 +141,7 @@ impl Core {
             index,
             view: RwLock::new(View::new(checkpoint)),
             filter: RwLock::new(None),
+            known: RwLock::default(),
             spare: Mutex::new(None),
             chunk_rows: chunk_rows.clamp(1, MAX_ROWS),
             merged: Mutex::new(merged.into_iter().collect()),
@@ -213,6 +219,7 @@ impl Core {
         }
         self.segments.release();
         *self.filter.write() = None;
+        *self.known.write() = KnownUnits::default();
         *self.spare.lock() = None;
         self.queue.lock().jobs.clear();
     }
@@ -235,7 +242,10 @@ impl Core {
             let job = {
                 let mut queue = self.queue.lock();
                 while queue.jobs.is_empty() && !queue.stop {
-                    self.bell.wait(&mut queue);
+                    match queue.wanted.pop() {
+                        Some(unit) => MutexGuard::unlocked(&mut queue, || self.know(unit)),
+                        None => self.bell.wait(&mut queue),
+                    }
                 }
                 if queue.failed.is_some() {
                     self.bell.notify_all();
@@ -266,6 +276,21 @@ impl Core {
         }
     }
 
+    /// A unit is about to be looked up in the index.
+    pub(super) fn ask(&self, unit: Unit) {
+        if self.known.write().ask(unit) {
+            self.queue.lock().wanted.push(unit);
+            self.bell.notify_all();
+        }
+    }
+
+    /// Takes the terms of a unit into memory. If the index fails at that, whoever searches it next is told.
+    fn know(&self, unit: Unit) {
+        if let Ok(rows) = self.index.last_rows(unit) {
+            self.known.write().insert(unit, rows);
+        }
+    }
+
     fn index_chunk(&self, job: &Job) -> std::result::Result<(), Fault> {
         let Job { chunk, covered } = job;
         let pieces = chunk.pieces(&self.segments.store);
@@ -286,11 +311,20 @@ impl Core {
                 self.index.write(self.load_filter(|filter| slab_entries(filter, slab, parts))?, Vec::new())?;
             }
             self.index.merge_terms(chunk.number / COLUMNS, chunk.terms.sorted())?;
+            if self.known.read().is_in_use() {
+                self.know(Unit::Slab(chunk.number / COLUMNS));
+            }
         }
         let mut gone = Vec::new();
         if !completes {
-            let (blocks, stale) =
-                self.index.chunk_blocks(Unit::Chunk(chunk.number), chunk.terms.sorted().into_iter())?;
+            let unit = Unit::Chunk(chunk.number);
+            let runs = chunk.terms.sorted();
+            if self.known.read().is_in_use() {
+                let mut found = LastRowsBuilder::default();
+                runs.iter().for_each(|run| found.push(run.term, run.last));
+                self.known.write().insert(unit, found.finish());
+            }
+            let (blocks, stale) = self.index.chunk_blocks(unit, runs.into_iter())?;
             pairs.extend(blocks);
             gone = stale;
         }

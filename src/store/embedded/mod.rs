@@ -16,6 +16,7 @@ mod folder;
 mod groups;
 mod index;
 mod index_keys;
+mod last_rows;
 mod layout;
 mod reads;
 mod record;

@@ -158,16 +158,39 @@ impl Search<'_> {
         self.gather.room().min(self.at_once)
     }
 
+    /// The next chunk, from an indexed one on, that may have something, as far as is known without the index. `None` if there is none before
+    /// it.
+    fn skip(&self, mut number: u32, firsts: &[Position]) -> Option<u32> {
+        let after = self.gather.rest().after;
+        let known = self.core.known.read();
+        while (number as usize) < firsts.len() {
+            let unit = Unit::of(number, firsts.len());
+            if known.lacks(unit, self.plan, after, firsts) != Some(true) {
+                break;
+            }
+            number = match self.order {
+                Order::Up => unit.end(),
+                Order::Down => unit.first().checked_sub(1)?,
+            };
+        }
+        Some(number)
+    }
+
     /// Searches an indexed chunk, and with it the rest of its slab if that is complete.
     fn indexed(&mut self, number: u32) -> Result<Next> {
         let core = self.core;
         let faulty = |fault: Fault| core.faulty(&fault);
-        let (horizon, indexed) = {
+        let (horizon, indexed, next) = {
             let view = core.view.read();
             let view = view.open()?;
-            (Horizon::of(view), view.firsts.len())
+            (Horizon::of(view), view.firsts.len(), self.skip(number, &view.firsts))
         };
+        let Some(number) = next else { return self.done() };
+        if number as usize >= indexed {
+            return Ok(Next::Chunk(number));
+        }
         let unit = Unit::of(number, indexed);
+        core.ask(unit);
         let (from, to) = self.bounds(number)?;
         let start = match self.order {
             Order::Up => unit.row(number, from),

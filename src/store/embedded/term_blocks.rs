@@ -15,7 +15,7 @@ const BLOCK: usize = 4096;
 const TERM_LEN: usize = TERM_BITS as usize / 8;
 
 /// Bits of a row's number in its chunk.
-const ROW_BITS: u32 = 16;
+pub(super) const ROW_BITS: u32 = 16;
 
 /// Rows that have one index of terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

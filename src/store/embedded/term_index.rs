@@ -3,6 +3,7 @@
 use super::fault::{Fault, Outcome};
 use super::index::{checked, Index};
 use super::index_keys::Pair;
+use super::last_rows::{LastRows, LastRowsBuilder};
 use super::term_blocks::{begin_of, BlockRuns, BlockWriter, TermBlock, Unit};
 use crate::store::terms::{Postings, Run, Term};
 use crate::store::Order;
@@ -96,6 +97,16 @@ impl Index {
             }
         }
         self.write(writer.finish(), Vec::new())
+    }
+
+    /// The last row of each term in a unit.
+    pub(super) fn last_rows(&self, unit: Unit) -> Outcome<LastRows> {
+        let mut found = LastRowsBuilder::default();
+        let mut blocks = Blocks { index: self, unit, at: None };
+        while let Some(block) = blocks.next()? {
+            block.runs()?.into_iter().for_each(|run| found.push(run.term, run.last));
+        }
+        Ok(found.finish())
     }
 
     /// A sum over all runs of a unit that does not depend on their order. Equal sums mean equal rows.

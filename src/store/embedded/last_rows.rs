@@ -1,0 +1,261 @@
+//! The last row of each term in a unit, in memory: so that a search knows that a unit has nothing for it without asking the index.
+//!
+//! Conditions of appends and ids of requests mostly ask for what is not there, and would otherwise ask the index once for each unit.
+//! Made only for units that are searched again and again, and only up to [`MAX_BYTES`] for all of them together.
+
+use std::collections::BTreeMap;
+
+use super::filter::COLUMNS;
+use super::term_blocks::{Unit, ROW_BITS};
+use crate::node::Change;
+use crate::row::Position;
+use crate::store::terms::{Plan, Term, TERM_BITS};
+
+/// Memory for all units, in bytes: some seven million terms. Beyond this the oldest units are looked up in the index again.
+pub(super) const MAX_BYTES: usize = 32 << 20;
+
+/// Look-ups in a unit after which its terms are taken into memory. Who searches now and then pays nothing.
+const ASKED: u32 = 16;
+
+/// Entries of a bucket: one line of the processor's cache.
+const BUCKET: usize = 16;
+
+/// Entries of a bucket on average.
+const FILL: usize = 12;
+
+/// Bits of an entry that hold the row: 5 of the chunk in its slab, and those of the row there.
+const LAST_BITS: u32 = ROW_BITS + COLUMNS.ilog2();
+
+/// Stands where no entry is. No entry has all bits set.
+const FREE: u32 = u32::MAX;
+
+/// The last row of each term of a unit. Two terms may share an entry's mark: then the later of their rows counts for both.
+#[derive(Debug, Default)]
+pub(super) struct LastRows {
+    buckets: Vec<[u32; BUCKET]>,
+}
+
+/// Collects runs in order of term, then row.
+#[derive(Default)]
+pub(super) struct LastRowsBuilder {
+    /// The term, and in the lowest bits its last row.
+    found: Vec<u64>,
+}
+
+impl LastRowsBuilder {
+    pub(super) fn push(&mut self, term: Term, last: u32) {
+        let entry = term << LAST_BITS | u64::from(last);
+        match self.found.last_mut() {
+            Some(before) if *before >> LAST_BITS == term => *before = entry,
+            _ => self.found.push(entry),
+        }
+    }
+
+    pub(super) fn finish(self) -> LastRows {
+        let mut rows = LastRows { buckets: vec![[FREE; BUCKET]; self.found.len().div_ceil(FILL)] };
+        self.found.into_iter().for_each(|entry| rows.insert(entry >> LAST_BITS, entry & ((1 << LAST_BITS) - 1)));
+        rows
+    }
+}
+
+impl LastRows {
+    fn insert(&mut self, term: Term, row: u64) {
+        let entry = mark(term) << LAST_BITS | u32::try_from(row).unwrap_or(u32::MAX >> (u32::BITS - LAST_BITS));
+        for at in self.buckets_of(term) {
+            let free = self.buckets.get_mut(at).and_then(|bucket| bucket.iter_mut().find(|entry| **entry == FREE));
+            if let Some(free) = free {
+                *free = entry;
+                return;
+            }
+        }
+    }
+
+    /// A row behind which the unit has no row of this term; `None` if it has none at all.
+    fn last(&self, term: Term) -> Option<u32> {
+        let mark = mark(term);
+        let mut last = None;
+        for at in self.buckets_of(term) {
+            let bucket = self.buckets.get(at)?;
+            let rows = bucket.iter().filter(|entry| **entry >> LAST_BITS == mark && **entry != FREE);
+            last = last.max(rows.map(|entry| entry & ((1 << LAST_BITS) - 1)).max());
+            if bucket.contains(&FREE) {
+                break;
+            }
+        }
+        last
+    }
+
+    /// The buckets in which a term may be: those before the first one with a free entry, and that one.
+    fn buckets_of(&self, term: Term) -> impl Iterator<Item = usize> {
+        let count = self.buckets.len();
+        // Terms are hashes, so their upper bits are spread evenly.
+        let first = usize::try_from((term * count as u64) >> TERM_BITS).unwrap_or(0);
+        (0..count).map(move |step| (first + step) % count)
+    }
+
+    fn bytes(&self) -> usize {
+        self.buckets.len() * size_of::<[u32; BUCKET]>()
+    }
+}
+
+/// What tells terms of a bucket apart, never all bits set.
+fn mark(term: Term) -> u32 {
+    const LARGEST: u64 = (1 << (u32::BITS - LAST_BITS)) - 2;
+    u32::try_from((term & (LARGEST | 1)).min(LARGEST)).unwrap_or(0)
+}
+
+/// The [`LastRows`] of units.
+#[derive(Default)]
+pub(super) struct KnownUnits {
+    /// By first chunk. Those of a slab's chunks are dropped when those of the slab come.
+    chunks: BTreeMap<u32, LastRows>,
+    slabs: BTreeMap<u32, LastRows>,
+    bytes: usize,
+    /// There was no room for those before this chunk.
+    dropped: u32,
+    /// Look-ups in units that have not been wanted.
+    asked: BTreeMap<u32, u32>,
+    /// Some unit was wanted: what is indexed from now on is known at once.
+    in_use: bool,
+}
+
+impl KnownUnits {
+    /// Whether what is indexed is taken in at once.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.in_use
+    }
+
+    /// A unit is about to be looked up in the index. Whether it is now wanted, which is told once.
+    pub(super) fn ask(&mut self, unit: Unit) -> bool {
+        if unit.first() < self.dropped || self.of(unit).is_some() {
+            return false;
+        }
+        let asked = self.asked.entry(unit.first()).or_default();
+        *asked += 1;
+        let wanted = *asked == ASKED;
+        self.in_use |= wanted;
+        wanted
+    }
+
+    pub(super) fn insert(&mut self, unit: Unit, rows: LastRows) {
+        self.asked.remove(&unit.first());
+        if let Unit::Slab(_) = unit {
+            while let Some((_, chunk)) = pop(&mut self.chunks, unit.end()) {
+                self.bytes -= chunk.bytes();
+            }
+        }
+        let units = if let Unit::Slab(_) = unit { &mut self.slabs } else { &mut self.chunks };
+        self.bytes += rows.bytes();
+        self.bytes -= units.insert(unit.first(), rows).map_or(0, |before| before.bytes());
+        while self.bytes > MAX_BYTES {
+            let Some((first, rows)) = self.slabs.pop_first().or_else(|| self.chunks.pop_first()) else { break };
+            self.bytes -= rows.bytes();
+            self.dropped = self.dropped.max(first + 1);
+        }
+    }
+
+    fn of(&self, unit: Unit) -> Option<&LastRows> {
+        let units = if let Unit::Slab(_) = unit { &self.slabs } else { &self.chunks };
+        units.get(&unit.first())
+    }
+
+    /// Whether a unit certainly has nothing behind change `after` for a plan. `None` if the unit is not known. `firsts` are the last positions
+    /// before each chunk.
+    pub(super) fn lacks(&self, unit: Unit, plan: &Plan, after: Change, firsts: &[Position]) -> Option<bool> {
+        let rows = self.of(unit)?;
+        let is_behind = |term: &Term| {
+            rows.last(*term).is_some_and(|row| {
+                let (chunk, row) = unit.chunk_row(row);
+                // A duplicate is a row, and not a change.
+                firsts.get(chunk as usize).is_none_or(|before| before.change + row as u64 + 1 > after)
+            })
+        };
+        Some(!plan.0.iter().any(|item| item.iter().all(|group| group.iter().any(is_behind))))
+    }
+}
+
+/// Takes out the first one before `end`.
+fn pop(units: &mut BTreeMap<u32, LastRows>, end: u32) -> Option<(u32, LastRows)> {
+    units.first_entry().filter(|first| *first.key() < end).map(|first| first.remove_entry())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::{btree_map, btree_set};
+
+    use super::*;
+
+    proptest::proptest! {
+        /// What is said never lies before a term's last row.
+        #[test]
+        fn the_last_row_of_each_term_is_known(
+            rows in btree_map(0..1_u64 << TERM_BITS, btree_set(0..1_u32 << LAST_BITS, 1..4), 0..500),
+        ) {
+            let mut builder = LastRowsBuilder::default();
+            for (term, rows) in &rows {
+                rows.iter().for_each(|row| builder.push(*term, *row));
+            }
+            let known = builder.finish();
+            let mut exact = 0;
+            for (term, rows) in &rows {
+                let (last, said) = (rows.last().copied(), known.last(*term));
+                proptest::prop_assert!(said >= last);
+                exact += usize::from(said == last);
+            }
+            proptest::prop_assert!(exact * 10 >= rows.len() * 9, "{exact} of {}", rows.len());
+        }
+    }
+
+    #[test]
+    fn nearly_all_terms_that_a_slab_does_not_have_are_known_to_be_absent() {
+        let term = |n: u64| n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - TERM_BITS);
+        let terms: BTreeSet<Term> = (0..1_000_000).map(term).collect();
+        let mut builder = LastRowsBuilder::default();
+        terms.iter().for_each(|term| builder.push(*term, 1));
+        let known = builder.finish();
+        assert!(terms.iter().all(|term| known.last(*term).is_some()));
+        let wrong = (1_000_000..1_100_000).filter(|n| known.last(term(*n)).is_some()).count();
+        assert!(wrong < 1500, "{wrong} of 100,000");
+        assert!(known.bytes() < 6 * terms.len(), "{} bytes", known.bytes());
+    }
+
+    #[test]
+    fn the_oldest_units_go_first() {
+        let mut known = KnownUnits::default();
+        let rows = || LastRows { buckets: vec![[FREE; BUCKET]; MAX_BYTES / 64 / 4] };
+        for slab in 0..6 {
+            let unit = Unit::Slab(slab);
+            assert_eq!((0..40).filter(|_| known.ask(unit)).count(), 1, "it is told once that it is wanted");
+            known.insert(unit, rows());
+            assert!(known.bytes <= MAX_BYTES);
+        }
+        let plan = Plan(vec![vec![vec![7]]]);
+        let lacks =
+            |known: &KnownUnits| (0..6).map(|slab| known.lacks(Unit::Slab(slab), &plan, 0, &[])).collect::<Vec<_>>();
+        assert_eq!(lacks(&known), [None, None, Some(true), Some(true), Some(true), Some(true)]);
+        assert!((0..40).all(|_| !known.ask(Unit::Slab(0))), "nobody makes again what has no room");
+    }
+
+    #[test]
+    fn a_unit_lacks_a_query_whose_terms_all_lie_before_it() {
+        const FIVE: Term = (5 << 30) + 5;
+        const NINE: Term = (9 << 30) + 9;
+        let mut builder = LastRowsBuilder::default();
+        // Of chunk 32 in slab 1: term 5 in row 10, term 9 in row 3.
+        [(FIVE, 10), (NINE, 3)].into_iter().for_each(|(term, row)| builder.push(term, row));
+        let mut known = KnownUnits::default();
+        known.insert(Unit::Slab(1), builder.finish());
+        let firsts: Vec<Position> = (0..64).map(|chunk| Position::of(chunk * 100)).collect();
+        let lacks = |plan: Vec<Vec<Vec<Term>>>, after| known.lacks(Unit::Slab(1), &Plan(plan), after, &firsts);
+        let (five, nine, none) = (vec![FIVE], vec![NINE], vec![(7 << 30) + 7]);
+        assert_eq!(lacks(vec![vec![five.clone()]], 3210), Some(false), "row 10 is change 3211");
+        assert_eq!(lacks(vec![vec![five.clone()]], 3211), Some(true));
+        assert_eq!(lacks(vec![vec![none.clone()]], 0), Some(true));
+        assert_eq!(lacks(vec![vec![five.clone(), none.clone()]], 0), Some(true), "it needs both");
+        assert_eq!(lacks(vec![vec![none], vec![nine.clone()]], 0), Some(false), "either will do");
+        assert_eq!(lacks(vec![vec![five, nine]], 3204), Some(true), "one of the two lies before");
+        assert_eq!(known.lacks(Unit::Slab(0), &Plan(Vec::new()), 0, &firsts), None);
+    }
+}
