@@ -56,7 +56,7 @@ test('nothing is exported that no other file uses', () => {
   const unused = []
   for (const [file, text] of texts) {
     const [, list] = /^module\.exports = \{([^}]*)\}\s*$/m.exec(text) ?? []
-    // The layout is held against the native half's as a whole.
+    // The layout as a whole is compared with the native half's.
     if (!file.startsWith('lib') || file.endsWith('layout.js') || list === undefined) continue
     for (const [, name] of list.replace(/\/\/.*|\/\*[^]*?\*\//g, '').matchAll(/(?:^|,)\s*(\w+)/g)) {
       const used = new RegExp(`\\b${name}\\b`)

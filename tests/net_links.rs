@@ -357,7 +357,7 @@ async fn peers_that_hold_their_places_and_are_of_no_use_give_way() {
 async fn bytes_that_never_make_a_frame_end_the_link_also_after_the_handshake() {
     let a = Peer::new(NetOptions { frame_timeout_ms: 60, ..options() }).listen(0).await;
     let mut socket = hold_a_place(&a).await;
-    // Of a frame of 1,000 bytes one byte at a time.
+    // The beginning of a frame of 1,000 bytes, which then comes one byte at a time.
     socket.write_all(&[0xe8, 0x07, 2]).await.unwrap();
     let (mut reading, mut writing) = socket.into_split();
     let dribble = tokio::spawn(async move {

@@ -9,7 +9,7 @@ const { test } = require('node:test')
 const HyperEmitter = require('../..')
 const { hello, hypem, listening, scratch, start } = require('./helpers')
 
-/** A session's arguments, and what `--db` was left with. */
+/** A folder for the test: its path, the schema in it, and the path for `--db`. */
 function setUp (t) {
   const dir = scratch(t)
   return { dir, schema: join(dir, 'messages.proto'), db: join(dir, 'db') }

@@ -1,6 +1,6 @@
 'use strict'
 
-/** What crash.test.js and the process that it kills agree on. */
+/** Constants that crash.test.js shares with the process that it kills. */
 module.exports = {
   /** The number whose handler ends the process. */
   POISON: 40,

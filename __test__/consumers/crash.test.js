@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Subscriptions whose process is killed: no entry is left out, derived events are stored once, and an entry that kills the process is parked.
- * `HYPER_CRASH_RUNS=200` kills as often.
+ * Subscriptions whose process is killed: no entry is left out, derived events are stored once, and an entry that kills the
+ * process is parked. `HYPER_CRASH_RUNS=200` kills it 200 times.
  */
 
 const assert = require('node:assert/strict')
@@ -51,7 +51,8 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   for (let more = 0; end !== 0 && more < 2 * ATTEMPTS; more++) end = await run(dir, total, 'none', 0)
   assert.equal(end, 0, 'the poison is put aside without a person')
 
-  // Outside effects: each at least once, for the first time in order; repeats go back no further than is said.
+  // External effects happen at least once each, and for the first time in order. Repetitions go back no further than
+  // documented.
   let most = 0
   let before = 0
   for (const num of lines(dir, 'effects')) {
@@ -68,7 +69,7 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   assert.equal(most, emitted.at(-1))
   const derived = (await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id).filter((id) => id > 0).sort((a, b) => a - b)
   const subscription = emitter.subscribe('derived', { names: 'T' }, () => assert.fail('everything is done'))
-  // The poison, and perhaps an entry that was under way again and again when something else killed the process.
+  // The poison, and perhaps an entry that happened to be under way several times when something else killed the process.
   const parked = (await subscription.parked()).map(({ cursor, attempts, reason }) => {
     assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended, or the emitter was closed, while the handler was at work'])
     return entries.find((entry) => entry.cursor === cursor).payload.num

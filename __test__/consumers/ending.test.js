@@ -1,6 +1,6 @@
 'use strict'
 
-/** How subscriptions stop, what is known of them then, and what can be done about it. */
+/** How subscriptions stop, what is known about a stopped one, and what can be done with it. */
 
 const assert = require('node:assert/strict')
 const fs = require('node:fs')
@@ -323,7 +323,7 @@ test('while the store cannot be written, nothing is lost and nothing is done twi
     if (num === 3) throw new Error('to be parked')
     context.append('U', { id: num })
   }, { attempts: 1 })
-  // Time passes only where something waits for it.
+  // Mock time advances only while something waits for it.
   const caughtUp = subscription.caughtUp()
   await until(() => calls.length === 2 && failing === 0)
   const waiting = new Set([caughtUp.then(() => waiting.clear())])

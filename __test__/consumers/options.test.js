@@ -1,6 +1,6 @@
 'use strict'
 
-/** What the options of a subscription do, and in which context and form it gives its entries. */
+/** The options of subscriptions, and the context and form in which they deliver entries. */
 
 const assert = require('node:assert/strict')
 const path = require('node:path')

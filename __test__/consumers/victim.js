@@ -5,8 +5,8 @@
  *
  *   node victim.js FOLDER TOTAL POINT COUNT
  *
- * emits T up to number TOTAL, and ends itself with SIGKILL when it has come to POINT for the COUNT-th time, or without a POINT by itself
- * once everything has been handled. Number POISON ends the process whenever its events are derived.
+ * emits T up to number TOTAL, and kills itself with SIGKILL when it reaches POINT for the COUNT-th time. Without a POINT, it
+ * ends once everything has been handled. Number POISON kills the process whenever its events are derived.
  */
 
 const fs = require('node:fs')

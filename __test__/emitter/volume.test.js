@@ -46,7 +46,7 @@ test('an event larger than what is left of a pack, and many small ones behind it
     for (const size of sizes) emitter.emit('T', { data: Buffer.alloc(size) })
     return all
   }
-  // Wherever in its memory the pack before has ended.
+  // For every position at which the previous pack may have ended.
   for (let size = 0; size < 60; size++) {
     await emit(200 + size * 97 % 3000)
     await emit(9500, ...Array(255).fill(1))

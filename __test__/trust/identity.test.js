@@ -124,7 +124,7 @@ describe('a link between two identities', () => {
     await b.close()
     await plain.close()
 
-    // A peer that is what it should be is remembered with its key.
+    // If the peer has the right key, it is remembered with it.
     const a = secured(t, { peers: () => 'write' })
     await a.ready()
     const address = await a.listen(port, HOST)
@@ -232,7 +232,7 @@ describe('rights', () => {
     await reader.connect(port, HOST, { key: a.publicKey })
     await hears(reader, a, 'T', { num: 1 })
     await reader.append('T', { num: 2 })
-    // Told that it may not, it does not try; one that tries all the same ends its link (tests/net_secure.rs).
+    // A peer that knows that it may not send does not try. If it tries all the same, its link ends (tests/net_secure.rs).
     await hears(reader, a, 'U', { id: 3 })
     assert.deepEqual(await numbers(a), [1])
     a.setPeers({ [reader.publicKey]: 'write' })

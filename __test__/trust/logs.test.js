@@ -140,7 +140,7 @@ describe('sealed logs', () => {
     const thief = make(t, { identity: lost })
     await thief.append('T', { num: 66 })
     assert.equal((await refused(thief.connect(port, HOST, how))).code, 'ERR_HYPER_RIGHTS')
-    // Nor through somebody who may write.
+    // Nor do they arrive through a peer that may write.
     const { port: there } = await accomplice.listen(0, HOST)
     await thief.connect(there, HOST, { key: accomplice.publicKey })
     await arrived(accomplice, 1)

@@ -33,7 +33,7 @@ describe('tls', () => {
     b = make(t, { tls: client }, store)
     await told(b, 'connected')
     await b.close()
-    // Without the options it is not dialled, least of all plain.
+    // Without the TLS options the peer is not dialled, and in particular not in plain text.
     b = make(t, {}, store)
     assert.equal((await told(b, 'warning')).code, 'ERR_HYPER_INSECURE')
   })
@@ -107,7 +107,7 @@ describe('tls', () => {
     t.after(() => { peer.close(); relay.close() })
     const times = []
     const asked = new Promise((resolve) => {
-      // Nothing is ever decided: the connection's end is enough.
+      // Never decides, because the end of the connection must be enough.
       const decide = () => new Promise(() => { times.push(1); resolve() })
       make(t, { peers: decide, reconnectTimeout: 1 }).connect(relay.address().port, HOST, { tls: client }).catch(() => {})
     })

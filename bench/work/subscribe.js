@@ -21,7 +21,7 @@ async function main () {
   } else {
     const subscription = emitter.subscribe('bench', {}, async ({ payload }) => { handled += payload.id.length > 0 ? 1 : 0 })
     await subscription.caughtUp()
-    // The place is stored.
+    // Stores the position.
     await subscription.stop()
   }
   const ms = now() - started

@@ -13,20 +13,20 @@ class Attempt {
   #over = false
   #reason
 
-  /** @param {object} item its entry and what has become of it */
+  /** @param {object} item its entry and the state of handling it */
   constructor (item) {
     this.#item = item
     this.#number = item.made
   }
 
-  /** Which attempt this is, from 1. */
+  /** Number of this attempt, from 1. */
   get attempt () {
     return this.#number
   }
 
-  /** Aborted when the attempt has taken too long, or is given up. */
+  /** Aborted if the attempt takes too long, or is given up. */
   get signal () {
-    // Made only for those who ask: it costs more than the rest of an attempt.
+    // Created on demand, because it costs more than the rest of an attempt.
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
       if (this.#reason !== undefined) this.#controller.abort(this.#reason)
@@ -35,11 +35,11 @@ class Attempt {
   }
 
   /**
-   * Appends events, one or a list, as `append` of the emitter does: they are stored once the handler has succeeded, all of them and
-   * in the same commit as the fact that the entry is done; otherwise none.
+   * Appends one event or a list, like the emitter's `append`. If the handler succeeds, all of them are stored, in the same
+   * commit as the record that the entry is done; otherwise none.
    */
   get append () {
-    // A function of its own, so that a handler can take it out of its context.
+    // A bound function, so that a handler can use it without the object.
     this.#append ??= (name, payload, options) => this.#add(name, payload, options)
     return this.#append
   }
@@ -51,23 +51,23 @@ class Attempt {
     this.#events = checkEvents([...this.#events ?? [], ...events])
   }
 
-  /** What the consumer needs of an attempt, and users do not. */
+  /** The item of an attempt, which only the consumer needs. */
   static itemOf (attempt) {
     return attempt.#item
   }
 
-  /** Whether it is over. */
+  /** Whether the attempt is over. */
   static isOver (attempt) {
     return attempt.#over
   }
 
-  /** The attempt is over; what it has appended, if anything. */
+  /** Ends the attempt. Returns what it has appended, if anything. */
   static end (attempt) {
     attempt.#over = true
     return attempt.#events
   }
 
-  /** The attempt is given up. */
+  /** Gives the attempt up. */
   static abort (attempt, reason) {
     attempt.#over = true
     attempt.#reason = reason

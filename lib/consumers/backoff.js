@@ -5,15 +5,16 @@ const { badSubscription } = require('../errors')
 /** Milliseconds before the second attempt; doubled before each further one. */
 const FIRST_DELAY = 100
 
-/** Milliseconds before an attempt at the most. */
+/** Longest delay before an attempt, in milliseconds. */
 const LONGEST_DELAY = 30_000
 
 /**
  * How long to wait after a failed attempt.
  *
  * @param {string} name the subscription's
- * @param {number | number[] | ((attempt: number, error: Error, entry: object) => number)} [given] milliseconds: always, after each attempt (the
- *   last of them for all further ones), or of the attempt that has failed
+ * @param {number | number[] | ((attempt: number, error: Error, entry: object) => number)} [given] milliseconds: one value for
+ *   all attempts, a list with a value for each attempt (the last one for all further attempts), or a function of the failed
+ *   attempt
  * @param {number} longest milliseconds
  * @returns {(attempt: number, error: Error, entry: object) => number}
  */
@@ -27,7 +28,7 @@ function backoffOf (name, given, longest) {
   return (attempt) => delays[Math.min(attempt, delays.length) - 1]
 }
 
-/** Between half of the delay and all of it, so that what has failed together is not tried together. */
+/** A random part of the delay, between half and all of it, so that entries that failed together are not retried together. */
 function exponential (attempt) {
   return Math.min(FIRST_DELAY * 2 ** (attempt - 1), LONGEST_DELAY) * (1 + Math.random()) / 2
 }

@@ -2,19 +2,22 @@
 
 const { subscriptionOver } = require('../errors')
 
-/** Milliseconds after which records that could not be stored are tried again. */
+/** Milliseconds after which storing records is retried. */
 const TRY_AGAIN = 1000
 
-/** Stores the records of a subscription in groups: after so many entries, or so much time, or at once if somebody waits for it. */
+/**
+ * Stores the records of a subscription in groups: after a number of entries, after some time, or immediately if somebody waits
+ * for it.
+ */
 class Checkpoint {
   /**
    * @param {object} parts
    * @param {(records: { change: number, text?: string }[], callback: (error: Error | null) => void) => void} parts.write
    * @param {number} parts.every entries
    * @param {number} parts.within milliseconds
-   * @param {() => { text: string, saved: () => void }} parts.snapshot the record of the subscription itself as it is now; `saved` is called when
-   *   it is stored
-   * @param {(error: Error) => void} parts.failed hears why the records could not be stored
+   * @param {() => { text: string, saved: () => void }} parts.snapshot the present record of the subscription itself; `saved` is
+   *   called once it is stored
+   * @param {(error: Error) => void} parts.failed called with the reason why the records could not be stored
    */
   constructor ({ write, every, within, snapshot, failed }) {
     this.write = write
@@ -22,9 +25,9 @@ class Checkpoint {
     this.within = within
     this.snapshot = snapshot
     this.failed = failed
-    /** Other records that are stored with the next one, by change. */
+    /** Other records, by change, that are stored with the next checkpoint. */
     this.records = new Map()
-    /** Called when the next one is stored. */
+    /** Called when the next checkpoint is stored. */
     this.waiting = []
     this.noted = 0
     this.timer = undefined
@@ -33,14 +36,14 @@ class Checkpoint {
     this.flush = () => this.begin()
   }
 
-  /** One more entry is done. */
+  /** Counts an entry that is done. */
   note () {
     this.noted++
     if (this.noted >= this.every) this.begin()
     else if (this.timer === undefined && !this.writing && !this.ended) this.timer = setTimeout(this.flush, this.within)
   }
 
-  /** A record that is stored, or deleted, with the next ones. */
+  /** Adds a record that is stored, or deleted, with the next checkpoint. */
   put (change, text) {
     this.records.set(change, { change, text })
   }
@@ -48,7 +51,7 @@ class Checkpoint {
   /**
    * Stores everything now.
    *
-   * @param {(error?: Error) => void} callback called when all that has happened so far is durable; with an error if it will not be
+   * @param {(error?: Error) => void} callback called once everything so far is durable; with an error if it cannot be stored
    */
   now (callback) {
     if (this.ended) return process.nextTick(callback, subscriptionOver())
@@ -57,7 +60,7 @@ class Checkpoint {
   }
 
   begin () {
-    // What happens meanwhile goes into the next one, which follows at once if somebody waits, or much has happened.
+    // Later changes go into the next checkpoint, which follows immediately if somebody waits for it, or if there are many.
     if (this.writing || this.ended) return
     clearTimeout(this.timer)
     this.timer = undefined
@@ -93,7 +96,7 @@ class Checkpoint {
     this.failed(error)
   }
 
-  /** Stores nothing more. */
+  /** Ends the checkpoints: nothing more is stored. */
   end () {
     this.ended = true
     clearTimeout(this.timer)

@@ -10,17 +10,20 @@ const Progress = require('./progress')
 const { memberOf } = require('./group')
 const { parkedText } = require('./records')
 
-/** Entries that are taken and not done, those that wait behind a retry of their key included: each stands in every checkpoint. */
+/**
+ * Most entries that are taken and not done, including those that wait for a retry of their key. Each of them is in every
+ * checkpoint.
+ */
 const MAX_UNDONE = 1024
 
-/** Milliseconds after which a log that could not be read is tried again. */
+/** Milliseconds after which reading the log is retried. */
 const READ_AGAIN = 1000
 
-/** Takes entries from the log in order, and has them handled; keeps how far it has come. */
+/** Takes entries from the log in order, has them handled, and records its progress. */
 class Consumer {
   /**
    * @param {object} parts
-   * @param {object} parts.search what entries are wanted: `filter`, `names`
+   * @param {object} parts.search which entries are wanted: `filter`, `names`
    * @param {import('./options').SubscriptionOptions} parts.options
    * @param {(entry: object, attempt: import('./attempt')) => *} parts.handler
    * @param {import('./records').ConsumerRecords} parts.records
@@ -52,14 +55,14 @@ class Consumer {
     this.lanes = new Lanes()
     /** Entries that may begin. */
     this.ready = []
-    /** Entries whose events are stored, which the record of the subscription does not say yet. */
+    /** Entries whose events are stored, but which are not yet done in the record of the subscription. */
     this.marked = new Set()
-    /** Changes of parked entries that are being handled once more. */
+    /** Changes of parked entries that are being handled again. */
     this.retried = new Set()
     this.waiters = new Set()
     this.progress = undefined
     this.stream = undefined
-    /** The stream is at a row that has not been taken. */
+    /** Whether the stream is at a row that has not been taken. */
     this.hasRow = false
     this.isPaused = false
     this.isStopping = false
@@ -68,7 +71,7 @@ class Consumer {
     this.isAtEnd = false
     this.whenIdle = undefined
     this.whenStopped = undefined
-    /** Called once if it cannot go on. */
+    /** Called once if the subscription cannot continue. */
     this.onFailed = undefined
   }
 
@@ -79,7 +82,7 @@ class Consumer {
   /**
    * Reads the records and begins. Rejects if it cannot.
    *
-   * @param {(from: *) => Promise<number>} startOf the change behind which a new subscription starts
+   * @param {(from: *) => Promise<number>} startOf the change after which a new subscription starts
    */
   async start (startOf) {
     await this.isReady()
@@ -88,14 +91,14 @@ class Consumer {
     const saved = progress ?? { change: await startOf(this.options.from), undone: new Map(), ahead: 0 }
     if (this.isStopping) return
     const end = this.state.lastChange()
-    // It would pass over what comes until then.
+    // It would skip all events up to that change.
     if (saved.change > end) throw beyondEnd(`the place of subscription '${this.options.name}'`, saved.change, end)
     this.marked = done
     this.handling.parked = parked
     this.handling.progress = this.progress = new Progress(saved, 2 * this.options.every, end)
     const bounds = { since: this.progress.start, live: true, atEnd: (change) => this.atEnd(change) }
     this.stream = new RowStream(this.reader.rows, end, { ...this.search, ...bounds })
-    // Where a new one starts is known from now on, and not only once it has done something.
+    // The start of a new subscription is stored now, and not only once it has handled something.
     if (isNew) await this.saved()
     for (const change of wanted) await this.handleParked(parked.get(change))
     this.pump()
@@ -108,7 +111,7 @@ class Consumer {
 
   // ---- taking entries
 
-  /** Begins as many entries as may be under way. */
+  /** Begins as many entries as are allowed at a time. */
   pump () {
     if (this.isPumping) return
     this.isPumping = true
@@ -119,7 +122,7 @@ class Consumer {
     }
   }
 
-  /** Takes or begins one entry. Whether there may be more to do. */
+  /** Takes or begins one entry. Returns whether there may be more to do. */
   step () {
     const { progress, ready, stream } = this
     if (stream === undefined || this.isPaused || this.isStopping) return false
@@ -145,7 +148,7 @@ class Consumer {
     return true
   }
 
-  /** Goes on once the record is up to date. */
+  /** Stores a checkpoint, and continues once it is stored. */
   save () {
     if (this.isSaving) return
     this.isSaving = true
@@ -168,18 +171,18 @@ class Consumer {
     })
   }
 
-  /** A store that is out of descriptors or memory may be readable again soon. */
+  /** Handles a failed read. A store that lacks descriptors or memory may soon be readable again. */
   readFailed (error) {
     if (error.code === 'ERR_HYPER_DAMAGED') return this.fail(error)
     this.warn(error)
     this.handling.later({}, READ_AGAIN, () => this.pump())
   }
 
-  /** There is nothing more to read for now. */
+  /** Called when there is nothing more to read for now. */
   atEnd (change) {
     const { progress } = this
     progress.skip(change)
-    // A long way over entries that are not wanted is kept as well.
+    // Progress over many entries that are not wanted is stored as well.
     if (change - progress.savedChange >= this.options.every) this.checkpoint.begin()
     this.isAtEnd = true
     this.settle()
@@ -208,13 +211,13 @@ class Consumer {
       timer: undefined
     }
     if (this.options.key !== undefined && !this.findKey(item)) return
-    // An attempt that nobody has recorded. If only one may be made, it is given the benefit of the doubt.
+    // There may have been an attempt without a record, so it is counted. If only one attempt is allowed, it is not counted.
     if (item.isSuspect && item.made === 0 && this.options.attempts > 1) item.made = 1
     progress.add(item)
     if (this.lanes.enter(item)) this.handling.begin(item)
   }
 
-  /** Finds the key of an entry. Whether it is one of ours. */
+  /** Determines the key of an entry. Returns whether the entry belongs to this member. */
   findKey (item) {
     const { key, group } = this.options
     try {
@@ -228,24 +231,24 @@ class Consumer {
 
   // ---- what becomes of them
 
-  /** The time for the next attempt at an entry has come. */
+  /** Called when it is time for the next attempt at an entry. */
   again (item) {
     this.ready.push(item)
     this.pump()
   }
 
-  /** An entry is done or parked: the next with its key may begin. */
+  /** Called when an entry is done or parked, so that the next one with its key may begin. */
   left (item) {
     if (item.wasParked) this.retried.delete(item.change)
     const next = this.lanes.leave(item)
     if (next !== undefined) this.ready.push(next)
     if (this.waiters.size > 0) this.tellWaiters()
-    // Outside of attempts, nobody else does it.
+    // While no attempt is running, nothing else would call it.
     if (this.handling.running === 0) this.settle()
     this.pump()
   }
 
-  /** An attempt is over. */
+  /** Called when an attempt is over. */
   released () {
     this.pump()
     if (this.handling.running > 0) return
@@ -253,7 +256,7 @@ class Consumer {
     else this.settle()
   }
 
-  /** Tells that nothing is left to do, if so. */
+  /** Reports if nothing is left to do. */
   settle () {
     if (this.waiters.size > 0) this.tellWaiters()
     if (!this.isAtEnd || this.progress.undone.size > 0 || this.handling.running > 0) return
@@ -281,7 +284,7 @@ class Consumer {
 
   // ---- what users ask for
 
-  /** An entry that waits for its next attempt, for the first time or once more. */
+  /** Finds an entry that waits for its next attempt, including parked ones that are being handled again. */
   waitingAt ({ log, seq, key }) {
     for (const item of this.handling.delayed) {
       const { entry } = item
@@ -291,7 +294,7 @@ class Consumer {
     return undefined
   }
 
-  /** A parked entry. */
+  /** Finds a parked entry. */
   parkedAt ({ log, seq, key }) {
     for (const parked of this.parked.values()) {
       const { cursor } = parked
@@ -300,13 +303,13 @@ class Consumer {
     return undefined
   }
 
-  /** An entry that waits for its next attempt has it at once. */
+  /** Starts the next attempt at a waiting entry immediately. */
   hurry (item) {
     this.handling.cancel(item)
     this.again(item)
   }
 
-  /** Such an entry is given up. Resolves once that is durable. */
+  /** Gives up such an entry. Resolves once that is durable. */
   giveUp (item) {
     this.handling.cancel(item)
     if (item.wasParked) this.drop(item.change)
@@ -315,12 +318,12 @@ class Consumer {
     return this.saved()
   }
 
-  /** Handles a parked entry once more, from its first attempt; it stays parked until it is done. */
+  /** Handles a parked entry again, beginning with a first attempt. It stays parked until it is done. */
   async handleParked (parked) {
     const { change } = parked
     if (this.retried.has(change)) return
     this.retried.add(change)
-    // Once: if it ends the process, it is not tried at the next start.
+    // Only once: if it crashes the process, it is not tried again at the next start.
     this.checkpoint.put(change, parkedText(parked))
     await this.saved()
     for await (const entry of this.reader.read({ since: change - 1, until: change, raw: this.options.raw })) {
@@ -331,7 +334,7 @@ class Consumer {
     this.pump()
   }
 
-  /** A parked entry is dropped. Resolves once that is durable. */
+  /** Drops a parked entry. Resolves once that is durable. */
   dropParked ({ change }) {
     this.drop(change)
     return this.saved()
@@ -349,7 +352,7 @@ class Consumer {
     if (error.code !== 'ERR_HYPER_CLOSED') this.warn(error)
   }
 
-  /** It cannot go on. */
+  /** Stops the subscription because it cannot continue. */
   fail (error) {
     const { onFailed } = this
     this.onFailed = undefined
@@ -357,9 +360,9 @@ class Consumer {
   }
 
   /**
-   * Begins nothing more, waits for what is under way, and stores how far it has come.
+   * Begins nothing more, waits for running attempts, and stores the progress.
    *
-   * @param {number} [within] milliseconds to wait at the most; then attempts are given up
+   * @param {number} [within] longest time to wait, in milliseconds; then attempts are given up
    */
   async stop (within) {
     this.isStopping = true
@@ -371,13 +374,13 @@ class Consumer {
     this.handling.end()
     if (this.progress !== undefined) {
       this.progress.isOver = this.handling.running === 0
-      // What cannot be stored now is done once more next time.
+      // Whatever cannot be stored now is handled again at the next start.
       await Promise.race([this.saved(), new Promise((resolve) => { this.whenStopped = resolve })])
     }
     this.checkpoint.end()
   }
 
-  /** Resolves when nothing is under way, or when so many milliseconds have passed. */
+  /** Resolves when no attempt is running, or after this many milliseconds. */
   async idle (within) {
     let timer
     await new Promise((resolve) => {

@@ -1,15 +1,15 @@
 'use strict'
 
-/** What must be over within the same time each: one timer serves all. */
+/** Deadlines for things that may each take the same time, with one timer for all. */
 class Deadlines {
   /**
    * @param {number} timeout milliseconds; `Infinity` for ever
-   * @param {(late: *) => void} expire called with what was not over in time
+   * @param {(late: *) => void} expire called with each thing that was not over in time
    */
   constructor (timeout, expire) {
     this.timeout = timeout
     this.expire = expire
-    /** What is under way, the oldest first, with the time when it must be over. */
+    /** The things under way, oldest first, each with its deadline. */
     this.waiting = new Map()
     this.timer = undefined
     this.check = () => this.expireLate()

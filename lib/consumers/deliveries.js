@@ -2,7 +2,7 @@
 
 const Attempt = require('./attempt')
 
-/** Entries of a subscription without a handler: a loop takes them, and says what became of each. */
+/** The entries of a subscription without a handler: a loop takes them, and acknowledges or fails each of them. */
 class Deliveries {
   constructor () {
     this.waiting = []
@@ -10,7 +10,7 @@ class Deliveries {
     this.isOver = false
   }
 
-  /** The handler: its promise is settled once the loop has said what became of the entry. */
+  /** The handler. Its promise is settled once the loop has answered the entry. */
   handle (entry, attempt) {
     return new Promise((resolve, reject) => {
       const delivery = {
@@ -28,19 +28,19 @@ class Deliveries {
     })
   }
 
-  /** Nothing more comes. */
+  /** Ends the deliveries. */
   end () {
     this.isOver = true
     this.wake?.()
   }
 
-  /** Resolves to the next one; undefined at the end. */
+  /** Resolves to the next delivery; undefined at the end. */
   async next () {
-    // What the loop has not begun at the end is left for the next run.
+    // Entries that the loop has not begun at the end are left for the next run.
     while (!this.isOver) {
       const next = this.waiting.shift()
       if (next === undefined) await new Promise((resolve) => { this.wake = resolve })
-      // One that nobody has taken in time comes again with another attempt.
+      // An entry that was not taken in time comes again with another attempt.
       else if (!Attempt.isOver(next.attempt)) return next.delivery
     }
     return undefined

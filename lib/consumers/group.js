@@ -1,8 +1,8 @@
 'use strict'
 
 /**
- * Which member of a group has a key: FNV-1a over the UTF-8 bytes of its text, modulo the number of members. Every version must give the
- * same, or members would disagree about who has which key.
+ * The member of a group to which a key belongs: FNV-1a over the UTF-8 bytes of the key's text, modulo the number of members.
+ * All versions must compute the same, or members would disagree about the owner of a key.
  *
  * @param {*} key
  * @param {number} size members

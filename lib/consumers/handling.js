@@ -6,26 +6,26 @@ const Attempt = require('./attempt')
 const Deadlines = require('./deadlines')
 const { DONE_TEXT, parkedOf, parkedText } = require('./records')
 
-/** Entries that a subscription parks: so many failures are not those of single entries. */
+/** Most entries that a subscription parks: with more failures, the fault is not in single entries. */
 const MAX_PARKED = 256
 
-/** Milliseconds after which events that could not be stored are tried again. */
+/** Milliseconds after which storing events is retried. */
 const TRY_AGAIN = 1000
 
-/** Refusals of a handler's events that are the handler's fault; after any other, storing them is tried again. */
+/** Codes of refused events that are the handler's fault. After any other error, storing the events is retried. */
 const FAULTY_EVENTS = new Set(['ERR_HYPER_VALUE', 'ERR_HYPER_TOO_LARGE', 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_RESERVED_NAME', 'ERR_INVALID_ARG_TYPE'])
 
 /**
- * Calls the handler of a subscription for one entry: again after a failure, until it is done or parked.
+ * Calls the handler of a subscription for one entry, and again after failures, until the entry is done or parked.
  *
  * @typedef {object} Item an entry that is being handled
  * @property {object} entry
  * @property {number} change
  * @property {string} [key]
  * @property {number} made attempts that have been begun
- * @property {number} recorded as many of them as the records say, or will say with the next checkpoint
- * @property {boolean} isSuspect a run that was cut off may have begun it
- * @property {boolean} wasParked it is handled once more at somebody's request, and its record says that it is parked until it is done
+ * @property {number} recorded how many of them are in the records, or will be with the next checkpoint
+ * @property {boolean} isSuspect whether an interrupted run may have begun it
+ * @property {boolean} wasParked whether it is handled again on request; its record says that it is parked until it is done
  * @property {Error} [fault] why it cannot be handled
  * @property {import('./attempt')} [attempt] the one under way
  * @property {NodeJS.Timeout} [timer] of what it waits for
@@ -39,8 +39,8 @@ class Handling {
    * @param {import('./checkpoint')} parts.checkpoint
    * @param {(event: string, ...args: *) => void} parts.tell `parked`, `failed`
    * @param {(error: Error) => void} parts.warn
-   * @param {object} parts.owner hears what becomes of entries: `again(item)` when one may have its next attempt, `left(item)` when one is
-   *   done or parked, `released()` when an attempt is over, `fail(error)` when the subscription cannot go on
+   * @param {object} parts.owner is told the state of entries: `again(item)` when one may have its next attempt, `left(item)`
+   *   when one is done or parked, `released()` when an attempt is over, `fail(error)` when the subscription cannot continue
    */
   constructor ({ options, handler, emits, checkpoint, tell, warn, owner }) {
     this.options = options
@@ -51,9 +51,9 @@ class Handling {
     this.warn = warn
     this.owner = owner
     this.deadlines = new Deadlines(options.timeout, (attempt) => this.expire(attempt))
-    /** Attempts under way, also those that wait for a record. */
+    /** Attempts under way, including those that wait for a record. */
     this.running = 0
-    /** What waits for a time. */
+    /** Items that wait for a timer. */
     this.delayed = new Set()
     this.isStopping = false
     /** @type {import('./progress')} */
@@ -62,12 +62,13 @@ class Handling {
     this.parked = new Map()
   }
 
-  /** The next attempt at an entry, whose turn it is. */
+  /** Begins the next attempt at an entry. */
   begin (item) {
     if (item.fault !== undefined) return this.park(item, item.fault)
     if (item.made >= this.options.attempts) return this.park(item, cutOff())
     this.running++
-    // An attempt after the first is on disk before it begins, and so is any of an entry that may have ended the process.
+    // Attempts after the first one are recorded on disk before they begin, and so is every attempt at an entry that may have
+    // crashed the process.
     if ((item.made > 0 || item.isSuspect) && !item.wasParked) {
       item.recorded = item.made + 1
       this.checkpoint.now(() => this.attempt(item))
@@ -78,7 +79,7 @@ class Handling {
 
   attempt (item) {
     if (this.isStopping) {
-      // It has not begun after all.
+      // The attempt has not begun after all.
       item.recorded = item.made
       this.release()
       return
@@ -99,7 +100,7 @@ class Handling {
     promise.then(() => this.succeeded(attempt), (error) => this.failed(attempt, error))
   }
 
-  /** The handler has done its work; its events are stored with that. */
+  /** Called when the handler has succeeded. Its events are stored together with the record that the entry is done. */
   succeeded (attempt) {
     const item = Attempt.itemOf(attempt)
     // It was given up before.
@@ -127,7 +128,7 @@ class Handling {
     }
   }
 
-  /** The store cannot take events now, which is not the handler's fault. */
+  /** Retries storing the events later, because the store cannot take them now, which is not the handler's fault. */
   appendLater (item, events, error) {
     if (error.code !== 'ERR_HYPER_CLOSED') this.warn(error)
     if (!this.isStopping) return this.later(item, TRY_AGAIN, () => this.append(item, events))
@@ -135,7 +136,9 @@ class Handling {
     this.release()
   }
 
-  /** An entry is done; `isMarked` if a record of its own says so until the subscription's does. */
+  /**
+   * Finishes an entry. `isMarked` says whether it has a record of its own until the subscription's record says that it is done.
+   */
   finish (item, isMarked = false) {
     item.attempt = undefined
     if (item.wasParked) this.parked.delete(item.change)
@@ -146,7 +149,7 @@ class Handling {
     this.release()
   }
 
-  /** An attempt has failed. */
+  /** Handles a failed attempt. */
   failed (attempt, thrown) {
     const item = Attempt.itemOf(attempt)
     if (item.attempt !== attempt) return
@@ -179,12 +182,12 @@ class Handling {
     this.failed(attempt, attemptTimedOut(this.options.name, this.options.timeout))
   }
 
-  /** An entry is put aside, and what waits behind it goes on once that is durable. */
+  /** Parks an entry. Entries that wait for it continue once that is durable. */
   park (item, error) {
-    // Somebody has dropped it meanwhile.
+    // It was dropped in the meantime.
     if (item.wasParked && !this.parked.has(item.change)) return this.owner.left(item)
     if (this.parked.size >= MAX_PARKED && !item.wasParked) {
-      // Its last attempt is made again when there is room.
+      // Its last attempt is repeated when there is room.
       item.recorded = Math.max(item.made - 1, 0)
       this.owner.fail(tooManyParked(this.options.name, MAX_PARKED, error))
       return
@@ -200,13 +203,13 @@ class Handling {
     })
   }
 
-  /** An attempt is over. */
+  /** Called when an attempt is over. */
   release () {
     this.running--
     this.owner.released()
   }
 
-  /** Does something about an entry after some time, unless that is cancelled, or the subscription is stopping. */
+  /** Calls `action` for an entry after some time, unless that is cancelled or the subscription stops. */
   later (item, delay, action) {
     if (this.isStopping) return
     this.delayed.add(item)
@@ -223,19 +226,19 @@ class Handling {
     this.delayed.delete(item)
   }
 
-  /** Begins nothing more. */
+  /** Stops: no further attempt begins. */
   stop () {
     this.isStopping = true
     for (const item of this.delayed) {
       this.cancel(item)
       if (item.attempt === undefined) continue
-      // Its events were not stored.
+      // The attempt's events were not stored.
       item.attempt = undefined
       this.running--
     }
   }
 
-  /** Gives up what is under way: whatever it still does is of no interest any more. */
+  /** Gives up running attempts: their results are ignored. */
   end () {
     this.deadlines.end()
     for (const item of this.progress?.undone.values() ?? []) {

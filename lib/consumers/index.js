@@ -10,7 +10,7 @@ const StoredConsumer = require('./stored')
 const Subscription = require('./subscription')
 const { checkSubscription } = require('./options')
 
-/** Milliseconds that `close` waits for handlers which are at work: then their attempts are given up. */
+/** Milliseconds that `close` waits for running handlers. Then their attempts are given up. */
 const CLOSE_WITHIN = 5000
 
 /** The subscriptions of one emitter. */
@@ -33,7 +33,7 @@ class Consumers {
     this.deferred = deferred
     this.state = state
     this.status = status
-    /** Those that have not stopped, by their names in the store. */
+    /** Subscriptions that have not stopped, by their names in the store. */
     this.live = new Map()
     this.isClosing = false
   }
@@ -41,7 +41,7 @@ class Consumers {
   /**
    * @param {string} name
    * @param {object | undefined} query which events: `names`, `tags`, `query`
-   * @param {(entry: object, context: import('./attempt')) => *} [handler] without one, a loop takes the entries
+   * @param {(entry: object, context: import('./attempt')) => *} [handler] without a handler, a loop takes the entries
    * @param {object} [given] options
    */
   subscribe (name, query, handler, given) {
@@ -86,7 +86,7 @@ class Consumers {
     return from
   }
 
-  /** The change behind which a new name starts. */
+  /** The change after which a new name starts. */
   async startOf (from) {
     if (from === 'beginning') return 0
     const last = this.state.lastChange()
@@ -102,13 +102,13 @@ class Consumers {
     })
   }
 
-  /** What the store keeps of a subscription. */
+  /** The stored part of a subscription. */
   stored (name) {
     return new StoredConsumer(name, this)
   }
 
   /**
-   * How each subscription stands that the store knows.
+   * The state of each subscription in the store.
    *
    * @param {number} last the last change
    * @returns {Promise<object[]>}
@@ -135,7 +135,7 @@ class Consumers {
     return all.sort((a, b) => a.name < b.name ? -1 : 1)
   }
 
-  /** When the first event behind a change was emitted; undefined if that is not known. */
+  /** When the first event after a change was emitted; undefined if that is unknown. */
   async timeBehind (change) {
     const { value } = await this.reader.read({ since: change, limit: 1, raw: true }).next()
     return value?.time
@@ -146,7 +146,7 @@ class Consumers {
     return this.live.size > 0
   }
 
-  /** Stops all of them. Resolves when their handlers have ended, or have had the time to. */
+  /** Stops all of them. Resolves when their handlers have ended, or their time is up. */
   async stop () {
     this.isClosing = true
     await Promise.allSettled(Array.from(this.live.values(), (subscription) => Subscription.stop(subscription, CLOSE_WITHIN)))

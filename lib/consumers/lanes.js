@@ -1,13 +1,13 @@
 'use strict'
 
-/** Entries by key: of each key one is under way at a time, in the order of the log. */
+/** Entries by key: of each key, one entry is under way at a time, in the order of the log. */
 class Lanes {
   constructor () {
-    /** For each key that has an entry under way: those that wait behind it, if there are any. */
+    /** For each key with an entry under way: the entries that wait for it. */
     this.lanes = new Map()
   }
 
-  /** An entry has come. Whether it may begin; otherwise it waits until those before it with its key are done. */
+  /** Adds an entry. Returns whether it may begin; otherwise it waits until earlier entries with its key are done. */
   enter (item) {
     const { key } = item
     const lane = this.lanes.get(key)
@@ -20,7 +20,7 @@ class Lanes {
     return false
   }
 
-  /** The entry under way is done. The next of its key, which may begin. */
+  /** Removes the entry under way, because it is done. Returns the next one with its key, which may begin. */
   leave ({ key }) {
     const next = this.lanes.get(key)?.shift()
     if (next === undefined) this.lanes.delete(key)

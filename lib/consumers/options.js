@@ -3,23 +3,23 @@
 const { badSubscription, notAbortSignal, optionNotBoolean } = require('../errors')
 const { backoffOf } = require('./backoff')
 
-/** Attempts at an entry before it is parked, unless the caller says otherwise. */
+/** Default number of attempts at an entry before it is parked. */
 const MAX_ATTEMPTS = 10
 
-/** Milliseconds that an attempt may take, unless the caller says otherwise: a handler that never answers must not go unnoticed. */
+/** Default time limit of an attempt, in milliseconds, so that a handler that never answers is noticed. */
 const ATTEMPT_TIMEOUT = 30_000
 
-/** Keys whose entries are handled at the same time, unless the caller says otherwise. */
+/** Default number of keys whose entries are handled concurrently. */
 const MAX_CONCURRENCY = 16
 
-/** A checkpoint is stored after so many entries, or so many milliseconds after the first of them, unless the caller says otherwise. */
+/** By default, a checkpoint is stored after this many entries, or this many milliseconds after the first of them. */
 const EVERY = 1024
 const WITHIN = 200
 
 /** The longest time that a timer of Node.js waits, in milliseconds. */
 const MAX_DELAY = 2 ** 31 - 1
 
-/** Bytes of a subscription's name: it stands in each of its records. */
+/** Most bytes of a subscription's name, which is in each of its records. */
 const MAX_NAME_LENGTH = 256
 
 /** Most entries per checkpoint: after a crash up to twice as many are handled one at a time. */
@@ -32,7 +32,7 @@ const MAX_MEMBERS = 65_536
  * The options of `subscribe`, checked and completed.
  *
  * @typedef {object} SubscriptionOptions
- * @property {string} name that its records have
+ * @property {string} name under which its records are stored
  * @property {*} from where a new name starts
  * @property {(entry: object) => *} [key]
  * @property {number} concurrency
@@ -71,7 +71,7 @@ function checkSubscription (name, given = {}) {
     name: group === undefined ? name : memberName(name, group),
     from,
     key,
-    // All entries have the same key then.
+    // Without `key`, all entries have the same key.
     concurrency: key === undefined ? 1 : concurrency,
     attempts,
     backoff: backoffOf(name, backoff, MAX_DELAY),

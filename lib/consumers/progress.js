@@ -2,12 +2,12 @@
 
 const { progressText } = require('./records')
 
-/** How far a subscription has come, in memory: which entries are not done. Entries are taken in the order of the log. */
+/** The progress of a subscription, in memory: which entries are not done. Entries are taken in the order of the log. */
 class Progress {
   /**
    * @param {import('./records').Progress} saved
-   * @param {number} ahead so many entries may be begun before what is saved says so
-   * @param {number} end the last change when the subscription started: nothing behind it can have been begun before
+   * @param {number} ahead how many entries may be begun without being in the saved record
+   * @param {number} end the last change when the subscription started: no later entry can have been begun before
    */
   constructor (saved, ahead, end) {
     /** Entries up to this one have been taken. */
@@ -20,45 +20,45 @@ class Progress {
     this.undone = new Map()
     this.ahead = ahead
     this.end = end
-    /** Entries taken and attempts begun, and how many of each were before what is saved. */
+    /** Numbers of entries taken and of attempts begun, now and at the last saved record. */
     this.taken = 0
     this.takenSaved = 0
     this.begun = 0
     this.begunSaved = 0
     this.savedAhead = saved.ahead
     this.savedChange = saved.change
-    /** How many of the next entries a run that was cut off may have begun. */
+    /** How many of the next entries an interrupted run may have begun. */
     this.suspects = saved.ahead === 0 ? 0 : saved.ahead + saved.undone.size
-    /** Those of them that have been taken and are not done. */
+    /** How many of them have been taken and are not done. */
     this.suspectsUndone = 0
-    /** The run is over in an orderly way. */
+    /** Whether the run has ended in an orderly way. */
     this.isOver = false
   }
 
-  /** Up to this change everything is done. */
+  /** The change up to which everything is done. */
   get done () {
     if (this.undone.size > 0) return firstOf(this.undone) - 1
     return this.left.size > 0 ? firstOf(this.left) - 1 : this.change
   }
 
-  /** Whether entries are handled one at a time, because one of them may have ended the process. */
+  /** Whether entries are handled one at a time, because one of them may have crashed the process. */
   get isCareful () {
     return this.suspects > 0 || this.suspectsUndone > 0
   }
 
-  /** Whether another attempt may begin: a crash must not leave more to be repeated than the record says. */
+  /** Whether another attempt may begin. After a crash, no more may have to be repeated than the record says. */
   get mayBegin () {
     return this.savedAhead >= this.ahead && this.begun - this.begunSaved < this.ahead
   }
 
-  /** Whether another entry may be taken, too: among those behind the saved change, any may have begun. */
+  /** Whether another entry may be taken. Any entry after the saved change counts as one that may have begun. */
   get mayTake () {
     return this.taken - this.takenSaved < this.ahead && this.mayBegin
   }
 
   /**
-   * An entry has been read. Whether it is to be handled: with the attempts that have been begun, and whether a run that was cut off may
-   * have begun it without a record of that.
+   * Decides about an entry that has been read. If it has to be handled, returns the number of attempts so far, and whether an
+   * interrupted run may have begun it without a record.
    *
    * @returns {{ attempts: number, isSuspect: boolean } | undefined} undefined if it is done
    */
@@ -72,22 +72,22 @@ class Progress {
       this.change = change
       this.taken++
     }
-    // Behind the end at the start, nothing was there to be begun.
+    // Entries after the end at the start cannot have been begun.
     if (change > this.end) this.suspects = 0
     const isSuspect = this.suspects > 0
     if (isSuspect) this.suspects--
     return { attempts, isSuspect }
   }
 
-  /** The log has been read up to this change. */
+  /** Notes that the log has been read up to this change. */
   skip (change) {
     if (change > this.change) this.change = change
     if (change >= this.end) this.suspects = 0
-    // What the query does not want any more.
+    // Drops entries that the query no longer wants.
     for (const left of this.left.keys()) if (left <= change) this.left.delete(left)
   }
 
-  /** An entry is to be handled. */
+  /** Adds an entry that has to be handled. */
   add (item) {
     this.undone.set(item.change, item)
     if (item.isSuspect) this.suspectsUndone++
@@ -97,19 +97,22 @@ class Progress {
     if (this.undone.delete(item.change) && item.isSuspect) this.suspectsUndone--
   }
 
-  /** How it stands: up to where everything is done, what is not, and when the first of that was emitted, if it has been taken. */
+  /**
+   * The state: the change up to which everything is done, the number of other entries, and when the first of them was emitted,
+   * if it has been taken.
+   */
   stats () {
     const first = this.undone.size > 0 ? this.undone.get(firstOf(this.undone)) : undefined
     return { change: this.done, undone: this.undone.size + this.left.size, oldest: first?.entry.time }
   }
 
-  /** The record, and what to do once it is stored. */
+  /** The record, and a function to call once it is stored. */
   snapshot () {
     const { change, taken, begun } = this
     const undone = new Map()
     for (const item of this.undone.values()) undone.set(item.change, item.recorded)
     for (const [left, attempts] of this.left) undone.set(left, attempts)
-    // What somebody left running when it stopped may have been begun by then.
+    // If it stopped while entries were being checked one at a time, the next entries may have been begun.
     const ahead = this.isOver && !this.isCareful ? 0 : this.ahead
     return {
       text: progressText({ change, undone, ahead }),

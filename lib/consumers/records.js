@@ -3,25 +3,24 @@
 const { badConsumerRecord, reasonOf } = require('../errors')
 const { promisedAnswer } = require('../callback')
 
-/** Characters of an error's message and of its stack that are kept: all parked entries are in memory. */
+/** Most characters of an error's message, and of its stack, that are kept, because all parked entries are in memory. */
 const MAX_REASON = 500
 const MAX_STACK = 1500
 
-/** The form of the records. */
+/** Version of the records' format. */
 const VERSION = 1
 
 /**
- * How far a subscription has come (docs/design/consumers.md).
+ * The progress of a subscription (docs/design/consumers.md).
  *
  * @typedef {object} Progress
- * @property {number} change up to here all entries are done except `undone`
- * @property {Map<number, number>} undone ascending changes of entries that are not done, with the attempts that have been begun as far
- *   as that is known
- * @property {number} ahead so many entries behind `change` may have been begun; 0 after an orderly stop
+ * @property {number} change up to this change all entries are done except `undone`
+ * @property {Map<number, number>} undone ascending changes of entries that are not done, each with the known number of attempts
+ * @property {number} ahead how many entries after `change` may have been begun; 0 after an orderly stop
  */
 
 /**
- * What is known of a parked entry.
+ * What is stored about a parked entry.
  *
  * @typedef {object} Parked
  * @property {string} cursor
@@ -40,8 +39,8 @@ const VERSION = 1
  * @property {Progress} [progress]
  * @property {Set<number>} done entries whose derived events are stored
  * @property {Map<number, Parked>} parked
- * @property {Set<number>} wanted parked entries that are to be handled again
- * @property {Error} [fault] why they cannot be read
+ * @property {Set<number>} wanted parked entries that have to be handled again
+ * @property {Error} [fault] why the records cannot be read
  */
 
 /** The records of subscriptions in the store. */
@@ -56,7 +55,7 @@ class ConsumerRecords {
   }
 
   /**
-   * Those of all subscriptions.
+   * The records of all subscriptions.
    *
    * @returns {Promise<Map<string, Records>>}
    */
@@ -71,7 +70,7 @@ class ConsumerRecords {
     })
   }
 
-  /** Those of one subscription. Rejects if they cannot be read. */
+  /** The records of one subscription. Rejects if they cannot be read. */
   async of (name) {
     const records = (await this.all()).get(name) ?? noRecords()
     if (records.fault !== undefined) throw records.fault
@@ -79,10 +78,10 @@ class ConsumerRecords {
   }
 
   /**
-   * Stores records, all of them or none: durably.
+   * Stores records durably and atomically.
    *
    * @param {string} name
-   * @param {{ change: number, text?: string }[]} records those without a text are deleted
+   * @param {{ change: number, text?: string }[]} records records without a text are deleted
    * @param {(error: Error | null) => void} callback
    */
   write (name, records, callback) {
@@ -104,13 +103,13 @@ function addRecord (records, name, change, text) {
     records.parked.set(change, { change, ...record.parked })
     if (record.wanted === true) records.wanted.add(change)
   } else {
-    // Of a record that is not ours, at least the change is known: so it can be deleted.
+    // If a record is not valid, at least its change is known, so that it can be deleted.
     records.done.add(change)
     if (record.done !== true) records.fault ??= badConsumerRecord(name, change)
   }
 }
 
-/** A record; an empty one if the text is none. */
+/** Parses a record; an empty one if the text is not valid. */
 function parse (text) {
   try {
     return Object(JSON.parse(text))
@@ -119,7 +118,7 @@ function parse (text) {
   }
 }
 
-/** @returns {Progress | undefined} undefined if it is none of this version */
+/** @returns {Progress | undefined} undefined if it is not a record of this version */
 function progressOf ({ version, change, undone, ahead }) {
   const isOurs = version === VERSION && isChange(change) && isChange(ahead) && Array.isArray(undone) && undone.every(isChange)
   if (!isOurs) return undefined
@@ -137,7 +136,7 @@ function progressText ({ change, undone, ahead }) {
   return JSON.stringify({ version: VERSION, change, undone: [...undone].flat(), ahead })
 }
 
-/** What is kept of an entry that is parked. */
+/** What is stored about an entry that is parked. */
 function parkedOf ({ entry: { cursor, change, name }, made }, error) {
   const parked = { cursor, change, name, attempts: made, reason: cut(reasonOf(error), MAX_REASON), at: Date.now() }
   if (typeof error?.stack === 'string') parked.stack = cut(error.stack, MAX_STACK)

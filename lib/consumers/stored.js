@@ -5,7 +5,7 @@ const { quiet } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
 const { parkedText, progressText } = require('./records')
 
-/** What the store keeps of a subscription that is not at work. */
+/** The stored part of a subscription that is not running. */
 class StoredConsumer {
   #name
   #consumers
@@ -29,17 +29,17 @@ class StoredConsumer {
     return this.#do(({ parked }) => [...parked.values()].sort((a, b) => a.change - b.change))
   }
 
-  /** A parked entry is handled once more when the subscription starts. */
+  /** Lets the subscription handle a parked entry again when it starts. */
   retry (cursor) {
     return this.#do(({ parked }) => this.#set(this.#find(parked, 'retry', cursor), (entry) => parkedText(entry, true)))
   }
 
-  /** A parked entry is dropped: it counts as done. */
+  /** Drops a parked entry: it counts as done. */
   skip (cursor) {
     return this.#do(({ parked }) => this.#set(this.#find(parked, 'skip', cursor), () => undefined))
   }
 
-  /** The subscription starts anew, from `from` as a new one does; nothing is parked any more. */
+  /** Resets the subscription: it will start at `from`, like a new one, and without parked entries. */
   reset (from = 'beginning') {
     return this.#do(async () => {
       const change = await this.#consumers.startOf(this.#consumers.checkFrom(from))
@@ -47,17 +47,17 @@ class StoredConsumer {
     }, false)
   }
 
-  /** Nothing is kept of it any more. */
+  /** Removes everything that is stored of it. */
   remove () {
     return this.#do(() => this.#replace(undefined), false)
   }
 
-  /** @param {boolean} [isRead] whether `action` wants the records, which must be right then */
+  /** @param {boolean} [isRead] whether `action` needs the records, which must then be valid */
   #do (action, isRead = true) {
     const { records, live, state } = this.#consumers
     return quiet((async () => {
       await state.ready
-      // What is at work has its own idea of how far it has come, and would write that.
+      // A running subscription has its own progress in memory, and would overwrite the records.
       if (live.has(this.#name)) throw nameSubscribed(this.#name)
       return action(isRead ? await records.of(this.#name) : undefined)
     })())
@@ -76,7 +76,7 @@ class StoredConsumer {
     return this.#store([{ change: entry.change, text: textOf(entry) }])
   }
 
-  /** Replaces the record of the subscription, and deletes all others, whatever they are. */
+  /** Replaces the record of the subscription, and deletes all its other records. */
   async #replace (text) {
     const { done, parked } = (await this.#consumers.records.all()).get(this.#name) ?? { done: [], parked: new Map() }
     const others = [...done, ...parked.keys()].filter((change) => change > 0)

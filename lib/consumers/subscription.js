@@ -7,8 +7,8 @@ const { quiet } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
 
 /**
- * What `subscribe` returns. Events: `parked(parked, error)`, `failed(error, entry, { attempt, delay })`, `caughtUp(change)`, `error(error)` when it
- * cannot go on; without a listener for that, `status` of the emitter has a `warning`.
+ * What `subscribe` returns. Events: `parked(parked, error)`, `failed(error, entry, { attempt, delay })`, `caughtUp(change)`,
+ * `error(error)` when it cannot continue; without a listener for this, the emitter's `status` gets a `warning`.
  */
 class Subscription extends EventEmitter {
   #name
@@ -25,11 +25,11 @@ class Subscription extends EventEmitter {
   /**
    * @param {object} parts
    * @param {string} parts.name
-   * @param {import('../async-context').Context} parts.context of the subscriber, in which everything of the subscription runs
+   * @param {import('../async-context').Context} parts.context of the subscriber, in which its handlers and listeners run
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../log/arrivals')} parts.arrivals
    * @param {import('../status')} parts.status
-   * @param {import('./deliveries')} [parts.deliveries] where a loop takes the entries, without a handler
+   * @param {import('./deliveries')} [parts.deliveries] from which a loop takes the entries, if there is no handler
    * @param {() => void} parts.release called when it has stopped
    */
   constructor ({ name, context, state, arrivals, status, deliveries, release }) {
@@ -43,12 +43,12 @@ class Subscription extends EventEmitter {
     this.#release = release
   }
 
-  /** Begins, with the consumer that does the work. */
+  /** Starts the subscription with its consumer. */
   static start (subscription, consumer, { startOf, signal }) {
     subscription.#start(consumer, startOf, signal)
   }
 
-  /** Tells listeners; what they throw must not come between two entries. */
+  /** Emits an event. Exceptions of listeners must not interrupt the handling of entries. */
   static tell (subscription, event, ...args) {
     try {
       subscription.emit(event, ...args)
@@ -57,12 +57,12 @@ class Subscription extends EventEmitter {
     }
   }
 
-  /** As `stop`, within some milliseconds at the most. */
+  /** Like `stop`, within this many milliseconds. */
   static stop (subscription, within) {
     return subscription.#stop(within)
   }
 
-  /** How it stands; undefined before it has begun. */
+  /** Its state; undefined before it has started. */
   static stats (subscription) {
     const { progress, parked } = subscription.#consumer
     return progress && { ...progress.stats(), parked: parked.size }
@@ -105,7 +105,7 @@ class Subscription extends EventEmitter {
     return this.#context.runInAsyncScope(action)
   }
 
-  /** Its name in the store: that of a member of a group ends with `@member/size`. */
+  /** Its name in the store. The name of a member of a group ends with `@member/size`. */
   get name () {
     return this.#name
   }
@@ -129,7 +129,9 @@ class Subscription extends EventEmitter {
     return [...this.#consumer.parked.values()].sort((a, b) => a.change - b.change)
   }
 
-  /** Handles a parked entry again, from its first attempt; one that waits for its next attempt has it at once. */
+  /**
+   * Handles a parked entry again, beginning with a first attempt. An entry that waits for its next attempt gets it immediately.
+   */
   retry (cursor) {
     return this.#concern('retry', cursor, (consumer, waiting, parked) => {
       return waiting !== undefined ? consumer.hurry(waiting) : consumer.handleParked(parked)
@@ -156,7 +158,7 @@ class Subscription extends EventEmitter {
     }))
   }
 
-  /** Begins nothing more until {@link resume}; what is under way goes on. */
+  /** Begins no further entries until {@link resume}. Running handlers continue. */
   pause () {
     this.#consumer.isPaused = true
     return this
@@ -172,14 +174,14 @@ class Subscription extends EventEmitter {
     return this.#consumer.isPaused
   }
 
-  /** Begins nothing more, waits for handlers that are at work, and stores how far it has come. */
+  /** Begins nothing more, waits for running handlers, and stores the progress. */
   stop () {
     return quiet(this.#stop())
   }
 
   /**
-   * Without a handler, the entries: `{ entry, ack, fail, attempt, signal, append }`. Leaving the loop stops the subscription, and what has
-   * not been answered by then is handled again next time.
+   * Without a handler, iterates over the entries: `{ entry, ack, fail, attempt, signal, append }`. Leaving the loop stops the
+   * subscription. Entries that have not been answered by then are handled again next time.
    */
   async * [Symbol.asyncIterator] () {
     const deliveries = this.#deliveries

@@ -44,8 +44,8 @@ pub struct Origin {
 }
 
 impl Emitter {
-    /// Dials a peer and keeps the link up. [`Notice::Net`] reports its events, of which `GaveUp` is the last. A key that is in
-    /// use is left alone. Allowed before the store is open.
+    /// Dials a peer and keeps the link up. [`Notice::Net`] reports its events, of which `GaveUp` is the last. If there already is a
+    /// link with this key, it is kept. Allowed before the store is open.
     pub fn connect(self: &Arc<Self>, host: String, port: u16, dial: Dial) {
         match self.net.get() {
             Some(net) => {

@@ -22,8 +22,7 @@ use crate::store::heads::Heads;
 use crate::store::log_map::LogMap;
 use crate::store::StoreState;
 
-/// Links of one node at the most. 1.x links to all heads: 64 Ki links are 4 MiB on its wire, half of the default limit of
-/// an event.
+/// Most links of one node. 1.x links to all heads: 64 Ki links are 4 MiB on its wire, half of the default limit of an event.
 pub const MAX_LINKS: usize = 65_536;
 
 /// Most links of one append; later appends link to the remaining heads. Two would be enough for the number of heads to fall. With
@@ -31,7 +30,7 @@ pub const MAX_LINKS: usize = 65_536;
 /// take at most 512 bytes.
 pub const MAX_APPEND_LINKS: usize = 16;
 
-/// Bytes of a log id at the most. 1.x's are 25; ids are kept in memory and repeated in keys.
+/// Most bytes of a log id. 1.x's have 25; ids are kept in memory and repeated in keys.
 pub const MAX_LOG_ID: usize = 256;
 
 /// What the planner asks of the store.
@@ -254,7 +253,7 @@ impl Planner {
         (links, log_links.noted)
     }
 
-    /// Keeps the heads in order while they are too many.
+    /// Keeps the heads ordered by age while there are too many for one append.
     fn order_heads(&mut self) {
         if self.heads.len() <= MAX_APPEND_LINKS {
             self.by_age.clear();

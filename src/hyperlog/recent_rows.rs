@@ -24,7 +24,7 @@ pub struct RecentRows {
 }
 
 impl RecentRows {
-    /// An empty window behind `end`.
+    /// An empty window that begins after `end`.
     #[must_use]
     pub fn new(end: Position) -> Self {
         RecentRows { after: end, ..RecentRows::default() }

@@ -79,7 +79,7 @@ impl Subnet {
 impl FromStr for Subnet {
     type Err = Error;
 
-    /// An address, or an address, a slash, and how many bits of it count.
+    /// Parses an address, or a subnet in the form `address/bits`.
     fn from_str(text: &str) -> Result<Self> {
         let malformed = || {
             let hint = "use an address such as 10.0.0.7 or ::1, or a range such as 10.0.0.0/8";

@@ -4,7 +4,7 @@ const { forJson, forTerminal } = require('../escape')
 const { Failure, UsageFailure } = require('../exit')
 const { count, duration, table } = require('../format')
 
-/** What can be done with a subscription, and how many operands that takes after its name, at least and at the most. */
+/** The actions on a subscription, each with the smallest and the largest number of operands after its name. */
 const ACTIONS = { parked: [0, 0], retry: [1, Infinity], skip: [1, Infinity], reset: [0, 1], remove: [0, 0] }
 
 module.exports = {

@@ -65,7 +65,7 @@ fn nodes_that_are_not_stored_yet_are_found_with_their_change_and_log() {
     }
 }
 
-/// A planner behind `heads` nodes without links, each in a log of its own.
+/// A planner after `heads` nodes without links, each in a log of its own.
 fn with_heads(heads: usize) -> Planner {
     let mut planner = Planner::new("local".into(), &StoreState::default());
     for number in 0..heads {

@@ -166,7 +166,7 @@ impl Connection<'_> {
         }
     }
 
-    /// The owner has decided.
+    /// Applies the owner's decision.
     ///
     /// # Errors
     /// As [`Connection::decide`].

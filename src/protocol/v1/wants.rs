@@ -91,7 +91,7 @@ impl V1 {
         Ok(())
     }
 
-    /// A plain hyperlog may want a log that was not announced.
+    /// Adds a log that was not announced, because a plain hyperlog may want it.
     fn add_unannounced(&mut self, log: &str, ours: Seq) -> LogId {
         let log: LogId = log.into();
         let own = LogState { announced: ours, ..LogState::default() };

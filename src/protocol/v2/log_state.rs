@@ -7,7 +7,7 @@ use crate::protocol::peer_logs::{Compared, PeerLog};
 /// What a session with a 2.x peer knows about one log in addition to [`PeerLog`].
 #[derive(Debug, Default)]
 pub(super) struct LogState {
-    /// Whether it is unknown if our versions agree. Until it is known, none of its rows are sent.
+    /// True until it is known whether our versions agree. As long as it is true, no rows of the log are sent.
     pub(super) doubted: bool,
     /// The search for the first entry that differs.
     pub(super) bisect: Option<Box<Bisect>>,

@@ -46,7 +46,7 @@ pub(super) struct Trees {
     since: Position,
     /// Prefixes of which the peer knows our digest.
     said: HashSet<Prefix>,
-    /// Prefixes of which the peer got a list that it is to answer.
+    /// Prefixes of which the peer got a list that it has to answer.
     listed: HashSet<Prefix>,
     /// The peer's extent of each log that is known to differ.
     found: Vec<Extent>,
@@ -245,7 +245,7 @@ impl V2 {
         (0..=prefix.digits()).any(|digits| self.trees.listed.contains(&Prefix::of(prefix.bits(), digits)))
     }
 
-    /// The peer has these logs in `prefix` and no others.
+    /// Compares our logs in `prefix` with the peer's complete list of them.
     fn match_logs(
         &mut self,
         common: &mut Common,
@@ -318,7 +318,7 @@ impl V2 {
         }
     }
 
-    /// The state of a log without state, derived from a row of it; `None` if the peer has the row.
+    /// What the peer has of a log for which no state is kept, derived from a row of it; `None` if the peer has the row.
     pub(super) fn unnamed(level: Option<Position>, row: &Row) -> Option<PeerLog<LogState>> {
         match level {
             Some(level) if row.at <= level => None,

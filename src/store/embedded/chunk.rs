@@ -14,7 +14,7 @@ use crate::row::Position;
 use crate::store::slots::Slots;
 use crate::store::terms::{Term, TermRows};
 
-/// Entries of one log between two remembered digests: recomputing 1024 costs about 0.1 ms.
+/// Entries of one log between two stored digests: recomputing 1024 takes about 0.1 ms.
 pub(super) const DIGEST_STEP: usize = 1024;
 
 /// The index stores the location of every row whose number is a multiple of this. So up to this many rows are read to find one:

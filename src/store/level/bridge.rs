@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 
-/// A user's Level database, behind whatever language it lives in.
+/// A user's Level database, which may be in another language.
 ///
 /// Calls block until the database has answered; several may be under way at once. Keys are UTF-8 text, values
 /// are bytes, ranges run in key order.

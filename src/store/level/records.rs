@@ -19,7 +19,7 @@ pub const DIGESTS: &str = "!hyper2!digest!";
 pub const POSITIONS: &str = "!hyper2!place!";
 /// Positions of duplicates by log and seq.
 pub const DUPLICATES: &str = "!hyper2!duplicate!";
-/// How much of the local log was moved there, text.
+/// How many of the local log's first entries were moved to it, text.
 pub const MOVED: &str = "!hyper2!moved";
 
 /// The name of the network that the database belongs to, text.
