@@ -44,9 +44,10 @@ const SAMPLE_MS = 250
 const SETTLE_MS = 120_000
 
 /**
- * Growth that is allowed between the second and the last quarter of a process's life, beside that of a log in memory: what a load
- * needs, but no leak. Threads that wait for the disk come and go with the load. Hostile programs may cost what all strangers
- * together may (docs/design/limits.md), and their sockets come and go: these are counted at the end.
+ * The most that a process may grow between the second and the last quarter of its life, not counting a log in memory. It leaves
+ * room for changes of the load, but not for a leak: threads that wait for the disk come and go with the load, and hostile
+ * programs may use the memory that is allowed to all strangers together (docs/design/limits.md). Sockets of hostile programs
+ * also come and go, and are counted only at the end.
  */
 const MAX_GAIN = { rss: 128 * 1024 * 1024, files: 24, threads: 16 }
 const MAX_GAIN_BY_HOSTILE = 256 * 1024 * 1024

@@ -29,7 +29,7 @@ pub struct Item {
 /// A query. Without items every event matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
-    /// Shared by its copies: the condition of an append is kept for later events, too.
+    /// Shared by clones of the query, because the condition of an append is also kept to be checked against later events.
     items: Arc<[Item]>,
 }
 

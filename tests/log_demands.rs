@@ -267,8 +267,9 @@ impl Plain {
     }
 }
 
-/// Random batches with conditions and ids, many in flight, and events of a peer between them, against a plain model, in memory and on a
-/// disk that is opened again, with its index or without. Chunks are so small that most of the log is in the index, in several slabs.
+/// Compares random batches with conditions and ids with a simple model. Many batches are in flight, with events of a peer between
+/// them. The store is in memory, or on a disk and opened again, with its index or without. Chunks are so small that most of the log
+/// is in the index, in several slabs.
 #[test]
 fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
     let steps = std::env::var("HYPER_DEMAND_STEPS").map_or(1_500, |steps| steps.parse().unwrap());
@@ -304,7 +305,7 @@ fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
                 peer.append(demanding(&list, Demands::default()));
                 let nodes = sent(&peer).split_off(brought);
                 brought += nodes.len();
-                // The answer does not matter: what comes next is planned behind it.
+                // No need to wait for the answer: later batches are planned after these nodes.
                 drop(log.0.add(PEER, nodes));
                 for (name, _, tags) in events {
                     model.events.push((name.to_owned(), tags.iter().map(ToString::to_string).collect()));

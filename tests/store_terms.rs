@@ -232,12 +232,12 @@ fn a_search_costs_what_its_matches_do() {
     }
 }
 
-/// What a chunk or slab that is searched often does not have is known without the index: that nothing has a tag, and that nothing has it
-/// behind a change.
+/// Chunks and slabs that are searched often answer without the index that no event has a tag, or that no event after a change has
+/// it.
 #[test]
 fn what_is_not_there_costs_no_look_into_the_index() {
     let (folder, disk) = (TempDir::new().unwrap(), Counted::default());
-    // One slab, some chunks, and what is in memory.
+    // Enough for one slab, some indexed chunks, and a chunk in memory.
     let events = 40_000;
     drop(filled(folder.path(), &disk, events, true));
     let options = EmbeddedOptions { chunk_rows: 1000, ..EmbeddedOptions::default() };
@@ -251,13 +251,13 @@ fn what_is_not_there_costs_no_look_into_the_index() {
     };
     let (found, index) = reads("never", 0);
     assert!(found == 0 && index >= 2, "at first each chunk and slab is asked: {index}");
-    // They are taken into memory in the background, each after some look-ups.
+    // The last rows are loaded in the background, for each unit after some look-ups.
     while reads("never", 0).1 > 0 {
         std::thread::yield_now();
     }
     let asked: u64 = (0..1000).map(|number| reads(&format!("new:{number}"), 0).1).sum();
     assert!(asked < 150, "{asked} looks for a thousand tags that nothing has");
-    // The last event with each tag, of 10,000, is among the last 10,000 events.
+    // There are 10,000 tags, and the last event with each of them is among the last 10,000 events.
     let asked: u64 = (0..1000)
         .map(|number| {
             let last = (events - 10_000..events).rev().find(|event| event * 7919 % 10_000 == number * 10).unwrap();

@@ -22,7 +22,10 @@ const LAST_FLUSH = 192 * 1024
 /** When the buffer has this many events, it is flushed: the native half works on them while the next ones are encoded. */
 const FLUSH_COUNT = 256
 
-/** Texts of a list, and bytes of a text, that fit the buffer: their number, and the length less 1, are a byte. */
+/**
+ * The most texts in a list, and the most bytes in a text, that a record can hold. The layout has one byte for the number of
+ * texts, and one for the length less 1.
+ */
 const MAX_TEXTS = 64
 const MAX_TEXT_LENGTH = 256
 
@@ -139,7 +142,7 @@ class EmitBuffer {
     this.commitEnd(aligned(end))
   }
 
-  /** Records have been written up to `end`. */
+  /** Records have been written up to `end`. Flushes if that is enough, or at the end of the current microtask. */
   commitEnd (end) {
     this.end = end
     if (!this.scheduled) {
@@ -166,7 +169,8 @@ class EmitBuffer {
     let size = head + EMIT_HEAD_BYTES + EMIT_ALIGNMENT
     for (const { bytes, tags } of batch.events) size += aligned(EMIT_HEAD_BYTES + bytes.length + tagsLength(tags))
     const numbers = batch.names.map((name) => this.number(name))
-    // What does not fit the buffer, or has no number, is handed over by itself, and so is what comes while the buffer is written.
+    // A batch is handed over by itself if it does not fit the buffer, if a name has no number, or if a payload is just being
+    // encoded into the buffer.
     if (size > SIZE || numbers.includes(undefined) || this.encoding) {
       this.flush()
       this.handOver(batch, demands, ack)
@@ -256,7 +260,10 @@ function containerLength (tags) {
   return tags === undefined ? 0 : tagsLength(tags) - 1 + 2 * tags.length
 }
 
-/** Writes the events of a batch; there is room. `numbers` has the number of the name in each place. Returns where they end. */
+/**
+ * Writes the events of a batch; there must be room. `numbers[place]` is the number of the name at that place of the batch's
+ * names. Returns their end.
+ */
 function putEvents (records, words, events, numbers, ack, at) {
   for (const { place, bytes, mark, tags } of events) {
     const word = at >>> 2
@@ -270,7 +277,7 @@ function putEvents (records, words, events, numbers, ack, at) {
   return at
 }
 
-/** Writes what a batch demands; there is room. */
+/** Writes what a batch demands; there must be room. */
 function putDemands (bytes, demands, at) {
   const { id, filter, after } = demands ?? {}
   bytes[at++] = (id === undefined ? 0 : DEMAND_ID) | (filter === undefined ? 0 : DEMAND_CONDITION)
@@ -282,7 +289,7 @@ function putDemands (bytes, demands, at) {
   for (const { names, tags } of filter.items) at = putTags(bytes, tags, putTags(bytes, names, at))
 }
 
-/** Bytes of what a batch demands in the buffer; Infinity if it has no room for it. */
+/** Bytes that a batch's demands take in the buffer. Infinity if a record cannot hold them. */
 function demandsLength (demands) {
   const { id, filter, consumer } = demands ?? {}
   if (consumer !== undefined) return Infinity

@@ -82,7 +82,7 @@ module.exports = {
   /** Kinds of answers: only whether the event is stored, or its node. */
   ASK_PLAIN: 1,
   ASK_NODE: 2,
-  /** Not an emit, but the head of a batch: the number of its events, which follow, and what it demands. */
+  /** Marks the head of a batch: the number of its events, which follow, and what the batch demands. */
   BATCH: 3,
   DEMAND_ID: 1,
   DEMAND_CONDITION: 2,

@@ -198,7 +198,7 @@ impl Emitter {
         self.append_all(vec![batch.into()])
     }
 
-    /// The same for several batches, one after the other.
+    /// Appends several batches in order, as `append` does for one.
     pub fn append_all(self: &Arc<Self>, batches: Vec<Batch>) -> bool {
         self.outbox.muted(|| {
             for batch in batches {

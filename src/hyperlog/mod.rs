@@ -102,7 +102,7 @@ pub enum AckKind {
 }
 
 impl AckKind {
-    /// The answer to an append that was stored under this change.
+    /// The answer to an append that was stored with this change; `None` if no answer is wanted.
     fn of(self, change: Change, node: impl FnOnce() -> Option<NodeRef>) -> Option<Ack> {
         match self {
             AckKind::None => None,

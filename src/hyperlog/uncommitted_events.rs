@@ -97,7 +97,7 @@ impl UncommittedEvents {
     }
 }
 
-/// Passes what an event is found by to `tell`.
+/// Calls `tell` with each term by which an event is found.
 fn terms(event: &Parts<'_>, mut tell: impl FnMut(Term<'_>)) {
     tell(Term::Name(&String::from_utf8_lossy(event.name)));
     event.tags.list().iter().for_each(|tag| tell(Term::Tag(tag)));

@@ -33,17 +33,17 @@ pub fn ack_kind(number: u32) -> Result<AckKind> {
     }
 }
 
-/// A record.
+/// A record of the emit buffer, without its tags.
 struct Record<'a> {
-    /// In the lowest 16 bits of its flags: the number of its event's name, or of the events of a batch.
+    /// The number of the event's name. In the head of a batch: how many events follow.
     number: u32,
-    /// What is asked for, or [`BATCH`].
+    /// Which answer is wanted. In the head of a batch: [`BATCH`].
     ack: u32,
     encoding: u32,
     payload: &'a [u8],
 }
 
-/// Records that are left.
+/// Reads records one after the other.
 struct Records<'a> {
     all: &'a [u8],
     at: usize,
@@ -58,7 +58,7 @@ impl<'a> Records<'a> {
         Error::Internal(format!("torn record at byte {} of the emit buffer", self.at))
     }
 
-    /// The next record, without its tags.
+    /// The next record. Does not move past it.
     fn peek(&self) -> Result<Record<'a>> {
         let number = |index| {
             let bytes = self.all.get(self.at + word(index)..)?.first_chunk()?;
@@ -75,7 +75,7 @@ impl<'a> Records<'a> {
         self.at = end.next_multiple_of(EMIT_ALIGNMENT as usize);
     }
 
-    /// Takes the next record, an emit, into a batch.
+    /// Adds the next record, which is an emit, to a batch.
     fn take_emit<'n>(
         &mut self,
         record: &Record<'a>,
@@ -98,7 +98,7 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
-    /// Takes a batch, whose head is the next record.
+    /// Reads a batch. The next record is its head.
     fn take_batch<'n>(&mut self, head: &Record<'a>, name_of: &impl Fn(u32) -> Option<&'n Arc<str>>) -> Result<Batch> {
         let demands = take_demands(head.payload).ok_or_else(|| self.torn())?;
         self.pass(self.at + HEAD + head.payload.len());
@@ -120,8 +120,8 @@ impl<'a> Records<'a> {
     }
 }
 
-/// Takes the records apart: emits that follow each other are one batch, and those that are stored together one each. `name_of` knows the
-/// names by their numbers.
+/// Splits the records into batches. Single emits that follow each other become one batch, and each batch of events that are stored
+/// together remains one. `name_of` returns the name with a number.
 ///
 /// # Errors
 /// `Internal` if the two ends disagree about the layout.
@@ -144,7 +144,7 @@ pub fn batches<'n>(records: &[u8], name_of: impl Fn(u32) -> Option<&'n Arc<str>>
     Ok(all)
 }
 
-/// Takes apart records of emits alone, which are one batch.
+/// Reads records that are all single emits, into one batch.
 ///
 /// # Errors
 /// `Internal` if the two ends disagree about the layout.
@@ -155,7 +155,7 @@ pub fn batch<'n>(records: &[u8], name_of: impl Fn(u32) -> Option<&'n Arc<str>>) 
 /// The id of a batch, and the items and the change of its condition.
 type Demanded = (Option<Box<str>>, Option<(Vec<Item>, f64)>);
 
-/// What a batch demands; nothing if it demands nothing.
+/// Reads what a batch demands. The inner `None` means that it demands nothing; the outer one, that the bytes are torn.
 fn take_demands(payload: &[u8]) -> Option<Option<Demanded>> {
     let (what, mut rest) = payload.split_first()?;
     let what = u32::from(*what);
@@ -247,7 +247,7 @@ mod tests {
         };
         let mut demands = vec![3, 1, 1, b'i', b'd'];
         demands.extend_from_slice(&7_f64.to_le_bytes());
-        // Two items: a name and two tags; a tag.
+        // Two items: one with a name and two tags, one with a tag.
         demands.extend_from_slice(b"\x02\x01\x04first\x02\x00a\x01bc\x00\x01\x00d");
         let mut records = [emit(b'1'), emit(b'2')].concat();
         records.extend(head(2, &[0]));

@@ -20,9 +20,9 @@
 //! An emit goes the other way: a record, then its payload, then its tags if it says so, padded to a multiple of
 //! `EMIT_ALIGNMENT`. The tags of an emit begin with a byte that counts them. A tag is a byte, its length less 1, and its text.
 //!
-//! The emits of a batch follow a record whose payload is what the batch demands: a byte (`DEMAND_ID`, `DEMAND_CONDITION`), the id as a
-//! list of one tag, the change of the condition (`f64`), a byte that counts its items, and for each item its names and its tags as
-//! two lists of tags.
+//! A batch begins with a record of its own, its head; the emits of the batch follow. The head's payload is what the batch demands:
+//! a byte of flags (`DEMAND_ID`, `DEMAND_CONDITION`), the id as a list of one tag, the change of the condition (`f64`), a byte that
+//! counts the condition's items, and for each item its names and its tags, as two lists of tags.
 
 use std::collections::HashMap;
 
@@ -143,11 +143,11 @@ constants! {
     ASK_PLAIN = 1;
     /// Asks for its node.
     ASK_NODE = 2;
-    /// Not an emit, but the head of a batch: in place of a name's number it has the number of its events.
+    /// Marks the head of a batch. In place of a name's number it has the number of the batch's events.
     BATCH = 3;
     /// The batch has an id.
     DEMAND_ID = 1;
-    /// It has a condition.
+    /// The batch has a condition.
     DEMAND_CONDITION = 2;
 
     /// In the result of the calls that move data: more acks wait.

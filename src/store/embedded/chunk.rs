@@ -142,7 +142,7 @@ impl Chunk {
 
     /// Number of the first row after `after`.
     pub(super) fn after(&self, after: Position) -> usize {
-        // Where it is if no row before it is a duplicate.
+        // The row is here if no row before it is a duplicate.
         let behind = usize::try_from(after.change.saturating_sub(self.before.0.change)).unwrap_or(usize::MAX);
         let guess = behind.min(self.rows.len());
         let at = |row: usize| self.rows.get(row).map(|row| row.at);

@@ -105,7 +105,7 @@ struct Job {
 #[derive(Default)]
 struct Queue {
     jobs: VecDeque<Job>,
-    /// Units whose terms are to be taken into memory when there is nothing else to do.
+    /// Units whose last rows are to be loaded when the indexer has nothing else to do.
     wanted: Vec<Unit>,
     stop: bool,
     failed: Option<Fault>,
@@ -118,7 +118,7 @@ pub(super) struct Core {
     pub(super) view: RwLock<View>,
     /// Loaded when first needed.
     filter: RwLock<Option<Filter>>,
-    /// What is known of units that are searched often.
+    /// The last rows of units that are searched often.
     pub(super) known: RwLock<KnownUnits>,
     /// The memory of an indexed chunk, reused for the next one, because allocating fresh pages costs more than filling them.
     spare: Mutex<Option<Chunk>>,
@@ -276,7 +276,7 @@ impl Core {
         }
     }
 
-    /// A unit is about to be looked up in the index.
+    /// Counts a look-up of a unit in the index, and has the unit's last rows loaded when it is searched often.
     pub(super) fn ask(&self, unit: Unit) {
         if self.known.write().ask(unit) {
             self.queue.lock().wanted.push(unit);
@@ -284,7 +284,7 @@ impl Core {
         }
     }
 
-    /// Takes the terms of a unit into memory. If the index fails at that, whoever searches it next is told.
+    /// Loads the last rows of a unit into memory. An error of the index is ignored here: the next search reports it.
     fn know(&self, unit: Unit) {
         if let Ok(rows) = self.index.last_rows(unit) {
             self.known.write().insert(unit, rows);

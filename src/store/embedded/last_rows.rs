@@ -1,7 +1,9 @@
-//! The last row of each term in a unit, in memory: so that a search knows that a unit has nothing for it without asking the index.
+//! Keeps the last row of each term of a unit in memory. With it a search knows, without reading the index, that a unit has no
+//! match.
 //!
-//! Conditions of appends and ids of requests mostly ask for what is not there, and would otherwise ask the index once for each unit.
-//! Made only for units that are searched again and again, and only up to [`MAX_BYTES`] for all of them together.
+//! Conditions of appends and ids of requests mostly search for events that do not exist. Without this module each such search would
+//! read the index once for each unit. Only units that are searched often are kept, and only up to [`MAX_BYTES`] for all of them
+//! together.
 
 use std::collections::BTreeMap;
 
@@ -11,34 +13,36 @@ use crate::node::Change;
 use crate::row::Position;
 use crate::store::terms::{Plan, Term, TERM_BITS};
 
-/// Memory for all units, in bytes: some seven million terms. Beyond this the oldest units are looked up in the index again.
+/// Memory for all units, in bytes: enough for about seven million terms. When it is full, the oldest units are dropped, and
+/// searches read the index for them again.
 pub(super) const MAX_BYTES: usize = 32 << 20;
 
-/// Look-ups in a unit after which its terms are taken into memory. Who searches now and then pays nothing.
+/// After this many look-ups in a unit its terms are loaded into memory. Programs that search only now and then pay nothing.
 const ASKED: u32 = 16;
 
-/// Entries of a bucket: one line of the processor's cache.
+/// Entries in a bucket. A bucket fills one cache line of the processor.
 const BUCKET: usize = 16;
 
-/// Entries of a bucket on average.
+/// Entries of a bucket that are used on average.
 const FILL: usize = 12;
 
-/// Bits of an entry that hold the row: 5 of the chunk in its slab, and those of the row there.
+/// Bits of an entry that hold the row: 5 bits for the chunk in its slab, and `ROW_BITS` for the row in that chunk.
 const LAST_BITS: u32 = ROW_BITS + COLUMNS.ilog2();
 
-/// Stands where no entry is. No entry has all bits set.
+/// Marks a free place in a bucket. No entry has all bits set.
 const FREE: u32 = u32::MAX;
 
-/// The last row of each term of a unit. Two terms may share an entry's mark: then the later of their rows counts for both.
+/// The last row of each term of a unit: a hash table of buckets. Two terms may have the same mark; then the later of their rows
+/// counts for both.
 #[derive(Debug, Default)]
 pub(super) struct LastRows {
     buckets: Vec<[u32; BUCKET]>,
 }
 
-/// Collects runs in order of term, then row.
+/// Builds [`LastRows`] from runs, which come in order of term, then row.
 #[derive(Default)]
 pub(super) struct LastRowsBuilder {
-    /// The term, and in the lowest bits its last row.
+    /// For each term, the term with its last row in the lowest `LAST_BITS` bits.
     found: Vec<u64>,
 }
 
@@ -70,7 +74,7 @@ impl LastRows {
         }
     }
 
-    /// A row behind which the unit has no row of this term; `None` if it has none at all.
+    /// A row after which the unit has no row with this term. `None` if it has no row with the term at all.
     fn last(&self, term: Term) -> Option<u32> {
         let mark = mark(term);
         let mut last = None;
@@ -85,7 +89,7 @@ impl LastRows {
         last
     }
 
-    /// The buckets in which a term may be: those before the first one with a free entry, and that one.
+    /// The buckets to try for a term, in order. The search ends at the first bucket with a free place.
     fn buckets_of(&self, term: Term) -> impl Iterator<Item = usize> {
         let count = self.buckets.len();
         // Terms are hashes, so their upper bits are spread evenly.
@@ -98,34 +102,34 @@ impl LastRows {
     }
 }
 
-/// What tells terms of a bucket apart, never all bits set.
+/// The bits of a term that distinguish it from others in its bucket. Never all bits set.
 fn mark(term: Term) -> u32 {
     const LARGEST: u64 = (1 << (u32::BITS - LAST_BITS)) - 2;
     u32::try_from((term & (LARGEST | 1)).min(LARGEST)).unwrap_or(0)
 }
 
-/// The [`LastRows`] of units.
+/// The [`LastRows`] of the units that are searched often.
 #[derive(Default)]
 pub(super) struct KnownUnits {
-    /// By first chunk. Those of a slab's chunks are dropped when those of the slab come.
+    /// By the number of the chunk. When a slab is added, its chunks are removed.
     chunks: BTreeMap<u32, LastRows>,
     slabs: BTreeMap<u32, LastRows>,
     bytes: usize,
-    /// There was no room for those before this chunk.
+    /// Units before this chunk were dropped for lack of memory, and are not loaded again.
     dropped: u32,
-    /// Look-ups in units that have not been wanted.
+    /// Counts look-ups in units that are not in memory, by first chunk.
     asked: BTreeMap<u32, u32>,
-    /// Some unit was wanted: what is indexed from now on is known at once.
+    /// Whether some unit has been searched often enough to be loaded. From then on each unit is kept as soon as it is indexed.
     in_use: bool,
 }
 
 impl KnownUnits {
-    /// Whether what is indexed is taken in at once.
+    /// Whether units are to be kept as soon as they are indexed.
     pub(super) fn is_in_use(&self) -> bool {
         self.in_use
     }
 
-    /// A unit is about to be looked up in the index. Whether it is now wanted, which is told once.
+    /// Counts a look-up of a unit in the index. Returns true once for each unit: when it is to be loaded.
     pub(super) fn ask(&mut self, unit: Unit) -> bool {
         if unit.first() < self.dropped || self.of(unit).is_some() {
             return false;
@@ -159,14 +163,14 @@ impl KnownUnits {
         units.get(&unit.first())
     }
 
-    /// Whether a unit certainly has nothing behind change `after` for a plan. `None` if the unit is not known. `firsts` are the last positions
-    /// before each chunk.
+    /// Whether a unit certainly has no match of a plan after change `after`. `None` if the unit is not in memory. `firsts` are the
+    /// last positions before each chunk.
     pub(super) fn lacks(&self, unit: Unit, plan: &Plan, after: Change, firsts: &[Position]) -> Option<bool> {
         let rows = self.of(unit)?;
         let is_behind = |term: &Term| {
             rows.last(*term).is_some_and(|row| {
                 let (chunk, row) = unit.chunk_row(row);
-                // A duplicate is a row, and not a change.
+                // Duplicates have rows but no changes of their own, so the row's change is at most this.
                 firsts.get(chunk as usize).is_none_or(|before| before.change + row as u64 + 1 > after)
             })
         };
@@ -174,7 +178,7 @@ impl KnownUnits {
     }
 }
 
-/// Takes out the first one before `end`.
+/// Removes and returns the first unit before `end`.
 fn pop(units: &mut BTreeMap<u32, LastRows>, end: u32) -> Option<(u32, LastRows)> {
     units.first_entry().filter(|first| *first.key() < end).map(|first| first.remove_entry())
 }
@@ -188,7 +192,7 @@ mod tests {
     use super::*;
 
     proptest::proptest! {
-        /// What is said never lies before a term's last row.
+        /// The answer never lies before a term's last row, and nearly always is that row.
         #[test]
         fn the_last_row_of_each_term_is_known(
             rows in btree_map(0..1_u64 << TERM_BITS, btree_set(0..1_u32 << LAST_BITS, 1..4), 0..500),
@@ -243,7 +247,7 @@ mod tests {
         const FIVE: Term = (5 << 30) + 5;
         const NINE: Term = (9 << 30) + 9;
         let mut builder = LastRowsBuilder::default();
-        // Of chunk 32 in slab 1: term 5 in row 10, term 9 in row 3.
+        // In chunk 32, the first one of slab 1: term 5 is in row 10, term 9 in row 3.
         [(FIVE, 10), (NINE, 3)].into_iter().for_each(|(term, row)| builder.push(term, row));
         let mut known = KnownUnits::default();
         known.insert(Unit::Slab(1), builder.finish());

@@ -158,8 +158,8 @@ impl Search<'_> {
         self.gather.room().min(self.at_once)
     }
 
-    /// The next chunk, from an indexed one on, that may have something, as far as is known without the index. `None` if there is none before
-    /// it.
+    /// The next chunk, from this one on, that may have a match. Skips units that have none, as far as is known without reading the
+    /// index. `None` if no chunk is left below.
     fn skip(&self, mut number: u32, firsts: &[Position]) -> Option<u32> {
         let after = self.gather.rest().after;
         let known = self.core.known.read();

@@ -99,7 +99,7 @@ impl Index {
         self.write(writer.finish(), Vec::new())
     }
 
-    /// The last row of each term in a unit.
+    /// Reads the last row of each term of a unit.
     pub(super) fn last_rows(&self, unit: Unit) -> Outcome<LastRows> {
         let mut found = LastRowsBuilder::default();
         let mut blocks = Blocks { index: self, unit, at: None };
