@@ -4,9 +4,11 @@
  * Prepares a checkout for all other commands: installs npm packages and builds the addon. It needs only Node.js and the
  * checkout, so it can run first. Whatever is up to date is skipped.
  *
- *   node scripts/setup.js packages of the root, then the addon (release) node scripts/setup.js --debug the same with an
- *   unoptimised addon node scripts/setup.js --tests also the packages that tests need node scripts/setup.js --bench also the
- *   packages with which benches compare node scripts/setup.js --no-addon npm packages only, without Rust
+ *   node scripts/setup.js               packages of the root, then the addon (release)
+ *   node scripts/setup.js --debug       the same with an unoptimised addon
+ *   node scripts/setup.js --tests       also the packages that tests need
+ *   node scripts/setup.js --bench       also the packages with which benches compare
+ *   node scripts/setup.js --no-addon    npm packages only, without Rust
  *
  * Other arguments are passed to `napi build`: `npm run build -- --target aarch64-apple-darwin`.
  */

@@ -3,8 +3,9 @@
 /**
  * Runs everything that must succeed before a change lands: `npm test`. What is missing is set up first.
  *
- *   node scripts/test.js all groups, in order node scripts/test.js lint js these groups only node scripts/test.js --prebuilt
- *   with the existing addon, without building it
+ *   node scripts/test.js              all groups, in order
+ *   node scripts/test.js lint js      these groups only
+ *   node scripts/test.js --prebuilt   with the existing addon, without building it
  *
  * Every step runs even if an earlier one failed. A step counts as one check, or as many as its test runner reports.
  */

@@ -5,8 +5,9 @@
  * can, and flood it. Reports the memory that they cause, how soon an honest peer can connect, and how much throughput remains
  * for local emits and for an honest link.
  *
- *   node scripts/attack/full.js everything, some two minutes node scripts/attack/full.js --only flood one part: memory, places
- *   (slots), flood node scripts/attack/full.js --seconds 5 this long for each flood
+ *   node scripts/attack/full.js                 everything, about two minutes
+ *   node scripts/attack/full.js --only flood    one part: memory, places (slots), flood
+ *   node scripts/attack/full.js --seconds 5     this long for each flood
  *
  * On Linux with two or more cores, the attacked process and the honest peer share the first core, and the attacker has the
  * second one. The load that an attacker itself puts on the machine must not count. So the base of comparison is a run in which

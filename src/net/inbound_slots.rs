@@ -1,13 +1,14 @@
 //! Slots for inbound connections, and which link is evicted when there are no more.
 //!
-//! A flood may look like honest peers, and must not keep out those who come after it. So a newcomer is refused only when every
+//! A flood may look like honest peers, but must not keep out peers that come after it. So a newcomer is refused only when every
 //! slot is taken by a peer that is of use. Otherwise another link is evicted, chosen from the address prefix ([`AddressPrefix`])
 //! that has the most connections:
 //!
 //! 1. Silent links, without a handshake: the oldest one of the prefix that has the most of them. A real peer is silent for only
 //!    one round trip.
-//! 2. Idle links, which have brought nothing new and taken nothing they lacked for [`NetOptions::idle_after_ms`], and any link of a prefix that has
-//!    more than its fair part of all slots. First those that were never of use, then those that have not been for the longest time.
+//! 2. Idle links, which for [`NetOptions::idle_after_ms`] have neither brought anything new nor taken anything that they lacked,
+//!    and any link of a prefix that has more than its fair part of all slots. Links that were never of use go first, then those
+//!    whose last use is the longest ago.
 //!
 //! So a flood from one prefix displaces its own connections, and an idle peer from a prefix with few links is evicted last.
 
