@@ -323,7 +323,7 @@ async fn what_strangers_name_counts_in_the_memory_of_all_links() {
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_one_is_served() {
-    const LIMIT: usize = 160 << 20;
+    const LIMIT: usize = 144 << 20;
     let a = Arc::new(Peer::new(options()).listen(0).await);
     let honest = Peer::new(options());
     honest.dial(a.port);

@@ -14,8 +14,8 @@ use super::address_prefix::AddressPrefix;
 use super::link::Link;
 
 /// What all links together may hold, in bytes. Together with the bounds for parked nodes and for large nodes that have arrived in
-/// part, this is 256 MiB.
-pub(super) const LIMIT: usize = 160 * 1024 * 1024;
+/// part, this is 240 MiB. The allocator keeps some more of links that have ended; 256 MiB are allowed.
+pub(super) const LIMIT: usize = 144 * 1024 * 1024;
 
 /// From this total on, only links of prefixes that hold little read the log for their peers.
 const TIGHT: usize = LIMIT / 4 * 3;
