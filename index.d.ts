@@ -735,7 +735,7 @@ declare namespace HyperEmitter {
     commits: number
     /** Bytes of emits that wait for the store. */
     pending: number
-    /** Logs of which peers hold another version: what those peers add to them does not arrive here. See `adopt`. */
+    /** Logs of which peers hold another version. What 2.x peers add to that version arrives here in a branch, a log of its own. See `adopt`. */
     stuck: StuckLog[]
     peers: Peer[]
     /** The name of the network, if it has one. */
@@ -759,7 +759,7 @@ declare namespace HyperEmitter {
     theirs: string
     /** Whether the peers' node was received; otherwise a peer only claims it. */
     proven: boolean
-    /** How many entries of the peers' version are missing here, as far as the peers say. */
+    /** How many entries of the peers' version are not here under this id, as far as the peers say. */
     behind: number
   }
 

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use criterion::{criterion_group, criterion_main, BatchSize, Criterion, Throughput};
 use hyperemitter::error::Error;
 use hyperemitter::event::reason_unsafe_for_v1;
+use hyperemitter::hyperlog::branch_digest::digest_between;
 use hyperemitter::hyperlog::{Ack, Log, LogObserver, LogOptions, SourceId};
 use hyperemitter::node::LogId;
 use hyperemitter::protocol::batch::{BatchReader, BatchWriter};
@@ -103,6 +104,9 @@ impl Side {
                     OutEvent::Lookup(queries) => {
                         let replies = queries.iter().map(|query| match query {
                             Lookup::Digest(log, seq) => Found::Digest(self.log.digest_at(log, *seq).unwrap()),
+                            Lookup::DigestBetween(log, from, to) => {
+                                Found::Digest(digest_between(self.log.store().as_ref(), log, *from, *to).unwrap())
+                            }
                             Lookup::Entry(log, seq) => Found::Entry(self.log.entry(log, *seq).unwrap()),
                         });
                         next.push(InEvent::LookedUp(Ok(replies.collect())));

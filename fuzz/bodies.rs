@@ -275,7 +275,7 @@ fn answer(session: &mut Session, event: InEvent, now: u64) -> bool {
 
 fn reply(query: &Lookup) -> Found {
     match query {
-        Lookup::Digest(..) => Found::Digest(Some(Digest([7; 32]))),
+        Lookup::Digest(..) | Lookup::DigestBetween(..) => Found::Digest(Some(Digest([7; 32]))),
         Lookup::Entry(..) => Found::Entry(None),
     }
 }

@@ -121,7 +121,7 @@ pub enum Error {
         actual: Key,
     },
     /// Two different nodes under one log and seq: the database was copied and written on both sides.
-    #[error("log {} is forked at seq {seq}: this emitter holds {ours}, the peer {theirs}; entries from there on are not exchanged until one side adopts the other's version. The owner of the log goes on in a new log by itself", quoted(log))]
+    #[error("log {} is forked at seq {seq}: this emitter holds {ours}, the peer {theirs}; each side keeps its version and gets the other one as a log of its own, whose id begins with fork- (not if the log is sealed), until one side adopts the other's version. The owner of the log goes on in a new log by itself", quoted(log))]
     Fork {
         /// The log.
         log: String,

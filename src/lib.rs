@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod branch;
 pub mod codec;
 pub mod emitter;
 pub mod error;

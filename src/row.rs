@@ -53,7 +53,7 @@ pub struct Row {
     pub at: Position,
     /// The node, with the log and seq of its first storage.
     pub node: NodeRef,
-    /// The entry's log and seq, if the row is a duplicate (`at.duplicate > 0`): they differ from the node's.
+    /// The entry's log and seq where the node was not first stored there: when `at.duplicate > 0`, or the row goes to a peer as a branch's.
     pub again: Option<(LogId, Seq)>,
 }
 
@@ -68,6 +68,12 @@ impl Row {
     #[must_use]
     pub fn new(at: Position, log: LogId, seq: Seq, node: NodeRef) -> Self {
         Row { at, node, again: (at.duplicate > 0).then_some((log, seq)) }
+    }
+
+    /// The same node at the same position, under the name of another entry.
+    #[must_use]
+    pub fn named(&self, log: LogId, seq: Seq) -> Self {
+        Row { at: self.at, node: self.node.clone(), again: Some((log, seq)) }
     }
 
     /// The entry's log.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use common::flaky::Flaky;
 use common::*;
+use hyperemitter::branch;
 use hyperemitter::error::Error;
 use hyperemitter::hyperlog::fork::FORKS_AT_ONCE;
 use hyperemitter::hyperlog::import::import;
@@ -288,4 +289,78 @@ fn a_fork_of_our_own_log_that_was_refused_may_be_adopted() {
     emit(&log, "goes on");
     assert_eq!(log.seq(&third), 2);
     audit(&log);
+}
+
+/// Entries under the name of the branch of `log` that begins with entry `from` of `entries`, which are those of `log` from 1 on.
+fn as_branch(log: &str, from: u64, entries: &[Incoming]) -> Vec<Incoming> {
+    let entries = &entries[from as usize - 1..];
+    let id = branch::name(log, from, &entries[0].claimed.unwrap()).unwrap();
+    (1..).zip(entries).map(|(seq, entry)| Incoming { log: id.clone(), seq, ..entry.clone() }).collect()
+}
+
+#[test]
+fn a_version_of_a_log_is_stored_once_whatever_it_is_called() {
+    let (log, _) = open(known("mine"));
+    let theirs = chain("theirs", 9);
+    add(&log, theirs[..5].to_vec());
+    assert_eq!(codes(&add(&log, as_branch("theirs", 1, &theirs[..5]))), ["known"; 5]);
+    assert_eq!(codes(&add(&log, as_branch("theirs", 3, &theirs[..6]))), ["known", "known", "known", "added"]);
+    assert_eq!(log.seq("theirs"), 6);
+    // The same where it is here as a branch, because of another version.
+    let (log, _) = open(known("mine"));
+    add(&log, vec![forge("theirs", 1, "made up")]);
+    let branch = as_branch("theirs", 1, &theirs);
+    assert_eq!(codes(&add(&log, branch[..5].to_vec())), ["added"; 5]);
+    assert_eq!(codes(&add(&log, as_branch("theirs", 3, &theirs[..6]))), ["known", "known", "known", "added"]);
+    // Although somebody entered its node under a log of their own before.
+    let (log, _) = open(known("mine"));
+    add(&log, vec![Incoming { log: "evil".into(), ..theirs[0].clone() }]);
+    add(&log, theirs[..5].to_vec());
+    assert_eq!(codes(&add(&log, as_branch("theirs", 1, &theirs[..5]))), ["known"; 5]);
+    assert_eq!((log.logs().len(), rows(&log).len()), (2, 6));
+    audit(&log);
+}
+
+#[test]
+fn a_branch_begins_with_the_node_in_its_id() {
+    let (log, _) = open(known("mine"));
+    let branch = as_branch("theirs", 1, &chain("theirs", 2));
+    let false_one = Incoming { log: branch[0].log.clone(), ..forge("x", 1, "made up") };
+    let without_seq = Incoming { seq: 0, ..false_one.clone() };
+    assert_eq!(codes(&add(&log, vec![false_one, without_seq])), ["ERR_HYPER_FORK"; 2]);
+    assert_eq!(codes(&add(&log, branch)), ["added"; 2]);
+    assert_eq!(log.stuck_logs(), []);
+}
+
+#[test]
+fn where_a_version_parts_from_a_branch_is_told_in_the_peers_words() {
+    let (log, _) = open(known("mine"));
+    let (ours, mut theirs) = (chain("theirs", 5), chain("theirs", 3));
+    theirs.push(forge("theirs", 4, "another 4"));
+    theirs.push(forge("theirs", 5, "another 5"));
+    add(&log, ours.clone());
+    let branch = as_branch("theirs", 2, &theirs);
+    let outcomes = add(&log, branch.clone());
+    assert_eq!(codes(&outcomes), ["known", "known", "ERR_HYPER_FORK", "ERR_HYPER_FORK"]);
+    for outcome in &outcomes[2..] {
+        let Outcome::Refused(Error::Fork { log, seq, ours: here, theirs: there }) = outcome else { panic!() };
+        assert_eq!((&**log, *seq, Some(*here), Some(*there)), (&*branch[0].log, 3, ours[3].claimed, theirs[3].claimed));
+    }
+    assert_eq!(log.seq("theirs"), 5);
+    // As a branch of its own it is taken in.
+    assert_eq!(codes(&add(&log, as_branch("theirs", 4, &theirs))), ["added"; 2]);
+    audit(&log);
+}
+
+#[test]
+fn what_waits_for_an_entry_of_a_branch_hears_of_it_under_the_logs_own_id() {
+    let (log, _) = open(known("mine"));
+    let (cause, key) = node("cause", 1, &[], "cause");
+    let first = node("theirs", 1, &[key], "1").0;
+    let theirs = [first, forge("theirs", 2, "2")];
+    let other = SourceId(2);
+    assert_eq!(codes(&log.add(other, vec![theirs[0].clone()]).blocking_recv().unwrap().unwrap()), ["parked"]);
+    assert_eq!(codes(&add(&log, as_branch("theirs", 1, &theirs))), ["parked"; 2]);
+    add(&log, vec![cause]);
+    assert_eq!((log.seq("theirs"), log.end().change, log.end().duplicate), (2, 3, 0));
 }

@@ -14,6 +14,7 @@
 
 mod sim;
 
+use hyperemitter::hyperlog::parking::MAX_SOURCE_NODES;
 use hyperemitter::protocol::config::Defences;
 use hyperemitter::protocol::extension::WINDOW;
 use hyperemitter::protocol::pieces::MAX_PARTIAL_BYTES;
@@ -68,7 +69,7 @@ fn seeds_converge() {
 }
 
 /// Seeds of networks with a hostile member in an ordinary test run.
-const HOSTILE_SEEDS: u64 = 60;
+const HOSTILE_SEEDS: u64 = 40;
 
 #[test]
 fn honest_peers_converge_beside_hostile_ones_whose_cost_is_bounded() {
@@ -79,21 +80,26 @@ fn honest_peers_converge_beside_hostile_ones_whose_cost_is_bounded() {
     };
     let mut failed = Vec::new();
     let mut turns = [0; Deed::ALL.len()];
+    let mut parked = 0;
     for seed in seeds.clone() {
         let which = seed as usize % Deed::ALL.len();
         let deed = Deed::ALL[which];
         // All that was emitted arrives everywhere, and the owners' logs hold nothing else.
         match run(Setup::with_foe(seed, deed)).and_then(|stats| within_bounds(&stats).map(|()| stats)) {
-            Ok(stats) => turns[which] += stats.foe.turns,
+            Ok(stats) => {
+                turns[which] += stats.foe.turns;
+                parked = parked.max(stats.foe.parked);
+            }
             Err(failure) => {
                 println!("SIM_SEED={seed} ({deed:?}): {failure}");
                 failed.push(seed);
             }
         }
     }
-    println!("{} seeds, turns of {:?}: {turns:?}", seeds.end - seeds.start, Deed::ALL);
+    println!("{} seeds, turns of {:?}: {turns:?}; {parked} parked", seeds.end - seeds.start, Deed::ALL);
     assert!(failed.is_empty(), "failing seeds: {failed:?}");
     assert!(seeds.end - seeds.start < HOSTILE_SEEDS || turns.iter().all(|turns| *turns > 0), "{turns:?}");
+    assert!(seeds.end - seeds.start < HOSTILE_SEEDS || parked == MAX_SOURCE_NODES, "only {parked} were parked");
 }
 
 /// Checks that the cost of hostile members is in proportion to what they sent.
@@ -107,31 +113,67 @@ fn within_bounds(stats: &Stats) -> Result<(), String> {
     if foe.asked > asked || foe.read > read || foe.partial > MAX_PARTIAL_BYTES || foe.sent > turns * 2 * WINDOW {
         return Err(format!("{foe:?} with {nodes} nodes is more than {asked} questions, {read} rows"));
     }
+    // An owner ends a link over what was made up in its name once; then it knows what to leave aside.
+    if foe.cut > 2 * foe.honest_links {
+        return Err(format!("{} of {} honest links were ended", foe.cut, foe.honest_links));
+    }
     Ok(())
 }
 
-/// Logs without seals cannot prevent that somebody forges the next entries of a log and brings them to peers before the owner does.
-/// Such a peer is stuck at that entry of that log, reports it, and has everything before it. The owner's own log contains only what
-/// the owner wrote.
+/// Seeds in which a stranger forges the logs of others, in an ordinary test run, and some that failed once.
+const FORGED_SEEDS: u64 = 24;
+const ONCE_FAILED: [u64; 6] = [28, 46, 101, 189, 209, 459];
+
+/// A stranger writes the next entries of logs whose owners it does not reach first, at whoever believes it. The owners' own logs
+/// hold what the owners wrote, and nothing else. Once the owners have emitted again, everybody has all events.
 #[test]
-fn who_forges_the_logs_of_others_changes_nothing_at_their_owners() {
-    let mut believed = 0;
-    for seed in 0..40 {
-        let mut setup = Setup::with_foe(seed, Deed::ForgeOthers);
-        setup.deadline = 20_000;
-        let mut world = World::new(setup);
-        let level = world.run_on().is_ok();
-        let mut forged = 0;
-        for peer in 0..world.peers.len() {
-            world.own_logs_are_own(peer).unwrap();
-            let Body::New(new) = &world.peers[peer].body else { continue };
-            forged += new.rows().iter().filter(|row| !world.emitted.contains(&row.node.key)).count();
+fn honest_peers_converge_although_a_stranger_forges_the_logs_of_others() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds: Vec<u64> = match (number("SIM_SEED"), number("SIM_SEEDS")) {
+        (Some(seed), _) => vec![seed],
+        (None, Some(seeds)) => (0..seeds).collect(),
+        (None, None) => (0..FORGED_SEEDS).chain(ONCE_FAILED).collect(),
+    };
+    let (mut made_up, mut failed) = (0, Vec::new());
+    for &seed in &seeds {
+        match run(Setup::with_foe(seed, Deed::ForgeOthers)).and_then(|stats| within_bounds(&stats).map(|()| stats)) {
+            Ok(stats) => made_up += stats.foe.made_up,
+            Err(failure) => {
+                println!("SIM_SEED={seed}: {failure}");
+                failed.push(seed);
+            }
         }
-        // Peers that hold forged entries are the only reason not to be in sync.
-        assert!(level || forged > 0, "seed {seed}");
-        believed += forged;
     }
-    assert!(believed > 0, "nothing was forged");
+    println!("{} seeds, {made_up} nodes made up", seeds.len());
+    assert!(failed.is_empty(), "failing seeds: {failed:?}");
+    assert!(seeds.len() == 1 || made_up > 0, "nothing was forged");
+}
+
+/// Seeds of mixed networks with such a stranger in an ordinary test run.
+const MIXED_SEEDS: u64 = 24;
+
+/// 1.x keeps one version of a log, and peers of the extension's first version send no branches: what is forged may keep events from
+/// them, and from whoever gets events through them only. Between the others nothing is lost because of them, whoever restarts.
+#[test]
+fn a_forger_parts_no_peers_that_know_branches_although_others_do_not() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let seeds = match number("SIM_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SIM_SEEDS").unwrap_or(MIXED_SEEDS),
+    };
+    let (mut made_up, mut failed) = (0, Vec::new());
+    for seed in seeds.clone() {
+        match run(Setup::with_forger_among_others(seed)) {
+            Ok(stats) => made_up += stats.foe.made_up,
+            Err(failure) => {
+                println!("SIM_SEED={seed}: {failure}");
+                failed.push(seed);
+            }
+        }
+    }
+    println!("{} seeds, {made_up} nodes made up", seeds.end - seeds.start);
+    assert!(failed.is_empty(), "failing seeds: {failed:?}");
+    assert!(seeds.end - seeds.start < MIXED_SEEDS || made_up > 0, "nothing was forged");
 }
 
 /// Seeds of networks with sealed logs in an ordinary test run, and the same with a hostile member.

@@ -33,9 +33,17 @@ test('adopt takes the version of a forked log that a peer holds; what was there 
   await peer.until('only the copy')
   await peer.kill('SIGTERM')
   const said = async (...args) => (await run(['log', ...args, '--json', '--schema', schema])).trim().split('\n').map((line) => JSON.parse(line).payload.message)
-  assert.deepEqual(await said('b', '--origin', log), ['both', 'only the original 1', 'only the original 2'])
+  const { logs } = JSON.parse(await run(['stats', 'b', '--json']))
+  assert.equal(logs.find((each) => each.log === log).seq, 3)
+  assert.deepEqual((await said('b')).filter(Boolean).sort(), ['both', 'only the copy', 'only the original 1', 'only the original 2'])
   assert.deepEqual(await said('b', '--origin', moved), ['only the copy'])
   await run(['digest', 'a', 'b'])
+  for (const store of ['a', 'b']) {
+    const { checks } = JSON.parse(await run(['doctor', store, '--json']))
+    const fork = checks.find(({ name, detail }) => name === 'forked log' && detail.includes(moved))
+    assert.deepEqual([fork.ok, fork.note], [true, true])
+    assert.match(fork.detail, new RegExp(`^${log} has forked at entry 2: one version, 1 entry since \\d{4}-\\S*, is here as ${moved};`))
+  }
 })
 
 test('adopt says when there is nothing to adopt, and what it needs', async (t) => {

@@ -65,6 +65,7 @@ test('a stuck log is told, and adopting the version of the peers sets it free', 
   const moved = await left.adopt(log, { key: stuck[0].theirs })
   assert.equal((await left.get(stuck[0].ours)).log, moved)
   await eventually(async () => await left.digest() === await right.digest())
+  await eventually(async () => (await numbers(right)).length === 3)
   for (const emitter of [left, right]) assert.deepEqual(await numbers(emitter), [0, 1, 2])
   assert.deepEqual((await left.stats()).stuck, [])
 })

@@ -7,9 +7,9 @@ function count (number) {
   return Math.round(number).toLocaleString('en-US')
 }
 
-/** 1 event, 1,234 events @param {number} number @param {string} noun */
-function counted (number, noun) {
-  return `${count(number)} ${noun}${number === 1 ? '' : 's'}`
+/** 1 event, 1,234 events @param {number} number @param {string} noun @param {string} [plural] */
+function counted (number, noun, plural = `${noun}s`) {
+  return `${count(number)} ${number === 1 ? noun : plural}`
 }
 
 /** Bytes for people: 1536 → 1.5 KiB @param {number} bytes */

@@ -24,6 +24,7 @@ use super::commit_group::CommitGroup;
 use super::commit_queue::{CommitQueue, Committing, Planning};
 use super::committer::Committer;
 use super::job::Job;
+use super::parking::ParkedTotal;
 use super::writer::Writer;
 use crate::error::Error;
 
@@ -91,6 +92,10 @@ impl CommitPipeline {
         } else {
             self.changed.notify_one();
         }
+    }
+
+    pub(super) fn parked(&self) -> ParkedTotal {
+        self.writer.lock().parked()
     }
 
     /// Stops accepting jobs. Queued jobs are still written and answered: by [`CommitPipeline::run`] before it returns, or here if

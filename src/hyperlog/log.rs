@@ -10,12 +10,14 @@ use super::commit_pipeline::CommitPipeline;
 use super::committer::Committer;
 use super::job::{Job, Response};
 use super::observer::{CatchingObserver, LogObserver};
+use super::parking::ParkedTotal;
 use super::sealing::Sealer;
 use super::shared::{CommittedState, Shared};
 use super::stuck::StuckLog;
 use super::trust::{Pin, TrustPolicy, TrustState};
 use super::writer::{OwnLog, Writer};
 use super::{Batch, Incoming, LogOptions, Outcome, Source, SourceId, Trust};
+use crate::branch::Branch;
 use crate::error::{Error, Result};
 use crate::identity::seal::claims_owner;
 use crate::identity::PublicKey;
@@ -130,6 +132,13 @@ impl Log {
     #[must_use]
     pub fn take_checked_seals(&self, session: SourceId) -> u64 {
         self.shared.take_checked_seals(session)
+    }
+
+    /// How much sessions have parked. Waits while a group is planned.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn parked(&self) -> ParkedTotal {
+        self.pipeline.parked()
     }
 
     /// Drops what a finished session has parked.
@@ -266,10 +275,12 @@ impl Log {
     }
 
     /// Digest over all logs: blake3 over, for each log in order of its id, the id, its seq and its digest. Equal on two
-    /// stores exactly when they hold the same logs.
+    /// stores exactly when they hold the same logs. Branches do not count: a store that has got one may hold its entries under the
+    /// log's own id since.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut logs = self.logs();
+        logs.retain(|head| Branch::of(&head.log).is_none());
         logs.sort_by(|a, b| a.log.cmp(&b.log));
         let mut hasher = blake3::Hasher::new();
         for log in &logs {

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod branch_digest;
 mod commit_group;
 mod commit_pipeline;
 mod commit_queue;

@@ -2,17 +2,17 @@
 //!
 //! Indexed by what each one waits for, so that a flood of hopeless nodes (a 1.x peer's echo, a hostile peer) neither
 //! delays nor starves the others. Bounded per session and in total. A node over the session's bound is refused, and the
-//! session that brought it ends: reconnecting asks for what is missing anew. When the total is reached, whoever has most
-//! makes room: the origin with most, and of its sessions the one with most. So a session always finds room for its share
-//! of the total, and nobody's nodes give way to those of somebody who has more.
+//! session that brought it ends; after a reconnection it asks again for what is missing. When the total is reached, nodes
+//! are dropped from the session with most bytes, of the origin with most bytes. So a session always finds room for its
+//! share of the total, and no node is dropped in favour of an origin that has more.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::{Incoming, Origin, Source, SourceId};
 use crate::node::{Key, LogId, Seq};
 
-/// Bytes one session may have parked. A 1.x peer that merges logs by its own change order can run ahead by what
-/// another link of ours has in flight; a few thousand ordinary events is ample.
+/// Bytes that one session may have parked. A 1.x peer that sends several logs in the order of its store can run ahead of
+/// another link by what is in flight there; a few thousand ordinary events are ample.
 pub const MAX_SOURCE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Nodes one session may have parked.
@@ -21,7 +21,7 @@ pub const MAX_SOURCE_NODES: usize = 16 * 1024;
 /// Bytes parked by all sessions together.
 pub const MAX_TOTAL_BYTES: usize = 64 * 1024 * 1024;
 
-/// What a parked node's places in the indexes below take, beside what [`Incoming::cost`] counts.
+/// Bytes that a parked node takes in the indexes below, besides what [`Incoming::cost`] counts.
 const OVERHEAD: usize = 256;
 
 /// What a parked node waits for.
@@ -37,7 +37,7 @@ pub enum Waits {
     Batch(SourceId, LogId),
 }
 
-/// A node set aside.
+/// A parked node.
 #[derive(Clone, Debug)]
 pub struct Parked {
     /// The node.
@@ -46,11 +46,13 @@ pub struct Parked {
     pub key: Key,
     /// Who brought it.
     pub source: Source,
+    /// The entry as its session names it, if that is one of a branch which this store holds as part of another log.
+    pub named: Option<(LogId, Seq)>,
 }
 
 impl Parked {
     fn cost(&self) -> usize {
-        self.node.cost() + OVERHEAD
+        self.node.cost() + self.named.as_ref().map_or(0, |(log, _)| log.len()) + OVERHEAD
     }
 
     fn identity(&self) -> Identity {
@@ -58,7 +60,7 @@ impl Parked {
     }
 }
 
-/// What makes a parked node the same as another.
+/// The identity of a parked node, by which it is not kept twice.
 type Identity = (SourceId, Key, LogId, Seq);
 
 /// What a session has parked.
@@ -66,7 +68,7 @@ type Identity = (SourceId, Key, LogId, Seq);
 struct Usage {
     origin: Origin,
     bytes: usize,
-    /// Something of it gave way to others: its peer must be asked anew.
+    /// Nodes of it were dropped in favour of others: its peer must be asked again.
     evicted: bool,
     /// In the order in which they came, by what they wait for.
     nodes: BTreeMap<u64, Waits>,
@@ -78,6 +80,17 @@ struct Share {
     bytes: usize,
     /// Its sessions by bytes.
     sessions: BTreeSet<(usize, SourceId)>,
+}
+
+/// How much is parked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParkedTotal {
+    /// Nodes and bytes of the session with most nodes.
+    pub of_one: (usize, usize),
+    /// Nodes of all sessions.
+    pub nodes: usize,
+    /// Their bytes.
+    pub bytes: usize,
 }
 
 /// All parked nodes of one log.
@@ -94,8 +107,8 @@ pub struct Parking {
 }
 
 impl Parking {
-    /// Sets a node aside until `waits` is stored. `false` if a bound is reached, or if something of its session has given
-    /// way to others; a node that the same session has parked already is not kept twice.
+    /// Parks a node until `waits` is stored. `false` if a bound is reached, or if nodes of its session were dropped in
+    /// favour of others. A node that the same session has parked already is not kept twice.
     #[must_use]
     pub fn park(&mut self, parked: Parked, waits: Waits) -> bool {
         if self.known.contains(&parked.identity()) {
@@ -184,7 +197,14 @@ impl Parking {
         self.known.is_empty()
     }
 
-    /// Makes room for `cost` bytes more of `source`, from whoever has more than it would have then.
+    /// How much is parked.
+    #[must_use]
+    pub fn total(&self) -> ParkedTotal {
+        let of_one = self.sources.values().map(|usage| (usage.nodes.len(), usage.bytes)).max().unwrap_or_default();
+        ParkedTotal { of_one, nodes: self.len(), bytes: self.bytes }
+    }
+
+    /// Makes room for `cost` more bytes of `source`, by dropping nodes of sessions that have more than it would have then.
     fn make_room(&mut self, source: Source, cost: usize) -> bool {
         while self.bytes + cost > MAX_TOTAL_BYTES {
             let own = self.shares.get(&source.origin).map_or(0, |share| share.bytes);
@@ -204,7 +224,7 @@ impl Parking {
         true
     }
 
-    /// Drops what a session has parked last: it depends on what came before.
+    /// Drops the node that a session has parked last, because later nodes depend on earlier ones.
     fn evict(&mut self, session: SourceId) -> bool {
         let Some(usage) = self.sources.get_mut(&session) else { return false };
         usage.evicted = true;
@@ -268,6 +288,7 @@ mod tests {
             },
             key,
             source: SourceId(source).into(),
+            named: None,
         }
     }
 

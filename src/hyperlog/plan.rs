@@ -286,13 +286,14 @@ impl Planner {
         }
         let stored = self.locate(&key, lookup)?;
         if seq <= last || (node.seq == 0 && stored.is_some()) {
-            return match stored {
-                Some(_) => Ok(Verdict::Known),
-                None => Ok(match self.entry_key(&node.log, seq, lookup)? {
-                    Some(ours) => Verdict::Refuse(Error::Fork { log: node.log.to_string(), seq, ours, theirs: key }),
-                    None => Verdict::Known,
-                }),
-            };
+            // A node may be here as an entry of another log, and not be this one.
+            if node.seq == 0 || stored.is_some_and(|found| found.log == node.log && found.seq == seq) {
+                return Ok(Verdict::Known);
+            }
+            return Ok(match self.entry_key(&node.log, seq, lookup)?.filter(|ours| *ours != key) {
+                Some(ours) => Verdict::Refuse(Error::Fork { log: node.log.to_string(), seq, ours, theirs: key }),
+                None => Verdict::Known,
+            });
         }
         let mut log_links = LinkedLogs::new(&node.log);
         for link in &node.links {
@@ -359,6 +360,7 @@ impl Planner {
         digest
     }
 
+    /// Where a node is that is stored or planned.
     pub(super) fn locate(&mut self, key: &Key, lookup: &mut dyn Lookup) -> Result<Option<Located>> {
         let head = self.heads.get(key).cloned();
         match head.or_else(|| self.planned.find(key)).or_else(|| self.flushing.find(key)) {

@@ -59,8 +59,10 @@ impl LogVersions {
 
     /// The fork before a session's node, if the session has offered another version of the node's log.
     pub(super) fn fork_before(&self, parked: &Parked) -> Option<Error> {
-        let Parted { seq, ours, theirs } = *self.parted.get(&parked.source.session)?.get(&parked.node.log)?;
-        (parked.node.seq >= seq).then(|| fork(&parked.node.log, seq, ours, theirs))
+        let of_session = self.parted.get(&parked.source.session)?;
+        let (log, at) = parked.named.as_ref().map_or((&parked.node.log, parked.node.seq), |(log, seq)| (log, *seq));
+        let Parted { seq, ours, theirs } = *of_session.get(log)?;
+        (at >= seq).then(|| fork(log, seq, ours, theirs))
     }
 
     /// The fork, if a node belongs to another version of its log than the user chose.

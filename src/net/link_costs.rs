@@ -121,10 +121,10 @@ impl<'a> LinkCosts<'a> {
         self.read_to = self.read_to.max(last.at.change);
     }
 
-    /// Adds lookups in the store that are made for the peer.
-    pub(super) fn add_lookups(&mut self, count: usize) {
+    /// So many entries are looked up in the store for the peer.
+    pub(super) fn add_lookups(&mut self, entries: u64) {
         self.due.any = true;
-        self.due.rows += count as u64 * LOOKUP_ROWS;
+        self.due.rows += entries * LOOKUP_ROWS;
     }
 
     /// Adds the duration of a turn. It is charged if the turn did something for the peer.

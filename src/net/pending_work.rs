@@ -5,6 +5,7 @@ use tokio::task::JoinHandle;
 
 use super::Shared;
 use crate::error::{Error, Result};
+use crate::hyperlog::branch_digest::digest_between;
 use crate::hyperlog::{Incoming, Log, Outcome, Source};
 use crate::node::{LogId, Seq};
 use crate::protocol::{Found, InEvent, Lookup};
@@ -76,6 +77,7 @@ impl PendingWork {
 fn find(log: &Log, lookup: &Lookup) -> Result<Found> {
     Ok(match lookup {
         Lookup::Digest(id, seq) => Found::Digest(log.digest_at(id, *seq)?),
+        Lookup::DigestBetween(id, from, to) => Found::Digest(digest_between(log.store().as_ref(), id, *from, *to)?),
         Lookup::Entry(id, seq) => Found::Entry(log.entry(id, *seq)?),
     })
 }

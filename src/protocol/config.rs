@@ -162,6 +162,8 @@ pub struct Defences {
     pub spare_v1: bool,
     /// Ask for one node more than is missing, as proof that both logs agree.
     pub prove_forks: bool,
+    /// Send our version of a forked log as a branch.
+    pub branches: bool,
 }
 
 impl Default for Defences {
@@ -177,6 +179,7 @@ impl Default for Defences {
             send_duplicates: true,
             spare_v1: true,
             prove_forks: true,
+            branches: true,
         }
     }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::goodbye::GoodbyeReason;
 use super::twins::{Instance, Token, Turn};
 use crate::error::{Error, Result};
+use crate::hyperlog::branch_digest::MAX_COMPARED;
 use crate::incoming::{Incoming, Outcome};
 use crate::node::{Digest, LogId, Seq};
 use crate::row::{Entry, LogHead, Position, Row};
@@ -79,14 +80,27 @@ pub enum OutEvent {
 pub enum Lookup {
     /// The running digest of a log after its entry `seq`.
     Digest(LogId, Seq),
+    /// The digest of a log's entries from the first of these on up to the second, as if they were a log of their own. Answered as `Digest` is.
+    DigestBetween(LogId, Seq, Seq),
     /// The entry of a log with this seq.
     Entry(LogId, Seq),
+}
+
+impl Lookup {
+    /// How many entries are looked up in the store for it.
+    #[must_use]
+    pub fn entries(&self) -> u64 {
+        match self {
+            Lookup::Digest(..) | Lookup::Entry(..) => 1,
+            Lookup::DigestBetween(_, from, to) => to.saturating_add(1).saturating_sub(*from).min(MAX_COMPARED),
+        }
+    }
 }
 
 /// The result of the [`Lookup`] of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// `None` if the log is shorter.
+    /// `None` if the log is shorter, or there are too many entries.
     Digest(Option<Digest>),
     /// `None` if there is no such entry.
     Entry(Option<Entry>),

@@ -8,6 +8,7 @@ use super::behind::Behind;
 use super::config::Defences;
 use super::io::LocalLog;
 use super::message::Mode;
+use crate::branch::Branch;
 use crate::error::Error;
 use crate::node::{Key, LogId, Seq};
 use crate::row::Row;
@@ -95,7 +96,9 @@ impl<T: Default> PeerLogs<T> {
         if defences.no_echo {
             peer_log.has = peer_log.has.max(seq);
         }
-        if seq <= ours || peer_log.forked.is_some() || peer_log.left_out.is_some() || self.mode == Mode::Pull {
+        // A branch is not waited for: its entries may be here as those of another log.
+        let is_awaited = peer_log.forked.is_none() && peer_log.left_out.is_none() && Branch::of(log).is_none();
+        if seq <= ours || !is_awaited || self.mode == Mode::Pull {
             return false;
         }
         let is_first = self.behind.is_empty();
@@ -103,11 +106,10 @@ impl<T: Default> PeerLogs<T> {
         is_first
     }
 
-    /// If the peer has forged entries of our own log, notes the first of them as a fork: its entries from there on are ignored.
+    /// The peer has our own log up to `seq`: if others forge it, all that the peer holds beyond our end was made up.
     pub(crate) fn note_forged(&mut self, log: &LogId, seq: Seq, ours: Seq, view: &dyn LocalLog) {
-        let forged = view.forged_from().filter(|from| seq > ours && seq >= *from);
-        if let Some(from) = forged {
-            self.logs.entry(log.clone()).or_default().forked.get_or_insert(from);
+        if seq > ours && view.forged_from().is_some() {
+            self.logs.entry(log.clone()).or_default().forked.get_or_insert(ours + 1);
         }
     }
 

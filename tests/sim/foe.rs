@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use hyperemitter::hyperlog::parking::MAX_SOURCE_NODES;
 use hyperemitter::node::{Digest, Key, Links, Node, Signed};
 use hyperemitter::protocol::batch::BatchWriter;
 use hyperemitter::protocol::capability::Capability;
@@ -36,17 +37,21 @@ impl Deed {
     pub const ALL: [Deed; 5] = [Deed::Forge, Deed::Fork, Deed::Flood, Deed::Hoard, Deed::Amplify];
 }
 
+/// Nodes that greedy ones send at once to be parked.
+const GREEDY_NODES: usize = 3_000;
+
 /// One end of a hostile link.
 pub struct Foe {
     deed: Deed,
     is_v2: bool,
     writer: BatchWriter,
     seq: u64,
+    is_greedy: bool,
 }
 
 impl Foe {
     pub fn new(deed: Deed, rng: &mut Rng) -> Self {
-        Foe { deed, is_v2: rng.chance(60), writer: BatchWriter::default(), seq: 0 }
+        Foe { deed, is_v2: rng.chance(60), writer: BatchWriter::default(), seq: 0, is_greedy: false }
     }
 
     pub fn hello(&mut self) -> Bytes {
@@ -140,14 +145,20 @@ impl Foe {
                 }
             }
             Deed::Hoard => {
-                for _ in 0..20 {
+                if self.seq == 1 {
+                    self.is_greedy = rng.chance(25);
+                }
+                // All that may be parked, in pieces that the window has room for.
+                let greedy = self.is_greedy && self.seq as usize * GREEDY_NODES < 2 * MAX_SOURCE_NODES;
+                let nodes = if greedy { GREEDY_NODES } else { 20 };
+                for _ in 0..nodes {
                     let cause = Key(rng.bytes(32).try_into().unwrap());
                     if self.is_v2 && rng.chance(30) {
                         let (bytes, total) = (rng.bytes(PIECE as u64), 2 * LARGE as u64);
                         let piece = Piece { log: "evil".into(), seq: 1, key: cause, total, offset: 0, bytes: &bytes };
                         Extension::Piece(piece).encode(&mut out);
                     } else {
-                        let value = rng.bytes(200);
+                        let value = rng.bytes(if greedy { 8 } else { 200 });
                         self.node(&mut out, "evil", self.seq, value, std::iter::once(cause).collect());
                     }
                 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyperemitter::error::Error;
 use hyperemitter::event::Encoding;
+use hyperemitter::hyperlog::branch_digest::digest_between;
 use hyperemitter::hyperlog::trust::{TrustPolicy, Unsigned};
 use hyperemitter::hyperlog::{Ack, AckKind, Append, Log, LogObserver, LogOptions, SourceId, Trust};
 use hyperemitter::identity::SecretKey;
@@ -129,6 +130,9 @@ impl NewPeer {
             .iter()
             .map(|query| match query {
                 Lookup::Digest(log, seq) => Found::Digest(self.log.digest_at(log, *seq).unwrap()),
+                Lookup::DigestBetween(log, from, to) => {
+                    Found::Digest(digest_between(self.log.store().as_ref(), log, *from, *to).unwrap())
+                }
                 Lookup::Entry(log, seq) => Found::Entry(self.log.entry(log, *seq).unwrap()),
             })
             .collect()

@@ -50,6 +50,8 @@ pub struct Setup {
     pub unsigned: bool,
     /// 1.x peers pass signatures on.
     pub relays_seals: bool,
+    /// Until when, if not for as long as the network is disturbed and some time after.
+    pub deeds_until: Option<u64>,
     pub defences: Defences,
     /// Peers of ours that speak the extension's first version.
     pub first: Vec<usize>,
@@ -59,6 +61,9 @@ pub struct Setup {
     /// How long after the last emit or fault everything must be level, in milliseconds.
     pub deadline: u64,
 }
+
+/// When those who forge what others have not written yet give up: after the last of the random events and faults.
+const FORGED_UNTIL: u64 = 15_000;
 
 /// An event container as 1.x writes it.
 pub fn event(text: &str) -> Vec<u8> {
@@ -85,6 +90,7 @@ impl Setup {
             sealed: Vec::new(),
             unsigned: true,
             relays_seals: true,
+            deeds_until: None,
             defences: Defences::default(),
             first: Vec::new(),
             sizes: Sizes::default(),
@@ -134,28 +140,45 @@ impl Setup {
     /// A random network with a hostile member, in which every peer of ours has written before.
     pub fn with_foe(seed: u64, deed: Deed) -> Self {
         let mut setup = Setup::random(seed);
-        let mut rng = Rng::new(seed ^ 0x0f0e);
-        if deed == Deed::Forge {
-            // An entry that its owner writes at the same moment looks like a copy of the database: the owner goes on under
-            // another id, and both versions are kept. 1.x cannot hold both, so this is for networks of ours.
-            setup.kinds.iter_mut().filter(|kind| **kind == Kind::Old).for_each(|kind| *kind = Kind::New);
-        }
-        if !setup.kinds.contains(&Kind::Hostile) {
-            let ours: Vec<usize> = (0..setup.kinds.len()).filter(|peer| setup.kinds[*peer] == Kind::New).collect();
-            setup.links.push((setup.kinds.len(), *rng.pick(&ours), (1, 20)));
-            setup.dials.push(rng.below(3_000));
-            setup.kinds.push(Kind::Hostile);
-        }
-        for peer in (0..setup.kinds.len()).filter(|peer| setup.kinds[*peer] == Kind::New) {
-            setup.emits.insert(0, (0, peer, event(&format!("first of {peer}"))));
-        }
         if matches!(deed, Deed::Forge | Deed::ForgeOthers) {
+            // 1.x, and our extension's first version, cannot tell two versions of a log apart.
+            setup.kinds.iter_mut().filter(|kind| **kind == Kind::Old).for_each(|kind| *kind = Kind::New);
+            setup.first.clear();
             // An emitter that has just been opened takes the tail of its log from anybody.
             setup.faults.retain(|(_, fault)| !matches!(fault, Fault::Restart(..)));
         }
-        setup.as_users = true;
-        setup.deed = Some(deed);
+        setup.add_foe(deed);
         setup
+    }
+
+    /// A random network with a stranger that forges the logs of others, beside peers of 1.x, some of our extension's first version,
+    /// and restarts.
+    pub fn with_forger_among_others(seed: u64) -> Self {
+        let mut setup = Setup::random(seed);
+        setup.add_foe(Deed::ForgeOthers);
+        setup
+    }
+
+    fn add_foe(&mut self, deed: Deed) {
+        let mut rng = Rng::new(self.seed ^ 0x0f0e);
+        if !self.kinds.contains(&Kind::Hostile) {
+            let ours: Vec<usize> = (0..self.kinds.len()).filter(|peer| self.kinds[*peer] == Kind::New).collect();
+            self.links.push((self.kinds.len(), *rng.pick(&ours), (1, 20)));
+            self.dials.push(rng.below(3_000));
+            self.kinds.push(Kind::Hostile);
+        }
+        for peer in (0..self.kinds.len()).filter(|peer| self.kinds[*peer] == Kind::New) {
+            self.emits.insert(0, (0, peer, event(&format!("first of {peer}"))));
+        }
+        self.as_users = true;
+        self.deed = Some(deed);
+        if deed == Deed::ForgeOthers {
+            // Whose next entry was made up somewhere learns of that with the next event of its own.
+            self.deeds_until = Some(FORGED_UNTIL);
+            for peer in (0..self.kinds.len()).filter(|peer| self.kinds[*peer] == Kind::New) {
+                self.emits.push((FORGED_UNTIL + 3_000, peer, event(&format!("last of {peer}"))));
+            }
+        }
     }
 
     /// A random network in which some of ours seal their logs.

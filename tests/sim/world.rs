@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use bytes::{Bytes, BytesMut};
+use hyperemitter::branch::Branch;
 use hyperemitter::event::reason_unsafe_for_v1;
+use hyperemitter::hyperlog::parking::{ParkedTotal, MAX_SOURCE_BYTES, MAX_SOURCE_NODES, MAX_TOTAL_BYTES};
 use hyperemitter::hyperlog::trust::Unsigned;
 use hyperemitter::hyperlog::verify::verify;
 use hyperemitter::hyperlog::SourceId;
@@ -43,6 +45,8 @@ pub struct Peer {
     pub body: Body,
     up: bool,
     stalled_until: u64,
+    emitted: BTreeSet<Key>,
+    restarted: bool,
 }
 
 enum End {
@@ -128,6 +132,10 @@ pub struct Caused {
     pub bytes: u64,
     /// How often they sent something.
     pub turns: u64,
+    /// How often an honest link ended because one side held what was made up.
+    pub cut: u64,
+    /// Links between honest peers.
+    pub honest_links: u64,
     /// Nodes that honest peers hold and did not emit.
     pub made_up: usize,
     /// Look-ups in the store.
@@ -136,6 +144,8 @@ pub struct Caused {
     pub read: u64,
     /// Bytes sent to them.
     pub sent: u64,
+    /// Nodes that one session had parked, at the most.
+    pub parked: usize,
     /// Bytes of incomplete nodes kept, at the most.
     pub partial: usize,
 }
@@ -172,7 +182,7 @@ impl World {
                     Kind::New => Body::New(Box::new(NewPeer::new(&id))),
                     Kind::Hostile => Body::Hostile,
                 };
-                Peer { body, up: true, stalled_until: 0 }
+                Peer { body, up: true, stalled_until: 0, emitted: BTreeSet::new(), restarted: false }
             })
             .collect();
         let links = setup
@@ -302,6 +312,7 @@ impl World {
                     self.stats.level_at = self.now - calm;
                     if !self.setup.twins {
                         self.collect_defects();
+                        self.nothing_is_parked()?;
                     }
                     return self.check_logs();
                 }
@@ -351,18 +362,57 @@ impl World {
     fn is_level(&self) -> bool {
         if self.setup.deed.is_some() {
             // In addition to emitted events there may be forged ones.
+            if self.setup.deed == Some(Deed::ForgeOthers) {
+                // That may stay where it is.
+                return self.peers.iter().all(|peer| peer.up) && self.lacking().is_none();
+            }
             let counts: BTreeSet<_> = (0..self.peers.len()).filter_map(|peer| self.count_of(peer)).collect();
+            let enough = counts.first().is_some_and(|count| *count >= self.emitted.len());
+            // Equal numbers may be of other nodes, while some are on their way.
+            let has_all = |keys: Vec<Key>| keys.into_iter().collect::<BTreeSet<_>>().is_superset(&self.emitted);
             return self.peers.iter().all(|peer| peer.up)
                 && counts.len() == 1
-                && counts.first().is_some_and(|count| *count >= self.emitted.len());
+                && enough
+                && (0..self.peers.len()).all(|peer| self.keys_of(peer).is_none_or(has_all));
         }
         (0..self.peers.len())
             .all(|peer| self.peers[peer].up && self.count_of(peer).is_none_or(|count| count == self.emitted.len()))
     }
 
+    /// Of each peer, which of those that know branches it is linked with, directly or through others of them: the lowest such.
+    fn islands(&self) -> Vec<Option<usize>> {
+        let knows_branches = |peer: usize| self.setup.kinds[peer] == Kind::New && !self.setup.first.contains(&peer);
+        let mut islands: Vec<_> =
+            (0..self.peers.len()).map(|peer| Some(peer).filter(|peer| knows_branches(*peer))).collect();
+        for _ in 0..self.peers.len() {
+            for link in &self.links {
+                let [a, b] = link.peers;
+                if let (Some(first), Some(second)) = (islands[a], islands[b]) {
+                    (islands[a], islands[b]) = (Some(first.min(second)), Some(first.min(second)));
+                }
+            }
+        }
+        islands
+    }
+
+    /// A peer that lacks an event which another one emitted that all peers between them would pass on, although its log is forged.
+    fn lacking(&self) -> Option<usize> {
+        let islands = self.islands();
+        let lacks = |peer: usize| {
+            let keys: BTreeSet<Key> = self.keys_of(peer).unwrap_or_default().into_iter().collect();
+            let mut others = (0..self.peers.len()).filter(|other| islands[*other] == islands[peer]);
+            others.any(|other| !self.peers[other].emitted.is_subset(&keys))
+        };
+        (0..self.peers.len()).find(|peer| islands[*peer].is_some() && lacks(*peer))
+    }
+
     fn describe(&self) -> String {
         let counts: Vec<_> = (0..self.peers.len())
-            .map(|peer| format!("{:?} {}", self.setup.kinds[peer], self.count_of(peer).unwrap_or(0)))
+            .map(|peer| {
+                let keys: BTreeSet<Key> = self.keys_of(peer).unwrap_or_default().into_iter().collect();
+                let missing = self.emitted.difference(&keys).count();
+                format!("{:?} {} lacks {missing}", self.setup.kinds[peer], keys.len())
+            })
             .collect();
         let links: Vec<_> = self
             .links
@@ -394,12 +444,17 @@ impl World {
             if set.len() != keys.len() {
                 return Err(format!("peer {peer} has a node twice"));
             }
-            if self.setup.deed.is_some() && set.is_superset(&self.emitted) {
-                if *held.get_or_insert_with(|| set.clone()) != set {
+            let forged = self.setup.deed == Some(Deed::ForgeOthers);
+            if forged || self.setup.deed.is_some() && set.is_superset(&self.emitted) {
+                if !forged && *held.get_or_insert_with(|| set.clone()) != set {
                     return Err(format!("peer {peer} has other nodes than others"));
                 }
-                self.stats.foe.made_up = set.len() - self.emitted.len();
-                self.own_logs_are_own(peer)?;
+                self.stats.foe.made_up = self.stats.foe.made_up.max(set.difference(&self.emitted).count());
+                self.stats.foe.honest_links =
+                    (0..self.links.len()).filter(|link| !self.is_hostile(*link)).count() as u64;
+                if !self.peers[peer].restarted {
+                    self.own_logs_are_own(peer)?;
+                }
             } else if set != self.emitted {
                 return Err(format!("peer {peer} has other nodes than were emitted"));
             }
@@ -478,6 +533,18 @@ impl World {
         }
     }
 
+    /// What sessions have parked goes with them.
+    fn nothing_is_parked(&self) -> Result<(), String> {
+        for peer in 0..self.peers.len() {
+            let Body::New(new) = &self.peers[peer].body else { continue };
+            let parked = new.log.parked();
+            if parked != ParkedTotal::default() {
+                return Err(format!("peer {peer} keeps {parked:?} of sessions that have ended"));
+            }
+        }
+        Ok(())
+    }
+
     fn happen(&mut self, event: Ev) {
         match event {
             Ev::Arrive(link, conn, side) => self.arrive(link, conn, side),
@@ -545,6 +612,7 @@ impl World {
             Body::Hostile => return,
         };
         self.emitted.insert(key);
+        self.peers[peer].emitted.insert(key);
     }
 
     /// The log of a peer has grown.
@@ -613,9 +681,10 @@ impl World {
         let ends = [self.make_end(dialler, (link, id, 0)), self.make_end(listener, (link, id, 1))];
         let both = |kind: fn(&Body) -> bool| kind(&self.peers[dialler].body) || kind(&self.peers[listener].body);
         let mixed = both(|body| matches!(body, Body::Old(_))) && both(|body| matches!(body, Body::New(_)));
+        let forges = self.setup.deed == Some(Deed::ForgeOthers);
         let ends = ends.map(|mut end| {
             if let (End::New(new), true) = (&mut end, mixed) {
-                new.witness = Some(Witness::default());
+                new.witness = Some(Witness::new(forges));
             }
             Some(end)
         });
@@ -652,6 +721,7 @@ impl World {
                 config.sizes = self.setup.sizes;
                 if self.setup.first.contains(&peer) {
                     config.version = 1;
+                    config.defences.branches = false;
                 }
                 config.partials = new.partials.clone();
                 if self.setup.twins {
@@ -861,7 +931,10 @@ impl World {
                     }
                     CloseReason::Peer(error) => {
                         self.stats.peer_faults += 1;
-                        if !hostile {
+                        if error.code() == "ERR_HYPER_FORGED" && self.setup.deed == Some(Deed::ForgeOthers) {
+                            // It holds in good faith what a stranger made up.
+                            self.stats.foe.cut += 1;
+                        } else if !hostile {
                             self.failure = Some(format!("an honest peer is accused: {error}"));
                         }
                     }
@@ -959,6 +1032,14 @@ impl World {
                 }
                 let end = new.log.end();
                 let outcomes = new.add(source, nodes);
+                let parked = new.log.parked();
+                self.stats.foe.parked = self.stats.foe.parked.max(parked.of_one.0);
+                if parked.of_one.0 > MAX_SOURCE_NODES
+                    || parked.of_one.1 > MAX_SOURCE_BYTES
+                    || parked.bytes > MAX_TOTAL_BYTES
+                {
+                    self.failure = Some(format!("{parked:?}"));
+                }
                 self.stats.foe.partial = self.stats.foe.partial.max(new.partials.bytes());
                 let grown = new.log.end() != end;
                 self.feed(link, conn, side, vec![InEvent::Added(Ok(outcomes))]);
@@ -1031,6 +1112,7 @@ impl World {
                 }
                 if let Body::New(new) = &self.peers[peer].body {
                     self.peers[peer].body = Body::New(Box::new(new.reopened()));
+                    self.peers[peer].restarted = true;
                 }
                 self.at(self.now + ms, Ev::Return(peer));
             }
@@ -1063,7 +1145,13 @@ impl World {
             true => NewPeer::sealed_log(peer),
             false => format!("log-{peer}"),
         };
-        let logs: Vec<String> = (0..self.peers.len() - 1).map(log).collect();
+        let mut logs: Vec<String> = (0..self.peers.len() - 1).map(log).collect();
+        if self.setup.deed == Some(Deed::ForgeOthers) {
+            // Branches fork as well.
+            let branches: BTreeSet<&str> =
+                rows.iter().map(|row| &**row.log()).filter(|log| Branch::of(log).is_some()).collect();
+            logs.extend(branches.into_iter().map(String::from));
+        }
         let current = self.links[link].conn.as_mut().and_then(|conn| conn.ends[0].as_mut());
         let bytes = match current {
             Some(End::Hostile(Some(foe))) => foe.next(&mut self.rng, &logs[victim], &logs, &rows),
@@ -1071,8 +1159,8 @@ impl World {
         };
         self.stats.foe.bytes += bytes.len() as u64;
         self.write(link, conn, 0, bytes);
-        // Stops some time after the honest peers must be in sync.
-        if self.now < self.calm_at() + 20_000 {
+        // Once the honest are level there is no point in going on.
+        if self.now < self.setup.deeds_until.unwrap_or(self.calm_at() + 20_000) {
             self.soon(120, Ev::Nonsense(link, conn));
         }
     }

@@ -3,6 +3,8 @@
 const net = require('node:net')
 const { statfsSync } = require('node:fs')
 const { setTimeout: sleep } = require('node:timers/promises')
+const { branchOf } = require('../../log/branch')
+const { timeText } = require('../../log/stored-time')
 const { forJson, forTerminal } = require('../escape')
 const { EXIT, explain } = require('../exit')
 const { counted, count, size } = require('../format')
@@ -18,6 +20,9 @@ const LITTLE_SPACE = 256 * 1024 * 1024
 /** How many of the newest events are read as a quick check of a store: a crash affects the newest ones. */
 const NEWEST = 1000
 
+/** So many versions of forked logs are named: strangers may have forged many. */
+const FORKS_NAMED = 16
+
 /** How long, in milliseconds, a peer may take after its handshake to refuse the link with a reason. */
 const SECOND_THOUGHTS_MS = 1000
 
@@ -27,7 +32,7 @@ module.exports = {
   usage: ['doctor [DB] [--deep] [--port PORT [--host HOST]] [--connect HOST:PORT]... [--json]'],
   description: [
     'Prints one line per finding: ok, FAIL, or note (worth knowing, but not a fault). First the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are installed.',
-    'With DB it opens the store, reads its newest events, and checks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says which protocol the peer speaks, or why no link is established. Nothing is changed, here or at the peer.'
+    'With DB it opens the store, reads its newest events, names logs of which the store holds several versions, and checks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says which protocol the peer speaks, or why no link is established. Nothing is changed, here or at the peer.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
@@ -66,12 +71,14 @@ module.exports = {
     await check('classic-level', async () => optional('classic-level', 'LevelDB folders of 1.x'))
     await check('@viz-js/viz', async () => optional('@viz-js/viz', 'hypem graph --format svg'))
     if (db !== undefined) {
-      let known = []
+      let [known, forked] = [[], []]
       await check('store', async () => {
         const found = await store(context, db, values.deep)
         known = found.known
+        forked = found.forked
         return found.text
       })
+      for (const text of forked) await check('forked log', async () => ({ note: text }))
       for (const { host, port } of known) await check(`remembered peer ${host}:${port}`, () => greeting(host, port), { optional: true })
     }
     if (port !== undefined) await check(`port ${port}`, () => canListen(port, values.host ?? 'localhost'))
@@ -127,13 +134,36 @@ async function store (context, db, deep) {
     await hyper.verify(bar)
     bar.end()
   }
+  const forked = await forks(hyper, logs)
   await hyper.close()
   const { bavail, bsize } = statfsSync(db)
   const free = bavail * bsize
   const checked = deep ? 'every key and link is right' : `the newest ${count(read)} can be read (--deep checks all)`
   const text = `${kindOf(db)}, ${counted(change, 'event')}, ${counted(logs.length, 'log')}, ${counted(heads, 'head')}, ${size(sizes.data + sizes.index)}, ${size(free)} free, ${checked}`
   if (free < LITTLE_SPACE) throw new Error(`little space is left: ${text}`)
-  return { text, known }
+  return { text, known, forked }
+}
+
+/** Says which logs have forked: those of which the store holds a branch, which after `adopt` may be the log's own version, too. */
+async function forks (hyper, logs) {
+  const known = new Set(logs.map(({ log }) => log))
+  const branches = logs.map((each) => ({ ...each, of: branchOf(each.log) })).filter(({ of }) => of !== null && known.has(of.log))
+  const texts = []
+  for (const { log, seq, of } of branches.slice(0, FORKS_NAMED)) {
+    const since = timeText(await timeOf(hyper, of.key))
+    texts.push(`${of.log} has forked at entry ${of.seq}: one version, ${counted(seq, 'entry', 'entries')}${since === undefined ? '' : ` since ${since}`}, is here as ${log}; ` +
+      'if peers hold another version than this store under the log\'s own id (stats().stuck), hypem adopt resolves it')
+  }
+  if (branches.length > FORKS_NAMED) texts.push(`there are ${count(branches.length - FORKS_NAMED)} more such versions`)
+  return texts
+}
+
+/** When the event with this key was emitted, if it says so. */
+async function timeOf (hyper, key) {
+  const node = await hyper.get(key)
+  if (node === undefined) return undefined
+  const { value } = await hyper.read({ since: node.change - 1, limit: 1, raw: true })[Symbol.asyncIterator]().next()
+  return value?.time
 }
 
 function canListen (port, host) {

@@ -5,13 +5,14 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::Writer;
+use crate::branch;
 use crate::error::{quoted, Error, Result};
 use crate::event::following;
 use crate::hyperlog::commit_group::Fork;
 use crate::hyperlog::fork::Forks;
 use crate::hyperlog::ids::{new_log_id, stored_log_id};
 use crate::hyperlog::sealing::{MovedEntry, MovedSeals};
-use crate::identity::seal::new_sealed_log_id;
+use crate::identity::seal::{claims_owner, new_sealed_log_id};
 use crate::node::{LogId, Seq};
 use crate::panic::caught;
 use crate::store::{Commit, Meta, Relabel};
@@ -26,11 +27,13 @@ impl Writer {
             return Ok(self.planner.local().clone());
         }
         let sealer = self.shared.sealer.as_ref().filter(|_| local);
+        let moves = *from >= 1 && *from <= last;
         let to = match sealer {
             Some(sealer) => new_sealed_log_id(sealer.public())?,
-            None => new_log_id()?,
+            // Our own log goes on under an id that nobody can know before.
+            None if local || claims_owner(log) => new_log_id()?,
+            None => self.branch_of(log, *from)?,
         };
-        let moves = *from >= 1 && *from <= last;
         let mut commit = Commit::default();
         if moves {
             commit.relabel = Some(Relabel { log: log.clone(), from: *from, to: to.clone() });
@@ -90,5 +93,12 @@ impl Writer {
             entries.push(MovedEntry { key, size: value.len(), ends_batch: following(&value) == 0 });
         }
         Ok(entries)
+    }
+
+    /// The id of the branch that our version of a log from `from` on is: whoever holds these entries knows what it means, and has no
+    /// need of copies.
+    fn branch_of(&self, log: &LogId, from: Seq) -> Result<LogId> {
+        let first = self.shared.store.entry(log, from)?.and_then(|entry| branch::name(log, from, &entry.key));
+        first.filter(|name| self.planner.seq(name) == 0).map_or_else(new_log_id, Ok)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::sealed_run::{Kind, LinkInto, Run, RunId};
 use super::Writer;
+use crate::branch::Branch;
 use crate::error::{Error, Result};
 use crate::event;
 use crate::hyperlog::commit_group::{CommitGroup, Fork};
@@ -64,7 +65,7 @@ impl NodePlanner<'_> {
         let mut outcomes = Vec::with_capacity(nodes.len());
         let mut failed = None;
         for (slot, (node, key)) in nodes.into_iter().enumerate() {
-            match planner.plan_node(Parked { node, key, source }, slot) {
+            match planner.plan_node(Parked { node, key, source, named: None }, slot) {
                 Ok(outcome) => outcomes.push(outcome),
                 Err(error) => {
                     failed = Some(error);
@@ -127,7 +128,14 @@ impl NodePlanner<'_> {
 
     /// Decides about one node. Those that waited for it go to the end of the work. `slot` is its place among the outcomes, if it
     /// came with this job: one that is `Parked` because it is held may have another outcome in the end.
-    pub(super) fn decide(&mut self, parked: Parked, slot: Option<usize>) -> Result<Outcome> {
+    pub(super) fn decide(&mut self, mut parked: Parked, slot: Option<usize>) -> Result<Outcome> {
+        if let Some(error) = self.place(&mut parked)? {
+            return Ok(Outcome::Refused(error));
+        }
+        if parked.named.is_some() && self.writer.planner.is_forged(&parked.node) {
+            // Others hold it in good faith. Once we have written that entry, the two versions part there.
+            return Ok(Outcome::Known);
+        }
         let owner = match self.kind(&parked)? {
             Kind::Plain => None,
             Kind::Sealed(owner, pin) => Some((owner, pin)),
@@ -172,6 +180,40 @@ impl NodePlanner<'_> {
         Ok(self.park(parked, waits))
     }
 
+    /// Finds the place of an entry of a branch: if that version is here under another id, it is an entry of that log. Returns why it cannot
+    /// be one of the branch.
+    fn place(&mut self, parked: &mut Parked) -> Result<Option<Error>> {
+        if let Some((log, seq)) = parked.named.take() {
+            // It was parked. What is here may have changed since.
+            (parked.node.log, parked.node.seq) = (log, seq);
+        }
+        let (log, seq) = (parked.node.log.clone(), parked.node.seq);
+        let Some(branch) = Branch::of(&log) else { return Ok(None) };
+        if seq <= 1 && parked.key != branch.first && self.writer.planner.seq(&log) == 0 {
+            return Ok(Some(Error::Fork { log: log.to_string(), seq: 1, ours: branch.first, theirs: parked.key }));
+        }
+        if seq == 0 {
+            return Ok(None);
+        }
+        let whole = LogId::from(branch.log);
+        if self.writer.planner.entry_key(&whole, branch.from, &mut self.lookup)? == Some(branch.first) {
+            (parked.node.log, parked.node.seq) = (whole, branch.seq_in_log(seq));
+        } else {
+            let is_part = |found: &Located| {
+                let other = Branch::of(&found.log).filter(|other| other.log == branch.log && *found.log != *log);
+                other.is_some_and(|other| other.seq_in_log(found.seq) == branch.from)
+            };
+            let Some(first) = self.writer.planner.locate(&branch.first, &mut self.lookup)?.filter(is_part) else {
+                return Ok(None);
+            };
+            (parked.node.log, parked.node.seq) = (first.log, first.seq.saturating_add(seq - 1));
+        }
+        // What waits for it may know it by its name in the branch.
+        self.release_next(log.clone(), seq);
+        parked.named = Some((log, seq));
+        Ok(None)
+    }
+
     /// A peer's node of the local log that we have not written.
     fn forged(&mut self, parked: Parked) -> Outcome {
         let (log, seq) = (parked.node.log.clone(), parked.node.seq);
@@ -205,8 +247,13 @@ impl NodePlanner<'_> {
             self.group.released.push((parked.clone(), waits.clone()));
             self.work.push_back(parked);
         }
+        self.release_next(row.log().clone(), row.seq());
+    }
+
+    /// Takes what waited for an entry out of the parking.
+    fn release_next(&mut self, log: LogId, seq: Seq) {
         // The next entry of the log comes first: nothing goes between the events of a batch.
-        let waits = Waits::Entry(row.log().clone(), row.seq());
+        let waits = Waits::Entry(log, seq);
         for parked in self.writer.parking.release(&waits).into_iter().rev() {
             self.group.released.push((parked.clone(), waits.clone()));
             self.work.push_front(parked);
@@ -222,6 +269,11 @@ impl NodePlanner<'_> {
             return error;
         }
         let writer = &mut *self.writer;
+        if let Some((log, seq)) = &parked.named {
+            // The session knows the entry by this name only.
+            writer.versions.note_parted(session, log, *seq, ours, theirs);
+            return Error::Fork { log: log.to_string(), seq: *seq, ours, theirs };
+        }
         let mut refusal = None;
         if log == writer.planner.local() {
             // Once is enough for a group.

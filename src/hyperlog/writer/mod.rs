@@ -24,7 +24,7 @@ use super::decisions::Decisions;
 use super::fork::Forks;
 use super::ids::{new_log_id, stored_log_id, EventIds};
 use super::job::Job;
-use super::parking::Parking;
+use super::parking::{ParkedTotal, Parking};
 use super::plan::Planner;
 use super::sealing::Sealer;
 use super::shared::{CommittedState, Shared};
@@ -233,6 +233,10 @@ impl Writer {
                 (None, Ok(_)) => {}
             }
         }
+    }
+
+    pub(super) fn parked(&self) -> ParkedTotal {
+        self.parking.total()
     }
 
     /// Goes back to what is stored after a failed group. `group` was planned after it, and fails too. The nodes that either took

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::error::Error;
 use crate::hyperlog::Outcome;
 use crate::net::event::NetEvent;
-use crate::protocol::{InEvent, OutEvent};
+use crate::protocol::{InEvent, Lookup, OutEvent};
 
 /// The log is read for the peer while less than this waits to be written.
 const OUTBOX_LOW: usize = 64 * 1024;
@@ -38,7 +38,7 @@ impl Connection<'_> {
                     }
                 }
                 OutEvent::Lookup(lookups) => {
-                    self.costs.add_lookups(lookups.len());
+                    self.costs.add_lookups(lookups.iter().map(Lookup::entries).sum());
                     self.pending.look_up(self.shared, lookups);
                 }
                 OutEvent::ForkLocal { log, from } => self.pending.fork(self.shared, log, from),

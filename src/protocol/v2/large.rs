@@ -109,6 +109,7 @@ impl V2 {
         let peer_log = self.logs.entry(log.clone()).or_insert_with(|| PeerLog::up_to(seq));
         peer_log.has = peer_log.has.min(seq - 1);
         peer_log.reread = 0;
+        let (log, seq) = self.branches.our_entry(&log, seq);
         self.lookups.ask_start(log, seq);
     }
 

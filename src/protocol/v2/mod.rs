@@ -9,6 +9,7 @@
 //!    catch-up (`send`). Batches cost credit. The receiver grants it again when its log has stored them (`receive`, `credit`).
 //! 4. A side that gets entries from other peers in the meantime says so in its credit messages, and the peer skips them.
 
+mod branches;
 mod credit;
 mod forks;
 mod found;
@@ -25,6 +26,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::BytesMut;
 
+use self::branches::Branches;
 use self::credit::ReceivedBytes;
 use self::found::Purpose;
 use self::large::Large;
@@ -65,6 +67,9 @@ pub(crate) struct V2 {
     version: u64,
     log_id: LogId,
     logs: PeerLogs<LogState>,
+    branches: Branches,
+    /// The peer has asked for an entry of its own log in our version.
+    owner_was_shown: bool,
     /// The position up to which the peer has our rows of logs without state; `None` if it has none of them.
     level: Option<Position>,
     /// How many logs may have state before those with the same entries on both sides are dropped.
@@ -155,6 +160,8 @@ impl V2 {
             version: common.config.version,
             log_id: view.log_id(),
             logs: PeerLogs::new(mode),
+            branches: Branches::default(),
+            owner_was_shown: false,
             level: None,
             max_states: 0,
             lookups: Lookups::default(),
@@ -351,7 +358,7 @@ impl V2 {
 
     /// Bytes of memory taken by what is known about logs, without the ids of unknown ones.
     pub(crate) fn state_bytes(&self) -> usize {
-        self.logs.bytes() + self.reader.table_bytes() + self.comparison_bytes()
+        self.logs.bytes() + self.branches.bytes() + self.reader.table_bytes() + self.comparison_bytes()
     }
 
     fn keep_alive(&mut self, common: &mut Common) {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::found::Purpose;
 use super::V2;
 use crate::error::{Error, Result};
+use crate::identity::seal::claims_owner;
 use crate::incoming::Outcome;
 use crate::node::{LogId, Seq};
 use crate::protocol::batch::MAX_BATCH;
@@ -42,21 +43,33 @@ impl V2 {
             }
             Extension::Credit { bytes, updates } => self.on_credit(common, bytes, updates, view),
             Extension::Probe { log, seq } => {
-                self.lookups.ask(Lookup::Digest(log.clone(), seq), Purpose::ProbedDigest);
-                self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::ProbedEntry(log, seq));
+                let (ours, at) = self.branches.our_entry(&log, seq);
+                let Some(digest) = self.branches.digest_of(&log, seq) else { return Ok(()) };
+                self.lookups.ask(digest, Purpose::ProbedDigest);
+                self.lookups.ask(Lookup::Entry(ours, at), Purpose::ProbedEntry(log, seq));
                 Ok(())
             }
             Extension::Proof { extent, key } => {
-                let lookup = Lookup::Digest(extent.log.clone(), extent.seq);
-                self.lookups.ask(lookup, Purpose::Bisect(extent, key));
+                if !self.branches.is_ours(&extent.log) {
+                    let lookup = Lookup::Digest(extent.log.clone(), extent.seq);
+                    self.lookups.ask(lookup, Purpose::Bisect(extent, key));
+                } else if self.branches.take_probe(&extent.log, extent.seq) {
+                    let (ours, at) = self.branches.our_entry(&extent.log, extent.seq);
+                    if let Some(digest) = self.branches.digest_of(&extent.log, extent.seq) {
+                        self.lookups.ask(digest, Purpose::ProbedDigest);
+                    }
+                    self.lookups.ask(Lookup::Entry(ours, at), Purpose::CompareBranch(extent, key));
+                }
                 Ok(())
             }
             Extension::Fork { log, seq, key } => {
-                self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::Fork { log, seq, theirs: key, tell: false });
+                let (ours, at) = self.branches.our_entry(&log, seq);
+                let purpose = Purpose::Fork { log, seq, theirs: key, tell: false, settled: self.owner_was_shown };
+                self.lookups.ask(Lookup::Entry(ours, at), purpose);
                 Ok(())
             }
             Extension::Demand { log, seq } => {
-                self.show(log, seq);
+                self.show(log, seq, view);
                 Ok(())
             }
             Extension::Goodbye { why, text } => {
@@ -149,13 +162,16 @@ impl V2 {
                 }
                 Outcome::Parked => common.counters.parked += 1,
                 Outcome::Refused(Error::Fork { seq, ours, theirs, .. }) => {
-                    self.fork_proved(common, &log, Compared { seq, ours, theirs });
+                    self.fork_proved(common, &log, Compared { seq, ours, theirs }, view);
                 }
-                // We asked for this entry, but our log must not move again because of it. Other logs continue.
+                // We asked for this entry, and our log may not move again because of it. Both versions go on side by side.
                 Outcome::Refused(error @ Error::Forged { .. })
                     if self.logs.get(&log).is_some_and(|peer_log| peer_log.own.demanded) =>
                 {
                     common.report(error);
+                    if !claims_owner(&log) {
+                        self.lookups.ask(Lookup::Entry(log.clone(), seq), Purpose::Unmoved(log, seq));
+                    }
                 }
                 Outcome::Refused(error) if self.may_be_relayed(&error) => {
                     if self.logs.note_left_out(&log, seq) {

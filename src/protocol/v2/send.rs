@@ -121,15 +121,35 @@ impl V2 {
         self.postponed.front().filter(|_| self.may_send()).map(|(since, _)| since + LAZY_MS)
     }
 
-    /// Adds the row to the batch if the peer lacks it.
-    fn send_row(&mut self, common: &mut Common, row: &Row) {
+    /// Sends the row that is stored as `stored`, behind a fork as a branch's.
+    fn send_row(&mut self, common: &mut Common, stored: &Row) {
+        if self.branches.is_empty() {
+            return self.send_named(common, stored, stored);
+        }
+        let shown = self.logs.get(stored.log()).and_then(|peer_log| peer_log.own.shown) == Some(stored.seq());
+        if shown {
+            // The proof of the fork goes as what it is.
+            self.send_named(common, stored, stored);
+        }
+        match self.branches.entry_of(stored.log(), stored.seq()) {
+            Some((log, seq)) => self.send_named(common, stored, &stored.named(log, seq)),
+            None if shown => {}
+            None => self.send_named(common, stored, stored),
+        }
+    }
+
+    /// Adds the row to the batch if the peer lacks it. Here it is stored as `stored`.
+    fn send_named(&mut self, common: &mut Common, stored: &Row, row: &Row) {
         let (judgement, needs_proof) = self.judge(common, row);
         if needs_proof {
             return self.demand_entry_of(common, row);
         }
         match judgement {
             Judgement::Skip => {}
-            Judgement::Reread(seq) => self.lookups.ask_start(row.log().clone(), seq),
+            Judgement::Reread(seq) => {
+                let back = row.seq().saturating_sub(seq);
+                self.lookups.ask_start(stored.log().clone(), stored.seq().saturating_sub(back));
+            }
             Judgement::Send if self.is_too_large(row) => {
                 let limit = usize::try_from(self.most_accepted()).unwrap_or(usize::MAX);
                 let size = row.node.value.len();

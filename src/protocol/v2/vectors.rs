@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use super::found::Purpose;
 use super::log_state::{Bisect, LogState};
 use super::V2;
+use crate::branch::Branch;
 use crate::error::Result;
 use crate::node::LogId;
 use crate::protocol::common::Common;
@@ -105,6 +106,7 @@ impl V2 {
         let first = !std::mem::replace(&mut self.vector_seen, true);
         let reported: HashMap<_, _> =
             self.logs.drain().filter_map(|(log, peer_log)| Some((log, *peer_log.own.reported?))).collect();
+        self.branches.clear();
         self.logs.behind.clear();
         self.behind_since = common.now;
         self.pending.clear();
@@ -145,9 +147,11 @@ impl V2 {
             LogState { reported: reported.get(&theirs.log).map(|reported| Box::new(*reported)), ..LogState::default() };
         let mut peer_log = PeerLog { has: theirs.seq, own, ..PeerLog::default() };
         if theirs.seq > ours_seq && theirs.log == self.log_id {
-            peer_log.forked = view.forged_from().filter(|from| theirs.seq >= *from);
+            peer_log.forked = view.forged_from().map(|_| ours_seq + 1);
         }
-        if theirs.seq > ours_seq && peer_log.forked.is_none() && self.logs.mode != Mode::Pull {
+        if theirs.seq > ours_seq && Branch::of(&theirs.log).is_some() {
+            // It comes, and is not waited for.
+        } else if theirs.seq > ours_seq && peer_log.forked.is_none() && self.logs.mode != Mode::Pull {
             self.logs.behind.insert(&theirs.log, ours_seq, common.now);
         } else if theirs.seq == ours_seq {
             if ours.is_some_and(|head| head.digest != theirs.digest) {
@@ -188,6 +192,7 @@ impl V2 {
         let old = std::mem::replace(&mut self.log_id, view.log_id());
         if let Some(peer_log) = self.logs.get_mut(&old) {
             peer_log.forked = None;
+            self.branches.forget(&old);
             if peer_log.has > view.seq(&old) {
                 self.logs.behind.insert(&old, view.seq(&old), common.now);
             }

@@ -123,7 +123,8 @@ fn a_fork_among_very_many_level_logs_is_found_by_both() {
         }
         pair.run();
         assert_eq!([0, 1].map(|side| pair.ends[side].forks), [1, 1]);
-        assert!(pair.ends.iter().all(|end| end.closed.is_none() && end.session.states() == 1));
+        // The log, and the branches that both versions are at the other side.
+        assert!(pair.ends.iter().all(|end| end.closed.is_none() && end.session.states() <= 3));
     }
 }
 

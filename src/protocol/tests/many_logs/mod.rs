@@ -85,6 +85,11 @@ impl Book {
         match query {
             Lookup::Digest(log, 0) if self.seq(log) > 0 => Found::Digest(Some(Digest::default())),
             Lookup::Digest(log, seq) => Found::Digest(self.digests.get(&(log.clone(), *seq)).copied()),
+            Lookup::DigestBetween(log, from, to) => {
+                let key = |seq| self.places.get(&(log.clone(), seq)).map(|place| self.rows[*place].node.key);
+                let digest = (*from..=*to).try_fold(Digest::default(), |digest, seq| Some(digest.extend(&key(seq)?)));
+                Found::Digest(digest)
+            }
             Lookup::Entry(log, seq) => Found::Entry(
                 self.places
                     .get(&(log.clone(), *seq))
