@@ -59,7 +59,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * Read the events that match, and call `decider` with them. The `append` that it is given stores its events only if no matching event was
    * stored meanwhile; otherwise everything is repeated, at most 10 times. Resolves to what `decider` returns.
    */
-  decide<K extends HyperEmitter.Name<E>, T> (query: HyperEmitter.DecisionQuery<K>, decider: (events: HyperEmitter.Entry<E, K>[], how: { append: HyperEmitter.Appender<E>, after: number }) => T | Promise<T>, options?: HyperEmitter.DecideOptions): Promise<T>
+  decide<T, const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (query: HyperEmitter.DecisionQuery<HyperEmitter.Name<E>, N, Q>, decider: (events: HyperEmitter.Entry<E, HyperEmitter.Named<HyperEmitter.Name<E>, N, Q>>[], how: { append: HyperEmitter.Appender<E>, after: number }) => T | Promise<T>, options?: HyperEmitter.DecideOptions): Promise<T>
 
   /**
    * Hear events appended after `ready`, by this emitter or a peer. A listener with two or more parameters gets `done`: until it
@@ -152,7 +152,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   stream (options?: HyperEmitter.StreamOptions): HyperEmitter.EventStream<E>
 
   /** Stored events as an async iterable, each with its position in the log. */
-  read<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (options?: HyperEmitter.ReadOptions<K>): HyperEmitter.Entries<HyperEmitter.Entry<E, K>>
+  read<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (options?: HyperEmitter.ReadOptions<HyperEmitter.Name<E>, N, Q>): HyperEmitter.Entries<HyperEmitter.Entry<E, HyperEmitter.Named<HyperEmitter.Name<E>, N, Q>>>
   /**
    * A durable consumer: the handler is called for each stored event that matches, and for what follows, at least once and in the order of the log
    * per key. It goes on where it stopped, also after a crash. A promise that it returns is waited for; what fails is tried again, and at last parked.
@@ -177,6 +177,8 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   position (name: string, change: number): Promise<void>
   /** Equal on two emitters exactly when they hold the same logs. Lowercase hexadecimal. */
   digest (): Promise<string>
+  /** What the events that were emitted here were encoded with, in each of its forms, and what of it this emitter's schema cannot read. */
+  schemas (): Promise<HyperEmitter.StoredSchema[]>
   /** Recompute every key, link and digest. If something is damaged, rejects and says where the first damage is. */
   verify (options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Verified>
   /** Copy the content of another store: a levelup or abstract-level object, or the path of an embedded store. Resolves to the number of new rows. */
@@ -430,21 +432,21 @@ declare namespace HyperEmitter {
   }
 
   /** Which events a decision depends on. Without any property: on all events. */
-  interface DecisionQuery<K = string> {
+  interface DecisionQuery<K = string, N = K | Iterable<K>, Q = QueryItem<K>> {
     /** Events with this name, or these. */
-    names?: K | Iterable<K>
+    names?: N
     /** Events with this tag, or with all of these. */
     tags?: string | Iterable<string>
     /** Events that match one of these items; in place of `names` and `tags`. */
-    query?: Iterable<QueryItem<K>>
+    query?: Iterable<Q>
   }
 
   /** What an append depends on. It is checked by this emitter, against what it has stored. */
   interface AppendOptions<K = string> {
     /** A text of 1 to 256 bytes. If an append with this id was stored before, nothing is stored, and the result is the nodes of that append. */
     id?: string
-    /** Fail with `ERR_HYPER_CONDITION` if a matching event was stored after the change `after` (default 0). */
-    failIf?: DecisionQuery<K> & { after?: number }
+    /** Fail with `ERR_HYPER_CONDITION` if a matching event was stored after the change, or the event, `after` (default 0). */
+    failIf?: DecisionQuery<K> & { after?: number | Cursor }
   }
 
   interface DecideOptions {
@@ -471,9 +473,14 @@ declare namespace HyperEmitter {
 
   /** One alternative of a query: events with one of these names, if any are given, and with all of these tags. */
   interface QueryItem<K = string> {
-    names?: K | Iterable<K>
-    tags?: string | Iterable<string>
+    readonly names?: K | Iterable<K>
+    readonly tags?: string | Iterable<string>
   }
+
+  /** The names that a query can find: those of its `names`, or of its items; any of `K` if one of them says none. */
+  type Named<K, N, Q> = [Q] extends [never] ? OneOf<N> : Q extends { readonly names?: infer X } ? NamesOr<K, X> : K
+  type NamesOr<K, X> = unknown extends X ? K : [NonNullable<X>] extends [never] ? K : OneOf<NonNullable<X>>
+  type OneOf<N> = N extends string ? N : N extends Iterable<infer X> ? X : never
 
   /** An event as `read` returns it. */
   type Entry<E extends EventMap<E> = AnyEvents, K = Name<E>> = K extends Name<E> ? EntryPosition & {
@@ -515,7 +522,7 @@ declare namespace HyperEmitter {
     delivered?: boolean
   }
 
-  interface ReadOptions<K = string> {
+  interface ReadOptions<K = string, N = K | Iterable<K>, Q = QueryItem<K>> {
     /** Start after this change, or after the event that a cursor names. The log must reach that far; with `live`, `read` waits until it does. Default 0: the beginning. */
     since?: number | Cursor
     /** End with this change. */
@@ -523,11 +530,11 @@ declare namespace HyperEmitter {
     /** Continue with what is stored later, until the loop is left or the emitter closes. */
     live?: boolean
     /** Only events with this name, or these. */
-    names?: K | Iterable<K>
+    names?: N
     /** Only events with this tag, or with all of these. */
     tags?: string | Iterable<string>
     /** Only events that match one of these items; in place of `names` and `tags`. At most 64, of 64 names and tags each. */
-    query?: Iterable<QueryItem<K>>
+    query?: Iterable<Q>
     /** Only events emitted at this time or later, by their emitters' clocks. Those of 1.x have no time, and are left out. */
     from?: Date | number
     /** Only events emitted at this time or before. */
@@ -711,6 +718,28 @@ declare namespace HyperEmitter {
     identity?: boolean
   }
 
+  /** A field that a schema cannot read as it was written. */
+  interface SchemaDifference {
+    /** The names from the event to the field, with dots in between. */
+    path: string
+    /** The field as it was written, such as `uint32 = 3`. */
+    was: string
+    /** The field in the schema that reads it. */
+    is: string
+  }
+
+  /** A message that events of one name were encoded with. */
+  interface StoredSchema {
+    /** The name of the events. */
+    name: string
+    /** The encoding. */
+    protobuf: '1.x' | 'standard'
+    /** The message with its types, as text of a schema. */
+    proto: string
+    /** What the emitter's own schema cannot read of it: empty without a schema. */
+    differences: SchemaDifference[]
+  }
+
   interface Verified {
     /** Nodes, all different. */
     nodes: number
@@ -876,7 +905,7 @@ declare namespace HyperEmitter {
     closed: []
     /** The store cannot be opened, or the schema's stream cannot be read. Throws if nobody listens, like any `error`. */
     error: [error: Error]
-    /** Something that no call of yours caused: a payload that does not decode, a forked log, a peer that broke the protocol. */
+    /** Something that no call of yours caused: a payload that does not decode, a forked log, a peer that broke the protocol, a schema that cannot read what is stored. */
     warning: [error: Error & { code?: string }]
   }
 
@@ -920,6 +949,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_RESERVED_NAME'
     | 'ERR_HYPER_RIGHTS'
     | 'ERR_HYPER_SCHEMA'
+    | 'ERR_HYPER_SCHEMA_DRIFT'
     | 'ERR_HYPER_SEAL'
     | 'ERR_HYPER_SELF'
     | 'ERR_HYPER_SILENT'
@@ -945,6 +975,10 @@ declare namespace HyperEmitter {
     change?: number
     /** The address that was dialled or should be bound, `host:port`. */
     address?: string
+    /** The peer that a warning is about: its `key` in `stats().peers`. */
+    peer?: string
+    /** The fields that a stored schema and the emitter's own have otherwise (`ERR_HYPER_SCHEMA_DRIFT`); the first 16. */
+    differences?: SchemaDifference[]
   }
 }
 

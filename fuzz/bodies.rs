@@ -15,6 +15,7 @@ use hyperemitter::protocol::frame;
 use hyperemitter::protocol::message::{Handshake, Message, Mode};
 use hyperemitter::protocol::twins::Turn;
 use hyperemitter::protocol::{Config, Found, InEvent, Instance, LocalLog, Lookup, OutEvent, Outcome, Session, Token};
+use hyperemitter::schema::{unreadable, Schema, MAX_DIFFERENCES};
 use hyperemitter::store::{LogHead, Position};
 use zeroize::Zeroizing;
 
@@ -184,6 +185,20 @@ pub fn schema(data: &[u8]) {
         assert!(!compiled.descriptor_set().is_empty());
     }
 }
+
+/// A peer's schema, compared with one of ours.
+pub fn peer_schema(data: &[u8]) {
+    let ours = Schema::parse(OUR_SCHEMA.as_bytes()).expect("a schema");
+    let Ok(theirs) = Schema::parse(data) else { return };
+    for found in [unreadable(&ours, &theirs), unreadable(&theirs, &ours), unreadable(&theirs, &theirs)] {
+        assert!(found.first.len() <= MAX_DIFFERENCES);
+    }
+}
+
+/// A schema with all that there is.
+pub const OUR_SCHEMA: &str = r#"{"events":[["note",2,0],["order",0,1]],"types":[
+{"name":"Order","fields":[["lines",1,1,"repeated map"],["kind",2,3,""],["counts",3,"uint32","repeated packed"],["next",4,0,"group"]]},
+{"name":"Line","fields":[["key",1,"string","required"],["value",2,2,"bare"]]},{"name":"Note","fields":[]},{"name":"Kind","values":[["A","1.5"]]}]}"#;
 
 /// A log with three entries of its own.
 struct Three;

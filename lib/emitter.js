@@ -315,6 +315,11 @@ const methods = {
     return partsOf(this).positions.set(name, change)
   },
 
+  /** What stored events were encoded with, and what of it this emitter's schema cannot read. */
+  schemas () {
+    return quiet(partsOf(this).schemaRecord.list())
+  },
+
   /** Checks everything stored. `onProgress({ done, total })` reports progress. */
   verify (opts) {
     return partsOf(this).maintenance.verify(opts)

@@ -13,6 +13,7 @@ const DeferredQueue = require('./emitting/deferred-queue')
 const EmitPath = require('./emitting/emit-path')
 const EventCodecs = require('./emitting/event-codecs')
 const UpcastingCodecs = require('./emitting/upcasting-codecs')
+const SchemaRecord = require('./emitting/schema-record')
 const SchemaStream = require('./emitting/schema-stream')
 const TagRules = require('./emitting/tags')
 const Dispatcher = require('./delivery/dispatcher')
@@ -61,6 +62,7 @@ const { MAX_EVENT_SIZE } = require('./options')
  * @property {Positions} positions
  * @property {Consumers} consumers
  * @property {Maintenance} maintenance
+ * @property {SchemaRecord} schemaRecord
  * @property {StoreId} storeId
  * @property {Connections} connections
  * @property {Server} server
@@ -128,22 +130,25 @@ function wire (emitter, db, options, schemaRead) {
   const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
 
+  const schemaRecord = new SchemaRecord({ core, requests, codecs, status })
+
   // Peers.
   const storeId = new StoreId(emitter, core, requests)
   const { peers, plain, tls } = options
   const streams = new Streams(core, hold)
   const admission = new Admission({ core, peers, plain, context, status })
-  const connections = new Connections({ emitter, core, requests, acks, state, hold, status, streams, admission, tls })
-  const server = new Server({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls })
-  const userStreams = new UserStreams({ streams, connections, state })
+  const connections = new Connections({ emitter, core, requests, acks, state, hold, status, streams, admission, schemaRecord, tls })
+  const server = new Server({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, schemaRecord, tls })
+  const userStreams = new UserStreams({ streams, connections, schemaRecord, state })
 
   // Lifecycle.
   const opening = new Opening({ emitter, state, status, acks, dispatcher })
   const closing = new Closing({
-    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections, server, streams, growth, consumers
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, schemaRecord, dispatcher, connections, server, streams, growth, consumers
   })
 
   // These parts need others that are created after them.
+  emits.arrivals = arrivals
   scheduler.pump = new Pump({ scheduler, acks, dispatcher, notices, state, hold })
   notices.deliverTo({ opening, requests, connections, admission, streams, conflicts, state, status })
   // The dispatcher comes last: an event may be stored after the turn has looked for events, and before the part that brought it
@@ -153,6 +158,8 @@ function wire (emitter, db, options, schemaRead) {
   doorbell.ringForEmitter(scheduler)
   unclosed.register(emitter, { core, doorbell, timer: hold.timer, database }, hold)
   if (schemaRead !== undefined) schemaStream.waitFor(schemaRead)
+  // Either failure is told elsewhere.
+  Promise.all([state.ready, schemaRead]).then(() => schemaRecord.check(), () => {})
   if (options.dial !== false) connections.dialKnown()
   else connections.recall()
 
@@ -169,6 +176,7 @@ function wire (emitter, db, options, schemaRead) {
     positions,
     consumers,
     maintenance,
+    schemaRecord,
     storeId,
     connections,
     server,

@@ -191,6 +191,14 @@ pub enum Error {
     /// A peer with which this emitter cannot replicate.
     #[error("{0}")]
     Incompatible(String),
+    /// A peer whose schema reads, or writes, the same events otherwise than this emitter's.
+    #[error("the schema of the peer that writes log {} contradicts this emitter's: {differences}", quoted(log))]
+    SchemaDrift {
+        /// The log that the peer appends to.
+        log: String,
+        /// Where, in words.
+        differences: String,
+    },
     /// A peer broke the protocol; only its session ends.
     #[error("protocol violation by peer: {0}")]
     Protocol(String),
@@ -327,6 +335,7 @@ impl Error {
             Error::Import { cause, .. } => cause.code(),
             Error::Harmful { .. } => "ERR_HYPER_HARMFUL",
             Error::Incompatible(_) => "ERR_HYPER_INCOMPATIBLE",
+            Error::SchemaDrift { .. } => "ERR_HYPER_SCHEMA_DRIFT",
             Error::Protocol(_) => "ERR_HYPER_PROTOCOL",
             Error::Connect { .. } => "ERR_HYPER_CONNECT",
             Error::Listen { .. } => "ERR_HYPER_LISTEN",
@@ -356,6 +365,7 @@ impl Error {
             Error::Fork { log, seq, .. } | Error::Forged { log, seq, .. } | Error::Harmful { log, seq, .. } => {
                 Details { log: Some(log), seq: Some(*seq), ..Details::default() }
             }
+            Error::SchemaDrift { log, .. } => Details { log: Some(log), ..Details::default() },
             Error::Condition { change, .. } | Error::IdReused { change, .. } => {
                 Details { change: Some(*change), ..Details::default() }
             }

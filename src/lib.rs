@@ -1,6 +1,6 @@
 //! hyperemitter's core: a persistent, replicated event log on a Merkle DAG.
 //!
-//! Dependency rule, inwards only: `node`, `os_error`, `quoted`, `varint` ← `error` ← `panic`, `event`, `identity` ← `row`, `store`,
+//! Dependency rule, inwards only: `node`, `os_error`, `quoted`, `varint` ← `error` ← `panic`, `event`, `identity`, `schema` ← `row`, `store`,
 //! `protocol`, `codec` ← `hyperlog` ← `net` ← `emitter` ← `js`. Only `js` names Node-API; it is compiled only with the feature
 //! `js`.
 #![deny(unsafe_code)]
@@ -24,5 +24,6 @@ pub mod protocol;
 pub mod query;
 pub mod quoted;
 pub mod row;
+pub mod schema;
 pub mod store;
 pub mod varint;

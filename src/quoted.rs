@@ -25,6 +25,15 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+/// Text that somebody else has written, for a message in which it needs no quotes: as one line, and cut if it is long.
+pub(crate) fn one_line(text: &str) -> String {
+    let mut line: String = text.chars().take(MAX_QUOTED).filter(|c| !c.is_control()).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        line.push('…');
+    }
+    line
+}
+
 /// Escapes a location in a store, which is a path or a key that contains a log id. Like [`quoted`], but without quotes, so that a
 /// path remains usable.
 pub(crate) fn printable(location: &str) -> String {

@@ -154,6 +154,11 @@ fn schemas_from_anywhere_compile_or_are_refused() {
 }
 
 #[test]
+fn schemas_of_peers_are_compared_or_refused() {
+    run("peer_schema", &[bodies::OUR_SCHEMA.as_bytes().to_vec()], 50_000, bodies::peer_schema);
+}
+
+#[test]
 fn a_handshake_that_was_altered_anywhere_is_taken_by_nobody() {
     let seeds: Vec<Vec<u8>> = (0..=255).map(|setup| [vec![setup], frames().concat()].concat()).collect();
     run("handshake", &seeds, 2_000, bodies::handshake);

@@ -46,6 +46,7 @@ fn capability() -> Capability {
         max_value: Some(8 << 20),
         network: None,
         twin: Some((Instance([9; 16]), Token([10; 8]))),
+        schema: None,
     }
 }
 
@@ -149,10 +150,12 @@ fn messages() -> BTreeMap<&'static str, Vec<u8>> {
     put("new-table", Extension::NewTable);
     put("twin-yield", Extension::Twin(Some(Token([10; 8]))));
     put("twin-carry", Extension::Twin(None));
+    put("schema", Extension::Schema(br#"{"events":[["order",0,1]],"types":[{"name":"Order","fields":[]}]}"#));
     for (name, capability) in [
         ("handshake", first_capability()),
         ("handshake-2", Capability { twin: None, ..capability() }),
         ("handshake-twin", capability()),
+        ("handshake-schema", Capability { schema: Some([11; 16]), ..capability() }),
     ] {
         let metadata = capability.encode();
         let mut bytes = BytesMut::new();
@@ -187,6 +190,7 @@ fn every_message_reads_back() {
                 let expected = match name {
                     "handshake" => first_capability(),
                     "handshake-2" => Capability { twin: None, ..capability() },
+                    "handshake-schema" => Capability { schema: Some([11; 16]), ..capability() },
                     _ => capability(),
                 };
                 assert_eq!(Capability::decode(handshake.metadata.unwrap()).unwrap(), Some(expected));

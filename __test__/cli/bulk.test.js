@@ -135,6 +135,22 @@ test('a resumed import passes over refused lines and events from elsewhere', asy
   assert.deepEqual(stdout.trim().split('\n').map((text) => JSON.parse(text).payload.message), ['same', 'same', 'a', 'elsewhere', 'b', 'same', 'c'])
 })
 
+test('lines may have tags and ids: an id is stored once, and a resumed import knows lines with tags', async (t) => {
+  const dir = scratch(t)
+  const [input, schema, db] = [join(dir, 'in'), join(dir, 'messages.proto'), join(dir, 'db')]
+  const line = (message, rest) => JSON.stringify({ name: 'Hello', payload: { message }, ...rest }) + '\n'
+  const first = line('a', { tags: ['x', 'y'] }) + line('b', { id: 'request-1', tags: ['x'] })
+  writeFileSync(input, first + line('b', { id: 'request-1', tags: ['x'] }) + line('other', { id: 'request-1' }) + line('c', { id: 7 }))
+  const again = ['import', db, input, '--schema', schema, '--json']
+  const run = await hypem(t, again)
+  assert.equal(run.stdout, '{"lines":5,"stored":3,"known":0,"refused":2}\n')
+  assert.match(run.stderr, /line 4: .*request-1[^]*line 5: .*id of an append: it must be a text/)
+  const stored = '{"name":"Hello","payload":{"from":"","message":"a"},"tags":["x","y"]}\n{"name":"Hello","payload":{"from":"","message":"b"},"tags":["x"]}\n'
+  assert.equal((await hypem(t, ['export', db, '--schema', schema])).stdout, stored)
+  writeFileSync(input, first)
+  assert.equal((await hypem(t, [...again, '--resume'])).stdout, '{"lines":2,"stored":0,"known":2,"refused":0}\n')
+})
+
 function sizeOf (path) {
   try {
     return statSync(path).size

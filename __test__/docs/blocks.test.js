@@ -12,7 +12,7 @@ const { test } = require('node:test')
 
 const root = path.join(__dirname, '../..')
 const { scripts } = require('../../package.json')
-const DOCUMENTS = ['README.md', 'UPGRADING.md', 'CONTRIBUTING.md', 'docs/API.md', 'docs/guides/security.md', 'docs/guides/consumers.md']
+const DOCUMENTS = ['README.md', 'UPGRADING.md', 'CONTRIBUTING.md', 'docs/API.md', 'docs/guides/security.md', 'docs/guides/consumers.md', 'docs/guides/event-sourcing.md']
 
 /** Fenced blocks of a document: `{ language, text, line, next }`. */
 function blocks (document) {

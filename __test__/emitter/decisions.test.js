@@ -29,6 +29,23 @@ for (const [what, store] of STORES) {
       assert.equal((await all(emitter.read())).length, 6)
     })
 
+    test('a condition may hold behind the event of a cursor', async (t) => {
+      const emitter = make(t, store())
+      const [first] = await emitter.append([{ name: 'T', payload: { num: 1 } }, { name: 'T', payload: { num: 2 } }])
+      const append = (after) => emitter.append('T', { num: 3 }, { failIf: { names: 'T', after } })
+      await assert.rejects(append(emitter.constructor.cursorOf(first)), { code: 'ERR_HYPER_CONDITION', change: 2 })
+      const [, { cursor, log, seq }] = await all(emitter.read())
+      const node = await append(cursor)
+      assert.equal(node.change, 3)
+      await assert.rejects(append({ log, seq }), { code: 'ERR_HYPER_CONDITION', change: 3 })
+      await assert.rejects(append({ log, seq: 9 }), { code: 'ERR_HYPER_NOT_FOUND', message: /^after: entry 9 of log/ })
+      await assert.rejects(append('no cursor'), { code: 'ERR_HYPER_INVALID_ARG' })
+      assert.equal((await all(emitter.read())).length, 3)
+      const late = append(node)
+      await emitter.close()
+      await assert.rejects(late, { code: 'ERR_HYPER_CLOSED' })
+    })
+
     test('of decisions about the same events, made at the same time, none is made on what has changed', async (t) => {
       const emitter = make(t, store())
       const query = { query: [{ tags: ['account:1'] }] }

@@ -54,6 +54,18 @@ expectType<Promise<string>>(typed.decide({ names: ['userRemoved'], tags: 'user:1
   await append('userRemoved', { id: 1 }, { tags: ['user:1'] })
   return 'done'
 }))
+expectError(typed.decide({ names: 'userRemovd' }, () => {}))
+typed.decide({ query: [{ names: 'userAdded', tags: ['user:1'] }, { names: ['userRemoved'] }] }, (events) => {
+  for (const entry of events) {
+    expectType<'userAdded' | 'userRemoved'>(entry.name)
+    if (entry.name === 'userAdded') expectType<User | undefined>(entry.payload)
+    else expectType<{ id: number } | undefined>(entry.payload)
+  }
+})
+typed.append('userRemoved', { id: 1 }, { failIf: { after: 'log:1:00' } })
+typed.append('userRemoved', { id: 1 }, { failIf: { names: 'userAdded', after: { log: 'log', seq: 1 } } })
+expectError(typed.append('userRemoved', { id: 1 }, { failIf: { after: new Date() } }))
+expectType<Promise<HyperEmitter.StoredSchema[]>>(typed.schemas())
 expectType<number | undefined>(typed.read().after)
 typed.status.on('conflict', ({ ours, theirs }) => { expectType<number>(ours.change + theirs.change) })
 expectError(typed.append([{ name: 'userRemovd', payload: { id: 1 } }]))
@@ -105,6 +117,16 @@ typed._peers['localhost:1'].destroy()
 
 // Reading: names narrow payloads.
 async function read () {
+  for await (const entry of typed.read({ query: [{ names: 'userAdded' }, { names: ['greeted'], tags: 'x' }] })) {
+    if (entry.name === 'userAdded') expectType<User | undefined>(entry.payload)
+    else expectType<{ from: string, message: string } | undefined>(entry.payload)
+  }
+  for await (const entry of typed.read({ names: 'userAdded' })) expectType<User | undefined>(entry.payload)
+  for await (const entry of typed.read({ query: [{ names: 'userAdded' }, { tags: 'x' }] })) {
+    expectType<'userAdded' | 'userRemoved' | 'greeted' | 'EventPeer'>(entry.name)
+  }
+  for await (const entry of typed.read()) expectType<'userAdded' | 'userRemoved' | 'greeted' | 'EventPeer'>(entry.name)
+  expectError(typed.read({ query: [{ names: 'userAdd' }] }))
   for await (const entry of typed.read({ since: 3, names: ['userAdded', 'userRemoved'], live: true })) {
     expectType<number>(entry.change)
     expectType<Buffer | undefined>(entry.raw)

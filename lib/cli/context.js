@@ -109,16 +109,17 @@ class Context {
    * Opens an emitter on a folder (or memory); closed at the end.
    * @param {string|undefined} path
    * @param {import('./schema').Schema|null} schema
-   * @param {{mustExist?: boolean, dial?: boolean, strict?: boolean, trust?: object}} [options] `dial`: connect to the peers that the
-   *   store knows; `strict`: the emitter's option; `trust`: values of the options of lib/cli/trust.js
+   * @param {{mustExist?: boolean, dial?: boolean, strict?: boolean, trust?: object, unsaid?: string}} [options] `dial`: connect to
+   *   the peers that the store knows; `strict`: the emitter's option; `trust`: values of the options of lib/cli/trust.js; `unsaid`:
+   *   the code of warnings that the command reports itself
    */
-  async open (path, schema, { mustExist = false, dial = false, strict, trust = {} } = {}) {
+  async open (path, schema, { mustExist = false, dial = false, strict, trust = {}, unsaid } = {}) {
     const store = await storeAt(path, { mustExist })
     const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, ...trustOptions(trust), dial, strict })
     this.atEnd(() => hyper.close())
     for (const kind of ['error', 'warning']) {
       hyper.status.on(kind, (error) => {
-        if (!this._failed?.has(error)) this.warn(describe(error))
+        if (!this._failed?.has(error) && (unsaid === undefined || error.code !== unsaid)) this.warn(describe(error))
       })
     }
     const bar = this.progress('opening', size)

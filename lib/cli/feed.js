@@ -18,7 +18,7 @@ class Feed {
   /**
    * @param {object} options
    * @param {import('../..')} options.hyper
-   * @param {(text: string) => {name: string, payload: any, tags?: string[]}} options.read
+   * @param {(text: string) => {name: string, payload: any, tags?: string[], id?: string}} options.read
    * @param {(number: number, error: Error) => void} options.refused told of every line that was not stored
    * @param {import('./resume').Resume} [options.resume] knows lines that are stored already
    * @param {AbortSignal} [options.signal] ends the input early; what was emitted is still waited for
@@ -92,10 +92,10 @@ class Feed {
     if (this.counts.refused === refusedBefore) this._resume.searching = false
   }
 
-  _emit ({ number, text }, { name, payload, tags }) {
+  _emit ({ number, text }, { name, payload, tags, id }) {
     const size = text.length
     try {
-      this._hyper.emit(name, payload, { tags }, (error) => {
+      this._hyper.emit(name, payload, { tags, id }, (error) => {
         this._flying--
         this._flyingText -= size
         if (!error) this.counts.stored++

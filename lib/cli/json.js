@@ -144,19 +144,20 @@ function lineReader (schema, form = 'auto') {
 
   /**
    * @param {string} text
-   * @returns {{name: any, payload: any, tags?: any}} to be passed to `emit`, which checks both
+   * @returns {{name: any, payload: any, tags?: any, id?: any}} to be passed to `emit`, which checks both
    * @throws {Error} the line is not an event
    */
   return function read (text) {
     const line = JSON.parse(text)
     if (line === null || typeof line !== 'object') throw new TypeError(`not an event: ${text.slice(0, 40)}`)
-    const { name, payload, encoding, tags } = line
+    const { name, payload, encoding, tags, id } = line
+    const rest = { ...(tags !== undefined && { tags }), ...(id !== undefined && { id }) }
     if (encoding === 'base64' && typeof payload === 'string') {
       if (!isBase64(payload)) throw new TypeError('payload is not base64')
-      return { name, payload: Buffer.from(payload, 'base64'), ...(tags !== undefined && { tags }) }
+      return { name, payload: Buffer.from(payload, 'base64'), ...rest }
     }
     const message = schema && typeof name === 'string' ? schema.message(name) : undefined
-    return { name, payload: message ? whole(payload, message, name) : buffers(payload), ...(tags !== undefined && { tags }) }
+    return { name, payload: message ? whole(payload, message, name) : buffers(payload), ...rest }
   }
 }
 

@@ -25,7 +25,7 @@ class Resume {
 
   /**
    * Whether an event is stored after the one that was found last.
-   * @param {{name: string, payload: any}} event
+   * @param {{name: string, payload: any, tags?: string[]}} event
    * @returns {Promise<boolean>}
    */
   async has (event) {
@@ -44,12 +44,13 @@ class Resume {
   }
 
   /** The line as it is printed once stored; undefined if the event cannot be encoded. */
-  _asStored ({ name, payload }) {
+  _asStored ({ name, payload, tags: given }) {
+    const tags = given?.length > 0 ? given : undefined
     try {
       const codecs = this._hyper.codecs
       const codec = Object.hasOwn(codecs, name) ? codecs[name] : undefined
-      if (!codec) return toLine({ name, raw: Buffer.from(payload) })
-      return toLine({ name, payload: codec.decode(Buffer.from(codec.encode(payload))) })
+      if (!codec) return toLine({ name, raw: Buffer.from(payload), tags })
+      return toLine({ name, payload: codec.decode(Buffer.from(codec.encode(payload))), tags })
     } catch {
       return undefined
     }

@@ -8,6 +8,8 @@ const { badProtobufOption, optionNotBoolean } = require('../errors')
 const coreText = require('./core')
 const { link } = require('./plan')
 const { build, fast, codecFor } = require('./messages')
+const { describe } = require('./describe')
+const { protoText } = require('./proto-text')
 const { beginBatch } = require('./shared/batch')
 const marks = require('./marks')
 const { jsonHelpers } = require('./json')
@@ -108,4 +110,4 @@ function core (binding) {
   return coreMessages
 }
 
-module.exports = { compile, core, fast, beginBatch, codecFor, marks }
+module.exports = { compile, core, fast, describe, protoText, beginBatch, codecFor, marks }

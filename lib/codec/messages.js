@@ -144,6 +144,7 @@ function asBuffer (buf) {
  * Encoder and decoder for the emit path, without Buffers or views for results.
  *
  * @typedef {object} FastPair
+ * @property {import('./plan').Message} type what it encodes
  * @property {number} encoding the mark of events that this encodes
  * @property {number} alias another mark of events that this decodes
  * @property {boolean} strict whether it refuses what it would not store as it is
@@ -221,7 +222,7 @@ function pair (type, engine, encode, decode, twin) {
 
   const encoding = engine.encoding === STANDARD ? STANDARD : type.bare ? EXACT : PLAIN
   const alias = encoding === STANDARD ? STANDARD : EXACT
-  return { encoding, alias, strict: engine.strict === true, encode, decode, encoded, write, read, twin }
+  return { type, encoding, alias, strict: engine.strict === true, encode, decode, encoded, write, read, twin }
 }
 
 /**

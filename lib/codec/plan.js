@@ -16,6 +16,7 @@
  *
  * @typedef {object} Message
  * @property {string} name
+ * @property {string} full its qualified name
  * @property {number} index
  * @property {Field[]} fields
  * @property {Named[]} nested

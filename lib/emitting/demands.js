@@ -13,6 +13,7 @@ const MAX_ID_LENGTH = 256
  * @property {string} [id] a second append with the same id is taken for a repetition
  * @property {object} [filter] events of which none may have been stored
  * @property {number} [after] after this change
+ * @property {import('../log/portable-cursor').PortableCursor} [cursor] after the change of this event, in place of `after`
  * @property {string} [consumer] the subscription whose records are stored in the same commit
  * @property {{ change: number, text?: string }[]} [kept] those records; without a text they are deleted
  *

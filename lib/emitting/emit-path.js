@@ -1,7 +1,7 @@
 'use strict'
 
 const { PLAIN, NODE, byteLength, checkName, containerLength } = require('../native/emit-buffer')
-const { asError, closed, backlog, peerWithoutAddresses } = require('../errors')
+const { asError, closed, backlog, eventMissing, peerWithoutAddresses } = require('../errors')
 const { fast } = require('../codec')
 const { Batch, Gathered } = require('./batch')
 const { demandsOf, isDemanding } = require('./demands')
@@ -34,6 +34,12 @@ class EmitPath {
     this.hold = hold
     this.status = status
     this.tagRules = tagRules
+    /**
+     * Set once by the wiring: it finds the events of cursors.
+     *
+     * @type {import('../log/arrivals')}
+     */
+    this.arrivals = undefined
   }
 
   /**
@@ -54,7 +60,7 @@ class EmitPath {
       this.defer(() => this.emit(name, payload, receiver, options), receiver)
       return
     }
-    const encoder = this.codecs.of(name)
+    const encoder = this.codecs.encoder(name)
     if (name === 'EventPeer') checkEventPeer(payload)
     if (this.state.closing) {
       this.refuse(name, encoder, payload, receiver)
@@ -89,19 +95,35 @@ class EmitPath {
       this.buffer.checkSize(name, bytes.length + containerLength(tags))
       batch.add(name, bytes, mark, tags)
     }
+    if (demands?.cursor === undefined) {
+      this.store(batch, demands, receiver, single)
+      return
+    }
+    const { cursor } = demands
+    const refusal = (why) => eventMissing('after', cursor, why)
+    this.arrivals.find(cursor, { refusal }, (error, after) => {
+      if (!error) this.store(batch, { ...demands, after }, receiver, single)
+      else if (receiver === undefined) this.status.warn(error)
+      else receiver.answer(error)
+    })
+  }
+
+  /** Has a batch stored. */
+  store (batch, demands, receiver, single) {
     if (this.state.closing) {
       process.nextTick(() => receiver === undefined ? this.status.warn(closed()) : receiver.answer(closed()))
       return
     }
     this.buffer.appendBatch(batch, demands, receiver === undefined ? PLAIN : NODE)
-    const each = single ? receiver : new Gathered(events.length, receiver)
-    for (let left = events.length; left > 0; left--) this.acks.expect(each)
+    const { length } = batch.events
+    const each = single ? receiver : new Gathered(length, receiver)
+    for (let left = length; left > 0; left--) this.acks.expect(each)
     if (!this.hold.active) this.hold.refresh()
   }
 
   /** The bytes of a payload, and how they are encoded. */
   encoded (name, payload) {
-    const encoder = this.codecs.of(name)
+    const encoder = this.codecs.encoder(name)
     if (name === 'EventPeer') checkEventPeer(payload)
     if (encoder === undefined) {
       if (typeof payload === 'string' && this.codecs.refusesText) refuseText(name, this.codecs.all)

@@ -12,6 +12,10 @@ class EventCodecs {
   constructor (emitter, refusesText) {
     this.emitter = emitter
     this.refusesText = refusesText
+    /** What events were last encoded with, by name. */
+    this.encoders = new Map()
+    /** Hears when that changes: `(name, codec)`. */
+    this.onUse = () => {}
   }
 
   /** All codecs, as the user sees them. */
@@ -24,6 +28,18 @@ class EventCodecs {
     const { codecs } = this.emitter
     const found = codecs[name]
     return found && Object.hasOwn(codecs, name) ? found : undefined
+  }
+
+  /** As {@link of}, for an event that is emitted. */
+  encoder (name) {
+    const found = this.emitter.codecs[name]
+    if (found !== undefined && this.encoders.get(name) === found) return found
+    const own = this.of(name)
+    if (own !== undefined) {
+      this.encoders.set(name, own)
+      this.onUse(name, own)
+    }
+    return own
   }
 
   /**

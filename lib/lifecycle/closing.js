@@ -22,6 +22,7 @@ class Closing {
    * @param {import('../native/acks')} parts.acks
    * @param {import('../native/emit-buffer').EmitBuffer} parts.buffer
    * @param {import('../emitting/schema-stream')} parts.schemaStream
+   * @param {import('../emitting/schema-record')} parts.schemaRecord
    * @param {import('../delivery/dispatcher')} parts.dispatcher
    * @param {import('../peers/connections')} parts.connections
    * @param {import('../peers/server')} parts.server
@@ -30,7 +31,7 @@ class Closing {
    * @param {import('../consumers')} parts.consumers
    */
   constructor ({
-    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, dispatcher, connections,
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, schemaRecord, dispatcher, connections,
     server, streams, growth, consumers
   }) {
     this.emitter = emitter
@@ -44,6 +45,7 @@ class Closing {
     this.acks = acks
     this.buffer = buffer
     this.schemaStream = schemaStream
+    this.schemaRecord = schemaRecord
     this.dispatcher = dispatcher
     this.connections = connections
     this.server = server
@@ -88,7 +90,7 @@ class Closing {
     // Readers get what is already there.
     this.growth.hurry()
     // First waits for records that are being written, because nothing can be written after this.
-    this.requests.close(() => this.closeStore())
+    this.schemaRecord.settle(() => this.requests.close(() => this.closeStore()))
     this.hold.refresh()
   }
 

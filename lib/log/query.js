@@ -58,16 +58,18 @@ function searchOf ({ names, tags, query, from, to }) {
 /**
  * A condition in the core's form: the events that must not have been stored, and the change after which.
  *
- * @param {{ names?: *, tags?: *, query?: *, after?: number }} failIf
- * @returns {{ filter: object, after: number }}
+ * @param {{ names?: *, tags?: *, query?: *, after?: * }} failIf
+ * @returns {{ filter: object, after: number, cursor?: import('./portable-cursor').PortableCursor }} with a cursor, its change is still to
+ *   be found
  */
 function conditionOf (failIf) {
   if (failIf === null || typeof failIf !== 'object') throw badDemand('failIf', 'it must be an object { query, after }')
   const { names, tags, query, after = 0 } = failIf
-  checkChange('after', after)
+  const cursor = isCursor(after) ? readCursor('after', after) : undefined
+  if (cursor === undefined) checkChange('after', after)
   const search = searchOf({ names, tags, query })
   if (search.names !== undefined) throw badDemand('failIf', `its names are none, or more than ${MAX_NAMES}`)
-  return { filter: search.filter ?? { items: [] }, after }
+  return { filter: search.filter ?? { items: [] }, after: cursor === undefined ? after : 0, cursor }
 }
 
 function itemOf (item) {

@@ -71,7 +71,7 @@ class Notices {
       case 'logId':
         state.logId = notice.text
         return undefined
-      case 'report': return status.warn(failure(notice))
+      case 'report': return status.warn(reported(notice))
       case 'conflict': return conflicts.hear(notice)
       case 'admit': return admission.hear(notice)
       case 'stream':
@@ -79,6 +79,12 @@ class Notices {
       default: return connections.hear(notice)
     }
   }
+}
+
+/** The failure that a notice describes, with the peer that it is about, as `stats().peers` has its `key`. */
+function reported (notice) {
+  const error = failure(notice)
+  return notice.text === undefined || notice.text === null ? error : Object.assign(error, { peer: notice.text })
 }
 
 module.exports = Notices

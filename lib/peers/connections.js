@@ -34,9 +34,10 @@ class Connections {
    * @param {import('../status')} parts.status
    * @param {import('./streams').Streams} parts.streams
    * @param {import('./admission')} parts.admission
+   * @param {import('../emitting/schema-record')} parts.schemaRecord
    * @param {object} [parts.tls] the emitter's TLS options, for dials without their own
    */
-  constructor ({ emitter, core, requests, acks, state, hold, status, streams, admission, tls }) {
+  constructor ({ emitter, core, requests, acks, state, hold, status, streams, admission, schemaRecord, tls }) {
     this.emitter = emitter
     this.core = core
     this.requests = requests
@@ -46,6 +47,7 @@ class Connections {
     this.status = status
     this.streams = streams
     this.admission = admission
+    this.schemaRecord = schemaRecord
     this.tls = tls
     /** Dialled links, until they are given up or closed: by key, `{ host, port, how, stands, waiting }`; `how` as given to `connect`. */
     this.dials = new Map()
@@ -96,6 +98,7 @@ class Connections {
     const dial = { host, port, how, stands: false, waiting }
     this.dials.set(key, dial)
     this.enter(key)
+    this.schemaRecord.tell()
     // Waits until the events emitted so far are stored, so that they are history when the link comes up. As in 1.x, the dialled
     // peer gets the dialler's history first.
     setImmediate(() => this.acks.settle(() => {

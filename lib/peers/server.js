@@ -23,9 +23,10 @@ class Server {
    * @param {import('../lifecycle/process-hold')} parts.hold
    * @param {import('./streams').Streams} parts.streams
    * @param {import('./admission')} parts.admission
+   * @param {import('../emitting/schema-record')} parts.schemaRecord
    * @param {object} [parts.tls] the emitter's TLS options
    */
-  constructor ({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, tls }) {
+  constructor ({ emitter, core, requests, storeId, emits, state, status, hold, streams, admission, schemaRecord, tls }) {
     this.emitter = emitter
     this.core = core
     this.requests = requests
@@ -36,6 +37,7 @@ class Server {
     this.hold = hold
     this.streams = streams
     this.admission = admission
+    this.schemaRecord = schemaRecord
     this.tls = tls
     /** The server of TLS peers, if there is one. */
     this.secure = undefined
@@ -77,6 +79,7 @@ class Server {
   }
 
   bind (port, host, tls, done) {
+    this.schemaRecord.tell()
     this.storeId.get((error, id) => {
       if (error) return done(error)
       const bound = (error, address) => {

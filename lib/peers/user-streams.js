@@ -12,11 +12,13 @@ class UserStreams {
    * @param {object} parts
    * @param {import('./streams').Streams} parts.streams
    * @param {import('./connections')} parts.connections
+   * @param {import('../emitting/schema-record')} parts.schemaRecord
    * @param {import('../lifecycle/store-state')} parts.state
    */
-  constructor ({ streams, connections, state }) {
+  constructor ({ streams, connections, schemaRecord, state }) {
     this.streams = streams
     this.connections = connections
+    this.schemaRecord = schemaRecord
     this.state = state
   }
 
@@ -38,6 +40,7 @@ class UserStreams {
         process.nextTick(done, closed())
         return
       }
+      this.schemaRecord.tell()
       const remote = { address: duplex.remoteAddress, port: duplex.remotePort }
       const native = { dialled, key, right: can, security: 'stream', remote: remote.address === undefined ? undefined : remote }
       this.streams.carry(duplex, native, (link) => {

@@ -10,6 +10,7 @@ use crate::identity::PublicKey;
 use crate::net::pipe::{pipe, Carrier, PipeNews};
 use crate::net::rights::{Peers, Plain, Right};
 use crate::net::{Carried, Dial, Net, PeerInfo, Refusals, Security};
+use crate::schema::ToldSchema;
 
 /// What happened to a stream that JavaScript carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,11 @@ impl Emitter {
     /// Sets which peers may connect. Allowed before the store is open.
     pub fn set_peers(self: &Arc<Self>, peers: Peers) {
         self.with_net(|net| net.set_peers(peers));
+    }
+
+    /// Sets the schema that peers of new links are told. Allowed before the store is open.
+    pub fn set_schema(self: &Arc<Self>, schema: Option<Arc<ToldSchema>>) {
+        self.with_net(|net| net.set_schema(schema));
     }
 
     /// Sets which plain links are accepted. Allowed before the store is open.

@@ -5,6 +5,7 @@ use napi_derive::napi;
 use crate::codec::{compile, Compiled, Sources};
 use crate::error::{Error, Result};
 use crate::panic::caught;
+use crate::schema;
 
 /// An error with one of the core's codes; `napi::Error` puts its status into `err.code`.
 type Coded = napi::Error<String>;
@@ -31,6 +32,28 @@ fn compile_text(text: &str, sources: Option<&str>) -> Result<Compiled> {
         }
     };
     compile(text, &sources)
+}
+
+/// What is recorded of the forms of events: the new text of the record, or nothing if it stays as it is.
+///
+/// # Errors
+/// `ERR_HYPER_INVALID_ARG` if either text cannot be read, or the record would become too large.
+#[napi(js_name = "recordSchemas")]
+pub fn record_schemas(stored: String, used: String) -> napi::Result<Option<String>, String> {
+    guarded(|| schema::record(&stored, &used))
+}
+
+/// What a schema cannot read of a record, as JSON: `{ first: [{ path, was, is }], more }`. Of the names that it does not have, those in
+/// `missing` are told.
+///
+/// # Errors
+/// `ERR_HYPER_INVALID_ARG` if either text cannot be read.
+#[napi(js_name = "schemaDifferences")]
+pub fn schema_differences(stored: String, ours: String, missing: Vec<String>) -> napi::Result<String, String> {
+    guarded(|| {
+        let found = schema::stored_differences(&stored, &ours, &missing)?;
+        serde_json::to_string(&found).map_err(|error| Error::Internal(format!("differences are not JSON: {error}")))
+    })
 }
 
 /// A panic must not cross into C; it becomes an internal error.

@@ -1,5 +1,7 @@
 //! The calls of [`Core`] for links: who may connect, dialling, and streams that JavaScript carries.
 
+use std::sync::Arc;
+
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
@@ -8,6 +10,7 @@ use super::trust::{dial_error, no_stream, peers, right, JsDial, JsPeerRight, JsP
 use super::Core;
 use crate::identity::{PublicKey, SecretKey};
 use crate::net::pipe::Carried;
+use crate::schema::ToldSchema;
 
 /// What is to be sent over a stream.
 #[napi(object)]
@@ -73,6 +76,14 @@ impl Core {
     ) {
         let error = dial_error(&target, message, system.as_deref(), insecure == Some(true));
         self.emitter.borrow().dial_failed(question as u64, error);
+    }
+
+    /// Sets the schema that peers of new links are told; none without a text.
+    #[napi(catch_unwind)]
+    pub fn set_schema(&self, text: Option<String>) -> Result<()> {
+        let schema = text.map(|text| ToldSchema::new(text.into())).transpose().map_err(|error| thrown(&error))?;
+        self.emitter.borrow().set_schema(schema.map(Arc::new));
+        Ok(())
     }
 
     /// Ends a link because its peer has lost the right that JavaScript had vouched for.

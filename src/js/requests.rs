@@ -179,12 +179,13 @@ fn parse_key(text: &str) -> Result<Key> {
     text.parse().map_err(|error: NotAKey| thrown(&error.into()))
 }
 
-/// `storeId`, `peers` and `myEventPeer` are 1.x's records; anything else is a named consumer's position.
+/// `storeId`, `peers` and `myEventPeer` are 1.x's records, `schemas` is ours; anything else is a named consumer's position.
 fn meta(fact: String) -> Meta {
     match fact.as_str() {
         "storeId" => Meta::StoreId,
         "peers" => Meta::Peers,
         "myEventPeer" => Meta::MyEventPeer,
+        "schemas" => Meta::Schemas,
         _ => Meta::Position(fact.strip_prefix("position:").map_or_else(|| fact.clone(), ToOwned::to_owned)),
     }
 }

@@ -54,6 +54,7 @@ use crate::error::{Error, Result};
 use crate::hyperlog::{Log, SourceId};
 use crate::identity::PublicKey;
 use crate::protocol::pieces::Partials;
+use crate::schema::ToldSchema;
 use address_prefix::AddressPrefix;
 pub use cost_buckets::Shares;
 use cost_limits::CostLimits;
@@ -97,6 +98,8 @@ struct Shared {
     /// When the owner was last told that connections were refused for lack of slots.
     crowded: Mutex<listener::Reports>,
     trust: watch::Sender<Arc<Trust>>,
+    /// The schema that peers of new links are told.
+    schema: Mutex<Option<Arc<ToldSchema>>>,
     /// Peers that wait for the owner's decision.
     admissions: Questions<Option<Right>>,
     /// Connections that the owner was asked to make.
@@ -136,6 +139,7 @@ impl Net {
             reports: Mutex::default(),
             crowded: Mutex::default(),
             trust: watch::Sender::new(Arc::new(options.trust.clone())),
+            schema: Mutex::default(),
             admissions: Questions::default(),
             dials: Questions::default(),
             options,
@@ -232,6 +236,11 @@ impl Net {
     /// right has changed are closed and reopened.
     pub fn set_peers(&self, peers: Peers) {
         self.shared.trust.send_modify(|trust| Arc::make_mut(trust).peers = peers);
+    }
+
+    /// Sets the schema that peers of new links are told.
+    pub fn set_schema(&self, schema: Option<Arc<ToldSchema>>) {
+        *self.shared.schema.lock() = schema;
     }
 
     /// Sets which plain links are accepted.

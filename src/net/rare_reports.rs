@@ -24,7 +24,7 @@ pub struct Refusals {
     pub network: u64,
 }
 
-/// When something was last reported, by prefix, error code and log.
+/// When something was last reported, by prefix, error code, and the log or whatever else it is about.
 #[derive(Debug, Default)]
 pub(super) struct RareReports {
     told: HashMap<(AddressPrefix, &'static str, String), u64>,
@@ -34,15 +34,17 @@ pub(super) struct RareReports {
 impl RareReports {
     /// Whether to report `error`, which a peer from `prefix` caused, to the owner. Remembers it if so.
     pub(super) fn is_due(&mut self, prefix: AddressPrefix, error: &Error, now: u64) -> bool {
-        let log = match error {
+        let subject = match error {
             Error::Fork { log, .. }
             | Error::Forged { log, .. }
             | Error::Unsealed { log, .. }
             | Error::Author { log, .. } => log.clone(),
+            // The same peer may come with another schema, which is news.
+            Error::SchemaDrift { .. } => error.to_string(),
             Error::Insecure(_) | Error::Rights(_) | Error::Network(_) => String::new(),
             _ => return true,
         };
-        let told = (prefix, error.code(), log);
+        let told = (prefix, error.code(), subject);
         if self.told.get(&told).is_some_and(|at| now < at + TELL_AGAIN_MS) {
             return false;
         }

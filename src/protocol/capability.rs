@@ -6,6 +6,7 @@ use super::twins::{Instance, Token};
 use super::wire::{put_bytes, put_number, take_field, Value};
 use crate::error::{Error, Result};
 use crate::node::LogId;
+use crate::schema::FINGERPRINT_LEN;
 
 /// First bytes of our `metadata`. Any other `metadata` belongs to some other program.
 pub const MAGIC: &[u8; 6] = b"hyper2";
@@ -38,6 +39,8 @@ pub struct Capability {
     pub network: Option<String>,
     /// The emitter's instance, and its token for this connection. Peers without this field carry rows on every link.
     pub twin: Option<(Instance, Token)>,
+    /// Fingerprint of its schema, if it has one.
+    pub schema: Option<[u8; FINGERPRINT_LEN]>,
 }
 
 impl Capability {
@@ -53,6 +56,7 @@ impl Capability {
             max_value: Some(config.max_value as u64),
             network: config.network.clone(),
             twin: config.twin,
+            schema: config.schema.as_ref().map(|schema| schema.fingerprint()),
         }
     }
 
@@ -75,6 +79,9 @@ impl Capability {
             put_bytes(&mut out, 8, &instance.0);
             put_bytes(&mut out, 12, &token.0);
         }
+        if let Some(fingerprint) = &self.schema {
+            put_bytes(&mut out, 11, fingerprint);
+        }
         out
     }
 
@@ -86,7 +93,7 @@ impl Capability {
         let Some(mut body) = metadata.strip_prefix(MAGIC) else { return Ok(None) };
         let (mut version, mut flags, mut max_frame, mut window) = (0, 0, 0, 0);
         let (mut log, mut max_value) = (None, None);
-        let (mut network, mut instance, mut token) = (None, None, None);
+        let (mut network, mut instance, mut token, mut schema) = (None, None, None, None);
         while !body.is_empty() {
             match take_field(&mut body).ok_or_else(malformed)? {
                 (1, Value::Number(number)) => version = number,
@@ -97,6 +104,7 @@ impl Capability {
                 (6, Value::Number(number)) => max_value = Some(number),
                 (7, Value::Bytes(bytes)) => network = Some(network_name(bytes)?),
                 (8, Value::Bytes(bytes)) => instance = bytes.try_into().ok().map(Instance),
+                (11, Value::Bytes(bytes)) => schema = bytes.try_into().ok(),
                 (12, Value::Bytes(bytes)) => token = bytes.try_into().ok().map(Token),
                 _ => {}
             }
@@ -104,7 +112,7 @@ impl Capability {
         match log {
             Some(log) if version > 0 && max_frame > 0 && window > 0 => {
                 let twin = instance.zip(token);
-                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, network, twin }))
+                Ok(Some(Capability { version, flags, max_frame, window, log, max_value, network, twin, schema }))
             }
             _ => Err(malformed()),
         }

@@ -1,9 +1,12 @@
 //! What a session needs to know at its start.
 
+use std::sync::Arc;
+
 use super::message::Mode;
 use super::pieces::Partials;
 use super::twins::{Instance, Token};
 use crate::error::{Error, Result};
+use crate::schema::ToldSchema;
 
 /// Logs in the largest part that is listed instead of being divided further: their digests cost about as much as one more
 /// round of comparison.
@@ -42,6 +45,8 @@ pub struct Config {
     pub may_write: bool,
     /// This emitter's instance id, and its token for this connection. Without them every link to the same peer carries rows.
     pub twin: Option<(Instance, Token)>,
+    /// The schema of this emitter, if it has one. 2.x peers with another one are told.
+    pub schema: Option<Arc<ToldSchema>>,
     /// Large nodes that have arrived in part, over any link of this emitter.
     pub partials: Partials,
     /// Number of the address prefix that the peer connects from. What it leaves incomplete is kept for this prefix.
@@ -75,6 +80,7 @@ impl Config {
             takes_nameless: true,
             may_write: true,
             twin: None,
+            schema: None,
             partials: Partials::default(),
             address_prefix: 0,
             patience_ms: None,

@@ -34,6 +34,7 @@ const PIECE: u8 = 13;
 const HELD: u8 = 14;
 const GOODBYE: u8 = 15;
 const DEMAND: u8 = 16;
+const SCHEMA: u8 = 17;
 
 const COMPARE: u8 = 20;
 const NEW_TABLE: u8 = 21;
@@ -133,6 +134,8 @@ pub enum Extension<'a> {
         /// The entry.
         seq: Seq,
     },
+    /// The sender's schema, as text.
+    Schema(&'a [u8]),
     /// Digests and lists of the sender's logs, to be compared with the receiver's.
     Compare(Compare<'a>),
     /// The sender has emptied its table of indices.
@@ -173,6 +176,7 @@ impl<'a> Extension<'a> {
             ALIVE => Ok(Extension::Alive),
             PIECE => Self::decode_piece(body).unwrap_or_else(|| Err(malformed("piece"))),
             COMPARE => Self::decode_compare(body).ok_or_else(|| malformed("comparison of logs")),
+            SCHEMA => Ok(Extension::Schema(body)),
             NEW_TABLE => Ok(Extension::NewTable),
             TWIN => Ok(Extension::Twin(body.first_chunk().map(|token| Token(*token)))),
             HELD => Self::decode_held(body).ok_or_else(|| malformed("list of partial nodes")),
@@ -318,6 +322,10 @@ impl<'a> Extension<'a> {
                 put_varint(&mut body, flags.into_iter().filter(|(set, _)| *set).map(|(_, flag)| flag).sum());
                 body.put_slice(said.items);
                 COMPARE
+            }
+            Extension::Schema(text) => {
+                body.put_slice(text);
+                SCHEMA
             }
             Extension::NewTable => NEW_TABLE,
             Extension::Twin(token) => {

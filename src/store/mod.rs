@@ -54,6 +54,8 @@ pub enum Meta {
     /// A record of a subscription, JSON that only lib/consumers reads: at change 0 how far it has come, at another change what
     /// has become of that event.
     Consumer(String, Change),
+    /// What the events of each name were encoded with (`schema::record`).
+    Schemas,
     /// Logs that the emitter wrote before it had a key, with the seq and digest at which each ends.
     OlderLogs,
     /// The seal of an entry of a sealed log, if the entry's node has another log's seal, or none. At seq 0: how many of the log's

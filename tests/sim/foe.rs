@@ -66,6 +66,7 @@ impl Foe {
             max_value,
             network: None,
             twin: None,
+            schema: None,
         }
         .encode();
         let metadata = Some(&capability[..]).filter(|_| self.is_v2);

@@ -117,6 +117,7 @@ fn config(shared: &Shared, costs: &LinkCosts<'_>, twin: &Twin<'_>, entry: &Entry
         takes_nameless: trust.takes_nameless(),
         may_write: right == Right::Write,
         twin: twin.record,
+        schema: shared.schema.lock().clone(),
         standard: options.standard,
         max_frame: options.max_frame,
         max_value: options.max_value,

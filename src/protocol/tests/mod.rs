@@ -7,6 +7,7 @@ mod handshake;
 mod large_nodes;
 mod many_logs;
 mod patience;
+mod schemas;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -89,6 +90,7 @@ impl Scene {
             log: "theirs".into(),
             max_value: None,
             twin: None,
+            schema: None,
         };
         let metadata = capability.encode();
         let handshake = Handshake { version: 1, mode: Mode::Sync, metadata: Some(&metadata), live: Some(true) };

@@ -17,6 +17,7 @@ mod large;
 mod log_state;
 mod pace;
 mod receive;
+mod schema;
 mod send;
 mod standby;
 mod trees;
@@ -104,6 +105,9 @@ pub(crate) struct V2 {
     /// The peer has said goodbye: its reason and its text.
     leaving: Option<(GoodbyeReason, String)>,
 
+    /// The peer has sent its schema.
+    schema_seen: bool,
+
     /// Logs that other peers send us, too. This peer is told how far we have them, so that it need not send them.
     shared_logs: BTreeSet<LogId>,
     /// Those of `shared_logs` that may have grown since the peer last heard.
@@ -180,6 +184,7 @@ impl V2 {
             stands_by: false,
             heard: false,
             leaving: None,
+            schema_seen: false,
             shared_logs: BTreeSet::new(),
             shared_grown: BTreeSet::new(),
             writer: BatchWriter::reaching(reach),
@@ -202,6 +207,7 @@ impl V2 {
 
     /// The link carries rows from now on.
     fn begin_exchange(&mut self, common: &mut Common, view: &dyn LocalLog) {
+        self.tell_schema(common);
         // The dialler waits for the listener's announcement, so that its own travels with its first rows.
         if !common.config.dialled {
             self.announce(common, view);

@@ -26,7 +26,10 @@ impl V2 {
         // 2.x peers use none of hyperlog's own messages but the handshake.
         let Message::Extension(kind, body) = Message::decode(frame)? else { return Ok(()) };
         let extension = Extension::decode(kind, body)?;
-        self.heard |= !matches!(extension, Extension::Twin(_) | Extension::Alive | Extension::Unknown);
+        // The others say something of the peer's logs, or follow what does.
+        let tells_nothing_of_logs =
+            matches!(extension, Extension::Twin(_) | Extension::Alive | Extension::Schema(_) | Extension::Unknown);
+        self.heard |= !tells_nothing_of_logs;
         match extension {
             Extension::Twin(token) => self.on_twin(common, token),
             Extension::Vector { first, last, extents } => self.on_vector(common, first, last, extents, view),
@@ -75,6 +78,10 @@ impl V2 {
             Extension::Goodbye { why, text } => {
                 // What came before it is still stored.
                 self.leaving.get_or_insert((why, text));
+                Ok(())
+            }
+            Extension::Schema(text) => {
+                self.on_schema(common, text);
                 Ok(())
             }
             Extension::Alive | Extension::Unknown => Ok(()),

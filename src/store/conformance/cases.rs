@@ -179,6 +179,7 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     model.set(Meta::Consumer("a!7".into(), 17), Some(b"done"));
     model.set(Meta::Consumer(String::new(), 0), Some(b""));
     model.set(Meta::OlderLogs, Some(b"3 00 cid00001\n"));
+    model.set(Meta::Schemas, Some(b"[]"));
     model.set(Meta::Seal("ed25519-x.y".into(), 0), Some(b"5"));
     model.set(Meta::Seal("ed25519-x.y".into(), u64::MAX), Some(&[0xff; 64]));
     model.commit(store.as_ref());

@@ -322,6 +322,7 @@ pub(super) fn put_fact(out: &mut Vec<u8>, fact: &Meta) {
             put_varint(out, *change);
         }
         Meta::OlderLogs => out.push(9),
+        Meta::Schemas => out.push(15),
         Meta::Seal(log, seq) => {
             out.push(14);
             put_slice(out, log.as_bytes());
@@ -342,6 +343,7 @@ pub(super) fn fact_of(input: &mut Input<'_>) -> Option<Meta> {
         7 => Meta::Network,
         8 => Meta::Consumer(input.text()?.to_owned(), input.varint()?),
         9 => Meta::OlderLogs,
+        15 => Meta::Schemas,
         14 => Meta::Seal(input.text()?.into(), input.varint()?),
         _ => return None,
     })

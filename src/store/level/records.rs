@@ -28,6 +28,9 @@ pub const NETWORK: &str = "!hyper2!network";
 /// The logs that the emitter wrote before it had a key.
 pub const OLDER_LOGS: &str = "!hyper2!older";
 
+/// What the events of each name were encoded with.
+pub const SCHEMAS: &str = "!hyper2!schemas";
+
 /// Prefix of the seals of entries whose nodes have another log's seal, or none.
 const SEALS: &str = "!hyper2!seal!";
 

@@ -26,6 +26,7 @@ impl Stranger {
             log: "x".into(),
             max_value: None,
             twin: None,
+            schema: None,
         };
         let mut bytes = BytesMut::new();
         let metadata = capability.encode();

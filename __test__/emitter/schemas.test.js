@@ -1,0 +1,234 @@
+'use strict'
+
+/** Schemas that change: what a store remembers of them, and what users are told. */
+
+const assert = require('node:assert/strict')
+const path = require('node:path')
+const { once } = require('node:events')
+const { duplexPair } = require('../trust/duplex-pair')
+const { test } = require('node:test')
+
+const { STORES } = require('./stores')
+const { HyperEmitter, folder, turns } = require('./helpers')
+
+const OLD = `
+message order { optional string id = 1; repeated Line lines = 2; optional Kind kind = 3; }
+message Line { required string item = 1; optional uint32 price = 3; }
+enum Kind { SALE = 0; GIFT = 1; }
+message note { optional string text = 1; }
+`
+
+/** `OLD` with some text replaced. */
+function changed (from, to) {
+  assert.ok(OLD.includes(from))
+  return OLD.replace(from, to)
+}
+
+function make (t, db, schema, options) {
+  const emitter = new HyperEmitter(db, schema, options)
+  t.after(() => emitter.close())
+  emitter.warnings = []
+  emitter.status.on('warning', (error) => emitter.warnings.push(error))
+  return emitter
+}
+
+/** The warnings once the stored schemas have been compared. */
+async function warned (emitter) {
+  await emitter.schemas()
+  await turns(2)
+  return emitter.warnings.map(({ code, message }) => `${code} ${message}`)
+}
+
+/** A store in a folder with an order of `OLD`. */
+async function stored (t, schema = OLD, options) {
+  const store = path.join(folder(), 'store')
+  const emitter = make(t, store, schema, options)
+  await emitter.append('order', { id: '1', lines: [{ item: 'a', price: 2 }] })
+  await emitter.close()
+  return store
+}
+
+const DRIFT = 'ERR_HYPER_SCHEMA_DRIFT the schema cannot read every stored event: '
+
+for (const [kind, open] of STORES) {
+  test(`${kind} remembers the messages of what was emitted`, async (t) => {
+    const emitter = make(t, open(), OLD)
+    assert.deepEqual(await emitter.schemas(), [])
+    await emitter.append('order', { id: '1' })
+    assert.deepEqual(await emitter.schemas(), [{
+      name: 'order',
+      protobuf: '1.x',
+      proto: `message order {
+  message Line {
+    required string item = 1;
+    optional uint32 price = 3;
+  }
+  enum Kind {
+    SALE = 0;
+    GIFT = 1;
+  }
+  optional string id = 1;
+  repeated Line lines = 2;
+  optional Kind kind = 3;
+}
+`,
+      differences: []
+    }])
+    await emitter.append([{ name: 'note', payload: { text: 'b' } }])
+    emitter.registerCodec('raw', { encode: () => Buffer.from('x'), decode: () => 'x' })
+    await emitter.append('raw', 'x')
+    await emitter.append('bytes', Buffer.from('x'))
+    assert.deepEqual((await emitter.schemas()).map(({ name }) => name), ['order', 'note'])
+  })
+}
+
+test('a schema that cannot read what is stored is told of at every opening, with the path of the field', async (t) => {
+  const store = await stored(t)
+  for (let opening = 0; opening < 2; opening++) {
+    const emitter = make(t, store, changed('uint32 price', 'string price'))
+    assert.deepEqual(await warned(emitter), [`${DRIFT}order.lines.price: was uint32 = 3, is string = 3`])
+    assert.deepEqual(emitter.warnings[0].differences, [{ path: 'order.lines.price', was: 'uint32 = 3', is: 'string = 3' }])
+    assert.ok(emitter.warnings[0] instanceof HyperEmitter.HyperError)
+    await emitter.close()
+  }
+})
+
+test('an added required field, and a message that is gone, are told of', async (t) => {
+  const store = await stored(t)
+  for (const [schema, words] of [
+    [changed('price = 3;', 'price = 3; required bool sold = 4;'), 'order.lines.sold: was not there, is required bool = 4'],
+    [changed('message order', 'message sale'), 'order: was message order, is not in the schema']
+  ]) {
+    const emitter = make(t, store, schema)
+    assert.deepEqual(await warned(emitter), [DRIFT + words])
+    await emitter.close()
+  }
+})
+
+test('nobody is told of changes that can be read, of codecs of users, or without a schema', async (t) => {
+  const store = await stored(t)
+  const codec = { encode: () => Buffer.alloc(0), decode: () => 1 }
+  for (const schema of [
+    OLD,
+    changed('price = 3;', 'price = 3; optional string colour = 5;'),
+    changed('optional uint32 price = 3;', ''),
+    changed('uint32 price', 'int64 amount'),
+    changed('optional string id', 'repeated bytes id'),
+    changed('optional Kind kind', 'optional int32 kind'),
+    { ...HyperEmitter.compile(OLD), order: codec },
+    undefined
+  ]) {
+    const emitter = make(t, store, schema)
+    assert.deepEqual(await warned(emitter), [])
+    await emitter.close()
+  }
+  // Events of either encoding are read with the same messages.
+  const standard = make(t, store, OLD, { protobuf: 'standard', strict: false })
+  assert.deepEqual(await warned(standard), [])
+})
+
+test('recursive schemas are compared', async (t) => {
+  const tree = (type) => `message tree { optional tree left = 1; optional tree right = 2; optional ${type} value = 3; }`
+  const store = path.join(folder(), 'store')
+  const first = make(t, store, tree('int32'), { protobuf: 'standard' })
+  await first.append('tree', { left: { value: 1 }, right: { left: { value: 2 } } })
+  await first.close()
+  const second = make(t, store, tree('double'), { protobuf: 'standard' })
+  assert.deepEqual(await warned(second), [`${DRIFT}tree.value: was int32 = 3, is double = 3`])
+})
+
+test('the record is written when messages change, not with each event', async (t) => {
+  const store = await stored(t)
+  const emitter = make(t, store, OLD)
+  await emitter.ready()
+  const { commits: before } = await emitter.stats()
+  for (let i = 0; i < 5; i++) await emitter.append('order', { id: String(i) })
+  assert.equal((await emitter.stats()).commits - before, 5)
+  await emitter.close()
+
+  // A field that is added replaces the form without it; the emitter of before the upgrade adds none.
+  for (const [schema, forms] of [[changed('id = 1;', 'id = 1; optional bool paid = 9;'), 1], [OLD, 1], [changed('string id', 'uint32 id'), 2]]) {
+    const next = make(t, store, schema)
+    await next.append('order', { id: schema.includes('uint32 id') ? 1 : '1' })
+    assert.equal((await next.schemas()).length, forms)
+    await next.close()
+  }
+  const last = make(t, store, OLD)
+  assert.deepEqual(await warned(last), [`${DRIFT}order.id: was uint32 = 1, is string = 1`])
+  const [{ proto, differences }, second] = await last.schemas()
+  assert.match(proto, /optional bool paid = 9;/)
+  assert.deepEqual([differences, second.differences], [[], [{ path: 'order.id', was: 'uint32 = 1', is: 'string = 1' }]])
+})
+
+test('an emitter that is closed at once has written it', async (t) => {
+  const store = path.join(folder(), 'store')
+  const emitter = make(t, store, OLD)
+  emitter.emit('order', { id: '1' })
+  await emitter.close()
+  const [{ name }] = await make(t, store).schemas()
+  assert.equal(name, 'order')
+})
+
+test('a schema from a stream is compared once it has been read', async (t) => {
+  const store = await stored(t)
+  const { Readable } = require('node:stream')
+  const emitter = make(t, store, Readable.from([changed('uint32 price', 'string price')]))
+  const [{ code }] = await once(emitter.status, 'warning')
+  assert.equal(code, 'ERR_HYPER_SCHEMA_DRIFT')
+})
+
+/** Two emitters with a link between them, and the warnings of each. */
+async function linked (t, [schema, options], [otherSchema, otherOptions]) {
+  const a = make(t, undefined, schema, options)
+  const b = make(t, undefined, otherSchema, otherOptions)
+  const [left, right] = duplexPair()
+  const synced = Promise.all([once(a.status, 'synced'), once(b.status, 'synced')])
+  await Promise.all([a.handle(left, { dialled: true }), b.handle(right)])
+  await synced
+  // What they tell each other of their schemas comes before this.
+  const heard = once(b, 'note')
+  await a.append('note', { text: 'x' })
+  await heard
+  const back = once(a, 'note')
+  await b.append('note', { text: 'y' })
+  await back
+  await a.stats()
+  return [a, b]
+}
+
+test('peers whose schemas contradict each other are told of it on both sides, and go on', async (t) => {
+  const [a, b] = await linked(t, [OLD], [changed('uint32 price', 'string price')])
+  for (const [one, other, theirs, ours] of [[a, b, 'string', 'uint32'], [b, a, 'uint32', 'string']]) {
+    const [warning, ...more] = one.warnings
+    assert.equal(more.length, 0)
+    assert.equal(warning.code, 'ERR_HYPER_SCHEMA_DRIFT')
+    const { log: logId } = await other.stats()
+    assert.equal(warning.log, logId)
+    assert.equal(warning.message,
+      `the schema of the peer that writes log "${logId}" contradicts this emitter's: order.lines.price: the peer's is ${theirs} = 3, ours ${ours} = 3`)
+    const { peers } = await one.stats()
+    assert.equal(warning.peer, peers[0].key)
+  }
+})
+
+test('peers whose schemas differ without contradiction are not', async (t) => {
+  for (const [one, other] of [
+    [[OLD], [changed('price = 3;', 'price = 3; optional string colour = 5;')]],
+    [[OLD], [changed('message order', 'message sale')]],
+    [[OLD], [OLD, { protobuf: 'standard', strict: false }]]
+  ]) {
+    const both = await linked(t, one, other)
+    for (const { warnings } of both) assert.deepEqual(warnings, [])
+  }
+})
+
+test('messages that are too many to be told to peers are told to their owner', async (t) => {
+  const fields = Array.from({ length: 9000 }, (_, n) => `optional int32 field_of_a_large_message_${n} = ${n + 1};`)
+  const emitter = make(t, undefined, `message large { ${fields.join(' ')} } message note { optional string text = 1; }`)
+  const [left] = duplexPair()
+  emitter.handle(left).catch(() => {})
+  const [warning] = emitter.warnings
+  assert.equal(warning.code, 'ERR_HYPER_TOO_LARGE')
+  assert.match(warning.message, /^the description of the schema is \d+ bytes, the limit is 262144/)
+  left.destroy()
+})

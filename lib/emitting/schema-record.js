@@ -1,0 +1,160 @@
+'use strict'
+
+const native = require('../native/addon')
+const codec = require('../codec')
+const { schemaDrift, schemaTooLarge } = require('../errors')
+
+/** The largest schema that peers are told, in bytes of text: `MAX_SCHEMA` in src/schema/mod.rs. */
+const MAX_SCHEMA = 256 * 1024
+
+/** The native half's record (`Meta::Schemas`). */
+const FACT = 'schemas'
+
+/**
+ * What the events of each name were encoded with. Keeps that in the store, warns if the emitter's own messages cannot read it, and
+ * tells peers of new links what its messages are.
+ */
+class SchemaRecord {
+  /**
+   * @param {object} parts
+   * @param {object} parts.core the native half
+   * @param {import('../native/requests')} parts.requests
+   * @param {import('./event-codecs')} parts.codecs
+   * @param {import('../status')} parts.status
+   */
+  constructor ({ core, requests, codecs, status }) {
+    this.core = core
+    this.requests = requests
+    this.codecs = codecs
+    this.status = status
+    /** The text of the record once it has been read; '' if there is none. */
+    this.text = undefined
+    /** Who waits for it to be read, while it is. */
+    this.waiting = undefined
+    /** Messages by name that events were encoded with and that are not written yet. */
+    this.used = new Map()
+    /** The record takes no more: its owner has been warned. */
+    this.full = false
+    /** Own messages as peers were last told; undefined before anybody was to be told. */
+    this.told = undefined
+    codecs.onUse = (name, encoder) => this.note(name, encoder)
+  }
+
+  /** The store is open and the schema at hand: warns of what is stored and cannot be read. */
+  check () {
+    if (this.told !== undefined) this.tell()
+    this.whenRead(() => this.compare())
+  }
+
+  compare () {
+    if (!this.text) return
+    try {
+      const found = this.differences(JSON.parse(this.text))
+      if (found.first.length > 0) this.status.warn(schemaDrift(found))
+    } catch (error) {
+      this.status.warn(error)
+    }
+  }
+
+  /** What the emitter's own messages cannot read of events in these forms: `{ first: [{ path, was, is }], more }`. */
+  differences (forms) {
+    const names = new Set(forms.map(({ events: [[name]] }) => name))
+    const own = this.own()
+    // An emitter without a schema reads bytes, and codecs of users read whatever they like.
+    const missing = own.length === 0 ? [] : [...names].filter((name) => this.codecs.of(name) === undefined)
+    const ours = own.filter(([name]) => names.has(name))
+    return JSON.parse(native.schemaDifferences(JSON.stringify(forms), codec.describe(ours), missing))
+  }
+
+  /** What `schemas()` resolves to: each form in which events were encoded. */
+  async list () {
+    await new Promise((resolve, reject) => this.whenRead((error) => error ? reject(error) : resolve()))
+    const forms = this.text === '' ? [] : JSON.parse(this.text)
+    return forms.map((form) => {
+      const [name, , standard] = form.events[0]
+      const { first: differences } = this.differences([form])
+      return { name, protobuf: standard === 1 ? 'standard' : '1.x', proto: codec.protoText(form), differences }
+    })
+  }
+
+  /** An event of this name is encoded with another codec than the last one. */
+  note (name, encoder) {
+    const pair = this.ownPair(name, encoder)
+    if (pair === null || this.full) return
+    // Names that are used for the first time together are written together, before or with their first events.
+    if (this.used.size === 0) queueMicrotask(() => this.settle(() => {}))
+    this.used.set(name, pair)
+  }
+
+  /** Calls back once what was noted is on its way to the store. */
+  settle (callback) {
+    if (this.used.size === 0) return callback()
+    this.whenRead(() => {
+      this.write()
+      callback()
+    })
+  }
+
+  write () {
+    const used = [...this.used].map((event) => codec.describe([event]))
+    this.used.clear()
+    // A store that cannot be read refuses the events, too.
+    if (this.text === undefined || used.length === 0) return
+    let text
+    try {
+      text = native.recordSchemas(this.text, `[${used}]`)
+    } catch (error) {
+      this.full = true
+      this.status.warn(error)
+      return
+    }
+    if (text === null) return
+    this.text = text
+    // If it cannot be stored, the event that comes after it tells that.
+    this.requests.ask((id) => this.core.setFact(id, FACT, text), () => {}, { brief: true })
+  }
+
+  /** Calls back once the record has been read, or with why it cannot be read. */
+  whenRead (callback) {
+    if (this.text !== undefined) return callback()
+    if (this.waiting !== undefined) return this.waiting.push(callback)
+    this.waiting = [callback]
+    this.requests.ask((id) => this.core.askFact(id, FACT), (error, answer) => {
+      if (!error) this.text = answer.text ?? ''
+      const { waiting } = this
+      this.waiting = undefined
+      for (const each of waiting) each(error)
+    }, { brief: true })
+  }
+
+  /** Tells peers of links that begin from now on what the emitter's messages are. */
+  tell () {
+    const own = this.own()
+    if (this.told !== undefined && sameMessages(own, this.told)) return
+    this.told = own
+    const text = own.length === 0 ? undefined : codec.describe(own)
+    const size = text === undefined ? 0 : Buffer.byteLength(text)
+    if (size > MAX_SCHEMA) this.status.warn(schemaTooLarge(size, MAX_SCHEMA))
+    this.core.setSchema(size > MAX_SCHEMA ? undefined : text)
+  }
+
+  /** Names and messages of the emitter that were compiled from a schema. */
+  own () {
+    const pairs = Object.keys(this.codecs.all).map((name) => [name, this.ownPair(name, this.codecs.of(name))])
+    return pairs.filter(([, pair]) => pair !== null)
+  }
+
+  /** What encodes events of this name; null unless it was compiled from the user's schema. */
+  ownPair (name, found) {
+    if (found === undefined || found === null || found === codec.core(native)[name]) return null
+    const pair = codec.fast(found)
+    // In 1.x's shape the entries of maps are among the messages.
+    return pair === null || pair.type.entry ? null : pair
+  }
+}
+
+function sameMessages (a, b) {
+  return a.length === b.length && a.every(([name, pair], index) => b[index][0] === name && b[index][1] === pair)
+}
+
+module.exports = SchemaRecord

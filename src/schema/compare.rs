@@ -1,0 +1,168 @@
+//! Whether what one schema writes can be read with another, by the rules of protobuf's wire format.
+
+use serde::Serialize;
+
+use super::walk::{Pair, Progress, Walk};
+use super::{Event, Field, Kind, Schema};
+use crate::quoted::one_line;
+
+/// Differences that are told: enough to see what is wrong.
+pub const MAX_DIFFERENCES: usize = 16;
+
+/// A field that the reader's schema cannot read as the writer's has written it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// Names from the event to the field, with dots in between.
+    pub path: String,
+    /// The field as the writer has it, as `uint32 = 3`.
+    pub was: String,
+    /// The field as the reader has it.
+    pub is: String,
+}
+
+/// What one schema cannot read of another.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Differences {
+    /// The first ones.
+    pub first: Vec<Difference>,
+    /// How many there are besides.
+    pub more: usize,
+}
+
+impl Differences {
+    /// Whether everything can be read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first.is_empty()
+    }
+
+    /// Adds a difference. Versions of a schema may have the same one.
+    pub(super) fn note(&mut self, difference: impl FnOnce() -> Difference) {
+        if self.first.len() >= MAX_DIFFERENCES {
+            self.more += 1;
+            return;
+        }
+        let difference = difference();
+        if !self.first.contains(&difference) {
+            self.first.push(difference);
+        }
+    }
+
+    /// Adds what only the other direction has, with both sides exchanged.
+    #[must_use]
+    pub fn with_reverse(mut self, reverse: Differences) -> Self {
+        for Difference { path, was, is } in reverse.first {
+            if !self.first.iter().any(|known| known.path == path) {
+                self.note(|| Difference { path, was: is, is: was });
+            }
+        }
+        self
+    }
+
+    /// In words, with what the two sides are called.
+    #[must_use]
+    pub fn in_words(&self, was: &str, is: &str) -> String {
+        let each = |found: &Difference| format!("{}: {was} {}, {is} {}", found.path, found.was, found.is);
+        let first: Vec<String> = self.first.iter().map(each).collect();
+        let more = if self.more > 0 { format!("; and {} more", self.more) } else { String::new() };
+        format!("{}{more}", first.join("; "))
+    }
+}
+
+/// What `reader` cannot read of the events that both schemas have, as `writer` writes them. What differs in a message that several
+/// events contain is told once. Stops after [`MAX_COMPARED`](super::MAX_COMPARED) fields.
+#[must_use]
+pub fn unreadable(reader: &Schema, writer: &Schema) -> Differences {
+    let mut found = Differences::default();
+    let mut progress = Progress::new();
+    // A message that others contain is a part of them first, since few such messages are events, too.
+    let (outer, inner): (Vec<_>, Vec<_>) = writer.events.iter().partition(|Event(_, index, _)| !writer.is_part(*index));
+    for Event(name, _, standard) in outer.into_iter().chain(inner) {
+        let Some(walk) = Walk::new(reader, writer, name) else { continue };
+        walk.run(&mut progress, |pair, path| {
+            let fits = fits(reader, writer, pair, *standard == 1);
+            if !fits {
+                let describe = |schema: &Schema, field: Option<&Field>| {
+                    field.map_or_else(|| "not there".to_owned(), |field| schema.describe(field))
+                };
+                found.note(|| Difference {
+                    path: path(),
+                    was: describe(writer, pair.writer),
+                    is: describe(reader, pair.reader),
+                });
+            }
+            fits
+        });
+    }
+    found
+}
+
+/// The events of a schema whose names are in `missing`, as differences: their message is not in the reader's schema.
+pub(super) fn gone<'a>(writer: &'a Schema, missing: &'a [String]) -> impl Iterator<Item = Difference> + 'a {
+    let gone = writer.events.iter().filter(|Event(name, ..)| missing.contains(name));
+    gone.map(|Event(name, index, _)| Difference {
+        path: one_line(name),
+        was: format!("message {}", one_line(writer.type_name(*index))),
+        is: "not in the schema".to_owned(),
+    })
+}
+
+/// Types whose values are written alike, so that one may be read as another.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class<'a> {
+    Varint,
+    Zigzag,
+    Fixed32,
+    Fixed64,
+    Text,
+    Bytes,
+    Message,
+    /// A message that standard protobuf delimits by tags.
+    Group,
+    /// A message that 1.x writes without its length.
+    Bare,
+    /// `float`, `double`, and whatever a later version has.
+    Other(&'a str),
+}
+
+fn class_of<'a>(schema: &'a Schema, field: &'a Field, standard: bool) -> Class<'a> {
+    match &field.2 {
+        Kind::Type(index) if !schema.is_message(*index) => Class::Varint,
+        Kind::Type(_) if field.is("group") && standard => Class::Group,
+        Kind::Type(_) if field.is("bare") => Class::Bare,
+        Kind::Type(_) => Class::Message,
+        Kind::Scalar(name) => match name.as_str() {
+            "int32" | "uint32" | "int64" | "uint64" | "bool" => Class::Varint,
+            "sint32" | "sint64" => Class::Zigzag,
+            "fixed32" | "sfixed32" => Class::Fixed32,
+            "fixed64" | "sfixed64" => Class::Fixed64,
+            "string" => Class::Text,
+            "bytes" => Class::Bytes,
+            other => Class::Other(other),
+        },
+    }
+}
+
+/// Whether the reader can read the field as it was written, not looking into messages.
+fn fits(reader: &Schema, writer: &Schema, pair: &Pair<'_>, standard: bool) -> bool {
+    let (ours, theirs) = match (pair.reader, pair.writer) {
+        (Some(ours), Some(theirs)) => (ours, theirs),
+        (Some(ours), None) => return !ours.is("required"),
+        // An unknown field is skipped.
+        (None, _) => return true,
+    };
+    if ours.is("required") && !theirs.is("required") {
+        return false;
+    }
+    let alike = match (class_of(reader, ours, standard), class_of(writer, theirs, standard)) {
+        (Class::Text | Class::Message, Class::Bytes) | (Class::Bytes, Class::Text | Class::Message) => true,
+        (ours, theirs) => ours == theirs,
+    };
+    // Standard protobuf reads lists either way, 1.x only as the schema says.
+    let packed = match (ours.is("packed"), theirs.is("packed")) {
+        (ours, theirs) if ours == theirs => true,
+        (true, false) => standard,
+        _ => standard && ours.is("repeated"),
+    };
+    alike && packed
+}

@@ -1,0 +1,139 @@
+//! Goes through two schemas of the same event side by side.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::{Event, Field, Kind, Schema};
+use crate::quoted::one_line;
+
+/// Fields looked at in one comparison: more than any schema of [`MAX_SCHEMA`](super::MAX_SCHEMA) has, unless its types refer to each
+/// other in order to make comparing slow.
+pub const MAX_COMPARED: usize = 64 * 1024;
+
+/// Messages in messages that are compared: as deep as decoders go.
+pub const MAX_DEPTH: usize = 100;
+
+/// A field of two messages that are compared: that with one tag in each, where it is there.
+pub(super) struct Pair<'a> {
+    pub(super) reader: Option<&'a Field>,
+    pub(super) writer: Option<&'a Field>,
+}
+
+/// Two messages to compare.
+struct Visit<'a> {
+    reader: usize,
+    writer: usize,
+    depth: usize,
+    /// The visit that led here, and the name of the field.
+    from: Option<(usize, &'a str)>,
+}
+
+/// Two schemas of one event.
+pub(super) struct Walk<'a> {
+    reader: &'a Schema,
+    writer: &'a Schema,
+    name: &'a str,
+    visits: Vec<Visit<'a>>,
+}
+
+/// What has been compared, in one or several walks through the same two schemas.
+pub(super) struct Progress {
+    seen: HashSet<(usize, usize)>,
+    /// Fields that may still be looked at.
+    left: usize,
+}
+
+impl Progress {
+    pub(super) fn new() -> Self {
+        Progress { seen: HashSet::new(), left: MAX_COMPARED }
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// `None` if one of the two does not have the event.
+    pub(super) fn new(reader: &'a Schema, writer: &'a Schema, name: &'a str) -> Option<Self> {
+        let (Event(_, ours, _), Event(_, theirs, _)) = (reader.event(name)?, writer.event(name)?);
+        let first = Visit { reader: *ours, writer: *theirs, depth: 0, from: None };
+        Some(Walk { reader, writer, name, visits: vec![first] })
+    }
+
+    /// Passes every pair of fields to `judge`, with a function that gives its path. Pairs of messages are compared once. `judge`
+    /// returns whether the messages in two fields are to be compared. Returns whether it got to the end, before so many fields had been
+    /// looked at that it had to stop.
+    pub(super) fn run(
+        mut self,
+        progress: &mut Progress,
+        mut judge: impl FnMut(&Pair<'a>, &dyn Fn() -> String) -> bool,
+    ) -> bool {
+        let mut due = VecDeque::from([0]);
+        while let Some(index) = due.pop_front() {
+            let Some((reader, writer, depth)) =
+                self.visits.get(index).map(|visit| (visit.reader, visit.writer, visit.depth))
+            else {
+                continue;
+            };
+            if !progress.seen.insert((reader, writer)) {
+                continue;
+            }
+            let (ours, theirs) = (self.reader.fields(reader), self.writer.fields(writer));
+            let Some(rest) = progress.left.checked_sub(ours.len() + theirs.len() + 1) else { return false };
+            progress.left = rest;
+            let mut found = Vec::new();
+            for pair in merged(ours, theirs) {
+                let follow = judge(&pair, &|| self.path(index, &pair));
+                let (Some(Field(name, _, Kind::Type(ours), _)), Some(Field(_, _, Kind::Type(theirs), _))) =
+                    (pair.reader, pair.writer)
+                else {
+                    continue;
+                };
+                if follow && depth < MAX_DEPTH {
+                    found.push(Visit {
+                        reader: *ours,
+                        writer: *theirs,
+                        depth: depth + 1,
+                        from: Some((index, name.as_str())),
+                    });
+                }
+            }
+            for visit in found {
+                due.push_back(self.visits.len());
+                self.visits.push(visit);
+            }
+        }
+        true
+    }
+
+    /// The names from the event to a field, with dots in between.
+    fn path(&self, mut index: usize, pair: &Pair<'_>) -> String {
+        let name = pair.reader.or(pair.writer).map_or("", |Field(name, ..)| name);
+        let mut names = vec![name];
+        while let Some(Visit { from: Some((before, name)), .. }) = self.visits.get(index) {
+            names.push(name);
+            index = *before;
+        }
+        names.push(self.name);
+        names.reverse();
+        one_line(&names.join("."))
+    }
+}
+
+/// Fields of two messages with equal tags side by side. Both are in order of their tags.
+fn merged<'a>(mut reader: &'a [Field], mut writer: &'a [Field]) -> Vec<Pair<'a>> {
+    let mut pairs = Vec::with_capacity(reader.len().max(writer.len()));
+    loop {
+        let (ours, theirs) = match (reader.split_first(), writer.split_first()) {
+            (None, None) => return pairs,
+            (ours, theirs) => (ours, theirs),
+        };
+        let tag = |found: Option<(&Field, &[Field])>| found.map_or(u32::MAX, |(Field(_, tag, ..), _)| *tag);
+        let (takes_ours, takes_theirs) = (tag(ours) <= tag(theirs), tag(theirs) <= tag(ours));
+        let ours = ours.filter(|_| takes_ours);
+        let theirs = theirs.filter(|_| takes_theirs);
+        if let Some((_, rest)) = ours {
+            reader = rest;
+        }
+        if let Some((_, rest)) = theirs {
+            writer = rest;
+        }
+        pairs.push(Pair { reader: ours.map(|(field, _)| field), writer: theirs.map(|(field, _)| field) });
+    }
+}
