@@ -54,7 +54,7 @@ export type {
   Message,
   Messages,
   Name,
-  Named,
+  NamesFound,
   NamesOr,
   NewEvent,
   Node,

@@ -59,7 +59,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * Read the events that match, and call `decider` with them. The `append` that it is given stores its events only if no matching event was
    * stored meanwhile; otherwise everything is repeated, at most 10 times. Resolves to what `decider` returns.
    */
-  decide<T, const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (query: HyperEmitter.DecisionQuery<HyperEmitter.Name<E>, N, Q>, decider: (events: HyperEmitter.Entry<E, HyperEmitter.Named<HyperEmitter.Name<E>, N, Q>>[], how: { append: HyperEmitter.Appender<E>, after: number }) => T | Promise<T>, options?: HyperEmitter.DecideOptions): Promise<T>
+  decide<T, const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (query: HyperEmitter.DecisionQuery<HyperEmitter.Name<E>, N, Q>, decider: (events: HyperEmitter.Entry<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>[], how: { append: HyperEmitter.Appender<E>, after: number }) => T | Promise<T>, options?: HyperEmitter.DecideOptions): Promise<T>
 
   /**
    * Hear events appended after `ready`, by this emitter or a peer. A listener with two or more parameters gets `done`: until it
@@ -152,7 +152,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   stream (options?: HyperEmitter.StreamOptions): HyperEmitter.EventStream<E>
 
   /** Stored events as an async iterable, each with its position in the log. */
-  read<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (options?: HyperEmitter.ReadOptions<HyperEmitter.Name<E>, N, Q>): HyperEmitter.Entries<HyperEmitter.Entry<E, HyperEmitter.Named<HyperEmitter.Name<E>, N, Q>>>
+  read<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (options?: HyperEmitter.ReadOptions<HyperEmitter.Name<E>, N, Q>): HyperEmitter.Entries<HyperEmitter.Entry<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>>
   /**
    * A durable consumer: the handler is called for each stored event that matches, and for what follows, at least once and in the order of the log
    * per key. It goes on where it stopped, also after a crash. A promise that it returns is waited for; what fails is tried again, and at last parked.
@@ -478,7 +478,7 @@ declare namespace HyperEmitter {
   }
 
   /** The names that a query can find: those of its `names`, or of its items; any of `K` if one of them says none. */
-  type Named<K, N, Q> = [Q] extends [never] ? OneOf<N> : Q extends { readonly names?: infer X } ? NamesOr<K, X> : K
+  type NamesFound<K, N, Q> = [Q] extends [never] ? OneOf<N> : Q extends { readonly names?: infer X } ? NamesOr<K, X> : K
   type NamesOr<K, X> = unknown extends X ? K : [NonNullable<X>] extends [never] ? K : OneOf<NonNullable<X>>
   type OneOf<N> = N extends string ? N : N extends Iterable<infer X> ? X : never
 
