@@ -25,8 +25,8 @@ function demandsOf (options) {
   const { id, failIf } = options
   if (id !== undefined) checkId(id)
   if (failIf === undefined) return { id }
-  const { filter, after } = conditionOf(failIf)
-  return { id, filter, after }
+  const { filter, after, cursor } = conditionOf(failIf)
+  return { id, filter, after, cursor }
 }
 
 function checkId (id) {
