@@ -248,7 +248,7 @@ impl Net {
         self.shared.trust.send_modify(|trust| Arc::make_mut(trust).plain = plain);
     }
 
-    /// Ends a link because its peer lost its right, for links that the owner vouched for.
+    /// Ends a link that the owner vouched for, because its peer has lost its right.
     pub fn revoke(&self, key: &str) {
         let link = self.shared.table.lock().get(key);
         if let Some(link) = link {

@@ -45,7 +45,7 @@ pub enum Meta {
     Peers,
     /// The last announced address record, 1.x's JSON.
     MyEventPeer,
-    /// How many of the local log's first entries were moved to it from a forked log, a space, and the local log's id.
+    /// The number of the local log's first entries that were moved to it from a forked log, then a space and the local log's id.
     Moved,
     /// The name of the network that the store belongs to.
     Network,

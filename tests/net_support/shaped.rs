@@ -26,7 +26,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// Slow, and nothing else.
+    /// A line that is slow, but has no delay and loses nothing.
     pub const fn slow(step: usize, pace: Duration, cut_after: Option<u64>) -> Line {
         Line { step, pace, cut_after, delay: Duration::ZERO, lost_every: None }
     }

@@ -20,7 +20,7 @@ pub struct Defects {
     pub two_sources: u64,
     /// 4: announced one entry more than the snapshot holds.
     pub grown_by_one: u64,
-    /// 4: announced a log that outgrew the snapshot by more: reads for ever.
+    /// 4: had to announce a log that had grown by more than one entry since the snapshot, and never stopped reading.
     pub grown_loop: u64,
     /// 5: a duplicate entry was stored that live links never relay.
     pub unrelayed: u64,
@@ -430,7 +430,8 @@ impl OldSession {
             Some(at) if at <= self.changes => {}
             Some(_) => match change(seq - 1) {
                 None => return true,
-                // The loop looks at the entry before, but never further, and announces what it began with.
+                // The loop of 1.x looks at the entry before this one, but never at an earlier one. It announces the seq that it
+                // started with.
                 Some(at) if at <= self.changes => self.defects.grown_by_one += 1,
                 Some(_) => {
                     self.defects.grown_loop += 1;
