@@ -219,7 +219,7 @@ async fn the_time_that_many_small_frames_take_is_charged() {
     let a = Peer::new(poor()).listen(0).await;
     let mut stranger = stranger(&a, HERE).await;
     stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
-    // Signs of life are so small that their bytes alone would last ten times as long.
+    // Frames that are only signs of life are so small that the bound on bytes alone would allow ten times as many.
     let (_, end) = until_ended(&a, stranger, &frame(12, &[]).repeat(1_000)).await;
     is_over_share(&end, &["processor time"]);
     serves_others(&a).await;
@@ -265,7 +265,7 @@ async fn a_1x_forger_that_we_dial_is_cut_off_once_and_then_left_aside() {
     a.dial(server.local_addr().unwrap().port());
     let own = a.log.log_id();
     let have = |log: &str, seq| frame(1, &[vec![10], text(log), vec![16], varint(seq)].concat());
-    // What its owner has not written, in front of what is somebody else's.
+    // First an entry of our own log that we have not written, then an entry of another log.
     let said = [
         vec![5, 0, 8, 1, 32, 1],
         have(&own, 2),

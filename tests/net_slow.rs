@@ -11,7 +11,7 @@ use net_support::{options, soon, Peer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 
-/// Timeouts of a hundredth: 300 ms on this line correspond to 30 s on a line of 20 kbit/s.
+/// Timeouts a hundred times shorter than usual: 300 ms on this line correspond to 30 s on a line of 20 kbit/s.
 fn hasty() -> NetOptions {
     NetOptions { stall_timeout_ms: 300, frame_timeout_ms: 600, handshake_timeout_ms: 100, ..options() }
 }

@@ -8,7 +8,7 @@ const { forTerminal } = require('./escape')
  * @enum {number}
  */
 const EXIT = Object.freeze({
-  /** All was done. */
+  /** Everything was done. */
   OK: 0,
   /** Something failed, or lines of input were refused. Also `hypem` without arguments, as in 1.x. */
   FAILED: 1,

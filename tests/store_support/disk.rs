@@ -35,14 +35,14 @@ pub enum Point {
 /// Calls that the system can refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
-    /// A write; a part of it is done before.
+    /// A write. A part of it is done before the error.
     Write,
     Sync,
     SetLen,
     Create,
     Rename,
     SyncDir,
-    /// The look at the lock file before a commit.
+    /// The check of the lock file before a commit.
     Look,
 }
 
@@ -70,7 +70,7 @@ struct State {
     /// The kind of call that is refused, how many more calls succeed before, and the error.
     refused: Option<(Call, u32, i32)>,
     removed: bool,
-    /// Where power failed.
+    /// The operation at which power failed.
     cut_at: Option<Point>,
     writes: u64,
 }
@@ -78,7 +78,7 @@ struct State {
 struct Shared {
     state: Mutex<State>,
     locked: AtomicBool,
-    /// fdatasync says yes and does nothing.
+    /// Whether fdatasync reports success without doing anything.
     lies: bool,
     /// A real folder for sled's files.
     index: PathBuf,
@@ -207,17 +207,17 @@ impl FaultDisk {
         self.0.state.lock().cut_at
     }
 
-    /// Bytes that can still be written; `None` for no end.
+    /// Bytes that can still be written; `None` for no limit.
     pub fn set_free(&self, free: Option<usize>) {
         self.0.state.lock().free = free;
     }
 
-    /// Refuses this kind of call with the system's error `code`, after `nth` that succeed, until told otherwise.
+    /// Refuses this kind of call with the system's error `code`, after `nth` calls that succeed, until [`FaultDisk::allow`].
     pub fn refuse(&self, call: Call, nth: u32, code: i32) {
         self.0.state.lock().refused = Some((call, nth, code));
     }
 
-    /// Refuses nothing any more.
+    /// Lets all calls succeed again.
     pub fn allow(&self) {
         self.0.state.lock().refused = None;
     }
@@ -242,7 +242,7 @@ impl FaultDisk {
     /// The medium after the cut, as a disk of its own; sled's files are looked for in `index`.
     pub fn after_power_cut(&self, index: &Path, random: &mut Random) -> FaultDisk {
         let state = self.0.state.lock();
-        // Nothing, everything or something of what was not synced.
+        // What was not synced survives wholly, in part, or not at all.
         let keep = [0, 1, 4, 7, 8][random.below(5)];
         let mut names = state.durable.clone();
         let changed: BTreeSet<&PathBuf> = state.live.keys().chain(state.durable.keys()).collect();
