@@ -25,12 +25,13 @@ const { values: args } = parseArgs({
   }
 })
 const rounds = args.quick ? 1 : Number(args.rounds)
-// One run of `disk` yields many rows.
+// One run of these yields many rows.
+const SHARED = new Set(['append', 'disk', 'queries'])
 const kept = new Map()
 
 async function side ({ work, options }, round, ours) {
   if (typeof options === 'function') options = options(ours)
-  const key = JSON.stringify([work, options, work === 'disk' ? round : Math.random()])
+  const key = JSON.stringify([work, options, SHARED.has(work) ? round : Math.random()])
   if (!kept.has(key)) kept.set(key, measure(work, options))
   return kept.get(key)
 }
@@ -119,7 +120,7 @@ async function main () {
   const wanted = (row) => row.name.includes(args.only) || (row.peer || '').includes(args.only)
   console.log(`${about.cpu}, ${about.cores} cores, ${about.memory}, ${about.system}, Node ${about.node}; medians of ${rounds}\n`)
   console.log('| work | ours /s | peer | peer /s | ratio | goal | |\n| --- | --- | --- | --- | --- | --- | --- |')
-  for (const row of rows.pairs.filter(wanted)) {
+  for (const row of [...rows.pairs, ...(args.long ? rows.longPairs : [])].filter(wanted)) {
     const skipped = missing(row)
     const result = skipped ? { skipped } : await pair(row).catch((err) => ({ skipped: `failed: ${err.message}` }))
     report.pairs.push({ name: row.name, peer: row.peer, goal: row.goal, ...result })

@@ -12,6 +12,36 @@ const K = 1000
  * @property {(result: object) => number} pick
  */
 
+/** Appends to an event store, in one process and on one log: rates of each kind. */
+const appends = (count) => ({ work: 'append', options: { count, modes: ['plain', 'tagged', 'known', 'fresh', 'batch'] } })
+const lone = (count) => ({ work: 'append', options: { count, window: 1, modes: ['tagged', 'known', 'fresh'] } })
+
+/** Rows of an event store with so many events. */
+const eventStore = (count) => [
+  ['one tag each, of 100,000 different, 1024 in flight', appends, 'tagged', 'plain', 0.85],
+  ['on a condition behind a recent change, 1024 in flight', appends, 'known', 'tagged', 0.7],
+  ['on the condition that nothing has had its tag, 1024 in flight', appends, 'fresh', 'tagged', 0.7],
+  ['on a condition behind a recent change, one at a time', lone, 'known', 'tagged', 0.9],
+  ['on the condition that nothing has had its tag, one at a time', lone, 'fresh', 'tagged', 0.9],
+  ['batches of 100 events', appends, 'batch', 'plain', 1.5]
+].map(([name, work, mode, other, goal]) => ({
+  name: `append at the end of ${count.toLocaleString('en')} events: ${name}`,
+  peer: other === 'tagged' ? 'the same without a condition' : 'single events without tags',
+  goal,
+  ours: { ...work(count), pick: ({ rates }) => rates[mode] },
+  theirs: { ...work(count), pick: ({ rates }) => rates[other] }
+}))
+
+const queries = (count) => [
+  ['100 events by name', 'ms', 5, 'name'],
+  ['100 events by tag', 'ms', 5, 'tag'],
+  ['100 events by name and tag', 'ms', 5, 'both'],
+  ['the latest event with a tag', 'ms', 0.5, 'latest'],
+  ['index per tag', 'bytes', 12, 'bytesPerTag']
+].map(([name, unit, most, of]) => ({
+  name: `${name}, among ${count.toLocaleString('en')}`, unit, most, work: 'queries', options: { count }, pick: (result) => result[of]
+}))
+
 /** Rates against a peer: each pair is run in turn, `rounds` times; the median of the pairs' ratios counts. */
 exports.pairs = [
   ...[[1024, 100], [64, 70], [1, 10]].map(([window, goal]) => ({
@@ -56,6 +86,20 @@ exports.pairs = [
     theirs: { work: 'hypercore', options: { window: 1024 }, pick: rate }
   },
   {
+    name: 'durable emit, 1024 in flight',
+    peer: 'lmdb-js, a put per event, commits synced',
+    goal: 1,
+    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
+    theirs: { work: 'lmdb', options: { window: 1024 }, pick: rate }
+  },
+  {
+    name: 'durable emit, 1024 in flight',
+    peer: 'better-sqlite3, WAL, synchronous=FULL, groups as large as ours',
+    goal: 0.9,
+    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
+    theirs: { work: 'sqlite', options: (ours) => ours.grouping, pick: rate }
+  },
+  {
     name: 'durable emit, one at a time',
     peer: 'raw write + fdatasync',
     goal: 0.8,
@@ -69,6 +113,7 @@ exports.pairs = [
     ours: { work: 'emit', options: { store: 'path', window: 1 }, pick: rate },
     theirs: { work: 'redis', options: { window: 1 }, pick: rate }
   },
+  ...eventStore(1000 * K),
   {
     name: 'catch-up over loopback, memory',
     peer: 'hyperemitter 1.3.0 on memdb',
@@ -150,12 +195,14 @@ exports.figures = [
   { name: 'reopen with 1,000,000 events, index rebuilt', unit: 'ms', most: 3000, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.rebuildMs },
   { name: 'memory with 1,000,000 events on disk, idle', unit: 'MB', most: 150, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.idle / 1e6 },
   { name: 'memory with 1,000,000 events on disk, during replay', unit: 'MB', most: 150, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.streamPeak / 1e6 },
+  ...queries(1000 * K),
   // 38 bytes of payload, 9 of name, 32 of key, twice.
   { name: 'disk per event', unit: 'bytes', most: 158, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.bytesPerEvent }
 ]
 
 /** Only with --long: they take minutes each. With `base` the figure is the base's rate over the row's. */
 exports.long = [
+  ...queries(10000 * K),
   { name: 'reopen with 10,000,000 events', unit: 'ms', most: 300, work: 'disk', options: { count: 10000 * K }, pick: (result) => result.openMs },
   // The index keeps a filter in memory: 6 MiB for each 32 chunks of 48 Ki events.
   { name: 'memory growth over 10,000,000 live events beyond the index (40 MB), embedded store', unit: 'MB', most: 20, work: 'growth', options: { count: 10000 * K }, pick: (result) => result.growth / 1e6 - 10000 * K * (6 << 20) / (32 * (48 << 10)) / 1e6 },
