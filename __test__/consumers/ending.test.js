@@ -241,6 +241,53 @@ test('after a crash as many entries are handled one at a time as may have begun,
   assert.ok(stopped.most(0) > 1)
 })
 
+test('with more room a subscription makes the last attempt again; what another query has left does not matter', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 300)
+  const fail = () => { throw new Error('no') }
+  const how = { attempts: 2, backoff: 0, key: ({ seq }) => seq, concurrency: 300 }
+  const first = emitter.subscribe('mails', {}, fail, how)
+  await once(first, 'error')
+  await first.stop()
+  for (const parked of (await emitter.consumer('mails').parked()).slice(0, 200)) await emitter.consumer('mails').skip(parked)
+  const attempts = []
+  const second = emitter.subscribe('mails', {}, (entry, { attempt }) => { attempts.push(attempt) }, how)
+  await second.caughtUp()
+  assert.equal((await second.parked()).length, 56, 'none is parked without another attempt')
+  assert.ok(attempts.length >= 44 && attempts.every((attempt) => attempt <= 2))
+  await second.stop()
+
+  await emitAll(emitter, 301, 302)
+  const third = emitter.subscribe('mails', { names: 'T' }, fail, { backoff: 3_600_000 })
+  await once(third, 'failed')
+  await third.stop()
+  const fourth = emitter.subscribe('mails', { names: 'U' }, () => {})
+  await fourth.caughtUp()
+  const { consumers: [{ behind, undone }] } = await emitter.stats()
+  assert.deepEqual([behind, undone], [0, 0])
+})
+
+test('an entry that is dropped while it is retried stays dropped', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 1)
+  let finish
+  let calls = 0
+  const subscription = emitter.subscribe('mails', {}, () => {
+    calls++
+    return new Promise((resolve, reject) => { finish = reject })
+  }, { attempts: 1 })
+  await until(() => calls === 1)
+  finish(new Error('no'))
+  await subscription.caughtUp()
+  const [parked] = await subscription.parked()
+  await Promise.all([subscription.retry(parked), subscription.retry(parked)])
+  await until(() => calls === 2)
+  await subscription.skip(parked)
+  finish(new Error('no'))
+  await subscription.stop()
+  assert.deepEqual([calls, await emitter.consumer('mails').parked()], [2, []])
+})
+
 test('records that make no sense stop that subscription only, loudly, and can be reset', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 3)

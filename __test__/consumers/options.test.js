@@ -180,3 +180,16 @@ test('without a handler a loop takes the entries, and says what became of each',
   await emitter.close()
   assert.deepEqual(await closing, { value: undefined, done: true })
 })
+
+test('what a loop has not taken in time comes again, and the answer to that counts', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 1)
+  const subscription = emitter.subscribe('mails', {}, { timeout: 1, backoff: 0, attempts: Infinity })
+  await once(subscription, 'failed')
+  const deliveries = subscription[Symbol.asyncIterator]()
+  const { value: { attempt, ack } } = await deliveries.next()
+  ack()
+  assert.ok(attempt >= 2)
+  await subscription.caughtUp()
+  await deliveries.return()
+})

@@ -259,7 +259,8 @@ class Consumer {
   /** Reports if nothing is left to do. */
   settle () {
     if (this.waiters.size > 0) this.tellWaiters()
-    if (!this.isAtEnd || this.progress.undone.size > 0 || this.handling.running > 0) return
+    const { running, parking } = this.handling
+    if (!this.isAtEnd || this.progress.undone.size > 0 || running + parking > 0) return
     this.isAtEnd = false
     this.tell('caughtUp', this.progress.change)
   }
@@ -274,6 +275,7 @@ class Consumer {
   }
 
   tellWaiters () {
+    if (this.handling.parking > 0) return
     const { done } = this.progress
     for (const waiter of this.waiters) {
       if (waiter.change > done) continue

@@ -53,6 +53,8 @@ class Handling {
     this.deadlines = new Deadlines(options.timeout, (attempt) => this.expire(attempt))
     /** Attempts under way, including those that wait for a record. */
     this.running = 0
+    /** Entries that are being parked, which is not durable yet. */
+    this.parking = 0
     /** Items that wait for a timer. */
     this.delayed = new Set()
     this.isStopping = false
@@ -196,7 +198,9 @@ class Handling {
     this.checkpoint.put(item.change, parkedText(parked))
     this.parked.set(item.change, parked)
     this.progress.finish(item)
+    this.parking++
     this.checkpoint.now((failure) => {
+      this.parking--
       if (failure) return
       this.tell('parked', parked, error)
       this.owner.left(item)
