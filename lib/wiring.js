@@ -158,7 +158,7 @@ function wire (emitter, db, options, schemaRead) {
   doorbell.ringForEmitter(scheduler)
   unclosed.register(emitter, { core, doorbell, timer: hold.timer, database }, hold)
   if (schemaRead !== undefined) schemaStream.waitFor(schemaRead)
-  // Either failure is told elsewhere.
+  // Both failures are reported elsewhere.
   Promise.all([state.ready, schemaRead]).then(() => schemaRecord.check(), () => {})
   if (options.dial !== false) connections.dialKnown()
   else connections.recall()

@@ -191,12 +191,12 @@ pub enum Error {
     /// A peer with which this emitter cannot replicate.
     #[error("{0}")]
     Incompatible(String),
-    /// A peer whose schema reads, or writes, the same events otherwise than this emitter's.
+    /// The schemas of a peer and of this emitter contradict each other: one cannot read events that the other writes.
     #[error("the schema of the peer that writes log {} contradicts this emitter's: {differences}", quoted(log))]
     SchemaDrift {
         /// The log that the peer appends to.
         log: String,
-        /// Where, in words.
+        /// Where they differ, in words.
         differences: String,
     },
     /// A peer broke the protocol; only its session ends.

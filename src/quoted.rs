@@ -25,7 +25,7 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Text that somebody else has written, for a message in which it needs no quotes: as one line, and cut if it is long.
+/// Foreign text for a message, without quotes: as one line, and cut if it is long.
 pub(crate) fn one_line(text: &str) -> String {
     let mut line: String = text.chars().take(MAX_QUOTED).filter(|c| !c.is_control()).collect();
     if text.chars().nth(MAX_QUOTED).is_some() {

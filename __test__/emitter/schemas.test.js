@@ -1,6 +1,6 @@
 'use strict'
 
-/** Schemas that change: what a store remembers of them, and what users are told. */
+/** Schemas that change: what a store records of them, and which warnings users get. */
 
 const assert = require('node:assert/strict')
 const path = require('node:path')
@@ -185,7 +185,7 @@ async function linked (t, [schema, options], [otherSchema, otherOptions]) {
   const synced = Promise.all([once(a.status, 'synced'), once(b.status, 'synced')])
   await Promise.all([a.handle(left, { dialled: true }), b.handle(right)])
   await synced
-  // What they tell each other of their schemas comes before this.
+  // They exchange their schemas before this.
   const heard = once(b, 'note')
   await a.append('note', { text: 'x' })
   await heard

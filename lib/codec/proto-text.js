@@ -50,7 +50,7 @@ function fieldText ([name, tag, kind, words], names, types) {
   }
   const label = ['required', 'repeated'].find((label) => has(words, label)) ?? 'optional'
   const packed = has(words, 'packed') ? ' [packed = true]' : ''
-  // Neither can be written down for a message that is declared elsewhere.
+  // Neither can be expressed for a message that is declared elsewhere.
   const note = ['group', 'bare'].filter((word) => has(words, word)).map((word) => ` // ${word}`).join('')
   return `${label} ${typeOf(kind)} ${name} = ${tag}${packed};${note}`
 }

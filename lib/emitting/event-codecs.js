@@ -14,7 +14,7 @@ class EventCodecs {
     this.refusesText = refusesText
     /** What events were last encoded with, by name. */
     this.encoders = new Map()
-    /** Hears when that changes: `(name, codec)`. */
+    /** Called with `(name, codec)` when an event's codec changes. */
     this.onUse = () => {}
   }
 

@@ -11,8 +11,8 @@ const MAX_SCHEMA = 256 * 1024
 const FACT = 'schemas'
 
 /**
- * What the events of each name were encoded with. Keeps that in the store, warns if the emitter's own messages cannot read it, and
- * tells peers of new links what its messages are.
+ * Records in the store with which message the events of each name were encoded. Warns if the emitter's own messages cannot read
+ * these events, and tells peers of new links the emitter's messages.
  */
 class SchemaRecord {
   /**
@@ -29,18 +29,18 @@ class SchemaRecord {
     this.status = status
     /** The text of the record once it has been read; '' if there is none. */
     this.text = undefined
-    /** Who waits for it to be read, while it is. */
+    /** Callbacks that wait until the record has been read. */
     this.waiting = undefined
-    /** Messages by name that events were encoded with and that are not written yet. */
+    /** By event name: messages with which events were encoded, and that are not in the stored record yet. */
     this.used = new Map()
-    /** The record takes no more: its owner has been warned. */
+    /** Whether the record is full. The owner has been warned. */
     this.full = false
-    /** Own messages as peers were last told; undefined before anybody was to be told. */
+    /** The emitter's messages as peers were last told; undefined until the first time. */
     this.told = undefined
     codecs.onUse = (name, encoder) => this.note(name, encoder)
   }
 
-  /** The store is open and the schema at hand: warns of what is stored and cannot be read. */
+  /** To be called when the store is open and the schema has been read. Warns of stored events that cannot be read. */
   check () {
     if (this.told !== undefined) this.tell()
     this.whenRead(() => this.compare())
@@ -56,7 +56,9 @@ class SchemaRecord {
     }
   }
 
-  /** What the emitter's own messages cannot read of events in these forms: `{ first: [{ path, was, is }], more }`. */
+  /**
+   * The fields of events in these forms that the emitter's own messages cannot read: `{ first: [{ path, was, is }], more }`.
+   */
   differences (forms) {
     const names = new Set(forms.map(({ events: [[name]] }) => name))
     const own = this.own()
@@ -77,7 +79,7 @@ class SchemaRecord {
     })
   }
 
-  /** An event of this name is encoded with another codec than the last one. */
+  /** Notes that an event of this name is encoded with another codec than the last one. */
   note (name, encoder) {
     const pair = this.ownPair(name, encoder)
     if (pair === null || this.full) return
@@ -110,7 +112,7 @@ class SchemaRecord {
     }
     if (text === null) return
     this.text = text
-    // If it cannot be stored, the event that comes after it tells that.
+    // If the record cannot be stored, the event after it fails and reports that.
     this.requests.ask((id) => this.core.setFact(id, FACT, text), () => {}, { brief: true })
   }
 

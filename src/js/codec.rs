@@ -34,7 +34,7 @@ fn compile_text(text: &str, sources: Option<&str>) -> Result<Compiled> {
     compile(text, &sources)
 }
 
-/// What is recorded of the forms of events: the new text of the record, or nothing if it stays as it is.
+/// Adds forms of events to the record. Returns the new text of the record, or nothing if it stays as it is.
 ///
 /// # Errors
 /// `ERR_HYPER_INVALID_ARG` if either text cannot be read, or the record would become too large.
@@ -43,8 +43,8 @@ pub fn record_schemas(stored: String, used: String) -> napi::Result<Option<Strin
     guarded(|| schema::record(&stored, &used))
 }
 
-/// What a schema cannot read of a record, as JSON: `{ first: [{ path, was, is }], more }`. Of the names that it does not have, those in
-/// `missing` are told.
+/// The fields of a record that a schema cannot read, as JSON: `{ first: [{ path, was, is }], more }`. Of the names that the schema
+/// does not have, those in `missing` are listed.
 ///
 /// # Errors
 /// `ERR_HYPER_INVALID_ARG` if either text cannot be read.

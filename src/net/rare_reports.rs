@@ -39,7 +39,7 @@ impl RareReports {
             | Error::Forged { log, .. }
             | Error::Unsealed { log, .. }
             | Error::Author { log, .. } => log.clone(),
-            // The same peer may come with another schema, which is news.
+            // If the same peer comes with another schema, that is reported again.
             Error::SchemaDrift { .. } => error.to_string(),
             Error::Insecure(_) | Error::Rights(_) | Error::Network(_) => String::new(),
             _ => return true,

@@ -1,4 +1,4 @@
-//! Whether what one schema writes can be read with another, by the rules of protobuf's wire format.
+//! Decides whether events that one schema writes can be read with another, by the rules of protobuf's wire format.
 
 use serde::Serialize;
 
@@ -6,10 +6,10 @@ use super::walk::{Pair, Progress, Walk};
 use super::{Event, Field, Kind, Schema};
 use crate::quoted::one_line;
 
-/// Differences that are told: enough to see what is wrong.
+/// The most differences that are listed: enough to see what is wrong.
 pub const MAX_DIFFERENCES: usize = 16;
 
-/// A field that the reader's schema cannot read as the writer's has written it.
+/// A field that the reader's schema cannot read in the form in which the writer's schema writes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// Names from the event to the field, with dots in between.
@@ -20,12 +20,12 @@ pub struct Difference {
     pub is: String,
 }
 
-/// What one schema cannot read of another.
+/// The fields that one schema cannot read of another.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Differences {
-    /// The first ones.
+    /// The first differences.
     pub first: Vec<Difference>,
-    /// How many there are besides.
+    /// How many more there are.
     pub more: usize,
 }
 
@@ -48,7 +48,7 @@ impl Differences {
         }
     }
 
-    /// Adds what only the other direction has, with both sides exchanged.
+    /// Adds differences that only the opposite comparison found, with the two sides exchanged.
     #[must_use]
     pub fn with_reverse(mut self, reverse: Differences) -> Self {
         for Difference { path, was, is } in reverse.first {
@@ -59,7 +59,7 @@ impl Differences {
         self
     }
 
-    /// In words, with what the two sides are called.
+    /// The differences in words. The parameters name the two sides.
     #[must_use]
     pub fn in_words(&self, was: &str, is: &str) -> String {
         let each = |found: &Difference| format!("{}: {was} {}, {is} {}", found.path, found.was, found.is);
@@ -107,7 +107,7 @@ pub(super) fn gone<'a>(writer: &'a Schema, missing: &'a [String]) -> impl Iterat
     })
 }
 
-/// Types whose values are written alike, so that one may be read as another.
+/// Classes of types. Values of the types in one class are written in the same form, so one can be read as another.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Class<'a> {
     Varint,
@@ -121,7 +121,7 @@ enum Class<'a> {
     Group,
     /// A message that 1.x writes without its length.
     Bare,
-    /// `float`, `double`, and whatever a later version has.
+    /// `float`, `double`, and types of later versions.
     Other(&'a str),
 }
 
@@ -143,7 +143,7 @@ fn class_of<'a>(schema: &'a Schema, field: &'a Field, standard: bool) -> Class<'
     }
 }
 
-/// Whether the reader can read the field as it was written, not looking into messages.
+/// Whether the reader can read the field as it was written. The fields of messages are not examined here.
 fn fits(reader: &Schema, writer: &Schema, pair: &Pair<'_>, standard: bool) -> bool {
     let (ours, theirs) = match (pair.reader, pair.writer) {
         (Some(ours), Some(theirs)) => (ours, theirs),

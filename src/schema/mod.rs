@@ -44,7 +44,7 @@ struct Type {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fields: Option<Vec<Field>>,
-    /// Names and values as written, which 1.x allowed to be fractions.
+    /// Names and values as written. 1.x allowed values that are fractions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     values: Option<Vec<(String, String)>>,
 }
@@ -147,7 +147,7 @@ fn invalid(why: &dyn fmt::Display) -> Error {
     Error::InvalidArgument(format!("a schema cannot be read: {why}"))
 }
 
-/// A schema as it is told to peers.
+/// A schema in the form that is sent to peers.
 #[derive(Clone, Debug)]
 pub struct ToldSchema {
     /// The schema.

@@ -20,8 +20,8 @@ fn read(text: &str) -> Result<Vec<Schema>> {
     parts.into_iter().map(Schema::checked).collect()
 }
 
-/// What is recorded once events have been written in these forms, a list like the record: the new text of the record; `None` if
-/// it has them already.
+/// Adds forms in which events have been written to the record; `used` is a list like the record. Returns the new text of the
+/// record, or `None` if it has all of them already.
 ///
 /// # Errors
 /// `InvalidArgument` if either text cannot be read, `Limit` if the record would become too large.
@@ -52,7 +52,7 @@ pub fn record(stored: &str, used: &str) -> Result<Option<String>> {
     Ok(Some(text))
 }
 
-/// What `ours` cannot read of what is recorded. Of the names that `ours` does not have, those in `missing` are told.
+/// The recorded fields that `ours` cannot read. Of the names that `ours` does not have, those in `missing` are listed.
 ///
 /// # Errors
 /// `InvalidArgument` if either text cannot be read.
@@ -68,7 +68,7 @@ pub fn stored_differences(stored: &str, ours: &str, missing: &[String]) -> Resul
     Ok(found)
 }
 
-/// Whether whoever can read events in the form `new` can read those in the form `old`: `new` has all fields of `old`, of the same types, and
+/// Whether each reader of the form `new` can also read the form `old`: `new` has all fields of `old`, with the same types, and
 /// requires no others.
 fn contains(new: &Schema, old: &Schema, name: &str) -> bool {
     let same_encoding =

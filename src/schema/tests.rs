@@ -49,7 +49,7 @@ fn types_are_exchanged_by_protobufs_rules() {
     assert_eq!(reads(r#""bytes","""#, r#"1,"""#), [true; 2]);
     assert_eq!(reads(r#"1,"""#, r#""string","""#), [false; 2]);
     assert_eq!(reads(r#"1,"""#, r#"2,"""#), [false; 2]);
-    // What a later version may have.
+    // Types that a later version may have.
     assert_eq!(reads(r#""decimal","""#, r#""decimal","""#), [true; 2]);
     assert_eq!(reads(r#""decimal","""#, r#""int32","""#), [false; 2]);
     // Groups are messages in 1.x's encoding. Bare messages have no length.
@@ -171,7 +171,7 @@ fn text_that_is_no_schema_is_refused() {
     ] {
         assert_eq!(Schema::parse(text.as_bytes()).unwrap_err().code(), "ERR_HYPER_INVALID_ARG", "{text}");
     }
-    // What a later version adds is passed over.
+    // Additions of later versions are ignored.
     let later = order(r#"["a",1,"int32",""]"#, "", 1).replacen('{', r#"{"since":[[[1]]],"#, 1);
     assert_eq!(parse(&later), parse(&order(r#"["a",1,"int32",""]"#, "", 1)));
 }

@@ -1,4 +1,4 @@
-//! Goes through two schemas of the same event side by side.
+//! Walks through two schemas of the same event side by side.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -12,7 +12,7 @@ pub const MAX_COMPARED: usize = 64 * 1024;
 /// Messages in messages that are compared: as deep as decoders go.
 pub const MAX_DEPTH: usize = 100;
 
-/// A field of two messages that are compared: that with one tag in each, where it is there.
+/// The fields with the same tag in two messages that are compared; `None` for a message without such a field.
 pub(super) struct Pair<'a> {
     pub(super) reader: Option<&'a Field>,
     pub(super) writer: Option<&'a Field>,
@@ -56,9 +56,9 @@ impl<'a> Walk<'a> {
         Some(Walk { reader, writer, name, visits: vec![first] })
     }
 
-    /// Passes every pair of fields to `judge`, with a function that gives its path. Pairs of messages are compared once. `judge`
-    /// returns whether the messages in two fields are to be compared. Returns whether it got to the end, before so many fields had been
-    /// looked at that it had to stop.
+    /// Passes every pair of fields to `judge`, with a function that gives the pair's path. `judge` returns whether the messages in
+    /// the two fields are to be compared, too. Each pair of messages is compared once. Returns whether the walk came to the end; it
+    /// stops when too many fields have been examined.
     pub(super) fn run(
         mut self,
         progress: &mut Progress,

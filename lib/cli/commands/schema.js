@@ -42,7 +42,7 @@ async function show (context, { json }, db) {
   await context.print(json ? forJson({ messages }, 2) + '\n' : protoFile(messages))
 }
 
-/** All messages as one file. Lines are printed one by one: names in them are somebody else's. */
+/** All messages as the text of one file. Each line is escaped by itself, because it contains names that others chose. */
 function protoFile (messages) {
   if (messages.length === 0) return '// no event was emitted with a schema\n'
   const seen = new Set()
@@ -65,7 +65,10 @@ async function check (context, { json }, file, db) {
   return ok ? EXIT.OK : EXIT.FOUND
 }
 
-/** Decodes every event: how many there are, and by name what could not be read. `recorded`: names that had a message. */
+/**
+ * Decodes every event. Returns how many there are, and by name which could not be read. `recorded`: names of events that had a
+ * message.
+ */
 async function tryEvents (context, hyper, recorded) {
   const { change: total } = await hyper.stats()
   const bar = context.progress('decoding')

@@ -26,7 +26,7 @@ impl V2 {
         // 2.x peers use none of hyperlog's own messages but the handshake.
         let Message::Extension(kind, body) = Message::decode(frame)? else { return Ok(()) };
         let extension = Extension::decode(kind, body)?;
-        // The others say something of the peer's logs, or follow what does.
+        // All other messages are about the peer's logs, or follow such messages.
         let tells_nothing_of_logs =
             matches!(extension, Extension::Twin(_) | Extension::Alive | Extension::Schema(_) | Extension::Unknown);
         self.heard |= !tells_nothing_of_logs;

@@ -1,4 +1,4 @@
-//! Tells a peer with another schema what ours is, and compares.
+//! Sends our schema to peers that have another one, and compares theirs with ours.
 
 use super::V2;
 use crate::error::Error;
@@ -15,8 +15,9 @@ impl V2 {
         }
     }
 
-    /// The peer's schema. Each side compares by itself, because neither takes the other's word. Only the first one of a session is
-    /// looked at. One that is too large, or in a form of a later version, is passed over: nothing depends on it.
+    /// The peer's schema has arrived. Each side compares the schemas itself, because neither trusts the other's result. Only the
+    /// first schema in a session is examined. A schema that is too large, or in the form of a later version, is ignored, because
+    /// nothing depends on it.
     pub(super) fn on_schema(&mut self, common: &mut Common, text: &[u8]) {
         let Some(ours) = common.config.schema.clone() else { return };
         if std::mem::replace(&mut self.schema_seen, true) || text.len() > MAX_SCHEMA {
