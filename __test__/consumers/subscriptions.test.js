@@ -286,7 +286,7 @@ for (const [what, store] of STORES) {
       }
       let saved = 0
       while (saved === 0) saved = (await emitter.stats()).commits - commits - made
-      assert.ok(saved <= 4, `${saved} checkpoints for ${made} events`)
+      assert.ok(saved <= 6, `${saved} checkpoints for ${made} events`)
     })
 
     test('with nothing to do, a subscription writes nothing', async (t) => {
