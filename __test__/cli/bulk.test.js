@@ -152,6 +152,16 @@ test('lines may have tags and ids: an id is stored once, and a resumed import kn
   assert.equal((await hypem(t, [...again, '--resume'])).stdout, '{"lines":2,"stored":0,"known":2,"refused":0}\n')
 })
 
+test('a session ignores ids, as 1.x did', async (t) => {
+  const dir = scratch(t)
+  const [schema, db] = [join(dir, 'messages.proto'), join(dir, 'db')]
+  const lines = ['a', 'b'].map((message) => JSON.stringify({ name: 'Hello', payload: { message }, id: 7 }) + '\n').join('')
+  const { stderr } = await hypem(t, [schema, '--no-repl', '--db', db], { input: lines })
+  assert.equal(stderr, '')
+  const { stdout } = await hypem(t, ['export', db, '--schema', schema])
+  assert.deepEqual(stdout.trim().split('\n').map((text) => JSON.parse(text).payload.message), ['a', 'b'])
+})
+
 function sizeOf (path) {
   try {
     return statSync(path).size

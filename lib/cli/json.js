@@ -91,8 +91,9 @@ function isBase64 (text) {
  * @param {import('./schema').Schema|null} schema says which fields hold bytes and enums; null if there is no schema
  * @param {'auto'|'base64'|'text'} form how an unmarked string for bytes is read: as base64 if it is valid base64 and as text
  *   otherwise, as base64 only, or as text only (as in 1.x)
+ * @param {boolean} ids whether a line's `id` is that of an idempotent append; 1.x ignored it
  */
-function lineReader (schema, form = 'auto') {
+function lineReader (schema, form = 'auto', ids = false) {
   function bytes (value, path) {
     if (typeof value === 'string') {
       if (form === 'text') return Buffer.from(value, 'utf8')
@@ -151,7 +152,7 @@ function lineReader (schema, form = 'auto') {
     const line = JSON.parse(text)
     if (line === null || typeof line !== 'object') throw new TypeError(`not an event: ${text.slice(0, 40)}`)
     const { name, payload, encoding, tags, id } = line
-    const rest = { ...(tags !== undefined && { tags }), ...(id !== undefined && { id }) }
+    const rest = { ...(tags !== undefined && { tags }), ...(ids && id !== undefined && { id }) }
     if (encoding === 'base64' && typeof payload === 'string') {
       if (!isBase64(payload)) throw new TypeError('payload is not base64')
       return { name, payload: Buffer.from(payload, 'base64'), ...rest }

@@ -38,7 +38,7 @@ module.exports = {
     const hyper = await context.open(db, context.schema(values.schema), { strict: values.strict })
     const feed = new Feed({
       hyper,
-      read: lineReader(context.schema(values.schema), values.bytes),
+      read: lineReader(context.schema(values.schema), values.bytes, true),
       refused: (number, error) => context.warn(`hypem: line ${number}: ${error.message.replace(/\s*\n\s*/g, ' ')}`),
       resume: await beginInput(hyper, values.as ?? 'import', values.resume),
       signal: context.signal,
