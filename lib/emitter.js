@@ -276,8 +276,8 @@ const methods = {
   },
 
   /** A durable consumer: `handler(entry, context)` is called for each event of a query, at least once, also after a crash. */
-  subscribe (name, query, handler, options) {
-    return partsOf(this).consumers.subscribe(name, query, handler, options)
+  subscribe (...args) {
+    return partsOf(this).consumers.subscribe(...args)
   },
 
   /** What the store keeps of a subscription that is not at work: its parked entries, and how to reset it. */

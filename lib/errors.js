@@ -66,18 +66,37 @@ const typeOf = (value) => value === null ? 'null' : typeof value
 
 /** A thrown value in words. Users' functions may throw anything. */
 function reasonOf (thrown) {
-  if (isNativeError(thrown)) return String(thrown.message)
   try {
+    if (isNativeError(thrown)) return String(thrown.message)
     return typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 0, breakLength: Infinity })
   } catch {
     return 'something that cannot be printed'
   }
 }
 
-/** * What somebody threw, as an error: itself if it is one. Callbacks take undefined and null for success, so those must become errors too. */
+/** The stack of a thrown value, if it has one. Reading it may run code of users. */
+function stackOf (thrown) {
+  try {
+    const stack = thrown?.stack
+    return typeof stack === 'string' ? stack : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** What somebody threw, as an error: itself if it is one. Callbacks take undefined and null for success, so those must become errors too. */
 function asError (thrown) {
-  if (isNativeError(thrown) || thrown instanceof Error) return thrown
+  if (isError(thrown)) return thrown
   return Object.assign(new Error(reasonOf(thrown)), { cause: thrown })
+}
+
+function isError (thrown) {
+  try {
+    return isNativeError(thrown) || thrown instanceof Error
+  } catch {
+    // A Proxy may refuse to tell.
+    return false
+  }
 }
 
 /** Throws `error` as an uncaught exception, outside the current call stack. */
@@ -132,6 +151,7 @@ module.exports = {
   asError,
   failure,
   reasonOf,
+  stackOf,
   surface,
   systemError,
   valueFault,
@@ -249,7 +269,9 @@ module.exports = {
     (name) => `subscription '${name}' is at work in this emitter already: stop it first, or choose another name`),
   subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to go on'),
   subscriptionHasHandler: define(INVALID, TypeError, (name) => `subscription '${name}' has a handler: leave it out to take the entries in a loop`),
+  subscriptionHasLoop: define(INVALID, Error, (name) => `subscription '${name}' has a loop already, which takes its entries: subscribe again for another one`),
   attemptOver: define('ERR_HYPER_CLOSED', undefined, () => 'the attempt is over: what it appends now would not be stored with it'),
+  entrySkipped: define('ERR_HYPER_CLOSED', undefined, () => 'the entry was skipped while the handler was at work'),
   /** Nobody knows what became of the last attempt. */
   cutOff: define('ERR_HYPER_CLOSED', undefined, () => 'the process ended, or the emitter was closed, while the handler was at work'),
   attemptTimedOut: define('ERR_HYPER_TIMEOUT', undefined,

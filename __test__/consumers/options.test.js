@@ -10,7 +10,7 @@ const { PassThrough } = require('node:stream')
 const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
-const { all, make } = require('../emitter/stores')
+const { make } = require('../emitter/stores')
 const { emitAll, numbers } = require('./helpers')
 
 test('a name has one subscription at a time, and options that make no sense are refused', async (t) => {
@@ -29,6 +29,7 @@ test('a name has one subscription at a time, and options that make no sense are 
   wrong('a', 'T', ok, {}, /query must be an object/)
   wrong('a', { names: 'T', query: [] }, ok, {}, /query/)
   wrong('a', {}, 7, {}, /handler must be a function/)
+  wrong('a', {}, undefined, undefined, /handler must be a function; for a loop, leave it out/)
   wrong('a', {}, ok, null, /options must be an object/)
   wrong('a', {}, ok, { key: 7 }, /key must be a function/)
   wrong('a', {}, ok, { concurrency: 0 }, /concurrency must be a whole number from 1, not 0/)
@@ -143,53 +144,4 @@ test('entries that wait for a key are bounded, and the rest is handled once that
   await subscription.retry(entry)
   await subscription.caughtUp()
   assert.deepEqual(calls, [0, 1, ...numbers(1, 1501)])
-})
-
-test('without a handler a loop takes the entries, and says what became of each', async (t) => {
-  const db = path.join(folder(), 'store')
-  let emitter = make(t, db)
-  await emitAll(emitter, 1, 5)
-  const taken = []
-  const how = { backoff: 0, attempts: 3 }
-  const loop = async (last) => {
-    const subscription = emitter.subscribe('mails', { names: 'T' }, how)
-    for await (const { entry: { payload: { num } }, attempt, signal, append, ack, fail } of subscription) {
-      taken.push([num, attempt])
-      assert.equal(signal.aborted, false)
-      if (num === last) break
-      if (num === 2 && attempt < 3) {
-        fail(new Error('not yet'))
-        continue
-      }
-      append('U', { id: num })
-      ack()
-    }
-    await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' }, 'leaving the loop stops it')
-  }
-  await loop(4)
-  assert.deepEqual(taken, [[1, 1], [2, 1], [2, 2], [2, 3], [3, 1], [4, 1]])
-  await emitter.close()
-  emitter = make(t, db)
-  taken.length = 0
-  await loop(5)
-  assert.deepEqual(taken.map(([num]) => num), [4, 5], 'what was not answered comes again')
-  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2, 3, 4])
-  const other = emitter.subscribe('other', {}, () => {})
-  await assert.rejects(other[Symbol.asyncIterator]().next(), { code: 'ERR_HYPER_INVALID_ARG', message: /'other' has a handler/ })
-  const closing = emitter.subscribe('closing', { names: 'U' }, { from: 'now' })[Symbol.asyncIterator]().next()
-  await emitter.close()
-  assert.deepEqual(await closing, { value: undefined, done: true })
-})
-
-test('what a loop has not taken in time comes again, and the answer to that counts', async (t) => {
-  const emitter = make(t)
-  await emitAll(emitter, 1, 1)
-  const subscription = emitter.subscribe('mails', {}, { timeout: 1, backoff: 0, attempts: Infinity })
-  await once(subscription, 'failed')
-  const deliveries = subscription[Symbol.asyncIterator]()
-  const { value: { attempt, ack } } = await deliveries.next()
-  ack()
-  assert.ok(attempt >= 2)
-  await subscription.caughtUp()
-  await deliveries.return()
 })

@@ -57,11 +57,16 @@ for (const [what, store] of STORES) {
       assert.deepEqual(await from('now'), [])
       assert.deepEqual(await from(3), [4, 5])
       assert.deepEqual(await from(second.cursor), [3, 4, 5])
+      const now = []
+      const fromNow = emitter.subscribe('at once', {}, ({ change }) => { now.push(change) }, { from: 'now' })
+      await emitAll(emitter, 6, 7)
+      await fromNow.caughtUp()
+      assert.deepEqual(now, [6, 7], 'what is appended right after the call is heard')
       const heard = warnings(emitter)
-      const wrong = emitter.subscribe('wrong', {}, () => {}, { from: 6 })
+      const wrong = emitter.subscribe('wrong', {}, () => {}, { from: 8 })
       await assert.rejects(wrong.caughtUp())
       await until(() => heard.length > 0)
-      assert.match(heard[0].message, /from is 6, but the log ends with change 5/)
+      assert.match(heard[0].message, /from is 8, but the log ends with change 7/)
     })
 
     test('a handler that fails is called again, and holds back its own key only', async (t) => {

@@ -8,7 +8,6 @@ const Handling = require('./handling')
 const Lanes = require('./lanes')
 const Progress = require('./progress')
 const { memberOf } = require('./group')
-const { parkedText } = require('./records')
 
 /**
  * Most entries that are taken and not done, including those that wait for a retry of their key. Each of them is in every
@@ -57,8 +56,8 @@ class Consumer {
     this.ready = []
     /** Entries whose events are stored, but which are not yet done in the record of the subscription. */
     this.marked = new Set()
-    /** Changes of parked entries that are being handled again. */
-    this.retried = new Set()
+    /** Parked entries that are being handled again, by change; undefined while one is being read. */
+    this.retried = new Map()
     this.waiters = new Set()
     this.progress = undefined
     this.stream = undefined
@@ -70,6 +69,8 @@ class Consumer {
     this.isSaving = false
     this.isAtEnd = false
     this.whenIdle = undefined
+    /** Timers that limit how long it waits for running attempts. */
+    this.limits = []
     this.whenStopped = undefined
     /** Called once if the subscription cannot continue. */
     this.onFailed = undefined
@@ -100,7 +101,7 @@ class Consumer {
     this.stream = new RowStream(this.reader.rows, end, { ...this.search, ...bounds })
     // The start of a new subscription is stored now, and not only once it has handled something.
     if (isNew) await this.saved()
-    for (const change of wanted) await this.handleParked(parked.get(change))
+    for (const change of wanted) await this.beginParked(parked.get(change))
     this.pump()
   }
 
@@ -122,6 +123,12 @@ class Consumer {
     }
   }
 
+  /** Lets one more attempt begin. */
+  allowOne () {
+    this.handling.allowed++
+    this.pump()
+  }
+
   /** Takes or begins one entry. Returns whether there may be more to do. */
   step () {
     const { progress, ready, stream } = this
@@ -135,6 +142,7 @@ class Consumer {
       this.hasRow = true
       if (progress.undone.size >= MAX_UNDONE) return false
     }
+    if (this.handling.allowed <= 0) return false
     if (ready.length > 0 ? !progress.mayBegin : !progress.mayTake) {
       this.save()
       return false
@@ -275,7 +283,7 @@ class Consumer {
   }
 
   tellWaiters () {
-    if (this.handling.parking > 0) return
+    if (this.handling.parking > 0 || this.retried.size > 0) return
     const { done } = this.progress
     for (const waiter of this.waiters) {
       if (waiter.change > done) continue
@@ -320,18 +328,29 @@ class Consumer {
     return this.saved()
   }
 
-  /** Handles a parked entry again, beginning with a first attempt. It stays parked until it is done. */
+  /**
+   * Handles a parked entry again, beginning with a first attempt. It stays parked until it is done. Resolves once the request
+   * is durable, and the entry may begin.
+   */
   async handleParked (parked) {
-    const { change } = parked
-    if (this.retried.has(change)) return
-    this.retried.add(change)
-    // Only once: if it crashes the process, it is not tried again at the next start.
-    this.checkpoint.put(change, parkedText(parked))
+    if (this.retried.has(parked.change)) return
+    this.handling.request(parked)
     await this.saved()
-    for await (const entry of this.reader.read({ since: change - 1, until: change, raw: this.options.raw })) {
-      const item = { entry, change, made: 0, recorded: 0, isSuspect: false, wasParked: true }
-      if (this.options.key !== undefined) this.findKey(item)
-      if (this.lanes.enter(item)) this.ready.push(item)
+    await this.beginParked(parked)
+  }
+
+  async beginParked ({ change }) {
+    if (this.retried.has(change) || !this.parked.has(change)) return
+    this.retried.set(change, undefined)
+    try {
+      for await (const entry of this.reader.read({ since: change - 1, until: change, raw: this.options.raw })) {
+        const item = { entry, change, made: 0, recorded: 0, isSuspect: false, wasParked: true }
+        if (this.options.key !== undefined) this.findKey(item)
+        this.retried.set(change, item)
+        if (this.lanes.enter(item)) this.ready.push(item)
+      }
+    } finally {
+      if (this.retried.get(change) === undefined) this.retried.delete(change)
     }
     this.pump()
   }
@@ -339,6 +358,14 @@ class Consumer {
   /** Drops a parked entry. Resolves once that is durable. */
   dropParked ({ change }) {
     this.drop(change)
+    const item = this.retried.get(change)
+    const place = this.ready.indexOf(item)
+    if (place !== -1) {
+      this.ready.splice(place, 1)
+      this.left(item)
+    } else if (item !== undefined) {
+      this.handling.skip(item)
+    }
     return this.saved()
   }
 
@@ -373,23 +400,28 @@ class Consumer {
     this.waiters.clear()
     this.handling.stop()
     if (this.handling.running > 0) await this.idle(within)
-    this.handling.end()
+    this.handling.end([...this.progress?.undone.values() ?? [], ...this.retried.values()].filter((item) => item !== undefined))
     if (this.progress !== undefined) {
-      this.progress.isOver = this.handling.running === 0
+      this.progress.isOver = true
       // Whatever cannot be stored now is handled again at the next start.
       await Promise.race([this.saved(), new Promise((resolve) => { this.whenStopped = resolve })])
     }
     this.checkpoint.end()
   }
 
-  /** Resolves when no attempt is running, or after this many milliseconds. */
+  /** Limits the time for which {@link stop} waits for running attempts. The shortest limit counts. */
+  giveUpAfter (within) {
+    if (this.whenIdle !== undefined) this.limits.push(setTimeout(this.whenIdle, within))
+  }
+
+  /** Resolves when no attempt is running, or the time for them is up. */
   async idle (within) {
-    let timer
     await new Promise((resolve) => {
       this.whenIdle = resolve
-      if (within !== undefined) timer = setTimeout(resolve, within)
+      if (within !== undefined) this.giveUpAfter(within)
     })
-    clearTimeout(timer)
+    this.whenIdle = undefined
+    for (const timer of this.limits) clearTimeout(timer)
   }
 }
 

@@ -12,12 +12,15 @@ class Deadlines {
     /** The things under way, oldest first, each with its deadline. */
     this.waiting = new Map()
     this.timer = undefined
+    this.isExpiring = false
     this.check = () => this.expireLate()
   }
 
   add (what) {
     if (this.timeout === Infinity) return
     this.waiting.set(what, performance.now() + this.timeout)
+    // After expiring, the timer is set for whatever is left.
+    if (this.isExpiring) return
     if (this.timer === undefined) this.timer = setTimeout(this.check, this.timeout)
     else if (this.waiting.size === 1) this.timer.ref()
   }
@@ -29,16 +32,17 @@ class Deadlines {
 
   expireLate () {
     this.timer = undefined
+    this.isExpiring = true
     const now = performance.now()
     for (const [what, deadline] of this.waiting) {
-      if (deadline > now) {
-        // A timer may fire a fraction of a millisecond early.
-        this.timer = setTimeout(this.check, Math.max(deadline - now, 1))
-        return
-      }
+      if (deadline > now) break
       this.waiting.delete(what)
       this.expire(what)
     }
+    this.isExpiring = false
+    const [next] = this.waiting.values()
+    // A timer may fire a fraction of a millisecond early.
+    if (next !== undefined) this.timer = setTimeout(this.check, Math.max(next - now, 1))
   }
 
   end () {

@@ -1,19 +1,26 @@
 'use strict'
 
-const Attempt = require('./attempt')
-
-/** The entries of a subscription without a handler: a loop takes them, and acknowledges or fails each of them. */
+/**
+ * The entries of a subscription without a handler: a loop takes them, and acknowledges or fails each of them. An attempt
+ * begins only when the loop asks for an entry, so its time limit counts from then on.
+ */
 class Deliveries {
   constructor () {
-    this.waiting = []
-    this.wake = undefined
+    /** Called when the loop asks for an entry. */
+    this.onAsked = undefined
+    this.isTaken = false
     this.isOver = false
+    this.error = undefined
+    /** Settles what the loop waits for. */
+    this.asked = undefined
   }
 
   /** The handler. Its promise is settled once the loop has answered the entry. */
   handle (entry, attempt) {
     return new Promise((resolve, reject) => {
-      const delivery = {
+      const { asked } = this
+      this.asked = undefined
+      asked.resolve({
         entry,
         attempt: attempt.attempt,
         get signal () {
@@ -22,28 +29,28 @@ class Deliveries {
         append: attempt.append,
         ack: () => resolve(),
         fail: (error = new Error('fail was called')) => reject(error)
-      }
-      this.waiting.push({ attempt, delivery })
-      this.wake?.()
+      })
     })
   }
 
-  /** Ends the deliveries. */
-  end () {
+  /** Ends the deliveries. With an error, the loop throws it. */
+  end (error) {
+    this.error ??= error
     this.isOver = true
-    this.wake?.()
+    if (this.asked === undefined) return
+    if (this.error === undefined) this.asked.resolve(undefined)
+    else this.asked.reject(this.error)
+    this.asked = undefined
   }
 
   /** Resolves to the next delivery; undefined at the end. */
   async next () {
-    // Entries that the loop has not begun at the end are left for the next run.
-    while (!this.isOver) {
-      const next = this.waiting.shift()
-      if (next === undefined) await new Promise((resolve) => { this.wake = resolve })
-      // An entry that was not taken in time comes again with another attempt.
-      else if (!Attempt.isOver(next.attempt)) return next.delivery
-    }
-    return undefined
+    if (this.error !== undefined) throw this.error
+    if (this.isOver) return undefined
+    return new Promise((resolve, reject) => {
+      this.asked = { resolve, reject }
+      this.onAsked()
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 'use strict'
 
-const { asError, attemptTimedOut, cutOff, subscriptionOver, tooManyParked } = require('../errors')
+const { asError, attemptTimedOut, cutOff, entrySkipped, subscriptionOver, tooManyParked } = require('../errors')
 const { EmitCallback } = require('../async-context')
 const Attempt = require('./attempt')
 const Deadlines = require('./deadlines')
@@ -53,6 +53,8 @@ class Handling {
     this.deadlines = new Deadlines(options.timeout, (attempt) => this.expire(attempt))
     /** Attempts under way, including those that wait for a record. */
     this.running = 0
+    /** How many attempts may begin. A loop allows one at a time. */
+    this.allowed = Infinity
     /** Entries that are being parked, which is not durable yet. */
     this.parking = 0
     /** Items that wait for a timer. */
@@ -66,12 +68,18 @@ class Handling {
 
   /** Begins the next attempt at an entry. */
   begin (item) {
+    if (this.isDropped(item)) return this.owner.left(item)
     if (item.fault !== undefined) return this.park(item, item.fault)
     if (item.made >= this.options.attempts) return this.park(item, cutOff())
     this.running++
+    this.allowed--
     // Attempts after the first one are recorded on disk before they begin, and so is every attempt at an entry that may have
     // crashed the process.
-    if ((item.made > 0 || item.isSuspect) && !item.wasParked) {
+    if (item.wasParked && item.made === 0) {
+      // The request is met by this attempt: if it crashes the process, it is not repeated.
+      this.checkpoint.put(item.change, parkedText(this.parked.get(item.change)))
+      this.checkpoint.now(() => this.attempt(item))
+    } else if ((item.made > 0 || item.isSuspect) && !item.wasParked) {
       item.recorded = item.made + 1
       this.checkpoint.now(() => this.attempt(item))
     } else {
@@ -79,10 +87,27 @@ class Handling {
     }
   }
 
+  /** Records that a parked entry is to be handled again. */
+  request (parked) {
+    this.checkpoint.put(parked.change, parkedText(parked, true))
+  }
+
+  /** Whether a parked entry that is handled again has been skipped. */
+  isDropped (item) {
+    return item.wasParked && !this.parked.has(item.change)
+  }
+
   attempt (item) {
     if (this.isStopping) {
       // The attempt has not begun after all.
       item.recorded = item.made
+      if (item.wasParked && item.made === 0 && !this.isDropped(item)) this.request(this.parked.get(item.change))
+      this.release()
+      return
+    }
+    if (this.isDropped(item)) {
+      this.allowed++
+      this.owner.left(item)
       this.release()
       return
     }
@@ -187,7 +212,7 @@ class Handling {
   /** Parks an entry. Entries that wait for it continue once that is durable. */
   park (item, error) {
     // It was dropped in the meantime.
-    if (item.wasParked && !this.parked.has(item.change)) return this.owner.left(item)
+    if (this.isDropped(item)) return this.owner.left(item)
     if (this.parked.size >= MAX_PARKED && !item.wasParked) {
       // Its last attempt is repeated when there is room.
       item.recorded = Math.max(item.made - 1, 0)
@@ -242,12 +267,31 @@ class Handling {
     }
   }
 
-  /** Gives up running attempts: their results are ignored. */
-  end () {
+  /** Gives up the attempt at a parked entry that is handled again, because it is skipped. */
+  skip (item) {
+    const { attempt } = item
+    if (attempt === undefined) return
+    this.deadlines.delete(attempt)
+    this.giveUp(item, entrySkipped())
+    this.owner.left(item)
+    this.release()
+  }
+
+  giveUp (item, reason) {
+    if (item.attempt !== undefined) Attempt.abort(item.attempt, reason)
+    item.attempt = undefined
+  }
+
+  /** Gives up the running attempts at these entries: their results are ignored. They count, because they have begun. */
+  end (items) {
     this.deadlines.end()
-    for (const item of this.progress?.undone.values() ?? []) {
-      if (item.attempt !== undefined) Attempt.abort(item.attempt, subscriptionOver())
-      item.attempt = undefined
+    const reason = subscriptionOver()
+    for (const item of items) {
+      // If only one attempt is allowed, it is not counted: nobody has said that it failed.
+      if (item.attempt !== undefined) item.recorded = this.options.attempts > 1 ? item.made : 0
+      // It has not begun, and only waits for its record.
+      else if (item.recorded > item.made) item.recorded = item.made
+      this.giveUp(item, reason)
     }
   }
 }

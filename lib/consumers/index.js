@@ -1,6 +1,7 @@
 'use strict'
 
 const { badSubscription, beyondEnd, closed, eventMissing, nameSubscribed } = require('../errors')
+const { quiet } = require('../callback')
 const { Context } = require('../async-context')
 const { checkChange, isCursor, searchOf } = require('../log/query')
 const { readCursor } = require('../log/portable-cursor')
@@ -41,16 +42,17 @@ class Consumers {
   /**
    * @param {string} name
    * @param {object | undefined} query which events: `names`, `tags`, `query`
-   * @param {(entry: object, context: import('./attempt')) => *} [handler] without a handler, a loop takes the entries
-   * @param {object} [given] options
+   * @param {...*} rest the handler, `(entry, context) => *`, and options; without a handler, a loop takes the entries
    */
-  subscribe (name, query, handler, given) {
-    if (handler !== null && typeof handler === 'object') [handler, given] = [undefined, handler]
+  subscribe (name, query, ...rest) {
+    const isLoop = rest.length === 0 || (rest[0] !== null && typeof rest[0] === 'object')
+    const [handler, given] = isLoop ? [undefined, rest[0]] : rest
     const options = checkSubscription(name, given)
     if (query !== undefined && query !== null && typeof query !== 'object') throw badSubscription(name, 'its query must be an object with names, tags or query')
     const { names, tags, query: items } = query ?? {}
     const search = searchOf({ names, tags, query: items })
-    if (handler !== undefined && typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function')
+    // An argument that is undefined is probably a mistyped name.
+    if (!isLoop && typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function; for a loop, leave it out')
     this.checkFrom(options.from)
     if (this.isClosing || this.state.closing) throw closed()
     if (this.live.has(options.name)) throw nameSubscribed(options.name)
@@ -68,7 +70,8 @@ class Consumers {
     const warn = (error) => status.warn(error)
     const consumer = new Consumer({ search, options, handler, records, reader, emits, state, ready: () => this.ready(), tell, warn })
     this.live.set(name, subscription)
-    Subscription.start(subscription, consumer, { startOf: (from) => this.startOf(from), signal: options.signal })
+    const start = options.from === 'now' ? this.now() : undefined
+    Subscription.start(subscription, consumer, { startOf: (from) => start ?? this.startOf(from), signal: options.signal })
     return subscription
   }
 
@@ -84,6 +87,12 @@ class Consumers {
     if (isCursor(from)) readCursor('from', from)
     else checkChange('from', from)
     return from
+  }
+
+  /** The last change at the moment of the call. Before the store is open, it is the one with which it opens. */
+  now () {
+    const { state } = this
+    return state.openedAt === undefined ? quiet(state.ready.then(() => state.openedAt)) : state.lastChange()
   }
 
   /** The change after which a new name starts. */

@@ -1,6 +1,6 @@
 'use strict'
 
-const { badConsumerRecord, reasonOf } = require('../errors')
+const { badConsumerRecord, reasonOf, stackOf } = require('../errors')
 const { promisedAnswer } = require('../callback')
 
 /** Most characters of an error's message, and of its stack, that are kept, because all parked entries are in memory. */
@@ -139,7 +139,8 @@ function progressText ({ change, undone, ahead }) {
 /** What is stored about an entry that is parked. */
 function parkedOf ({ entry: { cursor, change, name }, made }, error) {
   const parked = { cursor, change, name, attempts: made, reason: cut(reasonOf(error), MAX_REASON), at: Date.now() }
-  if (typeof error?.stack === 'string') parked.stack = cut(error.stack, MAX_STACK)
+  const stack = stackOf(error)
+  if (stack !== undefined) parked.stack = cut(stack, MAX_STACK)
   return parked
 }
 

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
-const { entryNotParked, subscriptionHasHandler, subscriptionOver, surface } = require('../errors')
+const { entryNotParked, subscriptionHasHandler, subscriptionHasLoop, subscriptionOver, surface } = require('../errors')
 const { quiet } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
 
@@ -71,8 +71,14 @@ class Subscription extends EventEmitter {
   #start (consumer, startOf, signal) {
     this.#consumer = consumer
     consumer.onFailed = (error) => {
-      this.#fail(error)
+      this.#deliveries?.end(error)
       this.stop()
+      this.#fail(error)
+    }
+    const deliveries = this.#deliveries
+    if (deliveries !== undefined) {
+      consumer.handling.allowed = 0
+      deliveries.onAsked = () => this.#run(() => consumer.allowOne())
     }
     const abort = () => this.stop()
     if (signal?.aborted) return abort()
@@ -93,6 +99,7 @@ class Subscription extends EventEmitter {
   }
 
   #stop (within) {
+    if (this.#stopped !== undefined && within !== undefined) this.#consumer.giveUpAfter(within)
     this.#stopped ??= this.#run(async () => {
       this.#deliveries?.end()
       await this.#consumer.stop(within)
@@ -186,6 +193,8 @@ class Subscription extends EventEmitter {
   async * [Symbol.asyncIterator] () {
     const deliveries = this.#deliveries
     if (deliveries === undefined) throw subscriptionHasHandler(this.#name)
+    if (deliveries.isTaken) throw subscriptionHasLoop(this.#name)
+    deliveries.isTaken = true
     try {
       for (let next = await deliveries.next(); next !== undefined; next = await deliveries.next()) yield next
     } finally {
