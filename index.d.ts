@@ -564,7 +564,7 @@ declare namespace HyperEmitter {
   }
 
   interface SubscribeOptions<E extends EventMap<E> = AnyEvents, K = Name<E>> {
-    /** Where a new name starts: with the first event, with what is stored from now on, or after a change or the event of a cursor. Default `'beginning'`. A known name goes on where it stopped. */
+    /** Where a new name starts: with the first event, with what is stored after this call (before `ready`: after opening), or after a change or the event of a cursor. Default `'beginning'`. A known name goes on where it stopped. */
     from?: 'beginning' | 'now' | number | Cursor
     /** Entries with the same key are handled one after the other, in the order of the log. Default: all of them. */
     key?: (entry: Entry<E, K>) => string | number
@@ -600,7 +600,7 @@ declare namespace HyperEmitter {
     at: number
   }
 
-  /** An entry of a subscription without a handler. */
+  /** An entry of a subscription without a handler. Its attempt begins when the loop takes it. */
   interface Delivery<E extends EventMap<E> = AnyEvents, K = Name<E>> extends Attempt<E> {
     entry: Entry<E, K>
     /** The entry is done. */
@@ -618,7 +618,7 @@ declare namespace HyperEmitter {
     retry (entry: Cursor | ParkedEntry): Promise<void>
     /** A parked entry is dropped: it counts as done. */
     skip (entry: Cursor | ParkedEntry): Promise<void>
-    /** The subscription starts anew, with nothing parked. Default: at the beginning. */
+    /** The subscription starts anew, with nothing parked. Default: at the beginning. Rejects if the store does not know the name. */
     reset (from?: 'beginning' | 'now' | number | Cursor): Promise<void>
     /** Nothing is kept of it any more. */
     remove (): Promise<void>
@@ -657,13 +657,19 @@ declare namespace HyperEmitter {
   interface Subscription<E extends EventMap<E> = AnyEvents, K = Name<E>> extends EventEmitter<SubscriptionEvents<E, K>> {
     /** Its name in the store; with `group`, `name@member/size`. */
     readonly name: string
-    /** Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked. */
+    /**
+     * Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked, and no parked entry is being
+     * handled again. Rejects when the subscription stops, with the error if it has failed.
+     */
     caughtUp (cursor?: Cursor): Promise<void>
     /** Parked entries, in the order of the log. */
     parked (): Promise<ParkedEntry[]>
-    /** Handle a parked entry again, from its first attempt; an entry that waits for its next attempt has it at once. */
+    /**
+     * Handle a parked entry again, from its first attempt; an entry that waits for its next attempt has it at once. Resolves once the request is stored,
+     * not when the entry has been handled: `caughtUp()` waits for that.
+     */
     retry (entry: Cursor | ParkedEntry): Promise<void>
-    /** Drop a parked entry, or one that waits for its next attempt: it counts as done. */
+    /** Drop a parked entry, also while it is handled again, or one that waits for its next attempt: it counts as done. */
     skip (entry: Cursor | ParkedEntry): Promise<void>
     /** Begin nothing more until `resume`. */
     pause (): this

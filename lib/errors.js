@@ -270,6 +270,7 @@ module.exports = {
   subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to go on'),
   subscriptionHasHandler: define(INVALID, TypeError, (name) => `subscription '${name}' has a handler: leave it out to take the entries in a loop`),
   subscriptionHasLoop: define(INVALID, Error, (name) => `subscription '${name}' has a loop already, which takes its entries: subscribe again for another one`),
+  noSuchSubscription: define('ERR_HYPER_NOT_FOUND', undefined, (name) => `the store knows no subscription '${name}'`),
   attemptOver: define('ERR_HYPER_CLOSED', undefined, () => 'the attempt is over: what it appends now would not be stored with it'),
   entrySkipped: define('ERR_HYPER_CLOSED', undefined, () => 'the entry was skipped while the handler was at work'),
   /** Nobody knows what became of the last attempt. */

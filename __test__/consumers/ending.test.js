@@ -304,7 +304,8 @@ test('records that make no sense stop that subscription only, loudly, and can be
   ]) {
     await set({ change: 0, text: good }, { change, text })
     const subscription = emitter.subscribe('mails', {}, () => assert.fail('it has no place'))
-    await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' })
+    await assert.rejects(subscription.caughtUp(), { code })
+    await assert.rejects(subscription.parked(), { code })
     await subscription.stop()
     const error = heard.pop()
     assert.equal(error.code, code)

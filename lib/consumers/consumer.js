@@ -72,6 +72,7 @@ class Consumer {
     /** Timers that limit how long it waits for running attempts. */
     this.limits = []
     this.whenStopped = undefined
+    this.failure = undefined
     /** Called once if the subscription cannot continue. */
     this.onFailed = undefined
   }
@@ -273,13 +274,30 @@ class Consumer {
     this.tell('caughtUp', this.progress.change)
   }
 
-  /** Resolves once everything up to this change is done or parked. */
-  whenDone (change) {
+  /**
+   * Resolves once everything up to a change is done or parked, and no parked entry is being handled again. Rejects when the
+   * subscription stops.
+   *
+   * @param {Promise<number>} found the change
+   */
+  whenDone (found) {
     return quiet(new Promise((resolve, reject) => {
-      if (this.isStopping) return reject(subscriptionOver())
-      this.waiters.add({ change, resolve, reject })
-      if (this.progress !== undefined) this.tellWaiters()
+      if (this.isStopping) return reject(this.over())
+      const waiter = { change: Infinity, resolve, reject }
+      this.waiters.add(waiter)
+      found.then((change) => {
+        waiter.change = change
+        if (this.progress !== undefined) this.tellWaiters()
+      }, (error) => {
+        this.waiters.delete(waiter)
+        reject(error)
+      })
     }))
+  }
+
+  /** Why nothing more happens: the error with which the subscription failed, or that it has been stopped. */
+  over () {
+    return this.failure ?? subscriptionOver()
   }
 
   tellWaiters () {
@@ -383,6 +401,7 @@ class Consumer {
 
   /** Stops the subscription because it cannot continue. */
   fail (error) {
+    this.failure ??= error
     const { onFailed } = this
     this.onFailed = undefined
     onFailed?.(error)
@@ -396,7 +415,7 @@ class Consumer {
   async stop (within) {
     this.isStopping = true
     this.stream?.end()
-    for (const waiter of this.waiters) waiter.reject(subscriptionOver())
+    for (const waiter of this.waiters) waiter.reject(this.over())
     this.waiters.clear()
     this.handling.stop()
     if (this.handling.running > 0) await this.idle(within)

@@ -36,6 +36,8 @@ class Consumers {
     this.status = status
     /** Subscriptions that have not stopped, by their names in the store. */
     this.live = new Map()
+    /** By name: settles when a change to the records of a subscription that was not running is over. */
+    this.changing = new Map()
     this.isClosing = false
   }
 
@@ -68,15 +70,19 @@ class Consumers {
     const subscription = new Subscription({ name, context, state, arrivals, status, deliveries, release: () => this.live.delete(name) })
     const tell = (event, ...args) => Subscription.tell(subscription, event, ...args)
     const warn = (error) => status.warn(error)
-    const consumer = new Consumer({ search, options, handler, records, reader, emits, state, ready: () => this.ready(), tell, warn })
+    const consumer = new Consumer({ search, options, handler, records, reader, emits, state, ready: () => this.ready(name), tell, warn })
     this.live.set(name, subscription)
     const start = options.from === 'now' ? this.now() : undefined
     Subscription.start(subscription, consumer, { startOf: (from) => start ?? this.startOf(from), signal: options.signal })
     return subscription
   }
 
-  /** Resolves when the store is open, and the schema, if it comes as a stream, has been read. */
-  async ready () {
+  /**
+   * Resolves when the store is open, the schema, if it comes as a stream, has been read, and nobody is changing the records of
+   * this name any more.
+   */
+  async ready (name) {
+    await this.changing.get(name)
     await this.state.ready
     if (this.deferred.deferring) await new Promise((resolve) => this.deferred.add(resolve))
   }
@@ -109,6 +115,16 @@ class Consumers {
       const refusal = (why) => eventMissing('from', cursor, why)
       this.arrivals.find(cursor, { refusal }, (error, change) => error ? reject(error) : resolve(change))
     })
+  }
+
+  /** Runs `action`, which changes the records of a name. Other changes, and a subscription, wait until it is over. */
+  change (name, action) {
+    const changed = Promise.resolve(this.changing.get(name)).then(action)
+    const over = changed.catch(() => {}).then(() => {
+      if (this.changing.get(name) === over) this.changing.delete(name)
+    })
+    this.changing.set(name, over)
+    return changed
   }
 
   /** The stored part of a subscription. */

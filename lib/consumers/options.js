@@ -90,6 +90,11 @@ function checkName (name) {
   if (name.includes('@')) throw badSubscription(name, 'its name must not contain @, which stands before the member of a group')
 }
 
+/** Checks a name under which records are stored: that of a subscription, or of a member of a group. */
+function checkStoredName (name) {
+  checkName(typeof name === 'string' ? name.replace(/@\d+\/\d+$/, '') : name)
+}
+
 function checkCount (name, what, value, most) {
   if (value === Infinity && most === Infinity) return
   if (!Number.isSafeInteger(value) || value < 1 || value > most) {
@@ -111,4 +116,4 @@ function memberName (name, { member, size }) {
   return `${name}@${member}/${size}`
 }
 
-module.exports = { checkSubscription }
+module.exports = { checkStoredName, checkSubscription }

@@ -1,8 +1,9 @@
 'use strict'
 
-const { badSubscription, entryNotParked, nameSubscribed } = require('../errors')
-const { quiet } = require('../callback')
+const { entryNotParked, nameSubscribed, noSuchSubscription } = require('../errors')
+const { quiet, rejected } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
+const { checkStoredName } = require('./options')
 const { parkedText, progressText } = require('./records')
 
 /** The stored part of a subscription that is not running. */
@@ -15,7 +16,7 @@ class StoredConsumer {
    * @param {import('.')} consumers
    */
   constructor (name, consumers) {
-    if (typeof name !== 'string' || name === '') throw badSubscription(String(name), 'its name must be a text')
+    checkStoredName(name)
     this.#name = name
     this.#consumers = consumers
   }
@@ -39,9 +40,10 @@ class StoredConsumer {
     return this.#do(({ parked }) => this.#set(this.#find(parked, 'skip', cursor), () => undefined))
   }
 
-  /** Resets the subscription: it will start at `from`, like a new one, and without parked entries. */
+  /** Resets a subscription that the store knows: it will start at `from`, like a new one, and without parked entries. */
   reset (from = 'beginning') {
     return this.#do(async () => {
+      if (!(await this.#consumers.records.all()).has(this.#name)) throw noSuchSubscription(this.#name)
       const change = await this.#consumers.startOf(this.#consumers.checkFrom(from))
       await this.#replace(progressText({ change, undone: new Map(), ahead: 0 }))
     }, false)
@@ -54,13 +56,14 @@ class StoredConsumer {
 
   /** @param {boolean} [isRead] whether `action` needs the records, which must then be valid */
   #do (action, isRead = true) {
-    const { records, live, state } = this.#consumers
-    return quiet((async () => {
-      await state.ready
-      // A running subscription has its own progress in memory, and would overwrite the records.
-      if (live.has(this.#name)) throw nameSubscribed(this.#name)
-      return action(isRead ? await records.of(this.#name) : undefined)
-    })())
+    const consumers = this.#consumers
+    const name = this.#name
+    // A running subscription has its own progress in memory, and would overwrite the records.
+    if (consumers.live.has(name)) return rejected(nameSubscribed(name))
+    return quiet(consumers.change(name, async () => {
+      await consumers.state.ready
+      return action(isRead ? await consumers.records.of(name) : undefined)
+    }))
   }
 
   #find (parked, what, given) {

@@ -2,7 +2,7 @@
 
 const { EventEmitter } = require('node:events')
 
-const { entryNotParked, subscriptionHasHandler, subscriptionHasLoop, subscriptionOver, surface } = require('../errors')
+const { entryNotParked, subscriptionHasHandler, subscriptionHasLoop, surface } = require('../errors')
 const { quiet } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
 
@@ -118,26 +118,31 @@ class Subscription extends EventEmitter {
   }
 
   /**
-   * Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked.
+   * Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked, and no
+   * parked entry is being handled again. Rejects when the subscription stops, with the error if it has failed.
    *
    * @param {string | object} [cursor]
    */
   caughtUp (cursor) {
-    return quiet(this.#run(async () => {
-      await this.#state.ready
-      const change = cursor === undefined ? this.#state.lastChange() : await this.#arrivals.caughtUp(cursor)
-      await this.#consumer.whenDone(change)
-    }))
+    return this.#run(() => this.#consumer.whenDone(this.#find(cursor)))
+  }
+
+  async #find (cursor) {
+    await this.#state.ready
+    return cursor === undefined ? this.#state.lastChange() : this.#arrivals.caughtUp(cursor)
   }
 
   /** The parked entries, in the order of the log. */
   async parked () {
     await this.#started
+    const { failure, progress } = this.#consumer
+    if (failure !== undefined && progress === undefined) throw failure
     return [...this.#consumer.parked.values()].sort((a, b) => a.change - b.change)
   }
 
   /**
    * Handles a parked entry again, beginning with a first attempt. An entry that waits for its next attempt gets it immediately.
+   * Resolves once the request is stored; `caughtUp()` waits until the entry has been handled, or is parked again.
    */
   retry (cursor) {
     return this.#concern('retry', cursor, (consumer, waiting, parked) => {
@@ -145,7 +150,7 @@ class Subscription extends EventEmitter {
     })
   }
 
-  /** Drops a parked entry, or one that waits for its next attempt: it counts as done. Resolves once that is durable. */
+  /** Drops a parked entry, also while it is handled again, or one that waits for its next attempt: it counts as done. Resolves once that is durable. */
   skip (cursor) {
     return this.#concern('skip', cursor, (consumer, waiting, parked) => {
       return waiting !== undefined ? consumer.giveUp(waiting) : consumer.dropParked(parked)
@@ -157,7 +162,7 @@ class Subscription extends EventEmitter {
       const cursor = readCursor(what, given?.cursor ?? given)
       await this.#started
       const consumer = this.#consumer
-      if (consumer.isStopping) throw subscriptionOver()
+      if (consumer.isStopping) throw consumer.over()
       const waiting = consumer.waitingAt(cursor)
       const parked = consumer.parkedAt(cursor)
       if (waiting === undefined && parked === undefined) throw entryNotParked(this.#name, cursor)
