@@ -9,6 +9,9 @@ async function emitAll (emitter, first, last) {
 /** From `first` to `last`. */
 const numbers = (first, last) => Array.from({ length: last - first + 1 }, (_, index) => first + index)
 
+/** The parts of an emitter. */
+const partsOf = (emitter) => emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
+
 /** Warnings of an emitter. */
 function warnings (emitter) {
   const heard = []
@@ -16,4 +19,4 @@ function warnings (emitter) {
   return heard
 }
 
-module.exports = { emitAll, numbers, warnings }
+module.exports = { emitAll, numbers, partsOf, warnings }

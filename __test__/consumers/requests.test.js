@@ -9,9 +9,7 @@ const { test } = require('node:test')
 const { until } = require('../emitter/helpers')
 const { make } = require('../emitter/stores')
 const Deadlines = require('../../lib/consumers/deadlines')
-const { emitAll, numbers, warnings } = require('./helpers')
-
-const partsOf = (emitter) => emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
+const { emitAll, numbers, partsOf, warnings } = require('./helpers')
 
 /** An emitter with five entries, of which the second is parked by subscription `mails`, which has stopped. */
 async function parkSecond (t) {
