@@ -50,6 +50,14 @@ test('consumers lists how far each is, and what is parked; retry, skip, reset an
   assert.deepEqual(left.map(({ name, change, behind, parked }) => [name, change, behind, parked]), [['mails', 1, 3, 0]])
 })
 
+test('consumers says how many cursors were handled before one that is wrong', async (t) => {
+  const { run, parked } = await store(t)
+  const { code, stderr } = await run('skip', 'db', 'mails', parked[0].cursor, 'x', parked[1].cursor)
+  assert.equal(code, 1)
+  assert.match(stderr, /the text is not log:seq:key; skip was done for 1 of 3 cursors, those before this one/)
+  assert.deepEqual(JSON.parse((await run('parked', 'db', 'mails', '--json')).stdout), [parked[1]])
+})
+
 test('consumers says what is wrong', async (t) => {
   const { run } = await store(t)
   const refused = async (args, code, message) => {

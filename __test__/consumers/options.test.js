@@ -9,6 +9,8 @@ const { once } = require('node:events')
 const { PassThrough } = require('node:stream')
 const { test } = require('node:test')
 
+const { backoffOf } = require('../../lib/consumers/backoff')
+const { memberOf } = require('../../lib/consumers/group')
 const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
 const { make } = require('../emitter/stores')
 const { emitAll, numbers } = require('./helpers')
@@ -124,6 +126,56 @@ test('members of a group share the keys, and each key has one', async (t) => {
   const keys = byMember.map((handled) => new Set(handled.map(({ foo }) => foo)))
   assert.equal(keys[0].size + keys[1].size + keys[2].size, 20, 'no key has two')
   assert.ok(keys.every((keys) => keys.size > 0))
+})
+
+test('every version gives a key to the same member', () => {
+  const members = [['', 0x9dc5], ['a', 0x292c], ['foobar', 0xf968], ['Grüße', 0x6e38]]
+  for (const [key, member] of members) assert.equal(memberOf(key, 65_536), member, key)
+  assert.deepEqual(['a', 'foobar', 'Grüße', 'customer 7'].map((key) => memberOf(key, 3)), [1, 1, 0, 2])
+})
+
+test('delays double up to half a minute, less a random half; a list goes on with its last delay, a function is told what failed', (t) => {
+  const delays = (backoff, ...attempts) => attempts.map((attempt) => backoff(attempt))
+  const usual = backoffOf('mails', undefined, 60_000)
+  let random = 0
+  t.mock.method(Math, 'random', () => random)
+  assert.deepEqual(delays(usual, 1, 2, 3, 9, 10, 2000), [50, 100, 200, 12_800, 15_000, 15_000])
+  random = 0.5
+  assert.deepEqual(delays(usual, 1, 2, 2000), [75, 150, 22_500])
+  assert.deepEqual(delays(backoffOf('mails', 7, 60_000), 1, 2, 3), [7, 7, 7])
+  assert.deepEqual(delays(backoffOf('mails', [1, 20], 60_000), 1, 2, 3, 4), [1, 20, 20, 20])
+  const told = []
+  const given = [5, -1, NaN, 'soon', Infinity]
+  const own = backoffOf('mails', (...args) => {
+    told.push(args)
+    return given.shift()
+  }, 60_000)
+  const error = new Error('no')
+  const entry = { change: 1 }
+  assert.equal(own(3, error, entry), 5)
+  assert.deepEqual(told, [[3, error, entry]])
+  assert.deepEqual(delays(own, 1, 2, 3, 4), [0, 0, 0, 60_000])
+})
+
+test('raw entries are not decoded; listeners run in the context of subscribe; asyncDispose stops', async (t) => {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 1)
+  const storage = new AsyncLocalStorage()
+  const seen = []
+  const subscription = storage.run('subscriber', () => emitter.subscribe('mails', {}, ({ raw, payload }) => {
+    seen.push(raw instanceof Uint8Array, payload)
+    throw new Error('no')
+  }, { raw: true, attempts: 2, backoff: 0 }))
+  for (const event of ['failed', 'parked', 'caughtUp']) subscription.on(event, () => seen.push([event, storage.getStore()]))
+  const atEnd = once(subscription, 'caughtUp')
+  await storage.run('waiter', () => subscription.caughtUp())
+  await atEnd
+  assert.deepEqual(seen, [
+    true, undefined, ['failed', 'subscriber'], true, undefined, ['parked', 'subscriber'], ['caughtUp', 'subscriber']
+  ])
+  if (Symbol.asyncDispose === undefined) return
+  await subscription[Symbol.asyncDispose]()
+  await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' })
 })
 
 test('entries that wait for a key are bounded, and the rest is handled once that key goes on', async (t) => {

@@ -9,6 +9,7 @@ const { test } = require('node:test')
 const { until } = require('../emitter/helpers')
 const { make } = require('../emitter/stores')
 const Deadlines = require('../../lib/consumers/deadlines')
+const Waiters = require('../../lib/consumers/waiters')
 const { emitAll, numbers, partsOf, warnings } = require('./helpers')
 
 /** An emitter with five entries, of which the second is parked by subscription `mails`, which has stopped. */
@@ -143,6 +144,28 @@ test('caughtUp ends when the subscription does, also while its event is not stor
   failed.on('error', () => {})
   await once(failed, 'error')
   for (const asked of [failed.caughtUp(), failed.parked()]) await assert.rejects(asked, /the log ends with change 1/)
+})
+
+test('while it is paused, caughtUp is fulfilled if everything was done before', async (t) => {
+  const { emitter } = await parkSecond(t)
+  const subscription = emitter.subscribe('mails', {}, () => assert.fail('it is paused')).pause()
+  await subscription.caughtUp()
+})
+
+test('thousands of waiters are not looked at for each entry', async () => {
+  const waiters = new Waiters()
+  let looks = 0
+  const changeOf = (number) => ({ valueOf () { looks++; return number } })
+  const resolved = []
+  const all = []
+  for (const number of [3, 1, 2, ...numbers(4, 2000)]) {
+    all.push(waiters.wait(Promise.resolve(changeOf(number)), () => {}).then(() => resolved.push(number)))
+  }
+  await Promise.resolve()
+  for (let change = 0; change <= 2000; change++) waiters.reach(change)
+  await Promise.all(all)
+  assert.deepEqual(resolved, numbers(1, 2000))
+  assert.ok(looks <= 5 * 2000, `${looks} looks`)
 })
 
 test('what is added while deadlines expire has no timer of its own', (t) => {

@@ -1,21 +1,26 @@
 'use strict'
 
 const { attemptOver } = require('../errors')
-const { checkEvents } = require('../emitting/batch')
+const { Batch, checkEvents } = require('../emitting/batch')
 
 /** One attempt at an entry: the handler's second argument. */
 class Attempt {
   #number
   #item
+  #emits
   #controller
   #append
-  #events
+  #batch
   #over = false
   #reason
 
-  /** @param {object} item its entry and the state of handling it */
-  constructor (item) {
+  /**
+   * @param {import('./item')} item
+   * @param {import('../emitting/emit-path')} emits
+   */
+  constructor (item, emits) {
     this.#item = item
+    this.#emits = emits
     this.#number = item.made
   }
 
@@ -36,7 +41,8 @@ class Attempt {
 
   /**
    * Appends one event or a list, like the emitter's `append`. If the handler succeeds, all of them are stored, in the same
-   * commit as the record that the entry is done; otherwise none.
+   * commit as the record that the entry is done; otherwise none. Throws if they cannot be encoded; then none of this call is
+   * appended.
    */
   get append () {
     // A bound function, so that a handler can use it without the object.
@@ -48,7 +54,8 @@ class Attempt {
     if (this.#over) throw attemptOver()
     const events = Array.isArray(name) ? name : [{ name, payload, tags: options?.tags }]
     if (events.length === 0) return
-    this.#events = checkEvents([...this.#events ?? [], ...events])
+    this.#batch ??= new Batch()
+    this.#batch.join(this.#emits.batchOf(checkEvents(events, this.#batch.events.length)))
   }
 
   /** The item of an attempt, which only the consumer needs. */
@@ -64,7 +71,7 @@ class Attempt {
   /** Ends the attempt. Returns what it has appended, if anything. */
   static end (attempt) {
     attempt.#over = true
-    return attempt.#events
+    return attempt.#batch?.events.length > 0 ? attempt.#batch : undefined
   }
 
   /** Gives the attempt up. */

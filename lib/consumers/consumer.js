@@ -1,13 +1,15 @@
 'use strict'
 
-const { asError, beyondEnd, subscriptionOver } = require('../errors')
-const { quiet } = require('../callback')
+const { beyondEnd, subscriptionOver } = require('../errors')
+const { quiet, rejected } = require('../callback')
+const { isAt } = require('../log/portable-cursor')
 const RowStream = require('../log/row-stream')
 const Checkpoint = require('./checkpoint')
 const Handling = require('./handling')
+const Item = require('./item')
 const Lanes = require('./lanes')
 const Progress = require('./progress')
-const { memberOf } = require('./group')
+const Waiters = require('./waiters')
 
 /**
  * Most entries that are taken and not done, including those that wait for a retry of their key. Each of them is in every
@@ -58,7 +60,7 @@ class Consumer {
     this.marked = new Set()
     /** Parked entries that are being handled again, by change; undefined while one is being read. */
     this.retried = new Map()
-    this.waiters = new Set()
+    this.waiters = new Waiters()
     this.progress = undefined
     this.stream = undefined
     /** Whether the stream is at a row that has not been taken. */
@@ -103,6 +105,8 @@ class Consumer {
     // The start of a new subscription is stored now, and not only once it has handled something.
     if (isNew) await this.saved()
     for (const change of wanted) await this.beginParked(parked.get(change))
+    // While it is paused, nothing else would call it.
+    this.tellWaiters()
     this.pump()
   }
 
@@ -207,35 +211,12 @@ class Consumer {
       this.checkpoint.note()
       return
     }
-    const item = {
-      entry: this.reader.entryOf(row, this.options.raw),
-      change,
-      key: undefined,
-      made: found.attempts,
-      recorded: found.attempts,
-      isSuspect: found.isSuspect,
-      wasParked: false,
-      fault: undefined,
-      attempt: undefined,
-      timer: undefined
-    }
-    if (this.options.key !== undefined && !this.findKey(item)) return
+    const item = new Item(this.reader.entryOf(row, this.options.raw), found)
+    if (!item.findKey(this.options)) return
     // There may have been an attempt without a record, so it is counted. If only one attempt is allowed, it is not counted.
     if (item.isSuspect && item.made === 0 && this.options.attempts > 1) item.made = 1
     progress.add(item)
     if (this.lanes.enter(item)) this.handling.begin(item)
-  }
-
-  /** Determines the key of an entry. Returns whether the entry belongs to this member. */
-  findKey (item) {
-    const { key, group } = this.options
-    try {
-      item.key = String(key(item.entry))
-      return group === undefined || memberOf(item.key, group.size) === group.member
-    } catch (error) {
-      item.fault = asError(error)
-      return group === undefined || group.member === 0
-    }
   }
 
   // ---- what becomes of them
@@ -251,9 +232,7 @@ class Consumer {
     if (item.wasParked) this.retried.delete(item.change)
     const next = this.lanes.leave(item)
     if (next !== undefined) this.ready.push(next)
-    if (this.waiters.size > 0) this.tellWaiters()
-    // While no attempt is running, nothing else would call it.
-    if (this.handling.running === 0) this.settle()
+    this.settle()
     this.pump()
   }
 
@@ -265,9 +244,9 @@ class Consumer {
     else this.settle()
   }
 
-  /** Reports if nothing is left to do. */
+  /** Tells those who wait how far it is, and reports if nothing is left to do. */
   settle () {
-    if (this.waiters.size > 0) this.tellWaiters()
+    this.tellWaiters()
     const { running, parking } = this.handling
     if (!this.isAtEnd || this.progress.undone.size > 0 || running + parking > 0) return
     this.isAtEnd = false
@@ -281,18 +260,7 @@ class Consumer {
    * @param {Promise<number>} found the change
    */
   whenDone (found) {
-    return quiet(new Promise((resolve, reject) => {
-      if (this.isStopping) return reject(this.over())
-      const waiter = { change: Infinity, resolve, reject }
-      this.waiters.add(waiter)
-      found.then((change) => {
-        waiter.change = change
-        if (this.progress !== undefined) this.tellWaiters()
-      }, (error) => {
-        this.waiters.delete(waiter)
-        reject(error)
-      })
-    }))
+    return this.isStopping ? rejected(this.over()) : quiet(this.waiters.wait(found, () => this.tellWaiters()))
   }
 
   /** Why nothing more happens: the error with which the subscription failed, or that it has been stopped. */
@@ -301,32 +269,16 @@ class Consumer {
   }
 
   tellWaiters () {
-    if (this.handling.parking > 0 || this.retried.size > 0) return
-    const { done } = this.progress
-    for (const waiter of this.waiters) {
-      if (waiter.change > done) continue
-      this.waiters.delete(waiter)
-      waiter.resolve()
-    }
+    if (this.progress === undefined || this.handling.parking > 0 || this.retried.size > 0) return
+    this.waiters.reach(this.progress.done)
   }
 
   // ---- what users ask for
 
   /** Finds an entry that waits for its next attempt, including parked ones that are being handled again. */
-  waitingAt ({ log, seq, key }) {
+  waitingAt (cursor) {
     for (const item of this.handling.delayed) {
-      const { entry } = item
-      if (entry === undefined || item.attempt !== undefined) continue
-      if (key === undefined ? entry.log === log && entry.seq === seq : entry.key === key) return item
-    }
-    return undefined
-  }
-
-  /** Finds a parked entry. */
-  parkedAt ({ log, seq, key }) {
-    for (const parked of this.parked.values()) {
-      const { cursor } = parked
-      if (key === undefined ? cursor.startsWith(`${log}:${seq}:`) : cursor.endsWith(`:${key}`)) return parked
+      if (item.entry !== undefined && item.attempt === undefined && isAt(cursor, item.entry)) return item
     }
     return undefined
   }
@@ -362,8 +314,8 @@ class Consumer {
     this.retried.set(change, undefined)
     try {
       for await (const entry of this.reader.read({ since: change - 1, until: change, raw: this.options.raw })) {
-        const item = { entry, change, made: 0, recorded: 0, isSuspect: false, wasParked: true }
-        if (this.options.key !== undefined) this.findKey(item)
+        const item = new Item(entry, { wasParked: true })
+        item.findKey(this.options)
         this.retried.set(change, item)
         if (this.lanes.enter(item)) this.ready.push(item)
       }
@@ -415,8 +367,7 @@ class Consumer {
   async stop (within) {
     this.isStopping = true
     this.stream?.end()
-    for (const waiter of this.waiters) waiter.reject(this.over())
-    this.waiters.clear()
+    this.waiters.end(this.over())
     this.handling.stop()
     if (this.handling.running > 0) await this.idle(within)
     this.handling.end([...this.progress?.undone.values() ?? [], ...this.retried.values()].filter((item) => item !== undefined))

@@ -15,21 +15,7 @@ const TRY_AGAIN = 1000
 /** Codes of refused events that are the handler's fault. After any other error, storing the events is retried. */
 const FAULTY_EVENTS = new Set(['ERR_HYPER_VALUE', 'ERR_HYPER_TOO_LARGE', 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_RESERVED_NAME', 'ERR_INVALID_ARG_TYPE'])
 
-/**
- * Calls the handler of a subscription for one entry, and again after failures, until the entry is done or parked.
- *
- * @typedef {object} Item an entry that is being handled
- * @property {object} entry
- * @property {number} change
- * @property {string} [key]
- * @property {number} made attempts that have been begun
- * @property {number} recorded how many of them are in the records, or will be with the next checkpoint
- * @property {boolean} isSuspect whether an interrupted run may have begun it
- * @property {boolean} wasParked whether it is handled again on request; its record says that it is parked until it is done
- * @property {Error} [fault] why it cannot be handled
- * @property {import('./attempt')} [attempt] the one under way
- * @property {NodeJS.Timeout} [timer] of what it waits for
- */
+/** Calls the handler of a subscription for one entry, and again after failures, until the entry is done or parked. */
 class Handling {
   /**
    * @param {object} parts
@@ -113,7 +99,7 @@ class Handling {
     }
     item.made++
     this.progress.begun++
-    const attempt = item.attempt = new Attempt(item)
+    const attempt = item.attempt = new Attempt(item, this.emits)
     let promise
     try {
       const result = this.handler(item.entry, attempt)
@@ -133,12 +119,12 @@ class Handling {
     // It was given up before.
     if (item.attempt !== attempt) return
     this.deadlines.delete(attempt)
-    const events = Attempt.end(attempt)
-    if (events === undefined) this.finish(item)
-    else this.append(item, events)
+    const batch = Attempt.end(attempt)
+    if (batch === undefined) this.finish(item)
+    else this.append(item, batch)
   }
 
-  append (item, events) {
+  append (item, batch) {
     const kept = [{ change: item.change, text: item.wasParked ? undefined : DONE_TEXT }]
     const { attempt } = item
     const answered = (error) => {
@@ -146,19 +132,19 @@ class Handling {
       if (item.attempt !== attempt) return
       if (!error) this.finish(item, true)
       else if (FAULTY_EVENTS.has(error.code)) this.failed(attempt, error)
-      else this.appendLater(item, events, error)
+      else this.appendLater(item, batch, error)
     }
     try {
-      this.emits.emitAll(events, new EmitCallback(answered), { consumer: this.options.name, kept })
+      this.emits.store(batch, { consumer: this.options.name, kept }, new EmitCallback(answered))
     } catch (error) {
       this.failed(attempt, error)
     }
   }
 
   /** Retries storing the events later, because the store cannot take them now, which is not the handler's fault. */
-  appendLater (item, events, error) {
+  appendLater (item, batch, error) {
     if (error.code !== 'ERR_HYPER_CLOSED') this.warn(error)
-    if (!this.isStopping) return this.later(item, TRY_AGAIN, () => this.append(item, events))
+    if (!this.isStopping) return this.later(item, TRY_AGAIN, () => this.append(item, batch))
     item.attempt = undefined
     this.release()
   }
@@ -272,6 +258,8 @@ class Handling {
     const { attempt } = item
     if (attempt === undefined) return
     this.deadlines.delete(attempt)
+    // Its events may be waiting to be stored.
+    this.cancel(item)
     this.giveUp(item, entrySkipped())
     this.owner.left(item)
     this.release()

@@ -2,6 +2,7 @@
 
 const { badConsumerRecord, reasonOf, stackOf } = require('../errors')
 const { promisedAnswer } = require('../callback')
+const { isAt, readCursor } = require('../log/portable-cursor')
 
 /** Most characters of an error's message, and of its stack, that are kept, because all parked entries are in memory. */
 const MAX_REASON = 500
@@ -136,6 +137,20 @@ function progressText ({ change, undone, ahead }) {
   return JSON.stringify({ version: VERSION, change, undone: [...undone].flat(), ahead })
 }
 
+/**
+ * Finds a parked entry.
+ *
+ * @param {Map<number, Parked>} parked
+ * @param {import('../log/portable-cursor').PortableCursor} cursor
+ * @returns {Parked | undefined}
+ */
+function parkedAt (parked, cursor) {
+  for (const entry of parked.values()) {
+    if (isAt(cursor, readCursor('cursor', entry.cursor))) return entry
+  }
+  return undefined
+}
+
 /** What is stored about an entry that is parked. */
 function parkedOf ({ entry: { cursor, change, name }, made }, error) {
   const parked = { cursor, change, name, attempts: made, reason: cut(reasonOf(error), MAX_REASON), at: Date.now() }
@@ -156,4 +171,4 @@ function cut (text, most) {
 /** The record of an entry whose derived events are stored with it. */
 const DONE_TEXT = '{"done":true}'
 
-module.exports = { ConsumerRecords, DONE_TEXT, parkedOf, parkedText, progressText }
+module.exports = { ConsumerRecords, DONE_TEXT, parkedAt, parkedOf, parkedText, progressText }

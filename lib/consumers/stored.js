@@ -4,7 +4,7 @@ const { entryNotParked, nameSubscribed, noSuchSubscription } = require('../error
 const { quiet, rejected } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
 const { checkStoredName } = require('./options')
-const { parkedText, progressText } = require('./records')
+const { parkedAt, parkedText, progressText } = require('./records')
 
 /** The stored part of a subscription that is not running. */
 class StoredConsumer {
@@ -68,11 +68,9 @@ class StoredConsumer {
 
   #find (parked, what, given) {
     const cursor = readCursor(what, given?.cursor ?? given)
-    for (const entry of parked.values()) {
-      const { log, seq, key } = readCursor(what, entry.cursor)
-      if (cursor.key === undefined ? log === cursor.log && seq === cursor.seq : key === cursor.key) return entry
-    }
-    throw entryNotParked(this.#name, cursor)
+    const entry = parkedAt(parked, cursor)
+    if (entry === undefined) throw entryNotParked(this.#name, cursor)
+    return entry
   }
 
   #set (entry, textOf) {

@@ -5,6 +5,7 @@ const { EventEmitter } = require('node:events')
 const { entryNotParked, subscriptionHasHandler, subscriptionHasLoop, surface } = require('../errors')
 const { quiet } = require('../callback')
 const { readCursor } = require('../log/portable-cursor')
+const { parkedAt } = require('./records')
 
 /**
  * What `subscribe` returns. Events: `parked(parked, error)`, `failed(error, entry, { attempt, delay })`, `caughtUp(change)`,
@@ -164,7 +165,7 @@ class Subscription extends EventEmitter {
       const consumer = this.#consumer
       if (consumer.isStopping) throw consumer.over()
       const waiting = consumer.waitingAt(cursor)
-      const parked = consumer.parkedAt(cursor)
+      const parked = parkedAt(consumer.parked, cursor)
       if (waiting === undefined && parked === undefined) throw entryNotParked(this.#name, cursor)
       await action(consumer, waiting, parked)
     }))

@@ -30,6 +30,11 @@ class Batch {
     }
     this.events.push({ place: this.place, bytes, mark, tags })
   }
+
+  /** Adds the events of another batch. Payloads and tags are copied, because the caller may change them later. */
+  join ({ names, events }) {
+    for (const { place, bytes, mark, tags } of events) this.add(names[place], Buffer.from(bytes), mark, tags && [...tags])
+  }
 }
 
 /** Gathers the answers to the events of a batch, and passes on all nodes together. */
@@ -54,10 +59,16 @@ class Gathered {
   }
 }
 
-/** Checks the list given to `append`; it is copied, because it may wait for the schema. */
-function checkEvents (events) {
+/**
+ * Checks the list given to `append`; it is copied, because it may wait for the schema.
+ *
+ * @param {object[]} events
+ * @param {number} [before] how many events are in the same batch already
+ */
+function checkEvents (events, before = 0) {
   if (events.length === 0) throw badBatch('the list of events is empty')
-  if (events.length > MAX_BATCH_EVENTS) throw badBatch(`the list has ${events.length} events, the limit is ${MAX_BATCH_EVENTS}`)
+  const total = before + events.length
+  if (total > MAX_BATCH_EVENTS) throw badBatch(`the list has ${total} events, the limit is ${MAX_BATCH_EVENTS}`)
   return events.map((event, index) => {
     if (event === null || typeof event !== 'object') throw badBatch(`event ${index + 1} of the list is not an object with name and payload`)
     return { name: event.name, payload: event.payload, tags: event.tags }

@@ -87,14 +87,7 @@ class EmitPath {
       this.defer(() => this.emitAll(events, receiver, demands, single), receiver)
       return
     }
-    const batch = new Batch()
-    for (const { name, payload, tags: given } of events) {
-      checkName(name)
-      const tags = this.tagRules.of(name, payload, given)
-      const { bytes, mark } = this.encoded(name, payload)
-      this.buffer.checkSize(name, bytes.length + containerLength(tags))
-      batch.add(name, bytes, mark, tags)
-    }
+    const batch = this.batchOf(events)
     if (demands?.cursor === undefined) {
       this.store(batch, demands, receiver, single)
       return
@@ -106,6 +99,19 @@ class EmitPath {
       else if (receiver === undefined) this.status.warn(error)
       else receiver.answer(error)
     })
+  }
+
+  /** Encodes events for {@link store}. Their payloads and tags must not be changed before. */
+  batchOf (events) {
+    const batch = new Batch()
+    for (const { name, payload, tags: given } of events) {
+      checkName(name)
+      const tags = this.tagRules.of(name, payload, given)
+      const { bytes, mark } = this.encoded(name, payload)
+      this.buffer.checkSize(name, bytes.length + containerLength(tags))
+      batch.add(name, bytes, mark, tags)
+    }
+    return batch
   }
 
   /** Has a batch stored. */

@@ -49,10 +49,20 @@ function readCursor (what, given) {
   return { log, seq, key }
 }
 
+/**
+ * Whether a cursor names this event.
+ *
+ * @param {PortableCursor} cursor
+ * @param {PortableCursor} event with its key
+ */
+function isAt (cursor, { log, seq, key }) {
+  return cursor.key === undefined ? log === cursor.log && seq === cursor.seq : key === cursor.key
+}
+
 function fromText (what, text) {
   const [, log, seq, key] = TEXT.exec(text) ?? []
   if (log === undefined) throw badCursor(what, 'the text is not log:seq:key')
   return { log, seq: Number(seq), key }
 }
 
-module.exports = { cursorOf, readCursor, textOf }
+module.exports = { cursorOf, isAt, readCursor, textOf }

@@ -63,7 +63,14 @@ function open (context, db) {
 async function change (consumer, action, [first, ...more]) {
   if (action === 'remove') return consumer.remove()
   if (action === 'reset') return consumer.reset(first !== undefined && /^\d+$/.test(first) ? Number(first) : first)
-  for (const cursor of first === 'all' ? await consumer.parked() : [first, ...more]) await consumer[action](cursor)
+  const cursors = first === 'all' ? await consumer.parked() : [first, ...more]
+  for (const [done, cursor] of cursors.entries()) {
+    try {
+      await consumer[action](cursor)
+    } catch (error) {
+      throw done === 0 ? error : new Failure(`${error.message}; ${action} was done for ${count(done)} of ${count(cursors.length)} cursors, those before this one`)
+    }
+  }
 }
 
 function list (consumers) {
