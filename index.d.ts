@@ -556,9 +556,9 @@ declare namespace HyperEmitter {
   interface Attempt<E extends EventMap<E> = AnyEvents> {
     /** Which attempt at the entry this is, from 1. */
     readonly attempt: number
-    /** Aborted when the attempt has taken longer than `timeout`, or is given up because the emitter closes. */
+    /** Aborted when the attempt has taken longer than `timeout`, or is given up. */
     readonly signal: AbortSignal
-    /** Append an event: it is stored once the handler has succeeded, in the same commit as the fact that the entry is done. So it is stored exactly once, even if the handler runs several times. */
+    /** Append an event: it is encoded at the call, which throws if it cannot be, and stored once the handler has succeeded, in the same commit as the fact that the entry is done. So it is stored exactly once, even if the handler runs several times. */
     append<N extends Name<E>> (name: N, payload: Input<E, N>, options?: EventOptions): void
     append (events: readonly NewEvent<E>[]): void
   }

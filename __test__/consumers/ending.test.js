@@ -10,8 +10,8 @@ const { Worker } = require('node:worker_threads')
 const { test } = require('node:test')
 
 const { ENTRY, SCHEMA, child, folder, until } = require('../emitter/helpers')
-const { STORES, all, make } = require('../emitter/stores')
-const { emitAll, numbers, warnings } = require('./helpers')
+const { all, make } = require('../emitter/stores')
+const { emitAll, numbers, partsOf, warnings } = require('./helpers')
 
 test('with so many parked entries a subscription stops and says so', async (t) => {
   const db = path.join(folder(), 'store')
@@ -210,7 +210,7 @@ test('the place and what is parked outlive the index', async (t) => {
 test('after a crash as many entries are handled one at a time as may have begun, and after a stop none', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 20)
-  const { consumers: { records } } = emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
+  const { consumers: { records } } = partsOf(emitter)
   const handle = async (ahead, isStopped = false) => {
     const record = `{"version":1,"change":5,"undone":[2,0,4,1],"ahead":${ahead}}`
     await new Promise((resolve, reject) => records.write('mails', [{ change: 0, text: record }], (error) => error ? reject(error) : resolve()))
@@ -291,7 +291,7 @@ test('an entry that is dropped while it is retried stays dropped', async (t) => 
 test('records that make no sense stop that subscription only, loudly, and can be reset', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 3)
-  const { consumers: { records } } = emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
+  const { consumers: { records } } = partsOf(emitter)
   const set = (...written) => new Promise((resolve, reject) => records.write('mails', written, (error) => error ? reject(error) : resolve()))
   const heard = warnings(emitter)
   const good = '{"version":1,"change":1,"undone":[],"ahead":0}'
@@ -319,6 +319,18 @@ test('records that make no sense stop that subscription only, loudly, and can be
     await again.stop()
     assert.deepEqual(calls, [3])
   }
+})
+
+test('importFrom leaves subscriptions behind: their changes count in one store only', async (t) => {
+  const db = path.join(folder(), 'store')
+  const source = make(t, db)
+  await emitAll(source, 1, 2)
+  await source.subscribe('mails', {}, () => { throw new Error('no') }, { attempts: 1 }).caughtUp()
+  await source.close()
+  const emitter = make(t)
+  await emitter.importFrom(db)
+  const { change, consumers } = await emitter.stats()
+  assert.deepEqual([change, consumers], [2, []])
 })
 
 test('works in a worker, whose end leaves nothing behind', async (t) => {
@@ -349,39 +361,4 @@ test('works in a worker, whose end leaves nothing behind', async (t) => {
   await subscription.stop()
   assert.deepEqual([heard, calls], [[1, 2, 3], [3, 4, 5]], 'what has derived events is not repeated')
   assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), numbers(1, 5))
-})
-
-test('while the store cannot be written, nothing is lost and nothing is done twice', async (t) => {
-  const db = STORES[2][1]()
-  const batch = db.batch
-  let failing = 0
-  db.batch = function (...args) {
-    if (failing === 0) return batch.apply(db, args)
-    failing--
-    process.nextTick(args.at(-1), new Error('no room'))
-  }
-  t.mock.timers.enable({ apis: ['setTimeout'] })
-  const emitter = make(t, db)
-  const heard = warnings(emitter)
-  await emitAll(emitter, 1, 3)
-  const calls = []
-  const subscription = emitter.subscribe('orders', { names: 'T' }, ({ payload: { num } }, context) => {
-    calls.push(num)
-    if (num > 1) failing = 1
-    if (num === 3) throw new Error('to be parked')
-    context.append('U', { id: num })
-  }, { attempts: 1 })
-  // Mock time advances only while something waits for it.
-  const caughtUp = subscription.caughtUp()
-  await until(() => calls.length === 2 && failing === 0)
-  const waiting = new Set([caughtUp.then(() => waiting.clear())])
-  while (waiting.size > 0) {
-    t.mock.timers.tick(1000)
-    await emitter.stats()
-  }
-  assert.deepEqual(calls, [1, 2, 3], 'a full disk is not the fault of the handler')
-  assert.ok(heard.length > 0 && heard.every(({ message }) => /no room/.test(message)))
-  await subscription.stop()
-  assert.deepEqual((await emitter.consumer('orders').parked()).map(({ reason }) => reason), ['to be parked'])
-  assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1, 2])
 })

@@ -19,7 +19,7 @@ module.exports = {
   ],
   description: [
     'Lists the subscriptions of which a store keeps the place: the change up to which each has handled everything, how many changes are stored behind that, the age of the first of them, and how many entries it has parked.',
-    'parked lists the parked entries of one subscription with their cursors. retry has them handled once more when the subscription starts the next time, skip drops them. CURSOR may be all. reset starts the subscription anew: at the beginning, or FROM now, a change, or a cursor; nothing is parked any more then. remove deletes what is kept of it.',
+    'parked lists the parked entries of one subscription with their cursors. retry has them handled once more when the subscription starts the next time, skip drops them. CURSOR may be all. If one of several cursors is wrong, those before it are handled, and the message says how many. reset starts the subscription anew: at the beginning, or FROM now, a change, or a cursor; nothing is parked any more then. remove deletes what is kept of it.',
     'A store that is in use by another process cannot be opened: there, the methods of the subscription do the same.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'NAME', optional: true, many: true }],
