@@ -162,6 +162,14 @@ test('a session ignores ids, as 1.x did', async (t) => {
   assert.deepEqual(stdout.trim().split('\n').map((text) => JSON.parse(text).payload.message), ['a', 'b'])
 })
 
+test('a line whose tags are no list of texts is refused', async (t) => {
+  const dir = scratch(t)
+  const lines = ['a', 7, [1]].map((tags) => JSON.stringify({ name: 'Hello', payload: { message: 'a' }, tags }) + '\n').join('')
+  const { code, stdout, stderr } = await hypem(t, [join(dir, 'messages.proto'), '--no-repl'], { input: lines })
+  assert.deepEqual([code, stdout], [1, ''])
+  assert.deepEqual(stderr.trim().split('\n').map((text) => /^hypem: line \d: tags of event 'Hello'/.test(text)), [true, true, true])
+})
+
 function sizeOf (path) {
   try {
     return statSync(path).size

@@ -10,6 +10,8 @@ const { test } = require('node:test')
 
 const { STORES } = require('./stores')
 const { HyperEmitter, folder, turns } = require('./helpers')
+const EventCodecs = require('../../lib/emitting/event-codecs')
+const SchemaRecord = require('../../lib/emitting/schema-record')
 
 const OLD = `
 message order { optional string id = 1; repeated Line lines = 2; optional Kind kind = 3; }
@@ -125,6 +127,68 @@ test('nobody is told of changes that can be read, of codecs of users, or without
   // Events of either encoding are read with the same messages.
   const standard = make(t, store, OLD, { protobuf: 'standard', strict: false })
   assert.deepEqual(await warned(standard), [])
+})
+
+test('events are read by the form of the schema for their encoding, so lists that only one encoding packs are not told', async (t) => {
+  const lists = 'syntax = "proto3"; message order { repeated int32 counts = 1; } message note { string text = 1; }'
+  for (const [before, after] of [[{}, { protobuf: 'standard' }], [{ protobuf: 'standard' }, {}]]) {
+    const store = path.join(folder(), 'store')
+    const first = make(t, store, lists, before)
+    await first.append('order', { counts: [1, 300] })
+    await first.close()
+    const second = make(t, store, lists, after)
+    assert.deepEqual(await warned(second), [])
+    for await (const { payload } of second.read()) assert.deepEqual(payload, { counts: [1, 300] })
+    await second.close()
+  }
+  for (const { warnings } of await linked(t, [lists], [lists, { protobuf: 'standard' }])) assert.deepEqual(warnings, [])
+})
+
+test('in 1.x\'s encoding an enum value that is gone is told, because events with it are refused', async (t) => {
+  const fewer = changed(' GIFT = 1;', '')
+  const store = await stored(t, fewer)
+  // The value is recorded when it is added.
+  const second = make(t, store, OLD)
+  await second.append('order', { kind: 1 })
+  assert.deepEqual((await second.schemas()).map(({ proto }) => proto.includes('GIFT = 1;')), [true])
+  await second.close()
+  const third = make(t, store, fewer)
+  assert.deepEqual(await warned(third), [`${DRIFT}order.kind: was Kind = 3 with GIFT = 1, is Kind = 3 without it`])
+  const refused = []
+  for await (const { error } of third.read()) refused.push(error?.code)
+  assert.deepEqual(refused, [undefined, 'ERR_HYPER_DECODE'])
+  await third.close()
+
+  const standard = make(t, await stored(t, OLD, { protobuf: 'standard' }), fewer, { protobuf: 'standard' })
+  assert.deepEqual(await warned(standard), [])
+})
+
+test('a record that could not be read or stored is stored with the next event', async () => {
+  const codecs = new EventCodecs({ codecs: HyperEmitter.compile(OLD) }, false)
+  const faults = { askFact: [new Error('too many open files')], setFact: [new Error('no space left')] }
+  const facts = []
+  let called
+  const core = {
+    askFact: () => { called = 'askFact' },
+    setFact: (id, fact, text) => {
+      called = 'setFact'
+      if (faults.setFact.length === 0) facts.push(text)
+    }
+  }
+  const requests = {
+    ask: (ask, callback) => {
+      ask(1)
+      const fault = faults[called].shift()
+      queueMicrotask(() => callback(fault ?? null, fault === undefined ? {} : undefined))
+    }
+  }
+  assert.ok(new SchemaRecord({ core, requests, codecs, status: { warn: assert.fail } }))
+  for (let event = 1; event <= 4; event++) {
+    codecs.encoder('order')
+    await turns(2)
+    assert.equal(facts.length, event < 3 ? 0 : 1, `event ${event}`)
+  }
+  assert.match(facts[0], /"order"/)
 })
 
 test('recursive schemas are compared', async (t) => {

@@ -100,8 +100,8 @@ class SchemaRecord {
   write () {
     const used = [...this.used].map((event) => codec.describe([event]))
     this.used.clear()
-    // A store that cannot be read refuses the events, too.
-    if (this.text === undefined || used.length === 0) return
+    if (used.length === 0) return
+    if (this.text === undefined) return this.retryLater()
     let text
     try {
       text = native.recordSchemas(this.text, `[${used}]`)
@@ -112,8 +112,18 @@ class SchemaRecord {
     }
     if (text === null) return
     this.text = text
-    // If the record cannot be stored, the event after it fails and reports that.
-    this.requests.ask((id) => this.core.setFact(id, FACT, text), () => {}, { brief: true })
+    this.requests.ask((id) => this.core.setFact(id, FACT, text), (error) => {
+      if (error) this.retryLater()
+    }, { brief: true })
+  }
+
+  /**
+   * The record could not be read or stored. The events that are emitted now report the same; the next event of each name has
+   * its message recorded.
+   */
+  retryLater () {
+    this.text = undefined
+    this.codecs.encoders.clear()
   }
 
   /** Calls back once the record has been read, or with why it cannot be read. */

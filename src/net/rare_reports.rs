@@ -40,7 +40,7 @@ impl RareReports {
             | Error::Unsealed { log, .. }
             | Error::Author { log, .. } => log.clone(),
             // If the same peer comes with another schema, that is reported again.
-            Error::SchemaDrift { .. } => error.to_string(),
+            Error::SchemaDrift { .. } => blake3::hash(error.to_string().as_bytes()).to_string(),
             Error::Insecure(_) | Error::Rights(_) | Error::Network(_) => String::new(),
             _ => return true,
         };
@@ -91,6 +91,10 @@ mod tests {
         let now = 10 * TELL_AGAIN_MS;
         assert!(reports.is_due(from(2), &forged("a"), now) && reports.is_due(from(1), &forged("b"), now));
         assert!(reports.is_due(from(1), &Error::Ended, now) && reports.is_due(from(1), &Error::Ended, now));
+        let drift = |words: &str| Error::SchemaDrift { log: "a".to_owned(), differences: words.repeat(10_000) };
+        assert!(reports.is_due(from(1), &drift("a"), now) && !reports.is_due(from(1), &drift("a"), now));
+        assert!(reports.is_due(from(1), &drift("b"), now));
+        assert!(reports.told.keys().all(|(_, _, subject)| subject.len() <= 64));
         (0..10 * MAX_TOLD).for_each(|n| assert!(reports.is_due(from(3), &forged(&n.to_string()), now)));
         assert_eq!(reports.told.len(), MAX_TOLD);
     }

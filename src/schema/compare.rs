@@ -1,9 +1,11 @@
 //! Decides whether events that one schema writes can be read with another, by the rules of protobuf's wire format.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
-use super::walk::{Pair, Progress, Walk};
-use super::{Event, Field, Kind, Schema};
+use super::walk::{Pair, Place, Progress, Walk};
+use super::{Event, Field, Kind, Schema, Value};
 use crate::quoted::one_line;
 
 /// The most differences that are listed: enough to see what is wrong.
@@ -36,21 +38,27 @@ impl Differences {
         self.first.is_empty()
     }
 
-    /// Adds a difference. Versions of a schema may have the same one.
-    pub(super) fn note(&mut self, difference: impl FnOnce() -> Difference) {
+    /// Adds a difference, which is described only if it is one of the first: a hostile schema may have many.
+    fn note(&mut self, difference: impl FnOnce() -> Difference) {
         if self.first.len() >= MAX_DIFFERENCES {
             self.more += 1;
-            return;
+        } else {
+            self.first.push(difference());
         }
-        let difference = difference();
+    }
+
+    /// Adds a difference, unless it is among the first ones already.
+    pub(super) fn note_new(&mut self, difference: Difference) {
         if !self.first.contains(&difference) {
-            self.first.push(difference);
+            self.note(|| difference);
         }
     }
 
     /// Adds differences that only the opposite comparison found, with the two sides exchanged.
     #[must_use]
     pub fn with_reverse(mut self, reverse: Differences) -> Self {
+        // Most differences are found in both directions.
+        self.more = self.more.max(reverse.more);
         for Difference { path, was, is } in reverse.first {
             if !self.first.iter().any(|known| known.path == path) {
                 self.note(|| Difference { path, was: is, is: was });
@@ -79,8 +87,28 @@ pub fn unreadable(reader: &Schema, writer: &Schema) -> Differences {
     let (outer, inner): (Vec<_>, Vec<_>) = writer.events.iter().partition(|Event(_, index, _)| !writer.is_part(*index));
     for Event(name, _, standard) in outer.into_iter().chain(inner) {
         let Some(walk) = Walk::new(reader, writer, name) else { continue };
-        walk.run(&mut progress, |pair, path| {
-            let fits = fits(reader, writer, pair, *standard == 1);
+        let encoding = Encoding {
+            standard: *standard == 1,
+            shared: reader.event(name).is_some_and(|Event(_, _, ours)| ours == standard),
+        };
+        walk.run(&mut progress, |place, path| {
+            let pair = match place {
+                Place::Fields(pair) => pair,
+                Place::Enums(pair, ours, theirs) => {
+                    if let Some((value, number)) = refused_value(ours, theirs).filter(|_| !encoding.standard) {
+                        let [was, is] = [(writer, pair.writer), (reader, pair.reader)]
+                            .map(|(schema, field)| field.map_or_else(String::new, |field| schema.describe(field)));
+                        let value = one_line(&format!("{value} = {number}"));
+                        found.note(|| Difference {
+                            path: path(),
+                            was: format!("{was} with {value}"),
+                            is: format!("{is} without it"),
+                        });
+                    }
+                    return false;
+                }
+            };
+            let fits = fits(reader, writer, pair, encoding);
             if !fits {
                 let describe = |schema: &Schema, field: Option<&Field>| {
                     field.map_or_else(|| "not there".to_owned(), |field| schema.describe(field))
@@ -143,8 +171,25 @@ fn class_of<'a>(schema: &'a Schema, field: &'a Field, standard: bool) -> Class<'
     }
 }
 
-/// Whether the reader can read the field as it was written. The fields of messages are not examined here.
-fn fits(reader: &Schema, writer: &Schema, pair: &Pair<'_>, standard: bool) -> bool {
+/// How the events of a name are encoded.
+#[derive(Clone, Copy)]
+struct Encoding {
+    /// Standard protobuf.
+    standard: bool,
+    /// The reader's schema is described for the same encoding. If not, the reader has another form of it for these events, of which
+    /// the description does not say which fields are packed or bare.
+    shared: bool,
+}
+
+/// The first value that the writer's enum has and the reader's lacks. 1.x refuses messages with such values, and cannot write
+/// negative ones.
+fn refused_value<'a>(reader: &[Value], writer: &'a [Value]) -> Option<&'a Value> {
+    let known: HashSet<&str> = reader.iter().map(|(_, number)| number.as_str()).collect();
+    writer.iter().find(|(_, number)| !number.starts_with('-') && !known.contains(number.as_str()))
+}
+
+/// Whether the reader can read the field as it was written. The fields of messages and the values of enums are not examined here.
+fn fits(reader: &Schema, writer: &Schema, pair: &Pair<'_>, Encoding { standard, shared }: Encoding) -> bool {
     let (ours, theirs) = match (pair.reader, pair.writer) {
         (Some(ours), Some(theirs)) => (ours, theirs),
         (Some(ours), None) => return !ours.is("required"),
@@ -156,6 +201,7 @@ fn fits(reader: &Schema, writer: &Schema, pair: &Pair<'_>, standard: bool) -> bo
     }
     let alike = match (class_of(reader, ours, standard), class_of(writer, theirs, standard)) {
         (Class::Text | Class::Message, Class::Bytes) | (Class::Bytes, Class::Text | Class::Message) => true,
+        (Class::Message, Class::Bare) | (Class::Bare, Class::Message) => !shared,
         (ours, theirs) => ours == theirs,
     };
     // Standard protobuf reads lists either way, 1.x only as the schema says.
@@ -164,5 +210,5 @@ fn fits(reader: &Schema, writer: &Schema, pair: &Pair<'_>, standard: bool) -> bo
         (true, false) => standard,
         _ => standard && ours.is("repeated"),
     };
-    alike && packed
+    alike && (packed || !shared)
 }

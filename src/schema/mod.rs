@@ -46,8 +46,11 @@ struct Type {
     fields: Option<Vec<Field>>,
     /// Names and values as written. 1.x allowed values that are fractions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    values: Option<Vec<(String, String)>>,
+    values: Option<Vec<Value>>,
 }
+
+/// The name of an enum value, and its number as written.
+type Value = (String, String);
 
 /// A field: name, tag, type, and words that say what else it is, separated by spaces: `required`, `repeated`, `packed`, `map`,
 /// `group`, and `bare` (a message that 1.x writes without its length).
@@ -124,6 +127,10 @@ impl Schema {
 
     fn fields(&self, index: usize) -> &[Field] {
         self.types.get(index).and_then(|each| each.fields.as_deref()).unwrap_or_default()
+    }
+
+    fn values(&self, index: usize) -> &[Value] {
+        self.types.get(index).and_then(|each| each.values.as_deref()).unwrap_or_default()
     }
 
     fn type_name(&self, index: usize) -> &str {

@@ -1,9 +1,11 @@
 //! The schemas that a store keeps: for each event name what its events were encoded with, as a JSON list of schemas of one event.
 
+use std::collections::HashSet;
+
 use super::compare::{gone, unreadable, Differences};
-use super::walk::{Pair, Progress, Walk};
+use super::walk::{Pair, Place, Progress, Walk};
 use super::{invalid, Event, Field, Kind, Schema};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Largest record, in bytes of text. Every checkpoint of an embedded store repeats it, once for some 50,000 events.
 pub const MAX_STORED: usize = 256 * 1024;
@@ -24,7 +26,7 @@ fn read(text: &str) -> Result<Vec<Schema>> {
 /// record, or `None` if it has all of them already.
 ///
 /// # Errors
-/// `InvalidArgument` if either text cannot be read, `Limit` if the record would become too large.
+/// `InvalidArgument` if either text cannot be read, or the record would become too large.
 pub fn record(stored: &str, used: &str) -> Result<Option<String>> {
     let mut versions = read(stored)?;
     let mut changed = false;
@@ -47,7 +49,10 @@ pub fn record(stored: &str, used: &str) -> Result<Option<String>> {
     }
     let text = serde_json::to_string(&versions).map_err(|error| invalid(&error))?;
     if text.len() > MAX_STORED {
-        return Err(invalid(&format_args!("the record would have {} bytes, the limit is {MAX_STORED}", text.len())));
+        return Err(Error::InvalidArgument(format!(
+            "the store no longer records with which messages events are encoded: that would take {} bytes, the limit is {MAX_STORED}",
+            text.len()
+        )));
     }
     Ok(Some(text))
 }
@@ -63,32 +68,37 @@ pub fn stored_differences(stored: &str, ours: &str, missing: &[String]) -> Resul
         let differences = unreadable(&ours, &version);
         found.more += differences.more;
         let gone = gone(&version, missing);
-        differences.first.into_iter().chain(gone).for_each(|each| found.note(|| each));
+        // Forms of an event may have the same one.
+        differences.first.into_iter().chain(gone).for_each(|each| found.note_new(each));
     }
     Ok(found)
 }
 
-/// Whether each reader of the form `new` can also read the form `old`: `new` has all fields of `old`, with the same types, and
-/// requires no others.
+/// Whether each reader of the form `new` can also read the form `old`: `new` has all fields and enum values of `old`, with the same
+/// types, and requires no other fields.
 fn contains(new: &Schema, old: &Schema, name: &str) -> bool {
     let same_encoding =
         new.event(name).map(|Event(_, _, standard)| standard) == old.event(name).map(|Event(_, _, standard)| standard);
     let mut holds = same_encoding;
     let Some(walk) = Walk::new(new, old, name) else { return false };
-    let complete = walk.run(&mut Progress::new(), |pair, _| {
-        holds &= match pair {
-            Pair {
+    let complete = walk.run(&mut Progress::new(), |place, _| {
+        holds &= match place {
+            Place::Enums(_, values, old_values) => {
+                let values: HashSet<_> = values.iter().collect();
+                old_values.iter().all(|each| values.contains(each))
+            }
+            Place::Fields(Pair {
                 reader: Some(Field(name, _, kind, words)),
                 writer: Some(Field(old_name, _, old_kind, old_words)),
-            } => {
+            }) => {
                 let same_kind = match (kind, old_kind) {
                     (Kind::Type(index), Kind::Type(old_index)) => new.is_message(*index) == old.is_message(*old_index),
                     (kind, old_kind) => kind == old_kind,
                 };
                 same_kind && name == old_name && words == old_words
             }
-            Pair { reader: Some(added), writer: None } => !added.is("required"),
-            Pair { reader: None, .. } => false,
+            Place::Fields(Pair { reader: Some(added), writer: None }) => !added.is("required"),
+            Place::Fields(Pair { reader: None, .. }) => false,
         };
         holds
     });

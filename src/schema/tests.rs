@@ -75,6 +75,50 @@ fn lists_are_read_packed_or_not_in_standard_protobuf_and_in_1x_only_as_they_were
 }
 
 #[test]
+fn a_schema_that_is_described_for_the_other_encoding_differs_in_its_types_only() {
+    let types = r#",{"name":"M","fields":[]}"#;
+    for [one, other] in [
+        [r#""int32","repeated""#, r#""int32","repeated packed""#],
+        [r#""int32","""#, r#""int32","repeated packed""#],
+        [r#"1,"""#, r#"1,"bare""#],
+    ] {
+        for (reader, writer) in [(one, other), (other, one)] {
+            for standard in [0, 1] {
+                let [ours, theirs] = [(reader, 1 - standard), (writer, standard)]
+                    .map(|(kind, standard)| order(&format!(r#"["f",1,{kind}]"#), types, standard));
+                assert_eq!(told(&ours, &theirs), "");
+            }
+        }
+    }
+    let [ours, theirs] =
+        [("int32", 1), ("string", 0)].map(|(kind, standard)| order(&format!(r#"["f",1,"{kind}",""]"#), "", standard));
+    assert_eq!(told(&ours, &theirs), "order.f: was string = 1, is int32 = 1");
+}
+
+#[test]
+fn an_enum_value_that_is_gone_is_told_for_1x_encoding_which_refuses_it() {
+    let kinds = |values: &str, standard: u8| {
+        order(
+            r#"["a",1,1,""],["b",2,2,"repeated"]"#,
+            &format!(r#",{{"name":"M","fields":[["kind",5,2,""]]}},{{"name":"Kind","values":[{values}]}}"#),
+            standard,
+        )
+    };
+    let (all, fewer, renamed) =
+        (r#"["SALE","0"],["GIFT","1"],["NONE","-1"]"#, r#"["SALE","0"]"#, r#"["B","1"],["A","0"]"#);
+    assert_eq!(
+        told(&kinds(fewer, 0), &kinds(all, 0)),
+        "order.b: was repeated Kind = 2 with GIFT = 1, is repeated Kind = 2 without it"
+    );
+    assert_eq!(told(&kinds(fewer, 1), &kinds(all, 1)), "");
+    // The encoding is that of the events.
+    assert_ne!(told(&kinds(fewer, 1), &kinds(all, 0)), "");
+    assert_eq!(told(&kinds(all, 0), &kinds(fewer, 0)), "");
+    // Negative values cannot be written.
+    assert_eq!(told(&kinds(renamed, 0), &kinds(all, 0)), "");
+}
+
+#[test]
 fn a_difference_is_told_with_the_path_of_its_field() {
     let line = |kind: &str| format!(r#",{{"name":"Line","fields":[["price",3,"{kind}",""]]}}"#);
     let fields = r#"["lines",1,1,"repeated"]"#;
@@ -143,6 +187,19 @@ fn what_a_hostile_schema_costs_is_bounded() {
     // Each visit looks at 122 fields, and finds one difference.
     assert!((300..MAX_COMPARED / 122).contains(&found.more), "{}", found.more);
 
+    // Enums count as well.
+    let values = vec![r#"["A","1"]"#; 40_000].join(",");
+    let enums = |field: &str| {
+        let kinds = format!(r#",{{"name":"E","values":[{values}]}},{{"name":"M","fields":[["e",1,1,""]]}}"#);
+        order(&format!(r#"["a",1,1,""],["b",2,2,""]{field}"#), &kinds, 0)
+    };
+    assert_eq!(told(&enums(""), &enums("").replace(r#""A","1""#, r#""A","2""#)), "");
+
+    // Each difference of one schema counts, also if it has the same words as others.
+    let same = vec![r#"["f",3,"int32","required"]"#; 1_000].join(",");
+    let found = unreadable(&parse(&order(&same, "", 1)), &parse(&order("", "", 1)));
+    assert_eq!((found.first.len(), found.more), (MAX_DIFFERENCES, 1_000 - MAX_DIFFERENCES));
+
     // A chain is followed as deep as decoders go.
     let chain = |kind: &str, length: usize| {
         let next = |n: usize| format!(r#"{{"name":"M","fields":[["next",1,{},""]]}},"#, n + 1);
@@ -200,6 +257,50 @@ fn a_record_has_one_form_of_each_event_unless_they_contradict() {
     let found = stored_differences(&first, &sale, &["order".to_owned()]).unwrap();
     assert_eq!(found.in_words("was", "is"), "order: was message Order, is not in the schema");
     assert!(stored_differences(&first, &sale, &[]).unwrap().is_empty());
+}
+
+#[test]
+fn a_form_that_requires_more_or_is_too_large_to_compare_is_recorded_beside_the_others() {
+    let count = |record: &str| serde_json::from_str::<Vec<Schema>>(record).unwrap().len();
+    let (old, strict) =
+        (order(r#"["a",1,"int32",""]"#, "", 1), order(r#"["a",1,"int32",""],["b",2,"int32","required"]"#, "", 1));
+    let first = record("", &format!("[{old}]")).unwrap().unwrap();
+    let both = record(&first, &format!("[{strict}]")).unwrap().unwrap();
+    assert_eq!(count(&both), 2);
+    // Both forms lack the same field, which is told once.
+    let stricter = order(r#"["c",3,"int32","required"]"#, "", 1);
+    let found = stored_differences(&both, &stricter, &[]).unwrap();
+    assert_eq!(found.in_words("was", "is"), "order.c: was not there, is required int32 = 3");
+
+    // What is not compared to the end is not taken as known; here both forms together exceed the record.
+    let values = vec![r#"["",""]"#; MAX_COMPARED / 2].join(",");
+    let large = order(r#"["k",1,1,""]"#, &format!(r#",{{"name":"","values":[{values}]}}"#), 0);
+    assert!(record(&format!("[{large}]"), &format!("[{large}]")).is_err());
+}
+
+#[test]
+fn a_record_has_all_values_of_enums() {
+    let form = |values: &str| {
+        format!("[{}]", order(r#"["k",1,1,""]"#, &format!(r#",{{"name":"Kind","values":[{values}]}}"#), 0))
+    };
+    let (old, more) = (form(r#"["SALE","0"]"#), form(r#"["SALE","0"],["GIFT","1"]"#));
+    let first = record("", &old).unwrap().unwrap();
+    let second = record(&first, &more).unwrap().unwrap();
+    assert_eq!(second, more);
+    assert_eq!(record(&second, &old).unwrap(), None);
+}
+
+#[test]
+fn differences_that_only_one_direction_finds_are_counted() {
+    let all: Vec<String> =
+        (1..=MAX_DIFFERENCES + 4).map(|tag| format!(r#"["f{tag}",{tag},"int32","required"]"#)).collect();
+    let (strict, lax) = (parse(&order(&all.join(","), "", 1)), parse(&order("", "", 1)));
+    let found = unreadable(&lax, &strict).with_reverse(unreadable(&strict, &lax));
+    assert_eq!((found.first.len(), found.more), (MAX_DIFFERENCES, 4));
+    // Those that both directions find count once.
+    let other = parse(&order(&all.join(",").replace("int32", "string"), "", 1));
+    let found = unreadable(&other, &strict).with_reverse(unreadable(&strict, &other));
+    assert_eq!((found.first.len(), found.more), (MAX_DIFFERENCES, 4));
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use super::{Event, Field, Kind, Schema};
+use super::{Event, Field, Kind, Schema, Value};
 use crate::quoted::one_line;
 
-/// Fields looked at in one comparison: more than any schema of [`MAX_SCHEMA`](super::MAX_SCHEMA) has, unless its types refer to each
+/// Fields and enum values looked at in one comparison: more than any schema of [`MAX_SCHEMA`](super::MAX_SCHEMA) has, unless its types refer to each
 /// other in order to make comparing slow.
 pub const MAX_COMPARED: usize = 64 * 1024;
 
@@ -13,18 +13,33 @@ pub const MAX_COMPARED: usize = 64 * 1024;
 pub const MAX_DEPTH: usize = 100;
 
 /// The fields with the same tag in two messages that are compared; `None` for a message without such a field.
+#[derive(Clone, Copy)]
 pub(super) struct Pair<'a> {
     pub(super) reader: Option<&'a Field>,
     pub(super) writer: Option<&'a Field>,
 }
 
-/// Two messages to compare.
+impl<'a> Pair<'a> {
+    fn name(&self) -> &'a str {
+        self.reader.or(self.writer).map_or("", |Field(name, ..)| name)
+    }
+}
+
+/// What two schemas have at the same place.
+pub(super) enum Place<'a> {
+    Fields(Pair<'a>),
+    /// The enums of two fields: names and values.
+    Enums(Pair<'a>, &'a [Value], &'a [Value]),
+}
+
+/// Two messages or two enums to compare.
+#[derive(Clone, Copy)]
 struct Visit<'a> {
     reader: usize,
     writer: usize,
     depth: usize,
-    /// The visit that led here, and the name of the field.
-    from: Option<(usize, &'a str)>,
+    /// The visit that led here, and the fields.
+    from: Option<(usize, Pair<'a>)>,
 }
 
 /// Two schemas of one event.
@@ -38,7 +53,7 @@ pub(super) struct Walk<'a> {
 /// What has been compared, in one or several walks through the same two schemas.
 pub(super) struct Progress {
     seen: HashSet<(usize, usize)>,
-    /// Fields that may still be looked at.
+    /// Fields and values that may still be looked at.
     left: usize,
 }
 
@@ -56,42 +71,41 @@ impl<'a> Walk<'a> {
         Some(Walk { reader, writer, name, visits: vec![first] })
     }
 
-    /// Passes every pair of fields to `judge`, with a function that gives the pair's path. `judge` returns whether the messages in
-    /// the two fields are to be compared, too. Each pair of messages is compared once. Returns whether the walk came to the end; it
-    /// stops when too many fields have been examined.
+    /// Passes every pair of fields to `judge`, with a function that gives the pair's path. `judge` returns whether the types of the
+    /// two fields are to be compared, too. Each pair of types is compared once. Returns whether the walk came to the end; it stops
+    /// when too many fields and values have been examined.
     pub(super) fn run(
         mut self,
         progress: &mut Progress,
-        mut judge: impl FnMut(&Pair<'a>, &dyn Fn() -> String) -> bool,
+        mut judge: impl FnMut(&Place<'a>, &dyn Fn() -> String) -> bool,
     ) -> bool {
         let mut due = VecDeque::from([0]);
         while let Some(index) = due.pop_front() {
-            let Some((reader, writer, depth)) =
-                self.visits.get(index).map(|visit| (visit.reader, visit.writer, visit.depth))
-            else {
-                continue;
-            };
+            let Some(Visit { reader, writer, depth, from }) = self.visits.get(index).copied() else { continue };
             if !progress.seen.insert((reader, writer)) {
                 continue;
             }
             let (ours, theirs) = (self.reader.fields(reader), self.writer.fields(writer));
-            let Some(rest) = progress.left.checked_sub(ours.len() + theirs.len() + 1) else { return false };
+            let (our_values, their_values) = (self.reader.values(reader), self.writer.values(writer));
+            let size = ours.len() + theirs.len() + our_values.len() + their_values.len() + 1;
+            let Some(rest) = progress.left.checked_sub(size) else { return false };
             progress.left = rest;
+            if let (Some((before, pair)), false, false) =
+                (from, self.reader.is_message(reader), self.writer.is_message(writer))
+            {
+                judge(&Place::Enums(pair, our_values, their_values), &|| self.path(before, &pair));
+                continue;
+            }
             let mut found = Vec::new();
             for pair in merged(ours, theirs) {
-                let follow = judge(&pair, &|| self.path(index, &pair));
-                let (Some(Field(name, _, Kind::Type(ours), _)), Some(Field(_, _, Kind::Type(theirs), _))) =
+                let follow = judge(&Place::Fields(pair), &|| self.path(index, &pair));
+                let (Some(Field(_, _, Kind::Type(ours), _)), Some(Field(_, _, Kind::Type(theirs), _))) =
                     (pair.reader, pair.writer)
                 else {
                     continue;
                 };
                 if follow && depth < MAX_DEPTH {
-                    found.push(Visit {
-                        reader: *ours,
-                        writer: *theirs,
-                        depth: depth + 1,
-                        from: Some((index, name.as_str())),
-                    });
+                    found.push(Visit { reader: *ours, writer: *theirs, depth: depth + 1, from: Some((index, pair)) });
                 }
             }
             for visit in found {
@@ -104,10 +118,9 @@ impl<'a> Walk<'a> {
 
     /// The names from the event to a field, with dots in between.
     fn path(&self, mut index: usize, pair: &Pair<'_>) -> String {
-        let name = pair.reader.or(pair.writer).map_or("", |Field(name, ..)| name);
-        let mut names = vec![name];
-        while let Some(Visit { from: Some((before, name)), .. }) = self.visits.get(index) {
-            names.push(name);
+        let mut names = vec![pair.name()];
+        while let Some(Visit { from: Some((before, pair)), .. }) = self.visits.get(index) {
+            names.push(pair.name());
             index = *before;
         }
         names.push(self.name);

@@ -77,6 +77,18 @@ fn a_contradiction_is_told_on_both_sides_once_and_names_the_peer() {
 }
 
 #[test]
+fn what_only_the_peer_cannot_read_is_a_contradiction_too() {
+    let lax = told("uint32");
+    let text = String::from_utf8(lax.text.clone()).unwrap().replace(r#""uint32","""#, r#""uint32","required""#);
+    let strict = Arc::new(ToldSchema::new(text.into()).unwrap());
+    for (ours, theirs) in [(&lax, &strict), (&strict, &lax)] {
+        let mut scene = meeting(Some(ours), Some(theirs));
+        scene.hear_extension(&Extension::Schema(&theirs.text));
+        assert_eq!(warnings(&scene).len(), 1);
+    }
+}
+
+#[test]
 fn schemas_that_can_read_each_other_are_no_contradiction() {
     let (number, larger) = (told("uint32"), told("int64"));
     let mut scene = meeting(Some(&number), Some(&larger));
