@@ -364,3 +364,36 @@ fn what_waits_for_an_entry_of_a_branch_hears_of_it_under_the_logs_own_id() {
     add(&log, vec![cause]);
     assert_eq!((log.seq("theirs"), log.end().change, log.end().duplicate), (2, 3, 0));
 }
+
+#[test]
+fn a_branch_of_our_own_log_neither_goes_on_in_it_nor_moves_it() {
+    let (log, _) = open(known("mine"));
+    (1..=3).for_each(|n| emit(&log, &n.to_string()));
+    let own = offered(rows(&log));
+    let another = [own[..2].to_vec(), vec![forge("mine", 3, "another 3")]].concat();
+    let longer = [own, vec![forge("mine", 4, "made up")]].concat();
+    assert_eq!(codes(&add(&log, as_branch("mine", 1, &another))), ["known", "known", "ERR_HYPER_FORK"]);
+    let offered = log.add(SourceId(2), as_branch("mine", 1, &longer));
+    assert_eq!(codes(&offered.blocking_recv().unwrap().unwrap()), ["known"; 4], "others hold it in good faith");
+    assert_eq!((log.log_id(), log.seq("mine"), rows(&log).len()), ("mine".into(), 3, 3));
+    emit(&log, "4");
+    assert_eq!(codes(&add(&log, as_branch("mine", 4, &longer))), ["added"]);
+    assert_eq!((log.log_id(), log.seq("mine"), payloads(&log)[4].as_str()), ("mine".into(), 4, "made up"));
+    audit(&log);
+}
+
+#[test]
+fn who_writes_under_the_name_of_a_branch_does_not_keep_the_true_one_away() {
+    let (log, _) = open(known("mine"));
+    let theirs = chain("theirs", 4);
+    add(&log, vec![forge("theirs", 1, "made up")]);
+    let usurped = [theirs[..1].to_vec(), vec![forge("theirs", 2, "made up, too")]].concat();
+    assert_eq!(codes(&add(&log, as_branch("theirs", 1, &usurped))), ["added"; 2]);
+    let offer = |nodes| codes(&log.add(SourceId(2), nodes).blocking_recv().unwrap().unwrap());
+    let expected = ["known", "ERR_HYPER_FORK", "ERR_HYPER_FORK", "ERR_HYPER_FORK"];
+    assert_eq!(offer(as_branch("theirs", 1, &theirs)), expected);
+    // It parts from the false one there, as a branch of its own.
+    assert_eq!(offer(as_branch("theirs", 2, &theirs)), ["added"; 3]);
+    assert_eq!(rows(&log).len(), 6);
+    audit(&log);
+}

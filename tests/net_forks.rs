@@ -5,15 +5,16 @@ mod net_support;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hyperemitter::branch;
 use hyperemitter::error::Error;
 use hyperemitter::event;
 use hyperemitter::hyperlog::import::import;
 use hyperemitter::hyperlog::verify::verify;
-use hyperemitter::hyperlog::{Log, LogObserver, LogOptions};
-use hyperemitter::net::{NetEvent, Stage};
+use hyperemitter::hyperlog::{Incoming, Log, LogObserver, LogOptions, SourceId};
+use hyperemitter::net::{NetEvent, PeerInfo, Stage};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Commit, Meta, Store};
-use net_support::{agree, options, Peer};
+use net_support::{agree, open, options, Peer};
 
 struct Deaf;
 
@@ -168,4 +169,46 @@ async fn a_fork_of_somebody_elses_log_is_reported_with_both_keys_and_the_rest_go
     assert_eq!(left.log.entry(&id, 2).unwrap().unwrap().key, theirs);
     assert_eq!(right.log.entry(&moved, 1).unwrap().unwrap().key, ours);
     assert_eq!(texts(&left), ["one", "shared", "two", "two more"]);
+}
+
+/// A peer that has a version of a log only as a branch, because it does not know what such an id means, or has not heard of the log.
+#[tokio::test]
+async fn a_branch_that_is_here_as_another_log_comes_once_per_link_and_is_not_stored_again() {
+    const ENTRIES: u64 = 20;
+    let owner = Peer::listening().await;
+    owner.emit_many(ENTRIES as usize);
+    let id = owner.log.log_id();
+    let first = owner.log.entry(&id, 1).unwrap().unwrap().key;
+    let branch = branch::name(&id, 1, &first).unwrap();
+    let nodes = owner.rows().into_iter().map(|row| Incoming {
+        log: branch.clone(),
+        seq: row.seq(),
+        links: row.node.links.clone(),
+        value: row.node.value.clone(),
+        signed: None,
+        claimed: None,
+    });
+    let here = Peer::listening().await;
+    here.dial(owner.port);
+    here.holds(ENTRIES).await;
+    owner.close().await;
+    let holder = open(Arc::new(MemoryStore::default()));
+    holder.add(SourceId(1), nodes.collect()).await.unwrap().unwrap();
+    assert_eq!(holder.seq(&branch), ENTRIES);
+    for link in 1..=3 {
+        let peer = Peer::on(Arc::clone(&holder), options());
+        peer.dial(here.port);
+        peer.live(1).await;
+        let arrived = |peers: &[PeerInfo]| peers.iter().any(|peer| peer.counters.known >= ENTRIES);
+        here.when("the branch has come", arrived).await;
+        peer.emit("what comes after it");
+        here.holds(ENTRIES + 2 * link - 1).await;
+        here.emit("an answer");
+        peer.holds(ENTRIES + 2 * link).await;
+        let counters = here.net.peers().into_iter().map(|peer| peer.counters).find(|counters| counters.known > 0);
+        assert_eq!(counters.map(|counters| (counters.nodes_in, counters.known)), Some((ENTRIES + 1, ENTRIES)));
+        assert!(here.rows().iter().all(|row| *row.log() != branch && row.at.duplicate == 0));
+        peer.close().await;
+        here.when("the link is over", |peers| !peers.iter().any(|peer| peer.counters.known > 0)).await;
+    }
 }

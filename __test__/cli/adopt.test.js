@@ -4,6 +4,8 @@ const assert = require('node:assert/strict')
 const { cpSync } = require('node:fs')
 const { join } = require('node:path')
 const { test } = require('node:test')
+const HyperEmitter = require('../..')
+const { forks, MAX_FORKS_NAMED } = require('../../lib/cli/forks')
 const { hello, hypem, listening, scratch } = require('./helpers')
 
 /** Two stores with different versions of a third emitter's log, because both its store and a copy of it were written to. */
@@ -55,4 +57,32 @@ test('adopt says when there is nothing to adopt, and what it needs', async (t) =
   const unknown = await hypem(t, ['adopt', 'b', 'nosuch', ...link], { cwd: dir })
   assert.deepEqual([unknown.code, /there is no log nosuch in this store/.test(unknown.stderr)], [1, true], unknown.stderr)
   assert.equal((await hypem(t, ['adopt', 'b', log], { cwd: dir })).code, 2)
+})
+
+test('doctor does not take a log\'s own version for another one, although it arrived as a branch before it was adopted', async (t) => {
+  const { dir, schema, run, log } = await forked(t)
+  const { run: peer, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])
+  const hyper = new HyperEmitter(join(dir, 'b'))
+  t.after(() => hyper.close())
+  await hyper.connect(port, '127.0.0.1')
+  const until = async (holds) => {
+    for (let stats = await hyper.stats(); !holds(stats); stats = await hyper.stats()) await new Promise(setImmediate)
+  }
+  await until(({ stuck, logs }) => stuck.length === 1 && logs.some((each) => each.log.endsWith(`${stuck[0].theirs}-${log}`) && each.seq === 2))
+  const moved = await hyper.adopt(log)
+  await until(({ stuck, logs }) => stuck.length === 0 && logs.some((each) => each.log === log && each.seq === 3))
+  assert.equal((await hyper.stats()).logs.filter((each) => each.log.endsWith(`-${log}`)).length, 2)
+  await hyper.close()
+  await peer.kill('SIGTERM')
+  const { ok, checks } = JSON.parse(await run(['doctor', 'b', '--json']))
+  const found = checks.filter(({ name }) => name === 'forked log').map(({ detail }) => detail)
+  assert.deepEqual([ok, found.length, found[0]?.includes(moved)], [true, 1, true], found.join('\n'))
+})
+
+test('doctor names some versions of forked logs, and counts the rest', async () => {
+  const forged = Array.from({ length: MAX_FORKS_NAMED + 2 }, (_, n) => ({ log: `fork-1-${n.toString(16).padStart(64, '0')}-log`, seq: 1 }))
+  const beyond = { log: `fork-99999999999999999999-${'f'.repeat(64)}-log`, seq: 1 }
+  const hyper = { get: async () => undefined }
+  const texts = await forks(hyper, [{ log: 'log', seq: 5 }, ...forged, beyond])
+  assert.deepEqual([texts.length, texts.at(-1)], [MAX_FORKS_NAMED + 1, 'there are 3 more such versions'])
 })

@@ -4,7 +4,8 @@ use crate::error::Result;
 use crate::node::{Digest, LogId, Seq};
 use crate::store::Store;
 
-/// Entries of a branch that are read for one digest. A fork is seldom older than that; of longer ones the last node stands for all.
+/// Entries of a branch that are read for one digest: 0.4 s at the 100 µs that were measured for a lookup that is not cached
+/// (`net/cost_buckets.rs`). Of longer branches the last node stands for all.
 pub const MAX_COMPARED: Seq = 4096;
 
 /// Digest of a log's entries from `from` up to `to`, as if they were a log of their own. `None` if there are more than

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use super::io::{Found, Lookup, OutEvent};
 use crate::node::{LogId, Seq};
 
-/// Most lookups in one group. This bounds how long a group occupies a blocking thread.
+/// Most lookups in one group. Together with what a session reads to compare branches, this bounds how long a group occupies a
+/// blocking thread.
 const MAX_GROUP: usize = 1024;
 
 /// What a lookup is for.

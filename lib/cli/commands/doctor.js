@@ -3,10 +3,9 @@
 const net = require('node:net')
 const { statfsSync } = require('node:fs')
 const { setTimeout: sleep } = require('node:timers/promises')
-const { branchOf } = require('../../log/branch')
-const { timeText } = require('../../log/stored-time')
 const { forJson, forTerminal } = require('../escape')
 const { EXIT, explain } = require('../exit')
+const { forks } = require('../forks')
 const { counted, count, size } = require('../format')
 const { LINKS, targets } = require('../links')
 const options = require('../options')
@@ -19,9 +18,6 @@ const LITTLE_SPACE = 256 * 1024 * 1024
 
 /** How many of the newest events are read as a quick check of a store: a crash affects the newest ones. */
 const NEWEST = 1000
-
-/** So many versions of forked logs are named: strangers may have forged many. */
-const FORKS_NAMED = 16
 
 /** How long, in milliseconds, a peer may take after its handshake to refuse the link with a reason. */
 const SECOND_THOUGHTS_MS = 1000
@@ -142,28 +138,6 @@ async function store (context, db, deep) {
   const text = `${kindOf(db)}, ${counted(change, 'event')}, ${counted(logs.length, 'log')}, ${counted(heads, 'head')}, ${size(sizes.data + sizes.index)}, ${size(free)} free, ${checked}`
   if (free < LITTLE_SPACE) throw new Error(`little space is left: ${text}`)
   return { text, known, forked }
-}
-
-/** Says which logs have forked: those of which the store holds a branch, which after `adopt` may be the log's own version, too. */
-async function forks (hyper, logs) {
-  const known = new Set(logs.map(({ log }) => log))
-  const branches = logs.map((each) => ({ ...each, of: branchOf(each.log) })).filter(({ of }) => of !== null && known.has(of.log))
-  const texts = []
-  for (const { log, seq, of } of branches.slice(0, FORKS_NAMED)) {
-    const since = timeText(await timeOf(hyper, of.key))
-    texts.push(`${of.log} has forked at entry ${of.seq}: one version, ${counted(seq, 'entry', 'entries')}${since === undefined ? '' : ` since ${since}`}, is here as ${log}; ` +
-      'if peers hold another version than this store under the log\'s own id (stats().stuck), hypem adopt resolves it')
-  }
-  if (branches.length > FORKS_NAMED) texts.push(`there are ${count(branches.length - FORKS_NAMED)} more such versions`)
-  return texts
-}
-
-/** When the event with this key was emitted, if it says so. */
-async function timeOf (hyper, key) {
-  const node = await hyper.get(key)
-  if (node === undefined) return undefined
-  const { value } = await hyper.read({ since: node.change - 1, limit: 1, raw: true })[Symbol.asyncIterator]().next()
-  return value?.time
 }
 
 function canListen (port, host) {
