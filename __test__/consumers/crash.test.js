@@ -12,9 +12,10 @@ const { spawn } = require('node:child_process')
 const { once } = require('node:events')
 const { test } = require('node:test')
 
-const { HyperEmitter, SCHEMA, child, folder } = require('../emitter/helpers')
-const { all } = require('../emitter/stores')
+const { HyperEmitter, SCHEMA, child, folder, until } = require('../emitter/helpers')
+const { all, make } = require('../emitter/stores')
 const { ATTEMPTS, EVERY, POINTS, POISON } = require('./crash-plan')
+const { emitAll, numbers, partsOf } = require('./helpers')
 
 const KILLS = Number(process.env.HYPER_CRASH_RUNS ?? 12)
 
@@ -105,4 +106,40 @@ test('an entry that ends the process is found however far it was ahead of others
     if (end !== 0) assert.equal(signal, 'SIGKILL')
   }
   assert.equal(runs, 5, 'four attempts, and one run that parks it')
+})
+
+/** An emitter with ten entries, of which a run of `mails` that was cut off may have begun any. */
+async function cutOff (t) {
+  const emitter = make(t)
+  await emitAll(emitter, 1, 10)
+  const record = { change: 0, text: '{"version":1,"change":0,"undone":[],"ahead":100}' }
+  await new Promise((resolve, reject) => partsOf(emitter).consumers.records.write('mails', [record], (error) => error ? reject(error) : resolve()))
+  return emitter
+}
+
+test('events that are stored after the restart are no suspects', async (t) => {
+  const emitter = await cutOff(t)
+  const calls = []
+  const subscription = emitter.subscribe('mails', {}, (entry, { attempt }) => { calls.push(attempt) }).pause()
+  await subscription.parked()
+  await emitAll(emitter, 11, 15)
+  await subscription.resume().caughtUp()
+  assert.deepEqual(calls, numbers(1, 15).map((change) => change <= 10 ? 2 : 1))
+})
+
+test('a stop while suspects are handled forgets none of them', async (t) => {
+  const emitter = await cutOff(t)
+  const calls = []
+  const subscribe = (handle) => emitter.subscribe('mails', {}, ({ change }, { attempt }) => {
+    calls.push([change, attempt])
+    return handle(change)
+  })
+  let finish
+  const first = subscribe((change) => change === 3 ? new Promise((resolve) => { finish = resolve }) : undefined)
+  await until(() => finish !== undefined)
+  const stopped = first.stop()
+  finish()
+  await stopped
+  await subscribe(() => {}).caughtUp()
+  assert.deepEqual(calls, numbers(1, 10).map((change) => [change, 2]))
 })
