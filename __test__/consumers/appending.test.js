@@ -6,9 +6,8 @@ const assert = require('node:assert/strict')
 const { once } = require('node:events')
 const { test } = require('node:test')
 
-const { until } = require('../emitter/helpers')
 const { STORES, all, make } = require('../emitter/stores')
-const { emitAll, warnings } = require('./helpers')
+const { derivedAnswered, emitAll, warnings } = require('./helpers')
 
 test('events are encoded when they are appended, whatever becomes of the payload and the tags later', async (t) => {
   const emitter = make(t)
@@ -63,7 +62,8 @@ test('a parked entry that is skipped while its events wait for room stores none'
   let isFull = false
   db.batch = (...args) => isFull ? process.nextTick(args.at(-1), new Error('no room')) : batch.apply(db, args)
   const emitter = make(t, db)
-  const heard = warnings(emitter)
+  warnings(emitter)
+  const answered = derivedAnswered(t, emitter)
   await emitAll(emitter, 1, 1)
   let isBroken = true
   const subscription = emitter.subscribe('mails', { names: 'T' }, async (entry, { append }) => {
@@ -76,7 +76,7 @@ test('a parked entry that is skipped while its events wait for room stores none'
   isBroken = false
   t.mock.timers.enable({ apis: ['setTimeout'] })
   await subscription.retry(parked)
-  await until(() => heard.length > 0)
+  await answered
   isFull = false
   await subscription.skip(parked)
   t.mock.timers.tick(1000)

@@ -8,7 +8,7 @@ const { test } = require('node:test')
 
 const { until } = require('../emitter/helpers')
 const { STORES, all, make } = require('../emitter/stores')
-const { emitAll, numbers, partsOf, warnings } = require('./helpers')
+const { derivedAnswered, emitAll, numbers, partsOf, warnings } = require('./helpers')
 
 test('while the store cannot be written, nothing is lost and nothing is done twice', async (t) => {
   const db = STORES[2][1]()
@@ -52,7 +52,8 @@ for (const when of ['while they are being stored', 'while storing them waits to 
     let isFull = false
     db.batch = (...args) => isFull ? process.nextTick(args.at(-1), new Error('no room')) : batch.apply(db, args)
     const emitter = make(t, db)
-    const heard = warnings(emitter)
+    warnings(emitter)
+    const answered = derivedAnswered(t, emitter)
     await emitAll(emitter, 1, 1)
     const attempts = []
     const subscribe = (end) => emitter.subscribe('orders', { names: 'T' }, (entry, { attempt, append }) => {
@@ -65,7 +66,7 @@ for (const when of ['while they are being stored', 'while storing them waits to 
       isFull = true
       if (when === 'while they are being stored') stopped = first.stop()
     })
-    await until(() => heard.length > 0)
+    await answered
     await (stopped ?? first.stop())
     isFull = false
     await subscribe(() => {}).caughtUp()

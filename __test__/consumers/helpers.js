@@ -12,6 +12,21 @@ const numbers = (first, last) => Array.from({ length: last - first + 1 }, (_, in
 /** The parts of an emitter. */
 const partsOf = (emitter) => emitter[Object.getOwnPropertySymbols(emitter).find(({ description }) => description === 'parts')]
 
+/** Resolves once the store has answered derived events, and their subscription has taken note. */
+function derivedAnswered (t, emitter) {
+  const { emits } = partsOf(emitter)
+  const store = emits.store.bind(emits)
+  return new Promise((resolve) => t.mock.method(emits, 'store', (batch, demands, receiver, single) => {
+    if (demands?.kept === undefined) return store(batch, demands, receiver, single)
+    store(batch, demands, {
+      answer (...args) {
+        receiver.answer(...args)
+        resolve()
+      }
+    })
+  }))
+}
+
 /** Warnings of an emitter. */
 function warnings (emitter) {
   const heard = []
@@ -19,4 +34,4 @@ function warnings (emitter) {
   return heard
 }
 
-module.exports = { emitAll, numbers, partsOf, warnings }
+module.exports = { derivedAnswered, emitAll, numbers, partsOf, warnings }
