@@ -58,47 +58,21 @@ exports.pairs = [
     ours: { work: 'emit', options: { store: 'memdb', window: 1024 }, pick: rate },
     theirs: { work: 'emit', options: { which: 'original', window: 1024 }, pick: rate }
   },
-  {
+  ...[
+    ['Redis 7 XADD, appendfsync always', 2, 'redis', { window: 1024 }, 'redis-server'],
+    ['plain file, groups as large as ours, fdatasync', 0.6, 'file', (ours) => ours.grouping],
+    ['plain file, groups of 1024, fdatasync', undefined, 'file', { window: 1024 }],
+    ['hypercore 11 append, not synced', undefined, 'hypercore', { window: 1024 }],
+    ['lmdb-js, a put per event, commits synced', 1, 'lmdb', { window: 1024 }],
+    ['better-sqlite3, WAL, synchronous=FULL, groups as large as ours', 0.9, 'sqlite', (ours) => ours.grouping]
+  ].map(([peer, goal, work, options, needs]) => ({
     name: 'durable emit, 1024 in flight',
-    peer: 'Redis 7 XADD, appendfsync always',
-    goal: 2,
-    needs: 'redis-server',
+    peer,
+    goal,
+    needs,
     ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
-    theirs: { work: 'redis', options: { window: 1024 }, pick: rate }
-  },
-  {
-    name: 'durable emit, 1024 in flight',
-    peer: 'plain file, groups as large as ours, fdatasync',
-    goal: 0.6,
-    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
-    theirs: { work: 'file', options: (ours) => ours.grouping, pick: rate }
-  },
-  {
-    name: 'durable emit, 1024 in flight',
-    peer: 'plain file, groups of 1024, fdatasync',
-    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
-    theirs: { work: 'file', options: { window: 1024 }, pick: rate }
-  },
-  {
-    name: 'durable emit, 1024 in flight',
-    peer: 'hypercore 11 append, not synced',
-    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
-    theirs: { work: 'hypercore', options: { window: 1024 }, pick: rate }
-  },
-  {
-    name: 'durable emit, 1024 in flight',
-    peer: 'lmdb-js, a put per event, commits synced',
-    goal: 1,
-    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
-    theirs: { work: 'lmdb', options: { window: 1024 }, pick: rate }
-  },
-  {
-    name: 'durable emit, 1024 in flight',
-    peer: 'better-sqlite3, WAL, synchronous=FULL, groups as large as ours',
-    goal: 0.9,
-    ours: { work: 'emit', options: { store: 'path', window: 1024 }, pick: rate },
-    theirs: { work: 'sqlite', options: (ours) => ours.grouping, pick: rate }
-  },
+    theirs: { work, options, pick: rate }
+  })),
   {
     name: 'durable emit, one at a time',
     peer: 'raw write + fdatasync',

@@ -151,6 +151,30 @@ fn a_repeated_append_is_answered_although_its_condition_does_not_hold_any_more()
     assert_eq!(heard.take(), [Ok(1), Ok(1), Err("ERR_HYPER_CONDITION")]);
 }
 
+/// The newest rows are read from memory, but only some hundred of them, and a node may have any number of further entries.
+#[test]
+fn a_condition_finds_what_is_stored_behind_many_further_entries_of_a_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(folder.path(), &EmbeddedOptions::default(), &mut |_, _| {}).unwrap();
+    let log = running(Arc::new(store));
+    emit(&log.0, "before");
+    log.1.wait_for(1);
+    let entries = (0..300).map(|number| node(&format!("cjld2cjxh0000qzrmn83{number:05}"), 1, &[], "same").0);
+    log.0.add(PEER, entries.collect()).blocking_recv().unwrap().unwrap();
+    log.0.append(demanding(&[("taken", "x", &[])], Demands::default()));
+    log.1.wait_for(2);
+    // The writer itself still knows the last group.
+    emit(&log.0, "later");
+    log.1.wait_for(3);
+    emit(&log.0, "last");
+    log.1.wait_for(4);
+    log.0.append(demanding(&[("free", "x", &[])], fail_if(query(&["taken"], &[]), 1)));
+    log.1.wait_for(5);
+    assert_eq!(log.1.take(), [Ok(1), Ok(3), Ok(4), Ok(5), Err("ERR_HYPER_CONDITION")]);
+    assert_eq!(rows(&log.0).len(), 304);
+    stop(log);
+}
+
 #[test]
 fn facts_of_an_append_are_stored_with_its_events_or_not_at_all() {
     let (log, heard) = in_memory();

@@ -43,6 +43,47 @@ for (const [what, store] of STORES) {
       assert.equal((await emitter.append([{ name: 'T', payload: { num: 6 } }])).length, 1)
     })
 
+    test('and the emits around them keep their order, whether or not they fit the emit buffer', async (t) => {
+      const emitter = make(t, store())
+      // A name of this length has no number.
+      const unnumbered = 'n'.repeat(300)
+      emitter.registerCodec(unnumbered, { encode: ({ num }) => Buffer.from([num]), decode: ([num]) => ({ num }) })
+      const expected = []
+      const event = (size = 0, name = 'T') => {
+        expected.push(expected.length)
+        return { name, payload: { foo: 'x'.repeat(size), num: expected.length - 1 } }
+      }
+      const events = (count, size) => Array.from({ length: count }, () => event(size))
+      const single = (size) => {
+        const { name, payload } = event(size)
+        return emitter.append(name, payload)
+      }
+      // Its payload is half encoded when it appends a batch, which is stored first.
+      const nesting = () => {
+        const inner = events(2, 50)
+        const { payload: { num } } = event()
+        let appended
+        const outer = emitter.append('T', {
+          foo: 'outer',
+          get num () {
+            appended ??= emitter.append(inner)
+            return num
+          }
+        })
+        return [appended, outer]
+      }
+      const appends = [
+        single(40_000), emitter.append(events(230, 1000)), // fits an empty buffer only
+        single(), emitter.append([event(), event(0, unnumbered), event()]),
+        single(), emitter.append(events(300, 1000)), // fits no buffer
+        ...nesting(), single(), ...nesting(), emitter.append(events(2)), single()
+      ]
+      await Promise.all(appends)
+      assert.deepEqual(await numbers(emitter), expected)
+      const outer = (await all(emitter.read({ names: 'T' }))).filter(({ payload }) => payload.foo === 'outer')
+      assert.equal(outer.length, 2)
+    })
+
     test('with one event that cannot be stored store nothing, and say why', async (t) => {
       const emitter = make(t, store(), { maxEventSize: 1000 })
       const bad = (events, expected) => assert.rejects(emitter.append(events), expected)

@@ -170,6 +170,13 @@ test('decide gives up after so many attempts, and passes on what goes wrong othe
   await assert.rejects(emitter.decide({ tags: 'x' }, () => { throw new Error('mine') }), /mine/)
   await assert.rejects(emitter.decide({ tags: 7 }, lose), { code: 'ERR_HYPER_INVALID_ARG' })
   assert.equal(attempts, 4)
+  // The condition of another append is not the decision's.
+  const other = () => {
+    attempts++
+    return emitter.append('T', { num: 5 }, { failIf: { tags: 'x' } })
+  }
+  await assert.rejects(emitter.decide({ tags: 'x' }, other), { code: 'ERR_HYPER_CONDITION' })
+  assert.equal(attempts, 5)
 })
 
 test('decide appends once for a decision, whatever the decider does, and takes no odd number of attempts', async (t) => {
@@ -259,12 +266,13 @@ test('a condition or a batch that does not fit the emit buffer is judged and sto
     emitter.append('T', { num: 5 }, { failIf: { names: '' } }),
     emitter.append('T', { num: 6 }, { failIf: { tags: '' } }),
     emitter.append('T', { num: 7 }, { failIf: { query: Array.from({ length: 65 }, (_, num) => ({ names: `${num}` })) } }),
-    emitter.append('T', { num: 8 }, { failIf: { names: 'ü€'.repeat(51) } }),
-    emitter.append('T', { num: 9 })
+    emitter.append('T', { num: 8 }, { failIf: { tags: Array.from({ length: 65 }, (_, num) => `${num}`) } }),
+    emitter.append('T', { num: 9 }, { failIf: { names: 'ü€'.repeat(51) } }),
+    emitter.append('T', { num: 10 })
   ]
   const results = await Promise.allSettled(appends)
   const told = results.map(({ value, reason }) => reason ? reason.code : [value].flat().map(({ change }) => change).at(-1))
-  assert.deepEqual(told, [1, 'ERR_HYPER_CONDITION', 2, 302, 303, 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_INVALID_ARG', 304, 305])
+  assert.deepEqual(told, [1, 'ERR_HYPER_CONDITION', 2, 302, 303, 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_INVALID_ARG', 304, 305])
 })
 
 test('an append with demands whose caller wants no answer is stored, and why it is not is a warning', async (t) => {

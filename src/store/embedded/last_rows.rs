@@ -151,7 +151,12 @@ impl KnownUnits {
         let units = if let Unit::Slab(_) = unit { &mut self.slabs } else { &mut self.chunks };
         self.bytes += rows.bytes();
         self.bytes -= units.insert(unit.first(), rows).map_or(0, |before| before.bytes());
-        while self.bytes > MAX_BYTES {
+        self.shrink(MAX_BYTES);
+    }
+
+    /// Drops the oldest units until the others take at most so many bytes.
+    fn shrink(&mut self, most: usize) {
+        while self.bytes > most {
             let Some((first, rows)) = self.slabs.pop_first().or_else(|| self.chunks.pop_first()) else { break };
             self.bytes -= rows.bytes();
             self.dropped = self.dropped.max(first + 1);
@@ -190,6 +195,7 @@ mod tests {
     use proptest::collection::{btree_map, btree_set};
 
     use super::*;
+    use crate::store::conformance::Random;
 
     proptest::proptest! {
         /// The answer never lies before a term's last row, and nearly always is that row.
@@ -261,5 +267,79 @@ mod tests {
         assert_eq!(lacks(vec![vec![none], vec![nine.clone()]], 0), Some(false), "either will do");
         assert_eq!(lacks(vec![vec![five, nine]], 3204), Some(true), "one of the two lies before");
         assert_eq!(known.lacks(Unit::Slab(0), &Plan(Vec::new()), 0, &firsts), None);
+    }
+
+    /// Chunks are indexed and slabs completed; units are asked for, loaded and dropped. What is said to be absent always is.
+    #[test]
+    fn no_unit_lacks_what_it_has_whatever_is_indexed_loaded_and_dropped() {
+        /// Room for about a slab and a half.
+        const MOST: usize = 4096;
+        let mut random = Random(1128);
+        // A few marks, among them the largest, in terms from all over the range.
+        let terms: Vec<Term> = (0..400)
+            .map(|_| (random.draw() >> (u64::BITS - TERM_BITS)) & !2047 | [0, 1, 2046, 2047][random.below(4)])
+            .collect();
+        let mut known = KnownUnits::default();
+        let mut firsts: Vec<Position> = Vec::new();
+        // For each chunk, the term and the change of each row.
+        let mut chunks: Vec<Vec<(Term, Change)>> = Vec::new();
+        let (mut change, mut said, mut dropped) = (0, [0; 3], false);
+        let load = |known: &mut KnownUnits, chunks: &[Vec<(Term, Change)>], unit: Unit| {
+            let mut runs: Vec<(Term, u32)> = (unit.first()..unit.end())
+                .flat_map(|number| {
+                    (0_usize..)
+                        .zip(&chunks[number as usize])
+                        .map(move |(row, (term, _))| (*term, unit.row(number, row)))
+                })
+                .collect();
+            runs.sort_unstable();
+            let mut builder = LastRowsBuilder::default();
+            runs.into_iter().for_each(|(term, row)| builder.push(term, row));
+            known.insert(unit, builder.finish());
+            known.shrink(MOST);
+        };
+        for number in 0..200 {
+            let before = Position::of(change);
+            let rows = (0..1 + random.below(12)).map(|_| {
+                // A duplicate has no change of its own.
+                change += u64::from(!random.once_in(4));
+                (terms[random.below(terms.len())], change)
+            });
+            chunks.push(rows.collect());
+            // As the indexer does: first the memory, then the chunk counts as indexed.
+            if known.is_in_use() {
+                load(&mut known, &chunks, Unit::of(number, chunks.len()));
+            }
+            for indexed in [firsts.len(), firsts.len() + 1] {
+                if indexed > firsts.len() {
+                    firsts.push(before);
+                }
+                for _ in 0..40 * indexed.min(1) {
+                    let unit = Unit::of(u32::try_from(random.below(indexed)).unwrap(), indexed);
+                    let items = (0..1 + random.below(2)).map(|_| {
+                        (0..1 + random.below(2))
+                            .map(|_| (0..1 + random.below(2)).map(|_| terms[random.below(400)]).collect())
+                            .collect()
+                    });
+                    let (plan, after) = (Plan(items.collect()), random.draw() % (change + 2));
+                    let has = |term: &Term| {
+                        let rows = chunks[unit.first() as usize..unit.end() as usize].iter().flatten();
+                        rows.into_iter().any(|(each, change)| each == term && *change > after)
+                    };
+                    let lacks = !plan.0.iter().any(|item| item.iter().all(|group| group.iter().any(has)));
+                    let told = known.lacks(unit, &plan, after, &firsts);
+                    assert!(told != Some(true) || lacks, "{unit:?} has {plan:?} after {after}");
+                    said[told.map_or(2, usize::from)] += usize::from(lacks);
+                    if told.is_none() && known.ask(unit) {
+                        load(&mut known, &chunks, unit);
+                    }
+                    let bytes = known.slabs.values().chain(known.chunks.values()).map(LastRows::bytes).sum::<usize>();
+                    assert!(known.bytes == bytes && bytes <= MOST);
+                    dropped |= known.dropped > 0;
+                }
+            }
+        }
+        // Each kind of answer was given: a false hint, the truth, and none.
+        assert!(dropped && said.iter().all(|count| *count > 1000), "{said:?}");
     }
 }
