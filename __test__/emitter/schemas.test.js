@@ -191,6 +191,34 @@ test('a record that could not be read or stored is stored with the next event', 
   assert.match(facts[0], /"order"/)
 })
 
+test('a list that standard protobuf packs by itself cannot become a single field', async (t) => {
+  const schema = (label) => `syntax = "proto3"; message order { ${label} int32 counts = 1; }`
+  const store = path.join(folder(), 'store')
+  const first = make(t, store, schema('repeated'), { protobuf: 'standard' })
+  await first.append('order', { counts: [1, 2] })
+  await first.close()
+  const second = make(t, store, schema(''), { protobuf: 'standard' })
+  assert.deepEqual(await warned(second), [`${DRIFT}order.counts: was repeated int32 = 1, packed, is int32 = 1`])
+})
+
+test('a list of messages with key and value can become a map, and a map such a list', async (t) => {
+  const list = 'message order { repeated Price prices = 1; } message Price { optional string key = 1; optional int32 value = 2; }'
+  const map = 'message order { map<string, int32> prices = 1; }'
+  const payloads = new Map([[list, { prices: [{ key: 'a', value: 1 }] }], [map, { prices: { a: 1 } }]])
+  for (const options of [{}, { protobuf: 'standard' }]) {
+    for (const [before, after] of [[list, map], [map, list]]) {
+      const store = path.join(folder(), 'store')
+      const first = make(t, store, before, options)
+      await first.append('order', payloads.get(before))
+      await first.close()
+      const second = make(t, store, after, options)
+      assert.deepEqual(await warned(second), [])
+      for await (const { payload } of second.read()) assert.deepEqual(payload, payloads.get(after))
+      await second.close()
+    }
+  }
+})
+
 test('recursive schemas are compared', async (t) => {
   const tree = (type) => `message tree { optional tree left = 1; optional tree right = 2; optional ${type} value = 3; }`
   const store = path.join(folder(), 'store')
@@ -273,6 +301,19 @@ test('peers whose schemas contradict each other are told of it on both sides, an
     const { peers } = await one.stats()
     assert.equal(warning.peer, peers[0].key)
   }
+})
+
+test('an emitter that is told to listen before its schema has been read tells peers what was read', async (t) => {
+  const { PassThrough } = require('node:stream')
+  const source = new PassThrough()
+  const a = make(t, undefined, source)
+  const b = make(t, undefined, changed('uint32 price', 'string price'))
+  const listening = a.listen(0, '127.0.0.1')
+  source.end(OLD)
+  const { port } = await listening
+  const warned = Promise.all([a, b].map(({ status }) => once(status, 'warning')))
+  await b.connect(port, '127.0.0.1')
+  for (const [{ code }] of await warned) assert.equal(code, 'ERR_HYPER_SCHEMA_DRIFT')
 })
 
 test('peers whose schemas differ without contradiction are not', async (t) => {
