@@ -5,8 +5,8 @@ use std::collections::{HashSet, VecDeque};
 use super::{Event, Field, Kind, Schema, Value};
 use crate::quoted::one_line;
 
-/// Fields and enum values looked at in one comparison: more than any schema of [`MAX_SCHEMA`](super::MAX_SCHEMA) has, unless its types refer to each
-/// other in order to make comparing slow.
+/// Fields and enum values looked at in one comparison: more than any schema of [`MAX_SCHEMA`](super::MAX_SCHEMA) has, unless its
+/// types refer to each other in order to make comparing slow.
 pub const MAX_COMPARED: usize = 64 * 1024;
 
 /// Messages in messages that are compared: as deep as decoders go.
