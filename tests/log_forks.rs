@@ -246,6 +246,7 @@ fn the_peers_version_is_adopted_and_ours_is_kept_under_another_log() {
     let ours = offered(rows(&log)[2..].to_vec());
     let moved = log.adopt(&"other".into(), None).blocking_recv().unwrap().unwrap();
     assert_eq!((log.seq("other"), log.seq(&moved), log.log_id()), (2, 2, "mine".into()));
+    assert_eq!(Some(moved), branch::name("other", 3, &ours[0].claimed.unwrap()), "everybody knows it by this name");
     assert_eq!(log.stuck_logs(), []);
     // Peers that still hold our version cannot bring it back, not even with later entries.
     let witness = SourceId(2);
@@ -387,6 +388,7 @@ fn who_writes_under_the_name_of_a_branch_does_not_keep_the_true_one_away() {
     let (log, _) = open(known("mine"));
     let theirs = chain("theirs", 4);
     add(&log, vec![forge("theirs", 1, "made up")]);
+    let digest = log.digest();
     let usurped = [theirs[..1].to_vec(), vec![forge("theirs", 2, "made up, too")]].concat();
     assert_eq!(codes(&add(&log, as_branch("theirs", 1, &usurped))), ["added"; 2]);
     let offer = |nodes| codes(&log.add(SourceId(2), nodes).blocking_recv().unwrap().unwrap());
@@ -394,6 +396,18 @@ fn who_writes_under_the_name_of_a_branch_does_not_keep_the_true_one_away() {
     assert_eq!(offer(as_branch("theirs", 1, &theirs)), expected);
     // It parts from the false one there, as a branch of its own.
     assert_eq!(offer(as_branch("theirs", 2, &theirs)), ["added"; 3]);
-    assert_eq!(rows(&log).len(), 6);
+    assert_eq!((rows(&log).len(), log.digest()), (6, digest), "branches do not count in the digest");
+    audit(&log);
+}
+
+#[test]
+fn a_branch_whose_first_node_somebody_has_in_a_log_of_their_own_does_not_go_on_there() {
+    let (log, _) = open(known("mine"));
+    let theirs = chain("theirs", 3);
+    add(&log, vec![Incoming { log: "evil".into(), ..theirs[0].clone() }, forge("theirs", 1, "made up")]);
+    let branch = as_branch("theirs", 1, &theirs);
+    let id = branch[0].log.clone();
+    assert_eq!(codes(&add(&log, branch)), ["added"; 3]);
+    assert_eq!((log.seq("evil"), log.seq(&id)), (1, 3));
     audit(&log);
 }
