@@ -203,6 +203,14 @@ fn an_id_counts_whoever_has_used_it_first() {
 }
 
 #[test]
+fn a_part_of_an_append_is_no_repetition_of_it() {
+    let (log, heard) = in_memory();
+    log.append(demanding(&[("a", "1", &[]), ("a", "2", &[])], id("request")));
+    log.append(demanding(&[("a", "1", &[])], id("request")));
+    assert_eq!(heard.take(), [Ok(1), Ok(2), Err("ERR_HYPER_ID_REUSED")]);
+}
+
+#[test]
 fn an_id_has_1_to_256_bytes() {
     for wrong in [String::new(), "x".repeat(257)] {
         let mut batch = Batch::default();
