@@ -54,6 +54,7 @@ const MAX_GAIN_BY_HOSTILE = 256 * 1024 * 1024
 
 /** Sockets of a member at rest: one for each other member, its port, and some that Node.js uses itself. */
 const MAX_SOCKETS_BESIDE = 6
+
 /** Lives with fewer samples are too short to measure growth. */
 const MIN_SAMPLES = 40
 

@@ -68,7 +68,7 @@ impl Leaving {
     /// Gives the registration up.
     pub fn cancel(self, env: &Env) {
         self.slot.take();
-        // An environment that refuses this is ending, and runs the hook itself.
+        // An environment that refuses this is ending; the emptied hook does nothing.
         let _ = env.remove_env_cleanup_hook(self.hook);
     }
 }
