@@ -81,7 +81,8 @@ async fn stranger(peer: &Peer, from: [u8; 4]) -> OwnedWriteHalf {
     writing
 }
 
-const HERE: [u8; 4] = [127, 0, 0, 1];
+/// Another address prefix than that of honest peers, which must not wait for what a stranger has overdrawn.
+const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
 /// Sends repeatedly until the other side ends the link. Returns how often, and the end.
 async fn until_ended(peer: &Peer, mut stranger: OwnedWriteHalf, what: &[u8]) -> (usize, End) {
@@ -118,7 +119,7 @@ async fn no_frame_above_64_kib_is_taken_before_the_handshake() {
     let a = Peer::listening().await;
     let (mut links, chunk) = (Vec::new(), vec![0; 64 * 1024]);
     for _ in 0..24 * heavy() {
-        let mut stranger = stranger(&a, HERE).await;
+        let mut stranger = stranger(&a, ELSEWHERE).await;
         stranger.write_all(&varint(64 << 20)).await.unwrap();
         links.push(stranger);
     }
@@ -136,7 +137,7 @@ async fn no_frame_above_64_kib_is_taken_before_the_handshake() {
 async fn probes_are_answered_until_the_account_is_empty() {
     let a = Peer::new(poor()).listen(0).await;
     a.emit_many(100);
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
     let log = a.log.log_id();
     let probe = frame(9, &[text(&log), varint(50)].concat());
@@ -149,7 +150,7 @@ async fn probes_are_answered_until_the_account_is_empty() {
 async fn scans_of_the_log_that_find_nothing_to_send_are_bounded() {
     let a = Peer::new(poor()).listen(0).await;
     a.emit_many(5_000);
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     stranger.write_all(&greeting()).await.unwrap();
     // "I have nothing", then "I have everything": the log is read from its beginning, in vain.
     let order = [nothing(), credit(&[(a.log.log_id().to_string(), 1 << 50)])].concat();
@@ -161,7 +162,7 @@ async fn scans_of_the_log_that_find_nothing_to_send_are_bounded() {
 #[tokio::test]
 async fn names_of_unknown_logs_are_bounded() {
     let a = Peer::new(poor()).listen(0).await;
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
     let named = |n: usize| (format!("log number {n} of nobody"), 1);
     let all: Vec<_> = (0..1_000).map(named).collect();
@@ -174,7 +175,7 @@ async fn names_of_unknown_logs_are_bounded() {
 #[tokio::test]
 async fn nodes_that_are_stored_already_are_bounded() {
     let a = Peer::new(poor()).listen(0).await;
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
     // One new log, one row of it again and again: head without links, log 0, seq 1, a value of one byte.
     let rows = [0, 0, 1, 1, b'x'].repeat(100);
@@ -192,7 +193,7 @@ async fn wants_of_the_whole_log_again_and_again_are_bounded() {
     let a = Peer::new(poor()).listen(0).await;
     a.emit_many(2_000);
     let log = a.log.log_id();
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     stranger.write_all(&[5, 0, 8, 1, 32, 1, 1, 4, 1, 5]).await.unwrap();
     let want = frame(2, &[vec![10], text(&log), vec![16, 0]].concat());
     let (_, end) = until_ended(&a, stranger, &want).await;
@@ -217,7 +218,7 @@ async fn honest_peers_at_full_speed_are_never_over_their_share() {
 #[tokio::test]
 async fn the_time_that_many_small_frames_take_is_charged() {
     let a = Peer::new(poor()).listen(0).await;
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     stranger.write_all(&[greeting(), nothing()].concat()).await.unwrap();
     // Frames that are only signs of life are so small that the bound on bytes alone would allow ten times as many.
     let (_, end) = until_ended(&a, stranger, &frame(12, &[]).repeat(1_000)).await;
@@ -229,7 +230,7 @@ async fn the_time_that_many_small_frames_take_is_charged() {
 #[tokio::test]
 async fn of_many_small_frames_before_the_end_of_a_connection_none_is_lost() {
     let a = Peer::listening().await;
-    let mut stranger = stranger(&a, HERE).await;
+    let mut stranger = stranger(&a, ELSEWHERE).await;
     let count = 5_000_u64;
     let mut said = [greeting(), nothing()].concat();
     for seq in 1..=count {
@@ -297,7 +298,7 @@ async fn what_strangers_name_counts_in_the_memory_of_all_links() {
     let a = Arc::new(Peer::new(options()).listen(0).await);
     let mut strangers = Vec::new();
     for link in 0..LINKS {
-        let mut stranger = stranger(&a, [127, 0, 0, 2]).await;
+        let mut stranger = stranger(&a, ELSEWHERE).await;
         let extents = (0..NAMES).flat_map(|n| [text(&format!("{link} {n:0>60}")), vec![1], vec![0; 32]].concat());
         let vector = frame(6, &[varint(3), varint(NAMES as u64), extents.collect()].concat());
         stranger.write_all(&[greeting(), vector].concat()).await.unwrap();
@@ -330,7 +331,7 @@ async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_on
     honest.live(1).await;
     let mut hoarders = Vec::new();
     for _ in 0..100 * heavy() {
-        let mut stranger = stranger(&a, [127, 0, 0, 2]).await;
+        let mut stranger = stranger(&a, ELSEWHERE).await;
         hoarders.push(tokio::spawn(async move {
             // 3 MiB of a frame of 60 MiB, which have to be held.
             let said = [greeting(), nothing(), varint(60 << 20), vec![7], vec![0; 3 << 20]].concat();
