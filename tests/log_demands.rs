@@ -2,19 +2,17 @@
 
 mod common;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use common::*;
 use hyperemitter::error::Error;
-use hyperemitter::event::{self, Encoding};
+use hyperemitter::event::Encoding;
 use hyperemitter::hyperlog::{
     Ack, AckKind, Batch, Condition, Contradiction, Demands, Log, LogObserver, LogOptions, SourceId,
 };
 use hyperemitter::node::LogId;
 use hyperemitter::query::{Item, Query};
-use hyperemitter::store::conformance::Random;
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::memory::MemoryStore;
 use hyperemitter::store::{Meta, Store};
@@ -280,150 +278,4 @@ fn events_of_others_that_contradict_a_decision_are_told_unless_their_emitter_kne
     }
     bring(&ours, &stranger);
     assert_eq!(watcher.0.lock().len(), 1 + 14);
-}
-
-/// A plain model of a log with conditions and ids.
-#[derive(Default)]
-struct Plain {
-    /// Name and tags of each event.
-    events: Vec<(String, Vec<String>)>,
-    /// First change and payloads of each request.
-    requests: HashMap<String, (u64, Vec<String>)>,
-}
-
-impl Plain {
-    fn matches(&self, names: &[&str], tags: &[&str], after: u64) -> bool {
-        self.events.iter().skip(after as usize).any(|(name, found)| {
-            (names.is_empty() || names.contains(&&**name)) && tags.iter().all(|tag| found.iter().any(|one| one == tag))
-        })
-    }
-}
-
-/// Compares random batches with conditions and ids with a simple model. Many batches are in flight, with events of a peer between
-/// them. The store is in memory, or on a disk and opened again, with its index or without. Chunks are so small that most of the log
-/// is in the index, in several slabs.
-#[test]
-fn whatever_is_demanded_the_log_does_as_a_plain_list_would() {
-    let steps = std::env::var("HYPER_DEMAND_STEPS").map_or(1_500, |steps| steps.parse().unwrap());
-    for on_disk in [false, true] {
-        let mut random = Random(17);
-        let folder = tempfile::tempdir().unwrap();
-        let store = || -> Arc<dyn Store> {
-            if on_disk {
-                let options = EmbeddedOptions { chunk_rows: 20, ..EmbeddedOptions::default() };
-                Arc::new(EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap())
-            } else {
-                Arc::new(MemoryStore::new())
-            }
-        };
-        let mut log = running(store());
-        let mut model = Plain::default();
-        let mut expected: Vec<Result<u64, &'static str>> = Vec::new();
-        let (peer, _) = in_memory();
-        let mut brought = 0;
-        for step in 0..steps {
-            let names = ["a", "b", "c"];
-            let tags: Vec<String> = (0..8).map(|number| format!("tag:{number}")).collect();
-            let count = 1 + random.below(3);
-            let events: Vec<(&str, String, Vec<&str>)> = (0..count)
-                .map(|at| {
-                    let tags = (0..random.below(3)).map(|at| &*tags[(at * 3 + random.below(3)).min(7)]).collect();
-                    (names[random.below(3)], format!("{step} {at}"), tags)
-                })
-                .collect();
-            if random.below(10) == 0 {
-                let list: Vec<(&str, &str, &[&str])> =
-                    events.iter().map(|(name, payload, tags)| (*name, &**payload, &**tags)).collect();
-                peer.append(demanding(&list, Demands::default()));
-                let nodes = sent(&peer).split_off(brought);
-                brought += nodes.len();
-                // No need to wait for the answer: later batches are planned after these nodes.
-                drop(log.0.add(PEER, nodes));
-                for (name, _, tags) in events {
-                    model.events.push((name.to_owned(), tags.iter().map(ToString::to_string).collect()));
-                }
-                continue;
-            }
-            let mut demands = Demands::default();
-            let mut holds = true;
-            let end = model.events.len();
-            if random.below(2) == 0 {
-                let names: Vec<&str> = names.iter().copied().filter(|_| random.below(3) == 0).collect();
-                let mut tags: Vec<&str> = tags.iter().map(String::as_str).filter(|_| random.below(6) == 0).collect();
-                if names.is_empty() && tags.is_empty() {
-                    tags.push("tag:1");
-                }
-                let after =
-                    if random.below(4) == 0 { random.below(end + 1) } else { end - random.below(end.min(6) + 1) };
-                holds = !model.matches(&names, &tags, after as u64);
-                demands = fail_if(query(&names, &tags), after as u64);
-            }
-            let request = format!("request {}", random.below(40));
-            let mut answer = None;
-            if random.below(3) == 0 {
-                demands.id = Some(request.clone().into());
-                if let Some((first, payloads)) = model.requests.get(&request) {
-                    let same = payloads.len() == count && random.below(2) == 0;
-                    answer = Some(if same { Ok(*first) } else { Err("ERR_HYPER_ID_REUSED") });
-                    if same {
-                        // The very same append again.
-                        let events: Vec<_> = payloads
-                            .iter()
-                            .enumerate()
-                            .map(|(at, payload)| {
-                                let (name, tags) = &model.events[*first as usize - 1 + at];
-                                (name.clone(), payload.clone(), tags.clone())
-                            })
-                            .collect();
-                        let tags: Vec<Vec<&str>> =
-                            events.iter().map(|(.., tags)| tags.iter().map(String::as_str).collect()).collect();
-                        let events: Vec<(&str, &str, &[&str])> = events
-                            .iter()
-                            .zip(&tags)
-                            .map(|((name, payload, _), tags)| (&**name, &**payload, &**tags))
-                            .collect();
-                        log.0.append(demanding(&events, demands));
-                        expected.extend((0..count as u64).map(|at| Ok(first + at)));
-                        continue;
-                    }
-                }
-            }
-            let list: Vec<(&str, &str, &[&str])> =
-                events.iter().map(|(name, payload, tags)| (*name, &**payload, &**tags)).collect();
-            let has_id = demands.id.is_some();
-            log.0.append(demanding(&list, demands));
-            match answer {
-                Some(Err(code)) => expected.extend(vec![Err(code); count]),
-                _ if !holds => expected.extend(vec![Err("ERR_HYPER_CONDITION"); count]),
-                _ => {
-                    let first = end as u64 + 1;
-                    if has_id {
-                        let payloads = events.iter().map(|(_, payload, _)| payload.clone()).collect();
-                        model.requests.insert(request, (first, payloads));
-                    }
-                    for (name, _, tags) in events {
-                        model.events.push((name.to_owned(), tags.iter().map(ToString::to_string).collect()));
-                    }
-                    expected.extend((0..count as u64).map(|at| Ok(first + at)));
-                }
-            }
-            if random.below(60) == 0 {
-                log.1.wait_for(expected.len());
-                assert_eq!(log.1.take(), std::mem::take(&mut expected), "before step {step}");
-                if on_disk && random.below(3) == 0 {
-                    stop(log);
-                    if random.below(3) == 0 {
-                        std::fs::remove_dir_all(folder.path().join("index")).unwrap();
-                    }
-                    log = running(store());
-                }
-            }
-        }
-        log.1.wait_for(expected.len());
-        assert_eq!(log.1.take(), expected);
-        let stored: Vec<_> =
-            rows(&log.0).iter().map(|row| event::decode(&row.node.value).unwrap().name.into_owned()).collect();
-        assert_eq!(stored, model.events.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
-        stop(log);
-    }
 }

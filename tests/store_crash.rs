@@ -14,7 +14,6 @@
 mod store_support;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -25,6 +24,7 @@ use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use hyperemitter::store::Store;
 use store_support::disk::{FaultDisk, Point};
 use store_support::history::History;
+use store_support::index_damage::{copy, spoil_index};
 use tempfile::TempDir;
 
 /// Rows acknowledged before power may fail.
@@ -50,46 +50,6 @@ fn options(disk: &FaultDisk) -> EmbeddedOptions {
 
 fn open(disk: &FaultDisk) -> Result<EmbeddedStore, hyperemitter::error::Error> {
     EmbeddedStore::open(&folder(), &options(disk), &mut |_, _| {})
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
-        let target = to.join(entry.file_name());
-        // sled removes files while they are copied; what is gone is not copied.
-        match entry.file_type() {
-            Ok(kind) if kind.is_dir() => copy(&entry.path(), &target),
-            _ => drop(fs::copy(entry.path(), target)),
-        }
-    }
-}
-
-/// Damages the index as a crash may: it leaves all, an older state, holes, a part, or nothing.
-fn spoil_index(index: &Path, older: &Path, random: &mut Random) {
-    let db = index.join("db");
-    match random.below(5) {
-        0 => {}
-        1 => {
-            fs::remove_dir_all(index).unwrap();
-            copy(older, index);
-        }
-        2 => {
-            if let Ok(mut bytes) = fs::read(&db) {
-                for _ in 0..1 + random.below(40) {
-                    let at = random.below(bytes.len().max(1)) / 512 * 512;
-                    let end = (at + 512).min(bytes.len());
-                    bytes[at..end].fill(0);
-                }
-                fs::write(&db, bytes).unwrap();
-            }
-        }
-        3 => {
-            if let Ok(bytes) = fs::read(&db) {
-                fs::write(&db, &bytes[..random.below(bytes.len() + 1)]).unwrap();
-            }
-        }
-        _ => fs::remove_dir_all(index).unwrap(),
-    }
 }
 
 /// Writes until power fails, and checks what is left. Returns where it failed, or what was lost.

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod flaky;
+pub mod level_database;
+pub mod model;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

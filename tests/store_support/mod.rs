@@ -1,7 +1,8 @@
 //! Helpers of the crash and damage tests: a disk that loses power, and a history to compare with.
-// Each of the two uses a part.
+// Each of them uses a part.
 #![allow(dead_code)]
 
 pub mod counted;
 pub mod disk;
 pub mod history;
+pub mod index_damage;
