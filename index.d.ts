@@ -15,7 +15,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * @deprecated the name in 1.x: use `messages`
    */
   readonly codecs: HyperEmitter.Messages<E>
-  /** Emits what happens to the store and the peers. */
+  /** Emits events about the store and the peers. */
   readonly status: HyperEmitter.Status
   /** This emitter's id, once `getId` or `listen` has read or created it. Not the id of its log. */
   readonly id?: string
@@ -154,13 +154,14 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** Stored events as an async iterable, each with its position in the log. */
   read<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (options?: HyperEmitter.ReadOptions<HyperEmitter.Name<E>, N, Q>): HyperEmitter.Entries<HyperEmitter.Entry<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>>
   /**
-   * A durable consumer: the handler is called for each stored event that matches, and for what follows, at least once and in the order of the log
-   * per key. It goes on where it stopped, also after a crash. A promise that it returns is waited for; what fails is tried again, and at last parked.
+   * A durable consumer: the handler is called at least once for each stored event that matches, and for those that follow. Events with the same key come
+   * in the order of the log. The subscription continues where it stopped, even after a crash. If the handler returns a promise, it is waited for. An entry
+   * that fails is tried again, and parked after its last attempt.
    */
   subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query: HyperEmitter.DecisionQuery<K> | null | undefined, handler: HyperEmitter.SubscriptionHandler<E, K>, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K>
-  /** Without a handler, a loop takes the entries of the subscription, and says what became of each. */
+  /** Without a handler, a loop takes the entries of the subscription, and answers each with `ack` or `fail`. */
   subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query?: HyperEmitter.DecisionQuery<K> | null, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K> & AsyncIterable<HyperEmitter.Delivery<E, K>>
-  /** What the store keeps of a subscription that is not at work. */
+  /** The stored records of a subscription that is not running. */
   consumer (name: string): HyperEmitter.StoredConsumer
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
@@ -177,7 +178,7 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   position (name: string, change: number): Promise<void>
   /** Equal on two emitters exactly when they hold the same logs. Lowercase hexadecimal. */
   digest (): Promise<string>
-  /** What the events that were emitted here were encoded with, in each of its forms, and what of it this emitter's schema cannot read. */
+  /** The messages that the events emitted here were encoded with, in each of their forms, and the fields that this emitter's schema cannot read. */
   schemas (): Promise<HyperEmitter.StoredSchema[]>
   /** Recompute every key, link and digest. If something is damaged, rejects and says where the first damage is. */
   verify (options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Verified>
@@ -401,7 +402,7 @@ declare namespace HyperEmitter {
     { readonly [K in Name<E>]: Message<Input<E, K>, Output<E, K>> } &
     { readonly [name: string]: any }
 
-  /** A stored event with its position in the DAG. */
+  /** A stored event, with its log and its links. */
   interface Node {
     /** Hash of links and value: lowercase hexadecimal SHA-256. */
     key: string
@@ -477,7 +478,7 @@ declare namespace HyperEmitter {
     readonly tags?: string | Iterable<string>
   }
 
-  /** The names that a query can find: those of its `names`, or of its items; any of `K` if one of them says none. */
+  /** The names that a query can find: those of its `names`, or of its items. If an item has no `names`, all of `K`. */
   type NamesFound<K, N, Q> = [Q] extends [never] ? OneOf<N> : Q extends { readonly names?: infer X } ? NamesOr<K, X> : K
   type NamesOr<K, X> = unknown extends X ? K : [NonNullable<X>] extends [never] ? K : OneOf<NonNullable<X>>
   type OneOf<N> = N extends string ? N : N extends Iterable<infer X> ? X : never
@@ -510,7 +511,7 @@ declare namespace HyperEmitter {
   }
 
   /**
-   * What names an event at every emitter: the `cursor` of an entry, an entry or a node itself, or `{ log, seq, key }`. Without `key` it means whatever
+   * Names an event at every emitter: the `cursor` of an entry, an entry or a node itself, or `{ log, seq, key }`. Without `key` it means whatever
    * is stored as that entry of the log.
    */
   type Cursor = string | { readonly log: string, readonly seq: number, readonly key?: string }
@@ -552,31 +553,37 @@ declare namespace HyperEmitter {
   /** Called for each entry of a subscription. */
   type SubscriptionHandler<E extends EventMap<E> = AnyEvents, K = Name<E>> = (entry: Entry<E, K>, context: Attempt<E>) => unknown
 
-  /** What a handler may do beside returning or throwing. */
+  /** The second argument of a handler. */
   interface Attempt<E extends EventMap<E> = AnyEvents> {
     /** Which attempt at the entry this is, from 1. */
     readonly attempt: number
-    /** Aborted when the attempt has taken longer than `timeout`, or is given up. */
+    /** Aborted when the attempt has taken longer than `timeout`, or the subscription gives it up. */
     readonly signal: AbortSignal
-    /** Append an event: it is encoded at the call, which throws if it cannot be, and stored once the handler has succeeded, in the same commit as the fact that the entry is done. So it is stored exactly once, even if the handler runs several times. */
+    /**
+     * Append an event. It is encoded at once; if that fails, the call throws. It is stored once the handler has succeeded, in the same commit as the fact that
+     * the entry is done: exactly once, even if the handler runs several times.
+     */
     append<N extends Name<E>> (name: N, payload: Input<E, N>, options?: EventOptions): void
     append (events: readonly NewEvent<E>[]): void
   }
 
   interface SubscribeOptions<E extends EventMap<E> = AnyEvents, K = Name<E>> {
-    /** Where a new name starts: with the first event, with what is stored after this call (before `ready`: after opening), or after a change or the event of a cursor. Default `'beginning'`. A known name goes on where it stopped. */
+    /** Where a new name starts: with the first event, with what is stored after this call (before `ready`: after opening), or after a change or the event of a cursor. Default `'beginning'`. A name that the store knows continues at its checkpoint. */
     from?: 'beginning' | 'now' | number | Cursor
     /** Entries with the same key are handled one after the other, in the order of the log. Default: all of them. */
     key?: (entry: Entry<E, K>) => string | number
-    /** So many keys are handled at the same time. Default 16. */
+    /** How many keys are handled at the same time. Default 16. */
     concurrency?: number
-    /** After so many failed attempts an entry is parked. Default 10. */
+    /** The number of failed attempts after which an entry is parked. Default 10. */
     attempts?: number
-    /** Milliseconds before the next attempt: always, after the first, second, … attempt, or what a function says. Default: from 0.1 s to 30 s, twice as long each time. */
+    /**
+     * Milliseconds before the next attempt: a number; a list with an item for each attempt (the last one is used for all further attempts); or a function.
+     * Default: from 0.1 s to 30 s, twice as long each time.
+     */
     backoff?: number | readonly number[] | ((attempt: number, error: Error, entry: Entry<E, K>) => number)
     /** Milliseconds after which an attempt counts as failed. Default 30,000. */
     timeout?: number
-    /** How often the place is stored: after so many entries, or so many milliseconds. Default 1,024 and 200. */
+    /** How often a checkpoint is stored: after so many entries, or so many milliseconds. Default 1,024 and 200. */
     checkpoint?: { every?: number, within?: number }
     /** This subscription is one of `size` members, which share the keys. `member` counts from 0. */
     group?: { member: number, size: number }
@@ -609,36 +616,36 @@ declare namespace HyperEmitter {
     fail (error?: unknown): void
   }
 
-  /** What the store keeps of a subscription that is not at work in this emitter. */
+  /** The stored records of a subscription that is not running in this emitter. */
   interface StoredConsumer {
     readonly name: string
     /** Parked entries, in the order of the log. */
     parked (): Promise<ParkedEntry[]>
-    /** A parked entry is handled once more when the subscription starts. */
+    /** Have a parked entry handled once more when the subscription starts. */
     retry (entry: Cursor | ParkedEntry): Promise<void>
-    /** A parked entry is dropped: it counts as done. */
+    /** Drop a parked entry: it then counts as done. */
     skip (entry: Cursor | ParkedEntry): Promise<void>
-    /** The subscription starts anew, with nothing parked. Default: at the beginning. Rejects if the store does not know the name. */
+    /** Let the subscription start again at `from`, with nothing parked. Default: at the beginning. Rejects if the store does not know the name. */
     reset (from?: 'beginning' | 'now' | number | Cursor): Promise<void>
-    /** Nothing is kept of it any more. */
+    /** Delete the records. */
     remove (): Promise<void>
   }
 
-  /** How a subscription stands. */
+  /** The state of a subscription. */
   interface ConsumerStats {
     name: string
-    /** Whether it is at work in this emitter. */
+    /** Whether it is running in this emitter. */
     live: boolean
     /** The change up to which everything is done. */
     change: number
-    /** How many changes are stored behind that, also those that it does not want. */
+    /** How many changes are stored after that, including those that its query does not match. */
     behind: number
     /** How long ago the first of them was emitted, in milliseconds; null if that is not known. */
     age: number | null
-    /** Entries that are taken and not done. */
+    /** The number of entries that were taken but are not done. */
     undone: number
     parked: number
-    /** Why its records cannot be read. */
+    /** Why its records cannot be read, if they cannot. */
     fault?: string
   }
 
@@ -649,7 +656,7 @@ declare namespace HyperEmitter {
     failed: [error: Error, entry: Entry<E, K>, how: { attempt: number, delay: number }]
     /** Everything that is stored has been handled or parked, up to this change. */
     caughtUp: [change: number]
-    /** The subscription cannot go on, and stops. Without a listener, `status` emits a `warning`. */
+    /** The subscription cannot continue, and stops. Without a listener, `status` emits a `warning`. */
     error: [error: Error]
   }
 
@@ -658,24 +665,24 @@ declare namespace HyperEmitter {
     /** Its name in the store; with `group`, `name@member/size`. */
     readonly name: string
     /**
-     * Resolves once everything that is stored now, or everything up to the event of a cursor, has been handled or parked, and no parked entry is being
-     * handled again. Rejects when the subscription stops, with the error if it has failed.
+     * Resolves once everything stored before the call, or everything up to the event of a cursor, has been handled or parked, and no parked entry is being
+     * handled again. Rejects when the subscription stops, with the cause if the subscription has failed.
      */
     caughtUp (cursor?: Cursor): Promise<void>
     /** Parked entries, in the order of the log. */
     parked (): Promise<ParkedEntry[]>
     /**
-     * Handle a parked entry again, from its first attempt; an entry that waits for its next attempt has it at once. Resolves once the request is stored,
-     * not when the entry has been handled: `caughtUp()` waits for that.
+     * Handle a parked entry again, from its first attempt. If the entry is not parked yet but waits for its next attempt, that attempt begins at once.
+     * Resolves once the request is stored, not when the entry has been handled: `caughtUp()` waits for that.
      */
     retry (entry: Cursor | ParkedEntry): Promise<void>
-    /** Drop a parked entry, also while it is handled again, or one that waits for its next attempt: it counts as done. */
+    /** Drop a parked entry (even while it is handled again), or one that waits for its next attempt. It then counts as done. */
     skip (entry: Cursor | ParkedEntry): Promise<void>
-    /** Begin nothing more until `resume`. */
+    /** Begin no further attempts until `resume`. */
     pause (): this
     resume (): this
     isPaused (): boolean
-    /** Begin nothing more, wait for handlers that are at work, and store the place. A handler must not wait for it. */
+    /** Begin no further attempts, wait for handlers that are running, and store a checkpoint. A handler must not wait for it, because `stop` waits for the handler. */
     stop (): Promise<void>
     [Symbol.asyncDispose] (): Promise<void>
   }
@@ -742,7 +749,7 @@ declare namespace HyperEmitter {
     protobuf: '1.x' | 'standard'
     /** The message with its types, as text of a schema. */
     proto: string
-    /** What the emitter's own schema cannot read of it: empty without a schema. */
+    /** The fields that the emitter's own schema cannot read; empty without a schema. */
     differences: SchemaDifference[]
   }
 
@@ -770,7 +777,7 @@ declare namespace HyperEmitter {
     commits: number
     /** Bytes of emits that wait for the store. */
     pending: number
-    /** Logs of which peers hold another version. What 2.x peers add to that version arrives here in a branch, a log of its own. See `adopt`. */
+    /** Logs of which peers hold another version. The version of 2.x peers arrives here as a branch, a separate log. See `adopt`. */
     stuck: StuckLog[]
     peers: Peer[]
     /** The name of the network, if it has one. */
@@ -983,7 +990,7 @@ declare namespace HyperEmitter {
     address?: string
     /** The peer that a warning is about: its `key` in `stats().peers`. */
     peer?: string
-    /** The fields that a stored schema and the emitter's own have otherwise (`ERR_HYPER_SCHEMA_DRIFT`); the first 16. */
+    /** The first 16 fields in which a stored schema and the emitter's own differ (`ERR_HYPER_SCHEMA_DRIFT`). */
     differences?: SchemaDifference[]
   }
 }

@@ -64,7 +64,7 @@ const INVALID = 'ERR_HYPER_INVALID_ARG'
 /** `typeof`, but 'null' for null. */
 const typeOf = (value) => value === null ? 'null' : typeof value
 
-/** A thrown value in words. Users' functions may throw anything. */
+/** A thrown value as text. Users' functions may throw anything. */
 function reasonOf (thrown) {
   try {
     if (isNativeError(thrown)) return String(thrown.message)
@@ -203,7 +203,7 @@ module.exports = {
   backlog: define('ERR_HYPER_BACKLOG', undefined,
     (count) => `${count} emits wait for the schema to be read: wait for ready() before emitting more`),
   closed: define('ERR_HYPER_CLOSED', undefined,
-    () => 'the emitter is closed: create a new HyperEmitter on the same store to go on'),
+    () => 'the emitter is closed: create a new HyperEmitter on the same store to continue'),
 
   // ---- codecs
 
@@ -266,15 +266,15 @@ module.exports = {
 
   badSubscription: define(INVALID, TypeError, (name, why) => `subscription '${name}': ${why}`),
   nameSubscribed: define(INVALID, Error,
-    (name) => `subscription '${name}' is at work in this emitter already: stop it first, or choose another name`),
-  subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to go on'),
-  subscriptionHasHandler: define(INVALID, TypeError, (name) => `subscription '${name}' has a handler: leave it out to take the entries in a loop`),
-  subscriptionHasLoop: define(INVALID, Error, (name) => `subscription '${name}' has a loop already, which takes its entries: subscribe again for another one`),
+    (name) => `subscription '${name}' is already running in this emitter: stop it first, or choose another name`),
+  subscriptionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the subscription is stopped: subscribe again to continue'),
+  subscriptionHasHandler: define(INVALID, TypeError, (name) => `subscription '${name}' has a handler: leave the handler out to take the entries in a loop`),
+  subscriptionHasLoop: define(INVALID, Error, (name) => `subscription '${name}' already has a loop that takes its entries: a subscription can have only one`),
   noSuchSubscription: define('ERR_HYPER_NOT_FOUND', undefined, (name) => `the store knows no subscription '${name}'`),
-  attemptOver: define('ERR_HYPER_CLOSED', undefined, () => 'the attempt is over: what it appends now would not be stored with it'),
-  entrySkipped: define('ERR_HYPER_CLOSED', undefined, () => 'the entry was skipped while the handler was at work'),
-  /** Nobody knows what became of the last attempt. */
-  cutOff: define('ERR_HYPER_CLOSED', undefined, () => 'the process ended, or the emitter was closed, while the handler was at work'),
+  attemptOver: define('ERR_HYPER_CLOSED', undefined, () => 'the attempt is over: events that it appends now would not be stored'),
+  entrySkipped: define('ERR_HYPER_CLOSED', undefined, () => 'the entry was skipped while the handler was running'),
+  /** It is not known how the last attempt ended. */
+  cutOff: define('ERR_HYPER_CLOSED', undefined, () => 'the process ended, or the emitter was closed, while the handler was running'),
   attemptTimedOut: define('ERR_HYPER_TIMEOUT', undefined,
     (name, timeout) => `subscription '${name}': the handler has not answered within ${timeout} ms`),
   tooManyParked: define('ERR_HYPER_PARKED', undefined,
@@ -283,7 +283,7 @@ module.exports = {
   entryNotParked: define('ERR_HYPER_NOT_FOUND', undefined,
     (name, { log, seq }) => `subscription '${name}': entry ${seq} of log ${log} is neither parked nor waiting for an attempt`, (name, { log, seq }) => ({ log, seq })),
   badConsumerRecord: define('ERR_HYPER_DAMAGED', undefined,
-    (name, change) => `the record ${change} of subscription '${name}' is not one of this version: reset the subscription with hypem consumers reset`),
+    (name, change) => `the record ${change} of subscription '${name}' cannot be read by this version: reset the subscription with hypem consumers reset`),
 
   // ---- peers
 

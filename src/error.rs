@@ -15,7 +15,7 @@ pub use crate::quoted::{quoted, Quoted};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The emitter is closed or closing; nothing was stored.
-    #[error("the emitter is closed: {0}; create a new HyperEmitter on the same store to go on")]
+    #[error("the emitter is closed: {0}; create a new HyperEmitter on the same store to continue")]
     Closed(&'static str),
     /// An argument is not valid.
     #[error("{0}")]
@@ -65,10 +65,10 @@ pub enum Error {
         name: String,
         /// Its change.
         change: u64,
-        /// The change after which no such event was to be stored.
+        /// The change after which no such event may be stored.
         after: u64,
     },
-    /// An append with the id of another one.
+    /// An append with the same id as an earlier one, but with other events.
     #[error(
         "the id {} was already used for other events, at change {change}: give each append an id of its own",
         quoted(id)
@@ -120,8 +120,8 @@ pub enum Error {
         /// Key computed.
         actual: Key,
     },
-    /// Two different nodes under one log and seq: the database was copied and written on both sides.
-    #[error("log {} is forked at seq {seq}: this emitter holds {ours}, the peer {theirs}; each side keeps its version and gets the other one as a log of its own, whose id begins with fork- (not if the log is sealed), until one side adopts the other's version. The owner of the log goes on in a new log by itself", quoted(log))]
+    /// Two different nodes exist under one log and seq, because the database was copied and both copies were written.
+    #[error("log {} is forked at seq {seq}: this emitter holds {ours}, the peer holds {theirs}. Each side keeps its version, and gets the other version as a separate log whose id begins with fork- (except if the log is sealed), until one side adopts the other's version. The owner of the log continues in a new log automatically", quoted(log))]
     Fork {
         /// The log.
         log: String,
@@ -133,7 +133,7 @@ pub enum Error {
         theirs: Key,
     },
     /// A peer offers an entry of the local log that this emitter did not write and does not accept.
-    #[error("a peer offers entry {seq} of log {}, but this emitter writes that log itself and {reason}; if it is a copy of a running emitter's database, give the copy a database of its own", quoted(log))]
+    #[error("a peer offers entry {seq} of log {}, but this emitter writes that log itself and {reason}; if the peer runs on a copy of this emitter's database, give it a database of its own", quoted(log))]
     Forged {
         /// The local log.
         log: String,
@@ -161,7 +161,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The store's own log is sealed, and it was opened without the key.
-    #[error("this store's log is sealed by {author}: open it with that key as identity to append, or with another one to go on in a new log")]
+    #[error("this store's log is sealed by {author}: open it with that key as identity to append, or with another key to continue in a new log")]
     Identity {
         /// The public key that the log names.
         author: String,
@@ -196,7 +196,7 @@ pub enum Error {
     SchemaDrift {
         /// The log that the peer appends to.
         log: String,
-        /// Where they differ, in words.
+        /// Where they differ, as text.
         differences: String,
     },
     /// A peer broke the protocol; only its session ends.

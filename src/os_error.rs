@@ -58,11 +58,11 @@ impl Cause {
     #[must_use]
     pub fn advice(self) -> &'static str {
         match self {
-            Cause::NoSpace => "; nothing of this was stored: free some space, and go on",
+            Cause::NoSpace => "; nothing of this was stored: free some space, and try again",
             Cause::NoDescriptors => {
-                "; nothing of this was stored: close some files or raise the limit (ulimit -n), and go on"
+                "; nothing of this was stored: close some files or raise the limit (ulimit -n), and try again"
             }
-            Cause::NoMemory => "; nothing of this was stored: free some memory, and go on",
+            Cause::NoMemory => "; nothing of this was stored: free some memory, and try again",
             Cause::Busy => "; nothing of this was stored: try again",
             Cause::Lasting => "",
         }

@@ -346,7 +346,7 @@ fn the_model_answers_hand_made_bytes_as_the_original_did() {
             assert_eq!(ours, expected, "{name}");
         }
         if name == "unsolicited node before sentHeads" {
-            assert_eq!(session.defects.negative, 1, "SPEC E4, defect 6");
+            assert_eq!(session.defects.negative, 1, "defect 6 of docs/design/wire.md");
         }
         checked += 1;
     }

@@ -101,7 +101,7 @@ test('stats, log, graph and digest of a log that forked and was merged', async (
   const ambiguous = await hypem(t, ['log', db, '--origin', 'c'])
   assert.deepEqual([ambiguous.code, ambiguous.stdout], [1, ''])
   assert.match(ambiguous.stderr, /^hypem: --origin c may mean any of 2 logs \(c\w{24}, c\w{24}\): give more of the id\n$/)
-  assert.match((await hypem(t, ['log', db, '--origin', 'nosuch'])).stderr, /^hypem: --origin nosuch: no log in this store has an id that begins so/)
+  assert.match((await hypem(t, ['log', db, '--origin', 'nosuch'])).stderr, /^hypem: --origin nosuch: no log in this store has an id that begins with this text/)
   assert.deepEqual(await of('--after', merged.time), [merged.change])
   assert.deepEqual(await of('--before', merged.time), all.filter(({ change }) => change !== merged.change).map(({ change }) => change))
   const shown = (await hypem(t, ['log', db, '--schema', schema, '--name', 'Integer'])).stdout

@@ -72,7 +72,7 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   const subscription = emitter.subscribe('derived', { names: 'T' }, () => assert.fail('everything is done'))
   // The poison, and perhaps an entry that happened to be under way several times when something else killed the process.
   const parked = (await subscription.parked()).map(({ cursor, attempts, reason }) => {
-    assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended, or the emitter was closed, while the handler was at work'])
+    assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended, or the emitter was closed, while the handler was running'])
     return entries.find((entry) => entry.cursor === cursor).payload.num
   })
   assert.ok(parked.includes(POISON) && parked.length <= 1 + KILLS / ATTEMPTS, `parked: ${parked}`)

@@ -136,7 +136,7 @@ test('what the store keeps of a subscription can be changed while it is not at w
   let subscription = subscribe()
   await subscription.caughtUp()
   const consumer = emitter.consumer('mails')
-  await assert.rejects(consumer.reset(), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is at work/ })
+  await assert.rejects(consumer.reset(), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is already running/ })
   await subscription.stop()
   const parked = await consumer.parked()
   assert.deepEqual(parked.map(({ change }) => change), [1, 2, 3])

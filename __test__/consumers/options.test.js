@@ -18,7 +18,7 @@ const { emitAll, numbers } = require('./helpers')
 test('a name has one subscription at a time, and options that make no sense are refused', async (t) => {
   const emitter = make(t)
   const subscription = emitter.subscribe('mails', {}, () => {})
-  assert.throws(() => emitter.subscribe('mails', {}, () => {}), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is at work/ })
+  assert.throws(() => emitter.subscribe('mails', {}, () => {}), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is already running/ })
   await subscription.stop()
   const wrong = (name, query, handler, options, message) => {
     assert.throws(() => emitter.subscribe(name, query, handler, options), { code: 'ERR_HYPER_INVALID_ARG', message })

@@ -7,7 +7,7 @@ const options = require('./options')
 const SELECTION = {
   name: { type: 'string', multiple: true, value: 'NAME', help: 'only events of this name; may be given more than once' },
   tag: { type: 'string', multiple: true, value: 'TAG', help: 'only events with this tag; given more than once: with all of them' },
-  origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough if no other log begins so; may be given more than once' },
+  origin: { type: 'string', multiple: true, value: 'LOG', help: 'only events of this log; the beginning of its id is enough if it fits only one log; may be given more than once' },
   since: { type: 'string', value: 'CHANGE', help: 'only events after this change, or after the event with this cursor (log --json prints cursors)' },
   until: { type: 'string', value: 'CHANGE', help: 'only events up to this change, including it' },
   after: { type: 'string', value: 'TIME', help: 'only events emitted at this time or later: a date, milliseconds, or how long ago (15m, 2h, 7d)' },
@@ -59,7 +59,7 @@ async function logsOf (hyper, origins, live = false) {
       const named = found.slice(0, NAMED).join(', ') + (found.length > NAMED ? ', …' : '')
       throw new Failure(`--origin ${origin} may mean any of ${found.length} logs (${named}): give more of the id`)
     }
-    if (!live) throw new Failure(`--origin ${origin}: no log in this store has an id that begins so; hypem stats lists them`)
+    if (!live) throw new Failure(`--origin ${origin}: no log in this store has an id that begins with this text; hypem stats lists the logs`)
     return origin
   }))
 }

@@ -1,6 +1,6 @@
 //! Finds events of rows that the store may not have yet, for the conditions and ids of later appends.
 //!
-//! Events are indexed only when a search needs it: until then an event costs nothing, and a job one reference.
+//! Events are indexed only when a search needs the index. Until then, an event costs nothing, and a job costs one reference.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};

@@ -46,7 +46,7 @@ pub fn verify(store: &dyn Store, progress: Progress<'_>) -> Result<Verified> {
         if rows.is_empty() {
             return Err(damaged(
                 check.at,
-                format!("the store ends here, but should go on to change {}", expected.end.change),
+                format!("the store ends here, but should continue up to change {}", expected.end.change),
             ));
         }
         let rows = rows.into_iter().take_while(|row| row.at <= expected.end).collect::<Vec<_>>();

@@ -2,13 +2,13 @@
 //! repeats it for speed, and a test compares the two ([`layout`]).
 //!
 //! Numbers are little-endian; `f64` where JavaScript wants a number beyond 2^32. Sizes are in bytes. All other positions
-//! count from the start of the head, or of the record, in elements of the typed array that JavaScript reads the number
-//! through: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.
+//! count from the start of the head, or of the record, in elements of the typed array through which JavaScript reads the
+//! number: 4 bytes for `…_WORD`, 8 bytes for `…_DOUBLE`.
 //!
 //! A *pack* begins at a multiple of 8 with a head (`HEAD_BYTES`). Then comes one record for each ack, event or row, and then the
 //! data that belongs to the records, in their order:
 //!
-//! | pack | behind its records |
+//! | pack | after its records |
 //! | --- | --- |
 //! | acks | the hex keys of all nodes, then the hex keys of their links, then their values |
 //! | events | their payloads |
@@ -18,7 +18,7 @@
 //! the whole value when that was asked for or the value is no event container.
 //!
 //! An emit goes the other way: a record, then its payload, then its tags if it says so, padded to a multiple of
-//! `EMIT_ALIGNMENT`. The tags of an emit begin with a byte that counts them. A tag is a byte, its length less 1, and its text.
+//! `EMIT_ALIGNMENT`. The tags of an emit begin with a byte that counts them. A tag is one byte (its length minus 1), and then its text.
 //!
 //! A batch begins with a record of its own, its head; the emits of the batch follow. The head's payload is what the batch demands:
 //! a byte of flags (`DEMAND_ID`, `DEMAND_CONDITION`), the id as a list of one tag, the change of the condition (`f64`), a byte that

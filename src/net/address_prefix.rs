@@ -1,4 +1,4 @@
-//! Where a connection comes from, as far as the owner of an address cannot choose it at will.
+//! The part of a connection's address that its owner cannot choose at will.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -144,7 +144,7 @@ impl Default for Sizes {
     }
 }
 
-/// Defences against 1.x's defects (SPEC E4). The simulator switches off each one to show that it is needed.
+/// Defences against 1.x's defects (docs/design/wire.md, "With a 1.x peer"). The simulator switches off each one to show that it is needed.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defences {

@@ -111,7 +111,7 @@ pub enum Found {
 pub enum CloseReason {
     /// The peer broke the protocol, or sent something that can never be stored.
     Peer(Error),
-    /// The exchange is stuck; a new session resolves that (for 1.x peers SPEC E4).
+    /// The exchange is stuck; a new session resolves that (for 1.x peers: docs/design/wire.md, "Half-dead links").
     HalfOpen,
     /// The peer sent no handshake, or nothing at all for too long.
     Silent,

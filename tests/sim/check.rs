@@ -1,4 +1,4 @@
-//! Checks every frame to a 1.x peer for what it must never get from us (SPEC E5).
+//! Checks every frame to a 1.x peer for what it must never get from us (docs/design/wire.md, "What is never sent").
 
 use std::collections::{HashMap, HashSet};
 

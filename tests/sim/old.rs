@@ -1,4 +1,4 @@
-//! A model of hyperemitter 1.x's replication: hyperlog 4.12.1 with its defects (SPEC E4).
+//! A model of hyperemitter 1.x's replication: hyperlog 4.12.1 with its defects (docs/design/wire.md, "With a 1.x peer").
 //!
 //! A peer works in the same steps as hyperlog's callbacks: its parser handles one frame, its outgoing loop sends one node, or its
 //! live stream sends one node. The caller chooses the next step; in the original it depends on timing.

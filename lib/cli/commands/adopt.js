@@ -13,7 +13,7 @@ module.exports = {
   summary: 'resolve a forked log: take the version that peers hold',
   usage: ['adopt DB LOG --connect HOST:PORT [--key KEY] [--json]'],
   description: [
-    'If both a store and a copy of it were written, there are two versions of a log, and each side gets what the other adds to it as another log, whose id begins with fork- (ERR_HYPER_FORK). This command connects to a peer, and takes the peer\'s version of LOG in place of the version in DB.',
+    'If a store was copied and both copies were written, there are two versions of a log (ERR_HYPER_FORK). Each side gets the version of the other as a separate log, whose id begins with fork-. This command connects to a peer, and takes the peer\'s version of LOG in place of the version in DB.',
     'Nothing is lost: the events of LOG that only DB holds move to a new log, whose id is printed, and are sent to all peers. Run this on only one of the two sides.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'LOG', value: 'LOG' }],

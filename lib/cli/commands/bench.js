@@ -24,7 +24,7 @@ module.exports = {
     dir: { type: 'string', value: 'DIR', help: 'a folder on the disk to measure; default: the folder for temporary files' },
     json: { type: 'boolean', help: 'print one JSON object: events per second' }
   },
-  examples: [['On the disk that matters', 'hypem bench --dir /var/lib']],
+  examples: [['Measure the disk of a folder', 'hypem bench --dir /var/lib']],
   async run (context, values) {
     const events = options.integer(values, 'events', 1, 1e8) ?? 100000
     const scratch = mkdtempSync(join(values.dir ?? tmpdir(), 'hypem-bench-'))

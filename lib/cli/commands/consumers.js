@@ -18,18 +18,18 @@ module.exports = {
     'consumers remove DB NAME'
   ],
   description: [
-    'Lists the subscriptions of which a store keeps the place: the change up to which each has handled everything, how many changes are stored behind that, the age of the first of them, and how many entries it has parked.',
-    'parked lists the parked entries of one subscription with their cursors. retry has them handled once more when the subscription starts the next time, skip drops them. CURSOR may be all. If one of several cursors is wrong, those before it are handled, and the message says how many. reset starts the subscription anew: at the beginning, or FROM now, a change, or a cursor; nothing is parked any more then. remove deletes what is kept of it.',
-    'A store that is in use by another process cannot be opened: there, the methods of the subscription do the same.'
+    'Lists the subscriptions that a store knows: the change up to which each has handled everything, how many changes are stored after that, the age of the first of these, and how many entries are parked.',
+    'parked lists the parked entries of one subscription with their cursors. retry has entries handled once more when the subscription starts the next time; skip drops them. CURSOR may be all. If one of several cursors is wrong, the action is done for those before it, and the message says for how many. reset makes the subscription start at the beginning, or at FROM (now, a change, or a cursor), with nothing parked. remove deletes the records of the subscription.',
+    'A store that another process has open cannot be opened. In that process, the methods of the subscription do the same.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'NAME', optional: true, many: true }],
   options: {
     json: { type: 'boolean', help: 'print JSON' }
   },
   examples: [
-    ['How far everybody is', 'hypem consumers db'],
+    ['How far each subscription has come', 'hypem consumers db'],
     ['What could not be billed', 'hypem consumers parked db billing'],
-    ['Try all of it again', 'hypem consumers retry db billing all']
+    ['Retry all parked entries', 'hypem consumers retry db billing all']
   ],
   async run (context, { json }, [first, ...rest]) {
     if (!Object.hasOwn(ACTIONS, first) || rest.length === 0) {

@@ -27,7 +27,7 @@ module.exports = {
   summary: 'find out what is wrong with an installation, a store, a port, a peer',
   usage: ['doctor [DB] [--deep] [--port PORT [--host HOST]] [--connect HOST:PORT]... [--json]'],
   description: [
-    'Prints one line per finding: ok, FAIL, or note (worth knowing, but not a fault). First the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are installed.',
+    'Prints one line per finding: ok, FAIL, or note (worth knowing, but not a fault). The first lines show the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are installed.',
     'With DB it opens the store, reads its newest events, names logs of which the store holds several versions, and checks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says which protocol the peer speaks, or why no link is established. Nothing is changed, here or at the peer.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
@@ -39,7 +39,7 @@ module.exports = {
   },
   exits: [['3', 'something is wrong: at least one line says FAIL']],
   examples: [
-    ['Is this store well?', 'hypem doctor db'],
+    ['Check a store', 'hypem doctor db'],
     ['Why can these two not connect?', 'hypem doctor --connect other.example.org:1234']
   ],
   async run (context, values, [operand]) {

@@ -15,7 +15,7 @@ module.exports = {
   usage: ['import DB [FILE] [--schema FILE] [--resume]', 'import DB FOLDER [--identity]'],
   description: [
     'From a file or standard input, every line {"name":…,"payload":…} is appended as a new event. A line that is not an event is reported with its number on standard error; the others are still appended, and the exit code is 1.',
-    'From a folder (a store of 2.x, or a LevelDB folder of 1.x), the whole store is copied, with the same logs, numbers and keys. Events that DB already has are skipped, so if a copy was interrupted, run it again. If DB is missing, it is created as a store of 2.x. The id, the peers to be dialled and the announced address are not copied, because the old store may go on; with --identity they are copied too, if DB has none yet.',
+    'From a folder (a store of 2.x, or a LevelDB folder of 1.x), the whole store is copied, with the same logs, numbers and keys. Events that DB already has are skipped, so if a copy was interrupted, run it again. If DB is missing, it is created as a store of 2.x. The id, the peers to be dialled and the announced address are not copied, because the old store may stay in use; with --identity they are copied too, if DB has none yet.',
     'If an import of lines was interrupted, run it again with the same input and --resume: lines that are already stored are skipped, so that none is lost and none is stored twice.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'SOURCE', value: 'FILE', optional: true }],

@@ -1,4 +1,4 @@
-//! Nodes of peers, and of imported stores, become rows.
+//! Turns nodes of peers, and of imported stores, into rows.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! A session with a hyperemitter 1.x peer: hyperlog 4.12.1's protocol (`lib/replicate.js`), with defences against its defects.
 //!
-//! Differences from hyperlog, and the reasons (numbers are those of SPEC E4):
+//! Differences from hyperlog, and the defects that they defend against (numbers as in docs/design/wire.md, "With a 1.x peer"):
 //! - All logs are announced at the start, not just those of heads. So nothing is left to announce later, when a log may have
 //!   outgrown the snapshot (4).
 //! - What the peer has is tracked per log: from its wants and haves, from what it sends and from what it was sent. Nothing is

@@ -109,7 +109,9 @@ impl<'a> Scan<'a> {
         self.base = self.at;
         if self.buffer.len() < wanted {
             let end = self.base + self.buffer.len() as u64;
-            return Err(self.segment.damaged(end, format!("the file ends, its data go on to byte {}", self.limit)));
+            return Err(self
+                .segment
+                .damaged(end, format!("the file ends, but its data should reach byte {}", self.limit)));
         }
         Ok(())
     }
