@@ -12,7 +12,7 @@ const vectors = require('../tests/data/level_packing.json')
 
 const bytes = (hex) => Buffer.from(hex, 'hex')
 
-test('packs and emits have the layout that the native half names', () => {
+test('packs and emits have the layout that the native half defines', () => {
   assert.deepEqual(layout, native.layout())
 })
 
@@ -28,7 +28,7 @@ test('requests to a Level database are read as the native half packs them', () =
   assert.deepEqual(unpackBatch(bytes(batch.packed), make), batch.ops)
 })
 
-test('its answers are packed as the native half reads them', () => {
+test('answers of a Level database are packed as the native half reads them', () => {
   const { values, rows } = vectors
   const packed = packValues(values.values.map((value) => value === null ? undefined : bytes(value)))
   assert.deepEqual(packed, bytes(values.packed))

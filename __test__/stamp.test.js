@@ -21,7 +21,7 @@ function checkout (t) {
   return { folder, addon }
 }
 
-test('what has just been built is not built again', (t) => {
+test('an addon that has just been built is not built again', (t) => {
   const { folder } = checkout(t)
   assert.equal(isBuilt(folder, 'release'), false)
   markBuilt(folder, 'release')

@@ -64,7 +64,7 @@ async function relay (t, port) {
   return server
 }
 
-test('half handshakes without end keep nobody out', LIMIT, async (t) => {
+test('any number of incomplete handshakes keeps no other peer out', LIMIT, async (t) => {
   const { a, b, port, key } = await pair(t)
   const first = Buffer.concat([Buffer.from([34, 22, 1]), Buffer.alloc(32, 9)])
   const open = []
@@ -81,7 +81,7 @@ test('half handshakes without end keep nobody out', LIMIT, async (t) => {
   for (const { socket } of open) socket.destroy()
 })
 
-test('a handshake that was recorded, sent again, opens nothing', LIMIT, async (t) => {
+test('a recorded handshake that is sent again opens no link', LIMIT, async (t) => {
   const { a, b, port, key } = await pair(t)
   const server = await relay(t, port)
   await b.connect(server.address().port, HOST, { key })
@@ -99,7 +99,7 @@ test('a handshake that was recorded, sent again, opens nothing', LIMIT, async (t
   assert.deepEqual(await numbers(a), [1])
 })
 
-test('a connection that is reset at any byte harms nobody, and the next one brings everything', LIMIT, async (t) => {
+test('connections that are reset at any byte harm no link, and the next one replicates everything', LIMIT, async (t) => {
   const { a, b, port, key } = await pair(t)
   const server = await relay(t, port)
   const internal = []
@@ -127,7 +127,7 @@ test('a connection that is reset at any byte harms nobody, and the next one brin
   assert.deepEqual(internal, [])
 })
 
-test('who copies the folder of an emitter has its events, and can neither write in its log nor connect in its name', LIMIT, async (t) => {
+test('a copy of an emitter\'s folder has its events, but can neither write in its log nor connect in its name', LIMIT, async (t) => {
   const peer = secured(t)
   await peer.ready()
   const store = path.join(folder(), 'store')
@@ -151,7 +151,7 @@ test('who copies the folder of an emitter has its events, and can neither write 
   assert.deepEqual(await numbers(peer), [1])
 })
 
-test('a reader that sends events all the same loses its link, and nothing of it is stored', LIMIT, async (t) => {
+test('a peer that may only read and sends events loses its link, and its events are not stored', LIMIT, async (t) => {
   const a = make(t, { plain: 'read' })
   const { port } = await a.listen(0, HOST)
   const error = told(a, 'peerError')

@@ -46,7 +46,7 @@ const own = async (emitter) => {
 
 const numbered = (num) => event('T', Buffer.from([16, num]))
 
-test('an entry in the name of an emitter that writes is stored nowhere, told once, and ends the link', LIMIT, async (t) => {
+test('a forged entry in the log of an emitter that writes is not stored, reported once, and ends the link', LIMIT, async (t) => {
   const [author, bystander] = [await victim(t), await victim(t)]
   await bystander.emitter.connect(author.port, HOST)
   for (const num of [1, 2]) await author.emitter.append('T', { num })
@@ -66,7 +66,7 @@ test('an entry in the name of an emitter that writes is stored nowhere, told onc
   assert.deepEqual(author.told, Array(HEAVY).fill('ERR_HYPER_FORGED'))
 })
 
-test("nobody's word forks a log: frames that claim it move no entry and store no byte", LIMIT, async (t) => {
+test("claims of a fork, without the entry itself, move no entry and store no byte", LIMIT, async (t) => {
   const [author, bystander] = [await victim(t, path.join(folder(), 'db')), await victim(t)]
   await bystander.emitter.connect(author.port, HOST)
   for (let num = 0; num < 1000; num++) author.emitter.emit('T', { num })

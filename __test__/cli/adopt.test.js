@@ -27,7 +27,7 @@ async function forked (t) {
   return { dir, schema, run, log: ownLog }
 }
 
-test('adopt takes the version of a forked log that a peer holds; what was there moves to a new log, and goes to all', async (t) => {
+test('adopt takes a peer\'s version of a forked log; the events that it replaces move to a new log, and reach all peers', async (t) => {
   const { dir, schema, run, log } = await forked(t)
   const { run: peer, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])
   const { moved, seq } = JSON.parse(await run(['adopt', 'b', log, '--connect', `127.0.0.1:${port}`, '--json']))

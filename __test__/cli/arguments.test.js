@@ -9,7 +9,7 @@ function session (line) {
   return parseSession(line.split(' '))
 }
 
-test('a session takes its schema first or by --schema, the first argument wins', () => {
+test('the schema is the first argument or that of --schema, and the first argument takes precedence', () => {
   assert.equal(session('a.proto').schema, 'a.proto')
   assert.equal(session('--schema a.proto').schema, 'a.proto')
   assert.equal(session('a.proto --schema b.proto').schema, 'a.proto')
@@ -30,7 +30,7 @@ test('the prompt is switched off by --no-repl, --repl=false and --repl false', (
   assert.equal(session('a --repl').options.repl, true)
 })
 
-test('--from-scratch in front of the schema does not swallow it', () => {
+test('--from-scratch before the schema does not take the schema as its value', () => {
   const { schema, options } = session('--no-repl --from-scratch a.proto')
   assert.equal(schema, 'a.proto')
   assert.equal(options['from-scratch'], true)
@@ -43,7 +43,7 @@ test('unknown options are ignored with their value, but not with the schema', ()
   assert.deepEqual(session('a --no-db').unknown, ['--no-db'])
 })
 
-test('an option without its value is told', () => {
+test('an option without its value is reported', () => {
   assert.deepEqual(session('a --db').missing, ['--db'])
   assert.deepEqual(session('a --db --no-repl').missing, ['--db'])
   assert.equal(session('a --db=-x').options.db, '-x')
@@ -55,7 +55,7 @@ const command = {
   options: { limit: { type: 'string' }, 'target-port': { type: 'string' }, kind: { type: 'string', choices: ['a', 'b'] }, force: { type: 'boolean' } }
 }
 
-test('a subcommand is strict about its command line', () => {
+test('a subcommand refuses unknown options and wrong arguments', () => {
   assert.deepEqual(options.parse(command, ['db', '--targetPort', '7', '--force']), { values: { 'target-port': '7', force: true }, operands: ['db'] })
   for (const [args, message] of [
     [[], /DB must be given/],
@@ -69,7 +69,7 @@ test('a subcommand is strict about its command line', () => {
   ]) assert.throws(() => options.parse(command, args), { exitCode: 2, message })
 })
 
-test('help is given whatever else stands there', () => {
+test('help is shown whatever other arguments there are', () => {
   assert.equal(options.parse(command, ['--help']).values.help, true)
   assert.equal(options.parse(command, ['-h', '--kind', 'c']).values.help, true)
 })

@@ -42,7 +42,7 @@ function peak (pid) {
   }
 }
 
-test(`${LINES} lines go in and come out, in order, in bounded memory`, { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+test(`${LINES} lines are emitted and printed in order, in bounded memory`, { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
   const dir = scratch(t)
   const [input, output] = [join(dir, 'in'), join(dir, 'out')]
   await pipeline(Readable.from(manyLines(LINES)), createWriteStream(input))
@@ -68,7 +68,7 @@ test(`${LINES} lines go in and come out, in order, in bounded memory`, { skip: p
   assert.equal(await digestOf(exported), await digestOf(input))
 })
 
-test('a reader that is slow holds the whole session back', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
+test('an export to a slow reader takes bounded memory and loses nothing', { skip: process.platform !== 'linux' && 'reads /proc' }, async (t) => {
   const dir = scratch(t)
   const input = join(dir, 'in')
   await pipeline(Readable.from(manyLines(LINES)), createWriteStream(input))
@@ -90,7 +90,7 @@ for (const [what, command] of [
   ['an import', (dir, input, resume) => ['import', join(dir, 'db'), input, '--schema', join(dir, 'messages.proto'), ...resume]],
   ['a session', (dir, input, resume) => [join(dir, 'messages.proto'), '--no-repl', '--db', join(dir, 'db'), ...resume]]
 ]) {
-  test(`${what} killed ${KILLS} times and resumed: no line is lost, none doubled`, async (t) => {
+  test(`${what} killed ${KILLS} times and resumed: no line is lost or stored twice`, async (t) => {
     const dir = scratch(t)
     const input = join(dir, 'in')
     await pipeline(Readable.from(manyLines(LINES)), createWriteStream(input))
@@ -121,7 +121,7 @@ for (const [what, command] of [
   })
 }
 
-test('a resumed import passes over refused lines and events from elsewhere', async (t) => {
+test('a resumed import skips refused lines and events that do not come from its input', async (t) => {
   const dir = scratch(t)
   const [input, schema, db] = [join(dir, 'in'), join(dir, 'messages.proto'), join(dir, 'db')]
   const line = (message) => JSON.stringify({ name: 'Hello', payload: { message } }) + '\n'
@@ -135,7 +135,7 @@ test('a resumed import passes over refused lines and events from elsewhere', asy
   assert.deepEqual(stdout.trim().split('\n').map((text) => JSON.parse(text).payload.message), ['same', 'same', 'a', 'elsewhere', 'b', 'same', 'c'])
 })
 
-test('lines may have tags and ids: an id is stored once, and a resumed import knows lines with tags', async (t) => {
+test('lines may have tags and ids: an id is stored once, and a resumed import recognises lines with tags', async (t) => {
   const dir = scratch(t)
   const [input, schema, db] = [join(dir, 'in'), join(dir, 'messages.proto'), join(dir, 'db')]
   const line = (message, rest) => JSON.stringify({ name: 'Hello', payload: { message }, ...rest }) + '\n'
@@ -162,7 +162,7 @@ test('a session ignores ids, as 1.x did', async (t) => {
   assert.deepEqual(stdout.trim().split('\n').map((text) => JSON.parse(text).payload.message), ['a', 'b'])
 })
 
-test('a line whose tags are no list of texts is refused', async (t) => {
+test('a line whose tags are not a list of strings is refused', async (t) => {
   const dir = scratch(t)
   const lines = ['a', 7, [1]].map((tags) => JSON.stringify({ name: 'Hello', payload: { message: 'a' }, tags }) + '\n').join('')
   const { code, stdout, stderr } = await hypem(t, [join(dir, 'messages.proto'), '--no-repl'], { input: lines })

@@ -32,7 +32,7 @@ async function forked (t, dir) {
   return join(dir, 'a')
 }
 
-test('every command has a page that fits a terminal, and says no to what it does not know', async (t) => {
+test('every command has a page that fits a terminal, and refuses unknown arguments', async (t) => {
   for (const { name } of commands.all()) {
     const { code, stdout, stderr } = await hypem(t, [name, '--help'])
     assert.equal(code, 0, name)
@@ -49,7 +49,7 @@ test('every command has a page that fits a terminal, and says no to what it does
   assert.equal((await hypem(t, ['--version'])).stdout.trim(), require('../../package.json').version)
 })
 
-test('what is not there is not made', async (t) => {
+test('commands that only read do not create a missing store', async (t) => {
   const dir = scratch(t)
   for (const args of [['stats'], ['verify'], ['digest'], ['log'], ['graph'], ['export']]) {
     const { code, stderr } = await hypem(t, [...args, join(dir, 'nosuch')])
@@ -128,7 +128,7 @@ test('stats, log, graph and digest of a log that forked and was merged', async (
   assert.equal(new Set(two.stdout.match(/^[0-9a-f]{64}/gm)).size === 1, two.code === 0)
 })
 
-test('a sound store is found sound, a damaged one damaged, with its place', async (t) => {
+test('verify passes an intact store, and says where a damaged one is damaged', async (t) => {
   const dir = scratch(t)
   const db = join(dir, 'db')
   const input = Array.from({ length: 200 }, (_, index) => hello(String(index))).join('')
@@ -150,7 +150,7 @@ test('a sound store is found sound, a damaged one damaged, with its place', asyn
   assert.match(damage, /segment/)
 })
 
-test('log --follow goes on with what peers send', async (t) => {
+test('log --follow continues with events that peers send', async (t) => {
   const dir = scratch(t)
   const schema = join(dir, 'messages.proto')
   const { run: server, port } = await listening(t, [schema, '--no-repl'])
@@ -164,7 +164,7 @@ test('log --follow goes on with what peers send', async (t) => {
   assert.equal((await hypem(t, ['log', db, '--follow', '--reverse'])).code, 2)
 })
 
-test('log --follow says what it waits for, makes a store that is not there, and does without one', async (t) => {
+test('log --follow says what it waits for, creates a missing store, and works without a store', async (t) => {
   const dir = scratch(t)
   const schema = join(dir, 'messages.proto')
   const { run: server, port } = await listening(t, [schema, '--no-repl'])
@@ -205,7 +205,7 @@ test("log --json has protobuf's JSON mapping, which import reads back", async (t
   assert.equal(await exported('copy'), await exported('db'))
 })
 
-test('what does not decode is shown as bytes, with the reason', async (t) => {
+test('an event that does not decode is shown as bytes, with the reason', async (t) => {
   const dir = scratch(t)
   const hyper = new HyperEmitter(join(dir, 'db'), null)
   await hyper.append('Integer', Buffer.from([0xff, 0xff]))
@@ -216,7 +216,7 @@ test('what does not decode is shown as bytes, with the reason', async (t) => {
   assert.deepEqual([payload, encoding, typeof error], ['//8=', 'base64', 'string'])
 })
 
-test('a relay passes on what it does not know, keeps it, and ends cleanly', async (t) => {
+test('a relay stores and passes on events without a schema, and ends cleanly', async (t) => {
   const dir = scratch(t)
   const schema = join(dir, 'messages.proto')
   const relay = start(t, ['relay', '--db', join(dir, 'relay'), '--port', '0', '--host', '127.0.0.1'])
@@ -232,7 +232,7 @@ test('a relay passes on what it does not know, keeps it, and ends cleanly', asyn
   assert.equal((await hypem(t, ['relay'])).code, 2)
 })
 
-test('doctor tells what is there, what is not, and what a peer speaks', async (t) => {
+test('doctor reports what is installed, what is missing, and which protocol a peer speaks', async (t) => {
   const dir = scratch(t)
   const { run, port } = await listening(t, [join(dir, 'messages.proto'), '--no-repl'])
   await hypem(t, ['import', join(dir, 'db'), '--schema', join(dir, 'messages.proto')], { input: hello('1') })
@@ -271,7 +271,7 @@ test('doctor tells what is there, what is not, and what a peer speaks', async (t
   assert.deepEqual(await hypem(t, ['digest', join(dir, 'copy')]), before, 'nothing is changed')
 })
 
-test('doctor says why a link does not stand, and that a store is in use', async (t) => {
+test('doctor says why no link is established, and that a store is in use', async (t) => {
   const dir = scratch(t)
   // Sends the handshake of a 1.x emitter, then closes.
   const curt = net.createServer((socket) => {
@@ -292,7 +292,7 @@ test('doctor says why a link does not stand, and that a store is in use', async 
   assert.match(locked.stdout, /^FAIL {2}store .*is in use by another process.*\(ERR_HYPER_LOCKED\)$/m)
 })
 
-test('bench measures what it says', async (t) => {
+test('bench prints every measurement that its page names', async (t) => {
   const dir = scratch(t)
   const { code, stdout } = await hypem(t, ['bench', '--events', '2000', '--dir', dir, '--json'])
   assert.equal(code, 0)

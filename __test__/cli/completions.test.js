@@ -47,7 +47,7 @@ test('every option of every command is in every script', () => {
   }
 })
 
-test('zsh takes its script', { skip: there('zsh') ? false : 'zsh is not installed' }, (t) => {
+test('zsh accepts its script', { skip: there('zsh') ? false : 'zsh is not installed' }, (t) => {
   const dir = scratch(t)
   writeFileSync(join(dir, '_hypem'), completions.zsh())
   const { status, stderr } = spawnSync('zsh', ['-n', '_hypem'], { cwd: dir, encoding: 'utf8' })
@@ -55,7 +55,7 @@ test('zsh takes its script', { skip: there('zsh') ? false : 'zsh is not installe
   assert.equal(status, 0)
 })
 
-test('fish completes by its script', { skip: there('fish') ? false : 'fish is not installed' }, (t) => {
+test('fish completes with its script', { skip: there('fish') ? false : 'fish is not installed' }, (t) => {
   const dir = scratch(t)
   writeFileSync(join(dir, 'c.fish'), completions.fish())
   const offered = (line) => {

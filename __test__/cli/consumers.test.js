@@ -30,7 +30,7 @@ async function store (t) {
   return { run, parked }
 }
 
-test('consumers lists how far each is, and what is parked; retry, skip, reset and remove change that', async (t) => {
+test('consumers lists how far each subscription has come and what is parked, and retry, skip, reset and remove change it', async (t) => {
   const { run, parked } = await store(t)
   const listed = (await run('db')).stdout.split('\n')
   assert.match(listed[0], /^name +change +behind +age +parked$/)
@@ -50,7 +50,7 @@ test('consumers lists how far each is, and what is parked; retry, skip, reset an
   assert.deepEqual(left.map(({ name, change, behind, parked }) => [name, change, behind, parked]), [['mails', 1, 3, 0]])
 })
 
-test('consumers says how many cursors were handled before one that is wrong', async (t) => {
+test('consumers says for how many cursors it did the action before a wrong one', async (t) => {
   const { run, parked } = await store(t)
   const { code, stderr } = await run('skip', 'db', 'mails', parked[0].cursor, 'x', parked[1].cursor)
   assert.equal(code, 1)
@@ -58,7 +58,7 @@ test('consumers says how many cursors were handled before one that is wrong', as
   assert.deepEqual(JSON.parse((await run('parked', 'db', 'mails', '--json')).stdout), [parked[1]])
 })
 
-test('consumers says what is wrong', async (t) => {
+test('consumers says what is wrong with its arguments', async (t) => {
   const { run } = await store(t)
   const refused = async (args, code, message) => {
     const result = await run(...args)

@@ -15,7 +15,7 @@ function terminalProcess () {
   return Object.assign(new EventEmitter(), { env: {}, stdin: screen, stdout: screen, stderr: screen })
 }
 
-test('a store that takes a while to open shows how far it is', async (t) => {
+test('opening a store that takes a while shows its progress', async (t) => {
   const db = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'hypem-')), 'db')
   t.after(() => fs.rmSync(path.dirname(db), { recursive: true }))
   const first = new HyperEmitter(db)

@@ -25,18 +25,18 @@ test('every event and every link is drawn once; heads have a double border; logs
   assert.deepEqual(drawn.edges.map(({ tail, head }) => `${name(tail)}>${name(head)}`).sort(), ['Left>Merge', 'Right>Merge', 'Start>Left', 'Start>Right'])
 })
 
-test('causes outside the piece are there, and marked', async () => {
+test('causes outside the selection are drawn and marked', async () => {
   const drawn = JSON.parse(await draw(toDot(events.slice(3), [])))
   assert.deepEqual(drawn.objects.filter(({ style }) => style === 'dotted').map(({ name }) => name).sort(), [key('2'), key('3')])
   assert.deepEqual(drawn.edges.map(({ style }) => style), ['dashed', 'dashed'])
 })
 
-test('a log has the same colour in every piece', () => {
+test('a log has the same colour in every selection', () => {
   const fill = (dot) => /label="Merge\\n4", fillcolor="([^"]+)"/.exec(dot)[1]
   assert.equal(fill(toDot(events, [], ['b', 'a'])), fill(toDot(events.slice(3), [], ['a', 'b'])))
 })
 
-test('names of any kind are labels and nothing else', async () => {
+test('names with special characters are only labels', async () => {
   for (const name of ['a"b', 'a\\', '\\"', 'a\nb', '<b>x</b>', 'x]; evil [', '\\N', 'ünïcode 🦀', '&amp;', '']) {
     const drawn = JSON.parse(await draw(toDot([event(1, name, 'log"\\')], [])))
     assert.equal(drawn.objects.filter(({ label }) => /\\n1$/.test(label ?? '')).length, 1, JSON.stringify(name))
@@ -44,7 +44,7 @@ test('names of any kind are labels and nothing else', async () => {
   }
 })
 
-test('nothing stored is an empty picture', async () => {
+test('an empty store gives an empty picture', async () => {
   assert.match(await draw(toDot([], []), 'svg'), /<svg/)
 })
 

@@ -37,7 +37,7 @@ function harmless (text, what) {
   assert.equal(found && JSON.stringify(text.slice(Math.max(0, found.index - 40), found.index + 20)), null, what)
 }
 
-test('nothing invisible is left of a text; what is to be read stays as it is', () => {
+test('invisible characters of a text are escaped, and visible ones are unchanged', () => {
   harmless(forTerminal(EVIL))
   harmless(forDot(EVIL))
   harmless(forJson(EVIL))
@@ -48,19 +48,19 @@ test('nothing invisible is left of a text; what is to be read stays as it is', (
   assert.equal(forTerminal('\u{e0041}'), '\\udb40\\udc41')
 })
 
-test('JSON with escapes is the same value', () => {
+test('JSON with escapes has the same value', () => {
   for (const value of [EVIL, { [EVIL]: [EVIL] }, '\ud800', { a: 1 }]) {
     for (const indent of [undefined, 2]) assert.deepEqual(JSON.parse(forJson(value, indent)), value)
   }
   assert.equal(forJson({ a: [1] }, 2), JSON.stringify({ a: [1] }, null, 2))
 })
 
-test('colours that inspect writes stay, those that stand in the value do not act', () => {
+test('colours that inspect adds are kept, and escape sequences in values have no effect', () => {
   assert.equal(shown(1, { colors: true }), '\x1b[33m1\x1b[39m')
   harmless(shown('\x1b[31m\x9b', { colors: true }).replace(/\x1b\[3[29]m/g, '')) // eslint-disable-line no-control-regex
 })
 
-test('no command prints what others have written as it is', async (t) => {
+test('no command prints text of others unescaped', async (t) => {
   const { dir, db, schema } = await evilStore(t)
   for (const args of [['log', db], ['log', db, '--schema', schema], ['log', db, '--json', '--schema', schema], ['stats', db], ['stats', db, '--json'],
     ['graph', db], ['graph', db, '--json'], ['export', db, '--schema', schema], ['export', db, '--full'], ['verify', db],
@@ -81,7 +81,7 @@ test('no command prints what others have written as it is', async (t) => {
   assert.match(drawn, /&amp;#27;&amp;amp;&lt;b&gt;/)
 })
 
-test('messages that repeat what others have written are one harmless line', async (t) => {
+test('messages that quote text of others are one escaped line', async (t) => {
   const { dir, schema } = await evilStore(t)
   const wrong = await hypem(t, [schema, '--no-repl'], { input: JSON.stringify({ name: 'Evil', payload: EVIL }) + `\n${EVIL}\n` })
   harmless(wrong.stderr)
@@ -94,7 +94,7 @@ test('messages that repeat what others have written are one harmless line', asyn
   }
 })
 
-test('the prompt prints events of evil content harmlessly, whatever their names mean to printf', async (t) => {
+test('the prompt prints hostile events escaped, even if their names contain printf\'s directives', async (t) => {
   const { db, dir } = await evilStore(t)
   writeFileSync(join(dir, 'more.proto'), 'message Evil { optional string text = 1; }')
   const { stdout, code } = await hypem(t, [join(dir, 'more.proto'), '--db', db, '--from-scratch'])
@@ -103,7 +103,7 @@ test('the prompt prints events of evil content harmlessly, whatever their names 
   harmless(stdout)
 })
 
-test('an event whose time is 2^64 - 1, in a log of an evil id: every command works, and none of it acts', async (t) => {
+test('every command works on an event whose time is 2^64 - 1, in a log with a hostile id, and prints it escaped', async (t) => {
   const dir = scratch(t)
   const db = join(dir, 'db')
   const log = `log${EVIL}\n`

@@ -50,7 +50,7 @@ test('bytes are printed as base64 and read as such, at every depth', () => {
   assert.equal(read.text, 'AQID', 'a string field stays text')
 })
 
-test("1.x's form of bytes is read, and text where bytes belong", () => {
+test("1.x's form of bytes is read, and so is text in place of bytes", () => {
   const read = lineReader(schema)
   assert.deepEqual(read('{"name":"Blob","payload":{"body":{"type":"Buffer","data":[1,2]}}}').payload.body, Buffer.from([1, 2]))
   assert.deepEqual(read('{"name":"Blob","payload":{"more":[{"type":"Buffer","data":[]}]}}').payload.more[0], Buffer.alloc(0))
@@ -59,7 +59,7 @@ test("1.x's form of bytes is read, and text where bytes belong", () => {
   assert.throws(() => lineReader(schema, 'base64')('{"name":"Blob","payload":{"body":"hello!"}}'), /Blob\.body is not base64/)
 })
 
-test('an event without a codec is marked, so that its text and its bytes are told apart', () => {
+test('an event without a codec is marked, so that its text and its bytes can be distinguished', () => {
   const line = toLine({ name: 'Other', raw: Buffer.from('text') })
   assert.equal(line, '{"name":"Other","payload":"dGV4dA==","encoding":"base64"}\n')
   const read = lineReader(null)
@@ -74,24 +74,24 @@ test('names of enum values are read as their numbers', () => {
   assert.equal(lineReader(schema)('{"name":"Blob","payload":{"colour":"GREEN"}}').payload.colour, 'GREEN')
 })
 
-test('what JSON cannot say is said in strings', () => {
+test('values that JSON has no form for are written as strings', () => {
   assert.equal(toJson(runInNewContext('new Uint8Array([120])')), 'eA==')
   assert.deepEqual(toJson({ a: 2n ** 63n, b: Infinity, c: NaN, d: [Buffer.from('x')] }), { a: '9223372036854775808', b: 'Infinity', c: 'NaN', d: ['eA=='] })
 })
 
-test('keys that JavaScript makes something of are keys', () => {
+test('keys with a special meaning in JavaScript are ordinary keys', () => {
   const { payload } = lineReader(schema)('{"name":"Blob","payload":{"__proto__":{"text":"x"},"text":"y"}}')
   assert.equal(Object.getPrototypeOf(payload), Object.prototype)
   assert.equal(payload.text, 'y')
   assert.equal(JSON.stringify(toJson(JSON.parse('{"__proto__":1}'))), '{"__proto__":1}')
 })
 
-test('a line that is no event is refused', () => {
+test('a line that is not an event is refused', () => {
   for (const line of ['null', '5', '"x"', 'true']) assert.throws(() => lineReader(null)(line), /not an event/)
   assert.throws(() => lineReader(null)('{oops'), SyntaxError)
 })
 
-test('the full form has the place of the event', () => {
+test('the full form has the event\'s change, log and seq', () => {
   const event = { change: 3, time: Date.UTC(2026, 0, 1), log: 'l', seq: 2, key: 'k', links: ['j'], name: 'Other', raw: Buffer.from('x') }
   assert.equal(toFullLine(event), '{"change":3,"time":"2026-01-01T00:00:00.000Z","log":"l","seq":2,"key":"k","links":["j"],"name":"Other","payload":"eA==","encoding":"base64"}\n')
   assert.doesNotMatch(toFullLine({ ...event, time: undefined }), /time/)

@@ -40,7 +40,7 @@ test('key says what is wrong with a file', async (t) => {
 
 const windows = process.platform === 'win32' && 'there is no SIGHUP'
 
-test('a session lets in whom its file of peers lists, reports whom it refuses, and reads the file again at SIGHUP', { skip: windows }, async (t) => {
+test('a session admits the peers that its file lists, reports those that it refuses, and reads the file again at SIGHUP', { skip: windows }, async (t) => {
   const dir = scratch(t)
   const at = (name) => path.join(dir, name)
   const made = async (name) => (await hypem(t, ['keygen', at(name)])).stdout.trim()

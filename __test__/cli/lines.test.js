@@ -14,7 +14,7 @@ async function split (bytes, size, options) {
   return all
 }
 
-test('lines come out the same whatever pieces they come in', async () => {
+test('lines are the same, whatever pieces the input comes in', async () => {
   const bytes = Buffer.from('one\r\n\nzwölf 🦀\nlast')
   for (let size = 1; size <= bytes.length; size++) {
     const all = await split(bytes, size)
@@ -23,21 +23,21 @@ test('lines come out the same whatever pieces they come in', async () => {
   }
 })
 
-test('a final newline makes no further line, and nothing makes none', async () => {
+test('a final newline adds no further line, and an empty input has no lines', async () => {
   assert.deepEqual((await split(Buffer.from('a\n'), 9)).map(({ text }) => text), ['a'])
   assert.deepEqual(await split(Buffer.alloc(0), 9), [])
 })
 
-test('a byte order mark is no part of the first line', async () => {
+test('a byte order mark is not part of the first line', async () => {
   assert.equal((await split(Buffer.from('\ufeffa\n\ufeffb'), 99))[0].text, 'a')
 })
 
-test('a line that is no UTF-8 is reported, the rest goes on', async () => {
+test('a line that is not UTF-8 is reported, and the other lines are read', async () => {
   const bytes = Buffer.concat([Buffer.from('a\n'), Buffer.from([0xff, 0xfe, 0x0a]), Buffer.from('b\n')])
   assert.deepEqual((await split(bytes, 2)).map(({ text, fault }) => text ?? fault), ['a', 'not UTF-8', 'b'])
 })
 
-test('a line that is too long is reported without being held, the rest goes on', async () => {
+test('a line that is too long is reported and not held in memory, and the other lines are read', async () => {
   const bytes = Buffer.from(`a\n${'x'.repeat(50)}\nb\n${'y'.repeat(50)}`)
   for (const size of [1, 7, 100]) {
     const all = await split(bytes, size, { maxLine: 20 })

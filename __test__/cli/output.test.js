@@ -5,7 +5,7 @@ const { PassThrough, Writable } = require('node:stream')
 const { test } = require('node:test')
 const { Output } = require('../../lib/cli/output')
 
-test('small writes are gathered into few', async () => {
+test('small writes are combined into few large ones', async () => {
   const chunks = []
   const output = new Output(new Writable({ write (chunk, encoding, done) { chunks.push(String(chunk)); done() } }))
   for (let i = 0; i < 1000; i++) assert.equal(output.write(`${i}\n`), undefined)
@@ -14,7 +14,7 @@ test('small writes are gathered into few', async () => {
   assert.equal(chunks[0].split('\n').length, 1001)
 })
 
-test('what is written appears without a flush', async () => {
+test('written text appears without a flush', async () => {
   const stream = new PassThrough()
   new Output(stream).write('x')
   assert.equal(String(await new Promise((resolve) => stream.once('data', resolve))), 'x')
@@ -33,7 +33,7 @@ test('a slow reader holds the writer back', async () => {
   await wait
 })
 
-test('a reader that went away is told as such, to whoever writes next', async () => {
+test('the next write after the reader has gone fails with an error that says so', async () => {
   const stream = new Writable({ write (chunk, encoding, done) { done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' })) } })
   const output = new Output(stream)
   output.write('x')

@@ -15,11 +15,11 @@ test("1.x's handshake is recognised, whole and in pieces", () => {
   assert.deepEqual(readHandshake(Buffer.from('03000801', 'hex')), { protocol: '1.x', live: false })
 })
 
-test('a handshake with metadata is of 2.x', () => {
+test('a handshake with metadata is recognised as 2.x', () => {
   assert.deepEqual(readHandshake(Buffer.from('080008011a01aa2001', 'hex')), { protocol: '2.x', live: true })
 })
 
-test('anything else is something else, and never throws', () => {
+test('any other bytes are not recognised, and cause no exception', () => {
   for (const text of ['HTTP/1.1 200 OK\r\n', 'SSH-2.0-OpenSSH\r\n', '\xff\xff\xff\xff\xff\xff', '\x00\x00', '\x02\x01\x08\x01']) {
     assert.equal(readHandshake(Buffer.from(text, 'latin1')), 'other', text)
   }
@@ -41,7 +41,7 @@ async function serve (t, answer) {
   return server.address().port
 }
 
-test('what listens at an address is told apart', async (t) => {
+test('a 1.x emitter at an address is distinguished from other servers', async (t) => {
   assert.equal((await probe(await serve(t, (socket) => socket.write(OLD)), '127.0.0.1')).protocol, '1.x')
   assert.equal((await probe(await serve(t, (socket) => socket.write('220 mail\r\n')), '127.0.0.1')).protocol, null)
   assert.equal((await probe(await serve(t, (socket) => socket.end()), '127.0.0.1')).protocol, null)

@@ -21,7 +21,7 @@ function setUp (t, args = [], env = {}) {
   return { dir, history, run }
 }
 
-test('names of events and fields are completed at the tab key', async (t) => {
+test('the tab key completes names of events and fields', async (t) => {
   const { run } = setUp(t)
   await run.until(PROMPT)
   run.send("hyper.emit('Hel")
@@ -43,7 +43,7 @@ test('names of events and fields are completed at the tab key', async (t) => {
   assert.equal((await run.exit).code, 0)
 })
 
-test('await works at the top level, values and errors are printed', async (t) => {
+test('await works at the top level, and values and errors are printed', async (t) => {
   const { run } = setUp(t)
   await run.until(PROMPT)
   run.send("const node = await hyper.append('Hello', { from: 'x' })\r")
@@ -66,7 +66,7 @@ test('await works at the top level, values and errors are printed', async (t) =>
   assert.equal((await run.exit).code, 0)
 })
 
-test('an event that comes while somebody types leaves the line as it was', async (t) => {
+test('an event that arrives while the user types does not change the line', async (t) => {
   const { run } = setUp(t)
   await run.until(PROMPT)
   run.send("setTimeout(() => hyper.emit('Hello', { from: 'later' }), 300)\r")
@@ -81,7 +81,7 @@ test('an event that comes while somebody types leaves the line as it was', async
   await run.exit
 })
 
-test('colours are there on a terminal, and not with NO_COLOR', async (t) => {
+test('colours are used on a terminal, and not with NO_COLOR', async (t) => {
   const COLOUR = /\x1b\[3\dm/ // eslint-disable-line no-control-regex
   for (const [env, coloured] of [[{}, true], [{ NO_COLOR: '1' }, false], [{ TERM: 'dumb' }, false]]) {
     const { run } = setUp(t, ['--port', '0', '--host', '127.0.0.1'], env)
@@ -94,7 +94,7 @@ test('colours are there on a terminal, and not with NO_COLOR', async (t) => {
   }
 })
 
-test('lines are remembered for the next session, in the file that HYPEM_HISTORY names', async (t) => {
+test('lines are saved for the next session, in the file that HYPEM_HISTORY names', async (t) => {
   const { dir, history, run } = setUp(t)
   await run.until(PROMPT)
   run.send("console.log('re' + 'member')\r")
@@ -112,7 +112,7 @@ test('lines are remembered for the next session, in the file that HYPEM_HISTORY 
   await again.exit
 })
 
-test('no history is kept where HYPEM_HISTORY is empty', async (t) => {
+test('no history is saved if HYPEM_HISTORY is empty', async (t) => {
   const { dir, run } = setUp(t, [], { HYPEM_HISTORY: '', HOME: '/nonexistent' })
   await run.until(PROMPT)
   run.send('.exit\r')
@@ -122,7 +122,7 @@ test('no history is kept where HYPEM_HISTORY is empty', async (t) => {
   assert.equal(existsSync(join(dir, 'history')), false)
 })
 
-test('Ctrl-C clears the line, twice leaves; the store is closed and opens again', async (t) => {
+test('Ctrl-C clears the line, a second Ctrl-C ends the session, and the store can be opened again', async (t) => {
   const { dir, run } = setUp(t, ['--db', 'DB'].map((arg) => arg === 'DB' ? join(scratch(t), 'db') : arg))
   await run.until(PROMPT)
   run.send("await hyper.append('Hello', {})\r")
@@ -139,7 +139,7 @@ test('Ctrl-C clears the line, twice leaves; the store is closed and opens again'
   assert.ok(dir)
 })
 
-test('a prompt says where it stopped the next time', async (t) => {
+test('a prompt continues where the previous session stopped', async (t) => {
   const dir = scratch(t)
   const args = [join(dir, 'messages.proto'), '--db', join(dir, 'db')]
   const env = { HYPEM_HISTORY: '' }
@@ -162,7 +162,7 @@ test('a prompt says where it stopped the next time', async (t) => {
   await third.exit
 })
 
-test('progress is drawn on a terminal and gone at the end', async (t) => {
+test('progress is drawn on a terminal, and removed at the end', async (t) => {
   const run = terminal(t, ['bench', '--events', '30000'])
   await run.until(/measuring \[#*-*\] +\d+% [\d,]+\/30,000 \S+\/s/)
   const { code, stdout } = await run.exit

@@ -59,7 +59,7 @@ test('check passes a schema that can read everything', async (t) => {
   assert.deepEqual(JSON.parse(stdout), { ok: true, events: 4, differences: [], unreadable: [] })
 })
 
-test('check prints what differs, and the first event of each name that cannot be decoded', async (t) => {
+test('check prints the fields that differ, and the first event of each name that cannot be decoded', async (t) => {
   const { db, proto } = await store(t, SCHEMA.replace('uint32 price', 'string price'))
   const { code, stdout, stderr } = await hypem(t, ['schema', 'check', proto, db])
   assert.deepEqual([code, stderr], [3, ''])
@@ -74,7 +74,7 @@ test('check prints what differs, and the first event of each name that cannot be
   assert.deepEqual(json.unreadable.map(({ name, count, change }) => [name, count, change]), [['order', 2, 1], ['note', 1, 3]])
 })
 
-test('check and show say what they want', async (t) => {
+test('check and show say which arguments they need', async (t) => {
   const dir = scratch(t)
   for (const [args, code, words] of [
     [['schema', 'compare', 'db'], 2, 'schema can check and show, not compare'],

@@ -67,7 +67,7 @@ test("the original's README: two shells with synced events, an export, a stream 
   assert.equal((await second.end('.exit\n')).code, 0)
 })
 
-test('each name has its own place in the store', async (t) => {
+test('each name given by --as has its own position in the store', async (t) => {
   const { schema, db } = setUp(t)
   const run = (...args) => hypem(t, [schema, '--no-repl', '--db', db, ...args])
   assert.equal((await hypem(t, [schema, '--no-repl', '--db', db, '--as', 'a'], { input: hello('1') })).stdout, hello('1'))
@@ -78,7 +78,7 @@ test('each name has its own place in the store', async (t) => {
   assert.equal((await run('--as', 'b', '--from-scratch')).stdout, hello('1') + hello('2'))
 })
 
-test('a place can be read and set by programs', async (t) => {
+test('programs can read and set a session\'s position', async (t) => {
   const { schema, db } = setUp(t)
   await hypem(t, [schema, '--no-repl', '--db', db], { input: hello('1') + hello('2') + hello('3') })
   const hyper = new HyperEmitter(db, null)
@@ -88,7 +88,7 @@ test('a place can be read and set by programs', async (t) => {
   assert.equal((await hypem(t, [schema, '--no-repl', '--db', db])).stdout, hello('2') + hello('3'))
 })
 
-test('lines that are no events are told by number, all others are stored', async (t) => {
+test('lines that are not events are reported by number, and all others are stored', async (t) => {
   const { schema, db } = setUp(t)
   const lines = [hello('1'), '{oops\n', '\n', hello('2'), '{"name":"Integer","payload":{}}\n', '{"name":"Integer","payload":{"value":1}}\n', '[]\n', '{"name":"constructor","payload":"x"}\n', hello('3')]
   const { code, stdout, stderr } = await hypem(t, [schema, '--no-repl', '--db', db], { input: lines.join('') })
@@ -98,7 +98,7 @@ test('lines that are no events are told by number, all others are stored', async
   assert.deepEqual(await stored(db), ['Hello', 'Hello', 'Integer', 'Hello'])
 })
 
-test('a misspelt event is told with the name that was meant, and the other lines are stored', async (t) => {
+test('a misspelt event name is reported with the name that was probably meant, and the other lines are stored', async (t) => {
   const { schema, db } = setUp(t)
   const input = hello('1') + '{"name":"Helo","payload":{"from":"a","message":"b"}}\n' + '{"name":"Helo"}\n' + hello('2')
   const { code, stderr } = await hypem(t, [schema, '--no-repl', '--db', db], { input })
@@ -121,7 +121,7 @@ test('with --strict, lines that would be stored as something else are refused, w
   assert.equal((await hypem(t, [schema, '--no-repl'], { input })).code, 0)
 })
 
-test('with --strict, infinite numbers come out of a session and go into another', async (t) => {
+test('with --strict, infinite numbers that one session prints are read by another', async (t) => {
   const { dir } = setUp(t)
   const schema = join(dir, 'numbers.proto')
   writeFileSync(schema, 'message Number { optional double value = 1; repeated float more = 2; }')
@@ -129,7 +129,7 @@ test('with --strict, infinite numbers come out of a session and go into another'
   assert.deepEqual(await hypem(t, [schema, '--no-repl', '--strict'], { input: line }), { code: 0, stdout: line, stderr: '' })
 })
 
-test('what comes out of a session goes into another and stays the same, bytes and unknown events too', async (t) => {
+test('the output of one session is the same after it went through another, with bytes and unknown events too', async (t) => {
   const { schema, db } = setUp(t)
   const lines = hello('ünï 🦀 "quoted"') + '{"name":"Other","payload":"text"}\n' + '{"name":"Other","payload":{"type":"Buffer","data":[0,255]}}\n'
   const first = await hypem(t, [schema, '--no-repl', '--db', db], { input: lines })
@@ -139,7 +139,7 @@ test('what comes out of a session goes into another and stays the same, bytes an
   assert.equal(second.code, 0)
 })
 
-test('with --drain the end of input waits until the peers have all', async (t) => {
+test('with --drain, a session waits at the end of the input until its peers have everything', async (t) => {
   const { dir, schema } = setUp(t)
   const { run: server, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'server')])
   const lines = Array.from({ length: 500 }, (_, index) => hello(String(index))).join('')
@@ -154,7 +154,7 @@ test('with --drain the end of input waits until the peers have all', async (t) =
   assert.equal(hellos(copy.stdout), lines, 'and until we have all of theirs')
 })
 
-test('a busy port and an unreachable target are one line each', async (t) => {
+test('a busy port and an unreachable target are reported in one line each', async (t) => {
   const { schema, db } = setUp(t)
   const server = net.createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -166,7 +166,7 @@ test('a busy port and an unreachable target are one line each', async (t) => {
   assert.deepEqual([gone.code, gone.stderr], [1, `hypem: cannot connect to 127.0.0.1:${port}: connection refused (ECONNREFUSED)\n`])
 })
 
-test('a store that is open elsewhere, a file, a foreign folder: one line each', async (t) => {
+test('a store in use, a file, and a folder with other files are reported in one line each', async (t) => {
   const { dir, schema, db } = setUp(t)
   const { run } = await listening(t, [schema, '--no-repl', '--db', db])
   for (const path of [db, schema, dir]) {
@@ -193,7 +193,7 @@ for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]
   })
 }
 
-test('a reader that has had enough ends a session without noise', async (t) => {
+test('commands and sessions end silently when the reader of their output has gone', async (t) => {
   const { schema, db } = setUp(t)
   const lines = Array.from({ length: 5000 }, (_, index) => hello(String(index))).join('')
   await hypem(t, ['import', db, '--schema', schema], { input: lines })
@@ -207,7 +207,7 @@ test('a reader that has had enough ends a session without noise', async (t) => {
   }
 })
 
-test('a reader that goes away in the middle of the input is told', async (t) => {
+test('a session reports that its reader has gone in the middle of the input', async (t) => {
   const { schema } = setUp(t)
   const run = start(t, [schema, '--no-repl'])
   run.send(hello('1'))
@@ -219,7 +219,7 @@ test('a reader that goes away in the middle of the input is told', async (t) => 
   assert.match(stderr, /^hypem: the reader of the output went away before the end of input, at line \d\n$/)
 })
 
-test('input from a file, and from nothing', async (t) => {
+test('a session reads its input from a file, and from an empty input', async (t) => {
   const { dir, schema } = setUp(t)
   const file = join(dir, 'lines')
   require('node:fs').writeFileSync(file, hello('1') + hello('2'))
@@ -231,7 +231,7 @@ test('input from a file, and from nothing', async (t) => {
   }
 })
 
-test('commands in the REPL through a pipe are all carried out before it ends', async (t) => {
+test('all commands that come through a pipe are carried out before the prompt ends', async (t) => {
   const { schema, db } = setUp(t)
   const { code, stdout } = await hypem(t, [schema, '--db', db], { input: "for (let i = 0; i < 100; i++) hyper.emit('Hello', { from: String(i) })\nawait hyper.append('Integer', { value: 5 })\n" })
   assert.equal(code, 0)

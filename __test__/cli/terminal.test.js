@@ -25,7 +25,7 @@ test('colours are for terminals only, and NO_COLOR forbids them', () => {
   assert.notEqual(painter(screen(80), {})('red', 'x'), 'x')
 })
 
-test('numbers are written for people', () => {
+test('numbers, sizes and durations are written for people', () => {
   assert.equal(count(1234567), '1,234,567')
   assert.deepEqual([0, 1023, 1536, 123456789].map(size), ['0 B', '1023 B', '1.5 KiB', '118 MiB'])
   assert.deepEqual([0.5, 12, 999.6, 12345, 2.5e6].map(perSecond), ['0.5/s', '12/s', '1.0k/s', '12.3k/s', '2.50M/s'])
@@ -41,7 +41,7 @@ test('a line of progress has a bar, the rate and the time left, and fits', () =>
   assert.equal(line({ label: 'reading', done: 2048, seconds: 2, width: 79, format: size }), 'reading 2.0 KiB 1.0k/s')
 })
 
-test('progress is drawn on a terminal, seldom enough, and taken away', () => {
+test('progress is drawn on a terminal, not too often, and removed at the end', () => {
   let at = 0
   const stream = screen(60)
   const bar = progress({ stream, label: 'copying', now: () => at })

@@ -17,7 +17,7 @@ async function rows (folder) {
   return all
 }
 
-test('a LevelDB folder of 1.x goes into an embedded store and back, row by row the same', async (t) => {
+test('a LevelDB folder of 1.x is the same, row by row, after it was copied to an embedded store and back', async (t) => {
   const dir = scratch(t)
   const old = join(dir, 'old')
   const hyper = new HyperEmitter(new ClassicLevel(old), readFileSync(join(dir, 'messages.proto')))
@@ -98,7 +98,7 @@ test('an export does not overwrite a file unless told to, and takes a selection'
   assert.equal(existsSync(join(dir, 'l')), false)
 })
 
-test('an import without a schema of what needs one tells each line', async (t) => {
+test('an import without a schema reports each line that needs one', async (t) => {
   const dir = scratch(t)
   const { code, stderr } = await hypem(t, ['import', join(dir, 'a')], { input: hello('1') })
   assert.equal(code, 1)

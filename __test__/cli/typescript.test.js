@@ -94,14 +94,14 @@ async function compiled (t, name, { ending, ...how }, files) {
 }
 
 for (const [name, how] of Object.entries(RESOLUTIONS)) {
-  test(`the types fit HyperEmitter<Events>, and refuse what is wrong: ${name}`, async (t) => {
+  test(`the types fit HyperEmitter<Events>, and reject wrong payloads: ${name}`, async (t) => {
     const js = how.ending.replace('t', 'j')
     const use = USE.replace('./events.js', `./events.${js}`)
     assert.equal(await compiled(t, name, how, { events: typesOf(SCHEMA, { source: 'events.proto' }), use }), '')
   })
 }
 
-test('real schemas of all kinds compile, strictly, in both encodings', async (t) => {
+test('the types of real schemas of all kinds compile under --strict, in both encodings', async (t) => {
   const folders = ['proto', '__test__/protobuf/node_modules/protobufjs/google', '__test__/oracle/node_modules/protocol-buffers-schema/test/fixtures', '__test__/oracle/node_modules/hyperemitter', '__test__/oracle/node_modules/protocol-buffers', '__test__/oracle/node_modules/hyperlog']
   const files = {}
   for (const folder of folders) {
@@ -122,7 +122,7 @@ test('real schemas of all kinds compile, strictly, in both encodings', async (t)
   assert.equal(await compiled(t, 'real', RESOLUTIONS.nodenext, files), '')
 })
 
-test('what emit needs and what listeners hear differ', () => {
+test('the types for emit and for listeners differ', () => {
   const types = typesOf(SCHEMA)
   assert.match(types, /userAdded: Payload<userAddedInput, userAdded>/)
   assert.match(types, /export interface userAddedInput \{\n {2}id: number\n {2}username\?: string \| null\n/)
@@ -132,17 +132,17 @@ test('what emit needs and what listeners hear differ', () => {
   assert.match(types, /export const Colour = \{\n {2}RED: 0,\n {2}BLUE: 5\n\} as const\nexport type Colour = typeof Colour\[keyof typeof Colour\]\n/)
 })
 
-test('names that TypeScript has another use for are evaded', () => {
+test('names that are reserved in TypeScript are replaced', () => {
   const types = typesOf(SCHEMA)
   assert.match(types, /class: Payload<class_Input, class_>/)
   assert.match(types, /Record: Payload<Record_2Input, Record_2>/)
 })
 
-test('standard protobuf has BigInt beyond numbers', () => {
+test('64-bit fields in standard protobuf may be BigInts', () => {
   assert.match(typesOf(SCHEMA, { standard: true }), /big: number \| bigint/)
 })
 
-test('what a proto3 schema demands is demanded, what it calls optional is not', () => {
+test('proto3 fields are required unless they are optional', () => {
   const types = typesOf('syntax = "proto3"; enum Kind { A = 0; } message order { int32 id = 1; optional int32 size = 2; repeated string tags = 3; Kind kind = 4; order parent = 5; map<string, int32> counts = 6; oneof of { string a = 7; } bytes data = 8; }')
   const [, input] = /interface orderInput \{\n([^}]*)\}/.exec(types)
   assert.deepEqual(input.trim().split(/\n */), [
@@ -154,7 +154,7 @@ test('what a proto3 schema demands is demanded, what it calls optional is not', 
   assert.match(typesOf('syntax = "proto3"; enum Kind { A = 0; } message order { Kind kind = 1; }', { standard: true }), /kind: Kind \| keyof typeof Kind\n/)
 })
 
-test('values of enums are what the encoding has: the constants are those of messages', () => {
+test('enum constants have the same values as in messages', () => {
   const schema = 'enum Kind { A = 0; B = 010; C = -1; } message x { optional Kind kind = 1; }'
   for (const protobuf of ['1.x', 'standard']) {
     const types = typesOf(schema, { standard: protobuf === 'standard' })

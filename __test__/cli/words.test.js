@@ -38,20 +38,20 @@ test('docs/CLI.md has every command, option of a session and exit code, and no o
   for (const [, command, option] of text.matchAll(/`(log|graph|export|import|relay|verify) (--[\w-]+)/g)) assert.ok(option.slice(2) in commands.find(command).options, option)
 })
 
-test('the version, by command and by option', async (t) => {
+test('the command version and the option --version print the version', async (t) => {
   for (const args of [['version'], ['--version'], ['-V']]) {
     assert.deepEqual(await hypem(t, args), { code: 0, stdout: `${require('../../package.json').version}\n`, stderr: '' })
   }
 })
 
-test('without arguments: the usage text of 1.x, its exit code, and where the rest is', async (t) => {
+test('without arguments, hypem prints 1.x\'s usage text and how to get help, and exits as 1.x did', async (t) => {
   const { code, stdout, stderr } = await hypem(t, [])
   assert.equal(code, 1)
   assert.match(stdout, /^\nUsage: hypem <SCHEMA>/)
   assert.equal(stderr, 'Missing schema\nAll options and commands: hypem --help\n')
 })
 
-test('what is misspelt is named, with what was probably meant', async (t) => {
+test('misspelt commands and options are reported, with the name that was probably meant', async (t) => {
   const dir = scratch(t)
   const cases = [
     [['stast', 'db'], 1, /^hypem: stast is neither a command nor a schema file; did you mean hypem stats\?\n$/],
@@ -68,13 +68,13 @@ test('what is misspelt is named, with what was probably meant', async (t) => {
   }
 })
 
-test('a word is near another by few slips, and only then', () => {
+test('a word is similar to another if it differs in few letters, and only then', () => {
   const names = commands.NAMES
   for (const [word, meant] of [['stast', 'stats'], ['lgo', 'log'], ['Verify', 'verify'], ['expotr', 'export'], ['completion', 'completions']]) assert.equal(nearest(word, names), meant)
   for (const word of ['database', 'x', '', 'q'.repeat(1e6)]) assert.equal(nearest(word, names), undefined)
 })
 
-test('files, folders, ports and addresses that are wrong: one line without words of Node.js', async (t) => {
+test('wrong files, folders, ports and addresses are reported in one line, without Node.js\'s messages', async (t) => {
   const dir = scratch(t)
   mkdirSync(join(dir, 'folder'))
   writeFileSync(join(dir, 'lines'), hello('1'))
@@ -104,7 +104,7 @@ test('files, folders, ports and addresses that are wrong: one line without words
   }
 })
 
-test('a store that a running program holds: what to do', async (t) => {
+test('the error for a store in use says what to do', async (t) => {
   const dir = scratch(t)
   await listening(t, ['messages.proto', '--no-repl', '--db', 'db'], { cwd: dir })
   for (const args of [['stats', 'db'], ['log', 'db'], ['verify', 'db']]) {
@@ -121,7 +121,7 @@ test('errors of other kinds keep their name or code', () => {
   assert.equal(explain(undefined), 'undefined')
 })
 
-test('a missing package is installed where this hypem finds it', (t) => {
+test('the command that installs a missing package puts it where this hypem finds it', (t) => {
   const dir = scratch(t)
   const at = (...path) => {
     mkdirSync(join(dir, ...path), { recursive: true })

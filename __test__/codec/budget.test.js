@@ -24,7 +24,7 @@ const ENCODINGS = [
 const filled = (unit, size) => Buffer.alloc(Math.floor(size / unit.length) * unit.length, Buffer.from(unit))
 
 for (const [name, options] of ENCODINGS) {
-  test(`bytes that stand for much more are refused: ${name}`, () => {
+  test(`bytes that would take far more memory when decoded are refused: ${name}`, () => {
     const { L } = compile(SCHEMA, options)
     for (const unit of [[0x0a, 0], [0x1a, 0], [0x0a, 5, 0xc2, 2, 2, 8, 1]]) {
       const bytes = filled(unit, 8 * MIB)
@@ -33,7 +33,7 @@ for (const [name, options] of ENCODINGS) {
     }
   })
 
-  test(`small payloads may stand for anything, large ones for the usual: ${name}`, () => {
+  test(`small payloads are accepted whatever they expand to, large ones if they expand as usual: ${name}`, () => {
     const { L } = compile(SCHEMA, options)
     assert.equal(L.decode(filled([0x0a, 0], 64 * 1024)).list.length, 32 * 1024)
     const texts = L.decode(filled([0x22, 5, 97, 98, 99, 100, 101], 8 * MIB)).texts
@@ -44,7 +44,7 @@ for (const [name, options] of ENCODINGS) {
   })
 }
 
-test('messages in Anys have one allowance together', () => {
+test('all messages in the Anys of one toJSON share one allowance', () => {
   const { M, L } = compile(`syntax = "proto3"; import "google/protobuf/any.proto"; message M { repeated google.protobuf.Any anys = 1; } message L { repeated E list = 1; } message E { ${Array.from({ length: 60 }, (_, i) => `int32 f${i} = ${i + 1};`).join(' ')} }`, { protobuf: 'standard' })
   const value = filled([0x0a, 0], 64 * 1024)
   const any = { type_url: 'x/L', value }
@@ -53,7 +53,7 @@ test('messages in Anys have one allowance together', () => {
   assert.equal(M.toJSON({ anys: [any] }).anys[0].list.length, 32 * 1024)
 })
 
-test('the memory of a listener stays within the budget, and its process lives', () => {
+test('decoding for a listener stays within the memory budget, and the process survives', () => {
   const size = 8 * MIB
   const script = `
     const HyperEmitter = require(${JSON.stringify(path.join(__dirname, '../..'))})

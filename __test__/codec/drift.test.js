@@ -54,7 +54,7 @@ for (const interpret of [false, true]) {
     }
   })
 
-  test(`what the wire does not tell is read as in 1.x, and so is everything by codecs${interpret ? ' (interpreted)' : ''}`, () => {
+  test(`differences that wire types do not show are read as in 1.x, and codecs read every difference as in 1.x${interpret ? ' (interpreted)' : ''}`, () => {
     const { M } = compile('message M { optional uint32 a = 1; optional bytes b = 2; }', { interpret })
     const unknown = Buffer.from('1a0178' + '0805' + '12026162', 'hex')
     assert.deepEqual(fast(M).read(unknown, 0, unknown.length), { a: 5, b: Buffer.from('ab') })
@@ -64,7 +64,7 @@ for (const interpret of [false, true]) {
     assert.deepEqual(M.decode(bytes), original('message M { optional uint32 a = 1; optional bytes b = 2; }').M.decode(bytes))
   })
 
-  test(`everything that 1.3.0 was seen to write is an event of its own schema${interpret ? ' (interpreted)' : ''}`, () => {
+  test(`all recorded bytes of 1.3.0 are accepted as events of their schema${interpret ? ' (interpreted)' : ''}`, () => {
     const compiled = new Map(vectors.schemas.filter(({ id }) => id !== 'dup').map(({ id, proto }) => [id, compile(proto, { interpret })]))
     let count = 0
     for (const { schema, message, expect: { hex } } of vectors.encode) {

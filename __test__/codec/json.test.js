@@ -75,7 +75,7 @@ const REFUSED = {
   'M.wktAny': ['{"wktAny":{"value":"AA=="}}', '{"wktAny":{"@type":1}}', '{"wktAny":{"@type":"","value":""}}', '{"wktAny":{"@type":"example.com/no.Such"}}', '{"wktAny":{"@type":"example.com/"}}', `{"wktAny":{"@type":"${ANY}Timestamp"}}`, `{"wktAny":{"@type":"${ANY}Duration","value":"x"}}`, `{"wktAny":{"@type":"${ANY}Any","value":{"@type":"no/Such"}}}`, '{"wktAny":{"@type":"example.com/p.M","nope":1}}', '{"wktAny":[]}']
 }
 
-test('what is no JSON of the message is refused, and the error names the place', () => {
+test('JSON that does not fit the message is refused, and the error names the field', () => {
   for (const [where, texts] of Object.entries(REFUSED)) {
     for (const text of texts) {
       const json = JSON.parse(text)
@@ -95,7 +95,7 @@ function place (where, text) {
   }
 }
 
-test('what some readers let pass is refused', () => {
+test('JSON that lenient readers accept is refused', () => {
   for (const [json, message] of [
     ['{"one_int32":1,"oneInt32":1}', 'M.oneInt32: one_int32 is there twice'],
     ['{"one_int32":null,"oneInt32":1}', 'M.oneInt32: one_int32 is there twice'],
@@ -117,7 +117,7 @@ test('what some readers let pass is refused', () => {
   ]) assert.throws(() => M.fromJSON(JSON.parse(json)), { code: 'ERR_HYPER_VALUE', message }, json)
 })
 
-test('one value, several spellings', () => {
+test('different spellings of a value are read as the same value', () => {
   for (const [json, expected] of [
     ['{"oneInt32":1e3}', '{"oneInt32":1000}'],
     ['{"oneInt32":"1.5e1"}', '{"oneInt32":15}'],
@@ -152,7 +152,7 @@ test('one value, several spellings', () => {
   }
 })
 
-test('values that have no JSON form are named', () => {
+test('values that have no JSON form are refused, and the error names the field', () => {
   for (const [object, message] of [
     [{ wkt_Value: {} }, 'M.wkt_Value: a Value that holds nothing has no JSON form'],
     [{ wkt_Value: { number_value: NaN } }, 'M.wkt_Value: NaN is not a number that JSON has'],
@@ -176,7 +176,7 @@ test('values that have no JSON form are named', () => {
   }
 })
 
-test('nesting ends where the decoder ends', () => {
+test('messages may be nested as deeply as the decoder allows, and no deeper', () => {
   const shapes = {
     self: [99, (core) => ({ self: core }), {}],
     map0: [49, (core) => ({ map0: { a: core } }), {}],
@@ -197,7 +197,7 @@ test('nesting ends where the decoder ends', () => {
   assert.throws(() => M.toJSON(circle), { name: 'RangeError', code: 'ERR_HYPER_VALUE' })
 })
 
-test('no key of JSON reaches a prototype', () => {
+test('no key in JSON changes a prototype', () => {
   const json = JSON.parse('{"__proto__":"text","wktStruct":{"__proto__":{"polluted":true},"constructor":1},"byString":{"__proto__":1,"toString":2}}')
   const object = M.fromJSON(json)
   assert.equal(Object.getPrototypeOf(object), Object.prototype)
@@ -209,7 +209,7 @@ test('no key of JSON reaches a prototype', () => {
   assert.deepEqual(M.toJSON({}), {})
 })
 
-test('fields with presence are kept, others are left out at their default', () => {
+test('fields with presence are written even if they hold their default, other fields are not', () => {
   const { P } = compile('syntax = "proto3"; message P { optional int32 a = 1; int32 b = 2; repeated int32 c = 3; P d = 4; optional string e_f = 5; }', { protobuf: 'standard' })
   assert.deepEqual(P.toJSON({ a: 0, b: 0, c: [], d: { b: 0 }, e_f: '' }), { a: 0, d: {}, eF: '' })
   const { Q } = compile('syntax = "proto2"; message Q { required int32 a = 1; optional int32 b = 2 [default = 5]; optional group G = 3 { optional bool x = 1; } extensions 10 to 20; } extend Q { optional int32 more = 10; }', { protobuf: 'standard' })
@@ -217,7 +217,7 @@ test('fields with presence are kept, others are left out at their default', () =
   assert.deepEqual(Q.fromJSON({ a: 0, '[more]': 1 }), Q.fromJSON({ a: 0, more: 1 }))
 })
 
-test("1.x's messages hold JSON as far as they go", () => {
+test("JSON of messages in 1.x's encoding has its values and defaults, and what the encoding cannot hold is refused", () => {
   assert.deepEqual(old.fromJSON({ oneFixed64: '1', oneSfixed64: '-1' }), { ...old.fromJSON({}), one_fixed64: Buffer.from('0100000000000000', 'hex'), one_sfixed64: Buffer.alloc(8, 255) })
   assert.throws(() => old.fromJSON({ oneInt64: '9007199254740993' }), { name: 'RangeError', message: /^M\.oneInt64: .*2\^53/ })
   assert.throws(() => old.fromJSON({ byBool: { false: 1 } }), { code: 'ERR_HYPER_VALUE', message: /^M\.byBool\["false"\]/ })
@@ -232,7 +232,7 @@ test("1.x's messages hold JSON as far as they go", () => {
   assert.equal(compile(text, { protobuf: 'standard' }).M.fromJSON({ e: 'B' }).e, 8)
 })
 
-test('an Any holds messages by the names that were written, of imports too', () => {
+test('an Any can hold every message of the schema and of its imports', () => {
   const include = { 'a.proto': 'syntax = "proto3"; package a; message A { int32 x_y = 1; }' }
   const text = 'package p; import "a.proto"; import "google/protobuf/any.proto"; message M { google.protobuf.Any any = 1; } message odd-name { message In-side { int32 a = 1; } }'
   for (const protobuf of ['1.x', 'standard']) {
@@ -246,7 +246,7 @@ test('an Any holds messages by the names that were written, of imports too', () 
   assert.throws(() => M.fromJSON({ any: { '@type': 'x/R' } }), { code: 'ERR_HYPER_VALUE', message: 'M.any: R.id: id is required' })
 })
 
-test("somebody's own message of a well-known name has no special form", () => {
+test("a user's message with the name of a well-known type, but other fields, is an ordinary message", () => {
   const { Timestamp, BoolValue } = compile('syntax = "proto3"; package google.protobuf; message Timestamp { string x = 1; } message BoolValue {}', { protobuf: 'standard' })
   assert.deepEqual(Timestamp.toJSON(Timestamp.fromJSON({ x: 'a' })), { x: 'a' })
   assert.deepEqual(BoolValue.toJSON(BoolValue.fromJSON({})), {})
@@ -254,7 +254,7 @@ test("somebody's own message of a well-known name has no special form", () => {
   assert.deepEqual(mine.M.toJSON({ n: 1 }), { n: 'OTHER' })
 })
 
-test('long texts take no time', { timeout: 20000 }, () => {
+test('long texts are read in linear time', { timeout: 20000 }, () => {
   for (const text of ['9'.repeat(4e6), '0.' + '0'.repeat(4e6), '1e999999999', '1e-999999999', '0'.repeat(4e6) + '1']) {
     for (const key of ['oneInt32', 'oneInt64', 'wktDuration', 'wktTimestamp']) assert.throws(() => M.fromJSON({ [key]: text }), { code: 'ERR_HYPER_VALUE' })
   }

@@ -6,7 +6,7 @@ const test = require('node:test')
 const assert = require('node:assert/strict')
 const { compile } = require('../../lib/codec')
 
-test('100,000 messages work', () => {
+test('a schema with 100,000 messages works', () => {
   const count = 100000
   const messages = compile(Array.from({ length: count }, (_, i) => `message M${i} { optional int32 a = 1; optional M${(i + 1) % count} next = 2; }\n`).join(''))
   assert.equal(Object.keys(messages).length, count)
@@ -14,7 +14,7 @@ test('100,000 messages work', () => {
   assert.deepEqual(messages.M99999.decode(messages.M99999.encode(value)), value)
 })
 
-test('what is too deep or too long is refused with its place', () => {
+test('a schema that is nested too deeply or too long is refused with line and column', () => {
   const refused = (text, message) => assert.throws(() => compile(text, { file: 'a.proto' }), { code: 'ERR_HYPER_SCHEMA', message })
   refused('message M {\n' + 'message M {'.repeat(100000), /^a\.proto:2:\d+: brackets are nested deeper than 64 levels$/)
   refused('\noption (x) = { ' + 'a <'.repeat(100000), /^a\.proto:2:\d+: brackets are nested deeper/)

@@ -47,7 +47,7 @@ test('random recursive schemas beside protocol-buffers 3.2.1', (t) => {
   assert.ok(count.bare > cases / 20, 'bare fields were met')
 })
 
-test('an event says how it was encoded: those of 2.0 before bare fields, those of 1.x, and new ones are all read', () => {
+test('events of early 2.0 builds, of 1.x, and new events of recursive schemas are all decoded', () => {
   for (const protobuf of ['1.x', 'standard']) {
     const { Tree } = compile(TREE, { protobuf })
     const expected = { id: 1, kids: [{ tree: { id: 2, kids: [] } }] }
@@ -63,13 +63,13 @@ test('an event says how it was encoded: those of 2.0 before bare fields, those o
   assert.equal(fast(compile('message M { optional M m = 1; }').M).encoding, marks.PLAIN)
 })
 
-test('a codec that an event of 1.x does not concern is used as it is', () => {
+test('a message without bare fields is decoded by the same codec under both marks', () => {
   const { M } = compile('message M { optional M m = 1; }')
   assert.equal(codecFor(M, marks.EXACT), M)
   assert.equal(codecFor(M, marks.PLAIN), M)
 })
 
-test('what 1.x would write and could not read again is refused where an event is made', () => {
+test('emit refuses a message that 1.x could write but not read again', () => {
   const text = 'message Tree { required int32 id = 1; message Kid { optional Tree tree = 1; } repeated Kid kids = 2; required int32 z = 3; }'
   const value = { id: 1, kids: [{ tree: { id: 2, z: 2 } }, { tree: { id: 3, z: 3 } }], z: 1 }
   const { Tree } = compile(text)

@@ -19,7 +19,7 @@ const CASES = [
 ]
 
 for (const options of [{}, { interpret: true }, { protobuf: 'standard' }]) {
-  test(`refusals tell the event and the field: ${JSON.stringify(options)}`, () => {
+  test(`refused payloads are reported with the event and the field: ${JSON.stringify(options)}`, () => {
     const { Order } = compile(SCHEMA, options)
     for (const [value, field] of CASES) {
       if (options.protobuf && value.e) continue // open enums
@@ -36,7 +36,7 @@ for (const options of [{}, { interpret: true }, { protobuf: 'standard' }]) {
   })
 }
 
-test('what a getter of the user throws passes as it is', () => {
+test('an error that a user\'s getter throws is passed on unchanged', () => {
   const { Order } = compile(SCHEMA)
   const own = Object.assign(new Error('mine'), { code: 'MINE' })
   for (const thrown of [own, undefined, null, 'text', Symbol('s')]) {
@@ -50,7 +50,7 @@ test('what a getter of the user throws passes as it is', () => {
   assert.equal(own.code, 'MINE')
 })
 
-test('bytes of another realm are bytes', () => {
+test('a Uint8Array of another realm is accepted as bytes', () => {
   const { Order } = compile(SCHEMA, { protobuf: 'standard' })
   const foreign = runInNewContext('new Uint8Array([10, 2, 8, 5])')
   assert.equal(Order.decode(foreign).lines[0].price, 5)
@@ -58,7 +58,7 @@ test('bytes of another realm are bytes', () => {
   assert.equal(Order.toJSON({ lines: [{ price: 1, data: foreign }] }).lines[0].data, 'CgIIBQ==')
 })
 
-test('a Date, and a boxed number, of another realm are what they are of this one', () => {
+test('a Date and a boxed number of another realm are treated like those of this realm', () => {
   const { M } = compile('syntax = "proto3"; message M { int64 a = 1; }', { protobuf: 'standard', strict: false })
   for (const [text, value] of [['new Date(5)', 5], ['new Number(5)', 5]]) {
     const foreign = runInNewContext(text)
@@ -67,12 +67,12 @@ test('a Date, and a boxed number, of another realm are what they are of this one
   }
 })
 
-test('a message named like a scalar has its name in standard mode', () => {
+test('in standard encoding, a message named like a scalar type can be used by its name', () => {
   const { string } = compile('syntax = "proto3"; message string { int32 a = 1; }', { protobuf: 'standard' })
   assert.equal(string.encode({ a: 5 }).toString('hex'), '0805')
 })
 
-test('an extension named like a field, or another extension, has its qualified name', () => {
+test('an extension with the name of a field, or of another extension, appears under its qualified name', () => {
   const text = 'syntax = "proto2"; package p; message E { extensions 100 to 200; optional int32 a = 1; } extend E { optional int32 a = 100; repeated int32 b = 101; }'
   for (const options of [{}, { protobuf: 'standard' }]) {
     const { E } = compile(text, options)

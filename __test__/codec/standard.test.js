@@ -56,7 +56,7 @@ test('truncated and overlapping bytes are refused', () => {
   }
 })
 
-test('each mark has its decoder, whichever encoding is the emitter\'s', () => {
+test('each mark selects its decoder, whatever the emitter\'s own encoding', () => {
   const text = 'message M { message N { optional int32 i = 1; } optional N n = 1; optional int64 big = 2; }'
   const [old, recent] = [compile(text), standard(text)]
   const value = { n: { i: -1 }, big: -5 }

@@ -19,7 +19,7 @@ const seed = Number(process.env.FUZZ_SEED || 1)
 const cases = Math.ceil(Number(process.env.FUZZ_CASES || 6000) / 2)
 
 for (const options of [{}, { interpret: true }, { protobuf: 'standard' }]) {
-  test(`random messages: what is taken is decoded as it was: ${JSON.stringify(options)}`, (t) => {
+  test(`every random message that is accepted is decoded unchanged: ${JSON.stringify(options)}`, (t) => {
     const count = faithful.run({ seed, cases, compile, options })
     t.diagnostic(JSON.stringify(count))
     assert.ok(count.refused > cases / 4 && count.refused < count.cases * 0.9)
@@ -93,14 +93,14 @@ function refuses (message, payload, field, reason) {
   }, `${field}: ${reason}`)
 }
 
-test('what both encodings refuse, with the path of the field', () => {
+test('values that both encodings refuse are reported with the path of the field', () => {
   for (const [payload, field, reason] of REFUSED) {
     refuses(V1.M, payload, field, reason)
     refuses(STANDARD.M, payload, field, reason)
   }
 })
 
-test('what only 1.x\'s encoding cannot hold is refused by it alone', () => {
+test('values that only 1.x\'s encoding cannot hold are refused only there', () => {
   for (const [payload, field, reason, decoded = payload] of V1_REFUSED) {
     refuses(V1.M, payload, field, reason)
     const [name] = Object.keys(payload)
@@ -108,7 +108,7 @@ test('what only 1.x\'s encoding cannot hold is refused by it alone', () => {
   }
 })
 
-test('negative int64 are taken by 1.x\'s encoding exactly where they are decoded as they were', () => {
+test('1.x\'s encoding accepts exactly those negative int64 values that are decoded unchanged', () => {
   const lax = compile(SCHEMA).M
   let refused = 0
   for (const value of [-1, -127, -128, -129, -300, -16384, -(2 ** 31), -(2 ** 35), -(2 ** 42), -(2 ** 49), -(2 ** 53) + 1, -1e12, -1600000000000]) {
@@ -124,7 +124,7 @@ test('negative int64 are taken by 1.x\'s encoding exactly where they are decoded
   assert.ok(refused > 0)
 })
 
-test('what is decoded can be encoded again', () => {
+test('a decoded message can be encoded again', () => {
   for (const { M } of [V1, STANDARD]) {
     const bytes = M.encode({ int: 1, m: { dict: { a: {} }, list: [{}], one: 0 }, one: 5 })
     assert.equal(M.encode(M.decode(bytes)).toString('hex'), M.encode(M.decode(M.encode(M.decode(bytes)))).toString('hex'))
@@ -135,7 +135,7 @@ test('what is decoded can be encoded again', () => {
   assert.deepEqual(V1.M.decode(V1.M.encode({ one: 1, dict: entry.dict })).dict, { a: null })
 })
 
-test('payloads may be of any class and realm, fields absent in any way, lists typed arrays', () => {
+test('payloads of any class or realm, undefined or null fields, and typed arrays as lists are accepted', () => {
   class Payload {
     constructor () {
       this.text = undefined
@@ -156,7 +156,7 @@ test('payloads may be of any class and realm, fields absent in any way, lists ty
   }
 })
 
-test('every way to encode is strict; decoding is not concerned', () => {
+test('every way to encode is strict, and decoding is not affected', () => {
   const lax = compile(SCHEMA, { protobuf: 'standard', strict: false }).M
   const loose = { int: '7', flag: 'x', misspelt: 1 }
   for (const { M } of [V1, STANDARD]) {
@@ -167,7 +167,7 @@ test('every way to encode is strict; decoding is not concerned', () => {
   assert.equal(STANDARD.M.encode({ int: 7, flag: true }).toString('hex'), lax.encode(loose).toString('hex'))
 })
 
-test('only messages that can be decoded: 100 levels in standard protobuf', () => {
+test('in standard protobuf, messages nested more than 100 levels deep are refused', () => {
   const nest = (levels) => levels === 1 ? {} : { m: nest(levels - 1) }
   STANDARD.M.decode(STANDARD.M.encode(nest(100)))
   assert.throws(() => STANDARD.M.encode(nest(101)), { code: 'ERR_HYPER_VALUE', message: /^M(\.m){100}: messages are nested deeper than 100 levels, and could not be decoded$/ })
@@ -179,14 +179,14 @@ test('only messages that can be decoded: 100 levels in standard protobuf', () =>
   assert.throws(() => T.encode(maps(50)), { code: 'ERR_HYPER_VALUE', message: /nested deeper than 100 levels/ })
 })
 
-test('a field that every object seems to have must be given, or null', () => {
+test('a field named like a member of Object.prototype must be set, or be null', () => {
   const { M } = compile('message M { optional fixed32 hasOwnProperty = 1; optional int32 a = 2; }', { strict: true })
   assert.throws(() => M.encode({ a: 1 }), { field: 'hasOwnProperty', message: 'M.hasOwnProperty: [object Function] is not a number' })
   assert.equal(M.encode({ a: 1, hasOwnProperty: null }).toString('hex'), '1001')
   assert.equal(M.decode(M.encode({ a: 1, hasOwnProperty: 5 })).hasOwnProperty, 5)
 })
 
-test('the option', () => {
+test('the option strict must be a boolean, and its default depends on the encoding', () => {
   assert.equal(compile(SCHEMA).M.encode({ misspelt: 1 }).length, 0)
   assert.equal(compile(SCHEMA, { strict: false }).M.encode({ misspelt: 1 }).length, 0)
   assert.equal(compile(SCHEMA, { protobuf: 'standard', strict: false }).M.encode({ misspelt: 1 }).length, 0)

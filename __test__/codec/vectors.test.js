@@ -15,13 +15,13 @@ test('the interpreter does what protocol-buffers 3.2.1 did', () => {
   assert.ok(replay({ interpret: true }) > 1000)
 })
 
-test('the same holds where generating code is forbidden', () => {
+test('codecs do what protocol-buffers 3.2.1 did where generating code is forbidden', () => {
   const script = `require(${JSON.stringify(path.join(__dirname, 'support/vectors'))}).replay({})`
   const { status, stderr } = spawnSync(process.execPath, ['--disallow-code-generation-from-strings', '-e', script], { encoding: 'utf8' })
   assert.equal(status, 0, stderr)
 })
 
-test('what is refused beyond 1.x names line, column and cause', () => {
+test('schemas that only 2.x refuses are reported with line, column and cause', () => {
   for (const { proto } of schemas.filter(({ name }) => REFUSED.has(name))) {
     assert.throws(() => compile(proto), { code: 'ERR_HYPER_SCHEMA', message: /^1:\d+: (tag .* is not a whole number from 1 to 536870911|fields a and b of message M share tag 1|field a is declared twice in message M|map m cannot be keyed by K: use)/ })
   }

@@ -9,7 +9,7 @@ const { test } = require('node:test')
 const { STORES, all, make } = require('../emitter/stores')
 const { derivedAnswered, emitAll, warnings } = require('./helpers')
 
-test('events are encoded when they are appended, whatever becomes of the payload and the tags later', async (t) => {
+test('events are encoded when they are appended, so later changes to payload and tags have no effect', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 1)
   await emitter.subscribe('mails', { names: 'T' }, async (entry, { append }) => {

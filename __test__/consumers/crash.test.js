@@ -38,7 +38,7 @@ async function run (dir, ...args) {
 
 const lines = (dir, name) => fs.readFileSync(path.join(dir, name), 'utf8').split('\n').slice(0, -1).map(Number)
 
-test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events are stored once`, async () => {
+test(`killed ${KILLS} times, subscriptions skip no entry, and derived events are stored once`, async () => {
   const dir = folder()
   const numbers = random(18)
   const draw = (below) => Math.floor(numbers.next().value * below)
@@ -83,7 +83,7 @@ test(`killed ${KILLS} times, subscriptions leave nothing out, and derived events
   assert.ok(deaths.length >= 1 && deaths.length <= ATTEMPTS, `it was begun ${deaths.length} times`)
 })
 
-test('an entry that ends the process is found however far it was ahead of others', async (t) => {
+test('an entry that ends the process is parked, however far it was ahead of others', async (t) => {
   const script = `
     const emitter = new HyperEmitter(process.argv.at(-1), SCHEMA)
     emitter.stats().then(async ({ change }) => {
@@ -117,7 +117,7 @@ async function cutOff (t) {
   return emitter
 }
 
-test('events that are stored after the restart are no suspects', async (t) => {
+test('events that are stored after the restart are not suspects', async (t) => {
   const emitter = await cutOff(t)
   const calls = []
   const subscription = emitter.subscribe('mails', {}, (entry, { attempt }) => { calls.push(attempt) }).pause()

@@ -13,7 +13,7 @@ const { ENTRY, SCHEMA, child, folder, until } = require('../emitter/helpers')
 const { all, make } = require('../emitter/stores')
 const { emitAll, numbers, partsOf, warnings } = require('./helpers')
 
-test('with so many parked entries a subscription stops and says so', async (t) => {
+test('a subscription with 256 parked entries stops when one more fails, and reports it', async (t) => {
   const db = path.join(folder(), 'store')
   let emitter = make(t, db)
   await emitAll(emitter, 1, 300)
@@ -38,7 +38,7 @@ test('with so many parked entries a subscription stops and says so', async (t) =
   assert.deepEqual(calls, numbers(257, 300), 'the one that did not fit is not lost')
 })
 
-test('close waits for handlers that are at work, whose events are stored', async (t) => {
+test('close waits for running handlers, and their events are stored', async (t) => {
   const db = path.join(folder(), 'store')
   const emitter = make(t, db)
   await emitAll(emitter, 1, 1)
@@ -61,7 +61,7 @@ test('close waits for handlers that are at work, whose events are stored', async
   assert.deepEqual(entries.map(({ payload }) => payload.id), [1, 2])
 })
 
-test('a signal stops a subscription; caughtUp is told each time the end is reached', async (t) => {
+test('a signal stops a subscription, and caughtUp is emitted each time the end is reached', async (t) => {
   const emitter = make(t)
   const controller = new AbortController()
   await emitAll(emitter, 1, 3)
@@ -101,7 +101,7 @@ test('close does not wait for ever for a handler, whose entry is handled again n
   assert.deepEqual(calls, [[1, 2], [2, 1]], 'an attempt that was given up counts')
 })
 
-test('stats tells how far each subscription is, and what it has parked', async (t) => {
+test('stats reports how far each subscription has come, and how many entries it has parked', async (t) => {
   const db = path.join(folder(), 'store')
   let emitter = make(t, db)
   await emitAll(emitter, 1, 4)
@@ -124,7 +124,7 @@ test('stats tells how far each subscription is, and what it has parked', async (
   assert.deepEqual((await emitter.stats()).consumers.map(({ name, live, behind }) => [name, live, behind]), [['ahead', false, 0], ['stuck', false, 1]])
 })
 
-test('what the store keeps of a subscription can be changed while it is not at work', async (t) => {
+test('the records of a subscription can be changed while it is not running', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 4)
   const calls = []
@@ -161,7 +161,7 @@ test('what the store keeps of a subscription can be changed while it is not at w
   assert.throws(() => emitter.consumer(''), { code: 'ERR_HYPER_INVALID_ARG' })
 })
 
-test('a process with nothing left to do ends by itself, and the place is stored', async (t) => {
+test('a process with nothing left to do ends by itself, and the checkpoint is stored', async (t) => {
   const db = path.join(folder(), 'store')
   const script = `
     const emitter = new HyperEmitter(process.argv.at(-1), SCHEMA)
@@ -179,7 +179,7 @@ test('a process with nothing left to do ends by itself, and the place is stored'
   assert.deepEqual([change, undone], [2, 0])
 })
 
-test('an attempt that fails while the subscription stops does not keep the process', async () => {
+test('an attempt that fails while the subscription stops does not keep the process alive', async () => {
   const { code, stdout } = await child(`
     const emitter = new HyperEmitter(null, SCHEMA)
     emitter.emit('T', { num: 1 })
@@ -191,7 +191,7 @@ test('an attempt that fails while the subscription stops does not keep the proce
   assert.deepEqual([code, stdout], [0, 'stopped\n'])
 })
 
-test('the place and what is parked outlive the index', async (t) => {
+test('checkpoint and parked entries survive when the index is rebuilt', async (t) => {
   const db = path.join(folder(), 'store')
   const first = make(t, db)
   await emitAll(first, 1, 5)
@@ -207,7 +207,7 @@ test('the place and what is parked outlive the index', async (t) => {
   assert.deepEqual((await subscription.parked()).map(({ change, reason }) => [change, reason]), [[2, 'no']])
 })
 
-test('after a crash as many entries are handled one at a time as may have begun, and after a stop none', async (t) => {
+test('after a crash, the entries that may have begun are handled one at a time, and after a stop no entries are', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 20)
   const { consumers: { records } } = partsOf(emitter)
@@ -241,7 +241,7 @@ test('after a crash as many entries are handled one at a time as may have begun,
   assert.ok(stopped.most(0) > 1)
 })
 
-test('with more room a subscription makes the last attempt again; what another query has left does not matter', async (t) => {
+test('with more attempts allowed, a subscription makes the last attempt again, and entries that another query left undone do not matter', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 300)
   const fail = () => { throw new Error('no') }
@@ -288,7 +288,7 @@ test('an entry that is dropped while it is retried stays dropped', async (t) => 
   assert.deepEqual([calls, await emitter.consumer('mails').parked()], [2, []])
 })
 
-test('records that make no sense stop that subscription only, loudly, and can be reset', async (t) => {
+test('invalid records stop only their own subscription, with an error, and can be reset', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 3)
   const { consumers: { records } } = partsOf(emitter)
@@ -321,7 +321,7 @@ test('records that make no sense stop that subscription only, loudly, and can be
   }
 })
 
-test('importFrom leaves subscriptions behind: their changes count in one store only', async (t) => {
+test('importFrom does not copy subscriptions, because their changes belong to one store', async (t) => {
   const db = path.join(folder(), 'store')
   const source = make(t, db)
   await emitAll(source, 1, 2)
@@ -333,7 +333,7 @@ test('importFrom leaves subscriptions behind: their changes count in one store o
   assert.deepEqual([change, consumers], [2, []])
 })
 
-test('works in a worker, whose end leaves nothing behind', async (t) => {
+test('a subscription works in a worker, and the end of the worker leaves no resources', async (t) => {
   const db = path.join(folder(), 'store')
   const script = `
     const { parentPort, workerData: { entry, schema, db } } = require('node:worker_threads')

@@ -10,7 +10,7 @@ const { until } = require('../emitter/helpers')
 const { STORES, all, make } = require('../emitter/stores')
 const { derivedAnswered, emitAll, numbers, partsOf, warnings } = require('./helpers')
 
-test('while the store cannot be written, nothing is lost and nothing is done twice', async (t) => {
+test('while the store cannot be written, no entry is lost or handled twice', async (t) => {
   const db = STORES[2][1]()
   const batch = db.batch
   let failing = 0
@@ -46,7 +46,7 @@ test('while the store cannot be written, nothing is lost and nothing is done twi
 })
 
 for (const when of ['while they are being stored', 'while storing them waits to be tried again']) {
-  test(`stop does not wait for the room that derived events need, ${when}`, async (t) => {
+  test(`stop does not wait for disk space that derived events need, ${when}`, async (t) => {
     const db = STORES[2][1]()
     const batch = db.batch
     let isFull = false
@@ -87,7 +87,7 @@ function holdRecords (t, emitter) {
   }
 }
 
-test('an attempt after the first begins once its number is stored', async (t) => {
+test('every attempt after the first begins only once its number is stored', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 1)
   const attempts = []
@@ -105,7 +105,7 @@ test('an attempt after the first begins once its number is stored', async (t) =>
   assert.deepEqual(attempts, [1, 2])
 })
 
-test('while no checkpoint can be stored, only so many entries are taken', async (t) => {
+test('while no checkpoint can be stored, the number of entries that are taken is bounded', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 50)
   const calls = []
@@ -122,7 +122,7 @@ test('while no checkpoint can be stored, only so many entries are taken', async 
   assert.deepEqual(calls, numbers(1, 50))
 })
 
-test('while no checkpoint can be stored, only so many wait for their key, and so few of those begin', async (t) => {
+test('while no checkpoint can be stored, the numbers of entries that wait for their key and that begin are bounded', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 50)
   const calls = []
@@ -148,7 +148,7 @@ test('while no checkpoint can be stored, only so many wait for their key, and so
   assert.deepEqual(calls, numbers(1, 50))
 })
 
-test('what cannot be read is read again after a second; damage stops the subscription', async (t) => {
+test('reading is retried after a second if it fails, and damage stops the subscription', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const emitter = make(t)
   await emitAll(emitter, 1, 3)
@@ -171,7 +171,7 @@ test('what cannot be read is read again after a second; damage stops the subscri
   await assert.rejects(damaged.caughtUp(), damage)
 })
 
-test('a parked entry that cannot be read at the start stops the subscription, and is asked for again at the next', async (t) => {
+test('a parked entry that cannot be read at the start stops the subscription, and is tried again at the next start', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 1)
   const first = emitter.subscribe('mails', {}, () => { throw new Error('no') }, { attempts: 1 })

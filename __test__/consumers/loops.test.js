@@ -14,7 +14,7 @@ const { emitAll, numbers, warnings } = require('./helpers')
 /** Each entry has a key of its own, so many could be handled at once. */
 const KEYS = { key: ({ change }) => change, timeout: Infinity }
 
-test('without a handler a loop takes the entries, and says what became of each', async (t) => {
+test('without a handler, a loop takes the entries and answers each', async (t) => {
   const db = path.join(folder(), 'store')
   let emitter = make(t, db)
   await emitAll(emitter, 1, 5)
@@ -51,7 +51,7 @@ test('without a handler a loop takes the entries, and says what became of each',
 })
 
 for (const how of ['stop', 'signal', 'close']) {
-  test(`a loop that has answered everything ends at once by ${how}, and the rest has had no attempt`, async (t) => {
+  test(`a loop that has answered everything ends at once by ${how}, and the remaining entries have had no attempt`, async (t) => {
     const emitter = make(t, path.join(folder(), 'store'))
     await emitAll(emitter, 1, 40)
     const controller = new AbortController()
@@ -76,7 +76,7 @@ for (const how of ['stop', 'signal', 'close']) {
   })
 }
 
-test('leaving a loop gives up what it has not answered; that counts as an attempt, but does not park the entry', async (t) => {
+test('leaving a loop gives up unanswered entries, which counts as an attempt but does not park them', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 20)
   for (const [attempts, expected] of [[2, 2], [1, 1]]) {
@@ -101,7 +101,7 @@ test('leaving a loop gives up what it has not answered; that counts as an attemp
   }
 })
 
-test('a loop throws what its subscription fails with', async (t) => {
+test('a loop throws the error of its subscription', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 300)
   warnings(emitter)
@@ -138,7 +138,7 @@ test('the time limit counts from when the loop takes an entry', async (t) => {
   await deliveries.return()
 })
 
-test('a subscription has one loop', async (t) => {
+test('a subscription can have only one loop', async (t) => {
   const emitter = make(t)
   const subscription = emitter.subscribe('mails', {})
   const first = subscription[Symbol.asyncIterator]().next()
@@ -147,7 +147,7 @@ test('a subscription has one loop', async (t) => {
   assert.equal((await first).value.entry.change, 1, 'the first goes on')
 })
 
-test('while no loop asks, a subscription knows how far it is', async (t) => {
+test('a subscription makes progress past other events while no loop asks for entries', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 5)
   const subscription = emitter.subscribe('mails', { names: 'U' })

@@ -15,7 +15,7 @@ const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
 const { make } = require('../emitter/stores')
 const { emitAll, numbers } = require('./helpers')
 
-test('a name has one subscription at a time, and options that make no sense are refused', async (t) => {
+test('a name has one subscription at a time, and invalid options are refused', async (t) => {
   const emitter = make(t)
   const subscription = emitter.subscribe('mails', {}, () => {})
   assert.throws(() => emitter.subscribe('mails', {}, () => {}), { code: 'ERR_HYPER_INVALID_ARG', message: /'mails' is already running/ })
@@ -53,7 +53,7 @@ test('a name has one subscription at a time, and options that make no sense are 
   assert.throws(() => emitter.subscribe('a', {}, ok), { code: 'ERR_HYPER_CLOSED' })
 })
 
-test('handlers run in the context of subscribe, whoever emits or retries', async (t) => {
+test('handlers run in the async context of subscribe, whoever emits or retries', async (t) => {
   const emitter = make(t)
   const storage = new AsyncLocalStorage()
   const seen = []
@@ -70,7 +70,7 @@ test('handlers run in the context of subscribe, whoever emits or retries', async
   assert.deepEqual(seen, Array(6).fill('subscriber'))
 })
 
-test('waits for a schema that comes as a stream', async (t) => {
+test('a subscription waits for a schema that is read from a stream', async (t) => {
   const db = path.join(folder(), 'store')
   const first = make(t, db)
   await emitAll(first, 1, 2)
@@ -99,7 +99,7 @@ test('a handler may return anything that has a then, also one that throws', asyn
   assert.deepEqual((await subscription.parked()).map(({ reason }) => reason), ['then has thrown', 'there is none'])
 })
 
-test('entries whose key cannot be told are parked', async (t) => {
+test('entries whose key cannot be computed are parked', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 3)
   const calls = []
@@ -113,7 +113,7 @@ test('entries whose key cannot be told are parked', async (t) => {
   assert.deepEqual((await subscription.parked()).map(({ change, reason }) => [change, reason]), [[2, 'no key']])
 })
 
-test('members of a group share the keys, and each key has one', async (t) => {
+test('members of a group share the keys, and each key belongs to one member', async (t) => {
   const emitter = make(t)
   for (let num = 1; num <= 200; num++) emitter.emit('T', { num, foo: `customer ${num % 20}` })
   await emitter.append('U', { id: 1 })
@@ -128,13 +128,13 @@ test('members of a group share the keys, and each key has one', async (t) => {
   assert.ok(keys.every((keys) => keys.size > 0))
 })
 
-test('every version gives a key to the same member', () => {
+test('the member of a key is computed as in all other versions', () => {
   const members = [['', 0x9dc5], ['a', 0x292c], ['foobar', 0xf968], ['Grüße', 0x6e38]]
   for (const [key, member] of members) assert.equal(memberOf(key, 65_536), member, key)
   assert.deepEqual(['a', 'foobar', 'Grüße', 'customer 7'].map((key) => memberOf(key, 3)), [1, 1, 0, 2])
 })
 
-test('delays double up to half a minute, less a random half; a list goes on with its last delay, a function is told what failed', (t) => {
+test('default delays double up to 30 s and vary by up to a half, a list repeats its last delay, and a function gets the failure', (t) => {
   const delays = (backoff, ...attempts) => attempts.map((attempt) => backoff(attempt))
   const usual = backoffOf('mails', undefined, 60_000)
   let random = 0
@@ -178,7 +178,7 @@ test('raw entries are not decoded; listeners run in the context of subscribe; as
   await assert.rejects(subscription.caughtUp(), { code: 'ERR_HYPER_CLOSED' })
 })
 
-test('entries that wait for a key are bounded, and the rest is handled once that key goes on', async (t) => {
+test('the number of entries that wait for a key is bounded, and the rest is handled once that key continues', async (t) => {
   const emitter = make(t)
   let stuck = true
   emitter.emit('T', { num: 0, foo: 'free' })

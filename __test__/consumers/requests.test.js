@@ -101,7 +101,7 @@ test('an attempt at a parked entry is given up when its loop is left, and when t
   assert.equal(kept.signal.aborted, true)
 })
 
-test('a parked entry that could not be read can be asked for once more', async (t) => {
+test('a parked entry that could not be read can be retried again', async (t) => {
   const { emitter, parked } = await parkSecond(t)
   const { reader } = partsOf(emitter).consumers
   const subscription = emitter.subscribe('mails', {}, () => {})
@@ -113,7 +113,7 @@ test('a parked entry that could not be read can be asked for once more', async (
   assert.deepEqual(await subscription.parked(), [])
 })
 
-test('a subscription starts after a reset that was asked for before', async (t) => {
+test('a subscription starts after a reset that was requested before it', async (t) => {
   const { emitter } = await parkSecond(t)
   for (let turns = 0; turns < 12; turns++) {
     const reset = emitter.consumer('mails').reset()
@@ -131,7 +131,7 @@ test('a subscription starts after a reset that was asked for before', async (t) 
   assert.equal(emitter.consumer('mails@0/2').name, 'mails@0/2')
 })
 
-test('caughtUp ends when the subscription does, also while its event is not stored, and says why', async (t) => {
+test('caughtUp rejects with the cause when the subscription ends, even if its event is not stored', async (t) => {
   const emitter = make(t)
   await emitAll(emitter, 1, 1)
   warnings(emitter)
@@ -146,13 +146,13 @@ test('caughtUp ends when the subscription does, also while its event is not stor
   for (const asked of [failed.caughtUp(), failed.parked()]) await assert.rejects(asked, /the log ends with change 1/)
 })
 
-test('while it is paused, caughtUp is fulfilled if everything was done before', async (t) => {
+test('caughtUp of a paused subscription resolves if everything was done before', async (t) => {
   const { emitter } = await parkSecond(t)
   const subscription = emitter.subscribe('mails', {}, () => assert.fail('it is paused')).pause()
   await subscription.caughtUp()
 })
 
-test('thousands of waiters are not looked at for each entry', async () => {
+test('the cost of an entry does not depend on the number of waiting caughtUp calls', async () => {
   const waiters = new Waiters()
   let looks = 0
   const changeOf = (number) => ({ valueOf () { looks++; return number } })
@@ -168,7 +168,7 @@ test('thousands of waiters are not looked at for each entry', async () => {
   assert.ok(looks <= 5 * 2000, `${looks} looks`)
 })
 
-test('what is added while deadlines expire has no timer of its own', (t) => {
+test('a deadline that is added while others expire gets no timer of its own', (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] })
   const made = t.mock.method(globalThis, 'setTimeout')
   let now = 0

@@ -12,7 +12,7 @@ const { emitAll, numbers, partsOf, warnings } = require('./helpers')
 
 for (const [what, store] of STORES) {
   describe(`subscriptions in ${what}`, () => {
-    test('hear what is stored and what follows, in order, and go on where they stopped', async (t) => {
+    test('handle stored events and those that follow, in order, and continue where they stopped', async (t) => {
       const db = store()
       let emitter = make(t, db)
       await emitAll(emitter, 1, 50)
@@ -43,7 +43,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(other, numbers(1, 71), 'each name has a place of its own')
     })
 
-    test('a new name starts at the beginning, now, behind a change, or behind an event', async (t) => {
+    test('a new name starts at the beginning, now, after a change, or after an event', async (t) => {
       const emitter = make(t, store())
       await emitAll(emitter, 1, 5)
       const [, second] = await all(emitter.read())
@@ -69,7 +69,7 @@ for (const [what, store] of STORES) {
       assert.match(heard[0].message, /from is 8, but the log ends with change 7/)
     })
 
-    test('a handler that fails is called again, and holds back its own key only', async (t) => {
+    test('a handler that fails is called again, and only its own key waits', async (t) => {
       const emitter = make(t, store())
       for (let num = 1; num <= 6; num++) emitter.emit('T', { num, foo: num % 2 ? 'odd' : 'even' })
       const calls = []
@@ -91,7 +91,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(attempts, numbers(1, attempts.length))
     })
 
-    test('what fails at every attempt is parked with the reason, and can be retried or skipped', async (t) => {
+    test('an entry that fails at every attempt is parked with the reason, and can be retried or skipped', async (t) => {
       const db = store()
       let emitter = make(t, db)
       await emitAll(emitter, 1, 5)
@@ -137,7 +137,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(calls, [1, 1, 1, 1])
     })
 
-    test('an entry that waits for its next attempt can be tried at once, or skipped', async (t) => {
+    test('an entry that waits for its next attempt can be tried immediately, or skipped', async (t) => {
       const emitter = make(t, store())
       await emitAll(emitter, 1, 2)
       const calls = []
@@ -155,7 +155,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(await subscription.parked(), [])
     })
 
-    test('attempts are counted over restarts', async (t) => {
+    test('attempts are counted across restarts', async (t) => {
       const emitter = make(t, store())
       await emitAll(emitter, 1, 1)
       const attempts = []
@@ -172,7 +172,7 @@ for (const [what, store] of STORES) {
       }
     })
 
-    test('a handler that does not answer in time has failed, and its signal says so', async (t) => {
+    test('a handler that does not answer in time has failed, and its signal is aborted', async (t) => {
       const emitter = make(t, store())
       await emitAll(emitter, 1, 2)
       const reasons = []
@@ -191,7 +191,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual([reasons, calls], [['ERR_HYPER_TIMEOUT'], [[1, 1], [1, 2], [2, 1]]])
     })
 
-    test('so many keys are handled at once, and each in order', async (t) => {
+    test('as many keys as concurrency allows are handled at once, each in order', async (t) => {
       const emitter = make(t, store())
       for (let num = 1; num <= 60; num++) emitter.emit('T', { num, foo: String(num % 7) })
       await emitter.append('U', { id: 1 })
@@ -213,7 +213,7 @@ for (const [what, store] of STORES) {
       for (const [key, handled] of byKey) assert.deepEqual(handled, numbers(1, 60).filter((num) => String(num % 7) === key))
     })
 
-    test('events that a handler appends are stored when it has succeeded, once, and with the place', async (t) => {
+    test('events that a handler appends are stored once, with the checkpoint, after the handler has succeeded', async (t) => {
       const emitter = make(t, store())
       await emitAll(emitter, 1, 20)
       const subscription = emitter.subscribe('orders', { names: 'T' }, async ({ payload: { num } }, context) => {
@@ -245,7 +245,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(await all(emitter.read({ names: 'U' })), [])
     })
 
-    test('pause begins nothing more, stop waits for what is at work', async (t) => {
+    test('pause begins no further attempts, and stop waits for running handlers', async (t) => {
       const emitter = make(t, store())
       await emitAll(emitter, 1, 3)
       const calls = []
@@ -276,7 +276,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual([calls, rest], [[1, 2], [3]])
     })
 
-    test('the way over other names is kept, and costs no checkpoint each', async (t) => {
+    test('progress past events of other names is stored, without a checkpoint for each', async (t) => {
       const emitter = make(t, store())
       const { consumers: { records } } = partsOf(emitter)
       // Counted where they are made: the store may take one together with an event, in one commit.
@@ -292,7 +292,7 @@ for (const [what, store] of STORES) {
       assert.ok(written.length <= 5, `${written.length} checkpoints`)
     })
 
-    test('with nothing to do, a subscription writes nothing', async (t) => {
+    test('a subscription with nothing to do writes nothing', async (t) => {
       const emitter = make(t, store())
       const first = emitter.subscribe('mails', {}, () => {})
       await first.caughtUp()

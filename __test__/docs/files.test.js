@@ -30,7 +30,7 @@ function * texts (folder = '.') {
   }
 }
 
-test('every file that a document or a comment names is there', () => {
+test('every file that a document or a comment names exists', () => {
   const missing = []
   for (const file of texts()) {
     for (const [named] of read(file).matchAll(PATH)) {
@@ -46,13 +46,13 @@ const quoted = (text) => [...text.matchAll(/`([^`]+)`/g)].map(([, word]) => word
 const isPath = (word) => /^[\w./-]+$/.test(word) && word.includes('/')
 
 for (const document of ['docs/ARCHITECTURE.md', 'CONTRIBUTING.md']) {
-  test(`${document} names files and folders that are there`, () => {
+  test(`${document} names files and folders that exist`, () => {
     const missing = quoted(read(document)).filter((word) => isPath(word) && !fs.existsSync(path.join(root, word)))
       .filter((word) => !ELSEWHERE.has(word))
     assert.deepEqual(missing, [])
   })
 
-  test(`${document} names functions where they are`, () => {
+  test(`${document} names functions in the files that contain them`, () => {
     // A row of a table with files in one cell, and what to look for there in the next two.
     const rows = read(document).split('\n').filter((line) => line.startsWith('|')).map((line) => line.split('|').map(quoted))
     const wrong = []

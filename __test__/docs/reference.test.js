@@ -51,7 +51,7 @@ test('every member that exists is declared', async (t) => {
   assert.deepEqual(sorted(statics), members('HyperEmitterConstructor').filter((name) => name !== 'prototype').sort())
 })
 
-test('the reference has every member, and only those', () => {
+test('the reference has every member, and no others', () => {
   const headings = [...read('docs/API.md').matchAll(/^### (?:new HyperEmitter\(.*|(?:HyperEmitter\.)?\\?(\w+).*)$/gm)].map(([, name]) => name).filter(Boolean)
   assert.deepEqual(sorted(headings), sorted([...members('HyperEmitter'), ...members('HyperEmitterConstructor')].filter((name) => name !== 'prototype')))
 })
@@ -63,7 +63,7 @@ test('the reference has every option and every status event', () => {
   }
 })
 
-test('the numbers of stats, verify and entries are those declared', async (t) => {
+test('the fields of stats, verify and entries are those declared', async (t) => {
   const emitter = await live(t)
   const other = new HyperEmitter()
   t.after(() => other.close())

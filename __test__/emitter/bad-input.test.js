@@ -49,7 +49,7 @@ describe('the constructor', () => {
     assert.throws(() => new HyperEmitter(undefined, 'message A { nonsense'), { code: 'ERR_HYPER_SCHEMA' })
   })
 
-  test('takes every schema that 1.x took', (t) => {
+  test('accepts every schema that 1.x accepted', (t) => {
     for (const nothing of [undefined, null, '', 0, false]) {
       const emitter = make(t, nothing === undefined ? null : nothing)
       assert.ok(Array.isArray(emitter.messages))
@@ -65,7 +65,7 @@ describe('the constructor', () => {
 })
 
 describe('a schema stream', () => {
-  test('is read; what was emitted meanwhile goes out then', async (t) => {
+  test('is read, and events that were emitted meanwhile are then stored', async (t) => {
     const emitter = make(t, Readable.from([SCHEMA.slice(0, 20), Buffer.from(SCHEMA.slice(20))]))
     const heard = hear(emitter, 'T', 1)
     const bad = called((callback) => emitter.emit('T', {}, callback))
@@ -75,7 +75,7 @@ describe('a schema stream', () => {
     assert.ok(emitter.messages.T)
   })
 
-  test('that brings a bad schema, or breaks, is an error on status', async (t) => {
+  test('with a wrong schema, or that fails, causes an error on status', async (t) => {
     for (const [stream, expected] of [
       [Readable.from(['message A {']), { code: 'ERR_HYPER_SCHEMA' }],
       [new Readable({ read () { this.destroy(new Error('torn')) } }), { message: 'torn' }]
@@ -109,7 +109,7 @@ describe('a schema stream that outlives its emitter', () => {
 })
 
 describe('a schema from a stream, bounded', () => {
-  test('as many emits as may wait for a schema do, the next one is refused', async (t) => {
+  test('at most MAX_DEFERRED emits wait for the schema, and the next one is refused', async (t) => {
     const stream = new Readable({ read () {} })
     const emitter = make(t, stream)
     for (let num = 0; num < 65536; num++) emitter.emit('T', { num })
@@ -120,7 +120,7 @@ describe('a schema from a stream, bounded', () => {
     assert.equal((await emitter.append('T', { num: 1 })).change, 65537)
   })
 
-  test('a stream that brings more text than a schema may have is given up', async (t) => {
+  test('a stream with more text than a schema may have is given up', async (t) => {
     let chunks = 0
     const stream = new Readable({ read () { this.push(Buffer.alloc(1024 * 1024, ' ')); chunks++ } })
     const emitter = make(t, stream)
@@ -148,7 +148,7 @@ describe('emit', () => {
     [5, invalid('type number (5)')], [Symbol('s'), invalid('type symbol (Symbol(s))')], [{}, invalid('an instance of Object')]
   ]
 
-  test('throws 1.x\'s errors, callback or not', (t) => {
+  test('throws 1.x\'s errors, with or without a callback', (t) => {
     const emitter = make(t)
     const bare = make(t, null)
     const never = () => assert.fail('called back')
@@ -165,7 +165,7 @@ describe('emit', () => {
     assert.throws(() => returns.emit('A', 1, never), { message: 'payload is required' })
   })
 
-  test('a name that the schema does not know is refused with the names that it has, unless the payload is bytes, or text', async (t) => {
+  test('refuses a name that is not in the schema, unless the payload is bytes or text, and lists the known names', async (t) => {
     const emitter = make(t, 'message userAdded { required int32 id = 1; } message userGone { required int32 id = 1; } enum usrAdded { A = 0; }')
     const stream = emitter.stream()
     t.after(() => stream.destroy())
@@ -188,7 +188,7 @@ describe('emit', () => {
     assert.throws(() => emitter.emit('userAddd', {}), { code: 'ERR_HYPER_VALUE', event: 'userAddd' })
   })
 
-  test('of a large schema without a near name five are told; registered codecs are names, too', (t) => {
+  test('lists five names of a large schema if no name is similar, and knows the names of registered codecs', (t) => {
     const many = Array.from({ length: 9 }, (_, i) => `message event${i} { optional int32 id = 1; }`).join('')
     assert.throws(() => make(t, many).emit('other', {}), /it has 'event0', 'event1', 'event2', 'event3', 'event4' and 4 more$/)
     const emitter = make(t, null).registerCodec({ order: { get encode () { throw new Error('asked') }, decode: String }, no: null, five: 5 })
@@ -196,7 +196,7 @@ describe('emit', () => {
     assert.throws(() => emitter.emit('quite', {}), /it has 'order'$/)
   })
 
-  test('in standard encoding beside a schema, text for an unknown name is a mistake', async (t) => {
+  test('refuses text for an unknown name in standard encoding with a schema', async (t) => {
     const emitter = make(t, SCHEMA, { protobuf: 'standard' })
     const expected = { name: 'TypeError', code: 'ERR_HYPER_VALUE', event: 'other', message: "payload is text. There is no message 'other' in the schema: it has 'T', 'U'" }
     assert.throws(() => emitter.emit('other', 'text'), expected)
@@ -214,14 +214,14 @@ describe('emit', () => {
     make(t, null).emit('push', 'x').emit('toJSON', 'x').emit('length', 'x')
   })
 
-  test('an enum is no codec, an EventPeer needs addresses', (t) => {
+  test('refuses the name of an enum, and an EventPeer without addresses', (t) => {
     const emitter = make(t, 'enum Top { ONE = 1; }')
     assert.throws(() => emitter.emit('Top', 1), { name: 'TypeError', message: 'encoder.encode is not a function' })
     assert.throws(() => emitter.emit('EventPeer', { id: 'x', addresses: [] }), { code: 'ERR_HYPER_INVALID_ARG' })
     assert.throws(() => emitter.emit('EventPeer', { id: 'x' }), { code: 'ERR_HYPER_INVALID_ARG' })
   })
 
-  test('refuses what is too large, and goes on', async (t) => {
+  test('refuses an event that is too large, and stores later ones', async (t) => {
     const emitter = make(t, SCHEMA, { maxEventSize: 1000 })
     assert.throws(() => emitter.emit('T', { num: 1, foo: 'x'.repeat(1000) }), { code: 'ERR_HYPER_TOO_LARGE' })
     assert.throws(() => emitter.emit('raw', Buffer.alloc(1000)), { code: 'ERR_HYPER_TOO_LARGE' })
@@ -229,7 +229,7 @@ describe('emit', () => {
     assert.equal((await emitter.stats()).change, 1)
   })
 
-  test('a third argument that is no function is ignored (1.x wrote to other logs)', async (t) => {
+  test('ignores a third argument that is not a function (1.x wrote to other logs)', async (t) => {
     const emitter = make(t)
     const heard = hear(emitter, 'T', 2)
     emitter.emit('T', { num: 1 }, { log: 'other' }).emit('T', { num: 2 }, 'text')
@@ -239,7 +239,7 @@ describe('emit', () => {
 })
 
 describe('listeners', () => {
-  test('must be functions, names text', (t) => {
+  test('must be functions, and event names must be strings', (t) => {
     const emitter = make(t)
     for (const wrong of [undefined, null, 5, 'ab', {}, { length: 2 }, []]) {
       assert.throws(() => emitter.on('T', wrong), { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG' })
@@ -279,7 +279,7 @@ describe('listen and connect', () => {
     assert.deepEqual(emitter._peers, {})
   })
 
-  test('a peer that speaks garbage ends its link only', async (t) => {
+  test('a peer that sends garbage ends only its own link', async (t) => {
     const emitter = make(t)
     const errors = []
     emitter.status.on('peerError', (error) => errors.push(error.code))
@@ -298,7 +298,7 @@ describe('listen and connect', () => {
 })
 
 describe('stores that cannot be opened', () => {
-  test('a foreign folder is refused and left alone', async (t) => {
+  test('a folder with other files is refused and not changed', async (t) => {
     const place = folder()
     fs.writeFileSync(path.join(place, 'mine.txt'), 'mine')
     const emitter = new HyperEmitter(place, SCHEMA)
@@ -312,14 +312,14 @@ describe('stores that cannot be opened', () => {
     assert.deepEqual(fs.readdirSync(place), ['mine.txt'])
   })
 
-  test('a path that cannot be written, told on status', async (t) => {
+  test('a path that cannot be written is reported on status', async (t) => {
     const emitter = new HyperEmitter(path.join(folder(), 'x'.repeat(300)), SCHEMA)
     t.after(() => emitter.close())
     const [error] = await called((callback) => emitter.status.on('error', callback))
     assert.equal(error.code, 'ERR_HYPER_STORAGE')
   })
 
-  test('a store in use by another process', async (t) => {
+  test('a store in use by another process is refused with ERR_HYPER_LOCKED', async (t) => {
     const place = path.join(folder(), 'db')
     const emitter = new HyperEmitter(place, SCHEMA)
     t.after(() => emitter.close())
@@ -328,7 +328,7 @@ describe('stores that cannot be opened', () => {
     assert.equal(stdout, 'ERR_HYPER_LOCKED\n')
   })
 
-  test('when nobody waits and nobody listens, it is an uncaught exception', async () => {
+  test('without a listener for error, the failure is an uncaught exception', async () => {
     const place = folder()
     fs.writeFileSync(path.join(place, 'mine.txt'), 'mine')
     const { code, stderr } = await child(`HyperEmitter(${JSON.stringify(place)}, SCHEMA)`)

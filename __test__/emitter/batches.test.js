@@ -19,7 +19,7 @@ const list = (from, count) => Array.from({ length: count }, (_, i) => ({ name: '
 
 for (const [what, store] of STORES) {
   describe(`batches in ${what}`, () => {
-    test('are answered with their nodes, found by tags, and heard in order, with nothing between', async (t) => {
+    test('resolve to their nodes, are found by tags, and are heard in order with no other event in between', async (t) => {
       const emitter = make(t, store())
       const heard = []
       emitter.on('T', ({ num }) => heard.push(num))
@@ -84,7 +84,7 @@ for (const [what, store] of STORES) {
       assert.equal(outer.length, 2)
     })
 
-    test('with one event that cannot be stored store nothing, and say why', async (t) => {
+    test('with one event that cannot be stored store nothing, and reject with the reason', async (t) => {
       const emitter = make(t, store(), { maxEventSize: 1000 })
       const bad = (events, expected) => assert.rejects(emitter.append(events), expected)
       const good = { name: 'T', payload: { num: 1 } }
@@ -124,7 +124,7 @@ for (const [what, store] of STORES) {
   })
 }
 
-test('a batch waits for the schema like any other event, and for nobody who changes the list meanwhile', async (t) => {
+test('a batch waits for the schema like a single event, and later changes to the caller\'s list have no effect', async (t) => {
   const schema = Readable.from([SCHEMA])
   const emitter = new HyperEmitter(undefined, schema)
   t.after(() => emitter.close())
@@ -135,7 +135,7 @@ test('a batch waits for the schema like any other event, and for nobody who chan
   assert.deepEqual(await numbers(emitter), [1, 2, 3, 4])
 })
 
-test('a closed emitter refuses a batch, and text and bytes without a codec go into one', async (t) => {
+test('a closed emitter refuses a batch, and a batch may hold text and bytes without a codec', async (t) => {
   const emitter = new HyperEmitter()
   const nodes = await emitter.append([{ name: 'a', payload: 'text' }, { name: 'b', payload: Buffer.from('bytes') }])
   assert.equal(nodes.length, 2)
@@ -144,7 +144,7 @@ test('a closed emitter refuses a batch, and text and bytes without a codec go in
   await assert.rejects(emitter.append([{ name: 'a', payload: 'x' }]), { code: 'ERR_HYPER_CLOSED' })
 })
 
-test('a batch without room is refused as one, and the rest goes on', async (t) => {
+test('a batch that exceeds maxPending is refused as a whole, and later emits succeed', async (t) => {
   const emitter = make(t, undefined, { maxPending: 10_000 })
   const large = { name: 'T', payload: { foo: 'x'.repeat(6000), num: 1 } }
   await assert.rejects(emitter.append([large, large]), { code: 'ERR_HYPER_BACKLOG' })
@@ -152,7 +152,7 @@ test('a batch without room is refused as one, and the rest goes on', async (t) =
   assert.deepEqual(await numbers(emitter), [1])
 })
 
-test('a process that is killed while it appends batches leaves whole ones, and all that it was told of', async (t) => {
+test('a process that is killed while it appends batches leaves complete batches, and all acknowledged ones', async (t) => {
   for (let round = 0; round < 5; round++) {
     const db = path.join(folder(), 'store')
     const script = `

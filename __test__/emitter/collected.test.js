@@ -59,7 +59,7 @@ describe('dropped without being closed', { skip: !linux }, () => {
     })
   }
 
-  test('one in a folder leaves it to the next, with all that was acknowledged', async () => {
+  test('an emitter on a folder releases it to the next one, with everything that was acknowledged', async () => {
     const stdout = await run(`
       const db = ${JSON.stringify(folder())} + '/db'
       await (async () => { await new HyperEmitter(db, SCHEMA).append('T', { num: 7 }) })()
@@ -73,7 +73,7 @@ describe('dropped without being closed', { skip: !linux }, () => {
     assert.equal(stdout, '7\n')
   })
 
-  test('one on a database of the user leaves it open', async () => {
+  test('an emitter on a user\'s database leaves the database open', async () => {
     const memdb = require.resolve('../oracle/node_modules/memdb')
     const stdout = await run(`
       const db = require(${JSON.stringify(memdb)})()

@@ -26,7 +26,7 @@ function contexts (names, start) {
 
 const NAMES = Array.from({ length: 1000 }, (_, i) => `request ${i}`)
 
-test('callbacks of emits', async (t) => {
+test('callbacks of emits run in the context in which they were passed', async (t) => {
   const emitter = make(t)
   // Before ready, after it, without a codec, and too large for the emit buffer.
   assert.deepEqual(await contexts(NAMES, (done) => emitter.emit('T', { num: 1 }, done)), NAMES)
@@ -37,7 +37,7 @@ test('callbacks of emits', async (t) => {
   assert.equal(await outside, undefined)
 })
 
-test('callbacks of emits that are refused, or wait for the schema', async (t) => {
+test('callbacks of emits that are refused, or that wait for the schema, run in the context in which they were passed', async (t) => {
   const early = make(t, Readable.from([SCHEMA]))
   assert.deepEqual(await contexts(NAMES, (done) => early.emit('T', { num: 1 }, done)), NAMES)
   const faulty = make(t, Readable.from(['message {']))
@@ -56,7 +56,7 @@ test('a callback that emits again stays in its context', async (t) => {
   assert.deepEqual(again, NAMES)
 })
 
-test('callbacks of everything else', async (t) => {
+test('callbacks of all other methods run in the context in which they were passed', async (t) => {
   const emitter = make(t)
   const server = make(t)
   const { port } = await server.listen(0, '127.0.0.1')
@@ -88,7 +88,7 @@ test('a listener runs in the context in which it was registered, whoever emits',
   for (const [who, context] of heard) assert.equal(context, who)
 })
 
-test('a lone listener, event after event', async (t) => {
+test('a single listener runs in its context for each of several events', async (t) => {
   const emitter = make(t)
   const heard = new Set()
   request.run('mine', () => emitter.on('T', () => heard.add(request.getStore())))
@@ -97,7 +97,7 @@ test('a lone listener, event after event', async (t) => {
   assert.deepEqual([...heard], ['mine'])
 })
 
-test('status speaks where the emitter was made', async (t) => {
+test('listeners of status run in the context in which the emitter was created', async (t) => {
   const emitter = make(t, { bad: { encode: (text) => text, decode () { throw new Error('never decodes') } } })
   const heard = []
   for (const kind of ['ready', 'warning', 'peerConnected']) emitter.status.on(kind, () => heard.push([kind, request.getStore()]))
@@ -109,7 +109,7 @@ test('status speaks where the emitter was made', async (t) => {
   assert.deepEqual(heard.map(([kind, context]) => `${kind} ${context}`).sort(), ['peerConnected maker', 'ready maker', 'warning maker'])
 })
 
-test('a stream brings events where it is read', async (t) => {
+test('a stream delivers events in the context in which it is read', async (t) => {
   const emitter = make(t)
   const heard = []
   request.run('reader', () => emitter.stream().on('data', () => heard.push(request.getStore())))

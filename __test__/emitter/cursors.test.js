@@ -35,7 +35,7 @@ async function isPending (promise, emitter) {
 
 for (const [what, store] of STORES) {
   describe(`in ${what}`, () => {
-    test('an entry tells its cursor, which names the same event at a peer that has it under another change', async (t) => {
+    test('an entry has a cursor, which names the same event at a peer that stores it under another change', async (t) => {
       const { one, two, connect } = pair(t, store())
       await two.append('T', { num: 100 })
       for (let num = 1; num <= 3; num++) await one.append('T', { num })
@@ -48,7 +48,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual([there.key, there.cursor, there.payload.num], [key, cursor, 2])
     })
 
-    test('since takes a cursor, its parts, a node and an entry; so does from', async (t) => {
+    test('since and from take a cursor as text, as an object, as a node and as an entry', async (t) => {
       const emitter = make(t, store())
       const nodes = []
       for (let num = 1; num <= 4; num++) nodes.push(await emitter.append('T', { num }))
@@ -66,7 +66,7 @@ for (const [what, store] of STORES) {
       }
     })
 
-    test('caughtUp waits for an event that arrives later, by key and by its place in the log', async (t) => {
+    test('caughtUp waits for an event that arrives later, named by key or by log and seq', async (t) => {
       const { one, two, connect } = pair(t, store())
       await one.append('T', { num: 1 })
       const node = await one.append('T', { num: 2 })
@@ -81,7 +81,7 @@ for (const [what, store] of STORES) {
   })
 }
 
-test('read your writes: a service that got the cursor of a write answers with it', async (t) => {
+test('a service that is given the cursor of a write reads the result of that write', async (t) => {
   const { one, two, connect } = pair(t)
   await connect()
   const orders = new Map()
@@ -93,7 +93,7 @@ test('read your writes: a service that got the cursor of a write answers with it
   }
 })
 
-test('with delivered it waits for done, for resume, and not for listeners that are not there', async (t) => {
+test('with delivered, caughtUp waits for done and for resume, but not if there are no listeners', async (t) => {
   const emitter = make(t)
   const answers = []
   emitter.on('T', (message, done) => answers.push(done))
@@ -115,7 +115,7 @@ test('with delivered it waits for done, for resume, and not for listeners that a
   assert.equal(await silent.caughtUp(await silent.append('T', { num: 1 }), { delivered: true }), 1)
 })
 
-test('delivered counts every event in between, however many', async (t) => {
+test('with delivered, caughtUp waits for all events before the cursor, however many', async (t) => {
   const emitter = make(t, path.join(folder(), 'store'))
   let heard = 0
   emitter.on('T', () => heard++)
@@ -127,7 +127,7 @@ test('delivered counts every event in between, however many', async (t) => {
   assert.equal(heard, 2000)
 })
 
-test('a timeout is an error that says how far this emitter is', async (t) => {
+test('after the timeout, caughtUp rejects with an error that says how far this emitter has come', async (t) => {
   const emitter = make(t)
   const node = await emitter.append('T', { num: 1 })
   const { log, key } = node
@@ -141,7 +141,7 @@ test('a timeout is an error that says how far this emitter is', async (t) => {
   assert.equal(typeof key, 'string')
 })
 
-test('closing refuses those who wait, and those who come later; so does a store that does not open', async (t) => {
+test('caughtUp rejects when the emitter closes, after it has closed, and when the store cannot be opened', async (t) => {
   const emitter = make(t)
   const missing = { log: 'other', seq: 1, key: KEY }
   emitter.on('T', (message, done) => {})
@@ -160,7 +160,7 @@ test('closing refuses those who wait, and those who come later; so does a store 
   await assert.rejects(broken.caughtUp(missing), { code: 'ERR_HYPER_NOT_A_STORE' })
 })
 
-test('since an event that is not here is an error that says so; live it is waited for', async (t) => {
+test('reading since an event that is not stored is an error, and a live read waits for it', async (t) => {
   const { one, two, connect } = pair(t)
   const nodes = []
   for (let num = 1; num <= 3; num++) nodes.push(await one.append('T', { num }))
@@ -181,7 +181,7 @@ test('since an event that is not here is an error that says so; live it is waite
   stream.destroy()
 })
 
-test('who waits to start reading can leave, and abort', async (t) => {
+test('a read that waits for its first event can be left and aborted', async (t) => {
   const emitter = make(t)
   const since = { log: 'other', seq: 1, key: KEY }
   const left = emitter.read({ since, live: true })
@@ -217,7 +217,7 @@ test('a cursor names one version of a forked log', async (t) => {
   assert.equal((await left.read({ since: await left.caughtUp(ours) - 1, limit: 1 }).next()).value.payload.num, 1)
 })
 
-test('who waits for what never comes keeps nobody from what does', async (t) => {
+test('a wait for an event that never arrives does not hold back other waits', async (t) => {
   const { one, two, connect } = pair(t)
   await connect()
   const nodes = await Promise.all(Array.from({ length: 500 }, (_, num) => one.append('T', { num })))
@@ -227,7 +227,7 @@ test('who waits for what never comes keeps nobody from what does', async (t) => 
   assert.ok(await isPending(Promise.race(missing), two))
 })
 
-test('what is no cursor is refused', async (t) => {
+test('values that are not cursors are refused', async (t) => {
   const emitter = make(t)
   const wrong = (why) => ({ name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG', message: why })
   for (const [cursor, why] of [

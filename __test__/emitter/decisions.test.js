@@ -13,7 +13,7 @@ const { STORES, all, make } = require('./stores')
 
 for (const [what, store] of STORES) {
   describe(`decisions in ${what}`, () => {
-    test('a condition fails with the event that it forbids, judged in the order of the calls', async (t) => {
+    test('an append fails if a forbidden event is stored, and conditions are checked in the order of the calls', async (t) => {
       const emitter = make(t, store())
       const take = (num, after) => emitter.append('T', { num }, { tags: ['seat:1'], failIf: { tags: 'seat:1', after } })
       const first = take(1, 0)
@@ -29,7 +29,7 @@ for (const [what, store] of STORES) {
       assert.equal((await all(emitter.read())).length, 6)
     })
 
-    test('a condition may hold behind the event of a cursor', async (t) => {
+    test('a condition may apply to the events after that of a cursor', async (t) => {
       const emitter = make(t, store())
       const [first] = await emitter.append([{ name: 'T', payload: { num: 1 } }, { name: 'T', payload: { num: 2 } }])
       const append = (after) => emitter.append('T', { num: 3 }, { failIf: { names: 'T', after } })
@@ -46,7 +46,7 @@ for (const [what, store] of STORES) {
       await assert.rejects(late, { code: 'ERR_HYPER_CLOSED' })
     })
 
-    test('of decisions about the same events, made at the same time, none is made on what has changed', async (t) => {
+    test('of concurrent decisions about the same events, none is stored if its events have changed', async (t) => {
       const emitter = make(t, store())
       const query = { query: [{ tags: ['account:1'] }] }
       let decided = 0
@@ -67,7 +67,7 @@ for (const [what, store] of STORES) {
       assert.equal(entries.reduce((sum, { payload }) => sum + payload.num, 0), 5)
     })
 
-    test('an id happens once: in flight, later, and after the store has been opened again', async (t) => {
+    test('an append with an id is stored once: concurrently, later, and after the store was reopened', async (t) => {
       const db = store()
       let emitter = new HyperEmitter(db, SCHEMA)
       t.after(() => emitter.close())
@@ -102,7 +102,7 @@ for (const [what, store] of STORES) {
       assert.equal((await emitter.append('T', { num: 1 }, { id: 'x'.repeat(256) })).change, 1)
     })
 
-    test('whatever is asked in whatever order, the log does as a plain list would', async (t) => {
+    test('random appends, conditions and reads have the same results as on a plain list', async (t) => {
       const emitter = make(t, store())
       let seed = 7
       const random = (below) => {
@@ -141,7 +141,7 @@ for (const [what, store] of STORES) {
   })
 }
 
-test('read tells up to which change it has given everything', async (t) => {
+test('the property after of a read is the change up to which it has returned everything', async (t) => {
   const emitter = make(t)
   for (let num = 1; num <= 5; num++) await emitter.append('T', { num }, { tags: num < 4 ? ['x'] : [] })
   const after = async (options) => {
@@ -157,7 +157,7 @@ test('read tells up to which change it has given everything', async (t) => {
   assert.equal(await after({ tags: 'x', reverse: true }), 5)
 })
 
-test('decide gives up after so many attempts, and passes on what goes wrong otherwise', async (t) => {
+test('decide gives up after its last attempt, and passes on other errors', async (t) => {
   const emitter = make(t)
   let attempts = 0
   const lose = async (events, { append }) => {
@@ -179,7 +179,7 @@ test('decide gives up after so many attempts, and passes on what goes wrong othe
   assert.equal(attempts, 5)
 })
 
-test('decide appends once for a decision, whatever the decider does, and takes no odd number of attempts', async (t) => {
+test('decide appends at most once per decision, and refuses invalid retries', async (t) => {
   const emitter = make(t)
   let attempts = 0
   const twice = async (events, { append }) => {
@@ -196,7 +196,7 @@ test('decide appends once for a decision, whatever the decider does, and takes n
   assert.equal(attempts, 1)
 })
 
-test('decisions of two emitters that contradict each other are told to both', async (t) => {
+test('contradicting decisions of two emitters are reported to both', async (t) => {
   const [one, two] = [make(t), make(t)]
   const take = (emitter, num) => emitter.append('T', { num }, { tags: ['seat:1'], failIf: { tags: 'seat:1' } })
   await take(one, 1)
@@ -210,7 +210,7 @@ test('decisions of two emitters that contradict each other are told to both', as
   assert.deepEqual(first.ours.tags, ['seat:1'])
 })
 
-test('a process that is killed leaves no id twice and no condition broken', async (t) => {
+test('after a kill, no id is used twice and no condition is violated', async (t) => {
   for (let round = 0; round < 3; round++) {
     const db = path.join(folder(), 'store')
     const script = `
@@ -254,7 +254,7 @@ test('a process that is killed leaves no id twice and no condition broken', asyn
   }
 })
 
-test('a condition or a batch that does not fit the emit buffer is judged and stored like others', async (t) => {
+test('a condition or a batch that does not fit into the emit buffer is checked and stored like others', async (t) => {
   const emitter = make(t)
   const long = 'n'.repeat(300)
   emitter.registerCodec(long, { encode: () => Buffer.from('x'), decode: String })
@@ -275,7 +275,7 @@ test('a condition or a batch that does not fit the emit buffer is judged and sto
   assert.deepEqual(told, [1, 'ERR_HYPER_CONDITION', 2, 302, 303, 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_INVALID_ARG', 'ERR_HYPER_INVALID_ARG', 304, 305])
 })
 
-test('an append with demands whose caller wants no answer is stored, and why it is not is a warning', async (t) => {
+test('a conditional emit without a callback is stored, and a refusal is reported as a warning', async (t) => {
   const emitter = make(t)
   const warned = once(emitter.status, 'warning')
   emitter.emit('T', { num: 1 }, { tags: ['seat:1'], id: 'one' })

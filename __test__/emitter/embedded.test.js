@@ -28,7 +28,7 @@ test('the last event can be read as soon as the store is open', async () => {
   }
 })
 
-test('status tells how far a long opening has come', async (t) => {
+test('status reports the progress of a long opening', async (t) => {
   const db = path.join(folder(), 'db')
   const first = new HyperEmitter(db)
   for (let i = 0; i < 3; i++) await first.append('big', Buffer.alloc(3e6))

@@ -25,7 +25,7 @@ async function failureOf (run) {
   throw new Error('nothing was thrown')
 }
 
-test('everything thrown, rejected or called back with a code of ours is a HyperError', async (t) => {
+test('every error with a code of this module is a HyperError, whether thrown, rejected or passed to a callback', async (t) => {
   const emitter = new HyperEmitter(undefined, 'message T { required int32 num = 1; }', { maxEventSize: 1000 })
   t.after(() => emitter.close())
   const closed = new HyperEmitter()
@@ -56,7 +56,7 @@ test('a wrong argument is a TypeError or RangeError as well', async (t) => {
   assert.ok(type instanceof TypeError && type instanceof HyperError)
 })
 
-test('what an error of a store is about is in its fields', async () => {
+test('an error of a store has the file and the system\'s error in its fields', async () => {
   const notAStore = await failureOf(() => new HyperEmitter(__dirname).ready())
   assert.deepEqual([notAStore.code, notAStore.path], ['ERR_HYPER_NOT_A_STORE', __dirname])
   const name = path.join(__dirname, 'x'.repeat(300))
@@ -76,11 +76,11 @@ test('nothing else is a HyperError', async (t) => {
   assert.ok(!(new HyperError('ERR_HYPER_CLOSED', 'x') instanceof Mine))
 })
 
-test('import gives it by name', async () => {
+test('HyperError can be imported by name', async () => {
   assert.equal((await import('../../index.mjs')).HyperError, HyperError)
 })
 
-test('whatever was thrown has words', () => {
+test('every thrown value can be converted to text', () => {
   const odd = { get message () { throw new Error('a trap') } }
   const unprintable = new Proxy({}, { get () { throw new Error('a trap') }, getPrototypeOf () { throw new Error('a trap') } })
   assert.equal(reasonOf(new TypeError('a reason')), 'a reason')
@@ -89,7 +89,7 @@ test('whatever was thrown has words', () => {
   for (const thrown of [odd, unprintable, Object.create(null), () => {}]) assert.equal(typeof reasonOf(thrown), 'string')
 })
 
-test('a stored time is any number, whether a Date can hold it or not', () => {
+test('a stored time may be any number, even one that no Date can hold', () => {
   assert.equal(timeText(0), '1970-01-01T00:00:00.000Z')
   assert.equal(timeText(8.64e15), '+275760-09-13T00:00:00.000Z')
   assert.equal(timeText(8.64e15 + 1), '8640000000000001')

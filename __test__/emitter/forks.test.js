@@ -49,7 +49,7 @@ async function numbers (emitter) {
   return found.sort()
 }
 
-test('a stuck log is told, and adopting the version of the peers sets it free', async (t) => {
+test('stats lists a stuck log, and adopting the peers\' version resolves it', async (t) => {
   const { log, left, right, port } = await parted(t)
   const warned = once(left.status, 'warning')
   await left.connect(port, '127.0.0.1')
@@ -70,7 +70,7 @@ test('a stuck log is told, and adopting the version of the peers sets it free', 
   assert.deepEqual((await left.stats()).stuck, [])
 })
 
-test('only what peers hold can be adopted', async (t) => {
+test('only a version that peers hold can be adopted', async (t) => {
   const emitter = make(t)
   for (const args of [[], [1], ['log', { key: 1 }]]) {
     await assert.rejects(emitter.adopt(...args), { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG' })

@@ -33,7 +33,7 @@ const HOG = `
 
 const skip = process.platform === 'win32'
 
-test('a server without descriptors says so and accepts when there are some again', { skip }, async (t) => {
+test('a server without file descriptors reports it, and accepts peers once descriptors are free again', { skip }, async (t) => {
   const { printed } = await limited('80', `${HOG}
     const a = new HyperEmitter()
     const warned = new Promise((resolve) => a.status.once('warning', resolve))
@@ -54,7 +54,7 @@ test('a server without descriptors says so and accepts when there are some again
   assert.match(printed, /^\d+\nERR_HYPER_LISTEN true\naccepted\n$/)
 })
 
-test('a peer is not given up because there are no descriptors to dial it with', { skip }, async () => {
+test('connect does not give up a peer because of missing file descriptors', { skip }, async () => {
   const { printed } = await limited('80', `${HOG}
     const a = new HyperEmitter()
     const b = new HyperEmitter(undefined, undefined, { reconnectTimeout: 1 })

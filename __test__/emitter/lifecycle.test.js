@@ -22,7 +22,7 @@ async function prints (script, expected) {
 }
 
 describe('the process ends by itself', () => {
-  test('with an idle emitter, and hears ready first', () => prints(`
+  test('with an idle emitter, after ready', () => prints(`
     HyperEmitter(DB, SCHEMA).status.on('ready', () => console.log('ready'))`, 'ready\n'))
 
   test('after 500 events without close, all heard', () => prints(`
@@ -138,7 +138,7 @@ describe('exceptions', () => {
     assert.notEqual(code, 0)
   })
 
-  test('who survives it goes on with the next listener and the next event (1.x went dead)', () => prints(`
+  test('after a caught exception, delivery continues with the next listener and event (1.x stopped)', () => prints(`
     process.on('uncaughtException', (error) => console.log('uncaught', error.message))
     const emitter = HyperEmitter(DB, SCHEMA)
     emitter.on('T', (message) => { if (message.num % 2) throw new Error('one ' + message.num) })

@@ -16,7 +16,7 @@ function make (t, opts = undefined, schema = SCHEMA) {
   return emitter
 }
 
-test('names without listeners are remembered, but not without end', async (t) => {
+test('the number of remembered names without listeners is bounded', async (t) => {
   const emitter = make(t)
   const listener = () => {}
   const heard = (name) => emitter.on(name, listener).off(name, listener)
@@ -26,7 +26,7 @@ test('names without listeners are remembered, but not without end', async (t) =>
   assert.throws(() => emitter.off('name 0', listener), TypeError)
 })
 
-test('rawListeners shows wrappers where Node does', async (t) => {
+test('rawListeners returns wrappers where Node\'s EventEmitter does', async (t) => {
   const emitter = make(t)
   const node = new EventEmitter()
   const heard = []
@@ -65,7 +65,7 @@ describe('rejections of listeners', () => {
     assert.equal(await failed, reason)
   })
 
-  test('go to the method of that symbol, with the event', async (t) => {
+  test('go to the method Symbol.for(\'nodejs.rejection\') if there is one, with the event', async (t) => {
     const emitter = make(t, { captureRejections: true })
     const caught = new Promise((resolve) => {
       emitter[Symbol.for('nodejs.rejection')] = function (...args) { resolve([this === emitter, ...args]) }
@@ -75,7 +75,7 @@ describe('rejections of listeners', () => {
     assert.deepEqual(await caught, [true, reason, 'T', { foo: 'x', num: 1 }])
   })
 
-  test('are captured where EventEmitter says so for all', async () => {
+  test('are captured if EventEmitter.captureRejections is set', async () => {
     const { stdout } = await child(`
       require('node:events').captureRejections = true
       const emitter = HyperEmitter(undefined, SCHEMA)
@@ -94,7 +94,7 @@ describe('rejections of listeners', () => {
   })
 })
 
-test('whatever a listener throws or rejects with, the others go on', async () => {
+test('whatever a listener throws or rejects with, the other listeners are called', async () => {
   const { stdout, code } = await child(`
     process.on('uncaughtException', (error) => console.log('uncaught', error))
     const emitter = HyperEmitter(undefined, SCHEMA)
@@ -165,7 +165,7 @@ test('bytes of another realm are bytes', async (t) => {
 describe('a listener that pauses', () => {
   const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => from + i)
 
-  test('pauses alone: others hear on, and it misses nothing', async (t) => {
+  test('pauses alone: others hear further events, and it gets what it missed', async (t) => {
     const emitter = make(t)
     const slow = []
     const quick = []
@@ -202,7 +202,7 @@ describe('a listener that pauses', () => {
     assert.ok(!emitter.isPaused())
   })
 
-  test('throws on, and goes on, while it catches up', async () => {
+  test('that throws while it catches up causes an uncaught exception, and continues', async () => {
     const { stdout } = await child(`
       process.on('uncaughtException', ({ message }) => console.log('uncaught', message))
       const emitter = HyperEmitter(undefined, SCHEMA)
@@ -218,7 +218,7 @@ describe('a listener that pauses', () => {
     assert.equal(stdout, '1\nuncaught two\n3\n4\n')
   })
 
-  test('leaves a pause of all in force', async (t) => {
+  test('pauses all if pause is called outside of a listener', async (t) => {
     const emitter = make(t)
     const heard = []
     emitter.on('T', ({ num }) => heard.push(num))
@@ -234,7 +234,7 @@ describe('a listener that pauses', () => {
 })
 
 describe('events.on with a high-water mark', () => {
-  test('holds back nobody else, and its end is the end of it', async (t) => {
+  test('holds back no other listener, and leaving the loop removes its listener', async (t) => {
     const emitter = make(t)
     let others = 0
     emitter.on('U', () => others++)
@@ -270,7 +270,7 @@ describe('events.on with a high-water mark', () => {
   })
 })
 
-test('a stream made while the schema is read counts what was emitted before, and what was refused', async (t) => {
+test('a stream that is created while the schema is read starts after the events emitted before it, even if some are refused', async (t) => {
   const emitter = make(t, { maxEventSize: 100000 }, Readable.from([SCHEMA]))
   const answers = []
   emitter.emit('T', { num: 1 }, (error) => answers.push(error))

@@ -16,7 +16,7 @@ require('./any-store')('memdb, a levelup database of the caller', async () => {
   return { db, keep, again: () => db }
 })
 
-test('a write that fails is told to its callback; the next one goes through', async (t) => {
+test('a failed write is reported to its callback, and the next one succeeds', async (t) => {
   const db = memdb()
   const emitter = new HyperEmitter(db, SCHEMA)
   t.after(() => emitter.close())
@@ -37,7 +37,7 @@ test('a write that fails is told to its callback; the next one goes through', as
   assert.ok(warned.every((message) => /disk full/.test(message)))
 })
 
-test('closing the emitter closes the database, with the close it has then', async () => {
+test('closing the emitter closes the database, with the method close that it has at that time', async () => {
   const db = memdb()
   const emitter = new HyperEmitter(db, SCHEMA)
   await emitter.append('T', { num: 1 })
@@ -55,7 +55,7 @@ test('closing the emitter closes the database, with the close it has then', asyn
   await emitter.close()
 })
 
-test('an import takes over who the other emitter was, when asked to and where there is nobody yet', async (t) => {
+test('an import copies the other emitter\'s id, peers and address only if asked to, and only if the store has none', async (t) => {
   const db = memdb()
   const source = new HyperEmitter(db, SCHEMA)
   const id = await source.getId()

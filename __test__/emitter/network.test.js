@@ -71,7 +71,7 @@ describe('connect', () => {
     assert.equal(typeof a._peers[0].destroy, 'function')
   })
 
-  test('a key in use calls back at once, without arguments, and opens nothing (1.x opened a socket)', async (t) => {
+  test('to a connected peer calls back immediately, without arguments, and opens no socket (1.x opened one)', async (t) => {
     const { a, b, port } = await pair(t)
     let args
     b.connect(port, HOST, (...all) => { args = all })
@@ -81,7 +81,7 @@ describe('connect', () => {
     assert.deepEqual(Object.keys(a._peers), ['0'])
   })
 
-  test('localhost is the host when there is none, and another key than 127.0.0.1', async (t) => {
+  test('uses localhost if no host is given, under another key than 127.0.0.1', async (t) => {
     const { a, b, port } = await pair(t)
     await new Promise((resolve) => b.connect(port, resolve))
     assert.deepEqual(Object.keys(b._peers).sort(), [`${HOST}:${port}`, `localhost:${port}`])
@@ -93,7 +93,7 @@ describe('connect', () => {
     assert.deepEqual(heard, [1])
   })
 
-  test('ten attempts in a row, then the error', async (t) => {
+  test('fails with the last error after ten attempts in a row', async (t) => {
     const emitter = make(t, undefined, { reconnectTimeout: 3 })
     const port = await freePort()
     const errors = []
@@ -124,7 +124,7 @@ describe('connect', () => {
     assert.equal(await record(db, '!!PEERS!!'), undefined)
   })
 
-  test('waits for the peer behind something that accepts before it is up', async (t) => {
+  test('waits for the peer if a forwarder accepts connections before the peer is up', async (t) => {
     let target
     const front = net.createServer((near) => {
       near.on('error', () => {})
@@ -147,7 +147,7 @@ describe('connect', () => {
     await b.close()
   })
 
-  test('a second one to the same dead peer ends as the first does', async (t) => {
+  test('a second call for the same dead peer ends as the first one does', async (t) => {
     const emitter = make(t, undefined, { reconnectTimeout: 3 })
     const port = await freePort()
     const ends = []
@@ -157,7 +157,7 @@ describe('connect', () => {
     assert.deepEqual(ends, ['ECONNREFUSED', 'ECONNREFUSED'])
   })
 
-  test('to a known peer that is away fails after ten attempts, and the peer is dialled on', async (t) => {
+  test('to a known peer that is down fails after ten attempts, and the peer is still dialled', async (t) => {
     const port = await freePort()
     const db = await keeping({ '!!PEERS!!': JSON.stringify([{ address: HOST, port: String(port) }]) })
     const emitter = make(t, db, { reconnectTimeout: 0 })
@@ -166,7 +166,7 @@ describe('connect', () => {
     assert.deepEqual((await emitter.stats()).peers.map((peer) => peer.key), [`${HOST}:${port}`])
   })
 
-  test('a listener that comes late is found', async (t) => {
+  test('finds a peer that starts to listen later', async (t) => {
     const port = await freePort()
     const a = make(t)
     const b = make(t, undefined, { reconnectTimeout: 20 })
@@ -177,7 +177,7 @@ describe('connect', () => {
     assert.equal((await heard)[0].num, 3)
   })
 
-  test('destroying a peer fakes a failure: it is dialled again', async (t) => {
+  test('dials a peer again after destroy, which simulates a failure', async (t) => {
     const { a, b, key } = await pair(t, { reconnectTimeout: 5 })
     const errors = []
     b.status.on('connectionError', (error, peer) => errors.push([error.message, peer.key]))
@@ -192,7 +192,7 @@ describe('connect', () => {
     assert.deepEqual(Object.keys(a._peers), ['1'])
   })
 
-  test('to itself calls back, warns, keeps no link and brings nothing twice', async (t) => {
+  test('to itself calls back, emits a warning, keeps no link and stores nothing twice', async (t) => {
     const db = await keeping()
     const emitter = make(t, db)
     const { port } = await emitter.listen(0, HOST)
@@ -221,7 +221,7 @@ describe('connect', () => {
     assert.deepEqual(JSON.parse(await record(db, '!!PEERS!!')), [{ address: '::1', port: String(port) }])
   })
 
-  test('an unresolvable host is ENOTFOUND', async (t) => {
+  test('fails with ENOTFOUND if the host cannot be resolved', async (t) => {
     const emitter = make(t, undefined, { reconnectTimeout: 1 })
     const errors = []
     emitter.status.on('connectionError', (error) => errors.push(error.code))
@@ -239,7 +239,7 @@ describe('status', () => {
     return told
   }
 
-  test('tells on both sides when a link stands, when it is level, and why it ended', async (t) => {
+  test('reports on both sides when a link is established, when it is synced, and why it ended', async (t) => {
     const a = make(t)
     const b = make(t)
     const [atA, atB] = [watch(a), watch(b)]
@@ -265,7 +265,7 @@ describe('status', () => {
     assert.ok(last.at > 0)
   })
 
-  test('an orderly end has a code', async (t) => {
+  test('reports an orderly end with a code', async (t) => {
     const { a, b } = await pair(t)
     const error = new Promise((resolve) => b.status.once('connectionError', resolve))
     await a.close()
@@ -294,7 +294,7 @@ describe('known peers', () => {
     assert.deepEqual([a._peers, b._peers], [{}, {}])
   })
 
-  test('that 1.x wrote and dies of are passed over', async (t) => {
+  test('that 1.x recorded and crashes on are skipped', async (t) => {
     const a = make(t)
     const { port } = await a.listen(0, HOST)
     const poisoned = [
@@ -308,7 +308,7 @@ describe('known peers', () => {
     assert.deepEqual(Object.keys(b._peers), [`${HOST}:${port}`])
   })
 
-  test('that say in words we do not know how they are dialled are not dialled', async (t) => {
+  test('whose record has an unknown way to dial are not dialled', async (t) => {
     const a = make(t)
     const c = make(t)
     const { port } = await a.listen(0, HOST)
@@ -355,7 +355,7 @@ describe('known peers', () => {
 })
 
 describe('listen', () => {
-  test('announces where, once per change of address, host text or id', async (t) => {
+  test('announces its address once, and again if the address, the host\'s text or the id changes', async (t) => {
     const db = await keeping()
     const port = await freePort()
     async function run (host, id) {
@@ -376,7 +376,7 @@ describe('listen', () => {
     assert.deepEqual(JSON.parse(await record(db, '!!MYEVENTPEER!!')), { id: 'another', addresses: [{ ip: 'localhost', port }] })
   })
 
-  test('without a host announces the addresses others can reach, and nothing if there are none', async (t) => {
+  test('without a host, announces the addresses that others can reach, and nothing if there are none', async (t) => {
     const { networkInterfaces } = os
     t.after(() => { os.networkInterfaces = networkInterfaces })
     for (const [interfaces, expected] of [
@@ -420,7 +420,7 @@ describe('listen', () => {
 })
 
 describe('close', () => {
-  test('ends links, tells of those dialled, answers pending connects, destroys what it finds in _peers, latest first', async (t) => {
+  test('ends links, reports dialled ones, answers pending connects, and destroys the entries of _peers, latest first', async (t) => {
     const { a, b, key } = await pair(t)
     const unreachable = await freePort()
     const errors = []

@@ -11,7 +11,7 @@ const Notices = require('../../lib/native/notices')
 const Pump = require('../../lib/native/pump')
 const TurnScheduler = require('../../lib/native/turn-scheduler')
 
-test('events committed while notices are heard hold the process, when the last thing that held it is over', (t) => {
+test('events that are committed while notices are delivered keep the process alive, although nothing else does any more', (t) => {
   let committed = false
   // After this turn has looked for events, a link stores an event and is then given up.
   const core = {

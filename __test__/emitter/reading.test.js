@@ -24,7 +24,7 @@ async function all (reader) {
 
 const listeners = (signal) => getEventListeners(signal, 'abort').length
 
-test('a live read has one listener on its signal, however many events it brings', async (t) => {
+test('a live read adds one listener to its signal, however many events it returns', async (t) => {
   const emitter = make(t)
   const { signal } = new AbortController()
   let most = 0
@@ -45,7 +45,7 @@ test('a live read has one listener on its signal, however many events it brings'
   assert.deepEqual([most, listeners(signal)], [1, 0])
 })
 
-test('readers that end leave nothing on a signal that lives on', async (t) => {
+test('readers that end remove their listeners from a signal that is still in use', async (t) => {
   const emitter = make(t)
   await emitter.append('T', { num: 1 })
   const { signal } = new AbortController()
@@ -81,7 +81,7 @@ test('a signal ends a reader before the store is open, between two events, and w
   assert.throws(() => emitter.read({ signal: {} }), { code: 'ERR_HYPER_INVALID_ARG' })
 })
 
-test('a place behind the end of the log is refused, or told of where it is waited for', async (t) => {
+test('a change beyond the end of the log is refused, or reported by a live read', async (t) => {
   const emitter = make(t)
   const warned = []
   emitter.status.on('warning', ({ code }) => warned.push(code))
@@ -100,7 +100,7 @@ test('a place behind the end of the log is refused, or told of where it is waite
   stream.destroy()
 })
 
-test('a place given before the store is open is judged once it is', async (t) => {
+test('a change that is given before the store is open is checked once it is open', async (t) => {
   const emitter = make(t)
   const stored = emitter.append('T', { num: 1 })
   const refused = assert.rejects(emitter.position('mine', 7), { code: 'ERR_HYPER_INVALID_ARG' })
@@ -108,7 +108,7 @@ test('a place given before the store is open is judged once it is', async (t) =>
   await refused
 })
 
-test('position without a change reads; with undefined it is a mistake', async (t) => {
+test('position without a change reads it, and position with undefined is refused', async (t) => {
   const emitter = make(t)
   await emitter.append('T', { num: 1 })
   await emitter.position('mine', 1)
@@ -116,7 +116,7 @@ test('position without a change reads; with undefined it is a mistake', async (t
   assert.equal(await emitter.position('mine'), 1)
 })
 
-test('what does not decode comes with a coded error, whatever the codec threw', async (t) => {
+test('an event that does not decode has an error with a code, whatever the codec threw', async (t) => {
   for (const thrown of [new Error('a reason'), undefined, null, 'text']) {
     const emitter = make(t, { odd: { encode: (text) => text, decode () { throw thrown } } })
     const warned = []
@@ -135,14 +135,14 @@ test('what does not decode comes with a coded error, whatever the codec threw', 
   }
 })
 
-test('heads are places: one question, whatever their number', async (t) => {
+test('heads returns the change, key, log and seq of each head, and _hyperlog.heads returns nodes', async (t) => {
   const emitter = make(t)
   const node = await emitter.append('T', { num: 1 })
   assert.deepEqual(await emitter.heads(), [{ change: 1, key: node.key, log: node.log, seq: 1 }])
   assert.deepEqual(await emitter._hyperlog.heads(), [node])
 })
 
-test('a live reader can be left while it waits, before the store is open, too', async (t) => {
+test('a live reader can be left while it waits, even before the store is open', async (t) => {
   const emitter = new HyperEmitter()
   t.after(() => emitter.close())
   for (const opened of [false, true]) {

@@ -53,7 +53,7 @@ async function stored (t, schema = OLD, options) {
 const DRIFT = 'ERR_HYPER_SCHEMA_DRIFT the schema cannot read every stored event: '
 
 for (const [kind, open] of STORES) {
-  test(`${kind} remembers the messages of what was emitted`, async (t) => {
+  test(`${kind} remembers the messages of emitted events`, async (t) => {
     const emitter = make(t, open(), OLD)
     assert.deepEqual(await emitter.schemas(), [])
     await emitter.append('order', { id: '1' })
@@ -84,7 +84,7 @@ for (const [kind, open] of STORES) {
   })
 }
 
-test('a schema that cannot read what is stored is told of at every opening, with the path of the field', async (t) => {
+test('a schema that cannot read stored events is reported at every opening, with the path of the field', async (t) => {
   const store = await stored(t)
   for (let opening = 0; opening < 2; opening++) {
     const emitter = make(t, store, changed('uint32 price', 'string price'))
@@ -95,7 +95,7 @@ test('a schema that cannot read what is stored is told of at every opening, with
   }
 })
 
-test('an added required field, and a message that is gone, are told of', async (t) => {
+test('an added required field, and a removed message, are reported', async (t) => {
   const store = await stored(t)
   for (const [schema, words] of [
     [changed('price = 3;', 'price = 3; required bool sold = 4;'), 'order.lines.sold: was not there, is required bool = 4'],
@@ -107,7 +107,7 @@ test('an added required field, and a message that is gone, are told of', async (
   }
 })
 
-test('nobody is told of changes that can be read, of codecs of users, or without a schema', async (t) => {
+test('compatible changes, codecs of users and emitters without a schema cause no report', async (t) => {
   const store = await stored(t)
   const codec = { encode: () => Buffer.alloc(0), decode: () => 1 }
   for (const schema of [
@@ -129,7 +129,7 @@ test('nobody is told of changes that can be read, of codecs of users, or without
   assert.deepEqual(await warned(standard), [])
 })
 
-test('events are read by the form of the schema for their encoding, so lists that only one encoding packs are not told', async (t) => {
+test('lists that only one of the two encodings packs are not reported, because events are read by the form for their encoding', async (t) => {
   const lists = 'syntax = "proto3"; message order { repeated int32 counts = 1; } message note { string text = 1; }'
   for (const [before, after] of [[{}, { protobuf: 'standard' }], [{ protobuf: 'standard' }, {}]]) {
     const store = path.join(folder(), 'store')
@@ -144,7 +144,7 @@ test('events are read by the form of the schema for their encoding, so lists tha
   for (const { warnings } of await linked(t, [lists], [lists, { protobuf: 'standard' }])) assert.deepEqual(warnings, [])
 })
 
-test('in 1.x\'s encoding an enum value that is gone is told, because events with it are refused', async (t) => {
+test('in 1.x\'s encoding a removed enum value is reported, because events with it cannot be read', async (t) => {
   const fewer = changed(' GIFT = 1;', '')
   const store = await stored(t, fewer)
   // The value is recorded when it is added.
@@ -252,7 +252,7 @@ test('the record is written when messages change, not with each event', async (t
   assert.deepEqual([differences, second.differences], [[], [{ path: 'order.id', was: 'uint32 = 1', is: 'string = 1' }]])
 })
 
-test('an emitter that is closed at once has written it', async (t) => {
+test('an emitter that is closed immediately has written the record', async (t) => {
   const store = path.join(folder(), 'store')
   const emitter = make(t, store, OLD)
   emitter.emit('order', { id: '1' })
@@ -288,7 +288,7 @@ async function linked (t, [schema, options], [otherSchema, otherOptions]) {
   return [a, b]
 }
 
-test('peers whose schemas contradict each other are told of it on both sides, and go on', async (t) => {
+test('contradicting schemas of two peers are reported on both sides, and replication continues', async (t) => {
   const [a, b] = await linked(t, [OLD], [changed('uint32 price', 'string price')])
   for (const [one, other, theirs, ours] of [[a, b, 'string', 'uint32'], [b, a, 'uint32', 'string']]) {
     const [warning, ...more] = one.warnings
@@ -303,7 +303,7 @@ test('peers whose schemas contradict each other are told of it on both sides, an
   }
 })
 
-test('an emitter that is told to listen before its schema has been read tells peers what was read', async (t) => {
+test('an emitter that listens before its schema has been read sends peers the schema once it has been read', async (t) => {
   const { PassThrough } = require('node:stream')
   const source = new PassThrough()
   const a = make(t, undefined, source)
@@ -316,7 +316,7 @@ test('an emitter that is told to listen before its schema has been read tells pe
   for (const [{ code }] of await warned) assert.equal(code, 'ERR_HYPER_SCHEMA_DRIFT')
 })
 
-test('peers whose schemas differ without contradiction are not', async (t) => {
+test('compatible schemas of two peers are not reported', async (t) => {
   for (const [one, other] of [
     [[OLD], [changed('price = 3;', 'price = 3; optional string colour = 5;')]],
     [[OLD], [changed('message order', 'message sale')]],
@@ -327,7 +327,7 @@ test('peers whose schemas differ without contradiction are not', async (t) => {
   }
 })
 
-test('messages that are too many to be told to peers are told to their owner', async (t) => {
+test('a schema that is too large to be sent to peers is reported to its owner', async (t) => {
   const fields = Array.from({ length: 9000 }, (_, n) => `optional int32 field_of_a_large_message_${n} = ${n + 1};`)
   const emitter = make(t, undefined, `message large { ${fields.join(' ')} } message note { optional string text = 1; }`)
   const [left] = duplexPair()

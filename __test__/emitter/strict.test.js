@@ -44,19 +44,19 @@ describe('strict', () => {
     }
   })
 
-  test('text for a name that the schema does not have is a mistake', async (t) => {
+  test('refuses text for a name that the schema does not have', async (t) => {
     const emitter = make(t, SCHEMA, { strict: true })
     assert.throws(() => emitter.emit('other', 'text'), { code: 'ERR_HYPER_VALUE', event: 'other', message: "payload is text. There is no message 'other' in the schema: it has 'T', 'U'" })
     await emitter.append('other', Buffer.from('text'))
     await make(t, null, { strict: true }).append('other', 'text')
   })
 
-  test('concerns a schema that is read from a stream, too', async (t) => {
+  test('applies to a schema that is read from a stream', async (t) => {
     const emitter = make(t, Readable.from([SCHEMA]), { strict: true })
     await assert.rejects(emitter.append('T', { num: 1.5 }), refused)
   })
 
-  test('compiled messages have it from HyperEmitter.compile; where it would have no effect it is refused', async (t) => {
+  test('is an option of HyperEmitter.compile for compiled messages, and is refused where it would have no effect', async (t) => {
     assert.throws(() => make(t, HyperEmitter.compile(SCHEMA), { strict: true }),
       { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG', message: "strict is given, but message 'T' was compiled without it: pass strict to HyperEmitter.compile" })
     const emitter = make(t, HyperEmitter.compile(SCHEMA, { strict: true }))

@@ -31,7 +31,7 @@ async function fill (emitter) {
 
 for (const [what, store] of STORES) {
   describe(`tags in ${what}`, () => {
-    test('find events alone, together, with names, and as alternatives, both ways', async (t) => {
+    test('find events by one tag, several tags, tags with names, and alternatives, in both directions', async (t) => {
       const emitter = make(t, store())
       await fill(emitter)
       assert.deepEqual(await found(emitter, { tags: 'order:7' }), [1, 2])
@@ -48,7 +48,7 @@ for (const [what, store] of STORES) {
       assert.deepEqual(await found(emitter, { from: 0, to: new Date(), tags: 'order:7' }), [1, 2])
     })
 
-    test('a live search hears what matches from now on', async (t) => {
+    test('a live search returns matching events that are stored later', async (t) => {
       const emitter = make(t, store())
       await fill(emitter)
       const heard = []
@@ -65,7 +65,7 @@ for (const [what, store] of STORES) {
   })
 }
 
-test('tags come with entries, streams and peers', async (t) => {
+test('entries, streams and peers get the tags of events', async (t) => {
   const a = make(t, undefined, { tags: { T: ({ num }) => [`num:${num}`] } })
   const b = make(t)
   await b.connect((await a.listen(0, '127.0.0.1')).port, '127.0.0.1')
@@ -86,7 +86,7 @@ test('tags come with entries, streams and peers', async (t) => {
   assert.deepEqual(await found(b, { tags: 'num:1' }), [1])
 })
 
-test('tags survive reopening, many in flight, and payloads as large as the buffer', async (t) => {
+test('tags are stored with many events in flight and with payloads as large as the buffer, and are found after reopening', async (t) => {
   const store = path.join(folder(), 'store')
   const emitter = make(t, store)
   const big = 'x'.repeat(300_000)
@@ -97,7 +97,7 @@ test('tags survive reopening, many in flight, and payloads as large as the buffe
   assert.equal((await found(again, { tags: 'üüü' })).length, Math.ceil((3000 - 2) / 7))
 })
 
-test('a search goes on over many events that do not match', async (t) => {
+test('a search continues past many events that do not match', async (t) => {
   const emitter = make(t)
   // More than are looked at for one answer.
   await Promise.all(Array.from({ length: 10_000 }, (_, num) => emitter.append('T', { num })))
@@ -108,7 +108,7 @@ test('a search goes on over many events that do not match', async (t) => {
   assert.equal((await found(emitter, { to: new Date(time), reverse: true })).length, 10_000)
 })
 
-test('tags and searches that make no sense are refused with a word, and nothing is stored', async (t) => {
+test('invalid tags and searches are refused with a reason, and nothing is stored', async (t) => {
   const emitter = make(t)
   const wrong = ['text', [5], [''], ['x'.repeat(257)], ['a', 'a'], Array.from({ length: 17 }, (_, i) => `${i}`), ['\ud800']]
   for (const tags of wrong) {

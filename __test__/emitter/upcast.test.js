@@ -21,7 +21,7 @@ async function all (reader) {
   return found
 }
 
-test('listeners, readers and streams get what it returns; what is stored stays', async (t) => {
+test('listeners, readers and streams get the result of upcast, and the stored event does not change', async (t) => {
   const store = path.join(folder(), 'store')
   const asked = []
   const upcast = {
@@ -48,7 +48,7 @@ test('listeners, readers and streams get what it returns; what is stored stays',
   assert.deepEqual((await all(plain.read()))[0].payload, { foo: '', num: 1 })
 })
 
-test('a listener that has paused itself gets it, too', async (t) => {
+test('a listener that has paused itself gets upcast payloads', async (t) => {
   const emitter = make(t, { T: ({ num }) => ({ num: num * 10 }) })
   const heard = []
   const done = new Promise((resolve) => emitter.on('T', ({ num }) => {
@@ -61,7 +61,7 @@ test('a listener that has paused itself gets it, too', async (t) => {
   assert.deepEqual(heard, [10, 20, 30])
 })
 
-test('where it throws, or returns nothing, the event does not decode', async (t) => {
+test('if upcast throws or returns nothing, the event counts as undecodable', async (t) => {
   for (const [upcast, cause] of [[() => { throw new Error('too old') }, /^too old$/], [() => undefined, /^upcast of event 'T' returned nothing$/]]) {
     const emitter = make(t, { T: upcast })
     emitter.on('T', () => assert.fail('heard'))
@@ -76,7 +76,7 @@ test('where it throws, or returns nothing, the event does not decode', async (t)
   }
 })
 
-test('bytes without a codec are left alone; what is no object of functions is refused', async (t) => {
+test('upcast is not called for bytes without a codec, and must be an object of functions', async (t) => {
   const emitter = make(t, { other: () => assert.fail('asked') })
   await emitter.append('other', Buffer.from('x'))
   assert.deepEqual((await all(emitter.read()))[0].raw, Buffer.from('x'))

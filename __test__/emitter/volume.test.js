@@ -7,7 +7,7 @@ const { test } = require('node:test')
 
 const { HyperEmitter, hear, turns } = require('./helpers')
 
-test('an event behind thousands that nobody listens to is delivered without anything else happening', async (t) => {
+test('an event after thousands without listeners is delivered, even if nothing else happens', async (t) => {
   const emitter = new HyperEmitter(undefined, {})
   t.after(() => emitter.close())
   const heard = []
@@ -23,7 +23,7 @@ test('an event behind thousands that nobody listens to is delivered without anyt
   }
 })
 
-test('hundreds of thousands of questions asked at once are all answered', async (t) => {
+test('hundreds of thousands of concurrent requests are all answered', async (t) => {
   const emitter = new HyperEmitter(undefined, {})
   t.after(() => emitter.close())
   const answers = await Promise.all(Array.from({ length: 150_000 }, () => emitter.digest()))
@@ -33,7 +33,7 @@ test('hundreds of thousands of questions asked at once are all answered', async 
   assert.equal((await heard)[0].toString(), 'y')
 })
 
-test('an event larger than what is left of a pack, and many small ones behind it, are all delivered', async (t) => {
+test('an event larger than the rest of a pack, and many small events after it, are all delivered', async (t) => {
   const emitter = new HyperEmitter(':memory:', 'message T { required bytes data = 1; }')
   t.after(() => emitter.close())
   let heard = 0

@@ -39,7 +39,7 @@ async function live (ours, other) {
 const perEvent = (memory) => (memory[5] - memory[1]) / (LIVE * 4 / 6)
 const inMegabytes = (memory) => memory.map((bytes) => Math.round(bytes / 1e6)).join(', ')
 
-test('1.3.0 echoes everything: nothing is stored or heard twice, and memory stays flat', { timeout: 240000 + LIVE * 40 }, async (t) => {
+test('although 1.3.0 echoes everything, nothing is stored or heard twice, and memory does not grow', { timeout: 240000 + LIVE * 40 }, async (t) => {
   const ours = await start(t, 'new', { which: 'new', store: 'embedded' })
   const memory = await live(ours, await start(t, 'old', { which: 'old', store: 'memdb' }))
   t.diagnostic(`${LIVE} live events: ${inMegabytes(memory)} MB`)
@@ -56,7 +56,7 @@ test('1.3.0 echoes everything: nothing is stored or heard twice, and memory stay
   assert.ok(stays < 150, `${stays} bytes stay per echo`)
 })
 
-test('history from two sources leaves 1.3.0’s link half dead: it is noticed, renewed, and everybody converges', LIMIT, async (t) => {
+test('a link that is half dead because 1.3.0 receives from two sources is detected and renewed, and all peers converge', LIMIT, async (t) => {
   const [left, right] = await Promise.all(['left', 'right'].map((name) => start(t, name, { which: 'new', store: 'memory' })))
   const old = await start(t, 'old', { which: 'old', store: 'memdb' })
   await left.listen()
@@ -93,7 +93,7 @@ for (const dialler of ['old', 'new']) {
   })
 }
 
-test('1.3.0 does not relay duplicates: between two of them we do, and the chain converges', LIMIT, async (t) => {
+test('a 2.x peer between two 1.3.0 peers relays duplicates, which 1.3.0 does not, and the chain converges', LIMIT, async (t) => {
   const past = { tag: 'past', count: 30 }
   const [first, last] = await Promise.all(['first', 'last'].map((name) => start(t, name, { which: 'old', store: 'memdb', past })))
   const middle = await start(t, 'middle', { which: 'new', store: 'memdb', past })
@@ -103,7 +103,7 @@ test('1.3.0 does not relay duplicates: between two of them we do, and the chain 
   await converge([first, middle, last], [...range('past', 30), ...['first', 'middle', 'last'].flatMap((tag) => range(tag, 40))])
 })
 
-test('a 1.3.0 peer that stops reading costs us nothing and gets everything once it goes on', LIMIT, async (t) => {
+test('a 1.3.0 peer that stops reading uses no memory here, and gets everything once it reads again', LIMIT, async (t) => {
   const old = await start(t, 'old', { which: 'old', store: 'memdb' })
   const ours = await start(t, 'new', { which: 'new', store: 'embedded' })
   const witness = await start(t, 'witness', { which: 'new', store: 'memory' })

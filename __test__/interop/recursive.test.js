@@ -30,7 +30,7 @@ test('events of a recursive schema pass between 1.3.0 and ours in both direction
   assert.deepEqual(await fromOurs, tree(20))
 })
 
-test('what 2.0 wrote before it knew of such fields is still read', async (t) => {
+test('events that early 2.0 builds wrote with lengths are still read', async (t) => {
   const ours = new HyperEmitter(undefined, SCHEMA)
   t.after(() => ours.close())
   const { Tree } = ours.messages

@@ -43,7 +43,7 @@ const failing = (reason) => ({
   [`node_modules/${PACKAGE}-${hostName()}/index.js`]: `throw new Error(${JSON.stringify(reason)})`
 })
 
-test('the names of the platforms are those that are built', () => {
+test('the platform names are those of the packages that are built', () => {
   const cpus = { x86_64: 'x64', aarch64: 'arm64' }
   const systems = { unknown: 'linux', apple: 'darwin', pc: 'win32' }
   const names = napi.targets.map((triple) => {
@@ -54,27 +54,27 @@ test('the names of the platforms are those that are built', () => {
   assert.deepEqual([BINARY, PACKAGE], [napi.binaryName, napi.packageName])
 })
 
-test('a platform package that is not installed is named with its version', (t) => {
+test('the error names a platform package that is not installed, with its version', (t) => {
   const message = load(t, { setUp: pretend('darwin', 'arm64') })
   assert.match(message, /^hyperemitter found no native binary that loads on darwin-arm64, Node\.js/)
   assert.ok(message.includes(`npm install @hyperemitter/core-darwin-arm64@${version}`), message)
   assert.ok(message.includes("\n  - Cannot find module '@hyperemitter/core-darwin-arm64'\nInstall"), message)
 })
 
-test('a platform without a prebuilt binary is told which there are, and how to build', (t) => {
+test('on a platform without a prebuilt binary, the error lists those that exist, and says how to build one', (t) => {
   const message = load(t, { setUp: pretend('sunos', 'x64') })
   assert.match(message, /no prebuilt binary for sunos-x64 \(there is for linux-x64-gnu, .*win32-arm64-msvc\)/)
   assert.match(message, /npm run build/)
 })
 
-test('on Linux the C library and its version are named', { skip: process.platform !== 'linux' }, (t) => {
+test('on Linux, the error names the C library and its version', { skip: process.platform !== 'linux' }, (t) => {
   const glibc = process.report.getReport().header.glibcVersionRuntime
   const message = load(t, { files: failing("/lib/libc.so.6: version `GLIBC_2.99' not found") })
   assert.ok(message.includes(glibc ? `-gnu (glibc ${glibc})` : '-musl,'), message)
   assert.ok(message.includes("\n  - /lib/libc.so.6: version `GLIBC_2.99' not found\n"), message)
 })
 
-test('a wrong NAPI_RS_NATIVE_LIBRARY_PATH is named, and nothing else is tried', (t) => {
+test('a wrong NAPI_RS_NATIVE_LIBRARY_PATH is reported, and nothing else is tried', (t) => {
   const message = load(t, {
     env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nowhere.node' },
     files: { [`node_modules/${PACKAGE}-${hostName()}/index.js`]: 'module.exports = {}' }
@@ -86,7 +86,7 @@ test('a checkout that has not been built says so', (t) => {
   assert.match(load(t, { files: { 'Cargo.toml': '' } }), /source checkout that has not been built: run `npm run build`/)
 })
 
-test('in a bundle, where to put the addon is said', (t) => {
+test('in a bundle, the error says where to put the addon', (t) => {
   const message = load(t, { files: { 'package.json': '{ "name": "app" }' } })
   assert.ok(message.includes(`put hyperemitter.${hostName()}.node of the package ${PACKAGE}-${hostName()} into `), message)
 })

@@ -96,7 +96,7 @@ describe('the packed tarballs', { skip: process.platform === 'win32' && 'the bar
     for (const { unpackedSize } of packed.platforms) assert.ok(unpackedSize <= MAX_ADDON_BYTES, `${unpackedSize} bytes`)
   })
 
-  test('nothing is in the package that users have no use for', () => {
+  test('the package contains only files that users need', () => {
     const files = fs.readdirSync(path.join(app, 'node_modules/hyperemitter'), { recursive: true }).filter((file) => /^(__test__|tests|bench|benches|target|scripts|fuzz|src|docs.design)|\.(rs|test\.js|node)$/.test(file))
     assert.deepEqual(files, [])
   })

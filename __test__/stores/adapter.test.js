@@ -38,7 +38,7 @@ test('keys and values may be bytes of another realm', async () => {
 
 const keysOf = (rows) => rows.map(([key]) => String(key))
 
-test('there are 34 kinds, 33 where RocksDB does not run', () => {
+test('34 kinds of stores are tested, 33 where RocksDB does not run', () => {
   assert.equal(Object.keys(all).length, rocksdb ? 34 : 33)
 })
 
@@ -91,7 +91,7 @@ test('methods are looked up when they are called', async () => {
   assert.ok(db.isOpen(), 'its own close was not called')
 })
 
-test('what is no store, or cannot hold bytes, is refused at once', () => {
+test('an object that is no store, or a store that cannot hold bytes, is refused immediately', () => {
   const refused = { name: 'TypeError', code: 'ERR_HYPER_INVALID_ARG' }
   const methods = { get () {}, put () {}, batch () {} }
   for (const db of [5, true, {}, [], () => {}, Symbol('db'), new Map(), methods, { ...methods, get: 1, iterator () {} }]) {
@@ -103,7 +103,7 @@ test('what is no store, or cannot hold bytes, is refused at once', () => {
   }
 })
 
-test('every way of failing is told once, with the store\'s own words', async () => {
+test('every failure is reported once, with the store\'s own message', async () => {
   const base = { put () {}, iterator () {} }
   const failing = [
     (callback) => callback(new Error('words')),
@@ -137,7 +137,7 @@ test('every way of saying "not found" is understood', async () => {
   }
 })
 
-test('a store that answers at once is read without recursion', async () => {
+test('a store that answers synchronously is read without recursion', async () => {
   let left = 50_000
   const iterator = () => ({ next: (callback) => left-- > 0 ? callback(null, 'key', BYTES) : callback(null), end: (callback) => callback() })
   const db = { put () {}, batch () {}, get () {}, iterator }

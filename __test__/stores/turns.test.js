@@ -90,7 +90,7 @@ for (const [name, open] of Object.entries(openers)) {
   })
 }
 
-test('what ours wrote is what 1.3.0 would have written', { timeout: 60_000 }, async (t) => {
+test('the records that 2.x writes are those that 1.3.0 would have written', { timeout: 60_000 }, async (t) => {
   const folder = temporary(t)
   let emitter = ours(levelup1(folder), SCHEMA)
   for (let i = 0; i < 40; i++) await emitted(emitter, `event ${i}`)
@@ -123,7 +123,7 @@ test('what ours wrote is what 1.3.0 would have written', { timeout: 60_000 }, as
   await closed(emitter)
 })
 
-test('a store with duplicates, several logs, foreign keys and poisoned peers opens, and goes on in 1.3.0', { timeout: 60_000 }, async (t) => {
+test('a store with duplicates, several logs, foreign keys and unusable peers opens, and 1.3.0 can continue it', { timeout: 60_000 }, async (t) => {
   const folders = [temporary(t), temporary(t)]
   const pair = folders.map((folder) => theirs(levelup1(folder), SCHEMA, { reconnectTimeout: 20 }))
   // Equal events from equal heads: 1.x makes one node of the two, with an entry in either log.

@@ -42,7 +42,7 @@ describe('an identity', () => {
     assert.equal(plain.publicKey, null)
   })
 
-  test('that is none is refused with a word', (t) => {
+  test('that is not a private Ed25519 key is refused with a reason', (t) => {
     const wrong = [[5, /path of a key file/], ['/no/such/file', /hypem keygen/], [Buffer.from('-----BEGIN PRIVATE KEY-----'), /no private key/]]
     for (const [identity, words] of wrong) {
       assert.throws(() => make(t, { identity }), (error) => error.code === 'ERR_HYPER_INVALID_ARG' && words.test(error.message), String(identity))
@@ -52,7 +52,7 @@ describe('an identity', () => {
     assert.throws(() => make(t, { identity: generateKeyPairSync('x25519').privateKey }), /x25519/)
   })
 
-  test('lies in no file of the store', async (t) => {
+  test('is not written to any file of the store', async (t) => {
     const identity = newKey()
     const store = path.join(folder(), 'store')
     const emitter = make(t, { identity }, store)
@@ -93,7 +93,7 @@ describe('a link between two identities', () => {
     for (const word of ['a word in confidence', 'an answer', a.publicKey]) assert.equal(wire.indexOf(word), -1, word)
   })
 
-  test('is refused where the key is not listed, before anything is said', async (t) => {
+  test('is refused if the key is not listed, before anything about the log is sent', async (t) => {
     const a = secured(t, { peers: { [OTHER]: 'write' } })
     const b = secured(t)
     await a.ready()
@@ -105,14 +105,14 @@ describe('a link between two identities', () => {
     assert.ok((await a.stats()).refusals.rights >= 1)
   })
 
-  test('is refused to a listener that has another key than it was dialled for', async (t) => {
+  test('is refused if the listener has another key than the dialler expects', async (t) => {
     const a = secured(t, { peers: () => 'write' })
     const b = secured(t)
     const { port } = await a.listen(0, HOST)
     assert.equal((await refused(b.connect(port, HOST, { key: OTHER }))).code, 'ERR_HYPER_INSECURE')
   })
 
-  test('is never plain where a key was given: not at first, not again, not after a restart', async (t) => {
+  test('is never plain if a key was given: not at the first dial, not at a redial, not after a restart', async (t) => {
     const plain = make(t)
     const { port } = await plain.listen(0, HOST)
     const store = path.join(folder(), 'store')
@@ -140,7 +140,7 @@ describe('a link between two identities', () => {
     assert.equal((await impostor.stats()).change, 1, 'its own announcement')
   })
 
-  test('is made anew, and secure, where a key is given for a peer that was dialled plain, also in an earlier run', async (t) => {
+  test('is replaced by a secure one if a key is given for a peer that was dialled plain, even in an earlier run', async (t) => {
     const identity = newKey()
     const a = secured(t, { peers: () => 'write', plain: true, unsigned: 'accept' })
     await a.ready()
@@ -167,7 +167,7 @@ describe('a link between two identities', () => {
     await b.close()
   })
 
-  test('keeps to the key of an earlier run where connect does not name one', async (t) => {
+  test('requires the key of an earlier run if connect does not name one', async (t) => {
     const a = secured(t, { peers: () => 'write' })
     await a.ready()
     const { port } = await a.listen(0, HOST)
@@ -186,7 +186,7 @@ describe('a link between two identities', () => {
     assert.ok(error.message.includes(a.publicKey), error.message)
   })
 
-  test('stays out where a secret is not known, without a byte', async (t) => {
+  test('is refused without a byte if the dialler does not know the secret', async (t) => {
     const secret = 'ab'.repeat(32)
     const a = secured(t, { secret })
     await a.ready()
@@ -206,7 +206,7 @@ describe('a link between two identities', () => {
 })
 
 describe('plain links of an emitter with an identity', () => {
-  test('are refused unless `plain` lets them in, and then with its right only', async (t) => {
+  test('are refused unless `plain` allows them, and then have only the right that it gives', async (t) => {
     const a = secured(t)
     await a.ready()
     const { port } = await a.listen(0, HOST)
@@ -240,7 +240,7 @@ describe('rights', () => {
     assert.deepEqual(await numbers(a), [1, 2])
   })
 
-  test('can be taken away while the link stands', async (t) => {
+  test('can be withdrawn while the link is established', async (t) => {
     const b = secured(t)
     await b.ready()
     const a = secured(t, { peers: { [b.publicKey]: 'write' } })
@@ -252,7 +252,7 @@ describe('rights', () => {
     assert.equal((await gone).code, 'ERR_HYPER_RIGHTS')
   })
 
-  test('are asked of a function, which may take its time, and whose failure refuses', async (t) => {
+  test('may come from an asynchronous function, and a failure of it refuses the peer', async (t) => {
     const b = secured(t)
     await b.ready()
     let fail = false
@@ -275,7 +275,7 @@ describe('rights', () => {
     assert.equal((await warned).message, 'the directory is away')
   })
 
-  test('of no known kind are refused with a word', (t) => {
+  test('of an unknown kind are refused with a reason', (t) => {
     const wrong = [
       [{ peers: { [OTHER]: 'admin' } }, /'read' or 'write', not admin/], [{ peers: { nonsense: 'read' } }, /nonsense/], [{ peers: 5 }, /peers/],
       [{ plain: { from: ['x'] } }, /plain/], [{ plain: 'all' }, /plain/], [{ secret: 'short' }, /32 bytes/], [{ network: '' }, /network/], [{ network: 5 }, /network/]
@@ -287,7 +287,7 @@ describe('rights', () => {
 })
 
 describe('a network', () => {
-  test('keeps emitters of another one out, and both sides say so', async (t) => {
+  test('refuses emitters of another network, and both sides report it', async (t) => {
     const store = path.join(folder(), 'store')
     const a = make(t, { network: 'production' }, store)
     const { port } = await a.listen(0, HOST)

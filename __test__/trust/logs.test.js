@@ -38,7 +38,7 @@ async function link (dialler, listener, options) {
 }
 
 describe('sealed logs', () => {
-  test('tell their author, at others and after a restart', async (t) => {
+  test('show their author, at other emitters and after a restart', async (t) => {
     const store = path.join(folder(), 'store')
     const a = secured(t)
     const identity = newKey()
@@ -59,7 +59,7 @@ describe('sealed logs', () => {
     assert.equal((await again.verify()).nodes, 4)
   })
 
-  test('of authors that are not listed are left out, and everything else goes on', async (t) => {
+  test('of authors that are not listed are not stored, and all other logs are replicated', async (t) => {
     const a = secured(t)
     const b = secured(t)
     await Promise.all([a.ready(), b.ready()])
@@ -72,7 +72,7 @@ describe('sealed logs', () => {
     assert.equal((await left).code, 'ERR_HYPER_AUTHOR')
   })
 
-  test('are the only ones that are stored with an identity, unless the user says otherwise', async (t) => {
+  test('are the only logs that an emitter with an identity stores, unless the user says otherwise', async (t) => {
     const plain = make(t)
     const [strict, open] = [secured(t, { plain: true }), secured(t, { plain: true, unsigned: 'accept' })]
     await plain.append('T', { num: 1 })
@@ -85,7 +85,7 @@ describe('sealed logs', () => {
     assert.ok((await entries(strict)).every(({ author }) => author !== undefined))
   })
 
-  test('follow a log from before there was a key, which others take as it is pinned', async (t) => {
+  test('follow an older log without seals, which others accept as far as it is pinned', async (t) => {
     const store = path.join(folder(), 'store')
     const before = make(t, {}, store)
     for (let num = 0; num < 3; num++) await before.append('T', { num })
@@ -103,7 +103,7 @@ describe('sealed logs', () => {
     assert.deepEqual(found.map(({ author, payload }) => [author, payload.num]), [[undefined, 0], [undefined, 1], [undefined, 2], [after.publicKey, 3]])
   })
 
-  test('are not written without their key, and read all the same', async (t) => {
+  test('cannot be written without their key, but can be read', async (t) => {
     const store = path.join(folder(), 'store')
     const first = secured(t, {}, store)
     await first.append('T', { num: 1 })
@@ -117,7 +117,7 @@ describe('sealed logs', () => {
     assert.deepEqual((await entries(rotated)).map(({ author }) => author), [first.publicKey, rotated.publicKey])
   })
 
-  test('of a lost key end, and go on under a new one', async (t) => {
+  test('of a lost key end, and their owner continues under a new one', async (t) => {
     const store = path.join(folder(), 'store')
     const [lost, next] = [newKey(), newKey()]
     const [lostKey, nextKey] = [lost, next].map((key) => publicKeyOf(key))
@@ -152,7 +152,7 @@ describe('sealed logs', () => {
     assert.deepEqual((await entries(keeper)).map(({ author, payload }) => [author, payload.num]), [[lostKey, 1], [nextKey, 2], [nextKey, 3]])
   })
 
-  test('of a revoked author end where they are', async (t) => {
+  test('of a revoked author stay as they are', async (t) => {
     const a = secured(t)
     const b = secured(t)
     await link(a, b)
@@ -164,7 +164,7 @@ describe('sealed logs', () => {
   })
 })
 
-test('options that make no sense are refused with a word', () => {
+test('invalid options are refused with a reason', () => {
   const bad = [
     [{ authors: 5 }, /authors/], [{ authors: ['x'] }, /not a public key/], [{ authors: 'peers' }, /authors/],
     [{ unsigned: 'some' }, /unsigned/], [{ unsigned: 5 }, /unsigned/], [{ unsigned: { a: { seq: 1.5, digest: '' } } }, /seq/],

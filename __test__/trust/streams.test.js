@@ -19,7 +19,7 @@ const server = { key: pem('server.key'), cert: pem('server.pem'), ca, requestCer
 const client = { key: pem('client.key'), cert: pem('client.pem'), ca }
 
 describe('tls', () => {
-  test('certificates on both sides make a link, also again after a restart', async (t) => {
+  test('links are established with certificates on both sides, and again after a restart', async (t) => {
     const a = make(t)
     const { port } = await a.listen(0, HOST, { tls: server })
     const store = path.join(folder(), 'store')
@@ -38,7 +38,7 @@ describe('tls', () => {
     assert.equal((await told(b, 'warning')).code, 'ERR_HYPER_INSECURE')
   })
 
-  test('a certificate that nobody vouches for is refused', async (t) => {
+  test('a certificate of an unknown CA, and a peer without a certificate, are refused', async (t) => {
     const a = make(t)
     const { port } = await a.listen(0, HOST, { tls: server })
     const b = make(t)
@@ -71,7 +71,7 @@ describe('tls', () => {
     })
   }
 
-  test('a peer that goes while it is decided about harms nobody', async (t) => {
+  test('a peer that disconnects before it is decided whether it may connect causes no error', async (t) => {
     let decide
     const asked = new Promise((resolve) => { decide = resolve })
     const answers = []
@@ -92,7 +92,7 @@ describe('tls', () => {
   })
 
   // Less than the 30 s that a decision may take.
-  test('a peer that was dialled and resets while it is decided about is dialled again', { timeout: 20_000 }, async (t) => {
+  test('a dialled peer that resets before it is decided whether it may connect is dialled again', { timeout: 20_000 }, async (t) => {
     const peer = tls.createServer(server, () => {}).on('tlsClientError', () => {}).listen(0, HOST)
     await once(peer, 'listening')
     let far
@@ -116,7 +116,7 @@ describe('tls', () => {
     while (times.length < 2) await turns(1)
   })
 
-  test('without an identity setPeers decides about certificates, and takes no plain peers', async (t) => {
+  test('without an identity, setPeers applies to certificates, and plain peers are refused', async (t) => {
     const a = make(t)
     assert.throws(() => a.setPeers({ [publicKeyOf(newKey())]: 'write' }), { code: 'ERR_HYPER_INVALID_ARG' })
     a.setPeers({ 'dns:client.test': 'write' })
@@ -127,7 +127,7 @@ describe('tls', () => {
     await make(t).connect(port, HOST)
   })
 
-  test('a port that speaks TLS takes no plain peers, and a plain one no TLS', async (t) => {
+  test('a TLS port refuses plain peers, and a plain port refuses TLS', async (t) => {
     const a = make(t)
     const { port } = await a.listen(0, HOST, { tls: server })
     const b = make(t)
@@ -164,7 +164,7 @@ describe('handle', () => {
     await hears(b, a, 'T', { num: 1 })
   })
 
-  test('a stream that ends early, and what is no stream, get a word', async (t) => {
+  test('a stream that ends early, and a value that is not a stream, are refused with a reason', async (t) => {
     const [left, right] = duplexPair()
     const a = make(t)
     const handled = refused(a.handle(left, { dialled: true, can: 'write' }))

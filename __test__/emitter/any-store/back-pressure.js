@@ -9,7 +9,7 @@ const { settled, stored, until, turns } = require('../helpers')
 
 /** @param {import('./index').Stores} stores */
 module.exports = function tests ({ make }) {
-  test('an unanswered first event stops everything, other names too', async (t) => {
+  test('an unanswered first event stops all delivery, of other names too', async (t) => {
     const emitter = await make(t)
     const heard = []
     let answer
@@ -24,7 +24,7 @@ module.exports = function tests ({ make }) {
     assert.equal(heard.length, 31)
   })
 
-  test('a stalled event in the middle lets nothing pass it', async (t) => {
+  test('no event passes a stalled one in the middle', async (t) => {
     const emitter = await make(t)
     const heard = []
     emitter.on('T', (message, done) => heard.push('T'))
@@ -53,7 +53,7 @@ module.exports = function tests ({ make }) {
     })
   }
 
-  test('answers at once go one by one: exactly one more is started', async (t) => {
+  test('while listeners answer immediately, events are started one by one', async (t) => {
     const emitter = await make(t)
     let heard = 0
     emitter.on('T', (message, done) => { if (++heard <= 33) done() })
@@ -62,7 +62,7 @@ module.exports = function tests ({ make }) {
     assert.equal(heard, 34)
   })
 
-  test('groups of a slow listener are 1, 15, 1, 15', async (t) => {
+  test('windows of a slow listener have sizes 1, 15, 1, 15', async (t) => {
     const emitter = await make(t)
     const groups = []
     const open = []

@@ -10,7 +10,7 @@ const { until, turns } = require('../helpers')
 
 /** @param {import('./index').Stores} stores */
 module.exports = function tests ({ make }) {
-  test('close finishes what is under way, then refuses', async (t) => {
+  test('close finishes pending emits, and later calls are refused', async (t) => {
     const emitter = await make(t)
     await emitter.ready()
     const answers = []
@@ -31,7 +31,7 @@ module.exports = function tests ({ make }) {
     await assert.rejects(emitter.read().next(), { code: 'ERR_HYPER_CLOSED' })
   })
 
-  test('close before ready answers the emits; ready is not told any more', async (t) => {
+  test('close before ready answers pending emits, and ready is not emitted', async (t) => {
     const emitter = await make(t)
     emitter.status.on('ready', () => assert.fail('ready after close'))
     const ready = emitter.ready()
@@ -93,7 +93,7 @@ module.exports = function tests ({ make }) {
     await Promise.all(over)
   })
 
-  test('what is begun after close fails, also what would be live', async (t) => {
+  test('every read and stream that begins after close fails, live ones too', async (t) => {
     const emitter = await make(t)
     await emitter.append('T', { num: 1 })
     await emitter.close()
@@ -104,7 +104,7 @@ module.exports = function tests ({ make }) {
     for (const live of [false, true]) await assert.rejects(emitter.read({ live }).next(), { code: 'ERR_HYPER_CLOSED' })
   })
 
-  test('status tells that the emitter is closed, so that who listens to it can end', async (t) => {
+  test('status emits closed, so that loops over its events can end', async (t) => {
     const emitter = await make(t)
     const links = on(emitter.status, 'connected', { close: ['closed'] })
     const end = links.next()

@@ -27,14 +27,14 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, [{ x: 1 }, [2], 'three'])
   })
 
-  test('the codec of the moment of delivery decodes', async (t) => {
+  test('an event is decoded by the codec that is registered when it is delivered', async (t) => {
     const emitter = await make(t)
     const heard = hear(emitter, 'T', 1)
     emitter.emit('T', { num: 1 }, () => emitter.registerCodec('T', { encode: String, decode: String }))
     assert.deepEqual(await heard, ['\u0010\u0001'])
   })
 
-  test('what does not decode is a warning and is passed over (1.x died)', async (t) => {
+  test('an event that does not decode is skipped with a warning (1.x ended the process)', async (t) => {
     const emitter = await make(t)
     const warned = []
     const heard = []

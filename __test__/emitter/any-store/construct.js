@@ -21,7 +21,7 @@ module.exports = function tests ({ make, open }) {
     assert.equal(emitter.id, undefined)
   })
 
-  test('ready is told once, after the constructor has returned', async (t) => {
+  test('ready is emitted once, after the constructor has returned', async (t) => {
     const emitter = await make(t)
     const heard = []
     emitter.status.on('ready', (...args) => heard.push(args))
@@ -35,7 +35,7 @@ module.exports = function tests ({ make, open }) {
     assert.ok(emitter.changes !== undefined && emitter.changes === emitter.changeStream)
   })
 
-  test('getId gives 25 characters, the same ever after, at once when known', async (t) => {
+  test('getId returns the same 25 characters each time, immediately once they are known', async (t) => {
     const emitter = await make(t)
     const id = await emitter.getId()
     assert.match(id, /^c[a-z0-9]{24}$/)

@@ -33,7 +33,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(event, { name: 'T', payload: Buffer.from([0x10, 1]) })
   })
 
-  test('nodes link to the one before, and stay as they are when later ones come', async (t) => {
+  test('each node links to the previous one, and does not change when later nodes are stored', async (t) => {
     const emitter = await make(t)
     const nodes = []
     for (let num = 0; num < 300; num++) emitter.emit('T', { num, foo: 'é'.repeat(num) }, (error, node) => nodes.push(error ?? node))
@@ -77,7 +77,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, [6, 7, 8, 9])
   })
 
-  test('a listener added once the event has passed does not hear it', async (t) => {
+  test('a listener that is added after an event was delivered does not hear it', async (t) => {
     const emitter = await make(t)
     await emitter.append('T', { num: 1 })
     await settled(emitter)
@@ -88,7 +88,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, [2])
   })
 
-  test('names without a codec carry bytes and text, the empty name too', async (t) => {
+  test('events without a codec carry bytes or text, even with an empty name', async (t) => {
     const emitter = await make(t)
     const heard = []
     for (const name of ['buf', 'str', 'empty', '']) emitter.on(name, (payload) => heard.push([name, payload]))
@@ -100,7 +100,7 @@ module.exports = function tests ({ make }) {
     assert.ok(Buffer.isBuffer(heard[0][1]))
   })
 
-  test('equal events are two events', async (t) => {
+  test('two equal events are stored as two events', async (t) => {
     const emitter = await make(t)
     const heard = hear(emitter, 'T', 2)
     const [first, second] = await Promise.all([emitter.append('T', { num: 1 }), emitter.append('T', { num: 1 })])
@@ -119,7 +119,7 @@ module.exports = function tests ({ make }) {
     }
   })
 
-  test('an event emitted by a getter of the payload goes first, and both are whole', async (t) => {
+  test('an event that a getter of the payload emits comes first, and both events are complete', async (t) => {
     const emitter = await make(t)
     const heard = []
     emitter.on('T', (message) => heard.push(message))
@@ -150,7 +150,7 @@ module.exports = function tests ({ make }) {
     assert.equal((await emitter.stats()).change, 3)
   })
 
-  test('append gives a promise of the node, and rejects where emit throws', async (t) => {
+  test('append resolves to the node, and rejects where emit throws', async (t) => {
     const emitter = await make(t)
     const node = await emitter.append('T', { num: 1 })
     assert.equal(node.change, 1)
@@ -172,7 +172,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
   })
 
-  test('bursts of any size are answered and heard in the order of the calls', async (t) => {
+  test('bursts of any size are acknowledged and heard in the order of the calls', async (t) => {
     const emitter = await make(t)
     // Small and large batches may be written by different threads.
     const sizes = [1, 300, 1, 127, 128, 1, 1, 700, 2, 1024, 1]

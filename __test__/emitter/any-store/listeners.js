@@ -49,7 +49,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, ['a0', 'b0', 'b1', 'b2'])
   })
 
-  test('a listener for another event added during delivery hears what follows', async (t) => {
+  test('a listener for another event that is added during delivery hears the events that follow', async (t) => {
     const emitter = await make(t)
     const heard = []
     emitter.once('T', () => emitter.on('U', (message) => heard.push(message.id)))
@@ -59,7 +59,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, Array.from({ length: 49 }, (_, i) => i + 1))
   })
 
-  test('removing during delivery skips nobody and stops nothing (1.x halted)', async (t) => {
+  test('removing listeners during delivery skips no other listener and does not stop delivery (1.x halted)', async (t) => {
     const emitter = await make(t)
     const heard = []
     function mine (message) {
@@ -79,7 +79,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(heard, ['once0', 'b0', 'c0', 'b1', 'c1', 'b2', 'c2'])
   })
 
-  test('removeListener takes off the first registration; an unknown function is ignored, an unknown name a TypeError', async (t) => {
+  test('removeListener removes the first registration, ignores an unknown function, and throws a TypeError for an unknown name', async (t) => {
     const emitter = await make(t)
     function f (message) {}
     function g (message) {}
@@ -99,7 +99,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual([emitter.listeners('A'), emitter.listeners('B')], [[h], [f]])
   })
 
-  test('listeners are added, removed, counted and named as those of an EventEmitter', async (t) => {
+  test('listeners are added, removed, counted and listed as by Node\'s EventEmitter', async (t) => {
     const emitter = await make(t)
     const heard = []
     const second = () => heard.push('second')

@@ -8,7 +8,7 @@ const { test } = require('node:test')
 
 /** @param {import('./index').Stores} stores */
 module.exports = function tests ({ make }) {
-  test('heads, nodes, digests and statistics tell what is stored, verify that it is whole', async (t) => {
+  test('heads, get, digest and stats describe the stored events, and verify finds them intact', async (t) => {
     const emitter = await make(t)
     assert.deepEqual(await emitter.heads(), [])
     const empty = await emitter.digest()

@@ -9,7 +9,7 @@ const { settled, turns } = require('../helpers')
 
 /** @param {import('./index').Stores} stores */
 module.exports = function tests ({ make }) {
-  test('what is acknowledged can be read at once', async (t) => {
+  test('an acknowledged event can be read immediately', async (t) => {
     const emitter = await make(t)
     for (let num = 1; num <= 200; num++) {
       const { change } = await emitter.append('T', { num })
@@ -19,7 +19,7 @@ module.exports = function tests ({ make }) {
     }
   })
 
-  test('read goes through what is stored, in both directions and within bounds', async (t) => {
+  test('read returns stored events in both directions and within bounds', async (t) => {
     const emitter = await make(t)
     const before = Date.now()
     const nodes = []

@@ -9,7 +9,7 @@ const { HyperEmitter, SCHEMA, settled } = require('../helpers')
 
 /** @param {import('./index').Stores} stores */
 module.exports = function tests ({ open }) {
-  test('a store opened again goes on, without delivering what was', async (t) => {
+  test('a reopened store continues its log, without delivering old events again', async (t) => {
     const store = await open(t)
     if (store.again === undefined) return t.skip('this store ends with its emitter')
     const first = new HyperEmitter(store.db, SCHEMA)

@@ -25,7 +25,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual((await heard.next()).value, [{ name: 'raw', payload: Buffer.from('text') }])
   })
 
-  test('a stream made before ready brings what is emitted after it, not what was before', async (t) => {
+  test('a stream created before ready returns events that are emitted later, not those already stored', async (t) => {
     const emitter = await make(t)
     emitter.emit('T', { num: 1 })
     emitter.emit('T', { num: 2 }, () => {})
@@ -68,7 +68,7 @@ module.exports = function tests ({ make }) {
     stream.destroy()
   })
 
-  test('a fault in a write is thrown by it and leaves the stream usable', async (t) => {
+  test('a write of an invalid event throws, and the stream remains usable', async (t) => {
     const emitter = await make(t)
     const stream = emitter.stream()
     assert.throws(() => stream.write({ name: 'T', payload: {} }), { message: 'num is required' })
@@ -79,7 +79,7 @@ module.exports = function tests ({ make }) {
     stream.destroy()
   })
 
-  test('end finishes only the writable side; destroy frees the stream', async (t) => {
+  test('end finishes only the writable side, and destroy releases the stream', async (t) => {
     const emitter = await make(t)
     const stream = emitter.stream()
     const events = []
@@ -96,7 +96,7 @@ module.exports = function tests ({ make }) {
     assert.deepEqual(events, ['finish', 'error', 'close'])
   })
 
-  test('a stream that is not read blocks nothing and loses nothing', async (t) => {
+  test('a stream that nobody reads blocks nothing and loses no event', async (t) => {
     const emitter = await make(t)
     const stream = emitter.stream()
     for (let num = 0; num < 2500; num++) emitter.emit('T', { num })
