@@ -127,7 +127,7 @@ test('connections that are reset at any byte harm no link, and the next one repl
   assert.deepEqual(internal, [])
 })
 
-test('a copy of an emitter\'s folder has its events, but can neither write in its log nor connect in its name', LIMIT, async (t) => {
+test('a copy of the folder of an emitter has its events, but can neither write in its log nor connect in its name', LIMIT, async (t) => {
   const peer = secured(t)
   await peer.ready()
   const store = path.join(folder(), 'store')

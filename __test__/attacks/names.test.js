@@ -66,7 +66,7 @@ test('a forged entry in the log of an emitter that writes is not stored, reporte
   assert.deepEqual(author.told, Array(HEAVY).fill('ERR_HYPER_FORGED'))
 })
 
-test("claims of a fork, without the entry itself, move no entry and store no byte", LIMIT, async (t) => {
+test('claims of a fork, without the entry itself, move no entry and store no byte', LIMIT, async (t) => {
   const [author, bystander] = [await victim(t, path.join(folder(), 'db')), await victim(t)]
   await bystander.emitter.connect(author.port, HOST)
   for (let num = 0; num < 1000; num++) author.emitter.emit('T', { num })
