@@ -572,7 +572,7 @@ declare namespace HyperEmitter {
     from?: 'beginning' | 'now' | number | Cursor
     /** Entries with the same key are handled one after the other, in the order of the log. Default: all of them. */
     key?: (entry: Entry<E, K>) => string | number
-    /** How many keys are handled at the same time. Default 16. */
+    /** How many keys are handled at the same time, at most 1,024. Default 16. Only with `key`: without it, entries are handled one at a time. */
     concurrency?: number
     /** The number of failed attempts after which an entry is parked. Default 10. */
     attempts?: number

@@ -3,11 +3,11 @@
 const { EventEmitter } = require('node:events')
 
 const { EmitCallback, EmitPromise } = require('./async-context')
-const { HyperError, badCodecs, emitOptionsNotObject, howNotObject } = require('./errors')
+const { HyperError, badCodecs, howNotObject } = require('./errors')
 const { quiet } = require('./callback')
 const decide = require('./emitting/decide')
 const { checkEvents } = require('./emitting/batch')
-const { demandsOf } = require('./emitting/demands')
+const { checkAppendOptions, demandsOf } = require('./emitting/demands')
 const { topicName } = require('./delivery/listeners')
 const { checkOptions } = require('./options')
 const { loadSchema, compileText } = require('./schema')
@@ -96,7 +96,7 @@ const methods = {
     return quiet(new Promise((resolve, reject) => {
       const isList = Array.isArray(name)
       const given = isList ? payload : options
-      if (given !== undefined && (given === null || typeof given !== 'object')) throw emitOptionsNotObject(given)
+      checkAppendOptions(given, isList)
       const { emits } = partsOf(this)
       const receiver = new EmitPromise(resolve, reject)
       if (isList) emits.emitAll(checkEvents(name), receiver, demandsOf(given))

@@ -162,6 +162,7 @@ module.exports = {
   optionNotNumber: define(INVALID, RangeError,
     (name, value) => `${name} must be a number from 0, not ${typeof value === 'number' ? value : typeof value}`),
   optionNotBoolean: define(INVALID, TypeError, (name, value) => `${name} must be true or false, not ${typeOf(value)}`),
+  unknownKey: define(INVALID, TypeError, (where, key, hint) => `${where} has no '${key}': ${hint}`),
   badProtobufOption: define(INVALID, TypeError, (value) => `protobuf is 'standard' or '1.x', not ${String(value)}`),
   laxCodec: define(INVALID, TypeError,
     (name) => `strict is given, but message '${name}' was compiled without it: pass strict to HyperEmitter.compile`),

@@ -8,7 +8,6 @@ const { test } = require('node:test')
 
 const { until } = require('../emitter/helpers')
 const { make } = require('../emitter/stores')
-const Deadlines = require('../../lib/consumers/deadlines')
 const Waiters = require('../../lib/consumers/waiters')
 const { emitAll, numbers, partsOf, warnings } = require('./helpers')
 
@@ -166,24 +165,4 @@ test('the cost of an entry does not depend on the number of waiting caughtUp cal
   await Promise.all(all)
   assert.deepEqual(resolved, numbers(1, 2000))
   assert.ok(looks <= 5 * 2000, `${looks} looks`)
-})
-
-test('a deadline that is added while others expire gets no timer of its own', (t) => {
-  t.mock.timers.enable({ apis: ['setTimeout'] })
-  const made = t.mock.method(globalThis, 'setTimeout')
-  let now = 0
-  t.mock.method(performance, 'now', () => now)
-  const expired = []
-  const deadlines = new Deadlines(10, (what) => {
-    expired.push(what)
-    if (expired.length < 3) deadlines.add(`after ${what}`)
-  })
-  deadlines.add('a')
-  deadlines.add('b')
-  now = 10
-  t.mock.timers.tick(10)
-  assert.deepEqual([expired, made.mock.callCount()], [['a', 'b'], 2])
-  now = 20
-  t.mock.timers.tick(10)
-  assert.deepEqual([expired, made.mock.callCount()], [['a', 'b', 'after a', 'after b'], 2])
 })

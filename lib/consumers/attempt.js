@@ -2,6 +2,7 @@
 
 const { attemptOver } = require('../errors')
 const { Batch, checkEvents } = require('../emitting/batch')
+const checkKeys = require('../known-keys')
 
 /** One attempt at an entry: the handler's second argument. */
 class Attempt {
@@ -52,7 +53,10 @@ class Attempt {
 
   #add (name, payload, options) {
     if (this.#over) throw attemptOver()
-    const events = Array.isArray(name) ? name : [{ name, payload, tags: options?.tags }]
+    const isList = Array.isArray(name)
+    if (isList) checkKeys('context.append of a list', payload ?? {}, [])
+    else checkKeys('context.append', options ?? {}, ['tags'])
+    const events = isList ? name : [{ name, payload, tags: options?.tags }]
     if (events.length === 0) return
     this.#batch ??= new Batch()
     this.#batch.join(this.#emits.batchOf(checkEvents(events, this.#batch.events.length)))

@@ -1,6 +1,7 @@
 'use strict'
 
 const { subscriptionOver } = require('../errors')
+const { callBeforeExit, forgetBeforeExit } = require('../lifecycle/before-exit')
 
 /** Milliseconds after which storing records is retried. */
 const TRY_AGAIN = 1000
@@ -40,7 +41,20 @@ class Checkpoint {
   note () {
     this.noted++
     if (this.noted >= this.every) this.begin()
-    else if (this.timer === undefined && !this.writing && !this.ended) this.timer = setTimeout(this.flush, this.within)
+    else if (this.timer === undefined && !this.writing && !this.ended) this.wait()
+  }
+
+  /** Waits for more entries. This does not keep the process alive: if it has nothing else to do, everything is stored now. */
+  wait () {
+    this.timer = setTimeout(this.flush, this.within)
+    this.timer.unref()
+    callBeforeExit(this.flush)
+  }
+
+  stopWaiting () {
+    clearTimeout(this.timer)
+    this.timer = undefined
+    forgetBeforeExit(this.flush)
   }
 
   /** Adds a record that is stored, or deleted, with the next checkpoint. */
@@ -62,8 +76,7 @@ class Checkpoint {
   begin () {
     // Later changes go into the next checkpoint, which follows immediately if somebody waits for it, or if there are many.
     if (this.writing || this.ended) return
-    clearTimeout(this.timer)
-    this.timer = undefined
+    this.stopWaiting()
     this.writing = true
     this.noted = 0
     const { text, saved } = this.snapshot()
@@ -84,7 +97,7 @@ class Checkpoint {
     for (const callback of waiting) callback()
     if (this.ended) return
     if (this.waiting.length > 0 || this.noted >= this.every) this.begin()
-    else if (this.noted > 0 && this.timer === undefined && !this.writing) this.timer = setTimeout(this.flush, this.within)
+    else if (this.noted > 0 && this.timer === undefined && !this.writing) this.wait()
   }
 
   tryAgain (error, records, waiting) {
@@ -99,7 +112,7 @@ class Checkpoint {
   /** Ends the checkpoints: nothing more is stored. */
   end () {
     this.ended = true
-    clearTimeout(this.timer)
+    this.stopWaiting()
     for (const callback of this.waiting.splice(0)) callback(subscriptionOver())
   }
 }

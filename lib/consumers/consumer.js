@@ -8,14 +8,8 @@ const Checkpoint = require('./checkpoint')
 const Handling = require('./handling')
 const Item = require('./item')
 const Lanes = require('./lanes')
-const Progress = require('./progress')
+const { Progress } = require('./progress')
 const Waiters = require('./waiters')
-
-/**
- * Most entries that are taken and not done, including those that wait for a retry of their key. Each of them is in every
- * checkpoint.
- */
-const MAX_UNDONE = 1024
 
 /** Milliseconds after which reading the log is retried. */
 const READ_AGAIN = 1000
@@ -145,7 +139,7 @@ class Consumer {
         return false
       }
       this.hasRow = true
-      if (progress.undone.size >= MAX_UNDONE) return false
+      if (progress.isFull) return false
     }
     if (this.handling.allowed <= 0) return false
     if (ready.length > 0 ? !progress.mayBegin : !progress.mayTake) {
@@ -211,7 +205,7 @@ class Consumer {
       this.checkpoint.note()
       return
     }
-    const item = new Item(this.reader.entryOf(row, this.options.raw), found)
+    const item = new Item(this.reader.entryOf(row, this.options.raw), { ...found, bytes: row.end - row.start })
     if (!item.findKey(this.options)) return
     // There may have been an attempt without a record, so it is counted. If only one attempt is allowed, it is not counted.
     if (item.isSuspect && item.made === 0 && this.options.attempts > 1) item.made = 1

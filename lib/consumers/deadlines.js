@@ -1,6 +1,13 @@
 'use strict'
 
-/** Deadlines for things that may each take the same time, with one timer for all. */
+/** How often it is looked whether the loop was blocked: so many times per timeout, and at least after so many milliseconds. */
+const TICKS = 10
+const LONGEST_TICK = 1000
+
+/**
+ * Deadlines for things that may each take the same time, with one timer for all. Time during which the event loop is blocked
+ * does not count, because meanwhile nothing can be answered: a tick counts as much as it should have taken.
+ */
 class Deadlines {
   /**
    * @param {number} timeout milliseconds; `Infinity` for ever
@@ -9,45 +16,68 @@ class Deadlines {
   constructor (timeout, expire) {
     this.timeout = timeout
     this.expire = expire
-    /** The things under way, oldest first, each with its deadline. */
+    this.tick = Math.min(Math.ceil(timeout / TICKS), LONGEST_TICK)
+    /** The things under way, oldest first, each with its deadline, by {@link now}. */
     this.waiting = new Map()
+    /** Milliseconds that counted up to the last tick, when that was, and how long after it the next one is due. */
+    this.counted = 0
+    this.since = 0
+    this.planned = 0
     this.timer = undefined
-    this.isExpiring = false
-    this.check = () => this.expireLate()
+    /** Whether things are about to expire. */
+    this.expiring = undefined
+    this.count = () => this.countTick()
+    this.expireLate = () => this.expireAll()
+  }
+
+  /** Milliseconds that count. */
+  get now () {
+    return this.counted + Math.min(performance.now() - this.since, this.planned)
   }
 
   add (what) {
     if (this.timeout === Infinity) return
-    this.waiting.set(what, performance.now() + this.timeout)
-    // After expiring, the timer is set for whatever is left.
-    if (this.isExpiring) return
-    if (this.timer === undefined) this.timer = setTimeout(this.check, this.timeout)
-    else if (this.waiting.size === 1) this.timer.ref()
+    if (this.timer === undefined && this.expiring === undefined) this.wait(this.tick)
+    else if (this.waiting.size === 0) this.timer?.ref()
+    this.waiting.set(what, this.now + this.timeout)
   }
 
   delete (what) {
     // With nothing under way the timer must not keep the process alive.
-    if (this.waiting.delete(what) && this.waiting.size === 0 && this.timer !== undefined) this.timer.unref()
+    if (this.waiting.delete(what) && this.waiting.size === 0) this.timer?.unref()
   }
 
-  expireLate () {
+  wait (ms) {
+    this.since = performance.now()
+    this.planned = ms
+    this.timer = setTimeout(this.count, ms)
+  }
+
+  countTick () {
+    this.counted += this.planned
+    this.planned = 0
     this.timer = undefined
-    this.isExpiring = true
-    const now = performance.now()
+    const [next] = this.waiting.values()
+    if (next === undefined) return
+    // If the loop was blocked until now, answers that have arrived meanwhile come first.
+    if (next <= this.counted) this.expiring = setImmediate(this.expireLate)
+    else this.wait(Math.min(this.tick, next - this.counted))
+  }
+
+  expireAll () {
     for (const [what, deadline] of this.waiting) {
-      if (deadline > now) break
+      if (deadline > this.counted) break
       this.waiting.delete(what)
       this.expire(what)
     }
-    this.isExpiring = false
-    const [next] = this.waiting.values()
-    // A timer may fire a fraction of a millisecond early.
-    if (next !== undefined) this.timer = setTimeout(this.check, Math.max(next - now, 1))
+    this.expiring = undefined
+    if (this.waiting.size > 0) this.wait(this.tick)
   }
 
   end () {
     this.waiting.clear()
     clearTimeout(this.timer)
+    clearImmediate(this.expiring)
   }
 }
 

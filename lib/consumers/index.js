@@ -3,7 +3,8 @@
 const { badSubscription, beyondEnd, closed, eventMissing, nameSubscribed } = require('../errors')
 const { quiet } = require('../callback')
 const { Context } = require('../async-context')
-const { checkChange, isCursor, searchOf } = require('../log/query')
+const checkKeys = require('../known-keys')
+const { SEARCH_KEYS, checkChange, isCursor, searchOf } = require('../log/query')
 const { readCursor } = require('../log/portable-cursor')
 const Consumer = require('./consumer')
 const Deliveries = require('./deliveries')
@@ -51,8 +52,8 @@ class Consumers {
     const [handler, given] = isLoop ? [undefined, rest[0]] : rest
     const options = checkSubscription(name, given)
     if (query !== undefined && query !== null && typeof query !== 'object') throw badSubscription(name, 'its query must be an object with names, tags or query')
-    const { names, tags, query: items } = query ?? {}
-    const search = searchOf({ names, tags, query: items })
+    checkKeys(`the query of subscription '${name}'`, query ?? {}, SEARCH_KEYS)
+    const search = searchOf(query ?? {})
     // An argument that is undefined is probably a mistyped name.
     if (!isLoop && typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function; for a loop, leave it out')
     this.checkFrom(options.from)

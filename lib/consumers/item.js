@@ -9,12 +9,14 @@ class Item {
    * @param {object} entry
    * @param {object} [how]
    * @param {number} [how.attempts] attempts that previous runs have begun
+   * @param {number} [how.bytes] of the payload, encoded
    * @param {boolean} [how.isSuspect] whether an interrupted run may have begun it
    * @param {boolean} [how.wasParked] whether it is handled again on request; its record says that it is parked until it is done
    */
-  constructor (entry, { attempts = 0, isSuspect = false, wasParked = false }) {
+  constructor (entry, { attempts = 0, bytes = 0, isSuspect = false, wasParked = false }) {
     this.entry = entry
     this.change = entry.change
+    this.bytes = bytes
     /** Its lane. */
     this.key = undefined
     /** Attempts that have been begun. */

@@ -1,7 +1,9 @@
 'use strict'
 
 const { badSubscription, notAbortSignal, optionNotBoolean } = require('../errors')
+const checkKeys = require('../known-keys')
 const { backoffOf } = require('./backoff')
+const { MAX_UNDONE } = require('./progress')
 
 /** Default number of attempts at an entry before it is parked. */
 const MAX_ATTEMPTS = 10
@@ -15,6 +17,8 @@ const MAX_CONCURRENCY = 16
 /** By default, a checkpoint is stored after this many entries, or this many milliseconds after the first of them. */
 const EVERY = 1024
 const WITHIN = 200
+
+const KEYS = ['from', 'key', 'concurrency', 'attempts', 'backoff', 'timeout', 'checkpoint', 'group', 'raw', 'signal']
 
 /** The longest time that a timer of Node.js waits, in milliseconds. */
 const MAX_DELAY = 2 ** 31 - 1
@@ -52,15 +56,18 @@ const MAX_MEMBERS = 65_536
 function checkSubscription (name, given = {}) {
   checkName(name)
   if (given === null || typeof given !== 'object') throw badSubscription(name, 'its options must be an object')
+  checkKeys(`subscription '${name}'`, given, KEYS)
   const {
-    from = 'beginning', key, concurrency = MAX_CONCURRENCY, attempts = MAX_ATTEMPTS, backoff, timeout = ATTEMPT_TIMEOUT, checkpoint = {}, group,
+    from = 'beginning', key, concurrency = key === undefined ? 1 : MAX_CONCURRENCY, attempts = MAX_ATTEMPTS, backoff, timeout = ATTEMPT_TIMEOUT, checkpoint = {}, group,
     raw = false, signal
   } = given
   if (key !== undefined && typeof key !== 'function') throw badSubscription(name, 'key must be a function of the entry')
-  checkCount(name, 'concurrency', concurrency, Infinity)
+  checkCount(name, 'concurrency', concurrency, MAX_UNDONE)
+  if (concurrency > 1 && key === undefined) throw badSubscription(name, 'concurrency needs the option key: entries with the same key are handled one after the other, and without it all have the same')
   checkCount(name, 'attempts', attempts, Infinity)
   if (timeout !== Infinity) checkCount(name, 'timeout', timeout, MAX_DELAY)
   if (typeof checkpoint !== 'object' || checkpoint === null) throw badSubscription(name, 'checkpoint must be { every, within }')
+  checkKeys(`checkpoint of subscription '${name}'`, checkpoint, ['every', 'within'])
   const { every = EVERY, within = WITHIN } = checkpoint
   checkCount(name, 'checkpoint.every', every, MAX_EVERY)
   checkCount(name, 'checkpoint.within', within, MAX_DELAY)
@@ -71,8 +78,7 @@ function checkSubscription (name, given = {}) {
     name: group === undefined ? name : memberName(name, group),
     from,
     key,
-    // Without `key`, all entries have the same key.
-    concurrency: key === undefined ? 1 : concurrency,
+    concurrency,
     attempts,
     backoff: backoffOf(name, backoff, MAX_DELAY),
     timeout,
@@ -103,6 +109,7 @@ function checkCount (name, what, value, most) {
 }
 
 function checkGroup (name, group, key) {
+  checkKeys(`group of subscription '${name}'`, group ?? {}, ['member', 'size'])
   const { member, size } = group ?? {}
   checkCount(name, 'group.size', size, MAX_MEMBERS)
   if (!Number.isSafeInteger(member) || member < 0 || member >= size) {

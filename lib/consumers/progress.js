@@ -2,6 +2,15 @@
 
 const { progressText } = require('./records')
 
+/**
+ * Most entries that are taken and not done, including those that wait for a retry of their key. Each of them is in every
+ * checkpoint.
+ */
+const MAX_UNDONE = 1024
+
+/** Most bytes of their payloads, encoded, without the last one's, because all of them are in memory. */
+const MAX_UNDONE_BYTES = 64 * 1024 * 1024
+
 /** The progress of a subscription, in memory: which entries are not done. Entries are taken in the order of the log. */
 class Progress {
   /**
@@ -18,6 +27,8 @@ class Progress {
     this.left = new Map(saved.undone)
     /** Entries taken that are not done, by change. */
     this.undone = new Map()
+    /** Bytes of their payloads. */
+    this.bytes = 0
     this.ahead = ahead
     this.end = end
     /** Numbers of entries taken and of attempts begun, now and at the last saved record. */
@@ -44,6 +55,11 @@ class Progress {
   /** Whether entries are handled one at a time, because one of them may have crashed the process. */
   get isCareful () {
     return this.suspects > 0 || this.suspectsUndone > 0
+  }
+
+  /** Whether no more entries may be taken before others are done. */
+  get isFull () {
+    return this.undone.size >= MAX_UNDONE || this.bytes >= MAX_UNDONE_BYTES
   }
 
   /** Whether another attempt may begin. After a crash, no more may have to be repeated than the record says. */
@@ -90,11 +106,14 @@ class Progress {
   /** Adds an entry that has to be handled. */
   add (item) {
     this.undone.set(item.change, item)
+    this.bytes += item.bytes
     if (item.isSuspect) this.suspectsUndone++
   }
 
   finish (item) {
-    if (this.undone.delete(item.change) && item.isSuspect) this.suspectsUndone--
+    if (!this.undone.delete(item.change)) return
+    this.bytes -= item.bytes
+    if (item.isSuspect) this.suspectsUndone--
   }
 
   /**
@@ -131,4 +150,4 @@ function firstOf (map) {
   return map.keys().next().value
 }
 
-module.exports = Progress
+module.exports = { Progress, MAX_UNDONE }

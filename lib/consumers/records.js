@@ -53,6 +53,8 @@ class ConsumerRecords {
   constructor (core, requests) {
     this.core = core
     this.requests = requests
+    /** A request for all records that has not been sent yet. */
+    this.next = undefined
   }
 
   /**
@@ -73,9 +75,21 @@ class ConsumerRecords {
 
   /** The records of one subscription. Rejects if they cannot be read. */
   async of (name) {
-    const records = (await this.all()).get(name) ?? noRecords()
+    const records = (await this.allSoon()).get(name) ?? noRecords()
     if (records.fault !== undefined) throw records.fault
     return records
+  }
+
+  /**
+   * The same as `all`, with one read for all who ask at the same time: subscriptions usually start together. The read begins
+   * after the last of them has asked, so it contains everything that had been stored when they asked.
+   */
+  allSoon () {
+    this.next ??= new Promise((resolve) => process.nextTick(resolve)).then(() => {
+      this.next = undefined
+      return this.all()
+    })
+    return this.next
   }
 
   /**

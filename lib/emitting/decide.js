@@ -1,6 +1,8 @@
 'use strict'
 
 const { badDecision } = require('../errors')
+const checkKeys = require('../known-keys')
+const { SEARCH_KEYS } = require('../log/query')
 
 /** Default number of further attempts. If they are not enough, too many emitters decide about the same thing. */
 const MAX_RETRIES = 10
@@ -10,12 +12,16 @@ const MAX_RETRIES = 10
  * been stored in the meantime. Otherwise it starts again.
  *
  * @param {object} emitter
- * @param {{ names?: *, tags?: *, query?: * }} query
+ * @param {{ names?: *, tags?: *, query?: * }} search
  * @param {(events: object[], how: { append: Function, after: number }) => *} decider
  * @param {{ retries?: number, signal?: AbortSignal }} [options]
  * @returns {Promise<*>} what `decider` returned
  */
-async function decide (emitter, { names, tags, query }, decider, { retries = MAX_RETRIES, signal } = {}) {
+async function decide (emitter, search, decider, options = {}) {
+  checkKeys('the query of decide', search, SEARCH_KEYS)
+  checkKeys('decide', options, ['retries', 'signal'])
+  const { names, tags, query } = search
+  const { retries = MAX_RETRIES, signal } = options
   if (!(Number.isInteger(retries) && retries >= 0)) throw badDecision(`retries must be a whole number from 0, not ${String(retries)}`)
   for (let left = retries; ; left--) {
     const events = []

@@ -1,10 +1,15 @@
 'use strict'
 
-const { badDemand } = require('../errors')
+const { badDemand, emitOptionsNotObject } = require('../errors')
+const checkKeys = require('../known-keys')
 const { conditionOf } = require('../log/query')
 
 /** Most bytes of the id of an append: the core's limit (src/event/request.rs). */
 const MAX_ID_LENGTH = 256
+
+/** Keys of the options of `append` for a list of events, and for one event. */
+const LIST_KEYS = ['id', 'failIf']
+const EVENT_KEYS = ['tags', ...LIST_KEYS]
 
 /**
  * Conditions of an append.
@@ -29,6 +34,14 @@ function demandsOf (options) {
   return { id, filter, after, cursor }
 }
 
+/** Checks the keys of the options of `append`. `emit`, like 1.x, ignores those that it does not know. */
+function checkAppendOptions (options, isList) {
+  if (options === undefined) return
+  if (options === null || typeof options !== 'object') throw emitOptionsNotObject(options)
+  if (isList) checkKeys('append of a list', options, LIST_KEYS)
+  else checkKeys('append', options, EVENT_KEYS)
+}
+
 function checkId (id) {
   if (typeof id !== 'string' || !id.isWellFormed()) throw badDemand('id', 'it must be a text')
   const length = Buffer.byteLength(id)
@@ -40,4 +53,4 @@ function isDemanding (options) {
   return options !== undefined && (options.id !== undefined || options.failIf !== undefined)
 }
 
-module.exports = { demandsOf, isDemanding }
+module.exports = { checkAppendOptions, demandsOf, isDemanding }

@@ -2,6 +2,7 @@
 
 const { badTimeout, closed, howNotObject, notCaughtUp, optionNotBoolean } = require('../errors')
 const { quiet, rejected } = require('../callback')
+const checkKeys = require('../known-keys')
 const { readCursor } = require('./portable-cursor')
 
 /** The longest time that a timer of Node.js waits, in milliseconds. */
@@ -106,6 +107,7 @@ class Arrivals {
 
 function checkOptions (opts) {
   if (opts === null || typeof opts !== 'object') throw howNotObject('caughtUp', opts)
+  checkKeys('caughtUp', opts, ['timeout', 'delivered'])
   const { timeout, delivered } = opts
   if (timeout !== undefined && timeout !== Infinity && !(typeof timeout === 'number' && timeout >= 0 && timeout <= MAX_TIMEOUT)) throw badTimeout(timeout, MAX_TIMEOUT)
   if (delivered !== undefined && typeof delivered !== 'boolean') throw optionNotBoolean('delivered', delivered)

@@ -1,10 +1,17 @@
 'use strict'
 
 const { badDemand, badSearch, badTime, liveAndReverse, notAbortSignal, notWholeNumber, outOfRange, queryNotObject } = require('../errors')
+const checkKeys = require('../known-keys')
 const { readCursor } = require('./portable-cursor')
 
 /** Most names of one item of a search; with more names, all events are read. */
 const MAX_NAMES = 64
+
+/** Keys of an item of a query, of a search, of `failIf`, and of the options of `read`. */
+const ITEM_KEYS = ['names', 'tags']
+const SEARCH_KEYS = [...ITEM_KEYS, 'query']
+const CONDITION_KEYS = [...SEARCH_KEYS, 'after']
+const READ_KEYS = [...SEARCH_KEYS, 'since', 'until', 'live', 'from', 'to', 'reverse', 'limit', 'raw', 'signal']
 
 /**
  * The options of `read`, checked and completed.
@@ -26,6 +33,7 @@ const MAX_NAMES = 64
  */
 function checkQuery (opts) {
   if (opts !== undefined && (opts === null || typeof opts !== 'object')) throw queryNotObject()
+  checkKeys('read', opts ?? {}, READ_KEYS)
   const { since = 0, until = Infinity, live = false, reverse = false, limit = Infinity, raw = false, signal } = opts ?? {}
   const cursor = isCursor(since) ? readCursor('since', since) : undefined
   if (cursor === undefined) checkChange('since', since)
@@ -64,6 +72,7 @@ function searchOf ({ names, tags, query, from, to }) {
  */
 function conditionOf (failIf) {
   if (failIf === null || typeof failIf !== 'object') throw badDemand('failIf', 'it must be an object { query, after }')
+  checkKeys('failIf', failIf, CONDITION_KEYS)
   const { names, tags, query, after = 0 } = failIf
   const cursor = isCursor(after) ? readCursor('after', after) : undefined
   if (cursor === undefined) checkChange('after', after)
@@ -74,6 +83,7 @@ function conditionOf (failIf) {
 
 function itemOf (item) {
   if (item === null || typeof item !== 'object') throw badSearch('an item must be an object with names or tags')
+  checkKeys('an item of a query', item, ITEM_KEYS)
   return { names: textsOf('names', item.names), tags: textsOf('tags', item.tags) }
 }
 
@@ -107,6 +117,7 @@ function checkChange (name, value) {
 }
 
 module.exports = checkQuery
+module.exports.SEARCH_KEYS = SEARCH_KEYS
 module.exports.checkChange = checkChange
 module.exports.isCursor = isCursor
 module.exports.conditionOf = conditionOf
