@@ -265,7 +265,7 @@ declare namespace HyperEmitter {
   type Schema = string | Uint8Array | NodeJS.ReadableStream | { readonly [name: string]: Codec } | null | undefined | false
 
   interface CompileOptions {
-    /** Where imports are looked up: folders, or texts by import path. */
+    /** Where imports are looked up: folders, or an object from import path to text. */
     include?: string | string[] | { readonly [path: string]: string }
     /** Name of the schema in error messages. */
     file?: string
@@ -428,7 +428,7 @@ declare namespace HyperEmitter {
   }
 
   interface EventOptions {
-    /** Texts by which the event can be found: at most 16 different ones of 1 to 256 bytes. */
+    /** Strings by which the event can be found: at most 16 different ones of 1 to 256 bytes. */
     tags?: Iterable<string>
   }
 
@@ -444,7 +444,7 @@ declare namespace HyperEmitter {
 
   /** What an append depends on. It is checked by this emitter, against what it has stored. */
   interface AppendOptions<K = string> {
-    /** A text of 1 to 256 bytes. If an append with this id was stored before, nothing is stored, and the result is the nodes of that append. */
+    /** A string of 1 to 256 bytes. If an append with this id was stored before, nothing is stored, and the result is the nodes of that append. */
     id?: string
     /** Fail with `ERR_HYPER_CONDITION` if a matching event was stored after the change, or the event, `after` (default 0). */
     failIf?: DecisionQuery<K> & { after?: number | Cursor }

@@ -30,7 +30,7 @@ class EmitCallback extends AsyncResource {
   }
 }
 
-/** The promise of `append`, in place of an {@link EmitCallback}. `await` keeps the context by itself. */
+/** The promise of `append`, instead of an {@link EmitCallback}. `await` keeps the context by itself. */
 class EmitPromise {
   constructor (resolve, reject) {
     this.resolve = resolve

@@ -280,7 +280,7 @@ const methods = {
     return partsOf(this).consumers.subscribe(...args)
   },
 
-  /** What the store keeps of a subscription that is not at work: its parked entries, and how to reset it. */
+  /** The stored records of a subscription that is not running: its parked entries, and how to reset it. */
   consumer (name) {
     return partsOf(this).consumers.stored(name)
   },

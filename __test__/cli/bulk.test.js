@@ -145,7 +145,7 @@ test('lines may have tags and ids: an id is stored once, and a resumed import re
   const run = await hypem(t, again)
   assert.equal(run.stdout, '{"lines":5,"stored":3,"known":0,"refused":2}\n')
   assert.match(run.stderr, /line 4: .*request-1/)
-  assert.match(run.stderr, /line 5: id of an append: it must be a text/)
+  assert.match(run.stderr, /line 5: id of an append: it must be a string/)
   const stored = '{"name":"Hello","payload":{"from":"","message":"a"},"tags":["x","y"]}\n{"name":"Hello","payload":{"from":"","message":"b"},"tags":["x"]}\n'
   assert.equal((await hypem(t, ['export', db, '--schema', schema])).stdout, stored)
   writeFileSync(input, first)

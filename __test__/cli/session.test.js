@@ -28,7 +28,7 @@ async function stored (path) {
   return names
 }
 
-test("the original's README: two shells with synced events, an export, a stream that goes on where it stopped", async (t) => {
+test("the original's README: two shells with synced events, an export, and a stream that continues where it stopped", async (t) => {
   const { dir, schema } = setUp(t)
   const { run: first, port } = await listening(t, [schema, '--db', join(dir, 'db')])
   await first.until(/EventPeer \{\n {2}id: 'c[a-z0-9]{24}',\n {2}addresses: \[ \{ ip: '127\.0\.0\.1', port: \d+ \} \]\n\}\n/)

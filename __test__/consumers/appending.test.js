@@ -33,7 +33,7 @@ test('a call with an event that cannot be encoded throws, and appends nothing', 
   const subscription = emitter.subscribe('mails', { names: 'T' }, (entry, { append }) => {
     append('U', { id: 1 })
     assert.throws(() => append([{ name: 'U', payload: { id: 2 } }, { name: 'U', payload: {} }]), /id is required/)
-    assert.throws(() => append('U', { id: 3 }, { tags: [7] }), /tag 1 is not a text/)
+    assert.throws(() => append('U', { id: 3 }, { tags: [7] }), /tag 1 is not a string/)
   }, { attempts: 1 })
   await subscription.caughtUp()
   assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [1])

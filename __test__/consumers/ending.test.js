@@ -300,7 +300,7 @@ test('invalid records stop only their own subscription, with an error, and can b
     [0, '{"version":2,"change":1,"undone":[],"ahead":0}', 'ERR_HYPER_DAMAGED', /record 0/],
     [0, '{"version":1,"change":1,"undone":["1"],"ahead":0}', 'ERR_HYPER_DAMAGED', /record 0/],
     [2, '{"parked":7}', 'ERR_HYPER_DAMAGED', /record 2/],
-    [0, good.replace('1,"undone', '4,"undone'), 'ERR_HYPER_INVALID_ARG', /place of subscription 'mails' is 4, but the log ends with change 3/]
+    [0, good.replace('1,"undone', '4,"undone'), 'ERR_HYPER_INVALID_ARG', /checkpoint of subscription 'mails' is 4, but the log ends with change 3/]
   ]) {
     await set({ change: 0, text: good }, { change, text })
     const subscription = emitter.subscribe('mails', {}, () => assert.fail('it has no place'))

@@ -24,8 +24,8 @@ test('a name has one subscription at a time, and invalid options are refused', a
     assert.throws(() => emitter.subscribe(name, query, handler, options), { code: 'ERR_HYPER_INVALID_ARG', message })
   }
   const ok = () => {}
-  wrong('', {}, ok, {}, /name must be a text/)
-  wrong(7, {}, ok, {}, /name must be a text/)
+  wrong('', {}, ok, {}, /name must be a string/)
+  wrong(7, {}, ok, {}, /name must be a string/)
   wrong('x'.repeat(257), {}, ok, {}, /more than 256 bytes/)
   wrong('a@b', {}, ok, {}, /must not contain @/)
   wrong('a', 'T', ok, {}, /query must be an object/)

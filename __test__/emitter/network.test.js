@@ -107,7 +107,7 @@ describe('connect', () => {
     assert.deepEqual(emitter._peers, {})
   })
 
-  test('fails after ten attempts where something accepts and nobody speaks the protocol, and is not remembered', async (t) => {
+  test('fails after ten attempts if a server accepts connections but does not speak the protocol, and does not remember it', async (t) => {
     const server = net.createServer((socket) => socket.on('error', () => {}).destroy()).listen(0, HOST)
     t.after(() => server.close())
     await new Promise((resolve) => server.on('listening', resolve))

@@ -90,7 +90,7 @@ class Consumer {
     if (this.isStopping) return
     const end = this.state.lastChange()
     // It would skip all events up to that change.
-    if (saved.change > end) throw beyondEnd(`the place of subscription '${this.options.name}'`, saved.change, end)
+    if (saved.change > end) throw beyondEnd(`the checkpoint of subscription '${this.options.name}'`, saved.change, end)
     this.marked = done
     this.handling.parked = parked
     this.handling.progress = this.progress = new Progress(saved, 2 * this.options.every, end)

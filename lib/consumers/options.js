@@ -91,7 +91,7 @@ function checkSubscription (name, given = {}) {
 }
 
 function checkName (name) {
-  if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw badSubscription(String(name), 'its name must be a text')
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed()) throw badSubscription(String(name), 'its name must be a string')
   if (Buffer.byteLength(name) > MAX_NAME_LENGTH) throw badSubscription(name, `its name has more than ${MAX_NAME_LENGTH} bytes`)
   if (name.includes('@')) throw badSubscription(name, 'its name must not contain @, which stands before the member of a group')
 }

@@ -43,7 +43,7 @@ function checkAppendOptions (options, isList) {
 }
 
 function checkId (id) {
-  if (typeof id !== 'string' || !id.isWellFormed()) throw badDemand('id', 'it must be a text')
+  if (typeof id !== 'string' || !id.isWellFormed()) throw badDemand('id', 'it must be a string, without half a surrogate pair')
   const length = Buffer.byteLength(id)
   if (length === 0 || length > MAX_ID_LENGTH) throw badDemand('id', `it has ${length} bytes, but must have 1 to ${MAX_ID_LENGTH}`)
 }

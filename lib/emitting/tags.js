@@ -15,13 +15,13 @@ const MAX_TAG_LENGTH = 256
  */
 function checkTags (name, tags) {
   if (tags === undefined || tags === null) return undefined
-  if (typeof tags === 'string' || typeof tags[Symbol.iterator] !== 'function') throw badTags(name, 'they must be a list of texts')
+  if (typeof tags === 'string' || typeof tags[Symbol.iterator] !== 'function') throw badTags(name, 'they must be a list of strings')
   const list = Array.isArray(tags) ? tags : [...tags]
   if (list.length === 0) return undefined
   if (list.length > MAX_TAGS) throw badTags(name, `there are ${list.length}, the limit is ${MAX_TAGS}`)
   for (let i = 0; i < list.length; i++) {
     const tag = list[i]
-    if (typeof tag !== 'string') throw badTags(name, `tag ${i + 1} is not a text`)
+    if (typeof tag !== 'string') throw badTags(name, `tag ${i + 1} is not a string`)
     const length = Buffer.byteLength(tag)
     if (length === 0 || length > MAX_TAG_LENGTH) throw badTags(name, `tag ${i + 1} has ${length} bytes, but must have 1 to ${MAX_TAG_LENGTH}`)
     if (!tag.isWellFormed()) throw badTags(name, `tag ${i + 1} has half a surrogate pair`)

@@ -71,7 +71,7 @@ class Closing {
       this.callbacks.push(done)
       if (this.begun) return
       this.begun = true
-      // Handlers at work may still append.
+      // Running handlers may still append.
       if (this.consumers.isBusy) this.consumers.stop().then(() => this.begin())
       else this.begin()
     })

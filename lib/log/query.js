@@ -77,7 +77,7 @@ function conditionOf (failIf) {
   const cursor = isCursor(after) ? readCursor('after', after) : undefined
   if (cursor === undefined) checkChange('after', after)
   const search = searchOf({ names, tags, query })
-  if (search.names !== undefined) throw badDemand('failIf', `its names are none, or more than ${MAX_NAMES}`)
+  if (search.names !== undefined) throw badDemand('failIf', `it has no names, or more than ${MAX_NAMES}`)
   return { filter: search.filter ?? { items: [] }, after: cursor === undefined ? after : 0, cursor }
 }
 
@@ -89,7 +89,7 @@ function itemOf (item) {
 
 function textsOf (what, texts) {
   const list = texts === undefined ? [] : typeof texts === 'string' ? [texts] : listOf(texts)
-  for (const text of list) if (typeof text !== 'string') throw badSearch(`${what} must be texts`)
+  for (const text of list) if (typeof text !== 'string') throw badSearch(`${what} must be strings`)
   return list
 }
 

@@ -21,7 +21,7 @@ const FETCH: ReadLimit = ReadLimit { rows: 1024, bytes: 1 << 20 };
 /// Pause after a first read that failed: a busy database has often recovered by then. It doubles each time ...
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
-/// ... up to this one, so that listeners go on within seconds after the medium has recovered.
+/// ... up to this one, so that delivery continues within seconds after the medium has recovered.
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// What listeners have got, and what they may get next.

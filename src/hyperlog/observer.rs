@@ -29,24 +29,24 @@ pub(super) struct CatchingObserver(pub(super) Arc<dyn LogObserver>);
 
 impl CatchingObserver {
     pub(super) fn acks(&self, acks: Vec<Ack>) {
-        self.call("hearing of acks", || self.0.acks(acks));
+        self.call("handling acks", || self.0.acks(acks));
     }
 
     pub(super) fn advanced(&self) {
-        self.call("hearing of new rows", || self.0.advanced());
+        self.call("handling new rows", || self.0.advanced());
     }
 
     pub(super) fn log_id_changed(&self, log: &LogId) {
-        self.call("hearing of a new log id", || self.0.log_id_changed(log));
+        self.call("handling a new log id", || self.0.log_id_changed(log));
     }
 
     pub(super) fn contradicted(&self, found: Contradiction) {
-        self.call("hearing of a conflict", || self.0.contradicted(found));
+        self.call("handling a conflict", || self.0.contradicted(found));
     }
 
     pub(super) fn report(&self, error: Error) {
         // If this panics as well, there is nobody left to report it to.
-        let _: Result<()> = caught("hearing of an error", || {
+        let _: Result<()> = caught("handling an error", || {
             self.0.report(error);
             Ok(())
         });

@@ -138,7 +138,7 @@ fn internal(error: &snow::Error) -> Error {
 }
 
 fn over() -> Error {
-    Error::Internal("a handshake that is over goes on".to_owned())
+    Error::Internal("the handshake continues after its end".to_owned())
 }
 
 fn insecure(what: &str) -> Error {

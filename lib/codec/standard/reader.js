@@ -11,7 +11,7 @@ class Reader {
   /** Moves past `size` bytes and returns where they start. */
   take (size) {
     const start = this.position
-    if (!(start + size <= this.end)) throw new RangeError('Decoded message is not valid: a field ends behind the message')
+    if (!(start + size <= this.end)) throw new RangeError('Decoded message is not valid: a field ends beyond the message')
     this.position = start + size
     return start
   }
@@ -49,7 +49,7 @@ class Reader {
   open () {
     const length = this.length()
     const outer = this.end
-    if (!(this.position + length <= outer)) throw new RangeError('Decoded message is not valid: a field ends behind the message')
+    if (!(this.position + length <= outer)) throw new RangeError('Decoded message is not valid: a field ends beyond the message')
     this.end = this.position + length
     return outer
   }

@@ -24,8 +24,8 @@ use crate::store::StoreState;
 /// Owners of logs remembered, so that a key is read once for many rows.
 const MAX_OWNERS: usize = 4096;
 
-const NO_SEQ: &str = "without a seq, which a sealed log's have";
-pub(super) const REFUSED_BEFORE: &str = "behind one without a valid seal";
+const NO_SEQ: &str = "without a seq, which entries of sealed logs have";
+pub(super) const REFUSED_BEFORE: &str = "after one without a valid seal";
 const FOREIGN: &str = "whose event has another log's id";
 
 /// What the writer knows of sealed logs.

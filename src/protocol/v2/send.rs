@@ -121,7 +121,7 @@ impl V2 {
         self.postponed.front().filter(|_| self.may_send()).map(|(since, _)| since + LAZY_MS)
     }
 
-    /// Sends the row that is stored as `stored`, behind a fork as a branch's.
+    /// Sends the row that is stored as `stored`; after a fork, as a row of a branch.
     fn send_row(&mut self, common: &mut Common, stored: &Row) {
         if self.branches.is_empty() {
             return self.send_named(common, stored, stored);

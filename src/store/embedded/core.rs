@@ -384,7 +384,7 @@ impl Core {
             Fault::Content(detail) => {
                 // If this fails, too, the next opening tries the index as it is.
                 let _ = self.segments.disk.create(&self.segments.dir.join(REBUILD));
-                let detail = format!("{detail} (the log is whole: its index is made anew when it is used next)");
+                let detail = format!("{detail} (the log is intact: its index is rebuilt when it is used next)");
                 Error::damaged_file(&dir, None, detail)
             }
         }

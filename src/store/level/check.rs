@@ -115,7 +115,7 @@ impl Walk {
             if row.at.change != self.change + 1 || row.node.change != row.at.change {
                 return Err(Error::damaged(
                     layout::change_key(self.change + 1)?,
-                    format!("the order goes on at {} here", row.at.change),
+                    format!("the order continues at {} here", row.at.change),
                 ));
             }
             self.change = row.at.change;
