@@ -12,7 +12,7 @@ use super::fault::{Fault, Outcome};
 use super::filter::{Filter, COLUMNS, GATE_PARTS, SLAB_PARTS};
 use super::groups::Mark;
 use super::index_keys::{
-    chunk_key, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
+    chunk_key, first_seq, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
 use super::layout::Location;
 use super::recorded_state::{Changes, RecordedState, Stored};
@@ -22,7 +22,7 @@ use crate::node::Key;
 use crate::row::Position;
 
 /// Version of what is written here. An index of another version is rebuilt.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// First bytes of the keys of a checkpoint's streams, logs and heads, which are written when they change.
 const STREAM: u8 = b't';
@@ -126,12 +126,10 @@ impl Index {
     /// The block of entries of a stream that holds this one.
     pub(super) fn block(&self, entry: EntryAt) -> Outcome<LogBlock> {
         let missing = || Fault::content(format!("entry {} of stream {} is missing", entry.seq, entry.stream));
-        let (first, last) = (log_key(EntryAt { seq: 0, ..entry }), log_key(entry));
-        let found = self.db.last_of(first..=last)?;
+        let found = self.db.first_of(log_key(entry)..=log_key(EntryAt { seq: 0, ..entry }))?;
         let (key, value) = found.ok_or_else(missing)?;
         let value = checked(&key, &value)?;
-        let seq = key.get(5..).and_then(|seq| seq.first_chunk()).map(|seq| u64::from_be_bytes(*seq));
-        let block = LogBlock::read(seq.ok_or_else(missing)?, &value).ok_or_else(missing)?;
+        let block = LogBlock::read(first_seq(&key).ok_or_else(missing)?, &value).ok_or_else(missing)?;
         if entry.seq - block.first < block.rows.len() as u64 {
             Ok(block)
         } else {

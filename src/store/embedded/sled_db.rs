@@ -11,7 +11,7 @@
 
 use std::fs;
 use std::io;
-use std::ops::{Bound, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,15 +119,9 @@ impl SledDb {
         self.read(|db| db.get(key))
     }
 
-    /// The last key within these bounds, and its value.
-    pub(super) fn last_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
-        self.read(|db| db.range(bounds).next_back().transpose())
-    }
-
-    /// The first key after `after`, up to `end`, and its value.
-    pub(super) fn first_of(&self, after: Vec<u8>, end: Vec<u8>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
-        let bounds = (Bound::Excluded(after), Bound::Included(end));
-        self.read(|db| db.range::<Vec<u8>, _>(bounds).next().transpose())
+    /// The first key within these bounds, and its value.
+    pub(super) fn first_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Outcome<Option<(sled::IVec, sled::IVec)>> {
+        self.read(|db| db.range(bounds).next().transpose())
     }
 
     /// Every key that begins with these bytes, in order.

@@ -72,21 +72,50 @@ impl Unit {
         key
     }
 
-    /// The key of the block that begins with this term and row.
-    pub(super) fn key(self, term: Term, row: u32) -> Vec<u8> {
+    /// The key of the block that begins with this term and row. The later a block begins, the earlier its key sorts, as in
+    /// [`log_key`](super::index_keys::log_key).
+    pub(super) fn key(self, (term, row): Begin) -> Vec<u8> {
         let mut key = self.prefix();
-        key.extend_from_slice(term.to_be_bytes().get(size_of::<Term>() - TERM_LEN..).unwrap_or_default());
-        key.extend_from_slice(&row.to_be_bytes());
+        key.extend_from_slice((!term).to_be_bytes().get(size_of::<Term>() - TERM_LEN..).unwrap_or_default());
+        key.extend_from_slice(&(!row).to_be_bytes());
         key
     }
 }
 
-/// The term and row at the end of a block's key.
-pub(super) fn begin_of(key: &[u8]) -> Option<(Term, u32)> {
+/// Where a block begins: its first term, and the term's first row in it. The first block of a unit begins with [`FIRST`].
+pub(super) type Begin = (Term, u32);
+
+/// Where the first block of each unit begins.
+pub(super) const FIRST: Begin = (0, 0);
+
+/// What a block's key says about where it begins.
+pub(super) fn begin_of(key: &[u8]) -> Option<Begin> {
     let rest = key.get(5..)?;
     let (term, row) = rest.split_at_checked(TERM_LEN)?;
-    let term = term.iter().fold(0, |term, byte| term << 8 | Term::from(*byte));
-    Some((term, u32::from_be_bytes(row.try_into().ok()?)))
+    let term = term.iter().fold(0, |term, byte| term << 8 | Term::from(!*byte));
+    Some((term, !u32::from_be_bytes(row.try_into().ok()?)))
+}
+
+/// Appends where the next block begins: 0 if there is none, otherwise the distance of its term from this block's, plus one, and its
+/// row.
+fn put_next(out: &mut Vec<u8>, begin: Begin, next: Option<Begin>) {
+    match next {
+        None => put_varint(out, 0),
+        Some((term, row)) => {
+            put_varint(out, term - begin.0 + 1);
+            put_varint(out, u64::from(row));
+        }
+    }
+}
+
+/// Where the next block begins, and the runs of a block; `None` if its bytes are not valid. The next block is always later.
+pub(super) fn split_block(begin: Begin, bytes: &[u8]) -> Option<(Option<Begin>, &[u8])> {
+    let mut input = Input(bytes);
+    let next = match input.varint()?.checked_sub(1) {
+        None => None,
+        Some(further) => Some((begin.0.checked_add(further)?, input.varint32()?)),
+    };
+    next.is_none_or(|next| next > begin).then_some((next, input.0))
 }
 
 /// Writes runs into blocks. Runs are added in order of term, then row.
@@ -94,8 +123,10 @@ pub(super) struct BlockWriter {
     unit: Unit,
     /// Complete blocks.
     blocks: Vec<Pair>,
-    /// The current block: its key, if it has begun, its bytes, and the last term in it.
-    key: Vec<u8>,
+    /// The last block, which is complete once it is known where the next one begins.
+    last: Option<(Begin, Vec<u8>)>,
+    /// The current block: where it begins, its runs, and the last term in it. Without runs it has not begun.
+    begin: Begin,
     bytes: Vec<u8>,
     term: Term,
     /// The term that is not in a block yet, and its rows.
@@ -106,7 +137,8 @@ pub(super) struct BlockWriter {
 
 impl BlockWriter {
     pub(super) fn new(unit: Unit) -> Self {
-        BlockWriter { unit, blocks: Vec::new(), key: Vec::new(), bytes: Vec::new(), term: 0, pending: None, size: 0 }
+        let (blocks, bytes) = (Vec::new(), Vec::new());
+        BlockWriter { unit, blocks, last: None, begin: FIRST, bytes, term: 0, pending: None, size: 0 }
     }
 
     pub(super) fn push(&mut self, run: Run) {
@@ -136,7 +168,11 @@ impl BlockWriter {
         self.size = 0;
         let Some((first, last)) = runs.first().copied() else { return };
         if self.bytes.is_empty() {
-            (self.key, self.term) = (self.unit.key(term, first), term);
+            if let Some(last) = self.last.take() {
+                self.begin = (term, first);
+                self.put_block(last, Some(self.begin));
+            }
+            self.term = self.begin.0;
         }
         let single = runs.len() == 1 && first == last;
         put_varint(&mut self.bytes, (term - self.term) << 1 | u64::from(single));
@@ -159,8 +195,15 @@ impl BlockWriter {
 
     fn end_block(&mut self) {
         if !self.bytes.is_empty() {
-            self.blocks.push(seal(std::mem::take(&mut self.key), std::mem::take(&mut self.bytes)));
+            self.last = Some((self.begin, std::mem::take(&mut self.bytes)));
         }
+    }
+
+    fn put_block(&mut self, (begin, runs): (Begin, Vec<u8>), next: Option<Begin>) {
+        let mut value = Vec::with_capacity(runs.len() + 16);
+        put_next(&mut value, begin, next);
+        value.extend_from_slice(&runs);
+        self.blocks.push(seal(self.unit.key(begin), value));
     }
 
     /// Blocks that are complete.
@@ -177,6 +220,9 @@ impl BlockWriter {
     pub(super) fn finish(mut self) -> Vec<Pair> {
         self.put_pending();
         self.end_block();
+        if let Some(last) = self.last.take() {
+            self.put_block(last, None);
+        }
         self.blocks
     }
 }
@@ -192,7 +238,7 @@ pub(super) struct BlockRuns<'a> {
 }
 
 impl<'a> BlockRuns<'a> {
-    /// Iterates over the block that begins with this term.
+    /// Iterates over the runs of the block that begins with this term.
     pub(super) fn new(term: Term, bytes: &'a [u8]) -> Self {
         BlockRuns { input: Input(bytes), term, left: 0, before: 0, torn: false }
     }
@@ -234,18 +280,21 @@ impl Iterator for BlockRuns<'_> {
     }
 }
 
-/// Rows of one term in a block, and the range of rows that the block covers completely.
+/// Rows of one term in a block, the range of rows that the block covers completely, and where the next block begins.
 #[derive(Debug, Default)]
 pub(super) struct TermBlock {
     pub(super) runs: Runs,
     pub(super) from: u32,
     pub(super) to: u32,
+    pub(super) next: Option<Begin>,
 }
 
 impl TermBlock {
-    /// The rows of `term` in the block that begins with this key; `None` if the block is not valid.
-    pub(super) fn read((first, row): (Term, u32), bytes: &[u8], term: Term) -> Option<Self> {
-        let mut block = TermBlock { runs: Runs::default(), from: if first == term { row } else { 0 }, to: 0 };
+    /// The rows of `term` in the block that begins here; `None` if the block is not valid.
+    pub(super) fn read(begin: Begin, bytes: &[u8], term: Term) -> Option<Self> {
+        let (next, bytes) = split_block(begin, bytes)?;
+        let (first, row) = begin;
+        let mut block = TermBlock { runs: Runs::default(), from: if first == term { row } else { 0 }, to: 0, next };
         let mut all = BlockRuns::new(first, bytes);
         for run in all.by_ref() {
             if run.term > term {
@@ -300,22 +349,27 @@ mod tests {
             }
             let blocks = writer.finish();
             let mut found: BTreeMap<Term, Vec<u32>> = BTreeMap::new();
+            let begins: Vec<Begin> = blocks.iter().map(|(key, _)| begin_of(key).unwrap()).collect();
+            proptest::prop_assert!(begins.first().is_none_or(|first| *first == FIRST));
             for pair in blocks.windows(2) {
-                proptest::prop_assert!(pair[0].0 < pair[1].0);
+                proptest::prop_assert!(pair[0].0 > pair[1].0, "later blocks sort before earlier ones");
             }
-            for (key, value) in &blocks {
+            for (number, (key, value)) in blocks.iter().enumerate() {
                 proptest::prop_assert!(value.len() < BLOCK + 64, "{} bytes", value.len());
                 proptest::prop_assert!(key.starts_with(&unit.prefix()));
-                let (term, row) = begin_of(key).unwrap();
-                proptest::prop_assert_eq!(&unit.key(term, row), key);
-                let bytes = unseal(key, value).unwrap();
-                let mut runs = BlockRuns::new(term, bytes).peekable();
-                proptest::prop_assert_eq!(runs.peek().map(|run| (run.term, run.first)), Some((term, row)));
+                let begin = begins[number];
+                proptest::prop_assert_eq!(&unit.key(begin), key);
+                let (next, bytes) = split_block(begin, unseal(key, value).unwrap()).unwrap();
+                proptest::prop_assert_eq!(next, begins.get(number + 1).copied());
+                let mut runs = BlockRuns::new(begin.0, bytes).peekable();
+                let first = runs.peek().map(|run| (run.term, run.first));
+                proptest::prop_assert!(number == 0 || first == Some(begin));
                 for run in runs {
                     found.entry(run.term).or_default().extend(run.first..=run.last);
                 }
                 for cut in 0..bytes.len().min(40) {
-                    BlockRuns::new(term, &bytes[..cut]).for_each(drop);
+                    split_block(begin, &value[..cut]);
+                    BlockRuns::new(begin.0, &bytes[..cut]).for_each(drop);
                 }
             }
             proptest::prop_assert_eq!(found, rows);

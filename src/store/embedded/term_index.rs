@@ -4,16 +4,16 @@ use super::fault::{Fault, Outcome};
 use super::index::{checked, Index};
 use super::index_keys::Pair;
 use super::last_rows::{LastRows, LastRowsBuilder};
-use super::term_blocks::{begin_of, BlockRuns, BlockWriter, TermBlock, Unit};
+use super::term_blocks::{begin_of, split_block, Begin, BlockRuns, BlockWriter, TermBlock, Unit, FIRST};
 use crate::store::terms::{Postings, Run, Term};
 use crate::store::Order;
 
 /// Blocks of a slab that are written at a time: some 256 KB.
 const STEP: usize = 64;
 
-/// A block, and the term and row that it begins with.
+/// A block, and where it begins.
 struct Block {
-    begin: (Term, u32),
+    begin: Begin,
     value: sled::IVec,
 }
 
@@ -24,13 +24,15 @@ impl Block {
         Ok(Some(Block { begin, value: checked(&key, &value)? }))
     }
 
-    fn runs(&self) -> Outcome<Vec<Run>> {
-        let mut runs = BlockRuns::new(self.begin.0, &self.value);
+    /// Its runs, and where the next block begins.
+    fn runs(&self) -> Outcome<(Vec<Run>, Option<Begin>)> {
+        let (next, bytes) = split_block(self.begin, &self.value).ok_or_else(unreadable)?;
+        let mut runs = BlockRuns::new(self.begin.0, bytes);
         let all = runs.by_ref().collect();
         if runs.is_torn() {
             return Err(unreadable());
         }
-        Ok(all)
+        Ok((all, next))
     }
 
     fn of_term(&self, term: Term) -> Outcome<TermBlock> {
@@ -43,14 +45,14 @@ fn unreadable() -> Fault {
 }
 
 impl Index {
-    /// The last block of a unit that begins with this term and row or before.
-    fn block_until(&self, unit: Unit, term: Term, row: u32) -> Outcome<Option<Block>> {
-        Block::read(self.db.last_of(unit.prefix()..=unit.key(term, row))?)
+    /// The last block of a unit that begins with this term and row or before; `None` if the unit has no blocks.
+    fn block_until(&self, unit: Unit, at: Begin) -> Outcome<Option<Block>> {
+        Block::read(self.db.first_of(unit.key(at)..=unit.key(FIRST))?)
     }
 
-    /// The first block that begins after this term and row.
-    fn block_after(&self, unit: Unit, term: Term, row: u32) -> Outcome<Option<Block>> {
-        Block::read(self.db.first_of(unit.key(term, row), unit.key(Term::MAX, u32::MAX))?)
+    /// The block that begins here.
+    fn block_at(&self, unit: Unit, begin: Begin) -> Outcome<Block> {
+        self.block_until(unit, begin)?.filter(|block| block.begin == begin).ok_or_else(unreadable)
     }
 
     /// Keys of all blocks of a unit.
@@ -69,7 +71,8 @@ impl Index {
         runs.for_each(|run| writer.push(run));
         let blocks = writer.finish();
         let mut stale = self.block_keys(unit)?;
-        stale.retain(|key| blocks.binary_search_by(|(new, _)| new.cmp(key)).is_err());
+        // Keys of later blocks sort before those of earlier ones.
+        stale.retain(|key| blocks.binary_search_by(|(new, _)| key.cmp(new)).is_err());
         Ok((blocks, stale))
     }
 
@@ -102,9 +105,9 @@ impl Index {
     /// Reads the last row of each term of a unit.
     pub(super) fn last_rows(&self, unit: Unit) -> Outcome<LastRows> {
         let mut found = LastRowsBuilder::default();
-        let mut blocks = Blocks { index: self, unit, at: None };
-        while let Some(block) = blocks.next()? {
-            block.runs()?.into_iter().for_each(|run| found.push(run.term, run.last));
+        let mut blocks = Blocks::new(self, unit);
+        while let Some(runs) = blocks.next()? {
+            runs.into_iter().for_each(|run| found.push(run.term, run.last));
         }
         Ok(found.finish())
     }
@@ -112,9 +115,9 @@ impl Index {
     /// A sum over all runs of a unit that does not depend on their order. Equal sums mean equal rows.
     pub(super) fn sum_of_terms(&self, unit: Unit) -> Outcome<TermSum> {
         let mut sum = TermSum::default();
-        let mut blocks = Blocks { index: self, unit, at: None };
-        while let Some(block) = blocks.next()? {
-            block.runs()?.into_iter().for_each(|run| sum.add(run));
+        let mut blocks = Blocks::new(self, unit);
+        while let Some(runs) = blocks.next()? {
+            runs.into_iter().for_each(|run| sum.add(run));
         }
         Ok(sum)
     }
@@ -133,25 +136,30 @@ impl TermSum {
     }
 }
 
-/// The blocks of a unit, one after the other.
+/// The runs of a unit, block by block.
 struct Blocks<'a> {
     index: &'a Index,
     unit: Unit,
-    /// Where the last one began.
-    at: Option<(Term, u32)>,
+    /// Where the next block begins.
+    next: Option<Begin>,
 }
 
-impl Blocks<'_> {
-    fn next(&mut self) -> Outcome<Option<Block>> {
-        let block = match self.at {
-            None => match self.index.block_until(self.unit, 0, 0)? {
-                None => self.index.block_after(self.unit, 0, 0)?,
-                first => first,
-            },
-            Some((term, row)) => self.index.block_after(self.unit, term, row)?,
+impl<'a> Blocks<'a> {
+    fn new(index: &'a Index, unit: Unit) -> Self {
+        Blocks { index, unit, next: Some(FIRST) }
+    }
+
+    fn next(&mut self) -> Outcome<Option<Vec<Run>>> {
+        let Some(begin) = self.next.take() else { return Ok(None) };
+        let block = match begin {
+            // A unit without terms has no blocks.
+            FIRST => self.index.block_until(self.unit, FIRST)?,
+            later => Some(self.index.block_at(self.unit, later)?),
         };
-        self.at = block.as_ref().map(|block| block.begin).or(self.at);
-        Ok(block)
+        let Some(block) = block else { return Ok(None) };
+        let (runs, next) = block.runs()?;
+        self.next = next;
+        Ok(Some(runs))
     }
 }
 
@@ -164,8 +172,7 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn chunk(index: &'a Index, chunk: u32) -> Self {
-        let blocks = Blocks { index, unit: Unit::Chunk(chunk), at: None };
-        Source { more: Some(blocks), runs: Vec::new().into_iter() }
+        Source { more: Some(Blocks::new(index, Unit::Chunk(chunk))), runs: Vec::new().into_iter() }
     }
 
     fn memory(runs: Vec<Run>) -> Self {
@@ -190,8 +197,8 @@ impl<'a> Source<'a> {
     /// Reads the next block once all runs are taken.
     fn fill(&mut self) -> Outcome<()> {
         let Some(blocks) = self.more.as_mut().filter(|_| self.runs.as_slice().is_empty()) else { return Ok(()) };
-        if let Some(block) = blocks.next()? {
-            self.runs = block.runs()?.into_iter();
+        if let Some(runs) = blocks.next()? {
+            self.runs = runs.into_iter();
         }
         Ok(())
     }
@@ -220,9 +227,7 @@ impl Postings for IndexedRows<'_> {
         if self.block.covers(row) {
             return Ok(self.block.runs.nearest(row, order));
         }
-        let Some(block) = self.index.block_until(self.unit, self.term, row)? else {
-            return self.seek_behind(row, order);
-        };
+        let Some(block) = self.index.block_until(self.unit, (self.term, row))? else { return Ok(None) };
         self.block = block.of_term(self.term)?;
         match self.block.runs.nearest(row, order) {
             Some(found) => Ok(Some(found)),
@@ -242,10 +247,9 @@ impl IndexedRows<'_> {
         if order == Order::Down {
             return Ok(None);
         }
-        let block = self.index.block_after(self.unit, self.term, row)?.filter(|block| block.begin.0 == self.term);
-        match block {
-            Some(block) => {
-                self.block = block.of_term(self.term)?;
+        match self.block.next.filter(|(term, _)| *term == self.term) {
+            Some(next) => {
+                self.block = self.index.block_at(self.unit, next)?.of_term(self.term)?;
                 Ok(self.block.runs.nearest(row, order))
             }
             None => {
