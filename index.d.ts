@@ -959,6 +959,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_PARKED'
     | 'ERR_HYPER_PEERS'
     | 'ERR_HYPER_PROTOCOL'
+    | 'ERR_HYPER_REFUSED'
     | 'ERR_HYPER_RESERVED_NAME'
     | 'ERR_HYPER_RIGHTS'
     | 'ERR_HYPER_SCHEMA'
@@ -986,6 +987,10 @@ declare namespace HyperEmitter {
     seq?: number
     /** The change of the stored event that the error is about. */
     change?: number
+    /** The event whose payload was refused. */
+    event?: string
+    /** The path of the field that was refused, as in `lines[3].price`. */
+    field?: string
     /** The address that was dialled or should be bound, `host:port`. */
     address?: string
     /** The peer that a warning is about: its `key` in `stats().peers`. */

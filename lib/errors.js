@@ -146,6 +146,11 @@ function noSuchMessage (name, reason, hint, Class) {
   return Object.assign(coded('ERR_HYPER_VALUE', `${reason}. There is no message '${name}' in the schema: ${hint}`, Class), { event: name })
 }
 
+/** An event with the name of an enum of the schema. 1.x's text, and the reason. */
+function notAMessage (name) {
+  return noSuchMessage(name, 'encoder.encode is not a function', 'that is an enum', TypeError)
+}
+
 module.exports = {
   HyperError,
   asError,
@@ -201,6 +206,7 @@ module.exports = {
   peerWithoutAddresses: define(INVALID, Error,
     () => 'an EventPeer must have addresses: without them it would crash hyperemitter 1.x peers'),
   noSuchMessage,
+  notAMessage,
   backlog: define('ERR_HYPER_BACKLOG', undefined,
     (count) => `${count} emits wait for the schema to be read: wait for ready() before emitting more`),
   closed: define('ERR_HYPER_CLOSED', undefined,
@@ -328,6 +334,8 @@ module.exports = {
     () => "plain must be true, false, a right, or { from: ['10.0.0.0/8', …], can: 'read' | 'write' }"),
 
   /** The error of links that end because the emitter is closed, in 1.x's words. */
+  /** What listens at `key` closed every connection before it had introduced itself. */
+  hungUp: define('ERR_HYPER_CONNECT', undefined, (key) => `cannot connect to ${key}: what listens there closes connections without a word; is it a hyperemitter, and is it running?`, (key, cause) => ({ address: key, cause })),
   prematureClose: define('ERR_HYPER_CLOSED', undefined, () => 'premature close'),
 
   // ---- hypem

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::node::{Key, NotAKey};
 use crate::os_error::{self, Cause};
-use crate::quoted::printable;
+pub(crate) use crate::quoted::printable;
 pub use crate::quoted::{quoted, Quoted};
 
 /// What went wrong. Variants are told apart by what the caller can do about it.
@@ -191,6 +191,9 @@ pub enum Error {
     /// A peer with which this emitter cannot replicate.
     #[error("{0}")]
     Incompatible(String),
+    /// A peer ended the link, and said why.
+    #[error("the peer ended the link: {0}")]
+    Refused(String),
     /// The schemas of a peer and of this emitter contradict each other: one cannot read events that the other writes.
     #[error("the schema of the peer that writes log {} contradicts this emitter's: {differences}", quoted(log))]
     SchemaDrift {
@@ -335,6 +338,7 @@ impl Error {
             Error::Import { cause, .. } => cause.code(),
             Error::Harmful { .. } => "ERR_HYPER_HARMFUL",
             Error::Incompatible(_) => "ERR_HYPER_INCOMPATIBLE",
+            Error::Refused(_) => "ERR_HYPER_REFUSED",
             Error::SchemaDrift { .. } => "ERR_HYPER_SCHEMA_DRIFT",
             Error::Protocol(_) => "ERR_HYPER_PROTOCOL",
             Error::Connect { .. } => "ERR_HYPER_CONNECT",

@@ -34,11 +34,11 @@ pub(crate) fn one_line(text: &str) -> String {
     line
 }
 
-/// Escapes a location in a store, which is a path or a key that contains a log id. Like [`quoted`], but without quotes, so that a
-/// path remains usable.
-pub(crate) fn printable(location: &str) -> String {
-    let mut shown = String::with_capacity(location.len());
-    for c in location.chars() {
+/// Escapes text for a message like [`quoted`], but without quotes and whole: a path stays usable, and so does a short text that a
+/// peer wrote for users.
+pub(crate) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
         match c {
             '\\' | '\'' | '"' => shown.push(c),
             _ => shown.extend(c.escape_debug()),

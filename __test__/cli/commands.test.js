@@ -192,17 +192,19 @@ test('log --follow says what it waits for, creates a missing store, and works wi
 test("log --json has protobuf's JSON mapping, which import reads back", async (t) => {
   const dir = scratch(t)
   const schema = join(dir, 'order.proto')
-  writeFileSync(schema, 'enum Kind { NEW = 0; OLD = 7; }\nmessage order { optional Kind order_kind = 1; optional int64 order_number = 2; optional bytes raw_data = 3; map<string, Kind> all_kinds = 4; }')
+  writeFileSync(schema, 'import "google/protobuf/timestamp.proto"; import "google/protobuf/struct.proto"; enum Kind { NEW = 0; OLD = 7; }\nmessage order { optional Kind order_kind = 1; optional int64 order_number = 2; optional bytes raw_data = 3; map<string, Kind> all_kinds = 4; repeated google.protobuf.Timestamp at = 5; optional google.protobuf.Struct more = 6; optional fixed64 wide = 7; }')
   const hyper = new HyperEmitter(join(dir, 'db'), readFileSync(schema))
-  await hyper.append('order', { order_kind: 7, order_number: 12345678901, raw_data: Buffer.from([0, 255]), all_kinds: { x: 7 } })
+  await hyper.append('order', { order_kind: 7, order_number: 12345678901, raw_data: Buffer.from([0, 255]), all_kinds: { x: 7 }, at: [{ seconds: 5 }], more: { fields: { fields: { struct_value: { fields: { a: { string_value: 'b' } } } } } }, wide: Buffer.from([7, 0, 0, 0, 0, 0, 0, 0]) })
   const mapped = hyper.messages.order.toJSON((await hyper.read().next()).value.payload)
   await hyper.close()
   const { stdout } = await hypem(t, ['log', join(dir, 'db'), '--json', '--schema', schema])
   assert.deepEqual(JSON.parse(stdout).payload, mapped)
-  assert.deepEqual(mapped, { orderKind: 'OLD', orderNumber: '12345678901', rawData: 'AP8=', allKinds: { x: 'OLD' } })
-  assert.equal((await hypem(t, ['import', join(dir, 'copy'), '--schema', schema], { input: stdout })).code, 0)
+  assert.deepEqual(mapped, { orderKind: 'OLD', orderNumber: '12345678901', rawData: 'AP8=', allKinds: { x: 'OLD' }, at: ['1970-01-01T00:00:05Z'], more: { fields: { a: 'b' } }, wide: '7' })
   const exported = async (db) => (await hypem(t, ['export', join(dir, db), '--schema', schema])).stdout
-  assert.equal(await exported('copy'), await exported('db'))
+  for (const [copy, ...strict] of [['copy'], ['strict', '--strict']]) {
+    assert.equal((await hypem(t, ['import', join(dir, copy), '--schema', schema, ...strict], { input: stdout })).code, 0)
+    assert.equal(await exported(copy), await exported('db'))
+  }
 })
 
 test('an event that does not decode is shown as bytes, with the reason', async (t) => {

@@ -11,7 +11,7 @@ message Hello { optional string from = 1; optional string message = 2; optional 
 message Help { optional bool yes = 1; map<string, Place> by = 2; }
 message Place { optional int32 x = 1; optional int32 y = 2; optional Place next = 3; }
 `)
-const complete = completer(new Schema(Object.getPrototypeOf(messages).toJSON.call(messages)))
+const complete = completer(new Schema(messages))
 
 const cases = {
   "hyper.emit('": [['Hello', 'Help', 'Place', 'EventPeer'], ''],

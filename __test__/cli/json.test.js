@@ -22,7 +22,7 @@ message Blob {
 }`
 
 const messages = compile(TEXT)
-const schema = new Schema(Object.getPrototypeOf(messages).toJSON.call(messages))
+const schema = new Schema(messages)
 
 /** A line through a codec and back. */
 function through (line, form) {
@@ -72,6 +72,27 @@ test('an event without a codec is marked, so that its text and its bytes can be 
 test('names of enum values are read as their numbers', () => {
   assert.equal(lineReader(schema)('{"name":"Blob","payload":{"colour":"BLUE"}}').payload.colour, 5)
   assert.equal(lineReader(schema)('{"name":"Blob","payload":{"colour":"GREEN"}}').payload.colour, 'GREEN')
+})
+
+test("lines may be in protobuf's JSON mapping, also without a cursor", () => {
+  const text = `import "google/protobuf/timestamp.proto"; import "google/protobuf/wrappers.proto"; import "google/protobuf/struct.proto"; import "google/protobuf/any.proto";
+    message M { optional google.protobuf.Timestamp at = 1; optional google.protobuf.StringValue s = 2; optional google.protobuf.Struct j = 3; optional google.protobuf.Any any = 4; optional int64 n = 5; optional sfixed64 w = 6; optional bytes b = 7; optional string text = 8; repeated double d = 9; }`
+  const read = lineReader(new Schema(compile(text)))
+  const payload = (json, more) => read(JSON.stringify({ name: 'M', payload: json, ...more })).payload
+  assert.deepEqual(payload({ at: '1970-01-01T00:00:05Z' }).at, { seconds: 5, nanos: 0 })
+  assert.deepEqual(payload({ s: '' }).s, { value: '' })
+  assert.deepEqual(payload({ j: { x: true } }).j, { fields: { x: { bool_value: true } } })
+  assert.equal(payload({ any: { '@type': 'x/M', text: 'a' } }).any.value.toString('hex'), '420161')
+  assert.deepEqual(payload({ w: '-1' }).w, Buffer.alloc(8, 255))
+  assert.deepEqual(payload({ n: '12', d: ['1e3', 'Infinity'], text: '12', b: 'QUI=' }), { n: 12, d: [1000, Infinity], text: '12', b: Buffer.from('AB') })
+  assert.throws(() => payload({ at: 'yesterday' }), { code: 'ERR_HYPER_VALUE', message: /^M\.at: / })
+  // What decoders give, and `export` and sessions print.
+  const plain = { at: { seconds: 5, nanos: 0 }, s: { value: '' }, j: { fields: { fields: { bool_value: true } } }, any: { type_url: 'x/M', value: 'QUI=' }, w: 'AQAAAAAAAAA=', b: 'text!' }
+  assert.deepEqual(payload(plain), { ...plain, any: { type_url: 'x/M', value: Buffer.from('AB') }, w: Buffer.from([1, 0, 0, 0, 0, 0, 0, 0]), b: Buffer.from('text!') })
+  // The cursor of `log --json` tells what could be either.
+  const place = { log: 'l', seq: 1, key: 'k', cursor: 'l:1:k' }
+  assert.deepEqual(payload({ j: { fields: 5 } }, place).j, { fields: { fields: { number_value: 5 } } })
+  assert.deepEqual(payload({ j: { fields: {} } }, { ...place, error: 'no JSON form' }).j, { fields: {} })
 })
 
 test('values that JSON has no form for are written as strings', () => {

@@ -98,6 +98,15 @@ test('lines that are not events are reported by number, and all others are store
   assert.deepEqual(await stored(db), ['Hello', 'Hello', 'Integer', 'Hello'])
 })
 
+test('a refused line is reported with the path of the field, even if 1.x\'s text does not name it', async (t) => {
+  const { dir, schema, db } = setUp(t)
+  writeFileSync(schema, 'message order { repeated Line lines = 1; } message Line { optional Kind kind = 1; required int32 id = 2; } enum Kind { NEW = 0; }')
+  const input = '{"name":"order","payload":{"lines":[{"id":1},{"id":2,"kind":"NWE"}]}}\n' + '{"name":"order","payload":{"lines":[{}]}}\n'
+  const refused = 'hypem: line 1: order.lines[1].kind: Invalid enum value: NWE\nhypem: line 2: order.lines[0].id: id is required\n'
+  assert.equal((await hypem(t, [schema, '--no-repl', '--db', db], { input })).stderr, refused)
+  assert.ok((await hypem(t, ['import', join(dir, 'imported'), '-', '--schema', schema], { input })).stderr.startsWith(refused))
+})
+
 test('a misspelt event name is reported with the name that was probably meant, and the other lines are stored', async (t) => {
   const { schema, db } = setUp(t)
   const input = hello('1') + '{"name":"Helo","payload":{"from":"a","message":"b"}}\n' + '{"name":"Helo"}\n' + hello('2')

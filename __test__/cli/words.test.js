@@ -39,13 +39,14 @@ test('docs/CLI.md has every command, option of a session and exit code, and no o
 })
 
 test('the command version and the option --version print the version', async (t) => {
-  for (const args of [['version'], ['--version'], ['-V']]) {
+  for (const args of [['version'], ['--version'], ['-V'], ['-v'], ['any.proto', '--version']]) {
     assert.deepEqual(await hypem(t, args), { code: 0, stdout: `${require('../../package.json').version}\n`, stderr: '' })
   }
 })
 
 test('without arguments, hypem prints 1.x\'s usage text and how to get help, and exits as 1.x did', async (t) => {
   const { code, stdout, stderr } = await hypem(t, [])
+  assert.deepEqual(await hypem(t, ['--vesion']), { code, stdout, stderr: `hypem: there is no option --vesion; did you mean --version? It is ignored.\n${stderr}` })
   assert.equal(code, 1)
   assert.match(stdout, /^\nUsage: hypem <SCHEMA>/)
   assert.equal(stderr, 'Missing schema\nAll options and commands: hypem --help\n')
@@ -59,7 +60,8 @@ test('misspelt commands and options are reported, with the name that was probabl
     [['help', 'lgo'], 2, /^hypem: there is no command lgo; did you mean log\?\n/],
     [['log', 'db', '--flolow'], 2, /^hypem: there is no option --flolow; did you mean --follow\?\n/],
     [['log', 'db', '--orign=x'], 2, /did you mean --origin\?\n/],
-    [['messages.proto', '--no-repl', '--fromscratch'], 0, /^hypem: there is no option --fromscratch; did you mean --from-scratch\? It is ignored\.\n$/]
+    [['messages.proto', '--no-repl', '--fromscratch'], 0, /^hypem: there is no option --fromscratch; did you mean --from-scratch\? It is ignored\.\n$/],
+    [['messages.proto', '--no-repl', '--quiet'], 0, /^hypem: there is no option --quiet; it is ignored\.\n$/]
   ]
   for (const [args, exit, message] of cases) {
     const { code, stderr } = await hypem(t, args, { cwd: dir })

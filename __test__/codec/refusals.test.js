@@ -7,12 +7,13 @@ const assert = require('node:assert/strict')
 const { runInNewContext } = require('node:vm')
 const { compile, fast } = require('../../lib/codec')
 
-const SCHEMA = 'message Order { repeated Line lines = 1; map<string, Line> byName = 2; optional string note = 3; optional E e = 4; repeated int32 ids = 5; } message Line { required int32 price = 1; optional bytes data = 2; } enum E { A = 0; }'
+const SCHEMA = 'message Order { repeated Line lines = 1; map<string, Line> byName = 2; optional string note = 3; optional E e = 4; repeated int32 ids = 5; } message Line { required int32 price = 1; optional bytes data = 2; oneof by { string card = 3; string invoice = 4; } } enum E { A = 0; }'
 const CASES = [
   [{ lines: [{ price: 1 }, {}] }, 'lines[1].price'],
   [{ lines: [{ price: 1 }, { price: Infinity }] }, 'lines[1].price'],
   [{ byName: { x: {} } }, /^byName\["x"\](\.value)?\.price$/],
   [{ lines: [{ price: 1, data: 5 }] }, 'lines[0].data'],
+  [{ lines: [{ price: 1 }, { price: 1, card: 'a', invoice: 'b' }] }, 'lines[1].invoice'],
   [{ e: 7 }, 'e'],
   [{ note: Symbol('x') }, 'note'],
   [{ ids: [1, Infinity] }, 'ids[1]']

@@ -167,6 +167,7 @@ describe('emit', () => {
 
   test('refuses a name that is not in the schema, unless the payload is bytes or text, and lists the known names', async (t) => {
     const emitter = make(t, 'message userAdded { required int32 id = 1; } message userGone { required int32 id = 1; } enum usrAdded { A = 0; }')
+    assert.throws(() => make(t, 'message visit { map<string, int32> pages = 1; }').emit('quite', {}), /it has 'visit'$/, 'entries of maps are not listed')
     const stream = emitter.stream()
     t.after(() => stream.destroy())
     for (const [payload, { name = 'Error', message }] of PAYLOADS) {
@@ -182,6 +183,11 @@ describe('emit', () => {
     // Faults of the name and the size come first.
     assert.throws(() => emitter.emit('toString', {}), { code: 'ERR_HYPER_RESERVED_NAME' })
     assert.throws(() => emitter.emit(5, {}), invalid('type number (5)'))
+    for (const payload of [{}, 'text', Buffer.from('a')]) {
+      const expected = { name: 'TypeError', code: 'ERR_HYPER_VALUE', event: 'usrAdded', message: "encoder.encode is not a function. There is no message 'usrAdded' in the schema: that is an enum" }
+      assert.throws(() => emitter.emit('usrAdded', payload), expected)
+      await assert.rejects(emitter.append([{ name: 'userAdded', payload: { id: 1 } }, { name: 'usrAdded', payload }]), expected)
+    }
     assert.throws(() => emitter.emit('userAddd', Buffer.alloc(9e6)), { code: 'ERR_HYPER_TOO_LARGE' })
     assert.equal((await emitter.stats()).change, 4)
     await emitter.close()
@@ -216,7 +222,7 @@ describe('emit', () => {
 
   test('refuses the name of an enum, and an EventPeer without addresses', (t) => {
     const emitter = make(t, 'enum Top { ONE = 1; }')
-    assert.throws(() => emitter.emit('Top', 1), { name: 'TypeError', message: 'encoder.encode is not a function' })
+    assert.throws(() => emitter.emit('Top', 1), { name: 'TypeError', code: 'ERR_HYPER_VALUE', event: 'Top', message: /^encoder.encode is not a function\. / })
     assert.throws(() => emitter.emit('EventPeer', { id: 'x', addresses: [] }), { code: 'ERR_HYPER_INVALID_ARG' })
     assert.throws(() => emitter.emit('EventPeer', { id: 'x' }), { code: 'ERR_HYPER_INVALID_ARG' })
   })

@@ -118,7 +118,10 @@ describe('connect', () => {
     emitter.status.on('connectionError', () => attempts++)
     emitter.status.on('connected', assert.fail)
     const both = await Promise.allSettled([emitter.connect(port, HOST), emitter.connect(port, HOST)])
-    for (const { reason } of both) assert.match(reason.code, /^(ERR_HYPER_ENDED|ECONNRESET|EPIPE)$/)
+    for (const { reason } of both) {
+      assert.match(reason.code, /^(ERR_HYPER_CONNECT|ECONNRESET|EPIPE)$/)
+      if (reason.code === 'ERR_HYPER_CONNECT') assert.match(reason.message, new RegExp(`^cannot connect to ${HOST}:${port}: what listens there closes connections without a word`))
+    }
     assert.equal(attempts, 10)
     assert.deepEqual(emitter._peers, {})
     assert.equal(await record(db, '!!PEERS!!'), undefined)
@@ -257,9 +260,9 @@ describe('status', () => {
     assert.ok(Math.abs(Date.now() - since) < 60_000)
     await a.close()
     await until(() => atA.length === 3 && atB.length === 3)
-    const ends = [atA[2], atB[2]].map(({ event, reason, code }) => [event, reason, code])
-    assert.deepEqual(ends[0], ['disconnected', 'closing', 'ERR_HYPER_CLOSED'])
-    assert.deepEqual(ends[1].slice(0, 1), ['disconnected'])
+    const ends = [atA[2], atB[2]].map(({ event, reason, code, told, message }) => [event, reason, code, told, message])
+    assert.deepEqual(ends[0].slice(0, 4), ['disconnected', 'closing', 'ERR_HYPER_CLOSED', false])
+    assert.deepEqual(ends[1], ['disconnected', 'closing', 'ERR_HYPER_ENDED', true, 'the peer closes'])
     const [{ lastEnd: last }] = (await b.stats()).peers
     assert.equal(typeof last.message, 'string')
     assert.ok(last.at > 0)

@@ -229,6 +229,7 @@ try {
 } catch (error) {
   if (error instanceof HyperError) expectType<HyperEmitter.ErrorCode>(error.code)
   if (error instanceof HyperError) expectType<string | undefined>(error.path)
+  if (error instanceof HyperError && error.event === 'userRemoved') expectType<string | undefined>(error.field)
 }
 expectType<HyperEmitter.HyperError>(new HyperError('ERR_HYPER_CLOSED', 'mine', { cause: 1 }))
 expectError(new HyperError('ERR_HYPER_NOPE', 'mine'))

@@ -87,6 +87,18 @@ function describe (error) {
   return `hypem: ${explain(error)}`
 }
 
+/**
+ * Why a line of input was refused. Errors with 1.x's texts do not always name the field.
+ * @param {number} number of the line
+ * @param {Error & { event?: string, field?: string }} error
+ * @returns {string}
+ */
+function refusedLine (number, { message, event, field }) {
+  const place = field === undefined ? event : `${event}.${field}`
+  const where = place === undefined || message.includes(place) ? '' : `${place}: `
+  return `hypem: line ${number}: ${where}${message}`
+}
+
 /** An error of the system in words: `cannot open x.proto: no such file or directory`. */
 function inWords ({ syscall, code, path, address, port, hostname }) {
   const words = [...getSystemErrorMap().values()].find(([name]) => name === code)?.[1]
@@ -100,4 +112,4 @@ function oneLine (text) {
   return forTerminal(String(text).replace(/\s*\r?\n\s*/g, ' '))
 }
 
-module.exports = { EXIT, Failure, UsageFailure, PipeClosed, Interrupted, describe, explain, oneLine }
+module.exports = { EXIT, Failure, UsageFailure, PipeClosed, Interrupted, describe, explain, oneLine, refusedLine }

@@ -1,7 +1,7 @@
 'use strict'
 
 const { setTimeout: sleep } = require('node:timers/promises')
-const { EXIT, Failure, PipeClosed, describe } = require('./exit')
+const { EXIT, Failure, PipeClosed, describe, refusedLine } = require('./exit')
 const { Feed } = require('./feed')
 const { lineReader, toLine } = require('./json')
 const { beginInput } = require('./resume')
@@ -21,7 +21,7 @@ async function run ({ context, hyper, schema, options, position, name }) {
   const feed = new Feed({
     hyper,
     read: lineReader(schema, options.bytes),
-    refused: (number, error) => context.warn(`hypem: line ${number}: ${error.message.replace(/\s*\n\s*/g, ' ')}`),
+    refused: (number, error) => context.warn(refusedLine(number, error)),
     resume,
     signal: context.signal
   })

@@ -25,7 +25,7 @@ async function run (args, context) {
 }
 
 /** Options that stand for commands when they are the first argument. */
-const ALIASES = { '--help': 'help', '-h': 'help', '--version': 'version', '-V': 'version' }
+const ALIASES = { '--help': 'help', '-h': 'help', '--version': 'version', '-V': 'version', '-v': 'version' }
 
 /**
  * The whole program: runs the command, reports errors, closes everything, exits.

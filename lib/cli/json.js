@@ -2,6 +2,7 @@
 
 const { isUint8Array } = require('node:util/types')
 
+const { formOf } = require('../codec/json/well-known')
 const { timeText } = require('../log/stored-time')
 const { forJson } = require('./escape')
 const { fieldOf } = require('./schema')
@@ -13,11 +14,18 @@ const { fieldOf } = require('./schema')
  * in 1.x. 1.x's own form of bytes, `{"type":"Buffer","data":[…]}`, is read everywhere.
  */
 
-/** 64-bit fixed fields are Buffers of eight bytes in 1.x's codecs, so they are read as bytes are. */
-const BYTES = new Set(['bytes', 'fixed64', 'sfixed64'])
+/** 64-bit fixed fields are Buffers of eight bytes in 1.x's codecs, so they are read as bytes are, unless they are numbers. */
+const WIDE = new Set(['fixed64', 'sfixed64'])
+const BYTES = new Set(['bytes', ...WIDE])
 
 /** Numbers that JSON cannot express, as `toJson` writes them. */
 const INFINITE = new Set(['Infinity', '-Infinity'])
+
+/** Kinds whose values are numbers in 1.x's codecs. */
+const NUMBERS = new Set(['double', 'float', 'int32', 'uint32', 'sint32', 'fixed32', 'sfixed32', 'int64', 'uint64', 'sint64'])
+
+/** Numbers as text, which protobuf's JSON mapping has, for 64 bits always. */
+const DECIMAL = /^-?\d+(\.\d+)?([eE][+-]?\d+)?$/
 
 /**
  * A decoded payload in JSON values: bytes as base64, large integers and non-finite numbers as strings.
@@ -87,13 +95,18 @@ function isBase64 (text) {
 }
 
 /**
- * Reads lines of ndjson back into events.
+ * Reads lines of ndjson back into events: those of sessions and of `export`, and those of `log --json`, whose payloads are in
+ * protobuf's JSON mapping. A line by hand may have either form. It is in the mapping if a well-known type in it has its own form,
+ * such as a Timestamp that is text; enums, names of fields, and numbers as text are read in both.
  * @param {import('./schema').Schema|null} schema says which fields hold bytes and enums; null if there is no schema
  * @param {'auto'|'base64'|'text'} form how an unmarked string for bytes is read: as base64 if it is valid base64 and as text
  *   otherwise, as base64 only, or as text only (as in 1.x)
  * @param {boolean} ids whether a line's `id` is that of an idempotent append; 1.x ignored it
  */
 function lineReader (schema, form = 'auto', ids = false) {
+  /** Whether the line that is being read was found to be in the mapping. */
+  let mapped = false
+
   function bytes (value, path) {
     if (typeof value === 'string') {
       if (form === 'text') return Buffer.from(value, 'utf8')
@@ -130,10 +143,14 @@ function lineReader (schema, form = 'auto', ids = false) {
     if (kind === 'message') return whole(value, type, path)
     if (kind === 'enum') return typeof value === 'string' && Object.hasOwn(type.exported, value) ? type.exported[value] : value
     if (INFINITE.has(value) && (kind === 'double' || kind === 'float')) return Number(value)
+    if (NUMBERS.has(kind)) return typeof value === 'string' && DECIMAL.test(value) ? Number(value) : value
+    // Eight bytes in base64 end with padding, so they are never taken for a number.
+    if (WIDE.has(kind) && form !== 'text' && typeof value === 'string' && DECIMAL.test(value)) mapped = true
     return BYTES.has(kind) ? bytes(value, path) : value
   }
 
   function whole (value, message, path) {
+    if (value !== null && formOf(message) !== undefined && !isPlain(value, message)) mapped = true
     if (value === null || typeof value !== 'object' || Array.isArray(value)) return value
     const result = {}
     for (const key of Object.keys(value)) {
@@ -158,8 +175,23 @@ function lineReader (schema, form = 'auto', ids = false) {
       return { name, payload: Buffer.from(payload, 'base64'), ...rest }
     }
     const message = schema && typeof name === 'string' ? schema.message(name) : undefined
-    return { name, payload: message ? whole(payload, message, name) : buffers(payload), ...rest }
+    if (message === undefined) return { name, payload: buffers(payload), ...rest }
+    mapped = isOfLog(line)
+    const plain = mapped ? undefined : whole(payload, message, name)
+    // 1.x does not export a message that is called like a scalar.
+    if (mapped && Object.hasOwn(schema.messages, name)) return { name, payload: schema.messages[name].fromJSON(payload), ...rest }
+    return { name, payload: plain, ...rest }
   }
+}
+
+/** Whether a message of a well-known type is given by its fields, as decoders give it. */
+function isPlain (value, message) {
+  return typeof value === 'object' && !Array.isArray(value) && Object.keys(value).every((key) => fieldOf(message, key))
+}
+
+/** Whether `log --json` has printed the line, in the mapping: it has the event's cursor, and no error. */
+function isOfLog ({ cursor, log, seq, key, error }) {
+  return cursor !== undefined && cursor === `${log}:${seq}:${key}` && error === undefined
 }
 
 module.exports = { toJson, toLine, toFullLine, logLine, lineReader }

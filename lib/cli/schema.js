@@ -8,16 +8,18 @@ const { Failure } = require('./exit')
 /** A schema file and its plan, from which encoders are made. */
 class Schema {
   /**
-   * @param {object} json the plan as data (src/codec/plan.rs says what is in it)
+   * @param {object} messages the compiled schema
    * @param {Buffer} [text]
    * @param {string} [file]
    */
-  constructor (json, text, file) {
-    this.json = json
+  constructor (messages, text, file) {
+    this.messages = messages
+    /** The plan as data (src/codec/plan.rs says what is in it). */
+    this.json = Object.getPrototypeOf(messages).toJSON.call(messages) // a message may be called toJSON
     this.text = text
     this.file = file
     /** @type {import('../codec/plan').Plan} */
-    this.plan = linkTypes(structuredClone(json))
+    this.plan = linkTypes(structuredClone(this.json))
     this._events = new Map(eventsOf(this.plan).map(({ name, type }) => [name, type]))
   }
 
@@ -66,19 +68,7 @@ function eventsOf (plan) {
 }
 
 /**
- * The compiled schema as data.
- * @param {Buffer} text
- * @param {string} file for error messages, and for where imports are looked up
- * @param {typeof import('../..').compile} compile
- * @returns {object}
- */
-function planOf (text, file, compile) {
-  const messages = compile(text, { file: basename(file), include: dirname(file) })
-  return Object.getPrototypeOf(messages).toJSON.call(messages) // a message may be called toJSON
-}
-
-/**
- * @param {string} file
+ * @param {string} file also where imports are looked up
  * @param {typeof import('../..').compile} compile
  * @returns {Schema}
  * @throws {Error} the file cannot be read, or is not a schema
@@ -86,7 +76,7 @@ function planOf (text, file, compile) {
 function loadSchema (file, compile) {
   if (statSync(file).isDirectory()) throw new Failure(`${file} is a folder, not a schema file`)
   const text = readFileSync(file)
-  return new Schema(planOf(text, file, compile), text, file)
+  return new Schema(compile(text, { file: basename(file), include: dirname(file) }), text, file)
 }
 
 module.exports = { Schema, fieldOf, loadSchema, eventsOf }

@@ -25,6 +25,7 @@ const OPTIONS = {
   bytes: { type: 'string', value: 'FORM', choices: ['auto', 'base64', 'text'], help: 'how to read strings in fields of bytes: as base64, as text, or (auto, the default) as base64 if they are valid base64 and as text otherwise' },
   strict: { type: 'boolean', help: 'refuse payloads that would be stored as something else: 1.5 in an int32, misspelt fields, …' },
   ...TRUST,
+  version: { type: 'boolean', short: 'V', help: 'the version' },
   help: { type: 'boolean', short: 'h', help: 'this page' }
 }
 

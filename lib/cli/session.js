@@ -27,6 +27,11 @@ async function run (context, args) {
     await context.print(page(require('./commands/help').session(), context.paint))
     return EXIT.OK
   }
+  if (options.version) return commands.find('version').run(context)
+  for (const rawName of unknown) {
+    const text = unknownOption(rawName, Object.keys(OPTIONS))
+    context.warn(`hypem: ${text}${text.endsWith('?') ? ' It' : '; it'} is ignored.`)
+  }
   if (missing.length > 0) throw new Failure(`${missing[0]} needs a value`)
   if (file === undefined) {
     context.warn('Missing schema')
@@ -42,7 +47,6 @@ async function run (context, args) {
   for (const name of ['port', 'target-port']) {
     if (options[name] !== undefined) options[name] = asIn1x(() => port(options, name))
   }
-  for (const rawName of unknown) context.warn(`hypem: ${unknownOption(rawName, Object.keys(OPTIONS))} It is ignored.`)
   if (!existsSync(file)) throw new Failure(noSchema(file))
 
   const schema = context.schema(file)

@@ -20,9 +20,9 @@ const SCALARS = {
   sint32: ['number', 'number'],
   fixed32: ['number', 'number'],
   sfixed32: ['number', 'number'],
-  int64: ['number | bigint', 'number'],
-  uint64: ['number | bigint', 'number'],
-  sint64: ['number | bigint', 'number'],
+  int64: ['number', 'number'],
+  uint64: ['number', 'number'],
+  sint64: ['number', 'number'],
   fixed64: ['Buffer', 'Buffer', 'null'],
   sfixed64: ['Buffer', 'Buffer', 'null']
 }

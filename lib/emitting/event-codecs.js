@@ -1,7 +1,7 @@
 'use strict'
 
 const { fast, codecFor, marks } = require('../codec')
-const { unknownEncoding } = require('../errors')
+const { notAMessage, unknownEncoding } = require('../errors')
 
 /** The codecs of an emitter's events, by name. */
 class EventCodecs {
@@ -30,12 +30,17 @@ class EventCodecs {
     return found && Object.hasOwn(codecs, name) ? found : undefined
   }
 
-  /** As {@link of}, for an event that is emitted. */
+  /**
+   * As {@link of}, for an event that is emitted.
+   *
+   * @throws if the name is that of an enum, which the schema's messages contain, too
+   */
   encoder (name) {
     const found = this.emitter.codecs[name]
     if (found !== undefined && this.encoders.get(name) === found) return found
     const own = this.of(name)
     if (own !== undefined) {
+      if (typeof own.encode !== 'function') throw notAMessage(name)
       this.encoders.set(name, own)
       this.onUse(name, own)
     }

@@ -2,6 +2,7 @@
 
 const { isUint8Array } = require('node:util/types')
 
+const { fast } = require('../codec')
 const { noSuchMessage } = require('../errors')
 const { hint } = require('../nearest')
 
@@ -13,9 +14,15 @@ const { hint } = require('../nearest')
 /** The messages that every emitter knows. If there are no others, the user gave no schema. */
 const CORE = new Set(['Event', 'EventPeer'])
 
-/** The names of messages and registered codecs, found without calling users' codecs. */
+/**
+ * The names of messages and registered codecs, found without calling users' codecs. 1.x also makes messages of the entries of
+ * maps, which nobody means.
+ */
 function known (codecs) {
-  return Object.keys(codecs).filter((name) => !CORE.has(name) && codecs[name] !== null && typeof codecs[name] === 'object' && 'encode' in codecs[name])
+  return Object.keys(codecs).filter((name) => {
+    const codec = codecs[name]
+    return !CORE.has(name) && codec !== null && typeof codec === 'object' && 'encode' in codec && fast(codec)?.type.entry !== true
+  })
 }
 
 /**

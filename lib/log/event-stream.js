@@ -33,6 +33,8 @@ class EventStream extends Duplex {
   #finish
   #inWrite = false
   #fault
+  /** Streams that are piped into this one. */
+  #sources = 0
 
   /**
    * @param {object} emitter writes go through its `emit`, which may be overridden
@@ -47,6 +49,8 @@ class EventStream extends Duplex {
    */
   constructor (emitter, { emits, codecs, rows, arrivals, state, status }, opts) {
     super({ objectMode: true, highWaterMark: HIGH_WATER })
+    this.on('pipe', () => { this.#sources++ })
+    this.on('unpipe', () => { this.#sources-- })
     this.#emitter = emitter
     this.#codecs = codecs
     this.#state = state
@@ -79,7 +83,10 @@ class EventStream extends Duplex {
     }
   }
 
-  /** If the event cannot be emitted, throws at once, as `emit` does; the stream stays usable. */
+  /**
+   * If the event cannot be emitted, throws at once, as `emit` does; the stream stays usable. If a stream is piped into this one,
+   * nobody could catch that, so this one is destroyed with the error instead.
+   */
   write (...args) {
     this.#inWrite = true
     let more
@@ -118,7 +125,7 @@ class EventStream extends Duplex {
       if (tags === undefined) this.#emitter.emit(name, payload, written)
       else this.#emitter.emit(name, payload, { tags }, written)
     } catch (thrown) {
-      if (!this.#inWrite) return next(asError(thrown))
+      if (!this.#inWrite || this.#sources > 0) return next(asError(thrown))
       this.#fault = { thrown }
       return next()
     }

@@ -1,7 +1,7 @@
 'use strict'
 
 const { checkPort, checkHost, knownPeers } = require('./address')
-const { badPeersRecord, closed, insecureDial, prematureClose, streamEnded } = require('../errors')
+const { badPeersRecord, closed, hungUp, insecureDial, prematureClose, streamEnded } = require('../errors')
 const { promised } = require('../callback')
 const { linkFailure } = require('./system-errors')
 const { decideSoon, dialTls, isInsecure } = require('./tls')
@@ -9,7 +9,7 @@ const Link = require('./link')
 
 /** Codes of refusals that further attempts would get again, so a waiting `connect` fails immediately. */
 const REFUSALS = new Set([
-  'ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL', 'ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_RIGHTS'
+  'ERR_HYPER_INCOMPATIBLE', 'ERR_HYPER_HARMFUL', 'ERR_HYPER_INSECURE', 'ERR_HYPER_NETWORK', 'ERR_HYPER_REFUSED', 'ERR_HYPER_RIGHTS'
 ])
 
 /** Codes of attempts that fail because this machine lacks descriptors or memory. */
@@ -20,6 +20,14 @@ const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
  * which the native half gives up peers that were never reached. Known peers are dialled further.
  */
 const MAX_ATTEMPTS = 10
+
+/** How a link ended for these reasons; the error of `connectionError` has 1.x's text. */
+const ORDERLY = {
+  closing: 'the peer closes',
+  dropped: 'the link was destroyed here',
+  ended: 'the peer closed the connection',
+  renewed: 'the link is replaced by a new one'
+}
 
 /** Links to others, `emitter._peers`, and the record of peers to dial at the next start. */
 class Connections {
@@ -260,7 +268,7 @@ class Connections {
     this.admission.forget(key)
     const dial = this.dials.get(key)
     if (dial !== undefined) dial.stands = false
-    this.status.tell('disconnected', { ...peer, code, message })
+    this.status.tell('disconnected', { ...peer, code, message: ORDERLY[peer.reason] ?? message })
   }
 
   /** 1.x's record of the links that were dialled and are up now; its ports are text. */
@@ -308,7 +316,7 @@ class Connections {
     if (LACKS.has(error.code)) return
     const failed = dial.waiting.filter((each) => ++each.failures >= MAX_ATTEMPTS || REFUSALS.has(error.code))
     dial.waiting = dial.waiting.filter((each) => !failed.includes(each))
-    for (const { done } of failed) done(error)
+    for (const { done } of failed) done(unreached(key, error))
   }
 
   onGaveUp (key, error) {
@@ -318,7 +326,7 @@ class Connections {
     if (dial === undefined) return
     const own = error.code === 'ERR_HYPER_SELF'
     // Programs written for 1.x may dial all members of a list, including themselves. So `connect` succeeds in this case.
-    for (const { done } of dial.waiting) done(own ? undefined : error)
+    for (const { done } of dial.waiting) done(own ? undefined : unreached(key, error))
     if (own) this.status.warn(error)
   }
 
@@ -353,6 +361,11 @@ class Connections {
 /** Whether `connect` was called without `how`. */
 function saysNothing ({ key, plain, tls }) {
   return key === undefined && plain === undefined && tls === undefined
+}
+
+/** Why `connect` fails. 1.x's text for a connection that ended in an orderly way does not say what was wrong. */
+function unreached (key, error) {
+  return error.code === 'ERR_HYPER_ENDED' ? hungUp(key, error) : error
 }
 
 /** The peer of a notice, as `status` reports it. */

@@ -158,7 +158,7 @@ impl Emitter {
     /// Starts opening; returns at once. [`Notice::Ready`] or [`Notice::Failed`] follows.
     ///
     /// # Errors
-    /// `Internal` if the system gives no thread.
+    /// `Storage` if the system gives no thread or no descriptors.
     pub fn open(source: Source, options: Options, bell: Arc<dyn Bell>) -> Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -167,7 +167,7 @@ impl Emitter {
             .thread_name("hyper-net")
             .enable_all()
             .build()
-            .map_err(|error| Error::Internal(format!("no runtime: {error}")))?;
+            .map_err(|error| Error::storage("start the network's thread", error))?;
         let emitter = Arc::new(Emitter::new(options, Opening::begun(), Outbox::new(bell), Some(runtime)));
         let opener = match source {
             Source::Immediate(store) => {
@@ -188,7 +188,7 @@ impl Emitter {
             }
         };
         let thread = std::thread::Builder::new().name("hyper-writer".into()).spawn(write);
-        let thread = thread.map_err(|error| Error::Internal(format!("no writer thread: {error}")))?;
+        let thread = thread.map_err(|error| Error::storage("start the store's thread", error))?;
         *emitter.writer.lock() = Some(thread);
         Ok(emitter)
     }

@@ -213,6 +213,7 @@ impl Reason {
             }
             Error::Limit(_)
             | Error::Incompatible(_)
+            | Error::Refused(_)
             | Error::Harmful { .. }
             | Error::TooLarge { .. }
             | Error::Network(_)

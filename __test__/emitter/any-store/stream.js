@@ -4,6 +4,8 @@
 
 const assert = require('node:assert/strict')
 const { once, on } = require('node:events')
+const { Readable } = require('node:stream')
+const { pipeline } = require('node:stream/promises')
 const { test } = require('node:test')
 
 const { hear, settled, turns } = require('../helpers')
@@ -76,6 +78,20 @@ module.exports = function tests ({ make }) {
     const heard = hear(emitter, 'T', 1)
     stream.write({ name: 'T', payload: { num: 1 } })
     assert.equal((await heard)[0].num, 1)
+    stream.destroy()
+  })
+
+  test('a pipe into a stream fails with the error of an invalid event', async (t) => {
+    const emitter = await make(t)
+    const events = [{ name: 'T', payload: { num: 1 } }, { name: 'T', payload: {} }, { name: 'T', payload: { num: 2 } }]
+    await assert.rejects(pipeline(Readable.from(events), emitter.stream()), { message: 'num is required', code: 'ERR_HYPER_VALUE', event: 'T', field: 'num' })
+    await emitter.append('T', { num: 3 })
+    assert.equal((await emitter.stats()).change, 2)
+    const stream = emitter.stream()
+    const source = Readable.from([])
+    source.pipe(stream, { end: false })
+    await once(source, 'end')
+    assert.throws(() => stream.write(events[1]), { message: 'num is required' }, 'nothing is piped any more')
     stream.destroy()
   })
 

@@ -1,7 +1,7 @@
 'use strict'
 
 const { createReadStream, statSync } = require('node:fs')
-const { EXIT } = require('../exit')
+const { EXIT, refusedLine } = require('../exit')
 const { Feed } = require('../feed')
 const { count, counted, size } = require('../format')
 const { lineReader } = require('../json')
@@ -39,7 +39,7 @@ module.exports = {
     const feed = new Feed({
       hyper,
       read: lineReader(context.schema(values.schema), values.bytes, true),
-      refused: (number, error) => context.warn(`hypem: line ${number}: ${error.message.replace(/\s*\n\s*/g, ' ')}`),
+      refused: (number, error) => context.warn(refusedLine(number, error)),
       resume: await beginInput(hyper, values.as ?? 'import', values.resume),
       signal: context.signal,
       ...progress(context, source)

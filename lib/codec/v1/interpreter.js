@@ -77,8 +77,10 @@ function elements (field, value) {
 function checkOneofs (type, object) {
   for (const oneof of type.oneofs) {
     let count = 0
-    for (const field of oneof.fields) count += defined(get(object, field.name))
-    if (count > 1) throw new Error('only one of the properties defined in oneof ' + oneof.name + ' can be set')
+    for (const field of oneof.fields) {
+      count += defined(get(object, field.name))
+      if (count > 1) throw within(new Error('only one of the properties defined in oneof ' + oneof.name + ' can be set'), field.name)
+    }
   }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::wire::READ_CHUNK;
 use super::Connection;
-use crate::error::{quoted, Error};
+use crate::error::{printable, quoted, Error};
 use crate::net::event::{End, Reason};
 use crate::net::link::Link;
 use crate::net::outbox::Outbox;
@@ -117,9 +117,10 @@ impl Connection<'_> {
 
 /// The end for a reason that the peer gave.
 fn end_told(why: GoodbyeReason, text: &str) -> End {
-    let error = |what: &str| match text {
-        "" => Error::Incompatible(format!("the peer ended the link: {what}")),
-        text => Error::Incompatible(format!("the peer ended the link: {what}: {}", quoted(text))),
+    let refused = |what: &str| match text {
+        "" => Error::Refused(what.to_owned()),
+        // The text is short, and its end says what to do.
+        text => Error::Refused(printable(text)),
     };
     let says = || match text {
         "" => "the peer refuses the link".to_owned(),
@@ -132,13 +133,11 @@ fn end_told(why: GoodbyeReason, text: &str) -> End {
         GoodbyeReason::Closing => End::here(Error::Ended).because(Reason::Closing),
         GoodbyeReason::Renewed => End::here(Error::Ended).because(Reason::Renewed),
         GoodbyeReason::Other => End::here(Error::Ended),
-        GoodbyeReason::Refused => End::here(error("it refuses it")).because(Reason::Refused),
-        GoodbyeReason::Damaged => End::here(error("its store has failed")).because(Reason::Damaged),
-        GoodbyeReason::Silent => {
-            End::here(error("it heard nothing from this side for too long")).because(Reason::Silent)
-        }
+        GoodbyeReason::Refused => End::here(refused("it refuses it")),
+        GoodbyeReason::Damaged => End::here(refused("its store has failed")).because(Reason::Damaged),
+        GoodbyeReason::Silent => End::here(refused("it received nothing for too long")).because(Reason::Silent),
         GoodbyeReason::Protocol => {
-            End::here(error("it received something that breaks the protocol")).because(Reason::Protocol)
+            End::here(refused("it received something that breaks the protocol")).because(Reason::Protocol)
         }
     }
 }
@@ -187,4 +186,36 @@ async fn farewell(mut stream: Stream, mut outbox: Outbox, most: usize) -> io::Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_peer_says_at_the_end_is_told_whole_and_has_a_code() {
+        let advice = format!("event \u{1b}{} is too large: raise the limit", "x".repeat(200));
+        let says = [
+            (GoodbyeReason::Closing, Reason::Closing, "ERR_HYPER_ENDED"),
+            (GoodbyeReason::Renewed, Reason::Renewed, "ERR_HYPER_ENDED"),
+            (GoodbyeReason::Other, Reason::Ended, "ERR_HYPER_ENDED"),
+            (GoodbyeReason::Refused, Reason::Refused, "ERR_HYPER_REFUSED"),
+            (GoodbyeReason::Damaged, Reason::Damaged, "ERR_HYPER_REFUSED"),
+            (GoodbyeReason::Silent, Reason::Silent, "ERR_HYPER_REFUSED"),
+            (GoodbyeReason::Protocol, Reason::Protocol, "ERR_HYPER_REFUSED"),
+            (GoodbyeReason::Rights, Reason::Refused, "ERR_HYPER_RIGHTS"),
+            (GoodbyeReason::Network, Reason::Refused, "ERR_HYPER_NETWORK"),
+            (GoodbyeReason::Insecure, Reason::Refused, "ERR_HYPER_INSECURE"),
+        ];
+        for (why, reason, code) in says {
+            for text in ["", &advice] {
+                let end = end_told(why, text);
+                assert_eq!((end.reason, end.error.code()), (reason, code), "{why:?} {text}");
+                if code == "ERR_HYPER_REFUSED" && !text.is_empty() {
+                    let message = end.error.to_string();
+                    assert!(message.ends_with("raise the limit") && message.contains("\\u{1b}x"), "{message}");
+                }
+            }
+        }
+    }
 }
