@@ -898,8 +898,11 @@ declare namespace HyperEmitter {
   interface StatusEvents {
     /** The store is open. */
     ready: []
-    /** Opening the store takes a while: bytes of the log that were read so far, and in total. */
-    progress: [progress: { done: number, total: number }]
+    /**
+     * Work takes a while. `'opening'`: bytes of the log that were read so far, and in total. `'index'`: events of a Level database
+     * that were added to its index, because a search needs it.
+     */
+    progress: [progress: { task: 'opening' | 'index', done: number, total: number }]
     /** Somebody connected here. */
     peerConnected: []
     /** A link is established: the peer has introduced itself. */

@@ -15,6 +15,16 @@ class Status {
     this.events.emit(event, ...args)
   }
 
+  /**
+   * Tells how far long work has come.
+   *
+   * @param {'opening' | 'index'} task
+   * @param {{ number: number, total: number }} notice
+   */
+  progress (task, { number, total }) {
+    this.tell('progress', { task, done: number, total })
+  }
+
   /** Reports a failure that does not belong to a call. Unlike `error`, it needs no listener. */
   warn (error) {
     this.context.runInAsyncScope(this.events.emit, this.events, 'warning', error)

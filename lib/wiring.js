@@ -15,6 +15,7 @@ const EventCodecs = require('./emitting/event-codecs')
 const UpcastingCodecs = require('./emitting/upcasting-codecs')
 const SchemaRecord = require('./emitting/schema-record')
 const SchemaStream = require('./emitting/schema-stream')
+const SearchIndex = require('./emitting/search-index')
 const TagRules = require('./emitting/tags')
 const Dispatcher = require('./delivery/dispatcher')
 const Rejections = require('./delivery/rejections')
@@ -108,11 +109,12 @@ function wire (emitter, db, options, schemaRead) {
   const deferred = new DeferredQueue()
   const acks = new Acks(core, packBuffer, status)
   const buffer = new EmitBuffer(core, maxEventSize ?? MAX_EVENT_SIZE, scheduler)
-  const emits = new EmitPath({ codecs, buffer, acks, deferred, state, hold, status, tagRules })
+  const searchIndex = level && new SearchIndex(core, requests, status)
+  const emits = new EmitPath({ codecs, buffer, acks, deferred, searchIndex, state, hold, status, tagRules })
 
   // Reading the log.
   const growth = new Growth(core, requests, state)
-  const rows = new RowSource(core, requests, growth)
+  const rows = new RowSource(core, requests, growth, status)
   const positions = new Positions(core, requests, state)
 
   // Delivery.

@@ -40,6 +40,7 @@ for (const [what, store] of STORES) {
       await assert.rejects(append({ log, seq }), { code: 'ERR_HYPER_CONDITION', change: 3 })
       await assert.rejects(append({ log, seq: 9 }), { code: 'ERR_HYPER_NOT_FOUND', message: /^after: entry 9 of log/ })
       await assert.rejects(append('no cursor'), { code: 'ERR_HYPER_INVALID_ARG' })
+      await assert.rejects(emitter.append('T', { num: 3 }, { failIf: { tags: 'x'.repeat(300), after: cursor } }), { code: 'ERR_HYPER_INVALID_ARG' })
       assert.equal((await all(emitter.read())).length, 3)
       const late = append(node)
       await emitter.close()

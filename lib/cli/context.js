@@ -123,7 +123,12 @@ class Context {
       })
     }
     const bar = this.progress('opening', size)
-    hyper.status.on('progress', ({ done, total }) => bar.update(done, total))
+    const indexing = this.progress('indexing')
+    hyper.status.on('progress', ({ task, done, total }) => {
+      if (task === 'opening') bar.update(done, total)
+      else if (done < total) indexing.update(done, total)
+      else indexing.end()
+    })
     try {
       await this.or(hyper.ready())
     } catch (error) {

@@ -31,6 +31,13 @@ class Batch {
     this.events.push({ place: this.place, bytes, mark, tags })
   }
 
+  /** A batch that stays the same if the caller changes payloads and tags. */
+  copy () {
+    const copy = new Batch()
+    copy.join(this)
+    return copy
+  }
+
   /** Adds the events of another batch. Payloads and tags are copied, because the caller may change them later. */
   join ({ names, events }) {
     for (const { place, bytes, mark, tags } of events) this.add(names[place], Buffer.from(bytes), mark, tags && [...tags])

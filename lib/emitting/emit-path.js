@@ -20,16 +20,18 @@ class EmitPath {
    * @param {import('../native/emit-buffer').EmitBuffer} parts.buffer
    * @param {import('../native/acks')} parts.acks
    * @param {import('./deferred-queue')} parts.deferred
+   * @param {import('./search-index')} [parts.searchIndex] of a Level database
    * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../lifecycle/process-hold')} parts.hold
    * @param {import('../status')} parts.status
    * @param {import('./tags')} parts.tagRules
    */
-  constructor ({ codecs, buffer, acks, deferred, state, hold, status, tagRules }) {
+  constructor ({ codecs, buffer, acks, deferred, searchIndex, state, hold, status, tagRules }) {
     this.codecs = codecs
     this.buffer = buffer
     this.acks = acks
     this.deferred = deferred
+    this.searchIndex = searchIndex
     this.state = state
     this.hold = hold
     this.status = status
@@ -94,11 +96,25 @@ class EmitPath {
     }
     const { cursor } = demands
     const refusal = (why) => eventMissing('after', cursor, why)
+    const own = batch.copy()
     this.arrivals.find(cursor, { refusal }, (error, after) => {
-      if (!error) this.store(batch, { ...demands, after }, receiver, single)
-      else if (receiver === undefined) this.status.warn(error)
-      else receiver.answer(error)
+      this.later(receiver, error, () => this.store(own, { ...demands, after }, receiver, single))
     })
+  }
+
+  /** Does the rest of a call that could not be done immediately. The caller has returned, so what it throws is answered. */
+  later (receiver, error, rest) {
+    if (error) return this.fail(error, receiver)
+    try {
+      rest()
+    } catch (thrown) {
+      this.fail(asError(thrown), receiver)
+    }
+  }
+
+  fail (error, receiver) {
+    if (receiver === undefined) this.status.warn(error)
+    else receiver.answer(error)
   }
 
   /** Encodes events for {@link store}. Their payloads and tags must not be changed before. */
@@ -116,8 +132,17 @@ class EmitPath {
 
   /** Has a batch stored. */
   store (batch, demands, receiver, single) {
+    if (this.searchIndex?.holdsBack(demands)) {
+      const own = batch.copy()
+      this.searchIndex.whenReady((error) => this.later(receiver, error, () => this.handOver(own, demands, receiver, single)))
+      return
+    }
+    this.handOver(batch, demands, receiver, single)
+  }
+
+  handOver (batch, demands, receiver, single) {
     if (this.state.closing) {
-      process.nextTick(() => receiver === undefined ? this.status.warn(closed()) : receiver.answer(closed()))
+      process.nextTick(() => this.fail(closed(), receiver))
       return
     }
     this.buffer.appendBatch(batch, demands, receiver === undefined ? PLAIN : NODE)

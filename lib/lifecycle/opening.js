@@ -20,8 +20,8 @@ class Opening {
     this.dispatcher = dispatcher
   }
 
-  onProgress ({ number, total }) {
-    this.status.tell('progress', { done: number, total })
+  onProgress (notice) {
+    this.status.progress('opening', notice)
   }
 
   onReady ({ text: logId, number: lastChange }) {

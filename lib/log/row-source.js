@@ -13,11 +13,14 @@ class RowSource {
    * @param {object} core the native half
    * @param {import('../native/requests')} requests
    * @param {import('./growth')} growth
+   * @param {import('../status')} status
    */
-  constructor (core, requests, growth) {
+  constructor (core, requests, growth, status) {
     this.core = core
     this.requests = requests
     this.growth = growth
+    /** A search may have to build an index first. */
+    this.progress = (notice) => status.progress('index', notice)
     /** The texts that the numbers in packed rows stand for. */
     this.tables = { names: [], logs: [] }
   }
@@ -42,7 +45,7 @@ class RowSource {
     this.requests.ask(ask, (error, answer) => {
       if (error) callback(error)
       else callback(null, new Rows(this.core, this.tables, answer.rows))
-    })
+    }, { progress: filter && this.progress })
   }
 
   /**

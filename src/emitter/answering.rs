@@ -96,6 +96,10 @@ impl Emitter {
                 }
                 search(log, &filter, span, order, limit)?
             }
+            Request::PrepareSearch => {
+                log.store().prepare_search(&mut progress)?;
+                Reply::Done
+            }
             Request::Find(cursor) => Reply::Place(place(log, &cursor)?),
             Request::Heads => Reply::Heads(log.heads()?),
             Request::Digest => Reply::Digest(log.digest()),

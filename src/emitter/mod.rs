@@ -181,7 +181,14 @@ impl Emitter {
             if let Some(opener) = opener {
                 let progress = &mut |done, total| opened.outbox.notify(Notice::Progress { id: 0, done, total });
                 // All calls wait for this thread, so a panic must become an error, too.
-                opened.opened(caught("opening the store", || opener(progress)));
+                opened.opened(caught("opening the store", || {
+                    let store = opener(progress)?;
+                    if opened.opening.needs_search() {
+                        // If this fails, so does the search, and then the append gets the error.
+                        let _ = store.prepare_search(progress);
+                    }
+                    Ok(store)
+                }));
             }
             if let Some(log) = opened.log.get() {
                 log.run();
@@ -291,6 +298,12 @@ impl Emitter {
     #[must_use]
     pub fn log(&self) -> Option<&Arc<Log>> {
         self.log.get()
+    }
+
+    /// How many stored events are not in the index that a search needs. 0 before the store is open.
+    #[must_use]
+    pub fn unindexed(&self) -> u64 {
+        self.log.get().map_or(0, |log| log.store().unindexed())
     }
 
     /// Bytes of appends not yet answered.

@@ -10,7 +10,7 @@ use super::observer::Observer;
 use super::request::Request;
 use super::{Emitter, Notice};
 use crate::error::{Error, Result};
-use crate::hyperlog::{Ack, Batch, Log};
+use crate::hyperlog::{Ack, Batch, Demands, Log};
 use crate::net::{Dial, Net, NetEvent};
 use crate::store::Store;
 
@@ -102,6 +102,17 @@ impl Opening {
             }
             OpeningState::Open => Admission::Now(call),
             OpeningState::Failed(error) => Admission::Never(call, error.clone()),
+        }
+    }
+
+    /// Whether one of the deferred appends needs a search.
+    pub(super) fn needs_search(&self) -> bool {
+        match &*self.0.lock() {
+            OpeningState::Waiting(deferred) => deferred.calls.iter().any(|call| match call {
+                Call::Append(batch) => batch.demands().is_some_and(Demands::need_search),
+                _ => false,
+            }),
+            OpeningState::Open | OpeningState::Failed(_) => false,
         }
     }
 

@@ -70,6 +70,8 @@ pub enum Request {
         /// How many at the most.
         limit: ReadLimit,
     },
+    /// Adds all events to the index that searches need, if commits do not maintain it.
+    PrepareSearch,
     /// Answered once the log ends after this change.
     Wait(Change),
     /// Where the event of a cursor is.

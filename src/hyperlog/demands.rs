@@ -30,6 +30,11 @@ pub struct Demands {
 }
 
 impl Demands {
+    /// Whether the index has to be searched to check them.
+    pub(crate) fn need_search(&self) -> bool {
+        self.id.is_some() || self.fail_if.as_ref().is_some_and(|condition| !condition.query.is_all())
+    }
+
     /// # Errors
     /// `InvalidArgument` if the id cannot be one.
     pub(super) fn check(&self) -> Result<()> {

@@ -264,6 +264,13 @@ impl Core {
         self.emitter.borrow().last_change() as f64
     }
 
+    /// How many stored events are not in the index that a search needs; 0 before the store is open.
+    #[napi(catch_unwind)]
+    #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.
+    pub fn unindexed(&self) -> f64 {
+        self.emitter.borrow().unindexed() as f64
+    }
+
     /// The change up to which no event waits to be packed for listeners, if listeners have been given all events up to `after`.
     #[napi(catch_unwind)]
     #[allow(clippy::cast_precision_loss)] // Changes stay below 2^53.

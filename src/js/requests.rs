@@ -85,6 +85,12 @@ impl Core {
         Ok(())
     }
 
+    /// Asks for the index that searches need to be brought up to date; `progress` notices come before the answer.
+    #[napi(catch_unwind)]
+    pub fn ask_search_index(&self, id: u32) {
+        self.emitter.borrow().request(id, Request::PrepareSearch);
+    }
+
     /// Asks to be told once the log ends after change `after`.
     #[napi(catch_unwind)]
     pub fn ask_growth(&self, id: u32, after: f64) {

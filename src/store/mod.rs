@@ -159,6 +159,11 @@ pub trait Store: Send + Sync {
         Ok(())
     }
 
+    /// How many stored events the next search would read first, unless [`Store::prepare_search`] has read them before. Never blocks.
+    fn unindexed(&self) -> u64 {
+        0
+    }
+
     /// Nodes of a span that match `filter`, in this order, up to `limit`. There may be fewer, or none, if it has examined many rows
     /// without a match. With an index, the cost of a search depends on its matches, and on the events that have all but one of the
     /// terms searched for. Time is not indexed, because clocks differ and go back, so a search by time alone examines every event.

@@ -22,7 +22,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -59,6 +59,8 @@ pub struct LevelStore {
     closed: AtomicBool,
     /// Made by the first search.
     terms: Mutex<Option<TermIndex>>,
+    /// The last change in `terms`.
+    indexed: AtomicU64,
 }
 
 /// The location that a node's record states.
@@ -88,6 +90,7 @@ impl LevelStore {
             doubtful: Mutex::new(false),
             closed: AtomicBool::new(false),
             terms: Mutex::new(None),
+            indexed: AtomicU64::new(0),
         })
     }
 
@@ -286,6 +289,10 @@ impl Store for LevelStore {
 
     fn prepare_search(&self, progress: Progress<'_>) -> Result<()> {
         self.term_index(progress).map(drop)
+    }
+
+    fn unindexed(&self) -> u64 {
+        self.end().change.saturating_sub(self.indexed.load(Ordering::Relaxed))
     }
 
     fn search(&self, filter: &Filter, span: Span, order: Order, limit: ReadLimit) -> Result<Found> {

@@ -3,6 +3,8 @@
 //! 1.x and earlier versions of this module do not write to the index. So before a search, events that were stored since the last
 //! one are added to it. Terms that do not fill a block yet stay in memory.
 
+use std::sync::atomic::Ordering;
+
 use bytes::Bytes;
 use parking_lot::{MappedMutexGuard, MutexGuard};
 
@@ -91,6 +93,7 @@ impl TermIndex {
     fn extend(&mut self, store: &LevelStore, progress: Progress<'_>) -> Result<()> {
         let end = store.end();
         let mut own = Vec::new();
+        let mut told = false;
         while self.end < end {
             let rows = store.read(self.end, READ)?;
             if rows.is_empty() {
@@ -109,9 +112,13 @@ impl TermIndex {
                 // Row numbers end there; later rows stay in memory.
                 if full && row.at.change < u64::from(u32::MAX) {
                     self.write(store.medium()?, row.at.change)?;
-                    progress(row.at.change, end.change);
+                    progress(row.at.change.min(end.change), end.change);
+                    told = true;
                 }
             }
+        }
+        if told {
+            progress(end.change, end.change);
         }
         Ok(())
     }
@@ -258,8 +265,10 @@ impl LevelStore {
         if let Err(error) = open.extend(self, progress) {
             // It is not known how much of it was written.
             *index = None;
+            self.indexed.store(0, Ordering::Relaxed);
             return Err(error);
         }
+        self.indexed.store(open.end.change, Ordering::Relaxed);
         MutexGuard::try_map(index, Option::as_mut).map_err(|_| Error::Internal("the index of terms is gone".into()))
     }
 

@@ -8,6 +8,7 @@ mod turns;
 use std::sync::Arc;
 
 use super::*;
+use crate::query::{Item, Query};
 use crate::store::conformance::{self, Medium as Conformance};
 use database::Database;
 
@@ -26,6 +27,32 @@ impl Conformance for Kept {
 #[test]
 fn passes_the_suite_of_every_store() {
     conformance::run(&|| Box::new(Kept(Arc::default())));
+}
+
+#[test]
+fn the_number_of_events_that_a_search_would_read_first_is_known() {
+    let database = Arc::new(Database::default());
+    let store = open(&database);
+    let (mut model, mut random) = (conformance::Model::new(), conformance::Random(1));
+    let mut grow = |store: &LevelStore| {
+        for _ in 0..100 {
+            conformance::random_commit(&mut model, &mut random);
+            model.commit(store);
+        }
+        store.end().change
+    };
+    let first = grow(&store);
+    assert_eq!(store.unindexed(), first);
+    store.prepare_search(&mut |_, _| {}).unwrap();
+    assert_eq!(store.unindexed(), 0);
+    let second = grow(&store);
+    assert_eq!(store.unindexed(), second - first);
+    database.fail_next_batch(false);
+    store.prepare_search(&mut |_, _| {}).unwrap_err();
+    assert_eq!(store.unindexed(), second, "it is not known what was written");
+    let query = Query::new(vec![Item { names: vec!["a".into()], tags: Vec::new() }]).unwrap();
+    store.search(&Filter::of(query), Span::ALL, Order::Up, ReadLimit { rows: 1, bytes: 1 }).unwrap();
+    assert_eq!(store.unindexed(), 0);
 }
 
 #[test]
