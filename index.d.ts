@@ -434,7 +434,7 @@ declare namespace HyperEmitter {
 
   /** Which events a decision depends on. Without any property: on all events. */
   interface DecisionQuery<K = string, N = K | Iterable<K>, Q = QueryItem<K>> {
-    /** Events with this name, or these. */
+    /** Events with this name, or with one of these. */
     names?: N
     /** Events with this tag, or with all of these. */
     tags?: string | Iterable<string>
@@ -530,7 +530,7 @@ declare namespace HyperEmitter {
     until?: number
     /** Continue with what is stored later, until the loop is left or the emitter closes. */
     live?: boolean
-    /** Only events with this name, or these. */
+    /** Only events with this name, or with one of these. */
     names?: N
     /** Only events with this tag, or with all of these. */
     tags?: string | Iterable<string>

@@ -1,6 +1,6 @@
 'use strict'
 
-// The log remembers: a stream from the beginning has what was emitted before anybody listened.
+// A stream from the beginning returns events that were emitted before anybody listened.
 
 const fs = require('node:fs')
 const path = require('node:path')

@@ -2,7 +2,7 @@
 //!
 //! After each cut the log holds the first events of a plain model, up to the end of an append, and at least all acknowledged ones. So
 //! no batch is stored in part, every condition holds for what was stored before it, and no id is used twice. The model and the log then
-//! continue from there, so what the first part used up stays used up.
+//! continue from there, so ids and tags that were used before the cut stay used.
 //!
 //! The short form is a few runs. `HYPER_CRASH_RUNS=200` makes it 200.
 

@@ -97,8 +97,8 @@ function place (where, text) {
 
 test('JSON that lenient readers accept is refused', () => {
   for (const [json, message] of [
-    ['{"one_int32":1,"oneInt32":1}', 'M.oneInt32: one_int32 is there twice'],
-    ['{"one_int32":null,"oneInt32":1}', 'M.oneInt32: one_int32 is there twice'],
+    ['{"one_int32":1,"oneInt32":1}', 'M.oneInt32: one_int32 is given twice'],
+    ['{"one_int32":null,"oneInt32":1}', 'M.oneInt32: one_int32 is given twice'],
     ['{"oneInt32":"0x10"}', 'M.oneInt32: "0x10" is not a whole number'],
     ['{"oneInt32":"01"}', 'M.oneInt32: "01" is not a whole number'],
     ['{"oneString":"\\ud800"}', /^M\.oneString: ".*" is not well-formed Unicode$/],

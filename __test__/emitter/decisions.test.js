@@ -245,7 +245,7 @@ test('after a kill, no id is used twice and no condition is violated', async (t)
     let before
     for (const { payload: { foo, num } } of await all(emitter.read())) {
       const what = `${foo} ${num}`
-      assert.equal(seen.has(what), false, `${what} is there twice`)
+      assert.equal(seen.has(what), false, `${what} is stored twice`)
       seen.add(what)
       if (foo === 'more') assert.equal(before, `id ${num}`)
       before = what

@@ -1,6 +1,6 @@
 'use strict'
 
-// 1.3.0's replication has defects that a peer must live with (docs/DESIGN.md, "Wire"). Each test provokes one with real 1.3.0
+// 1.3.0's replication has defects that a peer must live with (docs/design/wire.md, "With a 1.x peer"). Each test provokes one with real 1.3.0
 // processes.
 
 const assert = require('node:assert/strict')

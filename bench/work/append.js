@@ -1,9 +1,9 @@
 'use strict'
 
-// Appends to an event store: durable, `window` in flight, at the end of a log of `count` events with a tag each of 100,000 different.
+// Appends to an event store: durable, `window` in flight, at the end of a log of `count` events, each with one of 100,000 tags.
 //   plain, tagged   single events, without and with a tag
-//   known           with the condition that nothing has the event's tag behind the log's end as it was when this began
-//   fresh           with the condition that nothing has ever had the event's tag, which is new
+//   known           with the condition that no event after the end that the log had at the start has the event's tag
+//   fresh           with the condition that no event has ever had the event's tag, which is new
 //   batch           lists of `batch` events
 // `modes` take turns, a slice of time each, in one process and on one log; the result has the events per second of each, and the
 // processor time of an event over all threads.

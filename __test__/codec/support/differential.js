@@ -1,11 +1,11 @@
 'use strict'
 
 /**
- * Random cases beside protocol-buffers 3.2.1, generated code and interpreter each. Differences that are meant:
+ * Random cases beside protocol-buffers 3.2.1, generated code and interpreter each. Intended differences:
  *
  * - where 1.x writes other bytes than it announced (corrupt output), or would never return, we throw a RangeError;
- * - packed lists of bool and 64-bit fixed that claim to reach beyond the buffer are refused, and varints so long that
- *   they are no number any more: 1.x would fill the memory, or never return.
+ * - packed lists of bool and 64-bit fixed that claim to reach beyond the buffer are refused, and varints that
+ *   are too long for a number: 1.x would fill the memory, or never return.
  */
 
 const random = require('./random')

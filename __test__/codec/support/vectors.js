@@ -2,7 +2,7 @@
 
 /**
  * What protocol-buffers 3.2.1 was seen to do (`__test__/data/schema.json`, `codec.json`), held against ours, error texts
- * included. Every difference that is meant is listed here.
+ * included. Every intended difference is listed here.
  */
 
 const assert = require('node:assert/strict')

@@ -167,7 +167,7 @@ class Mapping {
       const value = get(json, key)
       if (value === undefined) continue
       // A field may be given under either of its names, but only once.
-      if (seen.has(field)) throw refusal(`${path}.${key}`, `${field.name} is there twice`)
+      if (seen.has(field)) throw refusal(`${path}.${key}`, `${field.name} is given twice`)
       seen.add(field)
       if (value === null && !this.#takesNull(field)) continue
       if (field.oneof && seen.has(field.oneof)) throw severalSet(path, field.oneof.name)

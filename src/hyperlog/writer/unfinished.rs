@@ -132,7 +132,7 @@ impl NodePlanner<'_> {
         let count = self.writer.unfinished.get(session, &log).map_or(0, |part| part.next - part.first);
         let held = self.take_part(session, &log);
         if held.len() as u64 != count {
-            let why = "a part of a batch has given way to other peers' nodes".into();
+            let why = "a part of a batch was dropped in favour of other peers' nodes".into();
             return Ok(Outcome::Refused(Error::Protocol(why)));
         }
         let decided = self.decide_held(held).and_then(|held| Ok((held, self.decide(last, Some(slot))?)));
