@@ -152,6 +152,21 @@ exports.pairs = [
     ours: { work: 'subscribe', options: { count: 300 * K }, pick: rate },
     theirs: { work: 'subscribe', options: { count: 300 * K, mode: 'read' }, pick: rate }
   },
+  ...[
+    ['a checkpoint per 1,024 events', { count: 300 * K }, 5],
+    ['a checkpoint per event', { count: 10 * K, every: 1 }]
+  ].flatMap(([how, options, goal]) => [
+    ['NATS JetStream, durable pull consumer on files, not synced, ack each', 'jetstream', { count: 100 * K }, 'nats-server'],
+    ['BullMQ, 100 jobs at a time, Redis with appendfsync everysec', 'bullmq', { count: 20 * K }, 'redis-server'],
+    ['BullMQ, 100 jobs at a time, Redis with appendfsync always', 'bullmq', { count: 20 * K, fsync: 'always' }, 'redis-server']
+  ].map(([peer, work, theirs, needs]) => ({
+    name: `subscription from the beginning, trivial handler, on disk, ${how}`,
+    peer,
+    goal,
+    needs,
+    ours: { work: 'subscribe', options, pick: rate },
+    theirs: { work, options: theirs, pick: rate }
+  }))),
   {
     name: 'emit + callback + listener, memory, 4 KB events, 1024 in flight',
     peer: 'SHA-256 alone, one thread (node:crypto)',

@@ -2,28 +2,14 @@
 
 // NATS JetStream: an ordered consumer reads a file-backed stream from its beginning.
 
-const { spawn } = require('node:child_process')
-const net = require('node:net')
-const { connect } = require('@nats-io/transport-node')
 const { jetstream, jetstreamManager } = require('@nats-io/jetstream')
-const { options, done, now, folder } = require('../lib/modules')
+const { startNats } = require('../lib/servers')
+const { options, done, now } = require('../lib/modules')
 
-const { count = 100000, binary = 'nats-server' } = options()
-
-function freePort () {
-  return new Promise((resolve) => {
-    const server = net.createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address()
-      server.close(() => resolve(port))
-    })
-  })
-}
+const { count = 100000 } = options()
 
 async function main () {
-  const port = await freePort()
-  const server = spawn(binary, ['-js', '-sd', folder(), '-a', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' })
-  process.on('exit', () => server.kill('SIGKILL'))
-  const connection = await connect({ servers: `127.0.0.1:${port}`, waitOnFirstConnect: true, reconnectTimeWait: 50 })
+  const connection = await startNats()
   const manager = await jetstreamManager(connection)
   await manager.streams.add({ name: 'log', subjects: ['log.*'] })
   const js = jetstream(connection)

@@ -2,20 +2,14 @@
 
 // Redis XADD with appendfsync always: durable, as our acknowledgement is. `window` commands in flight on one connection.
 
-const { spawn } = require('node:child_process')
 const { createClient } = require('redis')
-const path = require('node:path')
-const { event, options, done, now, folder } = require('../lib/modules')
+const { startRedis } = require('../lib/servers')
+const { event, options, done, now } = require('../lib/modules')
 
-const { window = 1024, ms = 3000, binary = 'redis-server' } = options()
+const { window = 1024, ms = 3000 } = options()
 
 async function main () {
-  const dir = folder()
-  const socket = path.join(dir, 'redis.sock')
-  const server = spawn(binary, ['--port', '0', '--unixsocket', socket, '--dir', dir, '--appendonly', 'yes', '--appendfsync', 'always', '--save', ''], { stdio: 'ignore' })
-  process.on('exit', () => server.kill('SIGKILL'))
-  const client = createClient({ socket: { path: socket, reconnectStrategy: 50 } })
-  client.on('error', () => {})
+  const client = createClient({ socket: { path: await startRedis('always') } })
   await client.connect()
   let count = 0
   const started = now()

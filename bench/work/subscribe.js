@@ -4,7 +4,7 @@
 
 const { open, event, options, done, now, folder } = require('../lib/modules')
 
-const { count = 300000, mode = 'subscribe' } = options()
+const { count = 300000, mode = 'subscribe', every } = options()
 
 async function main () {
   const emitter = open('ours', folder())
@@ -19,7 +19,7 @@ async function main () {
   if (mode === 'read') {
     for await (const { payload } of emitter.read()) handled += payload.id.length > 0 ? 1 : 0
   } else {
-    const subscription = emitter.subscribe('bench', {}, async ({ payload }) => { handled += payload.id.length > 0 ? 1 : 0 })
+    const subscription = emitter.subscribe('bench', {}, async ({ payload }) => { handled += payload.id.length > 0 ? 1 : 0 }, { checkpoint: { every } })
     await subscription.caughtUp()
     // Stores the position.
     await subscription.stop()
