@@ -44,7 +44,7 @@ function isForUs (folder) {
   return limit === undefined || Number.parseInt(process.versions.node) < Number(limit)
 }
 
-/** Folders under `folder` with a lock file of their own: foreign packages with which tests compare or combine this one. */
+/** Folders under `folder` with a lock file of their own: packages that tests and examples need besides this one. */
 function lockedFolders (folder) {
   return fs.readdirSync(folder, { withFileTypes: true })
     .filter((entry) => entry.isDirectory() && entry.name !== 'node_modules')
@@ -75,7 +75,7 @@ function build (profile, more) {
 const OWN = ['--debug', '--tests', '--bench', '--no-addon']
 const given = process.argv.slice(2)
 install(root)
-if (given.includes('--tests')) lockedFolders(path.join(root, '__test__')).filter(isForUs).forEach(install)
+if (given.includes('--tests')) ['__test__', 'examples'].flatMap((name) => lockedFolders(path.join(root, name))).filter(isForUs).forEach(install)
 if (given.includes('--bench')) install(path.join(root, 'bench'))
 if (!given.includes('--no-addon')) {
   build(given.includes('--debug') ? 'debug' : 'release', given.filter((flag) => !OWN.includes(flag)))
