@@ -16,7 +16,7 @@ class Status {
   }
 
   /**
-   * Tells how far long work has come.
+   * Reports the progress of work that takes a while.
    *
    * @param {'opening' | 'index'} task
    * @param {{ number: number, total: number }} notice

@@ -81,7 +81,7 @@ test('an answer that arrived while the event loop was blocked is in time', async
   assert.deepEqual(failures, [])
 })
 
-test('a checkpoint that is due later keeps no process alive, and is stored before the process ends', async () => {
+test('a checkpoint that is due later does not keep the process alive, and is stored before the process ends', async () => {
   const script = `
     const emitter = new HyperEmitter(process.argv.at(-1), SCHEMA)
     const subscription = emitter.subscribe('mails', {}, ({ payload: { num } }, { attempt }) => console.log(num, attempt), { checkpoint: { within: 3_600_000 } })

@@ -120,7 +120,7 @@ describe('connect', () => {
     const both = await Promise.allSettled([emitter.connect(port, HOST), emitter.connect(port, HOST)])
     for (const { reason } of both) {
       assert.match(reason.code, /^(ERR_HYPER_CONNECT|ECONNRESET|EPIPE)$/)
-      if (reason.code === 'ERR_HYPER_CONNECT') assert.match(reason.message, new RegExp(`^cannot connect to ${HOST}:${port}: what listens there closes connections without a word`))
+      if (reason.code === 'ERR_HYPER_CONNECT') assert.match(reason.message, new RegExp(`^cannot connect to ${HOST}:${port}: the server there closes connections without sending anything`))
     }
     assert.equal(attempts, 10)
     assert.deepEqual(emitter._peers, {})

@@ -41,7 +41,7 @@ function checkProgress (heard) {
 
 const taking = (seat) => ({ tags: [seat], failIf: { tags: seat } })
 
-test('other appends go on while the index is made for a condition or an id, and progress is told', async (t) => {
+test('other appends continue while the index is built for a condition or an id, and progress is reported', async (t) => {
   for (const options of [taking('seat:8'), { id: 'request' }]) {
     const emitter = await filled(t)
     const heard = hearProgress(emitter)
@@ -65,7 +65,7 @@ test('appends that wait for the index are checked in the order of the calls', as
   assert.deepEqual(told, [MANY + 1, ['ERR_HYPER_CONDITION', MANY + 1], ['ERR_HYPER_CONDITION', 7], MANY + 2, MANY + 2, ['ERR_HYPER_CONDITION', 1]])
 })
 
-test('what waits for the index is stored as it was passed, and an append that cannot be made is refused', async (t) => {
+test('an append that waits for the index is stored as it was passed, and an invalid one is refused', async (t) => {
   const emitter = await filled(t)
   const payload = Buffer.from('as passed')
   const tags = ['seat:1']
@@ -78,14 +78,14 @@ test('what waits for the index is stored as it was passed, and an append that ca
   assert.deepEqual([value.change, value.raw.toString(), value.tags], [change, 'as passed', ['seat:1']])
 })
 
-test('an emitter that is closed meanwhile answers', async (t) => {
+test('appends that wait for the index are answered when the emitter closes', async (t) => {
   const emitter = await filled(t)
   const waiting = emitter.append('T', { num: -1 }, taking('seat:1'))
   await emitter.close()
   await assert.rejects(waiting, { code: 'ERR_HYPER_CLOSED' })
 })
 
-test('the index is made while the database is opened, if a condition waits already', async (t) => {
+test('the index is built while the database is opened, if a condition already waits for it', async (t) => {
   const at = path.join(folder(), 'db')
   await (await filled(t, at)).close()
   const emitter = make(t, new ClassicLevel(at))
@@ -97,7 +97,7 @@ test('the index is made while the database is opened, if a condition waits alrea
   assert.equal(heard.at(-1).done, MANY)
 })
 
-test('a search that has to make the index tells its progress', async (t) => {
+test('a search that has to build the index reports its progress', async (t) => {
   const emitter = await filled(t)
   const heard = hearProgress(emitter)
   const { value } = await emitter.read({ tags: 'seat:7' }).next()

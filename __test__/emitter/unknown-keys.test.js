@@ -1,6 +1,6 @@
 'use strict'
 
-/** A misspelt option is refused with a word, instead of being ignored. 1.x's calls ignore what they do not know, as they did. */
+/** A misspelt option is refused instead of ignored. Calls that 1.x has ignore unknown options, as before. */
 
 const assert = require('node:assert/strict')
 const { test } = require('node:test')
@@ -32,7 +32,7 @@ test('read, append, decide, subscribe and caughtUp refuse options that they do n
   assert.equal((await emitter.stats()).change, 1, 'nothing was stored')
 })
 
-test('what a handler appends has only tags: an id or a condition would not be heeded', async (t) => {
+test('context.append refuses an id and a condition, which would have no effect', async (t) => {
   const emitter = make(t)
   await emitter.append('T', { num: 1 })
   const subscription = emitter.subscribe('orders', { names: 'T' }, (entry, { append }) => {
@@ -45,7 +45,7 @@ test('what a handler appends has only tags: an id or a condition would not be he
   assert.deepEqual((await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id), [2])
 })
 
-test("an option that is undefined is as good as none, and 1.x's calls ignore unknown ones", async (t) => {
+test("an option that is undefined counts as absent, and 1.x's calls ignore unknown options", async (t) => {
   const emitter = make(t, undefined, { mystery: 1 })
   emitter.emit('T', { num: 1 }, { mystery: 1 })
   await emitter.append('T', { num: 2 }, { failif: undefined })

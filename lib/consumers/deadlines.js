@@ -1,12 +1,14 @@
 'use strict'
 
-/** How often it is looked whether the loop was blocked: so many times per timeout, and at least after so many milliseconds. */
+/** How often, per timeout, it is checked whether the event loop was blocked. */
 const TICKS = 10
+
+/** Longest time between two such checks, in milliseconds. */
 const LONGEST_TICK = 1000
 
 /**
- * Deadlines for things that may each take the same time, with one timer for all. Time during which the event loop is blocked
- * does not count, because meanwhile nothing can be answered: a tick counts as much as it should have taken.
+ * Deadlines for work that all has the same time limit, with one timer. Time during which the event loop is blocked does not
+ * count, because nothing can be answered meanwhile: a late tick counts only as long as it was planned to take.
  */
 class Deadlines {
   /**

@@ -14,7 +14,7 @@ class SearchIndex {
   /**
    * @param {object} core the native half
    * @param {import('../native/requests')} requests
-   * @param {import('../status')} status told how far the work has come
+   * @param {import('../status')} status gets the progress of the work
    */
   constructor (core, requests, status) {
     this.core = core
