@@ -227,7 +227,7 @@ impl Reason {
 /// The end of a link.
 #[derive(Debug, Clone)]
 pub struct End {
-    /// Why, in a word.
+    /// The kind of reason.
     pub reason: Reason,
     /// Whether the other side gave the reason. Otherwise this side found out, or decided.
     pub told: bool,

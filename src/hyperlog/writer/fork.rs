@@ -95,8 +95,8 @@ impl Writer {
         Ok(entries)
     }
 
-    /// The id of the branch that our version of a log from `from` on is: whoever holds these entries knows what it means, and has no
-    /// need of copies.
+    /// The branch id of our version of a log from `from` on. Emitters that hold these entries derive the same id, so they need no
+    /// copies. A new id, if there is no branch id or it is in use.
     fn branch_of(&self, log: &LogId, from: Seq) -> Result<LogId> {
         let first = self.shared.store.entry(log, from)?.and_then(|entry| branch::name(log, from, &entry.key));
         first.filter(|name| self.planner.seq(name) == 0).map_or_else(new_log_id, Ok)

@@ -126,8 +126,8 @@ impl NodePlanner<'_> {
         None
     }
 
-    /// Decides about one node. Those that waited for it go to the end of the work. `slot` is its place among the outcomes, if it
-    /// came with this job: one that is `Parked` because it is held may have another outcome in the end.
+    /// Decides about one node. Nodes that waited for it are added to the end of the work. `slot` is the index of its outcome, if it came
+    /// with this job: a node that is `Parked` because it is held may get another outcome in the end.
     pub(super) fn decide(&mut self, mut parked: Parked, slot: Option<usize>) -> Result<Outcome> {
         if let Some(error) = self.place(&mut parked)? {
             return Ok(Outcome::Refused(error));
@@ -180,8 +180,8 @@ impl NodePlanner<'_> {
         Ok(self.park(parked, waits))
     }
 
-    /// Finds the place of an entry of a branch: if that version is here under another id, it is an entry of that log. Returns why it cannot
-    /// be one of the branch.
+    /// Finds the log to which an entry of a branch belongs here: if that version is stored under another id, it is an entry of that log.
+    /// Returns an error if it cannot belong to the branch.
     fn place(&mut self, parked: &mut Parked) -> Result<Option<Error>> {
         if let Some((log, seq)) = parked.named.take() {
             // It was parked. What is here may have changed since.

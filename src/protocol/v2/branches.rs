@@ -56,7 +56,7 @@ impl Branches {
         true
     }
 
-    /// Whether the peer's version of what it knows as `log` is known to part from ours.
+    /// Whether it is known that the peer's version of the log that it calls `log` differs from ours.
     pub(super) fn part_from(&self, log: &LogId) -> bool {
         let ours = self.ours.get(log).map_or(log, |(ours, _)| ours);
         self.of.get(ours).and_then(|branches| branches.last()).is_some_and(|(_, id)| id != log)
@@ -80,7 +80,7 @@ impl Branches {
         }
     }
 
-    /// The peer tells its entry `seq` of a branch. Returns whether it was asked for it.
+    /// The peer has sent its entry `seq` of a branch. Returns whether it was asked for that entry.
     pub(super) fn take_probe(&mut self, id: &LogId, seq: Seq) -> bool {
         self.probed.remove(id) == Some(seq)
     }

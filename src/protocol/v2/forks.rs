@@ -78,8 +78,9 @@ impl V2 {
         }
     }
 
-    /// Notes a fork, tells the user, and, with `tell`, the peer. If it is of our own log, gets the peer's entry; else both versions
-    /// go on as branches, that of the peer's own log once it is `settled` that the peer keeps its version.
+    /// Notes a fork and reports it to the user and, with `tell`, to the peer. If our own log has forked, asks for the peer's entry.
+    /// Otherwise both versions continue as branches; if the peer's own log has forked, only once it is `settled` that the peer keeps
+    /// its version.
     pub(super) fn fork_found(
         &mut self,
         common: &mut Common,

@@ -128,7 +128,7 @@ impl V2 {
         }
         let shown = self.logs.get(stored.log()).and_then(|peer_log| peer_log.own.shown) == Some(stored.seq());
         if shown {
-            // The proof of the fork goes as what it is.
+            // The peer asked for this entry under the log's own id, as the proof of the fork.
             self.send_named(common, stored, stored);
         }
         match self.branches.entry_of(stored.log(), stored.seq()) {
