@@ -21,11 +21,14 @@ test('read, append, decide, subscribe and caughtUp refuse options that they do n
   await wrong(() => emitter.append([{ name: 'T', payload: { num: 2 } }], { tags: ['x'] }), "append of a list has no 'tags': it has 'id', 'failIf'")
   await wrong(() => emitter.decide({ tag: 'x' }, () => {}), "the query of decide has no 'tag': is 'tags' meant?")
   await wrong(() => emitter.decide({}, () => {}, { attempts: 3 }), "decide has no 'attempts': it has 'retries', 'signal'")
+  await wrong(() => emitter.decide(undefined, () => {}), 'decide: its query must be an object with names, tags or query')
+  await wrong(() => emitter.decide({}), 'decide: its second argument must be a function of the events')
   await wrong(() => emitter.caughtUp(node, { timout: 1 }), "caughtUp has no 'timout': is 'timeout' meant?")
 
   const handler = () => {}
   await wrong(() => emitter.subscribe('mails', { name: 'T' }, handler), "the query of subscription 'mails' has no 'name': is 'names' meant?")
   await wrong(() => emitter.subscribe('mails', {}, handler, { attemps: 3 }), "subscription 'mails' has no 'attemps': is 'attempts' meant?")
+  await wrong(() => emitter.subscribe('mails', {}, { attempts: 3 }, handler), /handler comes before its options/)
   await wrong(() => emitter.subscribe('mails', {}, { form: 'now' }), "subscription 'mails' has no 'form': is 'from' meant?")
   await wrong(() => emitter.subscribe('mails', {}, handler, { checkpoint: { evry: 1 } }), "checkpoint of subscription 'mails' has no 'evry': is 'every' meant?")
   await wrong(() => emitter.subscribe('mails', {}, handler, { group: { members: 1, size: 2 }, key: handler }), "group of subscription 'mails' has no 'members': is 'member' meant?")

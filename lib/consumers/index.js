@@ -50,6 +50,7 @@ class Consumers {
   subscribe (name, query, ...rest) {
     const isLoop = rest.length === 0 || (rest[0] !== null && typeof rest[0] === 'object')
     const [handler, given] = isLoop ? [undefined, rest[0]] : rest
+    if (typeof rest[isLoop ? 1 : 2] === 'function') throw badSubscription(name, 'its handler comes before its options')
     const options = checkSubscription(name, given)
     if (query !== undefined && query !== null && typeof query !== 'object') throw badSubscription(name, 'its query must be an object with names, tags or query')
     checkKeys(`the query of subscription '${name}'`, query ?? {}, SEARCH_KEYS)

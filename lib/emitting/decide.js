@@ -18,6 +18,8 @@ const MAX_RETRIES = 10
  * @returns {Promise<*>} what `decider` returned
  */
 async function decide (emitter, search, decider, options = {}) {
+  if (search === null || typeof search !== 'object') throw badDecision('its query must be an object with names, tags or query')
+  if (typeof decider !== 'function') throw badDecision('its second argument must be a function of the events')
   checkKeys('the query of decide', search, SEARCH_KEYS)
   checkKeys('decide', options, ['retries', 'signal'])
   const { names, tags, query } = search
