@@ -158,9 +158,9 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
    * in the order of the log. The subscription continues where it stopped, even after a crash. If the handler returns a promise, it is waited for. An entry
    * that fails is tried again, and parked after its last attempt.
    */
-  subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query: HyperEmitter.DecisionQuery<K> | null | undefined, handler: HyperEmitter.SubscriptionHandler<E, K>, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K>
+  subscribe<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (name: string, query: HyperEmitter.DecisionQuery<HyperEmitter.Name<E>, N, Q> | null | undefined, handler: HyperEmitter.SubscriptionHandler<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>, options?: HyperEmitter.SubscribeOptions<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>): HyperEmitter.Subscription<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>
   /** Without a handler, a loop takes the entries of the subscription, and answers each with `ack` or `fail`. */
-  subscribe<K extends HyperEmitter.Name<E> = HyperEmitter.Name<E>> (name: string, query?: HyperEmitter.DecisionQuery<K> | null, options?: HyperEmitter.SubscribeOptions<E, K>): HyperEmitter.Subscription<E, K> & AsyncIterable<HyperEmitter.Delivery<E, K>>
+  subscribe<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (name: string, query?: HyperEmitter.DecisionQuery<HyperEmitter.Name<E>, N, Q> | null, options?: HyperEmitter.SubscribeOptions<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>): HyperEmitter.Subscription<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>> & AsyncIterable<HyperEmitter.Delivery<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>>
   /** The stored records of a subscription that is not running. */
   consumer (name: string): HyperEmitter.StoredConsumer
   /** The node with this key, or undefined. */

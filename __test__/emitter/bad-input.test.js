@@ -153,8 +153,9 @@ describe('emit', () => {
     const bare = make(t, null)
     const never = () => assert.fail('called back')
     for (const [payload, expected] of PAYLOADS) {
-      assert.throws(() => bare.emit('nocodec', payload, never), expected)
-      assert.throws(() => bare.emit('nocodec', payload), expected)
+      const named = { ...expected, event: 'nocodec' }
+      assert.throws(() => bare.emit('nocodec', payload, never), named)
+      assert.throws(() => bare.emit('nocodec', payload), named)
     }
     for (const [name, expected] of NAMES) assert.throws(() => emitter.emit(name, 'x', never), expected)
     assert.throws(() => emitter.emit('T', undefined, never), { name: 'TypeError', message: "Cannot read properties of undefined (reading 'foo')" })
@@ -162,7 +163,7 @@ describe('emit', () => {
     assert.throws(() => emitter.emit('T', 5, never), { message: 'num is required' })
     assert.throws(() => emitter.emit('T', { foo: 5, num: 1 }, never), invalid('type number (5)'))
     const returns = make(t, null).registerCodec('A', { encode () {}, decode () {} })
-    assert.throws(() => returns.emit('A', 1, never), { message: 'payload is required' })
+    assert.throws(() => returns.emit('A', 1, never), { message: 'payload is required', event: 'A' })
   })
 
   test('refuses a name that is not in the schema, unless the payload is bytes or text, and lists the known names', async (t) => {
@@ -229,7 +230,7 @@ describe('emit', () => {
 
   test('refuses an event that is too large, and stores later ones', async (t) => {
     const emitter = make(t, SCHEMA, { maxEventSize: 1000 })
-    assert.throws(() => emitter.emit('T', { num: 1, foo: 'x'.repeat(1000) }), { code: 'ERR_HYPER_TOO_LARGE' })
+    assert.throws(() => emitter.emit('T', { num: 1, foo: 'x'.repeat(1000) }), { code: 'ERR_HYPER_TOO_LARGE', event: 'T' })
     assert.throws(() => emitter.emit('raw', Buffer.alloc(1000)), { code: 'ERR_HYPER_TOO_LARGE' })
     await emitter.append('T', { num: 1, foo: 'x'.repeat(900) })
     assert.equal((await emitter.stats()).change, 1)

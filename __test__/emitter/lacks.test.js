@@ -54,6 +54,27 @@ test('a server without file descriptors reports it, and accepts peers once descr
   assert.match(printed, /^\d+\nERR_HYPER_LISTEN true\naccepted\n$/)
 })
 
+test('an emitter that finds no file descriptors has an error with a code, and a later one works', { skip }, async () => {
+  const { printed } = await limited('80', `${HOG}
+    // Loads what is loaded at the first use.
+    new HyperEmitter().close(async () => {
+      const codes = new Set()
+      for (const left of [0, 1, 2]) {
+        const release = hog(left)
+        try {
+          await new HyperEmitter().ready()
+        } catch (error) {
+          codes.add(error.code)
+        }
+        release()
+      }
+      const emitter = new HyperEmitter()
+      console.log([...codes], (await emitter.append('x', 'y')).change)
+      await emitter.close()
+    })`)
+  assert.equal(printed, "[ 'ERR_HYPER_NO_DESCRIPTORS' ] 1\n")
+})
+
 test('connect does not give up a peer because of missing file descriptors', { skip }, async () => {
   const { printed } = await limited('80', `${HOG}
     const a = new HyperEmitter()

@@ -161,6 +161,8 @@ const subscriptions = async () => {
   if (parked) await subscription.retry(parked)
   await subscription.caughtUp('log:1:key')
   typed.subscribe('all', null, (entry) => { expectType<number>(entry.change) })
+  typed.subscribe('one', { names: 'userAdded' }, (entry) => { expectType<'userAdded'>(entry.name) })
+  typed.subscribe('items', { query: [{ names: 'userAdded', tags: 'x' }] }, (entry) => { expectType<'userAdded'>(entry.name) })
   expectError(typed.subscribe('wrong', { names: 'userGone' }, () => {}))
   for await (const { entry, ack, fail, append } of typed.subscribe('loop', { names: ['userAdded'] }, { raw: true })) {
     expectType<'userAdded'>(entry.name)

@@ -159,7 +159,7 @@ class EmitPath {
     if (encoder === undefined) {
       if (typeof payload === 'string' && this.codecs.refusesText) refuseText(name, this.codecs.all)
       try {
-        byteLength(payload)
+        byteLength(payload, name)
       } catch (error) {
         throw unencodable(name, payload, this.codecs.all, error)
       }
@@ -168,7 +168,7 @@ class EmitPath {
     const pair = fast(encoder)
     if (pair !== null) return { bytes: pair.encoded(payload), mark: pair.encoding }
     const encoded = encoder.encode(payload)
-    byteLength(encoded)
+    byteLength(encoded, name)
     return { bytes: bytesOf(encoded), mark: 0 }
   }
 
@@ -188,7 +188,7 @@ class EmitPath {
     const encoded = encoder === undefined ? payload : encoder.encode(payload)
     if (encoder === undefined && typeof payload === 'string' && this.codecs.refusesText) refuseText(name, this.codecs.all)
     try {
-      this.buffer.checkSize(name, byteLength(encoded))
+      this.buffer.checkSize(name, byteLength(encoded, name))
     } catch (error) {
       throw encoder === undefined ? unencodable(name, payload, this.codecs.all, error) : error
     }

@@ -3,7 +3,7 @@
 const { isUint8Array } = require('node:util/types')
 
 const { fast } = require('../codec')
-const { nameNotString, nameRequired, payloadNotBytes, payloadRequired, reservedName, tooLarge } = require('../errors')
+const { nameNotString, nameRequired, payloadNotBytes, payloadRequired, reservedName, tooLarge, valueFault } = require('../errors')
 const {
   EMIT_HEAD_BYTES, EMIT_LENGTH_WORD, EMIT_FLAGS_WORD, EMIT_ACK_SHIFT, EMIT_ENCODING_SHIFT, EMIT_ALIGNMENT, EMIT_TAGGED,
   ASK_PLAIN, ASK_NODE, BATCH, DEMAND_ID, DEMAND_CONDITION
@@ -114,7 +114,7 @@ class EmitBuffer {
   /** Appends bytes or text as the payload. */
   appendEncoded (name, payload, ack, mark, tags) {
     const number = this.number(name)
-    const length = byteLength(payload)
+    const length = byteLength(payload, name)
     const more = tagsLength(tags)
     this.checkSize(name, length + containerLength(tags))
     if (number === undefined || this.encoding || EMIT_HEAD_BYTES + length + more > SIZE) {
@@ -321,9 +321,17 @@ function tagsLength (tags) {
   return length
 }
 
-/** Length of an encoded payload: bytes (of any realm) or text. Throws like 1.x's bytes encoder. */
-function byteLength (payload) {
+/** Length of the encoded payload of an event: bytes (of any realm) or text. Throws like 1.x's bytes encoder, and names the event. */
+function byteLength (payload, event) {
   if (isUint8Array(payload)) return payload.length
+  try {
+    return textLength(payload)
+  } catch (error) {
+    throw valueFault(error, event)
+  }
+}
+
+function textLength (payload) {
   // eslint-disable-next-line no-self-compare -- NaN.
   if (payload === undefined || payload === null || payload !== payload) throw payloadRequired()
   // For values that are neither text nor bytes, this throws Node's own error.
