@@ -163,6 +163,13 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   subscribe<const N extends HyperEmitter.Name<E> | Iterable<HyperEmitter.Name<E>> = HyperEmitter.Name<E>, const Q extends HyperEmitter.QueryItem<HyperEmitter.Name<E>> = never> (name: string, query?: HyperEmitter.DecisionQuery<HyperEmitter.Name<E>, N, Q> | null, options?: HyperEmitter.SubscribeOptions<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>): HyperEmitter.Subscription<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>> & AsyncIterable<HyperEmitter.Delivery<E, HyperEmitter.NamesFound<HyperEmitter.Name<E>, N, Q>>>
   /** The stored records of a subscription that is not running. */
   consumer (name: string): HyperEmitter.StoredConsumer
+  /**
+   * States derived from the log by reducers: one, or one per key. They follow the log, and are kept in the store, so that nothing is derived twice.
+   * Each name has one projection at a time in an emitter.
+   */
+  project<State> (name: string, definition: HyperEmitter.ProjectionDefinition<E, State>): HyperEmitter.Projection<State>
+  /** What the store keeps of a projection that is not at work. */
+  projection (name: string): HyperEmitter.StoredProjection
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
   /** The nodes that no other node links to yet. */
@@ -687,6 +694,79 @@ declare namespace HyperEmitter {
     [Symbol.asyncDispose] (): Promise<void>
   }
 
+  /** What a projection is: which events change its states, and how. */
+  interface ProjectionDefinition<E extends EventMap<E> = AnyEvents, State = any> {
+    /** A whole number from 0. Give what derives other states another version: it is derived beside the old one, which answers until then. Default 1. */
+    version?: number
+    /** Which events are read. Default: those that have a reducer. */
+    query?: DecisionQuery<Name<E>>
+    /** The state before the first event. What is not a function is copied for each key. */
+    init: State | ((key: string) => State)
+    /** The state after an event. Reducers are synchronous, and do not change what they are given. Undefined: the key has no state any more. */
+    on: { readonly [K in Name<E>]?: Reducer<E, State, K> }
+    /** The keys whose states an event changes. Default: there is one state. */
+    key?: (entry: Entry<E>) => ProjectionKey | readonly ProjectionKey[] | null | undefined
+    /** Where the states are. `'memory'`: nowhere else, so they are derived again at each start. Default `'kept'`, in the emitter's store; a store in memory keeps nothing. */
+    store?: 'kept' | 'memory'
+    /** How often what has changed is stored: when the log was read so much further, or so many milliseconds after a change. Default 65,536 and 1,000. */
+    snapshot?: { every?: number, within?: number }
+  }
+
+  /** Keys are used as text. */
+  type ProjectionKey = string | number | bigint
+
+  type Reducer<E extends EventMap<E> = AnyEvents, State = any, K extends Name<E> = Name<E>> = (state: State, payload: Output<E, K>, entry: Entry<E, K>) => State | undefined
+
+  interface ProjectionEvents {
+    /** The states of this version answer from now on. */
+    live: [version: number]
+    /** Everything that is stored is in the states, up to this change. */
+    caughtUp: [change: number]
+    /** The projection cannot go on. An error about an event has `cursor`, `event`, `change` and `cause`. Without a listener, `status` emits a `warning`. */
+    error: [error: Error]
+  }
+
+  /** States derived from the log, as `project` returns it. */
+  interface Projection<State = any> extends EventEmitter<ProjectionEvents> {
+    readonly name: string
+    readonly version: number
+    /** The state of a key, or undefined; of a projection without `key`, the state. Do not change it. After a failure, it is the state before the event that could not be applied. */
+    get (key?: ProjectionKey): Promise<State | undefined>
+    /** All keys with their states, in no particular order, each as it is when it is reached. */
+    entries (): AsyncGenerator<[key: string, state: State], void, undefined>
+    /** Resolves once everything that is stored now, or everything up to the event of a cursor, is in the states that `get` returns. Rejects when the projection stops, with the error if it has failed. */
+    caughtUp (cursor?: Cursor): Promise<void>
+    stats (): ProjectionStats & { error?: Error }
+    /** Apply no more events, and store what has changed. */
+    stop (): Promise<void>
+    [Symbol.asyncDispose] (): Promise<void>
+  }
+
+  /** How a projection stands. */
+  interface ProjectionStats {
+    name: string
+    /** The version that is derived; null if it cannot be read. */
+    version: number | null
+    /** The version whose states answer; null if there is none yet. */
+    answers: number | null
+    state: 'building' | 'live' | 'failed' | 'stopped'
+    /** The change up to which all events are in the states of `version`. */
+    change: number
+    /** How many changes are stored behind that, also those that it does not want. */
+    behind: number
+    /** How many keys have a state. */
+    keys: number
+    /** In `stats()` of the emitter: why it has failed, or cannot be read. */
+    fault?: string
+  }
+
+  /** What the store keeps of a projection that is not at work in this emitter. */
+  interface StoredProjection {
+    readonly name: string
+    /** Delete everything that is kept of it: it is derived from the beginning at its next start. Rejects if the store does not know the name. */
+    remove (): Promise<void>
+  }
+
   interface StreamOptions {
     /** `'beginning'`, or a change or the cursor of an event after which to start. Default: start now. */
     from?: 'beginning' | number | Cursor
@@ -786,6 +866,8 @@ declare namespace HyperEmitter {
     refusals: { insecure: number, rights: number, network: number }
     /** The subscriptions that the store knows. */
     consumers: ConsumerStats[]
+    /** The projections that are at work or that the store knows. */
+    projections: ProjectionStats[]
     /** Peers that the store remembers: `connect` reached them, and they are dialled again at the next start. */
     known: Array<{ host: string, port: number }>
   }
@@ -961,6 +1043,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_NO_SPACE'
     | 'ERR_HYPER_PARKED'
     | 'ERR_HYPER_PEERS'
+    | 'ERR_HYPER_PROJECTION'
     | 'ERR_HYPER_PROTOCOL'
     | 'ERR_HYPER_REFUSED'
     | 'ERR_HYPER_RESERVED_NAME'
@@ -990,8 +1073,9 @@ declare namespace HyperEmitter {
     seq?: number
     /** The change of the stored event that the error is about. */
     change?: number
-    /** The event whose payload was refused. */
+    /** The event whose payload was refused, or at which a projection has stopped, and the cursor of the latter. */
     event?: string
+    cursor?: string
     /** The path of the field that was refused, as in `lines[3].price`. */
     field?: string
     /** The address that was dialled or should be bound, `host:port`. */

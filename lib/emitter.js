@@ -285,6 +285,16 @@ const methods = {
     return partsOf(this).consumers.stored(name)
   },
 
+  /** States derived from the log by reducers: one, or one per key. */
+  project (name, definition) {
+    return partsOf(this).projections.project(name, definition)
+  },
+
+  /** What the store keeps of a projection that is not at work, and how to remove it. */
+  projection (name) {
+    return partsOf(this).projections.stored(name)
+  },
+
   /** The nodes to which no other node links: their changes, keys, logs and seqs. */
   heads () {
     return partsOf(this).reader.heads()

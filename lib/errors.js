@@ -293,6 +293,34 @@ module.exports = {
   badConsumerRecord: define('ERR_HYPER_DAMAGED', undefined,
     (name, change) => `the record ${change} of subscription '${name}' cannot be read by this version: reset the subscription with hypem consumers reset`),
 
+  // ---- projections
+
+  badProjection: define(INVALID, TypeError, (name, why) => `projection '${name}': ${why}`),
+  projectionAtWork: define(INVALID, Error,
+    (name) => `projection '${name}' is at work in this emitter already: stop it first, or choose another name`),
+  projectionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the projection is stopped: project again to go on'),
+  noSuchProjection: define('ERR_HYPER_NOT_FOUND', undefined, (name) => `the store knows no projection '${name}'`),
+  projectionChanged: define('ERR_HYPER_PROJECTION', undefined,
+    ({ name, version }) => `projection '${name}': version ${version} was derived with another query, with reducers for other events, or with a key where there is none now, or the other way round: give it another version`),
+  reducerFailed: define('ERR_HYPER_PROJECTION', undefined,
+    ({ name, version }, entry, cause) => `projection '${name}', version ${version}, has stopped at change ${entry.change}, event '${entry.name}': ${reasonOf(cause)}`,
+    (projection, { cursor, name, change }, cause) => ({ cursor, event: name, change, cause })),
+  asyncReducer: define(INVALID, TypeError, () => 'a reducer must return the state, not a promise'),
+  stateNotKept: define('ERR_HYPER_PROJECTION', undefined,
+    ({ name, version }, key, by, cause) => `projection '${name}', version ${version}, has stopped: the state of key '${key}' after change ${by.change}, event '${by.name}', cannot be stored (${reasonOf(cause)}); store: 'memory' keeps states in memory only`,
+    (projection, key, { cursor, name, change }, cause) => ({ cursor, event: name, change, cause })),
+  stateTooLarge: define('ERR_HYPER_PROJECTION', undefined,
+    ({ name, version }, key, by, size, limit) => `projection '${name}', version ${version}, has stopped: the state of key '${key}' after change ${by.change}, event '${by.name}', is ${size} bytes, the limit is ${limit}: use more keys, or store: 'memory'`,
+    (projection, key, { cursor, name, change }) => ({ cursor, event: name, change })),
+  newVersionAnswers: define('ERR_HYPER_PROJECTION', undefined,
+    ({ name, version }) => `projection '${name}': the states of version ${version} were replaced while they were listed: list them again`),
+  keptUnreadable: define('ERR_HYPER_DAMAGED', undefined,
+    (kept, why) => `what is kept of a projection under '${kept}' cannot be read: ${why}`, (kept) => ({ kept })),
+  /** A warning. */
+  projectionRestarted: define('ERR_HYPER_REPAIRED', undefined,
+    ({ name, version }, cause) => `projection '${name}', version ${version}, is derived from the beginning, because what was kept of it cannot be used: ${cause.message}`,
+    (projection, cause) => ({ cause })),
+
   // ---- peers
 
   portMissing: define('ERR_MISSING_ARGS', TypeError, () => 'The "options" or "port" or "path" argument must be specified'),

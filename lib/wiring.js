@@ -24,6 +24,7 @@ const Arrivals = require('./log/arrivals')
 const Conflicts = require('./log/conflicts')
 const Consumers = require('./consumers')
 const { ConsumerRecords } = require('./consumers/records')
+const Projections = require('./projections')
 const Growth = require('./log/growth')
 const Hyperlog = require('./log/hyperlog')
 const Maintenance = require('./log/maintenance')
@@ -62,6 +63,7 @@ const { MAX_EVENT_SIZE } = require('./options')
  * @property {Hyperlog} hyperlog
  * @property {Positions} positions
  * @property {Consumers} consumers
+ * @property {Projections} projections
  * @property {Maintenance} maintenance
  * @property {SchemaRecord} schemaRecord
  * @property {StoreId} storeId
@@ -127,7 +129,9 @@ function wire (emitter, db, options, schemaRead) {
   const reader = new Reader({ core, requests, rows, arrivals, codecs, state, status })
   const consumerRecords = new ConsumerRecords(core, requests)
   const consumers = new Consumers({ records: consumerRecords, reader, arrivals, emits, deferred, state, status })
-  const maintenance = new Maintenance(core, requests, consumers)
+  const canKeep = path !== undefined || level !== undefined
+  const projections = new Projections({ core, requests, canKeep, reader, arrivals, deferred, state, status })
+  const maintenance = new Maintenance(core, requests, consumers, projections)
   const conflicts = new Conflicts({ reader, status })
   const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
@@ -146,7 +150,7 @@ function wire (emitter, db, options, schemaRead) {
   // Lifecycle.
   const opening = new Opening({ emitter, state, status, acks, dispatcher })
   const closing = new Closing({
-    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, schemaRecord, dispatcher, connections, server, streams, growth, consumers
+    emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, schemaRecord, dispatcher, connections, server, streams, growth, consumers, projections
   })
 
   // These parts need others that are created after them.
@@ -177,6 +181,7 @@ function wire (emitter, db, options, schemaRead) {
     hyperlog,
     positions,
     consumers,
+    projections,
     maintenance,
     schemaRecord,
     storeId,

@@ -50,6 +50,30 @@ test('consumers lists how far each subscription has come and what is parked, and
   assert.deepEqual(left.map(({ name, change, behind, parked }) => [name, change, behind, parked]), [['mails', 1, 3, 0]])
 })
 
+test('consumers lists projections with version, place and lag, and removes what is kept of one', async (t) => {
+  const dir = scratch(t)
+  const emitter = new HyperEmitter(join(dir, 'db'), readFileSync(join(dir, 'messages.proto')))
+  const run = (...args) => hypem(t, ['consumers', ...args], { cwd: dir })
+  await emitter.append('Integer', { value: 1 })
+  for (const [name, version] of [['totals', 1], ['sums', 7]]) {
+    const projection = emitter.project(name, { version, init: 0, on: { Integer: (sum, { value }) => sum + value } })
+    await projection.caughtUp()
+    await projection.stop()
+  }
+  await emitter.append('Integer', { value: 2 })
+  await emitter.close()
+  const { stdout } = await run('db')
+  assert.match(stdout, /^projection +version +answers +change +behind +keys\nsums +7 +7 +1 +1 +1\ntotals +1 +1 +1 +1 +1\n$/)
+  const [sums, totals] = JSON.parse((await run('db', '--json')).stdout)
+  assert.deepEqual([sums.kind, sums.name, totals.kind, totals.name], ['projection', 'sums', 'projection', 'totals'])
+  assert.equal((await run('remove', 'db', 'totals', '--projection')).code, 0)
+  assert.deepEqual(JSON.parse((await run('db', '--json')).stdout), [sums])
+  const again = await run('remove', 'db', 'totals', '--projection')
+  assert.equal(again.code, 1)
+  assert.match(again.stderr, /the store knows no projection 'totals'/)
+  assert.equal((await run('skip', 'db', 'sums', 'all', '--projection')).code, 2)
+})
+
 test('consumers says for how many cursors it did the action before a wrong one', async (t) => {
   const { run, parked } = await store(t)
   const { code, stderr } = await run('skip', 'db', 'mails', parked[0].cursor, 'x', parked[1].cursor)

@@ -177,6 +177,44 @@ const subscriptions = async () => {
 }
 expectType<Promise<void>>(subscriptions())
 
+const projections = async () => {
+  const users = typed.project('users', {
+    version: 2,
+    init: () => ({ names: [] as string[], seen: 0 }),
+    key: (entry) => entry.name === 'userRemoved' ? entry.payload?.id : [entry.log, entry.change],
+    on: {
+      userAdded (state, user, entry) {
+        expectType<User>(user)
+        expectType<'userAdded'>(entry.name)
+        expectType<{ names: string[], seen: number }>(state)
+        return { ...state, names: [...state.names, user.username] }
+      },
+      userRemoved: () => undefined
+    },
+    snapshot: { every: 100 }
+  })
+  expectType<HyperEmitter.Projection<{ names: string[], seen: number }>>(users)
+  expectType<{ names: string[], seen: number } | undefined>(await users.get(7))
+  for await (const [key, state] of users.entries()) {
+    expectType<string>(key)
+    expectType<number>(state.seen)
+  }
+  await users.caughtUp(await typed.append('userRemoved', { id: 1 }))
+  users.on('error', (error) => { expectType<Error>(error) }).on('live', (version) => { expectType<number>(version) })
+  expectType<'building' | 'live' | 'failed' | 'stopped'>(users.stats().state)
+  expectType<number | null>((await typed.stats()).projections[0].version)
+  await typed.projection('users').remove()
+  const counts = typed.project('counts', { init: 0, on: { userAdded: (count) => count + 1 }, query: { tags: 'x' }, store: 'memory' })
+  expectType<number | undefined>(await counts.get())
+  expectError(typed.project('wrong', { init: 0, on: { userGone: (count: number) => count } }))
+  expectError(typed.project('wrong', { init: 0, on: { userAdded: () => 'text' } }))
+  expectError(typed.project<number>('wrong', { on: { userAdded: (count) => count } }))
+  any.project('any', { init: 1, on: { whatever: (state, payload) => state + payload.num } })
+  await using held = users
+  expectType<typeof users>(held)
+}
+expectType<Promise<void>>(projections())
+
 const cursors = async () => {
   for await (const entry of typed.read({ since: 'log:1:key' })) {
     expectType<string>(entry.cursor)

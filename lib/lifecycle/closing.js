@@ -29,10 +29,11 @@ class Closing {
    * @param {import('../peers/streams').Streams} parts.streams
    * @param {import('../log/growth')} parts.growth
    * @param {import('../consumers')} parts.consumers
+   * @param {import('../projections')} parts.projections
    */
   constructor ({
     emitter, core, level, state, hold, status, scheduler, requests, acks, buffer, schemaStream, schemaRecord, dispatcher, connections,
-    server, streams, growth, consumers
+    server, streams, growth, consumers, projections
   }) {
     this.emitter = emitter
     this.core = core
@@ -52,6 +53,7 @@ class Closing {
     this.streams = streams
     this.growth = growth
     this.consumers = consumers
+    this.projections = projections
     this.begun = false
     this.callbacks = []
   }
@@ -71,8 +73,9 @@ class Closing {
       this.callbacks.push(done)
       if (this.begun) return
       this.begun = true
-      // Running handlers may still append.
-      if (this.consumers.isBusy) this.consumers.stop().then(() => this.begin())
+      const { consumers, projections } = this
+      // Running handlers may still append, and read projections.
+      if (consumers.isBusy || projections.isBusy) consumers.stop().then(() => projections.stop()).then(() => this.begin())
       else this.begin()
     })
   }

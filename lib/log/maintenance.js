@@ -12,20 +12,23 @@ class Maintenance {
    * @param {object} core the native half
    * @param {import('../native/requests')} requests
    * @param {import('../consumers')} consumers
+   * @param {import('../projections')} projections
    */
-  constructor (core, requests, consumers) {
+  constructor (core, requests, consumers, projections) {
     this.core = core
     this.requests = requests
     this.consumers = consumers
+    this.projections = projections
   }
 
-  /** Runtime statistics, the subscriptions, and the peers that the store remembers. */
+  /** Runtime statistics, the subscriptions and projections, and the peers that the store remembers. */
   stats () {
     const numbers = promisedAnswer(this.requests, (id) => this.core.askStats(id), parseText)
     const known = promisedAnswer(this.requests, (id) => this.core.askFact(id, 'peers'), rememberedPeers)
     const all = async () => {
       const found = await numbers
-      return { ...found, consumers: await this.consumers.stats(found.change), known: await known }
+      const [consumers, projections] = await Promise.all([this.consumers.stats(found.change), this.projections.stats(found.change)])
+      return { ...found, consumers, projections, known: await known }
     }
     return quiet(all())
   }

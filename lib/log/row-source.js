@@ -64,6 +64,20 @@ class RowSource {
     })
   }
 
+  /**
+   * The key of the node with a change; undefined if there is none.
+   *
+   * @param {number} change from 1
+   * @param {(error: Error | null, key?: string) => void} callback
+   */
+  keyAt (change, callback) {
+    this.requests.ask((id) => this.core.askRows(id, change - 1, false, 1, 1, 0), (error, answer) => {
+      if (error) return callback(error)
+      const rows = new Rows(this.core, this.tables, answer.rows)
+      callback(null, rows.advance() && rows.change === change ? rows.key : undefined)
+    })
+  }
+
   /** Calls back once the log ends after a change. Returns a function that cancels the wait. */
   whenGrown (after, callback) {
     return this.growth.wait(after, callback)

@@ -88,6 +88,18 @@ impl Emitter {
             Request::Get(key) => Reply::Node(log.node(&key)?.map(Box::new)),
             Request::MetaGet(meta) => Reply::Fact(log.meta(&meta)?),
             Request::Consumers => Reply::Facts(log.store().consumer_records()?),
+            Request::Derived(keys) => {
+                let values = log.store().derived(&keys)?;
+                Reply::Derived(values.into_iter().map(|value| (String::new(), value)).collect())
+            }
+            Request::DerivedRange(from, to, limit) => {
+                let values = log.store().derived_range(&from, &to, limit)?;
+                Reply::Derived(values.into_iter().map(|(key, value)| (key, Some(value))).collect())
+            }
+            Request::SetDerived(values) => {
+                log.store().set_derived(&values)?;
+                Reply::Done
+            }
             Request::Read { from, reverse: false, limit } => read_forward(log, from, limit)?,
             Request::Read { from, reverse: true, limit } => read_backward(log, from, limit)?,
             Request::Search { filter, span, order, limit } => {

@@ -50,6 +50,12 @@ pub enum Request {
     MetaSet(Vec<(Meta, Option<Bytes>)>),
     /// The records of all subscriptions.
     Consumers,
+    /// Values of these keys among those derived from the log.
+    Derived(Vec<String>),
+    /// Derived values with keys from the first text up to, but not including, the second.
+    DerivedRange(String, String, ReadLimit),
+    /// Derived values to set or delete, atomically and durably.
+    SetDerived(Vec<(String, Option<Bytes>)>),
     /// Nodes in order of change. Further entries for them are left out.
     Read {
         /// Strictly after this change, or strictly before it when `reverse`.
@@ -115,6 +121,8 @@ pub enum Reply {
     Fact(Option<Bytes>),
     /// To `Consumers`.
     Facts(Vec<(Meta, Bytes)>),
+    /// To `Derived`, without keys, and `DerivedRange`.
+    Derived(Vec<(String, Option<Bytes>)>),
     /// To `Read` and `Search`.
     Rows {
         /// Rows of nodes, in the order asked.

@@ -5,6 +5,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 pub mod codec;
+mod derived;
 pub mod doorbell;
 pub mod emit_buffer;
 pub mod error;

@@ -7,6 +7,7 @@ use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 use serde_json::json;
 
+use super::derived;
 use super::names::TextTable;
 use super::pack::pack_rows;
 use crate::emitter::{Notice, Place, Reply, Stats, StreamNews};
@@ -53,7 +54,7 @@ pub struct JsNotice {
     pub number: Option<f64>,
     /// Total units; of a `conflict` the change of the other event.
     pub total: Option<f64>,
-    /// Packed rows (`pack.rs`).
+    /// Packed rows (`pack.rs`), or derived values (`derived.rs`).
     pub rows: Option<Buffer>,
 }
 
@@ -182,6 +183,7 @@ impl JsNotice {
             Reply::Node(Some(node)) => self.with_rows(&[row_of(*node)], 0, true, wants, tables),
             Reply::Fact(Some(fact)) => self.with_text(String::from_utf8_lossy(&fact)),
             Reply::Facts(facts) => self.with_text(records_json(&facts)),
+            Reply::Derived(values) => JsNotice { rows: Some(derived::pack(&values).into()), ..self },
             Reply::Rows { rows, next, done } => self.with_rows(&rows, next, done, wants, tables),
             Reply::Listening(address) => self.with_text(address_json(address)),
             Reply::Change(change) | Reply::Imported(change) => self.with_number(change),

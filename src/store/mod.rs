@@ -18,7 +18,7 @@ pub(crate) mod terms;
 use bytes::Bytes;
 
 pub use self::search::{Found, Order, Span};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::node::{Change, Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
 pub use crate::row::{Body, Entry, Located, LogHead, LogLinks, NewRow, Position, Row};
@@ -192,6 +192,26 @@ pub trait Store: Send + Sync {
     /// Every fact of the kind [`Meta::Consumer`], in no particular order.
     fn consumer_records(&self) -> Result<Vec<(Meta, Bytes)>>;
 
+    /// Values that were derived from the log and are kept beside it, a space of keys of its own. None of it is part of the log:
+    /// it is not replicated, and may be lost as a whole. In the order of `keys`; `None` for a key without a value.
+    fn derived(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
+        let _ = keys;
+        Err(nothing_derived())
+    }
+
+    /// Derived values with keys from `from` up to, but not including, `to`, in the order of the keys' bytes. There may be fewer than
+    /// the limit allows, but if there are any, at least one.
+    fn derived_range(&self, from: &str, to: &str, limit: ReadLimit) -> Result<Vec<(String, Bytes)>> {
+        let _ = (from, to, limit);
+        Err(nothing_derived())
+    }
+
+    /// Sets (`Some`) and deletes (`None`) derived values, atomically and durably. No key comes twice.
+    fn set_derived(&self, values: &[(String, Option<Bytes>)]) -> Result<()> {
+        let _ = values;
+        Err(nothing_derived())
+    }
+
     /// Bytes on the medium.
     fn sizes(&self) -> Result<Sizes>;
 
@@ -213,4 +233,9 @@ pub trait Store: Send + Sync {
     fn is_immediate(&self) -> bool {
         false
     }
+}
+
+/// The answer of a store that keeps no derived values, because it keeps nothing.
+fn nothing_derived() -> Error {
+    Error::Internal("this store keeps no derived values".to_owned())
 }

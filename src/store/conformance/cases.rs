@@ -16,7 +16,7 @@ use super::searches::{compare_searches, random_event, random_filter};
 use super::{Case, Medium};
 use crate::node::{key_of, LogId, Node, Signed};
 use crate::row::{Body, NewRow, Position};
-use crate::store::{Commit, Meta, Order, ReadLimit, Span, StoreState};
+use crate::store::{Commit, Meta, Order, ReadLimit, Span, Store, StoreState};
 
 macro_rules! cases {
     ($($name:ident),* $(,)?) => { pub(super) const ALL: &[(&str, Case)] = &[$((stringify!($name), $name)),*]; };
@@ -32,6 +32,7 @@ cases!(
     heads_are_the_nodes_nothing_links_to,
     signatures_are_kept,
     facts_are_set_and_deleted,
+    derived_values_are_set_and_deleted,
     a_commit_that_does_not_continue_changes_nothing,
     a_relabel_moves_the_tail_of_a_log,
     a_relabelled_log_goes_on,
@@ -193,6 +194,35 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     model.set(Meta::Peers, Some("[{\"address\":\"é\"}]".as_bytes()));
     model.commit(store.as_ref());
     compare_reopened(medium, store, &model);
+}
+
+fn derived_values_are_set_and_deleted(medium: &dyn Medium) {
+    // A store that keeps nothing keeps no derived values.
+    if !medium.keeps() {
+        return;
+    }
+    let store = medium.open();
+    let mut model = Model::new();
+    model.append("a", "one");
+    model.commit(store.as_ref());
+    let value = |key: &str, value: &'static str| (key.to_owned(), Some(Bytes::from(value)));
+    let keys = |store: &dyn Store, from: &str, to: &str, rows: usize| -> Vec<String> {
+        let limit = ReadLimit { rows, bytes: 1 << 20 };
+        store.derived_range(from, to, limit).unwrap().into_iter().map(|(key, _)| key).collect()
+    };
+    assert!(keys(store.as_ref(), "", "~", 9).is_empty());
+    store.set_derived(&[value("b", "1"), value("a!é", "2"), value("a!", "3"), value("c\0", "")]).unwrap();
+    store.set_derived(&[("b".to_owned(), None), value("a!", "4"), ("none".to_owned(), None)]).unwrap();
+    store.set_derived(&[]).unwrap();
+    let store = compare_reopened(medium, store, &model);
+    let asked = ["c\0", "b", "a!é", "a!"].map(String::from);
+    let found = ["", "-", "2", "4"].map(|value| Some(Bytes::from(value)).filter(|value| value != "-"));
+    assert_eq!(store.derived(&asked).unwrap(), found);
+    assert_eq!(keys(store.as_ref(), "", "~", 9), ["a!", "a!é", "c\0"]);
+    assert_eq!(keys(store.as_ref(), "a!", "b", 9), ["a!", "a!é"], "the end does not belong to it");
+    assert_eq!(keys(store.as_ref(), "a!\0", "~", 1), ["a!é"]);
+    store.close().unwrap();
+    assert!(store.derived(&asked).is_err());
 }
 
 fn a_commit_that_does_not_continue_changes_nothing(medium: &dyn Medium) {

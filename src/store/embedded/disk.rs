@@ -58,6 +58,10 @@ pub trait Disk: Send + Sync + Debug {
     fn index_dir(&self, path: &Path) -> PathBuf {
         path.join("index")
     }
+    /// Where sled keeps what is derived from the log of the store in `path`.
+    fn derived_dir(&self, path: &Path) -> PathBuf {
+        path.join("projections")
+    }
 }
 
 /// The operating system's files.

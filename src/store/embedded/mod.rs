@@ -8,6 +8,7 @@ mod check;
 mod chunk;
 mod coding;
 mod core;
+mod derived;
 pub mod disk;
 mod entries;
 mod fault;
@@ -47,6 +48,7 @@ use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
 
 use self::core::{Core, REBUILD};
+use self::derived::Derived;
 use self::disk::{Disk, Guard, OsDisk};
 use self::layout::HEADER_LEN;
 use self::scan_start::Start;
@@ -131,6 +133,7 @@ pub struct EmbeddedStore {
     /// `None` once closed, because it holds a descriptor.
     writer: Mutex<Option<SegmentWriter>>,
     cursors: Cursors,
+    derived: Derived,
     opening: OpeningReport,
     /// The thread that writes the index.
     indexer: Mutex<Option<JoinHandle<()>>>,
@@ -164,6 +167,7 @@ impl EmbeddedStore {
             core: RwLock::new(core),
             writer: Mutex::new(Some(writer)),
             cursors: Cursors::default(),
+            derived: Derived::new(options.disk.derived_dir(path)),
             opening: OpeningReport { cut: recovered.cut, rebuilt },
             indexer: Mutex::new(Some(indexer)),
             guard: Mutex::new(Some(folder.guard)),
@@ -309,6 +313,18 @@ impl Store for EmbeddedStore {
             .collect())
     }
 
+    fn derived(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
+        self.derived.get(keys)
+    }
+
+    fn derived_range(&self, from: &str, to: &str, limit: ReadLimit) -> Result<Vec<(String, Bytes)>> {
+        self.derived.range(from, to, limit)
+    }
+
+    fn set_derived(&self, values: &[(String, Option<Bytes>)]) -> Result<()> {
+        self.derived.set(values)
+    }
+
     fn sizes(&self) -> Result<Sizes> {
         self.reading(|core| {
             let end = core.view.read().open()?.end;
@@ -337,6 +353,7 @@ impl Store for EmbeddedStore {
             view.end
         };
         core.stop();
+        self.derived.close(ours);
         if let Some(indexer) = self.indexer.lock().take() {
             let _ = indexer.join();
         }

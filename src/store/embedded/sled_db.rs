@@ -11,7 +11,7 @@
 
 use std::fs;
 use std::io;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,6 +21,7 @@ use parking_lot::RwLock;
 
 use super::disk::is_locked;
 use super::fault::{Fault, Outcome};
+use crate::store::ReadLimit;
 
 /// Key and value.
 pub(super) type Pair = (Vec<u8>, Vec<u8>);
@@ -30,6 +31,9 @@ const CACHE: u64 = 2 << 20;
 
 /// The file that sled locks.
 const DATABASE: &str = "db";
+
+/// The folder of sled's large values.
+const BLOBS: &str = "blobs";
 
 /// How long sled's threads may hold its files after it was closed. They need milliseconds; if they never let go, the
 /// next open makes a new index.
@@ -124,6 +128,22 @@ impl SledDb {
         self.read(|db| db.range(bounds).next().transpose())
     }
 
+    /// Keys of a range and their values, in order, up to `limit`. A single value may exceed it.
+    pub(super) fn range(&self, range: Range<&[u8]>, limit: ReadLimit) -> Outcome<Vec<(sled::IVec, sled::IVec)>> {
+        self.read(|db| {
+            let (mut found, mut bytes) = (Vec::new(), 0_usize);
+            for pair in db.range(range).take(limit.rows) {
+                let (key, value) = pair?;
+                bytes = bytes.saturating_add(value.len());
+                if bytes > limit.bytes && !found.is_empty() {
+                    break;
+                }
+                found.push((key, value));
+            }
+            Ok(found)
+        })
+    }
+
     /// Every key that begins with these bytes, in order.
     pub(super) fn keys_of(&self, prefix: &[u8]) -> Outcome<Vec<Vec<u8>>> {
         self.read(|db| db.scan_prefix(prefix).keys().map(|key| key.map(|key| key.to_vec())).collect())
@@ -151,16 +171,7 @@ impl SledDb {
     /// Puts what was written on the medium.
     pub(super) fn flush(&self) -> Outcome<()> {
         self.with(|db| db.flush())?;
-        let sync = || -> io::Result<()> {
-            for entry in fs::read_dir(&self.path)? {
-                let entry = entry?;
-                if entry.file_type()?.is_file() {
-                    fs::File::open(entry.path())?.sync_data()?;
-                }
-            }
-            Ok(())
-        };
-        sync().map_err(Fault::from)
+        sync_files(&self.path).map_err(Fault::from)
     }
 
     /// Bytes on disk.
@@ -185,6 +196,23 @@ impl SledDb {
             Ok(())
         })
     }
+}
+
+/// Syncs the files in a folder, and in the folder where sled puts values that are too large for its log.
+fn sync_files(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()? {
+            found if found.is_file() => match fs::File::open(entry.path()) {
+                // sled removes what it has replaced.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                file => file?.sync_data()?,
+            },
+            found if found.is_dir() && entry.file_name() == BLOBS => sync_files(&entry.path())?,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a folder with anything but files and folders, because sled might block on a pipe or follow a link out of the folder.

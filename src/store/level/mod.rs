@@ -32,7 +32,7 @@ pub use self::bridge::{LevelBridge, LevelReply, LevelRequest, Op, Pair, Range};
 use self::medium::{after, end_of, Medium, GET_BYTES, SCAN_ROWS};
 use self::records::{
     decode_duplicate, decode_position, duplicate_key, parse_consumer_key, parse_row_position_key, row_position_key,
-    CONSUMERS, MARK_EVERY,
+    CONSUMERS, DERIVED, MARK_EVERY,
 };
 use self::search::TermIndex;
 use self::state::LevelState;
@@ -46,6 +46,9 @@ use crate::store::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 
 /// Most rows of one read, whatever the caller allows, because their keys cross the bridge together.
 const READ_ROWS: usize = 1024;
+
+/// Most derived values of one read, because a database cannot be told to stop after a number of bytes.
+const DERIVED_ROWS: usize = 64;
 
 /// Bytes that a node record usually has in addition to the value: key, log, one link, framing.
 const RECORD_OVERHEAD: usize = 192;
@@ -347,6 +350,30 @@ impl Store for LevelStore {
             Ok(())
         })?;
         Ok(found)
+    }
+
+    fn derived(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
+        self.medium()?.get(keys.iter().map(|key| format!("{DERIVED}{key}")).collect())
+    }
+
+    fn derived_range(&self, from: &str, to: &str, limit: ReadLimit) -> Result<Vec<(String, Bytes)>> {
+        let limit = u32::try_from(limit.rows.clamp(1, DERIVED_ROWS)).unwrap_or(SCAN_ROWS);
+        let (from, to) = (format!("{DERIVED}{from}"), format!("{DERIVED}{to}"));
+        let rows = self.medium()?.ranges(vec![Range { from, to, reverse: false, limit }])?.pop().unwrap_or_default();
+        let values = rows.into_iter().map(|(key, value)| {
+            let name = std::str::from_utf8(&key).ok().and_then(|key| key.strip_prefix(DERIVED));
+            let name = name.ok_or_else(|| Error::damaged(medium::text(&key), "a key that is not one of ours"))?;
+            Ok((name.to_owned(), value))
+        });
+        values.collect()
+    }
+
+    fn set_derived(&self, values: &[(String, Option<Bytes>)]) -> Result<()> {
+        let op = |(key, value): &(String, Option<Bytes>)| {
+            let key = format!("{DERIVED}{key}");
+            value.clone().map_or_else(|| Op::Delete(key.clone()), |value| Op::Put(key.clone(), value))
+        };
+        self.medium()?.batch(values.iter().map(op).collect())
     }
 
     /// Unknown: most Level databases do not report sizes.

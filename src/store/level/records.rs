@@ -39,6 +39,9 @@ const READER_POSITIONS: &str = "!hyper2!position!";
 /// Prefix of the records of subscriptions.
 pub const CONSUMERS: &str = "!hyper2!consumer!";
 
+/// Prefix of what is derived from the log.
+pub const DERIVED: &str = "!hyper2!derived!";
+
 /// Entries of a log between two stored digests. A digest in between costs one range read of up to this many small rows; a stored
 /// one costs a small record.
 pub const MARK_EVERY: Seq = 256;
