@@ -86,7 +86,9 @@ test(`killed ${KILLS} times under load, two services keep books that balance`, a
     shown.orders.set(id, await ask(url, ({ status }) => status === 'billed' || status === 'refused'))
   }
   for (const { item } of items) shown.items.set(item, await ask(itemUrl(item), () => true))
-  assert.deepEqual([await orders.stop(), await stock.stop()], [0, 0], orders.stderr + stock.stderr)
+  // On Windows there is no SIGTERM: processes are killed.
+  const code = process.platform === 'win32' ? null : 0
+  assert.deepEqual([await orders.stop(), await stock.stop()], [code, code], orders.stderr + stock.stderr)
 
   // Once they are linked again, both hold the same.
   const schema = fs.readFileSync(path.join(SHOP, 'shop.proto'))

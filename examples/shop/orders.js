@@ -6,14 +6,13 @@
 
 const fastify = require('fastify')
 const HyperEmitter = require('../..')
-const project = require('./view')
 const { idempotent, open, serve } = require('./service')
 
 const [store, httpPort, logPort] = process.argv.slice(2)
 const emitter = open(store)
 
 /** How each order stands. */
-const orders = project(emitter, 'orders', {
+const orders = emitter.project('orders', {
   init: null,
   key: ({ payload }) => payload.order,
   on: {

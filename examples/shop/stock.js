@@ -5,14 +5,13 @@
 //   node stock.js STORE HTTP-PORT LOG-PORT-OF-ORDERS
 
 const fastify = require('fastify')
-const project = require('./view')
 const { idempotent, open, serve } = require('./service')
 
 const [store, httpPort, logPort] = process.argv.slice(2)
 const emitter = open(store)
 
 /** What is left of each item, and where the rest is. */
-const items = project(emitter, 'items', {
+const items = emitter.project('items', {
   init: { left: 0, reserved: 0, sold: 0 },
   key: ({ payload }) => payload.item,
   on: {
