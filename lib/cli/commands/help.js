@@ -28,7 +28,7 @@ function session () {
       ['0', 'everything was done'],
       ['1', 'something failed, or lines of input were refused; also hypem without arguments, as in 1.x'],
       ['2', 'the arguments of a command are wrong'],
-      ['3', 'a check (verify, digest, doctor) found something wrong'],
+      ['3', 'a check (verify, digest, schema check, doctor) found something wrong'],
       ['129, 130, 143', 'ended by SIGHUP, Ctrl-C or SIGTERM, after everything emitted was stored']
     ],
     examples: [
