@@ -164,11 +164,11 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   /** The stored records of a subscription that is not running. */
   consumer (name: string): HyperEmitter.StoredConsumer
   /**
-   * States derived from the log by reducers: one, or one per key. They follow the log, and are kept in the store, so that nothing is derived twice.
-   * Each name has one projection at a time in an emitter.
+   * States derived from the log by reducers: one, or one per key. They follow the log, and are kept in the store, so that no event is applied twice.
+   * An emitter can have only one projection of a name at a time.
    */
   project<State> (name: string, definition: HyperEmitter.ProjectionDefinition<E, State>): HyperEmitter.Projection<State>
-  /** What the store keeps of a projection that is not at work. */
+  /** The stored part of a projection that is not running. */
   projection (name: string): HyperEmitter.StoredProjection
   /** The node with this key, or undefined. */
   get (key: string): Promise<HyperEmitter.Node | undefined>
@@ -694,21 +694,21 @@ declare namespace HyperEmitter {
     [Symbol.asyncDispose] (): Promise<void>
   }
 
-  /** What a projection is: which events change its states, and how. */
+  /** The definition of a projection: which events change its states, and how. */
   interface ProjectionDefinition<E extends EventMap<E> = AnyEvents, State = any> {
-    /** A whole number from 0. Give what derives other states another version: it is derived beside the old one, which answers until then. Default 1. */
+    /** A whole number from 0. If the definition derives other states, give it another version: it is derived beside the old one, which answers until the new one is complete. Default 1. */
     version?: number
     /** Which events are read. Default: those that have a reducer. */
     query?: DecisionQuery<Name<E>>
-    /** The state before the first event. What is not a function is copied for each key. */
+    /** The state before the first event: a function of the key, or a value, which is copied for each key. */
     init: State | ((key: string) => State)
-    /** The state after an event. Reducers are synchronous, and do not change what they are given. Undefined: the key has no state any more. */
+    /** The reducers: each returns the state after an event, or undefined to remove the state of the key. They must be synchronous, and must not change their arguments. */
     on: { readonly [K in Name<E>]?: Reducer<E, State, K> }
     /** The keys whose states an event changes. Default: there is one state. */
     key?: (entry: Entry<E>) => ProjectionKey | readonly ProjectionKey[] | null | undefined
-    /** Where the states are. `'memory'`: nowhere else, so they are derived again at each start. Default `'kept'`, in the emitter's store; a store in memory keeps nothing. */
+    /** Where the states are. `'memory'`: only in memory, so they are derived again at each start. Default `'kept'`: in the emitter's store, unless that is in memory. */
     store?: 'kept' | 'memory'
-    /** How often what has changed is stored: when the log was read so much further, or so many milliseconds after a change. Default 65,536 and 1,000. */
+    /** When changed states are stored: after reading so many changes of the log, or so many milliseconds after a state has changed. Default 65,536 and 1,000. */
     snapshot?: { every?: number, within?: number }
   }
 
@@ -722,7 +722,7 @@ declare namespace HyperEmitter {
     live: [version: number]
     /** Everything that is stored is in the states, up to this change. */
     caughtUp: [change: number]
-    /** The projection cannot go on. An error about an event has `cursor`, `event`, `change` and `cause`. Without a listener, `status` emits a `warning`. */
+    /** The projection cannot continue. An error about an event has `cursor`, `event`, `change` and `cause`. Without a listener, `status` emits a `warning`. */
     error: [error: Error]
   }
 
@@ -730,19 +730,19 @@ declare namespace HyperEmitter {
   interface Projection<State = any> extends EventEmitter<ProjectionEvents> {
     readonly name: string
     readonly version: number
-    /** The state of a key, or undefined; of a projection without `key`, the state. Do not change it. After a failure, it is the state before the event that could not be applied. */
+    /** The state of a key, or undefined; in a projection without `key`, the state. Do not change it. After a failure, it is the state before the event that could not be applied. */
     get (key?: ProjectionKey): Promise<State | undefined>
-    /** All keys with their states, in no particular order, each as it is when it is reached. */
+    /** All keys with their states, in no particular order, each as it is when the loop reaches it. */
     entries (): AsyncGenerator<[key: string, state: State], void, undefined>
-    /** Resolves once everything that is stored now, or everything up to the event of a cursor, is in the states that `get` returns. Rejects when the projection stops, with the error if it has failed. */
+    /** Resolves once everything stored before the call, or everything up to the event of a cursor, is in the states that `get` returns. Rejects when the projection stops, with the cause if the projection has failed. */
     caughtUp (cursor?: Cursor): Promise<void>
     stats (): ProjectionStats & { error?: Error }
-    /** Apply no more events, and store what has changed. */
+    /** Apply no more events, and store the changed states. */
     stop (): Promise<void>
     [Symbol.asyncDispose] (): Promise<void>
   }
 
-  /** How a projection stands. */
+  /** The state of a projection. */
   interface ProjectionStats {
     name: string
     /** The version that is derived; null if it cannot be read. */
@@ -752,7 +752,7 @@ declare namespace HyperEmitter {
     state: 'building' | 'live' | 'failed' | 'stopped'
     /** The change up to which all events are in the states of `version`. */
     change: number
-    /** How many changes are stored behind that, also those that it does not want. */
+    /** How many changes are stored after that, including those that its query does not match. */
     behind: number
     /** How many keys have a state. */
     keys: number
@@ -760,10 +760,10 @@ declare namespace HyperEmitter {
     fault?: string
   }
 
-  /** What the store keeps of a projection that is not at work in this emitter. */
+  /** The stored part of a projection that is not running in this emitter. */
   interface StoredProjection {
     readonly name: string
-    /** Delete everything that is kept of it: it is derived from the beginning at its next start. Rejects if the store does not know the name. */
+    /** Delete its stored states: it is derived from the beginning at its next start. Rejects if the store does not know the name. */
     remove (): Promise<void>
   }
 
@@ -866,7 +866,7 @@ declare namespace HyperEmitter {
     refusals: { insecure: number, rights: number, network: number }
     /** The subscriptions that the store knows. */
     consumers: ConsumerStats[]
-    /** The projections that are at work or that the store knows. */
+    /** The projections that are running or that the store knows. */
     projections: ProjectionStats[]
     /** Peers that the store remembers: `connect` reached them, and they are dialled again at the next start. */
     known: Array<{ host: string, port: number }>
@@ -1073,7 +1073,7 @@ declare namespace HyperEmitter {
     seq?: number
     /** The change of the stored event that the error is about. */
     change?: number
-    /** The event whose payload was refused, or at which a projection has stopped, and the cursor of the latter. */
+    /** The event whose payload was refused, or at which a projection has stopped; `cursor` names the latter. */
     event?: string
     cursor?: string
     /** The path of the field that was refused, as in `lines[3].price`. */

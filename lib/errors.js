@@ -297,11 +297,11 @@ module.exports = {
 
   badProjection: define(INVALID, TypeError, (name, why) => `projection '${name}': ${why}`),
   projectionAtWork: define(INVALID, Error,
-    (name) => `projection '${name}' is at work in this emitter already: stop it first, or choose another name`),
-  projectionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the projection is stopped: project again to go on'),
+    (name) => `projection '${name}' is already running in this emitter: stop it first, or choose another name`),
+  projectionOver: define('ERR_HYPER_CLOSED', undefined, () => 'the projection is stopped: project again to continue'),
   noSuchProjection: define('ERR_HYPER_NOT_FOUND', undefined, (name) => `the store knows no projection '${name}'`),
   projectionChanged: define('ERR_HYPER_PROJECTION', undefined,
-    ({ name, version }) => `projection '${name}': version ${version} was derived with another query, with reducers for other events, or with a key where there is none now, or the other way round: give it another version`),
+    ({ name, version }) => `projection '${name}': version ${version} was derived with another query, with reducers for other events, or with (or without) a key: give the new definition another version`),
   reducerFailed: define('ERR_HYPER_PROJECTION', undefined,
     ({ name, version }, entry, cause) => `projection '${name}', version ${version}, has stopped at change ${entry.change}, event '${entry.name}': ${reasonOf(cause)}`,
     (projection, { cursor, name, change }, cause) => ({ cursor, event: name, change, cause })),
@@ -315,10 +315,10 @@ module.exports = {
   newVersionAnswers: define('ERR_HYPER_PROJECTION', undefined,
     ({ name, version }) => `projection '${name}': the states of version ${version} were replaced while they were listed: list them again`),
   keptUnreadable: define('ERR_HYPER_DAMAGED', undefined,
-    (kept, why) => `what is kept of a projection under '${kept}' cannot be read: ${why}`, (kept) => ({ kept })),
+    (kept, why) => `the stored value '${kept}' of a projection cannot be read: ${why}`, (kept) => ({ kept })),
   /** A warning. */
   projectionRestarted: define('ERR_HYPER_REPAIRED', undefined,
-    ({ name, version }, cause) => `projection '${name}', version ${version}, is derived from the beginning, because what was kept of it cannot be used: ${cause.message}`,
+    ({ name, version }, cause) => `projection '${name}', version ${version}, is derived from the beginning, because its stored states cannot be used: ${cause.message}`,
     (projection, cause) => ({ cause })),
 
   // ---- peers

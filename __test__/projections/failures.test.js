@@ -48,7 +48,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual(await entriesOf(sums), { odd: { count: 3, sum: 9 }, even: { count: 3, sum: 12 } })
     })
 
-    test('whatever else is wrong with an event is told in the same way; without a listener, as a warning', async (t) => {
+    test('other failures at an event are reported in the same way, and as a warning if nobody listens to error', async (t) => {
       const emitter = make(t, store()(), { upcast: { U () { throw new Error('cannot upcast') } } })
       const heard = warnings(emitter)
       await emitter.append('T', { num: 1 })
@@ -91,7 +91,7 @@ for (const [what, keeps, store] of STORES) {
 
     if (!keeps) return
 
-    test('a state that cannot be stored stops the projection, and says after which event', async (t) => {
+    test('a state that cannot be stored stops the projection, with an error that names the event before it', async (t) => {
       const emitter = make(t, store()())
       const definition = (state) => ({ init: null, key: ({ payload }) => payload.foo, on: { T: (before, { num }) => num === 2 ? state : num } })
       for (const num of [1, 2, 3]) await emitter.append('T', { num, foo: `key ${num}` })
@@ -110,7 +110,7 @@ for (const [what, keeps, store] of STORES) {
       await refused('large', 'x'.repeat(16 * 1024 * 1024 + 1), /is 1677\d{4} bytes, the limit is 16777216/)
     })
 
-    test('states that are not what was written are derived again', async (t) => {
+    test('damaged states are derived again', async (t) => {
       const open = store()
       let emitter = make(t, open())
       await emitNumbers(emitter, 1, 10)
@@ -146,7 +146,7 @@ for (const [what, keeps, store] of STORES) {
       assert.equal(heard.length, 2)
     })
 
-    test('no bytes in the store end the process', async (t) => {
+    test('no bytes in the store can end the process', async (t) => {
       const emitter = make(t, store()())
       await emitNumbers(emitter, 1, 10)
       const state = { text: 'abc', list: [1, 2, 3], map: new Map([[1, { a: Buffer.from('xyz') }]]), date: new Date(0), big: 1n << 64n }
@@ -169,7 +169,7 @@ for (const [what, keeps, store] of STORES) {
       }
     })
 
-    test('a record that is not one of this version, or of this log, is not used', async (t) => {
+    test('a record of another version, or of another log, is not used', async (t) => {
       const emitter = make(t, store()())
       await emitNumbers(emitter, 1, 10)
       const heard = warnings(emitter)
@@ -220,7 +220,7 @@ async function read (emitter) {
   return { states: new States('one', JSON.parse(record).live, keptOf(emitter)) }
 }
 
-test('what is wrong with a definition is said at the call', async (t) => {
+test('an invalid definition is refused by the call', async (t) => {
   const emitter = make(t)
   const on = { T: (state) => state }
   const good = { init: 0, on }
@@ -254,11 +254,11 @@ test('what is wrong with a definition is said at the call', async (t) => {
   refused('a', { ...good, snapshot: { within: 2 ** 31 } }, /snapshot\.within must be a whole number from 1 to 2147483647/)
   const keyed = emitter.project('a', { ...good, key: () => 'x' })
   await assert.rejects(keyed.get(), /a key must be a text or a number, not undefined/)
-  assert.throws(() => emitter.project('a', good), { code: 'ERR_HYPER_INVALID_ARG', message: /at work in this emitter already/ })
+  assert.throws(() => emitter.project('a', good), { code: 'ERR_HYPER_INVALID_ARG', message: /already running in this emitter/ })
   assert.throws(() => emitter.projection(''), /its name must be a text/)
 })
 
-test('a first state that is no function is copied for each key', async (t) => {
+test('a first state that is not a function is copied for each key', async (t) => {
   const emitter = make(t)
   await emitNumbers(emitter, 1, 4)
   const lists = emitter.project('lists', { init: [], key: SUMS.key, on: { T (list, { num }) { list.push(num); return list } } })
@@ -266,7 +266,7 @@ test('a first state that is no function is copied for each key', async (t) => {
   assert.deepEqual(await entriesOf(lists), { odd: [1, 3], even: [2, 4] })
 })
 
-test('more states than the memory may hold are read from the store when they are needed', async (t) => {
+test('if there are more states than memory may hold, they are read from the store when they are needed', async (t) => {
   const emitter = make(t, folder())
   const COUNT = 70_000
   const definition = { init: 0, key: ({ payload }) => payload.num % COUNT, on: { T: (state, { num }) => state + num } }
@@ -291,7 +291,7 @@ test('more states than the memory may hold are read from the store when they are
   for (const key of [0, 1, 2, COUNT - 1]) assert.equal(await many.get(key), 2 * key + COUNT + (key === 1 ? COUNT + 1 : 0))
 })
 
-test('memory holds a limited number of states that are stored, and bytes of them', async () => {
+test('the number and bytes of stored states in memory are bounded', async () => {
   const stored = new Map()
   const kept = {
     async get (keys) {

@@ -13,7 +13,7 @@ const { STORES, SUMS, emitNumbers, entriesOf, holdRows, keptKeys, keptOf, settle
 
 for (const [what, keeps, store] of STORES) {
   describe(`projections in ${what}`, () => {
-    test('have a state per key, derived from what is stored and what follows', async (t) => {
+    test('have a state per key, derived from stored events and those that follow', async (t) => {
       const emitter = make(t, store()())
       await emitNumbers(emitter, 1, 10)
       const sums = emitter.project('sums', SUMS)
@@ -28,7 +28,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual([sums.name, sums.version], ['sums', 1])
     })
 
-    test('have one state without a key, and its first value before the first event', async (t) => {
+    test('have one state without a key, which is the first state before the first event', async (t) => {
       const emitter = make(t, store()())
       const largest = emitter.project('largest', { version: 7, init: { num: 0 }, on: { T: (state, { num }) => num > state.num ? { num } : state } })
       assert.deepEqual(await largest.get(), { num: 0 })
@@ -64,7 +64,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual([await entriesOf(counts), counts.stats().keys], [expected, 3])
     })
 
-    test('take only what their query matches; without one, the events that have a reducer', async (t) => {
+    test('apply only events that their query matches, or without a query, events that have a reducer', async (t) => {
       const emitter = make(t, store()())
       await emitter.append('T', { num: 1 }, { tags: ['a'] })
       await emitter.append('T', { num: 2 })
@@ -104,7 +104,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual(calls, [1, 2, 3].map((num) => [num - 1, 10 * num, num, 'T', [`number ${num}`], 'mine']))
     })
 
-    test(keeps ? 'go on where they were: nothing that is in the states is read again' : 'are derived again when the emitter is made', async (t) => {
+    test(keeps ? 'continue where they were, and read no event again that is in the states' : 'are derived again when the emitter is made', async (t) => {
       const open = store()
       let emitter = make(t, open())
       await emitNumbers(emitter, 1, 1000)
@@ -133,7 +133,7 @@ for (const [what, keeps, store] of STORES) {
       assert.equal(calls, 1010)
     })
 
-    test('events of other emitters are in the states, too, and nothing of a projection is replicated', async (t) => {
+    test('events of other emitters are applied, too, and projections are not replicated', async (t) => {
       const one = make(t, store()())
       const two = make(t, store()())
       const { port } = await one.listen(0, '127.0.0.1')
@@ -169,7 +169,7 @@ for (const [what, keeps, store] of STORES) {
 
     if (!keeps) return
 
-    test('a new version is derived beside the old one, which answers until then, and is deleted afterwards', async (t) => {
+    test('a new version is derived beside the old one, which answers until the new one is complete and is then deleted', async (t) => {
       const emitter = make(t, store()())
       await emitNumbers(emitter, 1, 100)
       await emitter.project('sums', SUMS).caughtUp()
@@ -195,7 +195,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual(await entriesOf(again), { odd: 55, even: 55 })
     })
 
-    test('a version that was not complete is continued, unless another one takes its place', async (t) => {
+    test('an incomplete version is continued, unless another one replaces it', async (t) => {
       const open = store()
       let emitter = make(t, open())
       await emitNumbers(emitter, 1, 5000)
@@ -239,7 +239,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual(await settled(emitter, 'sums'), ['even', 'odd'])
     })
 
-    test('what is changed without a new version is refused', async (t) => {
+    test('a changed definition without a new version is refused', async (t) => {
       const emitter = make(t, store()())
       await emitNumbers(emitter, 1, 5)
       await emitter.project('sums', SUMS).caughtUp()
@@ -248,7 +248,7 @@ for (const [what, keeps, store] of STORES) {
         const changed = emitter.project('sums', { ...SUMS, ...change })
         const [error] = await once(changed, 'error')
         assert.equal(error.code, 'ERR_HYPER_PROJECTION')
-        assert.match(error.message, /version 1 was derived with another query.*give it another version/)
+        assert.match(error.message, /version 1 was derived with another query.*give the new definition another version/)
         assert.deepEqual([changed.stats().state, changed.stats().error], ['failed', error])
         await assert.rejects(changed.get(...'key' in change ? [] : ['odd']), error)
         await assert.rejects(changed.caughtUp(), error)
@@ -258,7 +258,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual(await same.get('odd'), { count: 3, sum: 9 })
     })
 
-    test('states come back as they were', async (t) => {
+    test('stored states are read back unchanged', async (t) => {
       const open = store()
       let emitter = make(t, open())
       const shared = { a: 1 }
@@ -288,7 +288,7 @@ for (const [what, keeps, store] of STORES) {
       }
     })
 
-    test('what changes is stored in groups, each key once, and the log does not grow by it', async (t) => {
+    test('changed states are stored in groups, each key once, and do not grow the log', async (t) => {
       const open = store()
       let emitter = make(t, open())
       await emitNumbers(emitter, 1, 3000)
@@ -308,7 +308,7 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual([after.change, after.commits, after.sizes.data], [before.change, before.commits, before.sizes.data])
     })
 
-    test('a store that cannot be written to loses nothing', async (t) => {
+    test('no state is lost while the store cannot be written to', async (t) => {
       const emitter = make(t, store()())
       const heard = warnings(emitter)
       await emitNumbers(emitter, 1, 10)
@@ -324,13 +324,13 @@ for (const [what, keeps, store] of STORES) {
       assert.deepEqual(await entriesOf(sums), { odd: { count: 5, sum: 25 }, even: { count: 5, sum: 30 } })
     })
 
-    test('the store tells how each stands, and removes what it keeps of one', async (t) => {
+    test('stats reports the progress of each projection, and remove deletes its stored states', async (t) => {
       const open = store()
       let emitter = make(t, open())
       await emitNumbers(emitter, 1, 10)
       for (const name of ['sums', 'Zahl\u{1F600}']) await emitter.project(name, { ...SUMS, version: 3 }).caughtUp()
-      assert.throws(() => emitter.project('sums', SUMS), /at work in this emitter already/)
-      await assert.rejects(emitter.projection('sums').remove(), /at work in this emitter already/)
+      assert.throws(() => emitter.project('sums', SUMS), /already running in this emitter/)
+      await assert.rejects(emitter.projection('sums').remove(), /already running in this emitter/)
       await emitter.close()
       emitter = make(t, open())
       await emitNumbers(emitter, 11, 15)

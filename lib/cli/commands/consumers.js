@@ -18,8 +18,8 @@ module.exports = {
     'consumers remove DB NAME [--projection]'
   ],
   description: [
-    'Lists the subscriptions that a store knows: the change up to which each has handled everything, how many changes are stored after that, the age of the first of these, and how many entries are parked. Then the projections whose states it keeps: the version, the change up to which all events are in the states, how many changes are stored after that, and how many keys have a state. While a new version is being derived, "answers" is the version whose states are returned.',
-    'parked lists the parked entries of one subscription with their cursors. retry has entries handled once more when the subscription starts the next time; skip drops them. CURSOR may be all. If one of several cursors is wrong, the action is done for those before it, and the message says for how many. reset makes the subscription start at the beginning, or at FROM (now, a change, or a cursor), with nothing parked. remove deletes the records of the subscription; with --projection, it deletes what is kept of a projection, which is then derived from the beginning when it starts the next time.',
+    'Lists the subscriptions that a store knows: the change up to which each has handled everything, how many changes are stored after that, the age of the first of these, and how many entries are parked. Then lists the projections that it knows: the version, the change up to which all events are in the states, how many changes are stored after that, and how many keys have a state. While a new version is being derived, "answers" is the version whose states are returned.',
+    'parked lists the parked entries of one subscription with their cursors. retry has entries handled once more when the subscription starts the next time; skip drops them. CURSOR may be all. If one of several cursors is wrong, the action is done for those before it, and the message says for how many. reset makes the subscription start at the beginning, or at FROM (now, a change, or a cursor), with nothing parked. remove deletes the records of the subscription; with --projection, it deletes the stored states of a projection, which is then derived from the beginning when it starts the next time.',
     'A store that another process has open cannot be opened. In that process, the methods of the subscription do the same.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'NAME', optional: true, many: true }],
@@ -31,7 +31,7 @@ module.exports = {
     ['How far each subscription has come', 'hypem consumers db'],
     ['What could not be billed', 'hypem consumers parked db billing'],
     ['Retry all parked entries', 'hypem consumers retry db billing all'],
-    ['Derive a projection anew', 'hypem consumers remove db totals --projection']
+    ['Derive a projection from the beginning', 'hypem consumers remove db totals --projection']
   ],
   async run (context, { json, projection }, [first, ...rest]) {
     if (!Object.hasOwn(ACTIONS, first) || rest.length === 0) {
@@ -45,7 +45,7 @@ module.exports = {
     if (name === undefined) throw new UsageFailure('NAME must be given')
     if (more.length < least) throw new UsageFailure('CURSOR must be given')
     if (more.length > most) throw new UsageFailure(`one argument too many: ${more[most]}`)
-    if (projection && first !== 'remove') throw new UsageFailure('--projection goes with remove')
+    if (projection && first !== 'remove') throw new UsageFailure('--projection is an option of remove')
     const hyper = await open(context, db)
     if (projection) return context.or(hyper.projection(name).remove())
     const { consumers } = await context.or(hyper.stats())
