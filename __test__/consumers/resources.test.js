@@ -13,12 +13,14 @@ const { child, folder, until } = require('../emitter/helpers')
 const { make } = require('../emitter/stores')
 const { emitAll, numbers, partsOf } = require('./helpers')
 
-/** Deadlines in an event loop of their own, with `turn(ms)` for one turn of it that takes so long. */
-function deadlinesIn (t, timeout, expire) {
+/**
+ * Deadlines in an event loop of their own: `turn(ms)` is one turn of it that takes so long, `begin(name)` begins an item, and
+ * `expired` are the names of those that took too long.
+ */
+function deadlinesIn (t, timeout, whenExpired = () => {}) {
   let now = 0
   let timers = []
   const immediates = []
-  t.mock.method(performance, 'now', () => now)
   const setTimeout = t.mock.method(globalThis, 'setTimeout', (action, ms) => {
     timers.push({ at: now + ms, action })
     return { ref () {}, unref () {} }
@@ -31,39 +33,83 @@ function deadlinesIn (t, timeout, expire) {
     for (const { action } of due) action()
     for (const action of immediates.splice(0)) action()
   }
-  return { deadlines: new Deadlines(timeout, expire), turn, turns: (count) => numbers(1, count).forEach(() => turn(1)), setTimeout }
+  const turns = (count) => numbers(1, count).forEach(() => turn(1))
+
+  const items = new Set()
+  const expired = []
+  const deadlines = new Deadlines({
+    timeout,
+    items: () => items,
+    expire (item) {
+      deadlines.delete(item)
+      items.delete(item)
+      expired.push(item.name)
+      whenExpired(item.name)
+    }
+  })
+  const begin = (name) => {
+    const item = { name, due: 0 }
+    items.add(item)
+    deadlines.add(item)
+    return item
+  }
+  t.after(() => deadlines.end())
+  return { deadlines, begin, expired, turn, turns, setTimeout }
 }
 
 test('a deadline that is added while others expire gets no timer of its own', (t) => {
-  const expired = []
-  const { deadlines, turns, setTimeout } = deadlinesIn(t, 10, (what) => {
-    expired.push(what)
-    if (expired.length <= 100) deadlines.add(`again ${what}`)
+  const { begin, expired, turns, setTimeout } = deadlinesIn(t, 10, (name) => {
+    if (expired.length <= 100) begin(`again ${name}`)
   })
-  for (let what = 1; what <= 100; what++) deadlines.add(what)
-  turns(10)
+  for (let name = 1; name <= 100; name++) begin(name)
+  turns(11)
   assert.deepEqual(expired, numbers(1, 100))
-  turns(10)
-  assert.deepEqual(expired.slice(100), numbers(1, 100).map((what) => `again ${what}`))
-  assert.ok(setTimeout.mock.callCount() <= 20, `${setTimeout.mock.callCount()} timers`)
+  turns(11)
+  assert.deepEqual(expired.slice(100), numbers(1, 100).map((name) => `again ${name}`))
+  assert.ok(setTimeout.mock.callCount() <= 22, `${setTimeout.mock.callCount()} timers`)
 })
 
 test('time during which the event loop is blocked does not count for a deadline', (t) => {
-  const expired = []
-  const { deadlines, turn, turns } = deadlinesIn(t, 100, (what) => expired.push(what))
-  deadlines.add('a')
+  const { begin, expired, turn, turns } = deadlinesIn(t, 100)
+  begin('a')
   turns(30)
   turn(1000)
   turns(50)
-  deadlines.add('b')
+  begin('b')
   assert.deepEqual(expired, [], 'the long turn counts as a tenth of the timeout')
-  turns(10)
+  turns(20)
   assert.deepEqual(expired, ['a'])
   turn(500)
   turns(79)
   assert.deepEqual(expired, ['a'])
   turns(10)
   assert.deepEqual(expired, ['a', 'b'], 'what is not answered does expire')
+})
+
+test('a deadline that is met costs no timer, and its item never expires', (t) => {
+  const { deadlines, begin, expired, turns, setTimeout } = deadlinesIn(t, 10)
+  const slow = begin('slow')
+  for (let name = 1; name <= 1000; name++) deadlines.delete(begin(name))
+  turns(10)
+  deadlines.delete(slow)
+  deadlines.delete(slow)
+  turns(20)
+  assert.deepEqual([expired, setTimeout.mock.callCount()], [[], 11])
+  begin('next')
+  turns(11)
+  assert.deepEqual(expired, ['next'])
+})
+
+test('an attempt under way keeps the process alive, and its timer does not do so after it', async () => {
+  const script = `
+    const emitter = new HyperEmitter(undefined, SCHEMA)
+    const subscription = emitter.subscribe('mails', {}, ({ payload: { num } }) => num === 1 ? new Promise(() => {}) : Promise.resolve(), { timeout: 50, attempts: 1 })
+    subscription.on('parked', ({ change, reason }) => console.log(change, /within 50 ms/.test(reason)))
+    emitter.emit('T', { num: 1 })
+    emitter.emit('T', { num: 2 })
+  `
+  const { code, stdout, stderr } = await child(script)
+  assert.deepEqual([code, stdout, stderr], [0, '1 true\n', ''])
 })
 
 test('an answer that arrived while the event loop was blocked is in time', async (t) => {

@@ -215,6 +215,12 @@ class Consumer {
 
   // ---- what becomes of them
 
+  /** The entries that are not done, and the parked ones that are being handled again. */
+  * unfinished () {
+    if (this.progress !== undefined) yield * this.progress.undone.values()
+    for (const item of this.retried.values()) if (item !== undefined) yield item
+  }
+
   /** Called when it is time for the next attempt at an entry. */
   again (item) {
     this.ready.push(item)
@@ -364,7 +370,7 @@ class Consumer {
     this.waiters.end(this.over())
     this.handling.stop()
     if (this.handling.running > 0) await this.idle(within)
-    this.handling.end([...this.progress?.undone.values() ?? [], ...this.retried.values()].filter((item) => item !== undefined))
+    this.handling.end(this.unfinished())
     if (this.progress !== undefined) {
       this.progress.isOver = true
       // Whatever cannot be stored now is handled again at the next start.

@@ -1,83 +1,73 @@
 'use strict'
 
-/** How often, per timeout, it is checked whether the event loop was blocked. */
+/** How often time is counted: so many times per timeout, and at least after so many milliseconds. */
 const TICKS = 10
-
-/** Longest time between two such checks, in milliseconds. */
 const LONGEST_TICK = 1000
 
 /**
- * Deadlines for work that all has the same time limit, with one timer. Time during which the event loop is blocked does not
- * count, because nothing can be answered meanwhile: a late tick counts only as long as it was planned to take.
+ * Time limits of attempts. Time is counted in ticks, so a limit takes effect up to one tick late. A tick counts the same however
+ * late it comes: time during which the event loop is blocked does not count, because meanwhile nothing can be answered.
+ *
+ * Starting and ending an attempt costs little, because every entry has one: a limit is a number in its item, and all items are
+ * looked at in each tick.
  */
 class Deadlines {
   /**
-   * @param {number} timeout milliseconds; `Infinity` for ever
-   * @param {(late: *) => void} expire called with each thing that was not over in time
+   * @param {object} parts
+   * @param {number} parts.timeout milliseconds; `Infinity` for ever
+   * @param {() => Iterable<import('./item')>} parts.items those that may have a limit, among others
+   * @param {(item: import('./item')) => void} parts.expire called with each item that was not over in time
    */
-  constructor (timeout, expire) {
+  constructor ({ timeout, items, expire }) {
     this.timeout = timeout
+    this.items = items
     this.expire = expire
     this.tick = Math.min(Math.ceil(timeout / TICKS), LONGEST_TICK)
-    /** The things under way, oldest first, each with its deadline, by {@link now}. */
-    this.waiting = new Map()
-    /** Milliseconds that counted up to the last tick, when that was, and how long after it the next one is due. */
+    /** Milliseconds of all ticks. */
     this.counted = 0
-    this.since = 0
-    this.planned = 0
+    /** How many items have a limit. */
+    this.running = 0
     this.timer = undefined
-    /** Whether things are about to expire. */
     this.expiring = undefined
     this.count = () => this.countTick()
     this.expireLate = () => this.expireAll()
   }
 
-  /** Milliseconds that count. */
-  get now () {
-    return this.counted + Math.min(performance.now() - this.since, this.planned)
-  }
-
-  add (what) {
+  add (item) {
     if (this.timeout === Infinity) return
-    if (this.timer === undefined && this.expiring === undefined) this.wait(this.tick)
-    else if (this.waiting.size === 0) this.timer?.ref()
-    this.waiting.set(what, this.now + this.timeout)
+    item.due = this.counted + this.timeout + this.tick
+    if (this.running++ > 0) return
+    if (this.timer !== undefined) this.timer.ref()
+    else if (this.expiring === undefined) this.wait()
   }
 
-  delete (what) {
-    // With nothing under way the timer must not keep the process alive.
-    if (this.waiting.delete(what) && this.waiting.size === 0) this.timer?.unref()
+  delete (item) {
+    if (item.due === 0) return
+    item.due = 0
+    // With nothing under way, the timer must not keep the process alive.
+    if (--this.running === 0) this.timer?.unref()
   }
 
-  wait (ms) {
-    this.since = performance.now()
-    this.planned = ms
-    this.timer = setTimeout(this.count, ms)
+  wait () {
+    this.timer = setTimeout(this.count, this.tick)
   }
 
   countTick () {
-    this.counted += this.planned
-    this.planned = 0
+    this.counted += this.tick
     this.timer = undefined
-    const [next] = this.waiting.values()
-    if (next === undefined) return
     // If the loop was blocked until now, answers that have arrived meanwhile come first.
-    if (next <= this.counted) this.expiring = setImmediate(this.expireLate)
-    else this.wait(Math.min(this.tick, next - this.counted))
+    if (this.running > 0) this.expiring = setImmediate(this.expireLate)
   }
 
   expireAll () {
-    for (const [what, deadline] of this.waiting) {
-      if (deadline > this.counted) break
-      this.waiting.delete(what)
-      this.expire(what)
-    }
+    const late = []
+    for (const item of this.items()) if (item.due > 0 && item.due <= this.counted) late.push(item)
+    for (const item of late) if (item.due > 0) this.expire(item)
     this.expiring = undefined
-    if (this.waiting.size > 0) this.wait(this.tick)
+    if (this.running > 0) this.wait()
   }
 
   end () {
-    this.waiting.clear()
     clearTimeout(this.timer)
     clearImmediate(this.expiring)
   }

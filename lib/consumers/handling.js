@@ -36,7 +36,7 @@ class Handling {
     this.tell = tell
     this.warn = warn
     this.owner = owner
-    this.deadlines = new Deadlines(options.timeout, (attempt) => this.expire(attempt))
+    this.deadlines = new Deadlines({ timeout: options.timeout, items: () => owner.unfinished(), expire: (item) => this.expire(item) })
     /** Attempts under way, including those that wait for a record. */
     this.running = 0
     /** How many attempts may begin. A loop allows one at a time. */
@@ -109,7 +109,7 @@ class Handling {
       return
     }
     if (promise === undefined) return this.succeeded(attempt)
-    this.deadlines.add(attempt)
+    this.deadlines.add(item)
     promise.then(() => this.succeeded(attempt), (error) => this.failed(attempt, error))
   }
 
@@ -118,7 +118,7 @@ class Handling {
     const item = Attempt.itemOf(attempt)
     // It was given up before.
     if (item.attempt !== attempt) return
-    this.deadlines.delete(attempt)
+    this.deadlines.delete(item)
     const batch = Attempt.end(attempt)
     if (batch === undefined) this.finish(item)
     else this.append(item, batch)
@@ -167,7 +167,7 @@ class Handling {
     const item = Attempt.itemOf(attempt)
     if (item.attempt !== attempt) return
     const error = asError(thrown)
-    this.deadlines.delete(attempt)
+    this.deadlines.delete(item)
     Attempt.abort(attempt, error)
     item.attempt = undefined
     if (item.made >= this.options.attempts) {
@@ -191,8 +191,8 @@ class Handling {
     }
   }
 
-  expire (attempt) {
-    this.failed(attempt, attemptTimedOut(this.options.name, this.options.timeout))
+  expire (item) {
+    this.failed(item.attempt, attemptTimedOut(this.options.name, this.options.timeout))
   }
 
   /** Parks an entry. Entries that wait for it continue once that is durable. */
@@ -255,9 +255,8 @@ class Handling {
 
   /** Gives up the attempt at a parked entry that is handled again, because it is skipped. */
   skip (item) {
-    const { attempt } = item
-    if (attempt === undefined) return
-    this.deadlines.delete(attempt)
+    if (item.attempt === undefined) return
+    this.deadlines.delete(item)
     // Its events may be waiting to be stored.
     this.cancel(item)
     this.giveUp(item, entrySkipped())

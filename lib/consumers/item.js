@@ -29,6 +29,8 @@ class Item {
     this.fault = undefined
     /** @type {import('./attempt') | undefined} the one under way */
     this.attempt = undefined
+    /** When this takes too long (lib/consumers/deadlines.js); 0 if it has no limit. */
+    this.due = 0
     /** @type {NodeJS.Timeout | undefined} of what it waits for */
     this.timer = undefined
   }
