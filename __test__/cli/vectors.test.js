@@ -25,7 +25,7 @@ const BETTER = {
   'ndjson, malformed line': { stdout: line('m1') + line('m2'), stderr: /^hypem: line 2: not JSON/, end: 'exit 1' },
   'ndjson, unknown event with a string payload': { stdout: '{"name":"Other","payload":"dGV4dA==","encoding":"base64"}\n' },
   'ndjson, unknown event with an object payload': { stderr: /^hypem: line 1: The "string" argument must be of type string.*There is no message 'Other' in the schema: it has 'Hello'/ },
-  'ndjson, required field missing': { stderr: /^hypem: line 1: value is required$/ },
+  'ndjson, required field missing': { stderr: /^hypem: line 1: Integer.value: value is required$/ },
   'ndjson, no name': { stderr: /^hypem: line 1: name is required$/ },
   'ndjson, null': { stderr: /^hypem: line 1: not an event: null$/, end: 'exit 1' },
   'ndjson, array': { stderr: /^hypem: line 1: name is required$/ },
