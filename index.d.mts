@@ -94,6 +94,7 @@ export type {
   StreamIterator,
   StreamOptions,
   StuckLog,
+  StuckLogBefore,
   SubscribeOptions,
   Subscription,
   SubscriptionEvents,

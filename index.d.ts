@@ -859,6 +859,8 @@ declare namespace HyperEmitter {
     pending: number
     /** Logs of which peers hold another version. The version of 2.x peers arrives here as a branch, a separate log. See `adopt`. */
     stuck: StuckLog[]
+    /** The same of an earlier run, as far as no peer has said anything about it since. */
+    stuckBefore: StuckLogBefore[]
     peers: Peer[]
     /** The name of the network, if it has one. */
     network: string | null
@@ -885,6 +887,11 @@ declare namespace HyperEmitter {
     proven: boolean
     /** How many entries of the peers' version are not here under this id, as far as the peers say. */
     behind: number
+  }
+
+  interface StuckLogBefore extends StuckLog {
+    /** When the store last noted this, in milliseconds since 1970. */
+    seen: number
   }
 
   interface Peer {

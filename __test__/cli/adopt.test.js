@@ -59,6 +59,38 @@ test('adopt says when there is nothing to adopt, and what it needs', async (t) =
   assert.equal((await hypem(t, ['adopt', 'b', log], { cwd: dir })).code, 2)
 })
 
+test('doctor tells which log was stuck when the store last had links, after a crash too, until it is adopted', async (t) => {
+  const { dir, schema, run, log } = await forked(t)
+  const { run: peer, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])
+  const stuckLogs = async (store) => JSON.parse(await run(['doctor', store, '--json'])).checks.filter(({ name }) => name === 'stuck log')
+  const hyper = new HyperEmitter(join(dir, 'b'))
+  t.after(() => hyper.close())
+  const began = Date.now()
+  await hyper.connect(port, '127.0.0.1')
+  const until = async (holds) => {
+    for (let stats = await hyper.stats(); !holds(stats); stats = await hyper.stats()) await new Promise(setImmediate)
+  }
+  await until(({ stuck }) => stuck.length === 1)
+  // A copy of a store in use is what a crash leaves behind.
+  let found = []
+  for (let copy = 0; found.length === 0; copy++) {
+    cpSync(join(dir, 'b'), join(dir, `crashed${copy}`), { recursive: true })
+    found = await stuckLogs(`crashed${copy}`)
+  }
+  await until(({ stuck }) => stuck[0].behind === 2)
+  const { stuck: [{ theirs, since }] } = await hyper.stats()
+  await hyper.close()
+  found = await stuckLogs('b')
+  const text = /^as of (\S+), peers hold another version of (\S+) from entry 2 on, since (\S+): 2 entries of it are not here under this id\. To take that version: hypem adopt DB LOG --connect HOST:PORT --key ([0-9a-f]{64})$/
+  const [, seen, ...said] = text.exec(found[0].detail) ?? assert.fail(found[0].detail)
+  assert.deepEqual([found.length, found[0].ok, found[0].note], [1, true, true])
+  assert.deepEqual(said, [log, new Date(since).toISOString(), theirs])
+  assert.ok(Date.parse(seen) >= since && since >= began)
+  await run(['adopt', 'b', log, '--connect', `127.0.0.1:${port}`, '--key', theirs])
+  assert.deepEqual(await stuckLogs('b'), [])
+  await peer.kill('SIGTERM')
+})
+
 test('doctor does not take a log\'s own version for another one, although it arrived as a branch before it was adopted', async (t) => {
   const { dir, schema, run, log } = await forked(t)
   const { run: peer, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])

@@ -9,6 +9,7 @@ const path = require('node:path')
 const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, folder, turns } = require('./helpers')
+const { STORES } = require('./stores')
 
 function make (t, store) {
   const emitter = new HyperEmitter(store, SCHEMA)
@@ -21,8 +22,8 @@ async function eventually (condition) {
   while (!await condition()) await turns(1)
 }
 
-/** Two peers, each with another version of one log, and that log's id. */
-async function parted (t) {
+/** Two peers, each with another version of one log, and that log's id. The store is that of the first. */
+async function parted (t, store) {
   const [one, two] = [path.join(folder(), 'one'), path.join(folder(), 'two')]
   const original = new HyperEmitter(one, SCHEMA)
   await original.append('T', { num: 0 })
@@ -30,10 +31,10 @@ async function parted (t) {
   await original.close()
   fs.cpSync(one, two, { recursive: true })
   const peers = []
-  for (const [num, store] of [[1, one], [2, two]]) {
-    const peer = make(t)
+  for (const [num, written, kept] of [[1, one, store], [2, two]]) {
+    const peer = make(t, kept)
     const { port } = await peer.listen(0, '127.0.0.1')
-    const copy = new HyperEmitter(store, SCHEMA)
+    const copy = new HyperEmitter(written, SCHEMA)
     await copy.append('T', { num })
     await copy.connect(port, '127.0.0.1')
     await eventually(async () => (await peer.stats()).logs.some((each) => each.log === log && each.seq === 2))
@@ -68,6 +69,28 @@ test('stats lists a stuck log, and adopting the peers\' version resolves it', as
   await eventually(async () => (await numbers(right)).length === 3)
   for (const emitter of [left, right]) assert.deepEqual(await numbers(emitter), [0, 1, 2])
   assert.deepEqual((await left.stats()).stuck, [])
+})
+
+test('after a restart stats tells which log was stuck, since when, and what was known of it', async (t) => {
+  for (const [kind, newStore] of STORES.slice(1)) {
+    await t.test(kind, async (t) => {
+      const store = newStore()
+      // memdb forgets everything when it is closed.
+      if (typeof store !== 'string') store.close = (callback) => callback()
+      const { log, left, right, port } = await parted(t, store)
+      await left.connect(port, '127.0.0.1')
+      await eventually(async () => (await left.stats()).stuck.length === 1)
+      const { stuck, stuckBefore } = await left.stats()
+      assert.deepEqual([stuck.length, stuck[0].log, stuckBefore], [1, log, []])
+      await right.close()
+      await left.close()
+      const again = await make(t, store).stats()
+      assert.deepEqual([again.stuck, again.stuckBefore.length], [[], 1])
+      const { seen, ...before } = again.stuckBefore[0]
+      assert.deepEqual(before, stuck[0])
+      assert.ok(seen >= before.since)
+    })
+  }
 })
 
 test('only a version that peers hold can be adopted', async (t) => {

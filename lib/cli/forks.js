@@ -8,6 +8,23 @@ const { count, counted } = require('./format')
 const MAX_FORKS_NAMED = 16
 
 /**
+ * Says which logs were stuck when the emitter that uses the store last had links, and what to do about each.
+ * @param {object} hyper the open emitter
+ * @param {object[]} stuckBefore of its `stats()`
+ * @returns {Promise<string[]>} one text for each version that peers hold
+ */
+async function stuckLogs (hyper, stuckBefore) {
+  const texts = []
+  for (const { log, since, seen, seq, behind, theirs, proven } of stuckBefore) {
+    const isShown = proven || await hyper.get(theirs) !== undefined
+    texts.push(`as of ${timeText(seen)}, peers hold another version of ${log} from entry ${seq} on, since ${timeText(since)}: ` +
+      `${counted(behind, 'entry', 'entries')} of it ${behind === 1 ? 'is' : 'are'} not here under this id${isShown ? '' : '; a peer claims it, but has not shown it'}. ` +
+      `To take that version: hypem adopt DB LOG --connect HOST:PORT --key ${theirs}`)
+  }
+  return texts
+}
+
+/**
  * Says which logs have forked: those of which the store holds another version as a branch.
  * @param {object} hyper the open emitter
  * @param {Array<{log: string, seq: number}>} logs all logs of the store
@@ -46,4 +63,4 @@ async function timeOf (hyper, key) {
   return value?.time
 }
 
-module.exports = { forks, MAX_FORKS_NAMED }
+module.exports = { forks, stuckLogs, MAX_FORKS_NAMED }

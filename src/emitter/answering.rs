@@ -124,6 +124,7 @@ impl Emitter {
                 commits: log.commits(),
                 pending: log.pending() as u64,
                 stuck: log.stuck_logs(),
+                stuck_before: log.stuck_logs_before(),
                 peers: self.peers(),
                 refusals: self.refusals(),
                 network: self.network(),

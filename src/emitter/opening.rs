@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -13,6 +14,9 @@ use crate::error::{Error, Result};
 use crate::hyperlog::{Ack, Batch, Demands, Log};
 use crate::net::{Dial, Net, NetEvent};
 use crate::store::Store;
+
+/// The store's record of stuck logs is written at most this often, because a peer's version of such a log may grow all the time.
+const KEEP_STUCK_LOGS_EVERY: Duration = Duration::from_secs(10);
 
 /// A call that may be made before the store is open.
 pub(super) enum Call {
@@ -131,6 +135,15 @@ impl Opening {
     }
 }
 
+/// Has the store keep which logs are stuck, whenever that changes. Ends with the runtime.
+async fn keep_stuck_logs(log: Arc<Log>) {
+    let mut changes = log.watch_stuck_logs();
+    while changes.changed().await.is_ok() {
+        log.keep_stuck_logs();
+        tokio::time::sleep(KEEP_STUCK_LOGS_EVERY).await;
+    }
+}
+
 impl Emitter {
     /// Handles a call that came while the store may not be open yet: makes it now, defers it, or refuses it.
     pub(super) fn call(self: &Arc<Self>, call: Call) {
@@ -216,6 +229,9 @@ impl Emitter {
             let net = Net::new(Arc::clone(log), options, observer, runtime.handle().clone());
             // Only this thread sets the net and the log, once.
             let _ = self.net.set(net);
+            if !log.store().is_immediate() {
+                runtime.spawn(keep_stuck_logs(Arc::clone(log)));
+            }
         }
         {
             let early = &mut *self.policy.lock();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::hyperlog::stuck::StuckLog;
+use crate::hyperlog::stuck_record::KeptStuckLog;
 use crate::hyperlog::verify::Verified;
 use crate::net::{PeerInfo, Refusals};
 use crate::node::{Change, Digest, Key, LogId, Node, Seq};
@@ -171,6 +172,8 @@ pub struct Stats {
     pub pending: u64,
     /// Logs of which peers hold another version.
     pub stuck: Vec<StuckLog>,
+    /// The same of an earlier run, as far as no peer has said anything about it since.
+    pub stuck_before: Vec<KeptStuckLog>,
     /// Every link.
     pub peers: Vec<PeerInfo>,
     /// How often peers were refused.

@@ -56,6 +56,8 @@ impl Emitter {
         self.opening.while_undecided(|| self.closing.store(true, Ordering::SeqCst));
         self.end_sessions();
         if let Some(log) = self.log.get() {
+            // The log still writes what it was given before `close`.
+            log.keep_stuck_logs();
             log.close();
         }
         if let Some(thread) = writer.take() {

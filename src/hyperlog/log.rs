@@ -13,7 +13,8 @@ use super::observer::{CatchingObserver, LogObserver};
 use super::parking::ParkedTotal;
 use super::sealing::Sealer;
 use super::shared::{CommittedState, Shared};
-use super::stuck::StuckLog;
+use super::stuck::{Stuck, StuckLog};
+use super::stuck_record::KeptStuckLog;
 use super::trust::{Pin, TrustPolicy, TrustState};
 use super::writer::{OwnLog, Writer};
 use super::{Batch, Incoming, LogOptions, Outcome, Source, SourceId, Trust};
@@ -59,7 +60,8 @@ impl Log {
         let immediate = store.is_immediate();
         let committed = CommittedState::of(own.id.clone(), &state);
         let trust = TrustState::new(sealer.as_ref().map(|sealer| *sealer.public()), own.older.clone(), trust.policy);
-        let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, sealer, trust));
+        let stuck = Stuck::of(store.meta(&Meta::Stuck)?);
+        let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, stuck, sealer, trust));
         let committer = Arc::new(Committer::new(Arc::clone(&shared)));
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&committer), options, &own, &state)?;
         let pipeline = CommitPipeline::new(writer, committer, immediate);
@@ -172,6 +174,26 @@ impl Log {
         self.shared.stuck.lock().all()
     }
 
+    /// Logs that were stuck when the log was last open, and of which no peer has said anything since.
+    #[must_use]
+    pub fn stuck_logs_before(&self) -> Vec<KeptStuckLog> {
+        self.shared.stuck.lock().earlier()
+    }
+
+    /// A receiver that is told when [`Log::stuck_logs`] changes.
+    pub fn watch_stuck_logs(&self) -> watch::Receiver<u64> {
+        self.shared.stuck.lock().watch()
+    }
+
+    /// Has the store keep what is known of stuck logs, if that has changed since the last call. Returns at once.
+    pub fn keep_stuck_logs(&self) {
+        let record = self.shared.stuck.lock().take_record();
+        if let Some(record) = record {
+            // If it cannot be written, the store reports its trouble to those who wait for commits.
+            drop(self.set_meta(vec![(Meta::Stuck, record)]));
+        }
+    }
+
     /// Notes a fork that a session has found. It need not have received the other version's node. `holder` is the id of the peer's
     /// own log, if the peer gave it.
     pub fn note_fork(&self, log: &LogId, seq: Seq, ours: Key, theirs: Key, holder: Option<&LogId>) {
@@ -201,7 +223,7 @@ impl Log {
     /// the local log, to act upon a fork that was refused.
     pub fn adopt(&self, log: &LogId, theirs: Option<Key>) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
-        let versions = self.shared.stuck.lock().of(log);
+        let versions = self.shared.stuck.lock().versions_of(log);
         let chosen: Vec<_> = versions.iter().filter(|known| theirs.is_none_or(|key| key == known.theirs)).collect();
         match chosen.as_slice() {
             [known] => {

@@ -75,6 +75,7 @@ impl Shared {
         store: Arc<dyn Store>,
         observer: CatchingObserver,
         state: CommittedState,
+        stuck: Stuck,
         sealer: Option<Sealer>,
         trust: TrustState,
     ) -> Self {
@@ -87,7 +88,7 @@ impl Shared {
             announced: watch::Sender::new(end),
             pending: AtomicUsize::new(0),
             commits: AtomicU64::new(0),
-            stuck: Mutex::default(),
+            stuck: Mutex::new(stuck),
             adoptions: AtomicU64::new(0),
             forged_from: AtomicU64::new(0),
             sealer,

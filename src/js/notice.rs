@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
-use serde_json::json;
+use serde_json::{json, Map, Value};
 
 use super::derived;
 use super::names::TextTable;
@@ -13,6 +13,7 @@ use super::pack::pack_rows;
 use crate::emitter::{Notice, Place, Reply, Stats, StreamNews};
 use crate::error::{Details, Error};
 use crate::hyperlog::stuck::StuckLog;
+use crate::hyperlog::stuck_record::KeptStuckLog;
 use crate::hyperlog::Contradiction;
 use crate::net::pipe::PipeNews;
 use crate::net::rights::Right;
@@ -251,6 +252,7 @@ fn stats_json(stats: &Stats) -> String {
         "commits": stats.commits,
         "pending": stats.pending,
         "stuck": stats.stuck.iter().map(stuck_json).collect::<Vec<_>>(),
+        "stuckBefore": stats.stuck_before.iter().map(stuck_before_json).collect::<Vec<_>>(),
         "network": stats.network,
         "refusals": {
             "insecure": stats.refusals.insecure,
@@ -262,16 +264,23 @@ fn stats_json(stats: &Stats) -> String {
     .to_string()
 }
 
-fn stuck_json(stuck: &StuckLog) -> serde_json::Value {
-    json!({
-        "log": &*stuck.log,
-        "since": stuck.since_ms,
-        "seq": stuck.seq,
-        "ours": stuck.ours.to_string(),
-        "theirs": stuck.theirs.to_string(),
-        "proven": stuck.proven,
-        "behind": stuck.behind(),
-    })
+fn stuck_json(stuck: &StuckLog) -> Map<String, Value> {
+    let fields = [
+        ("log", Value::from(&*stuck.log)),
+        ("since", stuck.since_ms.into()),
+        ("seq", stuck.seq.into()),
+        ("ours", stuck.ours.to_string().into()),
+        ("theirs", stuck.theirs.to_string().into()),
+        ("proven", stuck.proven.into()),
+        ("behind", stuck.behind().into()),
+    ];
+    fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn stuck_before_json(kept: &KeptStuckLog) -> Map<String, Value> {
+    let mut json = stuck_json(&kept.stuck);
+    json.insert("seen".to_owned(), kept.seen_ms.into());
+    json
 }
 
 fn direction_name(direction: Direction) -> &'static str {

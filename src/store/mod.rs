@@ -56,6 +56,8 @@ pub enum Meta {
     Consumer(String, Change),
     /// What the events of each name were encoded with (`schema::record`).
     Schemas,
+    /// The logs of which peers hold another version, as the emitter last knew them (`hyperlog::stuck_record`).
+    Stuck,
     /// Logs that the emitter wrote before it had a key, with the seq and digest at which each ends.
     OlderLogs,
     /// The seal of an entry of a sealed log, if the entry's node has another log's seal, or none. At seq 0: how many of the log's

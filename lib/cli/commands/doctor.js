@@ -5,7 +5,7 @@ const { statfsSync } = require('node:fs')
 const { setTimeout: sleep } = require('node:timers/promises')
 const { forJson, forTerminal } = require('../escape')
 const { EXIT, explain } = require('../exit')
-const { forks } = require('../forks')
+const { forks, stuckLogs } = require('../forks')
 const { counted, count, size } = require('../format')
 const { LINKS, targets } = require('../links')
 const options = require('../options')
@@ -28,7 +28,7 @@ module.exports = {
   usage: ['doctor [DB] [--deep] [--port PORT [--host HOST]] [--connect HOST:PORT]... [--json]'],
   description: [
     'Prints one line per finding: ok, FAIL, or note (worth knowing, but not a fault). The first lines show the versions of hyperemitter, Node.js and the system, whether the native addon loads, and which optional packages are installed.',
-    'With DB it opens the store, reads its newest events, names logs of which the store holds several versions, and checks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says which protocol the peer speaks, or why no link is established. Nothing is changed, here or at the peer.'
+    'With DB it opens the store, reads its newest events, names logs of which the store holds several versions, or of which peers held another version when its emitter last had links, and checks whether the peers that the store remembers can be reached. With --port it tries to listen. With --connect it connects to a peer from an empty store in memory, and says which protocol the peer speaks, or why no link is established. Nothing is changed, here or at the peer.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
@@ -67,13 +67,15 @@ module.exports = {
     await check('classic-level', async () => optional('classic-level', 'LevelDB folders of 1.x'))
     await check('@viz-js/viz', async () => optional('@viz-js/viz', 'hypem graph --format svg'))
     if (db !== undefined) {
-      let [known, forked] = [[], []]
+      let [known, forked, stuck] = [[], [], []]
       await check('store', async () => {
         const found = await store(context, db, values.deep)
         known = found.known
         forked = found.forked
+        stuck = found.stuck
         return found.text
       })
+      for (const text of stuck) await check('stuck log', async () => ({ note: text }))
       for (const text of forked) await check('forked log', async () => ({ note: text }))
       for (const { host, port } of known) await check(`remembered peer ${host}:${port}`, () => greeting(host, port), { optional: true })
     }
@@ -121,7 +123,7 @@ function optional (name, purpose) {
 
 async function store (context, db, deep) {
   const hyper = await context.open(db, null, { mustExist: true })
-  const { change, logs, heads, sizes, known } = await hyper.stats()
+  const { change, logs, heads, sizes, known, stuckBefore } = await hyper.stats()
   await hyper.heads()
   let read = 0
   for await (const event of hyper.read({ since: Math.max(0, change - NEWEST), raw: true })) read += event.change > 0 ? 1 : 0
@@ -131,13 +133,14 @@ async function store (context, db, deep) {
     bar.end()
   }
   const forked = await forks(hyper, logs)
+  const stuck = await stuckLogs(hyper, stuckBefore)
   await hyper.close()
   const { bavail, bsize } = statfsSync(db)
   const free = bavail * bsize
   const checked = deep ? 'every key and link is right' : `the newest ${count(read)} can be read (--deep checks all)`
   const text = `${kindOf(db)}, ${counted(change, 'event')}, ${counted(logs.length, 'log')}, ${counted(heads, 'head')}, ${size(sizes.data + sizes.index)}, ${size(free)} free, ${checked}`
   if (free < LITTLE_SPACE) throw new Error(`little space is left: ${text}`)
-  return { text, known, forked }
+  return { text, known, forked, stuck }
 }
 
 function canListen (port, host) {

@@ -181,6 +181,7 @@ fn facts_are_set_and_deleted(medium: &dyn Medium) {
     model.set(Meta::Consumer(String::new(), 0), Some(b""));
     model.set(Meta::OlderLogs, Some(b"3 00 cid00001\n"));
     model.set(Meta::Schemas, Some(b"[]"));
+    model.set(Meta::Stuck, Some(b"[{}]"));
     model.set(Meta::Seal("ed25519-x.y".into(), 0), Some(b"5"));
     model.set(Meta::Seal("ed25519-x.y".into(), u64::MAX), Some(&[0xff; 64]));
     model.commit(store.as_ref());

@@ -323,6 +323,7 @@ pub(super) fn put_fact(out: &mut Vec<u8>, fact: &Meta) {
         }
         Meta::OlderLogs => out.push(9),
         Meta::Schemas => out.push(15),
+        Meta::Stuck => out.push(16),
         Meta::Seal(log, seq) => {
             out.push(14);
             put_slice(out, log.as_bytes());
@@ -344,6 +345,7 @@ pub(super) fn fact_of(input: &mut Input<'_>) -> Option<Meta> {
         8 => Meta::Consumer(input.text()?.to_owned(), input.varint()?),
         9 => Meta::OlderLogs,
         15 => Meta::Schemas,
+        16 => Meta::Stuck,
         14 => Meta::Seal(input.text()?.into(), input.varint()?),
         _ => return None,
     })

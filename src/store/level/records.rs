@@ -31,6 +31,9 @@ pub const OLDER_LOGS: &str = "!hyper2!older";
 /// What the events of each name were encoded with.
 pub const SCHEMAS: &str = "!hyper2!schemas";
 
+/// The logs of which peers hold another version.
+pub const STUCK: &str = "!hyper2!stuck";
+
 /// Prefix of the seals of entries whose nodes have another log's seal, or none.
 const SEALS: &str = "!hyper2!seal!";
 

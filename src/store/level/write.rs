@@ -8,7 +8,7 @@ use super::bridge::Op;
 use super::layout::{self, encode_entry, encode_node, key_value};
 use super::records::{
     consumer_key, encode_checkpoint, reader_position_key, seal_key, Duplicate, CHECKPOINT, MARK_EVERY, MOVED, NETWORK,
-    OLDER_LOGS, SCHEMAS,
+    OLDER_LOGS, SCHEMAS, STUCK,
 };
 use super::records::{digest_mark, duplicate_ops};
 use super::state::{LevelState, LogEnd};
@@ -236,6 +236,7 @@ pub fn meta_key(meta: &Meta) -> String {
         Meta::Consumer(name, change) => consumer_key(name, *change),
         Meta::OlderLogs => OLDER_LOGS.into(),
         Meta::Schemas => SCHEMAS.into(),
+        Meta::Stuck => STUCK.into(),
         Meta::Seal(log, seq) => seal_key(log, *seq),
     }
 }
