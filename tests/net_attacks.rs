@@ -4,6 +4,7 @@
 
 mod net_support;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 
 use hyperemitter::net::{End, NetEvent, NetOptions, PeerKind, Reason, Shares, Stage};
@@ -358,4 +359,50 @@ async fn what_all_strangers_together_have_in_memory_is_bounded_and_the_honest_on
         a.net.peers().into_iter().find(|peer| peer.address.is_some_and(|at| at.ip().to_string() == "127.0.0.1"));
     let linked = linked.unwrap();
     assert_eq!((linked.stage, linked.kind), (Stage::Live, PeerKind::V2));
+}
+
+/// Reads the whole log, of at least `bytes` bytes, as fast as it can. Counts what it gets.
+async fn read_log(port: u16, from: [u8; 4], bytes: u64, got: &AtomicU64) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let Ok(mut socket) = socket.connect(([127, 0, 0, 1], port).into()).await else { return };
+    socket.write_all(&[greeting(), nothing()].concat()).await.unwrap();
+    let (mut buffer, mut left) = (vec![0; 64 * 1024], bytes);
+    while left > 0 {
+        let Ok(read @ 1..) = socket.read(&mut buffer).await else { break };
+        left = left.saturating_sub(read as u64);
+        got.fetch_add(read as u64, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn those_who_read_the_whole_log_over_many_links_get_no_more_together_than_one_link_of_another_address() {
+    let (events, size, links) = (2000, 4096, 64);
+    let a = Peer::listening().await;
+    for _ in 0..events {
+        a.emit_bytes(vec![7; size].into());
+    }
+    let log_bytes = (events * size) as u64;
+    let got = Arc::new(AtomicU64::new(0));
+    for _ in 0..links {
+        let (port, got) = (a.port, Arc::clone(&got));
+        tokio::spawn(async move {
+            loop {
+                read_log(port, ELSEWHERE, log_bytes, &got).await;
+            }
+        });
+    }
+    let all_read = async {
+        while got.load(Ordering::Relaxed) < log_bytes {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("all of them read", all_read).await;
+    let (before, honest) = (got.load(Ordering::Relaxed), AtomicU64::new(0));
+    // Several times, because what was on the way to the others when it began counts as well.
+    while honest.load(Ordering::Relaxed) < 10 * log_bytes {
+        soon("the log arrives", read_log(a.port, [127, 0, 0, 1], log_bytes, &honest)).await;
+    }
+    let times = (got.load(Ordering::Relaxed) - before) as f64 / honest.into_inner() as f64;
+    assert!(times < 4.0, "they got {times} times as much");
 }

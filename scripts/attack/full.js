@@ -6,7 +6,7 @@
  * for local emits and for an honest link.
  *
  *   node scripts/attack/full.js                 everything, about two minutes
- *   node scripts/attack/full.js --only flood    one part: memory, places (slots), flood
+ *   node scripts/attack/full.js --only flood    one part: memory, places (slots), flood, reading
  *   node scripts/attack/full.js --seconds 5     this long for each flood
  *
  * On Linux with two or more cores, the attacked process and the honest peer share the first core, and the attacker has the
@@ -121,32 +121,41 @@ async function measured (victim, peer, seconds) {
   return { emits, link }
 }
 
-async function flood () {
+/** Measures what is left to local emits and to an honest link of another address while strangers do something. */
+async function beside (what, order, about) {
   const seconds = Number(values.seconds)
-  for (const name of Object.keys(FLOODS)) {
-    const victim = await start('attacked', 0)
-    const port = await victim.ask('port')
-    const peer = await start('honest', 0, port)
-    await measured(victim, peer, 1)
-    const busy = await start('spinning', 1)
-    const base = await measured(victim, peer, seconds)
-    busy.end()
-    const attacker = await start('attacking', 1, port)
-    await attacker.ask('flood', [name, FLOODERS])
-    const under = await measured(victim, peer, seconds)
-    const sent = await attacker.ask('drop')
-    for (const [which, was, is] of [['local emits', base.emits, under.emits], ['an honest link', base.link, under.link]]) {
-      const [left, slower] = [is.perSecond / was.perSecond, is.p99 / was.p99]
-      const figures = `${is.perSecond} of ${was.perSecond}/s (${left.toFixed(2)}), p99 ${is.p99.toFixed(1)} of ${was.p99.toFixed(1)} ms (${slower.toFixed(2)})`
-      report(`${which} while ${FLOODERS} strangers send ${name} (${mib(sent)})`, figures, left >= LEFT && slower <= SLOWER)
-    }
-    for (const each of [attacker, peer, victim]) each.end()
+  const victim = await start('attacked', 0)
+  const port = await victim.ask('port')
+  const peer = await start('honest', 0, port)
+  await measured(victim, peer, 1)
+  const busy = await start('spinning', 1)
+  const base = await measured(victim, peer, seconds)
+  busy.end()
+  const attacker = await start('attacking', 1, port)
+  await attacker.ask(order, about)
+  const under = await measured(victim, peer, seconds)
+  const moved = await attacker.ask('drop')
+  for (const [which, was, is] of [['local emits', base.emits, under.emits], ['an honest link', base.link, under.link]]) {
+    const [left, slower] = [is.perSecond / was.perSecond, is.p99 / was.p99]
+    const figures = `${is.perSecond} of ${was.perSecond}/s (${left.toFixed(2)}), p99 ${is.p99.toFixed(1)} of ${was.p99.toFixed(1)} ms (${slower.toFixed(2)})`
+    report(`${which} while ${FLOODERS} strangers ${what} (${mib(moved)})`, figures, left >= LEFT && slower <= SLOWER)
   }
+  for (const each of [attacker, peer, victim]) each.end()
+}
+
+/** Strangers who send. */
+async function flood () {
+  for (const name of Object.keys(FLOODS)) await beside(`send ${name}`, 'flood', [name, FLOODERS])
+}
+
+/** Strangers who only read. */
+async function reading () {
+  await beside('read the whole log again and again', 'read', FLOODERS)
 }
 
 async function main () {
   console.log(pins ? 'attacked and honest processes on core 0, attackers on core 1' : 'no cores of their own: figures of floods say little')
-  const parts = { memory, places, flood }
+  const parts = { memory, places, flood, reading }
   for (const [name, part] of Object.entries(parts)) if (values.only === undefined || values.only === name) await part()
   if (faults.length > 0) console.log(`${faults.length} bounds are not held`)
   process.exitCode = faults.length > 0 ? 1 : 0

@@ -132,6 +132,10 @@ const FLOODS = {
   'unknown messages': () => frame(29, Buffer.alloc(2000))
 }
 
+/** A reader begins again after so many bytes, or when nothing has come for so many milliseconds. */
+const READ_BYTES = 16 * 1024 * 1024
+const READ_MS = 200
+
 function connected (port, address, first) {
   const socket = net.connect({ port, host: HOST, localAddress: address })
   socket.on('error', () => {})
@@ -144,7 +148,7 @@ const address = (n) => `127.0.${1 + n % 8}.1`
 
 function attacking (port) {
   const state = { flooding: false }
-  let [sockets, sent] = [[], 0]
+  let [sockets, moved] = [[], 0]
   const flood = (name, n) => {
     const opening = Buffer.concat([messages.handshake(`flooder ${n}`), messages.vector(), messages.batch([`flooder ${n}`], [{ index: 0, seq: 1, value: Buffer.from('x') }])])
     const socket = connected(port, address(n), opening)
@@ -153,7 +157,7 @@ function attacking (port) {
       // A few frames at a time, so that other connections get their turn.
       for (let each = 0; state.flooding && each < 16; each++) {
         const bytes = FLOODS[name](n, turn++)
-        sent += bytes.length
+        moved += bytes.length
         if (!socket.write(bytes)) return
       }
       if (state.flooding && socket.writable) setImmediate(go)
@@ -161,6 +165,23 @@ function attacking (port) {
     socket.on('connect', go)
     socket.on('drain', go)
     socket.on('close', () => { if (state.flooding) setTimeout(() => flood(name, n), 10) })
+    sockets.push(socket)
+  }
+  const read = (n) => {
+    // All from one address: that is what makes many readers worse than one.
+    const socket = connected(port, address(0), Buffer.concat([messages.handshake(`reader ${n}`), messages.vector()]))
+    const end = setTimeout(() => socket.destroy(), READ_MS)
+    let left = READ_BYTES
+    socket.on('data', (chunk) => {
+      moved += chunk.length
+      left -= chunk.length
+      if (left < 0) socket.destroy()
+      end.refresh()
+    })
+    socket.on('close', () => {
+      clearTimeout(end)
+      if (state.flooding) setTimeout(() => read(n), 10)
+    })
     sockets.push(socket)
   }
   answer({
@@ -175,15 +196,20 @@ function attacking (port) {
     },
     flood: ([name, count]) => {
       state.flooding = true
-      sent = 0
+      moved = 0
       for (let n = 0; n < count; n++) flood(name, n)
+    },
+    read: (count) => {
+      state.flooding = true
+      moved = 0
+      for (let n = 0; n < count; n++) read(n)
     },
     drop: async () => {
       state.flooding = false
       for (const socket of sockets) socket.destroy()
       sockets = []
       await sleep(500)
-      return sent
+      return moved
     }
   })
 }

@@ -32,6 +32,7 @@ pub mod policy;
 mod questions;
 mod rare_reports;
 pub mod rights;
+mod send_turns;
 mod socket;
 mod stream;
 mod twin;
@@ -67,6 +68,7 @@ use questions::Questions;
 use rare_reports::RareReports;
 pub use rare_reports::Refusals;
 use rights::{Peers, Plain, Right, Trust};
+use send_turns::SendTurns;
 use socket::Resolver;
 use stream::Stream;
 use twin::Family;
@@ -91,6 +93,7 @@ struct Shared {
     /// What peers cost.
     cost_limits: Mutex<CostLimits>,
     memory: Mutex<LinkMemory>,
+    send_turns: Mutex<SendTurns>,
     /// Links to the same emitter.
     family: Mutex<Family>,
     /// Recent reports of forks and refusals.
@@ -135,6 +138,7 @@ impl Net {
             table: Mutex::default(),
             cost_limits: Mutex::new(CostLimits::new(options.shares)),
             memory: Mutex::default(),
+            send_turns: Mutex::default(),
             family: Mutex::default(),
             reports: Mutex::default(),
             crowded: Mutex::default(),

@@ -43,6 +43,11 @@ impl PendingWork {
         self.add.is_some()
     }
 
+    /// Whether the log is being read on another thread.
+    pub(super) fn reads(&self) -> bool {
+        self.read.is_some()
+    }
+
     /// Reads the log: at once if the rows are in memory, which returns them, else on a thread that may block.
     pub(super) fn read(&mut self, shared: &Shared, after: Position, limit: ReadLimit) -> Option<Result<Vec<Row>>> {
         if let Some(rows) = shared.log.read_recent_sealed(after, limit) {

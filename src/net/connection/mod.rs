@@ -33,6 +33,7 @@ use super::link_costs::LinkCosts;
 use super::pending_work::PendingWork;
 use super::policy::Health;
 use super::rights::{Right, Trust};
+use super::send_turns::SendTurn;
 use super::stream::{Ends, Stream};
 use super::twin::Twin;
 use super::Shared;
@@ -157,6 +158,7 @@ struct Connection<'a> {
     peer_finished: bool,
     /// A read that the session asked for. It is made once few bytes are left to be written.
     due_read: Option<(Position, ReadLimit)>,
+    send_turn: SendTurn<'a>,
     pending: PendingWork,
 
     since_ms: u64,
@@ -196,6 +198,7 @@ impl<'a> Connection<'a> {
     ) -> Self {
         let twin = Twin::open(&shared.family, costs.source().session.0);
         let entry = Entry::new(approach);
+        let prefix = costs.prefix();
         let config = config(shared, &costs, &twin, &entry, Right::Read);
         Connection {
             shared,
@@ -211,6 +214,7 @@ impl<'a> Connection<'a> {
             incomplete_frame: None,
             peer_finished: false,
             due_read: None,
+            send_turn: SendTurn::open(&shared.send_turns, prefix),
             pending: PendingWork::default(),
             since_ms: shared.now_ms(),
             heard_at: shared.now_ms(),
@@ -251,9 +255,13 @@ impl<'a> Connection<'a> {
                 Ok(again) => again,
                 Err(end) => return end,
             };
-            if self.moved_bytes > BYTES_PER_TURN {
+            let ends_turn = self.send_turn.is_on() && !self.can_send() && !self.pending.reads();
+            if self.moved_bytes > BYTES_PER_TURN || ends_turn {
                 self.moved_bytes = 0;
                 tokio::task::yield_now().await;
+                if !self.pending.reads() {
+                    self.send_turn.end();
+                }
             }
             let (deadline, reads) = (self.deadline(), self.reads_socket());
             let handled = tokio::select! {
@@ -261,10 +269,11 @@ impl<'a> Connection<'a> {
                 _ = drops.changed() => Err(self.dropped()),
                 _ = closing.wait_for(|closing| *closing) => Err(End::here(Error::Closed("its links have ended"))),
                 event = self.pending.finished() => { self.answer(event); Ok(()) }
-                ready = stream.writable(), if self.wire.waiting() > 0 => ready.map_err(|error| self.lost(&error)),
+                ready = stream.writable(), if self.wire.waiting() > 0 && !self.send_turn.waits() => ready.map_err(|error| self.lost(&error)),
                 ready = stream.readable(), if reads => ready.map_err(|error| self.lost(&error)).and_then(|()| self.receive(stream)),
                 Ok(()) = trust.changed() => self.decide(),
                 decision = self.entry.decided() => self.decided(decision),
+                () = self.send_turn.comes(), if self.send_turn.waits() => Ok(()),
                 () = self.twin.takes_over() => { self.handle(InEvent::Turn(Turn::TakeOver)); Ok(()) }
                 // Never fails, because the log outlives its peers.
                 _ = grown.changed() => { self.handle(InEvent::Advanced); Ok(()) }
@@ -286,7 +295,8 @@ impl<'a> Connection<'a> {
         self.costs.add_time(timer.micros());
         let (timer, sent) = (CpuTimer::start(), self.counters.nodes_out);
         // One read per turn: scanning a long log for a peer that has all of it must not keep other peers waiting.
-        if self.may_read_log() {
+        let sends = (self.wire.waiting() > 0 || self.can_send()) && self.send_turn.begin();
+        if sends && self.may_read_log() {
             if let Some((after, limit)) = self.due_read.take() {
                 if let Some(rows) = self.pending.read(self.shared, after, limit) {
                     self.moved_bytes += BYTES_PER_READ;
@@ -295,7 +305,9 @@ impl<'a> Connection<'a> {
                 }
             }
         }
-        self.flush(stream)?;
+        if sends {
+            self.flush(stream)?;
+        }
         self.publish();
         if self.counters.nodes_out == sent {
             self.costs.add_time(timer.micros());
@@ -309,9 +321,14 @@ impl<'a> Connection<'a> {
         if self.peer_finished && !self.pending.adds() {
             return Err(End::here(Error::Ended));
         }
-        let writes = self.wire.waiting() > 0 && self.wire.stalled_since().is_none();
         // Writing has made room for answers, and the socket may have nothing more that would wake the task.
         let frames = self.held_back && self.takes_frames();
-        Ok(writes || frames || self.due_read.is_some() && self.may_read_log())
+        Ok(frames || self.can_send() && !self.send_turn.waits())
+    }
+
+    /// Whether there is something to write or to read from the log for which nothing has to be awaited, apart from its turn.
+    fn can_send(&self) -> bool {
+        let writes = self.wire.waiting() > 0 && self.wire.stalled_since().is_none();
+        writes || self.due_read.is_some() && self.may_read_log()
     }
 }
