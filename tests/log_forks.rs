@@ -367,6 +367,24 @@ fn what_waits_for_an_entry_of_a_branch_hears_of_it_under_the_logs_own_id() {
 }
 
 #[test]
+fn what_was_parked_as_part_of_the_log_and_differs_by_now_is_still_an_entry_of_the_branch() {
+    let (log, _) = open(known("mine"));
+    let ours = chain("theirs", 3);
+    add(&log, ours[..1].to_vec());
+    let (cause, key) = node("cause", 1, &[], "cause");
+    let third = node("theirs", 3, &[key], "another 3").0;
+    let theirs = [ours[..2].to_vec(), vec![third, forge("theirs", 4, "another 4")]].concat();
+    let branch = as_branch("theirs", 1, &theirs);
+    let offer = |nodes| codes(&log.add(SourceId(2), nodes).blocking_recv().unwrap().unwrap());
+    assert_eq!(offer(branch[..3].to_vec()), ["known", "added", "parked"]);
+    assert_eq!(codes(&add(&log, ours[1..].to_vec())), ["known", "added"]);
+    add(&log, vec![cause]);
+    assert_eq!(log.stuck_logs(), [], "the session did not offer it under the log's own id");
+    assert_eq!(offer(branch[3..].to_vec()), ["ERR_HYPER_FORK"]);
+    audit(&log);
+}
+
+#[test]
 fn a_branch_of_our_own_log_neither_goes_on_in_it_nor_moves_it() {
     let (log, _) = open(known("mine"));
     (1..=3).for_each(|n| emit(&log, &n.to_string()));

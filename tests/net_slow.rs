@@ -40,12 +40,13 @@ async fn a_peer_that_takes_its_bytes_slowly_gets_all_of_them() {
 
 #[tokio::test]
 async fn a_handshake_that_arrives_slowly_is_waited_for() {
-    let a = Peer::new(hasty()).listen(0).await;
+    // It takes longer in all than the longest silence, but there is much room for a machine that is late with each byte.
+    let a = Peer::new(NetOptions { handshake_timeout_ms: 2_000, ..options() }).listen(0).await;
     let mut socket = TcpSocket::new_v4().unwrap().connect(([127, 0, 0, 1], a.port).into()).await.unwrap();
     socket.set_nodelay(true).unwrap();
     for byte in [5, 0, 8, 1, 32, 1] {
         socket.write_all(&[byte]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(40)).await;
+        tokio::time::sleep(Duration::from_millis(450)).await;
     }
     a.event("the link", |event| matches!(event, NetEvent::Connected { .. })).await;
 }

@@ -171,3 +171,18 @@ impl<T: Default> PeerLogs<T> {
         Judgement::Send
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_has_more_of_a_branch_is_not_waited_for() {
+        let branch = crate::branch::name("a", 3, &Key([7; 32])).unwrap();
+        for (log, is_awaited) in [(LogId::from("a"), true), (branch, false)] {
+            let mut logs = PeerLogs::<()>::new(Mode::Sync);
+            assert_eq!(logs.note_has(&log, 5, 2, Defences::default(), 0), is_awaited);
+            assert_eq!((logs.behind.is_empty(), logs.get(&log).map(|peer_log| peer_log.has)), (!is_awaited, Some(5)));
+        }
+    }
+}

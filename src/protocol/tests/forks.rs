@@ -159,3 +159,78 @@ fn a_1x_peer_moves_our_log_only_with_an_entry_that_came_and_was_hashed() {
         }
     }
 }
+
+/// Our node and the peer's as entry 3 of the log "x", of which both sides have five entries.
+const THIRD: [Key; 2] = [Key([5; 32]), Key([4; 32])];
+
+/// A 2.x peer has another version of "x" from entry 3 on, of which we have three entries as a branch.
+fn parted() -> Scene {
+    let mut scene = Scene::extension(VERSION, 1 << 20);
+    let theirs = crate::branch::name("x", 3, &THIRD[1]).unwrap();
+    scene.log.0.extend([("x".to_owned(), 5), (theirs.to_string(), 3)]);
+    let extents = vec![Extent { log: "x".into(), seq: 5, digest: Digest([2; 32]) }];
+    scene.hear_extension(&Extension::Vector { first: true, last: true, extents });
+    claim_fork(&mut scene, 3, THIRD);
+    scene
+}
+
+fn claim_fork(scene: &mut Scene, seq: u64, [ours, theirs]: [Key; 2]) {
+    scene.hear_extension(&Extension::Fork { log: "x".into(), seq, key: theirs });
+    answer_all(scene, seq, ours);
+}
+
+/// Answers all questions: we have this entry, whichever is asked for.
+fn answer_all(scene: &mut Scene, seq: u64, key: Key) {
+    while let Some(last) = scene.out.iter().rposition(|out| matches!(out, OutEvent::Lookup(_))) {
+        let OutEvent::Lookup(questions) = scene.out.remove(last) else { unreachable!() };
+        let entry = || Found::Entry(Some(crate::store::Entry { at: Position::of(seq), key }));
+        scene.feed(InEvent::LookedUp(Ok(questions.iter().map(|_| entry()).collect())));
+    }
+}
+
+fn reports(scene: &Scene) -> usize {
+    scene.out.iter().filter(|out| matches!(out, OutEvent::Report(Error::Fork { .. }))).count()
+}
+
+#[test]
+fn what_we_have_of_the_peers_version_is_not_sent_and_ours_is_once() {
+    let mut scene = parted();
+    let theirs = crate::branch::name("x", 3, &THIRD[1]).unwrap();
+    let of =
+        |log: &str, seqs: std::ops::RangeInclusive<u64>| seqs.map(|seq| row(log, seq, vec![7])).collect::<Vec<_>>();
+    let rows = [of("x", 1..=5), of(&theirs, 1..=3)].concat();
+    let rows = (1..).zip(rows).map(|(change, row)| Row { at: Position::of(change), ..row }).collect::<Vec<_>>();
+    for _ in 0..3 {
+        scene.feed(InEvent::Rows(Ok(rows.clone())));
+    }
+    assert_eq!((scene.session.counters().nodes_sent, reports(&scene)), (3, 1));
+}
+
+#[test]
+fn a_further_fork_of_a_log_that_has_parted_is_ignored() {
+    let mut scene = parted();
+    assert_eq!(reports(&scene), 1);
+    for seq in [2, 4] {
+        claim_fork(&mut scene, seq, [Key([6; 32]), Key([7; 32])]);
+    }
+    assert_eq!(reports(&scene), 1);
+}
+
+#[test]
+fn an_entry_behind_a_fork_of_somebody_elses_log_is_not_taken_for_a_proof() {
+    let mut scene = parted();
+    let mut writer = BatchWriter::default();
+    writer.push(&row("x", 3, b"another".to_vec()));
+    scene.hear_extension(&Extension::Batch(&writer.finish()));
+    scene.feed(InEvent::Idle);
+    assert_eq!((scene.adds(), scene.accused()), (0, false), "nobody asked for it");
+}
+
+#[test]
+fn an_entry_of_a_branch_that_a_peer_tells_unasked_is_not_looked_up() {
+    let mut scene = parted();
+    let ours = crate::branch::name("x", 3, &THIRD[0]).unwrap();
+    let extent = Extent { log: ours, seq: 2, digest: Digest([3; 32]) };
+    scene.hear_extension(&Extension::Proof { extent, key: Key([9; 32]) });
+    assert!(!scene.out.iter().any(|out| matches!(out, OutEvent::Lookup(_))));
+}
