@@ -6,8 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::hyperlog::stuck::StuckLog;
-use crate::hyperlog::stuck_record::KeptStuckLog;
+use crate::hyperlog::stuck::{KeptStuckLog, StuckLog};
 use crate::hyperlog::verify::Verified;
 use crate::net::{PeerInfo, Refusals};
 use crate::node::{Change, Digest, Key, LogId, Node, Seq};

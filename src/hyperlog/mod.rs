@@ -8,7 +8,7 @@
 //! in memory, [`parking`] holds nodes that came before their causes, [`fork`] limits how often other versions of our log move its
 //! tail, `demands` are the conditions of an append, `uncommitted_events` finds events that are not stored yet, `decisions` finds
 //! events of others that contradict a conditional append later, [`stuck`] knows the logs of which peers hold another version,
-//! [`stuck_record`] is what the store keeps about them, [`trust`] says whose rows are stored, and `sealing` seals our own rows.
+//! `stuck_record` is what the store keeps about them, [`trust`] says whose rows are stored, and `sealing` seals our own rows.
 
 #![forbid(unsafe_code)]
 
@@ -36,7 +36,7 @@ mod sealing;
 mod session_view;
 mod shared;
 pub mod stuck;
-pub mod stuck_record;
+mod stuck_record;
 pub mod trust;
 mod uncommitted_events;
 mod uncommitted_rows;

@@ -6,40 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::stuck_record::{self, KeptStuckLog};
+use super::stuck_record;
+pub use super::stuck_record::{KeptStuckLog, StuckLog};
 use crate::node::{Key, LogId, Seq};
 
 /// Versions remembered. Copies of databases are few; forged versions beyond this number are reported, but not remembered.
 pub const MAX_STUCK: usize = 256;
-
-/// A log of which some peer holds another version.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StuckLog {
-    /// The log.
-    pub log: LogId,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: u64,
-    /// The first entry known to differ.
-    pub seq: Seq,
-    /// The node that it names here.
-    pub ours: Key,
-    /// The node that it names at the peer.
-    pub theirs: Key,
-    /// Whether that node was received; otherwise a peer only claims it.
-    pub proven: bool,
-    /// The last entry of the peers' version, as far as the peers say.
-    pub peers_last: Seq,
-    /// The peer that was last seen to hold the version: the id of its own log, if it gave one.
-    pub holder: Option<LogId>,
-}
-
-impl StuckLog {
-    /// How many entries of the peers' version are missing here, as far as the peers say.
-    #[must_use]
-    pub fn behind(&self) -> u64 {
-        (self.peers_last + 1).saturating_sub(self.seq)
-    }
-}
 
 /// All stuck logs: by log, and by the key of the first entry that differs in the peers' version.
 #[derive(Debug, Default)]

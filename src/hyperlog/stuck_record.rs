@@ -1,18 +1,47 @@
-//! What the store keeps about stuck logs, for whoever opens it without links (`hypem doctor`), or after a crash.
+//! What is known of a stuck log, and the record of it that the store keeps for whoever opens it without links (`hypem doctor`), or
+//! after a crash.
 //!
 //! The record is a JSON list. It is only information: one that cannot be read counts as empty.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::stuck::StuckLog;
-use crate::node::{LogId, Seq};
+use crate::node::{Key, LogId, Seq};
 
 /// Versions in the record. Strangers may have made up many, and nobody reads more of them.
 pub const MAX_KEPT: usize = 16;
 
 /// Versions that no peer has shown for so long, in milliseconds (30 days), are left out: their peers may never come back.
 const FORGET_AFTER_MS: u64 = 30 * 24 * 60 * 60 * 1000;
+
+/// A log of which some peer holds another version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StuckLog {
+    /// The log.
+    pub log: LogId,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: u64,
+    /// The first entry known to differ.
+    pub seq: Seq,
+    /// The node that it names here.
+    pub ours: Key,
+    /// The node that it names at the peer.
+    pub theirs: Key,
+    /// Whether that node was received; otherwise a peer only claims it.
+    pub proven: bool,
+    /// The last entry of the peers' version, as far as the peers say.
+    pub peers_last: Seq,
+    /// The peer that was last seen to hold the version: the id of its own log, if it gave one.
+    pub holder: Option<LogId>,
+}
+
+impl StuckLog {
+    /// How many entries of the peers' version are missing here, as far as the peers say.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        (self.peers_last + 1).saturating_sub(self.seq)
+    }
+}
 
 /// A version that was known when the record was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +116,6 @@ pub(super) fn write(mut kept: Vec<KeptStuckLog>) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::Key;
 
     fn kept(number: u8, proven: bool, seen_ms: u64) -> KeptStuckLog {
         let holder = number.is_multiple_of(2).then(|| LogId::from("holder"));
