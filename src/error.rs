@@ -1,6 +1,5 @@
 //! The one error type of the core, with codes that stay stable within a major version.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +7,9 @@ use crate::node::{Key, NotAKey};
 use crate::os_error::{self, Cause};
 pub(crate) use crate::quoted::printable;
 pub use crate::quoted::{quoted, Quoted};
+pub use schema::SchemaError;
+
+mod schema;
 
 /// What went wrong. Variants are told apart by what the caller can do about it.
 ///
@@ -283,31 +285,6 @@ pub struct Details<'a> {
 
 /// Result of the core.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
-
-/// Where and why schema text was refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SchemaError {
-    /// File name, where there is one.
-    pub file: Option<String>,
-    /// Line from 1, 0 when unknown.
-    pub line: u32,
-    /// Column from 1, 0 when unknown.
-    pub column: u32,
-    /// The cause.
-    pub message: String,
-}
-
-impl fmt::Display for SchemaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(file) = &self.file {
-            write!(f, "{file}:")?;
-        }
-        if self.line > 0 {
-            write!(f, "{}:{}: ", self.line, self.column)?;
-        }
-        f.write_str(&self.message)
-    }
-}
 
 impl Error {
     /// The code that reaches JavaScript as `err.code`.

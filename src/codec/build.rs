@@ -6,6 +6,7 @@ use prost_reflect::{
     Cardinality, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor,
 };
 
+use super::member::{Declared, Member};
 use super::plan::{EnumPlan, FieldPlan, MessagePlan, Named, Plan, TypeRef};
 use super::v1::bare_fields;
 use super::v1::facts::{Facts, FieldFacts, MessageFacts};
@@ -45,12 +46,6 @@ pub(crate) fn build(file: &FileDescriptor, facts: &Facts) -> Plan {
         bare_fields::mark(&mut plan);
     }
     plan
-}
-
-/// A declared field or a top-level extension of the message.
-enum Member {
-    Field(FieldDescriptor),
-    Extension(ExtensionDescriptor),
 }
 
 struct Builder<'f> {
@@ -219,11 +214,7 @@ impl Builder<'_> {
         let mut members: Vec<(Member, Option<FieldFacts>)> = own
             .chain(added)
             .map(|member| {
-                let name = match &member {
-                    Member::Field(field) => field.name().to_owned(),
-                    Member::Extension(extension) => extension.name().to_owned(),
-                };
-                let facts = facts.and_then(|facts| facts.fields.get(&name)).cloned();
+                let facts = facts.and_then(|facts| facts.fields.get(member.declared().name)).cloned();
                 (member, facts)
             })
             .collect();
@@ -278,32 +269,7 @@ impl Builder<'_> {
     }
 
     fn field(&mut self, member: &Member, facts: Option<&FieldFacts>) -> FieldPlan {
-        let (name, json, number, kind, cardinality, map, group, packed, presence, proto) = match member {
-            Member::Field(f) => (
-                f.name(),
-                f.json_name(),
-                f.number(),
-                f.kind(),
-                f.cardinality(),
-                f.is_map(),
-                f.is_group(),
-                f.is_packed(),
-                f.supports_presence(),
-                f.field_descriptor_proto(),
-            ),
-            Member::Extension(f) => (
-                f.name(),
-                f.json_name(),
-                f.number(),
-                f.kind(),
-                f.cardinality(),
-                f.is_map(),
-                f.is_group(),
-                f.is_packed(),
-                f.supports_presence(),
-                f.field_descriptor_proto(),
-            ),
-        };
+        let Declared { name, json, number, kind, cardinality, map, group, packed, presence, proto } = member.declared();
         let repeated = cardinality == Cardinality::Repeated;
         let mut kind = self.kind(&kind);
         if facts.is_some_and(|facts| facts.is_varint) && !map {

@@ -8,6 +8,7 @@
 mod build;
 mod compile;
 mod imports;
+mod member;
 mod nesting;
 mod plan;
 mod protox_text;
