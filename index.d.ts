@@ -859,7 +859,7 @@ declare namespace HyperEmitter {
     pending: number
     /** Logs of which peers hold another version. The version of 2.x peers arrives here as a branch, a separate log. See `adopt`. */
     stuck: StuckLog[]
-    /** The same of an earlier run, as far as no peer has said anything about it since. */
+    /** Logs that were stuck in an earlier run, unless a peer has said anything about them since. */
     stuckBefore: StuckLogBefore[]
     peers: Peer[]
     /** The name of the network, if it has one. */

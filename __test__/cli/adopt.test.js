@@ -59,7 +59,7 @@ test('adopt says when there is nothing to adopt, and what it needs', async (t) =
   assert.equal((await hypem(t, ['adopt', 'b', log], { cwd: dir })).code, 2)
 })
 
-test('doctor tells which log was stuck when the store last had links, after a crash too, until it is adopted', async (t) => {
+test('doctor names a log that was stuck when the store last had links, even after a crash, until it is adopted', async (t) => {
   const { dir, schema, run, log } = await forked(t)
   const { run: peer, port } = await listening(t, [schema, '--no-repl', '--db', join(dir, 'a')])
   const stuckLogs = async (store) => JSON.parse(await run(['doctor', store, '--json'])).checks.filter(({ name }) => name === 'stuck log')

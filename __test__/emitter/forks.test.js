@@ -71,7 +71,7 @@ test('stats lists a stuck log, and adopting the peers\' version resolves it', as
   assert.deepEqual((await left.stats()).stuck, [])
 })
 
-test('after a restart stats tells which log was stuck, since when, and what was known of it', async (t) => {
+test('after a restart, stats reports which log was stuck, since when, and what was known of it', async (t) => {
   for (const [kind, newStore] of STORES.slice(1)) {
     await t.test(kind, async (t) => {
       const store = newStore()

@@ -1,15 +1,17 @@
 'use strict'
 
-/** How often time is counted: so many times per timeout, and at least after so many milliseconds. */
+/** Ticks per timeout. */
 const TICKS = 10
+
+/** Longest tick, in milliseconds. */
 const LONGEST_TICK = 1000
 
 /**
- * Time limits of attempts. Time is counted in ticks, so a limit takes effect up to one tick late. A tick counts the same however
- * late it comes: time during which the event loop is blocked does not count, because meanwhile nothing can be answered.
+ * Time limits of attempts. Time is counted in ticks, so a limit takes effect up to one tick late. A late tick counts no more than
+ * others: time during which the event loop is blocked does not count, because nothing can be answered meanwhile.
  *
- * Starting and ending an attempt costs little, because every entry has one: a limit is a number in its item, and all items are
- * looked at in each tick.
+ * A limit is only a number in its item, because every entry has an attempt, whose start and end must cost little. Each tick looks
+ * at all items.
  */
 class Deadlines {
   /**
