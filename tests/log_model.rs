@@ -34,6 +34,9 @@ const MOST_IN_FLIGHT: usize = 400;
 /// Searches of each reader meanwhile.
 const SEARCHES: usize = 15;
 
+/// A chunk has one event for so many steps of the whole test.
+const STEPS_PER_CHUNK: usize = 75;
+
 /// Where a log is kept.
 enum Medium {
     Memory,
@@ -43,11 +46,11 @@ enum Medium {
 
 impl Medium {
     /// Chunks are so small that most of a folder's log is in its index, in several slabs.
-    fn open(&self) -> Arc<dyn Store> {
+    fn open(&self, steps: usize) -> Arc<dyn Store> {
         match self {
             Medium::Memory => Arc::new(MemoryStore::new()),
             Medium::Folder(folder) => {
-                let options = EmbeddedOptions { chunk_rows: 20, ..EmbeddedOptions::default() };
+                let options = EmbeddedOptions { chunk_rows: steps / STEPS_PER_CHUNK, ..EmbeddedOptions::default() };
                 Arc::new(EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap())
             }
             Medium::Level(database) => Arc::new(LevelStore::open(database.clone(), &mut |_, _| {}).unwrap()),
@@ -158,7 +161,7 @@ fn compare(medium: &Medium, steps: usize) -> usize {
     let calls = Mutex::new(calls);
     let (mut done, mut known, mut opened) = (0, 0, 0);
     while done < steps {
-        let (log, heard) = open(medium.open());
+        let (log, heard) = open(medium.open(steps));
         opened += 1;
         let writer = log.clone();
         let writer = std::thread::spawn(move || writer.run());

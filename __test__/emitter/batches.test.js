@@ -43,6 +43,27 @@ for (const [what, store] of STORES) {
       assert.equal((await emitter.append([{ name: 'T', payload: { num: 6 } }])).length, 1)
     })
 
+    test('stay whole if a payload emits while it is encoded, and leave nothing if one throws', async (t) => {
+      const emitter = make(t, store())
+      // From then on the name has a number, and events with it are encoded into the emit buffer.
+      await emitter.append('T', { num: 0 })
+      const emitting = {
+        get num () {
+          emitter.emit('T', { num: 2 })
+          emitter.append(list(3, 2)).catch(assert.fail)
+          return 6
+        }
+      }
+      const throwing = { get num () { throw new Error('no number') } }
+      emitter.emit('T', { num: 1 })
+      await assert.rejects(emitter.append([...list(100, 2), { name: 'T', payload: throwing }]), /no number/)
+      const batch = emitter.append([{ name: 'T', payload: { num: 5 }, tags: ['x'] }, { name: 'T', payload: emitting }, ...list(7, 1)])
+      await emitter.append('T', { num: 8 })
+      assert.deepEqual((await batch).map(({ change }) => change), [6, 7, 8])
+      assert.deepEqual(await numbers(emitter), [0, 1, 2, 3, 4, 5, 6, 7, 8])
+      assert.deepEqual(await numbers(emitter, { tags: 'x' }), [5])
+    })
+
     test('and the emits around them keep their order, whether or not they fit the emit buffer', async (t) => {
       const emitter = make(t, store())
       // A name of this length has no number.

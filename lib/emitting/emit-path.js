@@ -89,6 +89,10 @@ class EmitPath {
       this.defer(() => this.emitAll(events, receiver, demands, single), receiver)
       return
     }
+    if (this.encodeBatch(events, demands, receiver === undefined ? PLAIN : NODE)) {
+      this.expect(events.length, receiver, single)
+      return
+    }
     const batch = this.batchOf(events)
     if (demands?.cursor === undefined) {
       this.store(batch, demands, receiver, single)
@@ -115,6 +119,32 @@ class EmitPath {
   fail (error, receiver) {
     if (receiver === undefined) this.status.warn(error)
     else receiver.answer(error)
+  }
+
+  /**
+   * Encodes events into the buffer, without a {@link Batch}. Returns whether that was possible; if not, nothing has been appended.
+   * It is not if the append has to wait, if an event has no generated codec, or if there is no room.
+   */
+  encodeBatch (events, demands, ack) {
+    const { buffer, codecs } = this
+    if (demands?.cursor !== undefined || this.state.closing || this.searchIndex?.holdsBack(demands)) return false
+    for (const { name } of events) {
+      const encoder = buffer.knows(name) && name !== 'EventPeer' ? codecs.encoder(name) : undefined
+      if (encoder === undefined || fast(encoder) === null) return false
+    }
+    const start = buffer.end
+    let at = buffer.beginBatch(demands)
+    if (at < 0) return false
+    try {
+      for (const { name, payload, tags } of events) {
+        at = buffer.write(at, name, fast(codecs.encoder(name)), payload, ack, this.tagRules.of(name, payload, tags))
+        if (at < 0) return false
+      }
+    } finally {
+      buffer.leave()
+    }
+    buffer.endBatch(start, at, events.length)
+    return true
   }
 
   /** Encodes events for {@link store}. Their payloads and tags must not be changed before. */
@@ -146,7 +176,11 @@ class EmitPath {
       return
     }
     this.buffer.appendBatch(batch, demands, receiver === undefined ? PLAIN : NODE)
-    const { length } = batch.events
+    this.expect(batch.events.length, receiver, single)
+  }
+
+  /** Notes who gets the answers to the events of a batch. */
+  expect (length, receiver, single) {
     const each = single ? receiver : new Gathered(length, receiver)
     for (let left = length; left > 0; left--) this.acks.expect(each)
     if (!this.hold.active) this.hold.refresh()

@@ -132,6 +132,11 @@ class EmitBuffer {
   }
 
   commit (start, end, number, ack, mark, tags) {
+    this.commitEnd(this.putHead(start, end, number, ack, mark, tags))
+  }
+
+  /** Completes the record whose payload has been written from `start` to `end`. Returns where the next one begins. */
+  putHead (start, end, number, ack, mark, tags) {
     const word = start >>> 2
     this.words[word + EMIT_LENGTH_WORD] = end - start - EMIT_HEAD_BYTES
     if (tags !== undefined) {
@@ -139,7 +144,7 @@ class EmitBuffer {
       end = putTags(this.bytes, tags, end)
     }
     this.words[word + EMIT_FLAGS_WORD] = number | ack << EMIT_ACK_SHIFT | mark << EMIT_ENCODING_SHIFT
-    this.commitEnd(aligned(end))
+    return aligned(end)
   }
 
   /** Records have been written up to `end`. Flushes if that is enough, or at the end of the current microtask. */
@@ -184,6 +189,54 @@ class EmitBuffer {
     putDemands(bytes, demands, start + EMIT_HEAD_BYTES)
     this.count += batch.events.length - 1
     this.commitEnd(putEvents(bytes, words, batch.events, numbers, ack, aligned(start + EMIT_HEAD_BYTES + head)))
+  }
+
+  /** Whether {@link write} takes events with this name. */
+  knows (name) {
+    return name === this.latestName || this.numbers.has(name)
+  }
+
+  /**
+   * Begins a batch. {@link write} encodes its events into the buffer, behind its end, and {@link endBatch} appends it. The caller ends
+   * with {@link leave}, whatever happens.
+   *
+   * @param {import('../emitting/demands').Demands} [demands]
+   * @returns {number} where its first event begins; -1 if it cannot be written here
+   */
+  beginBatch (demands) {
+    const head = demandsLength(demands)
+    // A getter of another payload may append; the buffer has room for one writer only.
+    if (this.encoding || this.end + EMIT_HEAD_BYTES + head > SIZE) return -1
+    this.encoding = true
+    this.words[(this.end >>> 2) + EMIT_LENGTH_WORD] = head
+    putDemands(this.bytes, demands, this.end + EMIT_HEAD_BYTES)
+    return aligned(this.end + EMIT_HEAD_BYTES + head)
+  }
+
+  /** Encodes an event of a batch. Returns where the next one begins; -1 if there is no room. */
+  write (at, name, pair, payload, ack, tags) {
+    const number = this.number(name)
+    if (at + EMIT_HEAD_BYTES > SIZE) return -1
+    const end = pair.write(payload, this.bytes, at + EMIT_HEAD_BYTES)
+    if (end < 0) return -1
+    this.checkSize(name, end - at - EMIT_HEAD_BYTES + containerLength(tags))
+    return end + tagsLength(tags) > SIZE ? -1 : this.putHead(at, end, number, ack, pair.encoding, tags)
+  }
+
+  /** Appends the batch that was begun at `start`, with `count` events up to `end`. */
+  endBatch (start, end, count) {
+    if (this.end !== start) {
+      // A getter has appended other events, which has emptied the buffer.
+      this.bytes.copyWithin(this.end, start, end)
+      end += this.end - start
+    }
+    this.words[(this.end >>> 2) + EMIT_FLAGS_WORD] = count | BATCH << EMIT_ACK_SHIFT
+    this.count += count - 1
+    this.commitEnd(end)
+  }
+
+  leave () {
+    this.encoding = false
   }
 
   handOver ({ names, events }, demands, ack) {
