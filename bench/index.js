@@ -26,7 +26,7 @@ const { values: args } = parseArgs({
 })
 const rounds = args.quick ? 1 : Number(args.rounds)
 // One run of these yields many rows.
-const SHARED = new Set(['append', 'disk', 'queries'])
+const SHARED = new Set(['append', 'disk', 'queries', 'umadb'])
 const kept = new Map()
 
 async function side ({ work, options }, round, ours) {
@@ -37,6 +37,7 @@ async function side ({ work, options }, round, ours) {
 }
 
 function missing (row) {
+  if (row.built && !fs.existsSync(row.built)) return `${path.relative('.', row.built)} has not been built`
   return row.needs && spawnSync('which', [row.needs]).status !== 0 ? `${row.needs} is not installed` : null
 }
 

@@ -3,6 +3,8 @@
 // What is measured, and with what it is compared. `ratio` is ours over theirs, and higher is better, unless `unit` says that
 // the figure itself is the goal.
 
+const { UMADB } = require('./lib/modules')
+
 const K = 1000
 
 /**
@@ -13,7 +15,7 @@ const K = 1000
  */
 
 /** Appends to an event store, in one process and on one log: rates of each kind. */
-const appends = (count) => ({ work: 'append', options: { count, modes: ['plain', 'tagged', 'known', 'fresh', 'batch'] } })
+const appends = (count) => ({ work: 'append', options: { count, modes: ['plain', 'tagged', 'known', 'fresh', 'batch', 'batches'] } })
 const lone = (count) => ({ work: 'append', options: { count, window: 1, modes: ['tagged', 'known', 'fresh'] } })
 
 /** Rows of an event store with so many events. */
@@ -23,13 +25,29 @@ const eventStore = (count) => [
   ['on the condition that nothing has had its tag, 1024 in flight', appends, 'fresh', 'tagged', 0.7],
   ['on a condition behind a recent change, one at a time', lone, 'known', 'tagged', 0.9],
   ['on the condition that nothing has had its tag, one at a time', lone, 'fresh', 'tagged', 0.9],
-  ['batches of 100 events', appends, 'batch', 'plain', 1.5]
+  ['batches of 100 events, 10 in flight', appends, 'batch', 'plain'],
+  ['batches of 100 events, 32 in flight', appends, 'batches', 'plain', 1.5]
 ].map(([name, work, mode, other, goal]) => ({
   name: `append at the end of ${count.toLocaleString('en')} events: ${name}`,
   peer: other === 'tagged' ? 'the same without a condition' : 'single events without tags',
   goal,
   ours: { ...work(count), pick: ({ rates }) => rates[mode] },
   theirs: { ...work(count), pick: ({ rates }) => rates[other] }
+}))
+
+/** The conditional rows beside the core of UmaDB, with as many events per commit. */
+const besideUmaDB = (count) => [
+  ['on a condition behind a recent change, 1024 in flight', appends, 'known'],
+  ['on the condition that nothing has had its tag, 1024 in flight', appends, 'fresh'],
+  ['on a condition behind a recent change, one at a time', lone, 'known'],
+  ['on the condition that nothing has had its tag, one at a time', lone, 'fresh']
+].map(([name, work, mode]) => ({
+  name: `append at the end of ${count.toLocaleString('en')} events: ${name}`,
+  peer: 'the core of UmaDB, groups as large as ours',
+  goal: 5,
+  built: UMADB,
+  ours: { ...work(count), pick: ({ rates }) => rates[mode] },
+  theirs: { work: 'umadb', options: ({ groupings }) => ({ count, group: Math.max(1, Math.round(groupings.known)) }), pick: ({ rates }) => rates[mode] }
 }))
 
 const queries = (count) => [
@@ -88,6 +106,7 @@ exports.pairs = [
     theirs: { work: 'redis', options: { window: 1 }, pick: rate }
   },
   ...eventStore(1000 * K),
+  ...besideUmaDB(1000 * K),
   {
     name: 'catch-up over loopback, memory',
     peer: 'hyperemitter 1.3.0 on memdb',
@@ -188,6 +207,9 @@ exports.figures = [
   // 38 bytes of payload, 9 of name, 32 of key, twice.
   { name: 'disk per event', unit: 'bytes', most: 158, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.bytesPerEvent }
 ]
+
+/** As `pairs`, only with --long. */
+exports.longPairs = [...eventStore(10000 * K), ...besideUmaDB(10000 * K)]
 
 /** Only with --long: they take minutes each. With `base` the figure is the base's rate over the row's. */
 exports.long = [

@@ -15,6 +15,9 @@ exports.event = { id: '0123456789abcdef', username: 'matteo.collina.44' }
 /** A message with this many bytes of payload. */
 exports.sized = (bytes) => ({ id: '0123456789abcdef', username: 'x'.repeat(bytes - 21) })
 
+/** A program that `cargo build --release` in bench/umadb makes. */
+exports.UMADB = path.join(__dirname, '../umadb/target/release/bench-umadb')
+
 const modules = { ours: () => require('../..'), original: () => require('hyperemitter-1') }
 
 /**
