@@ -50,7 +50,8 @@ impl Medium {
         match self {
             Medium::Memory => Arc::new(MemoryStore::new()),
             Medium::Folder(folder) => {
-                let options = EmbeddedOptions { chunk_rows: steps / STEPS_PER_CHUNK, ..EmbeddedOptions::default() };
+                let options =
+                    EmbeddedOptions { chunk_rows: (steps / STEPS_PER_CHUNK).max(1), ..EmbeddedOptions::default() };
                 Arc::new(EmbeddedStore::open(folder.path(), &options, &mut |_, _| {}).unwrap())
             }
             Medium::Level(database) => Arc::new(LevelStore::open(database.clone(), &mut |_, _| {}).unwrap()),

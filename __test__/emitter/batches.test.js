@@ -55,8 +55,9 @@ for (const [what, store] of STORES) {
         }
       }
       const throwing = { get num () { throw new Error('no number') } }
-      emitter.emit('T', { num: 1 })
       await assert.rejects(emitter.append([...list(100, 2), { name: 'T', payload: throwing }]), /no number/)
+      // The batch does not begin at the beginning of the buffer.
+      emitter.emit('T', { num: 1 })
       const batch = emitter.append([{ name: 'T', payload: { num: 5 }, tags: ['x'] }, { name: 'T', payload: emitting }, ...list(7, 1)])
       await emitter.append('T', { num: 8 })
       assert.deepEqual((await batch).map(({ change }) => change), [6, 7, 8])
