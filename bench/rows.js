@@ -171,6 +171,13 @@ exports.pairs = [
     ours: { work: 'subscribe', options: { count: 300 * K }, pick: rate },
     theirs: { work: 'subscribe', options: { count: 300 * K, mode: 'read' }, pick: rate }
   },
+  {
+    name: 'projection from the beginning, 10,000 keys, kept on disk',
+    peer: 'read() of the same events into a Map, which is not kept',
+    goal: 0.5,
+    ours: { work: 'project', options: { count: 300 * K }, pick: rate },
+    theirs: { work: 'project', options: { count: 300 * K, mode: 'read' }, pick: rate }
+  },
   ...[
     ['a checkpoint per 1,024 events', { count: 300 * K }, 5],
     ['a checkpoint per event', { count: 10 * K, every: 1 }]
@@ -200,6 +207,7 @@ exports.figures = [
   { name: 'live latency, one event at a time, memory, p50', unit: 'ms', most: 0.3, work: 'replicate', options: { mode: 'latency', count: 3000 }, pick: (result) => result.p50 },
   { name: 'live latency, one event at a time, memory, p99', unit: 'ms', most: 2, work: 'replicate', options: { mode: 'latency', count: 3000 }, pick: (result) => result.p99 },
   { name: 'reopen with 1,000,000 events', unit: 'ms', most: 100, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.openMs },
+  { name: 'reopen with 1,000,000 events and a projection with 10,000 keys that is up to date, until it answers', unit: 'ms', most: 300, work: 'project', options: { count: 1000 * K }, pick: (result) => result.openMs },
   { name: 'reopen with 1,000,000 events, index rebuilt', unit: 'ms', most: 3000, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.rebuildMs },
   { name: 'memory with 1,000,000 events on disk, idle', unit: 'MB', most: 150, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.idle / 1e6 },
   { name: 'memory with 1,000,000 events on disk, during replay', unit: 'MB', most: 150, work: 'disk', options: { count: 1000 * K }, pick: (result) => result.streamPeak / 1e6 },

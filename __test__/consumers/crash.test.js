@@ -2,7 +2,7 @@
 
 /**
  * Subscriptions whose process is killed: no entry is left out, derived events are stored once, and an entry that kills the
- * process is parked. `HYPER_CRASH_RUNS=200` kills it 200 times.
+ * process is parked. `HYPER_CRASH_RUNS=200` kills it 200 times on each kind of store.
  */
 
 const assert = require('node:assert/strict')
@@ -13,7 +13,7 @@ const { once } = require('node:events')
 const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, child, folder, until } = require('../emitter/helpers')
-const { all, make } = require('../emitter/stores')
+const { OPEN, all, make } = require('../emitter/stores')
 const { ATTEMPTS, EVERY, POINTS, POISON } = require('./crash-plan')
 const { emitAll, numbers, partsOf } = require('./helpers')
 
@@ -30,58 +30,60 @@ function * random (seed) {
   }
 }
 
-async function run (dir, ...args) {
-  const victim = spawn(process.execPath, [path.join(__dirname, 'victim.js'), dir, ...args.map(String)], { stdio: ['ignore', 'inherit', 'inherit'] })
+async function run (kind, dir, ...args) {
+  const victim = spawn(process.execPath, [path.join(__dirname, 'victim.js'), kind, dir, ...args.map(String)], { stdio: ['ignore', 'inherit', 'inherit'] })
   const [code, signal] = await once(victim, 'exit')
   return code ?? signal
 }
 
 const lines = (dir, name) => fs.readFileSync(path.join(dir, name), 'utf8').split('\n').slice(0, -1).map(Number)
 
-test(`killed ${KILLS} times, subscriptions skip no entry, and derived events are stored once`, async () => {
-  const dir = folder()
-  const numbers = random(18)
-  const draw = (below) => Math.floor(numbers.next().value * below)
-  let kills = 0
-  while (kills < KILLS) {
-    kills++
-    assert.equal(await run(dir, kills * PER_KILL, POINTS[draw(POINTS.length)], 1 + draw(PER_KILL)), 'SIGKILL')
-  }
-  const total = Math.max(kills * PER_KILL, 2 * POISON)
-  let end
-  for (let more = 0; end !== 0 && more < 2 * ATTEMPTS; more++) end = await run(dir, total, 'none', 0)
-  assert.equal(end, 0, 'the poison is put aside without a person')
+for (const kind of Object.keys(OPEN)) {
+  test(`killed ${KILLS} times, subscriptions in ${kind} skip no entry, and derived events are stored once`, async () => {
+    const dir = folder()
+    const numbers = random(18)
+    const draw = (below) => Math.floor(numbers.next().value * below)
+    let kills = 0
+    while (kills < KILLS) {
+      kills++
+      assert.equal(await run(kind, dir, kills * PER_KILL, POINTS[draw(POINTS.length)], 1 + draw(PER_KILL)), 'SIGKILL')
+    }
+    const total = Math.max(kills * PER_KILL, 2 * POISON)
+    let end
+    for (let more = 0; end !== 0 && more < 2 * ATTEMPTS; more++) end = await run(kind, dir, total, 'none', 0)
+    assert.equal(end, 0, 'the poison is put aside without a person')
 
-  // External effects happen at least once each, and for the first time in order. Repetitions go back no further than
-  // documented.
-  let most = 0
-  let before = 0
-  for (const num of lines(dir, 'effects')) {
-    assert.ok(num <= most + 1, `${num} comes behind ${most}`)
-    if (num <= before) assert.ok(before - num <= 2 * EVERY, `from ${before} back to ${num}`)
-    most = Math.max(most, num)
-    before = num
-  }
-  assert.ok(most >= total, `${most} of ${total}`)
+    // External effects happen at least once each, and for the first time in order. Repetitions go back no further than
+    // documented.
+    let most = 0
+    let before = 0
+    for (const num of lines(dir, 'effects')) {
+      assert.ok(num <= most + 1, `${num} comes behind ${most}`)
+      if (num <= before) assert.ok(before - num <= 2 * EVERY, `from ${before} back to ${num}`)
+      most = Math.max(most, num)
+      before = num
+    }
+    assert.ok(most >= total, `${most} of ${total}`)
 
-  const emitter = new HyperEmitter(path.join(dir, 'store'), SCHEMA)
-  const entries = await all(emitter.read({ names: 'T' }))
-  const emitted = entries.map(({ payload }) => payload.num)
-  assert.equal(most, emitted.at(-1))
-  const derived = (await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id).filter((id) => id > 0).sort((a, b) => a - b)
-  const subscription = emitter.subscribe('derived', { names: 'T' }, () => assert.fail('everything is done'))
-  // The poison, and perhaps an entry that happened to be under way several times when something else killed the process.
-  const parked = (await subscription.parked()).map(({ cursor, attempts, reason }) => {
-    assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended, or the emitter was closed, while the handler was running'])
-    return entries.find((entry) => entry.cursor === cursor).payload.num
+    const emitter = new HyperEmitter(OPEN[kind](path.join(dir, 'store')), SCHEMA)
+    const entries = await all(emitter.read({ names: 'T' }))
+    const emitted = entries.map(({ payload }) => payload.num)
+    assert.equal(most, emitted.at(-1))
+    const derived = (await all(emitter.read({ names: 'U' }))).map(({ payload }) => payload.id).filter((id) => id > 0).sort((a, b) => a - b)
+    const subscription = emitter.subscribe('derived', { names: 'T' }, () => assert.fail('everything is done'))
+    // The poison, and perhaps an entry that happened to be under way several times when something else killed the process.
+    const parked = (await subscription.parked()).map(({ cursor, attempts, reason }) => {
+      assert.deepEqual([attempts, reason], [ATTEMPTS, 'the process ended, or the emitter was closed, while the handler was running'])
+      return entries.find((entry) => entry.cursor === cursor).payload.num
+    })
+    assert.ok(parked.includes(POISON) && parked.length <= 1 + KILLS / ATTEMPTS, `parked: ${parked}`)
+    assert.deepEqual(derived, emitted.filter((num) => !parked.includes(num)), 'each once')
+    await subscription.caughtUp()
+    await emitter.close()
+    const deaths = lines(dir, 'deaths')
+    assert.ok(deaths.length >= 1 && deaths.length <= ATTEMPTS, `it was begun ${deaths.length} times`)
   })
-  assert.ok(parked.includes(POISON) && parked.length <= 1 + KILLS / ATTEMPTS, `parked: ${parked}`)
-  assert.deepEqual(derived, emitted.filter((num) => !parked.includes(num)), 'each once')
-  await subscription.caughtUp()
-  await emitter.close()
-  const deaths = lines(dir, 'deaths')
-  assert.ok(deaths.length >= 1 && deaths.length <= ATTEMPTS, `it was begun ${deaths.length} times`)
-})
+}
 
 test('an entry that ends the process is parked, however far it was ahead of others', async (t) => {
   const script = `

@@ -3,7 +3,7 @@
 /**
  * A process with subscriptions that is killed now and then, for crash.test.js.
  *
- *   node victim.js FOLDER TOTAL POINT COUNT
+ *   node victim.js KIND FOLDER TOTAL POINT COUNT
  *
  * emits T up to number TOTAL, and kills itself with SIGKILL when it reaches POINT for the COUNT-th time. Without a POINT, it
  * ends once everything has been handled. Number POISON kills the process whenever its events are derived.
@@ -13,9 +13,10 @@ const fs = require('node:fs')
 const path = require('node:path')
 
 const { HyperEmitter, SCHEMA } = require('../emitter/helpers')
+const { OPEN } = require('../emitter/stores')
 const { POISON, EVERY, ATTEMPTS } = require('./crash-plan')
 
-const [folder, total, point, count] = process.argv.slice(2)
+const [kind, folder, total, point, count] = process.argv.slice(2)
 let left = Number(count)
 
 function pass (here) {
@@ -23,7 +24,7 @@ function pass (here) {
 }
 
 async function main () {
-  const emitter = new HyperEmitter(path.join(folder, 'store'), SCHEMA)
+  const emitter = new HyperEmitter(OPEN[kind](path.join(folder, 'store')), SCHEMA)
   let last = 0
   for await (const { payload } of emitter.read({ names: 'T', reverse: true, limit: 1 })) last = payload.num
 

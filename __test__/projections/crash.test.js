@@ -13,9 +13,9 @@ const { once } = require('node:events')
 const { test } = require('node:test')
 
 const { HyperEmitter, SCHEMA, folder } = require('../emitter/helpers')
-const { all } = require('../emitter/stores')
+const { OPEN, all } = require('../emitter/stores')
 const { POINTS, projections, replay } = require('./crash-plan')
-const { OPEN, entriesOf, keptOf } = require('./helpers')
+const { entriesOf, keptOf } = require('./helpers')
 
 const KILLS = Number(process.env.HYPER_CRASH_RUNS ?? 8)
 

@@ -3,15 +3,10 @@
 /** Helpers of the tests of projections. */
 
 const path = require('node:path')
-const { createRequire } = require('node:module')
 
 const { folder } = require('../emitter/helpers')
+const { OPEN } = require('../emitter/stores')
 const { partsOf } = require('../consumers/helpers')
-
-const { ClassicLevel } = createRequire(path.join(__dirname, '..', 'stores', 'package.json'))('classic-level-3')
-
-/** What opens a store that keeps something, in a folder. */
-const OPEN = { 'a folder': (dir) => dir, 'a Level database': (dir) => new ClassicLevel(dir) }
 
 /** Kinds of stores, whether they keep anything, and what makes a function that opens one store again and again. */
 const STORES = [
@@ -72,4 +67,4 @@ function holdRows (t, emitter) {
   }
 }
 
-module.exports = { OPEN, STORES, SUMS, emitNumbers, entriesOf, holdRows, keptKeys, keptOf, settled }
+module.exports = { STORES, SUMS, emitNumbers, entriesOf, holdRows, keptKeys, keptOf, settled }

@@ -10,9 +10,9 @@
  */
 
 const { HyperEmitter, SCHEMA } = require('../emitter/helpers')
+const { OPEN } = require('../emitter/stores')
 const { partsOf } = require('../consumers/helpers')
 const { projections } = require('./crash-plan')
-const { OPEN } = require('./helpers')
 
 const [kind, folder, run, total, point, count] = process.argv.slice(2)
 let left = Number(count)

@@ -52,7 +52,10 @@ class Derivation {
     /** Whether the states have once reached the end of the log. */
     this.isLive = false
     this.stream = undefined
+    this.reducing = undefined
     this.snapshots = undefined
+    /** Settles when nothing is being deleted any more. */
+    this.sweeping = undefined
     this.waiters = new Waiters()
     /** Why kept states must not be used any more. */
     this.doubt = undefined
