@@ -308,7 +308,7 @@ test('the number and bytes of stored states in memory are bounded', async () => 
   for (let key = 0; key < 70_000; key++) states.set(String(key), states.find(String(key)), key, by, 1)
   assert.equal(states.cached.size, 70_000, 'what is not stored yet stays')
   store()
-  assert.equal(states.cached.size, 65_536)
+  assert.equal(states.cached.size, 57_344)
   assert.equal(await states.get('0'), 0)
   assert.equal(await states.get('69999'), 69_999)
   assert.equal(await states.get('70000'), undefined)

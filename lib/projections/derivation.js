@@ -14,7 +14,7 @@ const { isTransient, isUnreadable } = require('./faults')
 const GROUP = 128
 
 /** A snapshot is due when so many states have changed, or so many bytes of them, because they are all stored with one write. */
-const MAX_CHANGED = 4096
+const MAX_CHANGED = 16_384
 const MAX_CHANGED_BYTES = 8 * 1024 * 1024
 
 /** Milliseconds after which reading the log is tried again. */

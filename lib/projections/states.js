@@ -10,6 +10,9 @@ const { statesOf } = require('./records')
 const MAX_CACHED = 65_536
 const MAX_CACHED_BYTES = 32 * 1024 * 1024
 
+/** If there are more, so many are dropped that this part of them remains. */
+const EVICT_TO = 7 / 8
+
 /** Most bytes of one state, as stored. */
 const MAX_STATE = 16 * 1024 * 1024
 
@@ -211,11 +214,13 @@ class States {
     return bytes
   }
 
-  /** Drops states from memory that are in the store, those not used for longest first, until it is within its limits. */
+  /** If there are too many states in memory, drops some that are in the store: those not used for longest. */
   evict () {
-    if (this.kept === undefined) return
-    for (let left = 2 * this.cached.size; left > 0 && (this.cached.size > MAX_CACHED || this.bytes > MAX_CACHED_BYTES); left--) {
-      const [key, item] = this.cached.entries().next().value
+    if (this.kept === undefined || !this.exceeds(1)) return
+    let left = 2 * this.cached.size
+    // Many at a time with one iteration, because a Map takes long to find its first element after others were deleted.
+    for (const [key, item] of this.cached) {
+      if (left-- === 0 || !this.exceeds(EVICT_TO)) break
       this.cached.delete(key)
       if (item.isChanged || item.isWriting || item.isUsed) {
         item.isUsed = false
@@ -225,6 +230,11 @@ class States {
         this.isComplete = false
       }
     }
+  }
+
+  /** Whether more is in memory than this part of what is allowed. */
+  exceeds (part) {
+    return this.cached.size > part * MAX_CACHED || this.bytes > part * MAX_CACHED_BYTES
   }
 
   /** All keys with their states, each as it is when it is reached. */
