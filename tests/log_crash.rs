@@ -20,7 +20,7 @@ use hyperemitter::hyperlog::Log;
 use hyperemitter::query::Filter;
 use hyperemitter::store::conformance::Random;
 use hyperemitter::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use hyperemitter::store::{Order, Span};
+use hyperemitter::store::{Order, Position, Span};
 use store_support::disk::{FaultDisk, Point};
 use tempfile::TempDir;
 
@@ -65,7 +65,8 @@ fn take_answers(heard: &Recorder, expected: &mut Answers) -> Result<(u64, bool),
 
 /// Compares an opened log with the model, of which `acknowledged` events must be there, and forgets what was lost.
 fn compare(log: &Log, model: &mut Model, acknowledged: u64, random: &mut Random) -> Result<(), String> {
-    let stored: Vec<_> = rows(log).iter().map(Plain::of).collect();
+    let rows = log.read(Position::START, ALL).map_err(|error| error.to_string())?;
+    let stored: Vec<_> = rows.iter().map(Plain::of).collect();
     let held = stored.len();
     if (held as u64) < acknowledged {
         return Err(format!("{held} events are left, {acknowledged} were acknowledged"));
