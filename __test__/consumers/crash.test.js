@@ -51,7 +51,7 @@ for (const kind of Object.keys(OPEN)) {
     const total = Math.max(kills * PER_KILL, 2 * POISON)
     let end
     for (let more = 0; end !== 0 && more < 2 * ATTEMPTS; more++) end = await run(kind, dir, total, 'none', 0)
-    assert.equal(end, 0, 'the poison is put aside without a person')
+    assert.equal(end, 0, 'the entry that kills the process is parked')
 
     // External effects happen at least once each, and for the first time in order. Repetitions go back no further than
     // documented.

@@ -10,7 +10,7 @@ const { statesOf } = require('./records')
 const MAX_CACHED = 65_536
 const MAX_CACHED_BYTES = 32 * 1024 * 1024
 
-/** If there are more, so many are dropped that this part of them remains. */
+/** The part of these limits that remains in memory after states were dropped. */
 const EVICT_TO = 7 / 8
 
 /** Most bytes of one state, as stored. */
@@ -214,7 +214,7 @@ class States {
     return bytes
   }
 
-  /** If there are too many states in memory, drops some that are in the store: those not used for longest. */
+  /** If there are too many states in memory, drops the least recently used of those that are in the store. */
   evict () {
     if (this.kept === undefined || !this.exceeds(1)) return
     let left = 2 * this.cached.size
