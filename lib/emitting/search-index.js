@@ -2,7 +2,7 @@
 
 /**
  * Events that the writer may add to the index itself before it checks an append: as many as it reads at a time, which takes some
- * milliseconds. It happens all the time, because events are only added by searches.
+ * milliseconds. A few are usually missing, because only searches add events.
  */
 const MAX_UNINDEXED = 1024
 
