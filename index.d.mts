@@ -9,6 +9,9 @@ export declare const compile: typeof HyperEmitter.compile
 /** The cursor of a node, as text. */
 export declare const cursorOf: typeof HyperEmitter.cursorOf
 
+/** Checks a backup, and makes a new store of it. */
+export declare const restore: typeof HyperEmitter.restore
+
 /** The class of everything with a code of this module. */
 export declare const HyperError: typeof HyperEmitter.HyperError
 export type HyperError = HyperEmitter.HyperError
@@ -16,9 +19,11 @@ export type HyperError = HyperEmitter.HyperError
 // Every type of the namespace, by name; __test__/types/matrix.test.js tells what is missing.
 export type {
   AnyEvents,
-  Appender,
   AppendOptions,
+  Appender,
   Attempt,
+  BackedUp,
+  BackupOptions,
   Candidate,
   CaughtUpOptions,
   Codec,
@@ -46,11 +51,11 @@ export type {
   ImportOptions,
   Input,
   LevelStore,
-  LinkedPeer,
   LinkEnd,
+  LinkedPeer,
   ListenCallback,
-  Listener,
   ListenOptions,
+  Listener,
   Message,
   Messages,
   Name,
@@ -78,6 +83,7 @@ export type {
   QueryItem,
   ReadOptions,
   Reducer,
+  Restored,
   Right,
   Schema,
   SchemaDifference,

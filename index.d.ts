@@ -189,6 +189,8 @@ interface HyperEmitter<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEven
   schemas (): Promise<HyperEmitter.StoredSchema[]>
   /** Recompute every key, link and digest. If something is damaged, rejects and says where the first damage is. */
   verify (options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Verified>
+  /** Make a backup of an embedded store in a folder, or bring the one in it up to date, also while events are stored. */
+  backup (folder: string, options?: HyperEmitter.BackupOptions): Promise<HyperEmitter.BackedUp>
   /** Copy the content of another store: a levelup or abstract-level object, or the path of an embedded store. Resolves to the number of new rows. */
   importFrom (source: HyperEmitter.LevelStore | string, options?: HyperEmitter.ImportOptions): Promise<number>
   /**
@@ -223,6 +225,8 @@ interface HyperEmitterConstructor {
   compile<E extends HyperEmitter.EventMap<E> = HyperEmitter.AnyEvents> (schema: string | Uint8Array, options?: HyperEmitter.CompileOptions): HyperEmitter.Messages<E>
   /** The cursor of a node, or of anything with its log, seq and key, as text. */
   cursorOf (event: { readonly log: string, readonly seq: number, readonly key: string }): string
+  /** Check the backup in a folder, and make a new store of it in another folder, which is missing or empty. The store goes on in a log of its own. */
+  restore (backup: string, folder: string, options?: HyperEmitter.ProgressOptions): Promise<HyperEmitter.Restored>
   /** The class of every error with a code of this module: `if (error instanceof HyperError)` narrows to its `code`. */
   readonly HyperError: HyperErrorConstructor
 }
@@ -300,6 +304,11 @@ declare namespace HyperEmitter {
   interface Options extends CompileOptions, TrustOptions {
     /** Milliseconds before a failed link is dialled again; grows with each failure. Default 1000. */
     reconnectTimeout?: number
+    /**
+     * With `true`, the store in the folder is only read, and another process may have it open meanwhile. What that process stores is heard within 50 ms.
+     * Nothing is written to the folder; whatever would write fails with `ERR_HYPER_READ_ONLY`.
+     */
+    readOnly?: boolean
     /** With `false`, peers that the store remembers from a previous run are not dialled. */
     dial?: boolean
     /** Largest event accepted by `emit`, in bytes, name and framing included. Default 8 MiB. */
@@ -833,6 +842,31 @@ declare namespace HyperEmitter {
     differences: SchemaDifference[]
   }
 
+  interface BackupOptions extends ProgressOptions {
+    /** Copy files that could be linked, for a backup whose bytes are its own. Default `false`. */
+    copy?: boolean
+  }
+
+  interface BackedUp {
+    /** The last change in the backup. */
+    change: number
+    /** The digest there. */
+    digest: string
+    /** Bytes of the backup. */
+    bytes: number
+    /** Bytes of the files that were linked or copied this time. */
+    added: number
+  }
+
+  interface Restored {
+    /** The last change of the store. */
+    change: number
+    /** Its digest. */
+    digest: string
+    /** The log in which it goes on. */
+    log: string
+  }
+
   interface Verified {
     /** Nodes, all different. */
     nodes: number
@@ -1052,6 +1086,7 @@ declare namespace HyperEmitter {
     | 'ERR_HYPER_PEERS'
     | 'ERR_HYPER_PROJECTION'
     | 'ERR_HYPER_PROTOCOL'
+    | 'ERR_HYPER_READ_ONLY'
     | 'ERR_HYPER_REFUSED'
     | 'ERR_HYPER_RESERVED_NAME'
     | 'ERR_HYPER_RIGHTS'

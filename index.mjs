@@ -2,4 +2,4 @@ import HyperEmitter from './index.js'
 
 export default HyperEmitter
 export { HyperEmitter }
-export const { compile, cursorOf, HyperError } = HyperEmitter
+export const { compile, cursorOf, HyperError, restore } = HyperEmitter

@@ -68,6 +68,16 @@ HyperEmitter.compile = function compile (schema, opts) {
 /** The portable cursor of a node, as text. (Entries have it as `cursor`.) */
 HyperEmitter.cursorOf = cursorOf
 
+/** Restores the backup in a folder as a new store in another one: `{ change, digest, log }`. */
+HyperEmitter.restore = async function restore (backup, folder, opts) {
+  const helper = new HyperEmitter()
+  try {
+    return await partsOf(helper).maintenance.restore(backup, folder, opts)
+  } finally {
+    await helper.close()
+  }
+}
+
 HyperEmitter.HyperError = HyperError
 
 HyperEmitter.prototype = Object.create(EventEmitter.prototype, {
@@ -333,6 +343,11 @@ const methods = {
   /** Checks everything stored. `onProgress({ done, total })` reports progress. */
   verify (opts) {
     return partsOf(this).maintenance.verify(opts)
+  },
+
+  /** Makes a backup in a folder, or brings the one in it up to date: `{ change, digest, bytes, added }`. */
+  backup (folder, opts) {
+    return partsOf(this).maintenance.backup(folder, opts)
   },
 
   /** Copies a database that 1.x or this module wrote into this log; resolves to the number of new rows. */

@@ -21,7 +21,7 @@ function checkOptions (given) {
     if (value === undefined) continue
     if (typeof value !== 'number' || !(value >= 0 && value <= Number.MAX_SAFE_INTEGER)) throw optionNotNumber(name, value)
   }
-  for (const name of ['captureRejections', 'strict']) {
+  for (const name of ['captureRejections', 'strict', 'readOnly']) {
     const value = options[name]
     if (value !== undefined && typeof value !== 'boolean') throw optionNotBoolean(name, value)
   }

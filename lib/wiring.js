@@ -38,6 +38,7 @@ const Server = require('./peers/server')
 const UserStreams = require('./peers/user-streams')
 const { Streams } = require('./peers/streams')
 const Closing = require('./lifecycle/closing')
+const Following = require('./lifecycle/following')
 const Opening = require('./lifecycle/opening')
 const ProcessHold = require('./lifecycle/process-hold')
 const StoreState = require('./lifecycle/store-state')
@@ -47,6 +48,7 @@ const { unclosed } = require('./lifecycle/abandoned')
 const { Context } = require('./async-context')
 const { nativeTrust } = require('./trust/options')
 const { MAX_EVENT_SIZE } = require('./options')
+const { readOnlyElsewhere } = require('./errors')
 
 /**
  * Creates the parts of one emitter, each with the other parts that it uses, and opens its store in the background.
@@ -83,7 +85,7 @@ const { MAX_EVENT_SIZE } = require('./options')
  * @returns {Parts}
  */
 function wire (emitter, db, options, schemaRead) {
-  const { maxEventSize, maxPending, reconnectTimeout, protobuf } = options
+  const { maxEventSize, maxPending, reconnectTimeout, protobuf, readOnly = false } = options
   const standard = protobuf === 'standard'
 
   // These may throw, so they come before anything is opened.
@@ -93,14 +95,15 @@ function wire (emitter, db, options, schemaRead) {
   // The native half.
   const database = { keepOpen: false }
   const { path, level } = resolveStore(native, db, database)
+  if (readOnly && path === undefined) throw readOnlyElsewhere()
   const doorbell = new Doorbell()
-  const settings = { path, maxEventSize, maxPending, reconnectTimeout, standard, trust: nativeTrust(options) }
+  const settings = { path, readOnly, maxEventSize, maxPending, reconnectTimeout, standard, trust: nativeTrust(options) }
   const core = new native.Core(settings, doorbell.ring, level)
 
   // Parts that all others use.
   const context = new Context()
   const status = new Status(emitter.status, context)
-  const state = new StoreState(core)
+  const state = new StoreState(core, readOnly)
   const hold = new ProcessHold()
   const scheduler = new TurnScheduler()
   const requests = new Requests(hold)
@@ -136,10 +139,10 @@ function wire (emitter, db, options, schemaRead) {
   const hyperlog = new Hyperlog(reader, rows, state)
   const schemaStream = new SchemaStream({ deferred, dispatcher, scheduler, state, status })
 
-  const schemaRecord = new SchemaRecord({ core, requests, codecs, status })
+  const schemaRecord = new SchemaRecord({ core, requests, codecs, state, status })
 
   // Peers.
-  const storeId = new StoreId(emitter, core, requests)
+  const storeId = new StoreId(emitter, core, requests, state)
   const { peers, plain, tls } = options
   const streams = new Streams(core, hold)
   const admission = new Admission({ core, peers, plain, context, status })
@@ -159,14 +162,15 @@ function wire (emitter, db, options, schemaRead) {
   notices.deliverTo({ opening, requests, connections, admission, streams, conflicts, state, status })
   // The dispatcher comes last: an event may be stored after the turn has looked for events, and before the part that brought it
   // has become idle.
-  hold.holdWhileBusy([acks, state, requests, growth, connections, server, streams, deferred, dispatcher])
+  const following = new Following({ state, hold, listeners, growth })
+  hold.holdWhileBusy([acks, state, requests, growth, following, connections, server, streams, deferred, dispatcher])
 
   doorbell.ringForEmitter(scheduler)
   unclosed.register(emitter, { core, doorbell, timer: hold.timer, database }, hold)
   if (schemaRead !== undefined) schemaStream.waitFor(schemaRead)
   // Both failures are reported elsewhere.
   Promise.all([state.ready, schemaRead]).then(() => schemaRecord.check(), () => {})
-  if (options.dial !== false) connections.dialKnown()
+  if (options.dial !== false && !readOnly) connections.dialKnown()
   else connections.recall()
 
   return {

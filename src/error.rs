@@ -103,6 +103,9 @@ pub enum Error {
         /// The store's folder.
         path: String,
     },
+    /// The store was opened with `readOnly`.
+    #[error("the store is open read-only here: only the emitter that has it open for writing can do this")]
+    ReadOnly,
     /// A folder that holds something else.
     #[error("{path} is not a hyperemitter store: {detail}")]
     NotAStore {
@@ -304,6 +307,7 @@ impl Error {
             Error::Damaged { .. } => "ERR_HYPER_DAMAGED",
             Error::Repaired(_) => "ERR_HYPER_REPAIRED",
             Error::Locked { .. } => "ERR_HYPER_LOCKED",
+            Error::ReadOnly => "ERR_HYPER_READ_ONLY",
             Error::NotAStore { .. } => "ERR_HYPER_NOT_A_STORE",
             Error::Conflict(_) => "ERR_HYPER_CONFLICT",
             Error::ChecksumMismatch { .. } => "ERR_HYPER_CHECKSUM_MISMATCH",

@@ -53,7 +53,7 @@ test('--db takes a LevelDB folder as it is', async (t) => {
   const open = start(t, [schema, '--db', old])
   await open.until('> ')
   const busy = await hypem(t, ['stats', old])
-  assert.deepEqual([busy.code, busy.stderr], [1, `hypem: ${old} is in use by another process: close it there first; or, if that process listens, read its events over the network: hypem log --follow --connect HOST:PORT (ERR_HYPER_LOCKED)\n`])
+  assert.deepEqual([busy.code, busy.stderr], [1, `hypem: ${old} is in use by another process: close it there first; meanwhile, commands that only read it work if it is a folder of 2.x, and if that process listens, its events can be read over the network: hypem log --follow --connect HOST:PORT (ERR_HYPER_LOCKED)\n`])
   await open.end('.exit\n')
 })
 

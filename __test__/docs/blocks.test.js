@@ -8,11 +8,14 @@ const { spawnSync } = require('node:child_process')
 const fs = require('node:fs')
 const os = require('node:os')
 const path = require('node:path')
-const { test } = require('node:test')
+const { after, test } = require('node:test')
 
 const root = path.join(__dirname, '../..')
 const { scripts } = require('../../package.json')
-const DOCUMENTS = ['README.md', 'UPGRADING.md', 'CONTRIBUTING.md', 'docs/API.md', 'docs/guides/security.md', 'docs/guides/consumers.md', 'docs/guides/event-sourcing.md']
+const DOCUMENTS = ['README.md', 'UPGRADING.md', 'CONTRIBUTING.md', 'docs/API.md', 'docs/guides/security.md', 'docs/guides/consumers.md', 'docs/guides/event-sourcing.md', 'docs/guides/operations.md']
+
+/** Documents whose blocks go on where the ones before have ended. The blocks of others each begin in an empty folder. */
+const CONTINUED = new Set(['docs/guides/operations.md'])
 
 /** Fenced blocks of a document: `{ language, text, line, next }`. */
 function blocks (document) {
@@ -68,11 +71,12 @@ const CHECKS = {
 }
 
 for (const document of DOCUMENTS) {
+  const shared = CONTINUED.has(document) && application({ after })
   for (const block of blocks(document)) {
     const check = CHECKS[block.language]
     if (!check) continue
     const skip = block.language === 'console' && process.platform === 'win32' && 'needs a POSIX shell'
-    test(`${document}:${block.line} (${block.language})`, { skip }, (t) => check(block, application(t)))
+    test(`${document}:${block.line} (${block.language})`, { skip }, (t) => check(block, shared || application(t)))
   }
 }
 

@@ -16,7 +16,7 @@
 
 /** In the order of the help page: reading, checking, copying, and the rest. */
 const NAMES = [
-  'stats', 'log', 'graph', 'verify', 'digest', 'schema', 'export', 'import', 'relay', 'adopt', 'consumers', 'keygen', 'key', 'types', 'doctor', 'bench', 'completions', 'version', 'help'
+  'stats', 'log', 'graph', 'verify', 'digest', 'schema', 'export', 'import', 'backup', 'restore', 'relay', 'adopt', 'consumers', 'keygen', 'key', 'types', 'doctor', 'bench', 'completions', 'version', 'help'
 ]
 
 /** @returns {Command|undefined} */

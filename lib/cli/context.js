@@ -109,13 +109,14 @@ class Context {
    * Opens an emitter on a folder (or memory); closed at the end.
    * @param {string|undefined} path
    * @param {import('./schema').Schema|null} schema
-   * @param {{mustExist?: boolean, dial?: boolean, strict?: boolean, trust?: object, unsaid?: string}} [options] `dial`: connect to
-   *   the peers that the store knows; `strict`: the emitter's option; `trust`: values of the options of lib/cli/trust.js; `unsaid`:
+   * @param {{mustExist?: boolean, readOnly?: boolean, dial?: boolean, strict?: boolean, trust?: object, unsaid?: string}} [options]
+   *   `readOnly`: a folder of 2.x is only read, so that it may be in use meanwhile; `dial`: connect to the peers that the store knows; `strict`: the emitter's option; `trust`: values of the options of lib/cli/trust.js; `unsaid`:
    *   the code of warnings that the command reports itself
    */
-  async open (path, schema, { mustExist = false, dial = false, strict, trust = {}, unsaid } = {}) {
+  async open (path, schema, { mustExist = false, readOnly = false, dial = false, strict, trust = {}, unsaid } = {}) {
     const store = await storeAt(path, { mustExist })
-    const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, ...trustOptions(trust), dial, strict })
+    const how = { dial, strict, readOnly: readOnly && typeof store === 'string' }
+    const hyper = new this.HyperEmitter(store, schema ? schema.text : null, { ...schema?.options, ...trustOptions(trust), ...how })
     this.atEnd(() => hyper.close())
     for (const kind of ['error', 'warning']) {
       hyper.status.on(kind, (error) => {

@@ -66,7 +66,7 @@ const TRIED = {
 
 /** What to do about an error, beyond what its message says; by its code. */
 const ADVICE = {
-  ERR_HYPER_LOCKED: '; or, if that process listens, read its events over the network: hypem log --follow --connect HOST:PORT'
+  ERR_HYPER_LOCKED: '; meanwhile, commands that only read it work if it is a folder of 2.x, and if that process listens, its events can be read over the network: hypem log --follow --connect HOST:PORT'
 }
 
 /**

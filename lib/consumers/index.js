@@ -1,6 +1,6 @@
 'use strict'
 
-const { badSubscription, beyondEnd, closed, eventMissing, nameSubscribed } = require('../errors')
+const { badSubscription, beyondEnd, closed, eventMissing, nameSubscribed, readOnly } = require('../errors')
 const { quiet } = require('../callback')
 const { Context } = require('../async-context')
 const checkKeys = require('../known-keys')
@@ -59,6 +59,7 @@ class Consumers {
     if (!isLoop && typeof handler !== 'function') throw badSubscription(name, 'its handler must be a function; for a loop, leave it out')
     this.checkFrom(options.from)
     if (this.isClosing || this.state.closing) throw closed()
+    if (this.state.readOnly) throw readOnly()
     if (this.live.has(options.name)) throw nameSubscribed(options.name)
     return this.start(search, handler, options)
   }

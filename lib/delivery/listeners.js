@@ -41,6 +41,8 @@ class Listeners {
     this.grown = false
     this.cursor = { topic: null, index: 0 }
     this.latest = NONE
+    /** Called when a topic gets its first listener, or loses its last one. */
+    this.onChange = undefined
   }
 
   /**
@@ -62,6 +64,7 @@ class Listeners {
       this.size++
       this.grown = true
       this.core.setInterest(name, topic.number)
+      this.onChange?.()
     }
   }
 
@@ -111,6 +114,7 @@ class Listeners {
     if (topic.list.length === 0) {
       this.size--
       this.core.setInterest(topic.name)
+      this.onChange?.()
     }
   }
 

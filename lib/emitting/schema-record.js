@@ -20,12 +20,14 @@ class SchemaRecord {
    * @param {object} parts.core the native half
    * @param {import('../native/requests')} parts.requests
    * @param {import('./event-codecs')} parts.codecs
+   * @param {import('../lifecycle/store-state')} parts.state
    * @param {import('../status')} parts.status
    */
-  constructor ({ core, requests, codecs, status }) {
+  constructor ({ core, requests, codecs, state, status }) {
     this.core = core
     this.requests = requests
     this.codecs = codecs
+    this.state = state
     this.status = status
     /** The text of the record once it has been read; '' if there is none. */
     this.text = undefined
@@ -70,6 +72,8 @@ class SchemaRecord {
 
   /** What `schemas()` resolves to: each form in which events were encoded. */
   async list () {
+    // Another process may have changed the record.
+    if (this.state.readOnly) this.text = undefined
     await new Promise((resolve, reject) => this.whenRead((error) => error ? reject(error) : resolve()))
     const forms = this.text === '' ? [] : JSON.parse(this.text)
     return forms.map((form) => {

@@ -4,9 +4,14 @@ const { quiet } = require('../callback')
 
 /** The state of the store, from opening to closed. */
 class StoreState {
-  /** @param {object} core the native half */
-  constructor (core) {
+  /**
+   * @param {object} core the native half
+   * @param {boolean} readOnly
+   */
+  constructor (core, readOnly) {
     this.core = core
+    /** Whether the store is only read, while another process may write it. */
+    this.readOnly = readOnly
     this.opening = true
     /** Why the store could not be opened. */
     this.failed = undefined

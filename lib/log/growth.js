@@ -15,6 +15,8 @@ class Growth {
     this.state = state
     this.waiting = new Set()
     this.asked = false
+    /** Called when a reader begins to wait, or stops. */
+    this.onChange = undefined
   }
 
   /** Calls back once the log ends after `after`; `callback(error)` when the emitter closes. Returns a function that cancels the wait. */
@@ -22,7 +24,11 @@ class Growth {
     const waiter = { after, callback: inContext(callback) }
     this.waiting.add(waiter)
     this.ask()
-    return () => this.waiting.delete(waiter)
+    this.onChange?.()
+    return () => {
+      this.waiting.delete(waiter)
+      this.onChange?.()
+    }
   }
 
   /** Whether a reader waits for rows that are already stored, and will soon be called back. */
@@ -54,6 +60,7 @@ class Growth {
         this.waiting.delete(waiter)
         waiter.callback(error)
       }
+      this.onChange?.()
       this.ask()
     }, { hold: false })
   }

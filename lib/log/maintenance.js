@@ -2,7 +2,7 @@
 
 const native = require('../native/addon')
 const resolveStore = require('../stores/resolve-store')
-const { badAdoptedKey, badAdoptedLog, badImportSource } = require('../errors')
+const { badAdoptedKey, badAdoptedLog, badBackupOption, badImportSource, badStorePath } = require('../errors')
 const { promisedAnswer, quiet, rejected } = require('../callback')
 const { knownPeers } = require('../peers/address')
 
@@ -52,6 +52,20 @@ class Maintenance {
       ({ number }) => number, { progress: progressOf(opts) })
   }
 
+  /** Makes a backup in a folder, or brings the one in it up to date. */
+  backup (folder, opts) {
+    const { copy = false } = opts ?? {}
+    if (!isFolder(folder)) return rejected(badStorePath(folder))
+    if (typeof copy !== 'boolean') return rejected(badBackupOption(copy))
+    return promisedAnswer(this.requests, (id) => this.core.askBackup(id, folder, copy), parseText, { progress: progressOf(opts) })
+  }
+
+  /** Restores a backup as a new store in a folder. It is not the store of this emitter, which only lends its threads. */
+  restore (backup, folder, opts) {
+    for (const path of [backup, folder]) if (!isFolder(path)) return rejected(badStorePath(path))
+    return promisedAnswer(this.requests, (id) => this.core.askRestore(id, backup, folder), parseText, { progress: progressOf(opts) })
+  }
+
   /** Replaces our version of a log by that of the peers. Resolves to the log to which ours has moved. */
   adopt (log, { key } = {}) {
     if (typeof log !== 'string' || log === '') return rejected(badAdoptedLog())
@@ -67,6 +81,11 @@ function rememberedPeers ({ text }) {
   } catch {
     return []
   }
+}
+
+/** Whether this is the path of a folder, as far as that can be seen. */
+function isFolder (path) {
+  return typeof path === 'string' && path !== '' && !path.includes('\0')
 }
 
 function parseText ({ text }) {

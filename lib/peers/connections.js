@@ -1,7 +1,7 @@
 'use strict'
 
 const { checkPort, checkHost, knownPeers } = require('./address')
-const { badPeersRecord, closed, hungUp, insecureDial, prematureClose, streamEnded } = require('../errors')
+const { badPeersRecord, closed, hungUp, insecureDial, prematureClose, readOnly, streamEnded } = require('../errors')
 const { promised } = require('../callback')
 const { linkFailure } = require('./system-errors')
 const { decideSoon, dialTls, isInsecure } = require('./tls')
@@ -88,8 +88,8 @@ class Connections {
     const key = `${target}:${number}`
     if (how.tls === true && this.tls === undefined) throw insecureDial(key)
     return promised(callback, (done) => {
-      if (this.state.closing) {
-        process.nextTick(done, closed())
+      if (this.state.closing || this.state.readOnly) {
+        process.nextTick(done, this.state.closing ? closed() : readOnly())
         return
       }
       const dial = this.dials.get(key)

@@ -4,7 +4,7 @@ const os = require('node:os')
 const { isDeepStrictEqual } = require('node:util')
 
 const { checkPort } = require('./address')
-const { alreadyListening, closed, noTlsOptions } = require('../errors')
+const { alreadyListening, closed, noTlsOptions, readOnly } = require('../errors')
 const { listenFailure } = require('./system-errors')
 const { promised } = require('../callback')
 const { decideSoon, tlsServer } = require('./tls')
@@ -66,6 +66,7 @@ class Server {
         process.nextTick(done, error)
       }
       if (state.closing) return fail(closed())
+      if (state.readOnly) return fail(readOnly())
       emitter._listening = true
       let number
       try {

@@ -3,6 +3,7 @@
 const { randomBytes } = require('node:crypto')
 
 const { promised } = require('../callback')
+const { readOnly } = require('../errors')
 
 /** The emitter's id (`STOREID`), by which EventPeer announcements name it. It is not the log's id. */
 class StoreId {
@@ -10,11 +11,13 @@ class StoreId {
    * @param {object} emitter gets `id`
    * @param {object} core the native half
    * @param {import('../native/requests')} requests
+   * @param {import('../lifecycle/store-state')} state
    */
-  constructor (emitter, core, requests) {
+  constructor (emitter, core, requests, state) {
     this.emitter = emitter
     this.core = core
     this.requests = requests
+    this.state = state
     this.waiting = []
   }
 
@@ -32,12 +35,13 @@ class StoreId {
   }
 
   load () {
-    const { core, requests, emitter } = this
+    const { core, requests, emitter, state } = this
     const settle = (error, id) => {
       for (const done of this.waiting.splice(0)) error ? done(error) : done(null, id)
     }
     requests.ask((ask) => core.askFact(ask, 'storeId'), (error, answer) => {
       if (error) return settle(error)
+      if (state.readOnly) return answer.text == null ? settle(readOnly()) : settle(null, answer.text)
       const id = answer.text ?? newId()
       // As in 1.x, it is written even if it was already there.
       requests.ask((ask) => core.setFact(ask, 'storeId', id), (error) => {

@@ -1,7 +1,7 @@
 'use strict'
 
 const native = require('../native/addon')
-const { closed, notADuplex, streamEnded } = require('../errors')
+const { closed, notADuplex, readOnly, streamEnded } = require('../errors')
 const { promised } = require('../callback')
 const { checkRight } = require('../trust/rights')
 const { isDuplex } = require('./streams')
@@ -36,8 +36,8 @@ class UserStreams {
     if (key !== undefined) native.checkPublicKey(key)
     if (can !== undefined) checkRight(can, 'can')
     return promised(callback, (done) => {
-      if (this.state.closing) {
-        process.nextTick(done, closed())
+      if (this.state.closing || this.state.readOnly) {
+        process.nextTick(done, this.state.closing ? closed() : readOnly())
         return
       }
       this.schemaRecord.tell()

@@ -10,10 +10,12 @@ use super::{Emitter, Notice};
 use crate::error::{Error, Result};
 use crate::hyperlog::import::{import, import_facts};
 use crate::hyperlog::verify::verify;
-use crate::hyperlog::Log;
-use crate::node::Change;
+use crate::hyperlog::{new_log_id, Log};
+use crate::identity::seal::{new_sealed_log_id, owner_of};
+use crate::node::{Change, LogId};
 use crate::query::Filter;
 use crate::row::{Position, Row};
+use crate::store::embedded::{restore, EmbeddedOptions};
 use crate::store::{Found, Order, ReadLimit, Span};
 
 /// About how many times progress is reported, however long the work takes.
@@ -36,6 +38,10 @@ impl Emitter {
     pub(super) fn ask(self: &Arc<Self>, log: &Arc<Log>, id: u32, request: Request) {
         let log = Arc::clone(log);
         let answer = PendingAnswer::new(self, id);
+        if log.store().is_read_only() && request.changes_the_store() {
+            answer.send(Err(Error::ReadOnly));
+            return;
+        }
         match request {
             Request::Wait(after) => {
                 let mut end = log.watch();
@@ -63,7 +69,7 @@ impl Emitter {
                     async move { answer.send(bound.await.unwrap_or_else(|_| Err(gone())).map(Reply::Listening)) },
                 );
             }
-            request if log.store().is_immediate() && !matches!(request, Request::Verify | Request::Import { .. }) => {
+            request if log.store().is_immediate() && !request.is_long() => {
                 answer.send(self.answer(id, &log, request));
             }
             request => {
@@ -130,6 +136,11 @@ impl Emitter {
                 network: self.network(),
             })),
             Request::Verify => Reply::Verified(verify(log.store().as_ref(), &mut progress)?),
+            Request::Backup { folder, copy } => Reply::BackedUp(log.store().backup(&folder, copy, &mut progress)?),
+            Request::Restore { backup, folder } => {
+                let options = EmbeddedOptions::default();
+                Reply::Restored(restore(&backup, &folder, &options, &successor_of, &mut progress)?)
+            }
             Request::Import { open, identity } => {
                 let source = open()?;
                 let mut added = import(log, source.as_ref(), &mut progress);
@@ -168,6 +179,15 @@ impl Emitter {
         if let Some(runtime) = &*self.runtime.lock() {
             runtime.spawn_blocking(work);
         }
+    }
+}
+
+/// The id of the log in which a restored store goes on. After a sealed log, that is another sealed log of the same key, so that the
+/// store still needs this key.
+fn successor_of(log: Option<&str>) -> Result<LogId> {
+    match log.map(owner_of).transpose()?.flatten() {
+        Some(owner) => new_sealed_log_id(&owner),
+        None => new_log_id(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{quoted, Error, Result};
 use crate::protocol::capability::MAX_NETWORK_NAME;
 use crate::store::{Commit, Meta, Store};
 
-/// The network of `store`, which was opened with the name `given`.
+/// The network of `store`, which was opened with the name `given`. A store that is open read-only is not given a name.
 ///
 /// # Errors
 /// `Network` if it belongs to another one; `InvalidArgument` if the name cannot be one; the store's own.
@@ -26,6 +26,7 @@ pub(super) fn network_of(store: &dyn Store, given: Option<&str>) -> Result<Optio
             quoted(given)
         ))),
         Some(_) => Ok(kept),
+        None if store.is_read_only() => Ok(None),
         None => {
             let name = Bytes::copy_from_slice(given.as_bytes());
             store.commit(&Commit { meta: vec![(Meta::Network, Some(name))], ..Commit::default() })?;

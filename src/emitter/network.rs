@@ -11,6 +11,7 @@ use crate::net::pipe::{pipe, Carrier, PipeNews};
 use crate::net::rights::{Peers, Plain, Right};
 use crate::net::{Carried, Dial, Net, PeerInfo, Refusals, Security};
 use crate::schema::ToldSchema;
+use crate::store::Meta;
 
 /// What happened to a stream that JavaScript carries.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,6 +162,13 @@ impl Emitter {
     /// The network that the store belongs to, once it is open.
     #[must_use]
     pub fn network(&self) -> Option<String> {
-        self.net.get().and_then(Net::network)
+        match (self.net.get(), self.log.get()) {
+            (Some(net), _) => net.network(),
+            (None, Some(log)) => {
+                let name = log.meta(&Meta::Network).ok().flatten();
+                name.map(|name| String::from_utf8_lossy(&name).into_owned())
+            }
+            (None, None) => None,
+        }
     }
 }

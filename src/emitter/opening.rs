@@ -171,11 +171,10 @@ impl Emitter {
                     call(net);
                 }
             }
-            Call::Connect { host, port, dial } => {
-                if let Some(net) = self.net.get() {
-                    net.dial(host, port, dial);
-                }
-            }
+            Call::Connect { host, port, dial } => match self.net.get() {
+                Some(net) => drop(net.dial(host, port, dial)),
+                None => self.refuse(Call::Connect { host, port, dial }, &Error::ReadOnly),
+            },
         }
     }
 
@@ -223,7 +222,8 @@ impl Emitter {
         if self.closing.load(Ordering::SeqCst) {
             log.close();
         }
-        if let Some(runtime) = &*self.runtime.lock() {
+        // Peers would have to store what they exchange.
+        if let Some(runtime) = self.runtime.lock().as_ref().filter(|_| !log.store().is_read_only()) {
             let mut options = self.options.net.clone();
             options.trust.network = network;
             let net = Net::new(Arc::clone(log), options, observer, runtime.handle().clone());

@@ -1,6 +1,7 @@
 //! Questions from JavaScript that may take a while, and their answers.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::net::{PeerInfo, Refusals};
 use crate::node::{Change, Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
 use crate::row::{Located, LogHead, Row};
-use crate::store::{Meta, Order, ReadLimit, Sizes, Span, Store};
+use crate::store::{BackedUp, Meta, Order, ReadLimit, Restored, Sizes, Span, Store};
 
 /// What names an event at every emitter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +100,20 @@ pub enum Request {
     },
     /// Checks everything stored.
     Verify,
+    /// Makes a backup of the store in a folder, or brings the one in it up to date.
+    Backup {
+        /// The folder.
+        folder: PathBuf,
+        /// Whether files are copied even if they could be linked.
+        copy: bool,
+    },
+    /// Restores a backup as a new store. This emitter's own store is not touched.
+    Restore {
+        /// The folder of the backup.
+        backup: PathBuf,
+        /// The folder of the new store.
+        folder: PathBuf,
+    },
     /// Replaces our version of a log by that of peers. If there are several, the key selects the version that contains this node.
     Adopt(LogId, Option<Key>),
     /// Copies another store's rows into this log.
@@ -108,6 +123,18 @@ pub enum Request {
         /// Whether to copy those of its facts that this store lacks.
         identity: bool,
     },
+}
+
+impl Request {
+    /// Whether it takes long whatever the store is.
+    pub(super) fn is_long(&self) -> bool {
+        matches!(self, Request::Verify | Request::Import { .. } | Request::Backup { .. } | Request::Restore { .. })
+    }
+
+    /// Whether a store that is open read-only refuses it. Peers change the store as well.
+    pub(super) fn changes_the_store(&self) -> bool {
+        matches!(self, Request::MetaSet(_) | Request::Adopt(..) | Request::Import { .. } | Request::Listen { .. })
+    }
 }
 
 /// An answer.
@@ -146,6 +173,10 @@ pub enum Reply {
     Listening(SocketAddr),
     /// To `Verify`.
     Verified(Verified),
+    /// To `Backup`.
+    BackedUp(BackedUp),
+    /// To `Restore`.
+    Restored(Restored),
     /// To `Adopt`: the log to which our version has moved.
     Adopted(LogId),
     /// To `Import`: how many rows were new.

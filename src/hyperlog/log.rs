@@ -1,5 +1,6 @@
-//! The log's handle, with all calls. Appends and peers' nodes enter [`CommitPipeline`]; reads use [`Shared`] and the store.
+//! The log's handle, with all calls. Appends and peers' nodes enter [`CommitPipeline`] through [`JobSink`]; reads use [`Shared`] and the store.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::Arc;
 
@@ -8,7 +9,10 @@ use tokio::sync::{oneshot, watch};
 
 use super::commit_pipeline::CommitPipeline;
 use super::committer::Committer;
+use super::following::Following;
+use super::ids::stored_log_id;
 use super::job::{Job, Response};
+use super::job_sink::JobSink;
 use super::observer::{CatchingObserver, LogObserver};
 use super::parking::ParkedTotal;
 use super::sealing::Sealer;
@@ -17,25 +21,25 @@ use super::stuck::{KeptStuckLog, Stuck, StuckLog};
 use super::trust::{Pin, TrustPolicy, TrustState};
 use super::writer::{OwnLog, Writer};
 use super::{Batch, Incoming, LogOptions, Outcome, Source, SourceId, Trust};
-use crate::branch::Branch;
 use crate::error::{Error, Result};
 use crate::identity::seal::claims_owner;
 use crate::identity::PublicKey;
 use crate::node::{key_of, Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
 use crate::row::{Entry, Located, LogHead, Position, Row};
-use crate::store::log_set::{hash_head, LogSet};
+use crate::store::log_set::{digest_of, LogSet};
 use crate::store::{Found, Meta, Order, ReadLimit, Sizes, Span, Store};
 
 /// A log on a store.
 pub struct Log {
     shared: Arc<Shared>,
-    pipeline: CommitPipeline,
+    jobs: JobSink,
     options: LogOptions,
 }
 
 impl Log {
-    /// Opens the log on an open store; gives it a log id if it has none. Blocks.
+    /// Opens the log on an open store; gives it a log id if it has none. Blocks. On a store that is open read-only, jobs are
+    /// refused, and [`Log::run`] announces the rows that another process stores.
     ///
     /// # Errors
     /// The store's.
@@ -54,6 +58,14 @@ impl Log {
         observer: Arc<dyn LogObserver>,
     ) -> Result<Arc<Self>> {
         let state = store.state()?;
+        if store.is_read_only() {
+            // A store that has never been opened for writing has no log of its own.
+            let committed = CommittedState::of(stored_log_id(store.as_ref())?.unwrap_or_else(|| "".into()), &state);
+            let trust = TrustState::new(None, HashMap::new(), trust.policy);
+            let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, None, trust));
+            let jobs = JobSink::Following(Following::new(&shared));
+            return Ok(Arc::new(Log { shared, jobs, options }));
+        }
         let sealer = trust.identity.map(Sealer::new);
         let own = OwnLog::open(store.as_ref(), sealer.as_ref(), &state)?;
         let immediate = store.is_immediate();
@@ -63,19 +75,19 @@ impl Log {
         let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, stuck, sealer, trust));
         let committer = Arc::new(Committer::new(Arc::clone(&shared)));
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&committer), options, &own, &state)?;
-        let pipeline = CommitPipeline::new(writer, committer, immediate);
-        Ok(Arc::new(Log { shared, pipeline, options }))
+        let jobs = JobSink::Pipeline(Box::new(CommitPipeline::new(writer, committer, immediate)));
+        Ok(Arc::new(Log { shared, jobs, options }))
     }
 
     /// Does the writing until [`Log::close`]. A store that never blocks can do without.
     pub fn run(&self) {
-        self.pipeline.run();
+        self.jobs.run();
     }
 
     /// Stops accepting jobs. Queued jobs are still written and answered: by [`Log::run`] before it returns, or here if the store is
     /// immediate.
     pub fn close(&self) {
-        self.pipeline.close();
+        self.jobs.close();
     }
 
     /// Appends events in order. Never waits for the medium; answers come through [`LogObserver::acks`]. Events beyond
@@ -87,7 +99,7 @@ impl Log {
         let refused = batch.cut(limit.saturating_sub(waiting));
         if !batch.is_empty() {
             self.shared.pending.fetch_add(batch.cost(), Ordering::Relaxed);
-            self.pipeline.submit(Job::Append(batch));
+            self.jobs.submit(Job::Append(batch));
         }
         self.refuse_appends(refused, Error::Backlog { pending, limit });
     }
@@ -95,7 +107,7 @@ impl Log {
     /// Answers this many appends with an error, when their turn comes.
     pub fn refuse_appends(&self, acks: usize, error: Error) {
         if acks > 0 {
-            self.pipeline.submit(Job::Refused { acks, error });
+            self.jobs.submit(Job::Refused { acks, error });
         }
     }
 
@@ -124,7 +136,7 @@ impl Log {
             .collect();
         let source = source.into();
         let (responder, response) = oneshot::channel();
-        self.pipeline.submit(Job::Add { source, nodes, responder });
+        self.jobs.submit(Job::Add { source, nodes, responder });
         response
     }
 
@@ -139,18 +151,18 @@ impl Log {
     #[doc(hidden)]
     #[must_use]
     pub fn parked(&self) -> ParkedTotal {
-        self.pipeline.parked()
+        self.jobs.parked()
     }
 
     /// Drops what a finished session has parked.
     pub fn forget(&self, source: SourceId) {
-        self.pipeline.submit(Job::Forget(source));
+        self.jobs.submit(Job::Forget(source));
     }
 
     /// Sets or deletes facts, durably and atomically.
     pub fn set_meta(&self, facts: Vec<(Meta, Option<Bytes>)>) -> Response<()> {
         let (responder, response) = oneshot::channel();
-        self.pipeline.submit(Job::SetMeta { facts, responder });
+        self.jobs.submit(Job::SetMeta { facts, responder });
         response
     }
 
@@ -162,7 +174,7 @@ impl Log {
     /// This call relies on what a peer claims. It is needed as long as sessions do not ask for the differing node.
     pub fn fork_local(&self, log: LogId, from: Seq) -> Response<LogId> {
         let (responder, response) = oneshot::channel();
-        self.pipeline.submit(Job::ForkLocal { log, from, responder });
+        self.jobs.submit(Job::ForkLocal { log, from, responder });
         response
     }
 
@@ -227,7 +239,7 @@ impl Log {
         match chosen.as_slice() {
             [known] => {
                 let (from, theirs) = (known.seq, known.theirs);
-                self.pipeline.submit(Job::Adopt { log: log.clone(), from, theirs, responder });
+                self.jobs.submit(Job::Adopt { log: log.clone(), from, theirs, responder });
             }
             found => {
                 let keys: Vec<_> = versions.iter().map(|known| known.theirs.to_string()).collect();
@@ -295,19 +307,10 @@ impl Log {
         Ok(self.shared.store.state()?.heads)
     }
 
-    /// Digest over all logs: blake3 over, for each log in order of its id, the id, its seq and its digest. Equal on two
-    /// stores exactly when they hold the same logs. Branches do not count: a store that has got one may hold its entries under the
-    /// log's own id since.
+    /// Digest over all logs, equal on two stores exactly when they hold the same logs.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut logs = self.logs();
-        logs.retain(|head| Branch::of(&head.log).is_none());
-        logs.sort_by(|a, b| a.log.cmp(&b.log));
-        let mut hasher = blake3::Hasher::new();
-        for log in &logs {
-            hash_head(&mut hasher, &log.log, log.seq, &log.digest);
-        }
-        Digest(*hasher.finalize().as_bytes())
+        digest_of(self.logs())
     }
 
     /// A receiver of the position of the last row announced.

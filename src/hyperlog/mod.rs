@@ -8,7 +8,8 @@
 //! in memory, [`parking`] holds nodes that came before their causes, [`fork`] limits how often other versions of our log move its
 //! tail, `demands` are the conditions of an append, `uncommitted_events` finds events that are not stored yet, `decisions` finds
 //! events of others that contradict a conditional append later, [`stuck`] knows the logs of which peers hold another version,
-//! `stuck_record` is what the store keeps about them, [`trust`] says whose rows are stored, and `sealing` seals our own rows.
+//! `stuck_record` is what the store keeps about them, [`trust`] says whose rows are stored, and `sealing` seals our own rows. If
+//! another process writes the store, `following` takes the place of the pipeline.
 
 #![forbid(unsafe_code)]
 
@@ -20,10 +21,12 @@ mod commit_queue;
 mod committer;
 mod decisions;
 mod demands;
+mod following;
 pub mod fork;
 mod ids;
 pub mod import;
 mod job;
+mod job_sink;
 mod linked_logs;
 mod log;
 mod observer;

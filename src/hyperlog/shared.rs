@@ -18,7 +18,7 @@ use crate::node::{Key, LogId, NodeRef, Seq};
 use crate::panic::caught;
 use crate::row::{Body, NewRow, Position, Row};
 use crate::store::log_set::{LogSet, Prefix};
-use crate::store::{ReadLimit, Store, StoreState};
+use crate::store::{Growth, ReadLimit, Store, StoreState};
 
 /// Logs that are hashed into the set's digests while the lock on the state is held: about a millisecond of work.
 const SETTLE_AT_ONCE: usize = 4096;
@@ -123,6 +123,24 @@ impl Shared {
         if !self.store.is_immediate() {
             self.remember(rows, duplicated, end);
         }
+    }
+
+    /// Makes rows visible that another process has stored, without notifying anybody yet.
+    pub(super) fn take_in(&self, grown: &Growth) -> Result<()> {
+        match &grown.logs {
+            Some(heads) => {
+                let mut state = self.state.write();
+                heads.iter().for_each(|head| state.logs.set(&head.log, head.seq, head.digest));
+                state.end = grown.end;
+            }
+            None => {
+                let stored = self.store.state()?;
+                let mut state = self.state.write();
+                *state = CommittedState::of(state.log_id.clone(), &stored);
+            }
+        }
+        self.forget_recent(grown.end);
+        Ok(())
     }
 
     /// Notifies followers of the log that it now ends at `end`.

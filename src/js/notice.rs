@@ -192,6 +192,12 @@ impl JsNotice {
             Reply::Adopted(log) => self.with_text(&*log),
             Reply::Digest(digest) => self.with_text(digest.to_string()),
             Reply::Stats(stats) => self.with_text(stats_json(&stats)),
+            Reply::BackedUp(made) => self.with_text(
+                json!({ "change": made.change, "digest": made.digest.to_string(), "bytes": made.bytes, "added": made.added }).to_string(),
+            ),
+            Reply::Restored(made) => self.with_text(
+                json!({ "change": made.change, "digest": made.digest.to_string(), "log": *made.log }).to_string(),
+            ),
             Reply::Verified(found) => self.with_text(
                 json!({ "nodes": found.nodes, "duplicates": found.duplicates, "logs": found.logs, "seals": found.seals }).to_string(),
             ),

@@ -19,6 +19,8 @@ use crate::store::{Progress, Store};
 pub struct CoreOptions {
     /// Folder of the embedded store; memory without it.
     pub path: Option<String>,
+    /// Whether that store is only read, while another process may have it open for writing.
+    pub read_only: Option<bool>,
     /// Largest event container, in bytes.
     pub max_event_size: Option<f64>,
     /// Bytes of unacknowledged emits.
@@ -36,8 +38,14 @@ pub(super) fn source(options: &CoreOptions, bridge: Option<Arc<JsBridge>>) -> So
     match (bridge, &options.path) {
         (Some(bridge), _) => Source::Opening(Box::new(move |progress| open_level(bridge, progress))),
         (None, Some(path)) => {
-            let path = PathBuf::from(path);
-            Source::Opening(Box::new(move |progress| open_embedded(&path, progress)))
+            let (path, read_only) = (PathBuf::from(path), options.read_only == Some(true));
+            Source::Opening(Box::new(move |progress| {
+                if read_only {
+                    open_read_only(&path, progress)
+                } else {
+                    open_embedded(&path, progress)
+                }
+            }))
         }
         (None, None) => Source::Immediate(Arc::new(MemoryStore::new())),
     }
@@ -49,8 +57,13 @@ pub(super) fn open_level(bridge: Arc<JsBridge>, progress: Progress<'_>) -> Resul
 }
 
 /// Opens the store in a folder.
-pub(super) fn open_embedded(path: &Path, progress: Progress<'_>) -> Result<Arc<dyn Store>> {
+fn open_embedded(path: &Path, progress: Progress<'_>) -> Result<Arc<dyn Store>> {
     Ok(Arc::new(EmbeddedStore::open(path, &EmbeddedOptions::default(), progress)?))
+}
+
+/// Opens the store in a folder that another process may have open.
+pub(super) fn open_read_only(path: &Path, progress: Progress<'_>) -> Result<Arc<dyn Store>> {
+    Ok(Arc::new(EmbeddedStore::open_read_only(path, &EmbeddedOptions::default(), progress)?))
 }
 
 /// The core's own settings; its defaults where JavaScript gives none.

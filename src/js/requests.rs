@@ -8,7 +8,7 @@ use napi_derive::napi;
 use super::error::{thrown, Result};
 use super::filter::JsFilter;
 use super::level::LevelHandle;
-use super::options::{open_embedded, open_level};
+use super::options::{open_level, open_read_only};
 use super::{change, Core};
 use crate::emitter::{Cursor, Request};
 use crate::node::{Key, NotAKey};
@@ -138,6 +138,18 @@ impl Core {
         self.emitter.borrow().request(id, Request::Verify);
     }
 
+    /// Makes a backup in a folder; with `copy`, without links.
+    #[napi(catch_unwind)]
+    pub fn ask_backup(&self, id: u32, folder: String, copy: bool) {
+        self.emitter.borrow().request(id, Request::Backup { folder: folder.into(), copy });
+    }
+
+    /// Restores the backup in a folder as a new store in another one.
+    #[napi(catch_unwind)]
+    pub fn ask_restore(&self, id: u32, backup: String, folder: String) {
+        self.emitter.borrow().request(id, Request::Restore { backup: backup.into(), folder: folder.into() });
+    }
+
     /// Replaces our version of a log by that of peers; the answer is the log to which ours has moved.
     #[napi(catch_unwind)]
     pub fn ask_adoption(&self, id: u32, log: String, theirs: Option<String>) -> Result<()> {
@@ -146,14 +158,15 @@ impl Core {
         Ok(())
     }
 
-    /// Copies another store into the log: the Level database of `level`, or the embedded store in a folder. With `identity`, its
+    /// Copies another store into the log: the Level database of `level`, or the embedded store in a folder, which is only
+    /// read. With `identity`, its
     /// emitter's id and its records of peers are copied, too, if this store has none yet.
     #[napi(catch_unwind)]
     pub fn ask_import(&self, id: u32, path: String, level: Option<&LevelHandle>, identity: bool) {
         let bridge = level.map(LevelHandle::bridge);
         let open = move || match bridge {
             Some(bridge) => open_level(bridge, &mut |_, _| {}),
-            None => open_embedded(Path::new(&path), &mut |_, _| {}),
+            None => open_read_only(Path::new(&path), &mut |_, _| {}),
         };
         self.emitter.borrow().request(id, Request::Import { open: Box::new(open), identity });
     }

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use crate::branch::Branch;
 use crate::node::{Digest, LogId, Seq};
 use crate::row::LogHead;
 
@@ -271,6 +272,18 @@ impl Hasher<'_> {
         }
         Digest(*hasher.finalize().as_bytes())
     }
+}
+
+/// Digest over all logs: blake3 over, for each log in order of its id, the id, its seq and its digest. Equal on two stores exactly
+/// when they hold the same logs. Branches do not count: a store that has got one may hold its entries under the log's own id since.
+pub(crate) fn digest_of(mut logs: Vec<LogHead>) -> Digest {
+    logs.retain(|head| Branch::of(&head.log).is_none());
+    logs.sort_by(|a, b| a.log.cmp(&b.log));
+    let mut hasher = blake3::Hasher::new();
+    for log in &logs {
+        hash_head(&mut hasher, &log.log, log.seq, &log.digest);
+    }
+    Digest(*hasher.finalize().as_bytes())
 }
 
 /// One log in a digest over several.

@@ -15,6 +15,8 @@ pub mod search;
 mod slots;
 pub(crate) mod terms;
 
+use std::path::Path;
+
 use bytes::Bytes;
 
 pub use self::search::{Found, Order, Span};
@@ -104,6 +106,39 @@ impl Commit {
     pub fn is_empty(&self) -> bool {
         self.relabel.is_none() && self.rows.is_empty() && self.meta.is_empty()
     }
+}
+
+/// What another process has added to a store that is open read-only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// Position of the last row.
+    pub end: Position,
+    /// Heads of the logs that have grown. `None` if entries have moved to another log, so that any head may have changed.
+    pub logs: Option<Vec<LogHead>>,
+}
+
+/// A backup that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BackedUp {
+    /// The last change in it.
+    pub change: Change,
+    /// The digest over all logs there.
+    pub digest: Digest,
+    /// Bytes of the backup.
+    pub bytes: u64,
+    /// Bytes of the segments that were linked or copied this time.
+    pub added: u64,
+}
+
+/// A backup that was restored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// The last change in it.
+    pub change: Change,
+    /// The digest over all logs there.
+    pub digest: Digest,
+    /// The log in which the store goes on.
+    pub log: LogId,
 }
 
 /// How much one read may return.
@@ -229,6 +264,31 @@ pub trait Store: Send + Sync {
     /// Faults that opening has found and repaired, for the operator to read.
     fn repairs(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether the store belongs to another process. Then commits are refused with `ReadOnly`.
+    fn is_read_only(&self) -> bool {
+        false
+    }
+
+    /// Takes in what the process to which the store belongs has stored since the last call; `None` if no rows were added.
+    ///
+    /// # Errors
+    /// `Storage` if the files do not continue what was read, so that the store has to be opened again; `Damaged`.
+    fn catch_up(&self) -> Result<Option<Growth>> {
+        Ok(None)
+    }
+
+    /// Makes a backup in a folder, up to the last commit, or brings the one in it up to date. With `copy`, files are copied even if
+    /// they could be linked.
+    ///
+    /// # Errors
+    /// `InvalidArgument` if this kind of store has no backups, or the folder holds other things; `Damaged` if the store is.
+    fn backup(&self, folder: &Path, copy: bool, progress: Progress<'_>) -> Result<BackedUp> {
+        let _ = (folder, copy, progress);
+        Err(Error::InvalidArgument(
+            "only the embedded store makes backups: copy the files of a closed Level database".into(),
+        ))
     }
 
     /// Whether no call waits for I/O, so that calls may run on any thread. Such a store keeps references to the values it is given.

@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use hyperemitter::store::conformance::Random;
@@ -77,7 +76,7 @@ struct State {
 
 struct Shared {
     state: Mutex<State>,
-    locked: AtomicBool,
+    locked: Mutex<BTreeSet<PathBuf>>,
     /// Whether fdatasync reports success without doing anything.
     lies: bool,
     /// A real folder for sled's files.
@@ -180,7 +179,7 @@ impl FaultDisk {
     fn build(index: &Path, lies: bool, state: State) -> Self {
         FaultDisk(Arc::new(Shared {
             state: Mutex::new(state),
-            locked: AtomicBool::new(false),
+            locked: Mutex::default(),
             lies,
             index: index.to_owned(),
         }))
@@ -361,7 +360,7 @@ impl File for Handle {
     }
 }
 
-struct Lock(Arc<Shared>);
+struct Lock(Arc<Shared>, PathBuf);
 
 impl Guard for Lock {
     fn holds(&self) -> io::Result<bool> {
@@ -373,7 +372,7 @@ impl Guard for Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.0.locked.store(false, Ordering::SeqCst);
+        self.0.locked.lock().remove(&self.1);
     }
 }
 
@@ -450,10 +449,10 @@ impl Disk for FaultDisk {
         Ok(())
     }
 
-    fn lock(&self, _: &Path) -> io::Result<Option<Box<dyn Guard>>> {
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Guard>>> {
         self.0.state.lock().on()?;
-        let free = !self.0.locked.swap(true, Ordering::SeqCst);
-        Ok(free.then(|| Box::new(Lock(self.0.clone())) as Box<dyn Guard>))
+        let free = self.0.locked.lock().insert(path.to_owned());
+        Ok(free.then(|| Box::new(Lock(self.0.clone(), path.to_owned())) as Box<dyn Guard>))
     }
 
     fn index_dir(&self, _: &Path) -> PathBuf {

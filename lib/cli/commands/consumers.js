@@ -20,7 +20,7 @@ module.exports = {
   description: [
     'Lists the subscriptions that a store knows: the change up to which each has handled everything, how many changes are stored after that, the age of the first of these, and how many entries are parked. Then lists the projections that it knows: the version, the change up to which all events are in the states, how many changes are stored after that, and how many keys have a state. While a new version is being derived, "answers" is the version whose states are returned.',
     'parked lists the parked entries of one subscription with their cursors. retry has entries handled once more when the subscription starts the next time; skip drops them. CURSOR may be all. If one of several cursors is wrong, the action is done for those before it, and the message says for how many. reset makes the subscription start at the beginning, or at FROM (now, a change, or a cursor), with nothing parked. remove deletes the records of the subscription; with --projection, it deletes the stored states of a projection, which is then derived from the beginning when it starts the next time.',
-    'A store that another process has open cannot be opened. In that process, the methods of the subscription do the same.'
+    'While another process has the store open, listing works, and retry, skip, reset and remove do not: there, the methods of the subscription do the same.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'NAME', optional: true, many: true }],
   options: {
@@ -36,7 +36,7 @@ module.exports = {
   async run (context, { json, projection }, [first, ...rest]) {
     if (!Object.hasOwn(ACTIONS, first) || rest.length === 0) {
       if (rest.length > 0) throw new UsageFailure(`${first} is not one of ${Object.keys(ACTIONS).join(', ')}`)
-      const { consumers, projections } = await context.or((await open(context, first)).stats())
+      const { consumers, projections } = await context.or((await open(context, first, true)).stats())
       await context.print(json ? forJson(withKinds(consumers, projections), 2) + '\n' : list(consumers) + listProjections(projections))
       return
     }
@@ -46,7 +46,7 @@ module.exports = {
     if (more.length < least) throw new UsageFailure('CURSOR must be given')
     if (more.length > most) throw new UsageFailure(`one argument too many: ${more[most]}`)
     if (projection && first !== 'remove') throw new UsageFailure('--projection is an option of remove')
-    const hyper = await open(context, db)
+    const hyper = await open(context, db, first === 'parked')
     if (projection) return context.or(hyper.projection(name).remove())
     const { consumers } = await context.or(hyper.stats())
     if (!consumers.some((each) => each.name === name)) throw new Failure(`there is no subscription ${name} in this store; hypem consumers ${db} lists them`)
@@ -60,8 +60,8 @@ module.exports = {
   }
 }
 
-function open (context, db) {
-  return context.open(db, null, { mustExist: true })
+function open (context, db, readOnly) {
+  return context.open(db, null, { mustExist: true, readOnly })
 }
 
 async function change (consumer, action, [first, ...more]) {

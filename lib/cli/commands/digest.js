@@ -17,7 +17,7 @@ module.exports = {
   async run (context, values, paths) {
     const stores = []
     for (const path of paths) {
-      const hyper = await context.open(path, null, { mustExist: true })
+      const hyper = await context.open(path, null, { mustExist: true, readOnly: true })
       stores.push({ path, digest: await context.or(hyper.digest()) })
       await hyper.close()
     }

@@ -122,7 +122,7 @@ function optional (name, purpose) {
 }
 
 async function store (context, db, deep) {
-  const hyper = await context.open(db, null, { mustExist: true })
+  const hyper = await context.open(db, null, { mustExist: true, readOnly: true })
   const { change, logs, heads, sizes, known, stuckBefore } = await hyper.stats()
   await hyper.heads()
   let read = 0

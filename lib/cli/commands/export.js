@@ -38,7 +38,7 @@ module.exports = {
       }
       return toLevel(context, db, values.level)
     }
-    const hyper = await context.open(db, context.schema(values.schema), { mustExist: true })
+    const hyper = await context.open(db, context.schema(values.schema), { mustExist: true, readOnly: true })
     const output = file === undefined || file === '-' ? context.output : await create(context, file, values.force)
     await context.or(Promise.race([write(context, hyper, values, output), output.broken]))
   }

@@ -43,7 +43,7 @@ module.exports = {
     const { head, tail = head === undefined ? DEFAULT_LIMIT : undefined } = slice(values)
     if (format === 'svg' && (head ?? tail) > MAX_SVG) throw new UsageFailure(`${head ?? tail} events are too many for an SVG, which takes ${MAX_SVG}; use --format dot`)
     const viz = format === 'svg' ? await loadViz() : null
-    const hyper = await context.open(db, null, { mustExist: true })
+    const hyper = await context.open(db, null, { mustExist: true, readOnly: true })
     const { events, heads, logs } = await context.or(collect(hyper, values, { head, tail }))
     const text = { dot: () => toDot(events, heads, logs), svg: () => viz.renderString(toDot(events, heads, logs), { format: 'svg' }), json: () => toJson(events, heads) }[format]()
     if (values.out) await writeFile(values.out, text)

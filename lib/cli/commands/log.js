@@ -6,6 +6,7 @@ const { UsageFailure } = require('../exit')
 const { logLine } = require('../json')
 const { SELECTION, SLICE, select, slice } = require('../select')
 const { LINKS, hasLinks, meet } = require('../links')
+const { kindOf } = require('../store')
 const { hasColours } = require('../terminal')
 
 module.exports = {
@@ -14,7 +15,7 @@ module.exports = {
   usage: ['log DB [--schema FILE] [--tail N] [OPTION]...', 'log [DB] --follow --connect HOST:PORT [OPTION]...'],
   description: [
     'Prints one event per line, the newest last: its change (its number in this store), the time at which it was emitted, its log and its number in that log, the beginning of its key, its name and its payload. Without a schema, payloads are shown as bytes.',
-    'With --follow it then waits, and prints further events as they arrive. Only one process at a time can open a store, so they come over the network: from the peers given by --connect, --target-port or --port, and from those that the store remembers. If DB is missing, it is created. Without DB the events are kept in memory.'
+    'With --follow it then waits, and prints further events as they are stored, by the process that has the store open. With --connect, --target-port or --port it is a peer itself, and the events come over the network: from these peers, and from those that the store remembers. Then no other process may have the store open. If DB is missing, it is created. Without DB the events are kept in memory.'
   ],
   operands: [{ name: 'DB', value: 'DIR', optional: true }],
   options: {
@@ -29,7 +30,8 @@ module.exports = {
   examples: [
     ['The last ten events', 'hypem log db --tail 10'],
     ['The events of one log today, for a program', 'hypem log db --schema messages.proto --origin cjx5 --after 24h --json'],
-    ['The events of a running emitter from now on', 'hypem log --follow --tail 0 --schema messages.proto --connect localhost:1234']
+    ['The events of a running application from now on', 'hypem log db --follow --tail 0 --schema messages.proto'],
+    ['The same over the network', 'hypem log --follow --tail 0 --schema messages.proto --connect localhost:1234']
   ],
   async run (context, values, [db]) {
     const { follow = false, reverse = false } = values
@@ -38,11 +40,13 @@ module.exports = {
     if (follow && reverse) throw new UsageFailure('--follow and --reverse exclude each other')
     if (linked && !follow) throw new UsageFailure('--connect, --target-port and --port need --follow')
     if (db === undefined && !linked) throw new UsageFailure('DB must be given')
-    const hyper = await context.open(db, context.schema(values.schema), { mustExist: !linked, dial: follow, trust: values })
+    // A LevelDB folder cannot be read while another process has it open, so its events can only come from peers.
+    const readOnly = !linked && kindOf(db) !== 'level'
+    const hyper = await context.open(db, context.schema(values.schema), { mustExist: !linked, readOnly, dial: follow, trust: values })
     const line = values.json ? logLine(hyper.messages) : lineFor(context)
     if (follow) {
       await meet(context, hyper, values, (text) => context.warn(text))
-      context.warn(await waitsFor(hyper, values))
+      context.warn(readOnly ? 'waiting for events from the process that has the store open; Ctrl-C ends' : await waitsFor(hyper, values))
     }
     const printing = async () => {
       for await (const event of select(hyper, values, { ...wanted, reverse, live: follow })) {

@@ -37,7 +37,7 @@ module.exports = {
 }
 
 async function show (context, { json }, db) {
-  const hyper = await context.open(db, null, { mustExist: true })
+  const hyper = await context.open(db, null, { mustExist: true, readOnly: true })
   const messages = (await hyper.schemas()).map(({ name, protobuf, proto }) => ({ name, protobuf, proto }))
   await context.print(json ? forJson({ messages }, 2) + '\n' : protoFile(messages))
 }
@@ -56,7 +56,7 @@ function protoFile (messages) {
 }
 
 async function check (context, { json }, file, db) {
-  const hyper = await context.open(db, context.schema(file), { mustExist: true, unsaid: 'ERR_HYPER_SCHEMA_DRIFT' })
+  const hyper = await context.open(db, context.schema(file), { mustExist: true, readOnly: true, unsaid: 'ERR_HYPER_SCHEMA_DRIFT' })
   const forms = await hyper.schemas()
   const { events, unreadable } = await context.or(tryEvents(context, hyper, new Set(forms.map(({ name }) => name))))
   const differences = forms.flatMap(({ differences }) => differences)

@@ -18,7 +18,7 @@ module.exports = {
   },
   examples: [['Events per name', 'hypem stats db'], ['The number of heads, for a program', 'hypem stats db --json | jq .heads']],
   async run (context, values, [db]) {
-    const hyper = await context.open(db, null, { mustExist: true })
+    const hyper = await context.open(db, null, { mustExist: true, readOnly: true })
     const stats = await context.or(collect(context, hyper, db))
     await context.print(values.json ? forJson(stats, 2) + '\n' : text(stats))
   }

@@ -18,7 +18,7 @@ module.exports = {
   async run (context, values, [db]) {
     let result
     try {
-      const hyper = await context.open(db, null, { mustExist: true })
+      const hyper = await context.open(db, null, { mustExist: true, readOnly: true })
       const bar = context.onProgress('verifying')
       const { nodes, duplicates, logs } = await context.or(hyper.verify(bar))
       bar.end()

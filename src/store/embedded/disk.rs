@@ -44,8 +44,17 @@ pub trait Disk: Send + Sync + Debug {
     fn list(&self, path: &Path) -> io::Result<Vec<String>>;
     /// Opens a file that exists.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Opens a file that exists, only for reading.
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        self.open(path)
+    }
     /// Creates a file, empty even if it existed. Its name is durable only after [`Disk::sync_dir`].
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Gives a file a second name, which must be free. `false` if the file system cannot do that there.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        let _ = (from, to);
+        Ok(false)
+    }
     /// Renames a file over whatever has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.
@@ -113,7 +122,7 @@ impl File for OsFile {
     }
 
     fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        platform::size(&self.0)
     }
 
     fn data_from(&self, offset: u64) -> io::Result<Option<u64>> {
@@ -147,10 +156,25 @@ impl Disk for OsDisk {
         Ok(Arc::new(OsFile(open_regular(OpenOptions::new().read(true).write(true), path)?)))
     }
 
+    fn open_to_read(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        Ok(Arc::new(OsFile(open_regular(OpenOptions::new().read(true), path)?)))
+    }
+
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let file = open_regular(OpenOptions::new().read(true).write(true).create(true).truncate(false), path)?;
         file.set_len(0)?;
         Ok(Arc::new(OsFile(file)))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<bool> {
+        use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+        match fs::hard_link(from, to) {
+            Ok(()) => Ok(true),
+            Err(error) if matches!(error.kind(), CrossesDevices | PermissionDenied | TooManyLinks | Unsupported) => {
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -209,6 +233,11 @@ mod platform {
     pub(super) fn is_irregular(error: &io::Error) -> bool {
         let is = |errno: Errno| error.raw_os_error() == Some(errno.raw_os_error());
         is(Errno::LOOP) || is(Errno::NXIO) || is(Errno::ISDIR)
+    }
+
+    /// Asks for no times, as `is_named`.
+    pub(super) fn size(file: &File) -> io::Result<u64> {
+        Ok(rustix::fs::seek(file, SeekFrom::End(0))?)
     }
 
     pub(super) fn data_from(file: &File, offset: u64) -> io::Result<Option<u64>> {
@@ -329,6 +358,10 @@ mod platform {
 
     pub(super) fn is_irregular(_: &io::Error) -> bool {
         false
+    }
+
+    pub(super) fn size(file: &File) -> io::Result<u64> {
+        Ok(file.metadata()?.len())
     }
 
     pub(super) fn data_from(file: &File, offset: u64) -> io::Result<Option<u64>> {

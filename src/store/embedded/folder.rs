@@ -5,14 +5,18 @@ use std::path::Path;
 
 use super::core::REBUILD;
 use super::disk::{Disk, Guard};
+use super::manifest::MANIFEST;
 use super::segments::{is_temporary, name_of, number_of};
 use crate::error::{Error, Result};
 
 /// Name of the lock file; its content has no meaning.
-const LOCK: &str = "hyperemitter.lock";
+pub(super) const LOCK: &str = "hyperemitter.lock";
 
 /// Created by mkfs at the root of every ext file system, where a store may be.
-const LOST_AND_FOUND: &str = "lost+found";
+pub(super) const LOST_AND_FOUND: &str = "lost+found";
+
+/// Name of a segment that is being restored from a backup. A folder with this file, and without segments, is no store.
+pub(super) const RESTORING: &str = "restoring";
 
 /// A locked folder.
 pub(super) struct Folder {
@@ -51,6 +55,23 @@ pub(super) fn prepare(disk: &dyn Disk, dir: &Path) -> Result<Folder> {
     Ok(Folder { guard, segments, rebuild: names.iter().any(|name| name == REBUILD) })
 }
 
+/// The number of segments in the folder of a store that another process may have open. Changes nothing.
+///
+/// # Errors
+/// `NotAStore` if there is no store in it (yet).
+pub(super) fn look(disk: &dyn Disk, dir: &Path) -> Result<u32> {
+    let none = |detail: &str| Error::NotAStore { path: dir.display().to_string(), detail: detail.to_owned() };
+    let names = disk.list(dir).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => none("there is no such folder"),
+        io::ErrorKind::NotADirectory => none("it is a file; give the path of a folder"),
+        _ => Error::storage_at("open the folder", dir, error),
+    })?;
+    match recognise(dir, &names)? {
+        0 => Err(none("it holds no segments; open it for writing first")),
+        segments => Ok(segments),
+    }
+}
+
 /// Number of segments among these names.
 fn recognise(dir: &Path, names: &[String]) -> Result<u32> {
     let mut numbers: Vec<u32> = names.iter().filter_map(|name| number_of(name)).collect();
@@ -74,6 +95,12 @@ fn recognise(dir: &Path, names: &[String]) -> Result<u32> {
 }
 
 fn foreign(name: &str, names: &[String]) -> String {
+    if names.iter().any(|name| name == MANIFEST) {
+        return "it is a backup; restore it to another folder, with hypem restore".to_owned();
+    }
+    if names.iter().any(|name| name == RESTORING) {
+        return "a backup was not restored to the end; restore it again".to_owned();
+    }
     if names.iter().any(|name| name == "CURRENT") && names.iter().any(|name| name.starts_with("MANIFEST-")) {
         return "it is a LevelDB database; open it with level and pass that object instead of the path".to_owned();
     }

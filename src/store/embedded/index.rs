@@ -11,10 +11,12 @@ use super::coding::{put_varint, Input};
 use super::fault::{Fault, Outcome};
 use super::filter::{Filter, COLUMNS, GATE_PARTS, SLAB_PARTS};
 use super::groups::Mark;
+use super::index_db::IndexDb;
 use super::index_keys::{
     chunk_key, first_seq, hash_key, hashes, log_key, numbered, seal, unseal, LogBlock, Pair, END, PART, PIECES,
 };
 use super::layout::Location;
+use super::memory_db::MemoryDb;
 use super::recorded_state::{Changes, RecordedState, Stored};
 use super::sled_db::SledDb;
 use super::table::EntryAt;
@@ -51,13 +53,18 @@ pub(super) enum Contents {
 
 /// The index of one store.
 pub(super) struct Index {
-    pub(super) db: SledDb,
+    pub(super) db: IndexDb,
 }
 
 impl Index {
     /// Opens or creates the index in this folder.
     pub(super) fn open(path: &Path) -> Outcome<Self> {
-        Ok(Index { db: SledDb::open(path)? })
+        Ok(Index { db: IndexDb::Sled(SledDb::open(path)?) })
+    }
+
+    /// An index that is kept in memory: 11 to 16 bytes per event, as much as sled takes on disk.
+    pub(super) fn in_memory() -> Self {
+        Index { db: IndexDb::Memory(MemoryDb::default()) }
     }
 
     /// Removes an index that cannot be used.

@@ -4,6 +4,7 @@
 //! commit waits for it; rows that it does not have yet are found in memory. If it fails, it is rebuilt from the segments.
 //! docs/design/store.md has the bytes and the crash argument.
 
+mod backup;
 mod check;
 mod chunk;
 mod coding;
@@ -14,15 +15,22 @@ mod entries;
 mod fault;
 mod filter;
 mod folder;
+mod follower;
 mod groups;
 mod index;
+mod index_db;
 mod index_keys;
 mod last_rows;
 mod layout;
+mod manifest;
+mod memory_db;
+mod read_only;
+mod read_only_disk;
 mod reads;
 mod record;
 mod recorded_state;
 mod recovery;
+mod restore;
 mod scan;
 mod scan_start;
 mod search;
@@ -50,14 +58,16 @@ use parking_lot::{Mutex, RwLock};
 use self::core::{Core, REBUILD};
 use self::derived::Derived;
 use self::disk::{Disk, Guard, OsDisk};
+use self::follower::Follower;
 use self::layout::HEADER_LEN;
+pub use self::restore::restore;
 use self::scan_start::Start;
 use self::segment_writer::SegmentWriter;
 use self::segments::{read_header, Segments};
 use self::start::{How, Running};
 use super::search::{self as searches, Found, Order, Span};
 use super::terms::Terms;
-use super::{Commit, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
+use super::{BackedUp, Commit, Growth, Meta, Progress, ReadLimit, Sizes, Store, StoreState};
 use crate::error::{Error, Result};
 use crate::node::{Digest, Key, LogId, Node, Seq};
 use crate::query::Filter;
@@ -130,8 +140,10 @@ pub struct EmbeddedStore {
     options: EmbeddedOptions,
     /// Replaced when the index had to be reopened.
     core: RwLock<Arc<Core>>,
-    /// `None` once closed, because it holds a descriptor.
+    /// `None` once closed, because it holds a descriptor, and in a store that is open read-only.
     writer: Mutex<Option<SegmentWriter>>,
+    /// Takes in what another process writes, if the store is open read-only.
+    follower: Option<Mutex<Follower>>,
     cursors: Cursors,
     derived: Derived,
     opening: OpeningReport,
@@ -166,6 +178,7 @@ impl EmbeddedStore {
             options: options.clone(),
             core: RwLock::new(core),
             writer: Mutex::new(Some(writer)),
+            follower: None,
             cursors: Cursors::default(),
             derived: Derived::new(options.disk.derived_dir(path)),
             opening: OpeningReport { cut: recovered.cut, rebuilt },
@@ -287,8 +300,19 @@ impl Store for EmbeddedStore {
         })
     }
 
+    fn is_read_only(&self) -> bool {
+        self.follower.is_some()
+    }
+
+    fn catch_up(&self) -> Result<Option<Growth>> {
+        self.follower.as_ref().map_or(Ok(None), |follower| self.follow(follower))
+    }
+
     /// `log_links` are not stored, because they follow from the linked nodes.
     fn commit(&self, commit: &Commit) -> Result<()> {
+        if self.is_read_only() {
+            return Err(Error::ReadOnly);
+        }
         let mut writer = self.writer.lock();
         let writer = writer.as_mut().ok_or(Error::Closed("its store was closed"))?;
         writer.inspect(&self.path, self.guard.lock().as_deref())?;
@@ -332,7 +356,11 @@ impl Store for EmbeddedStore {
             for number in 1..end.segment {
                 data += core.segments.sealed_end(&*core.segments.get(number)?)?;
             }
-            Ok(Sizes { data, index: core.index.size().map_err(|fault| core.faulty(&fault))? })
+            let index = match self.is_read_only() {
+                true => read_only::index_size(&core.segments.disk.index_dir(&self.path)),
+                false => core.index.size().map_err(|fault| core.faulty(&fault))?,
+            };
+            Ok(Sizes { data, index })
         })
     }
 
@@ -340,7 +368,15 @@ impl Store for EmbeddedStore {
         check::check(&self.core(), progress)
     }
 
+    fn backup(&self, folder: &Path, copy: bool, progress: Progress<'_>) -> Result<BackedUp> {
+        backup::backup(self.options.disk.as_ref(), &self.core(), folder, copy, progress)
+    }
+
     fn close(&self) -> Result<()> {
+        if self.is_read_only() {
+            self.close_read_only();
+            return Ok(());
+        }
         let mut writer = self.writer.lock();
         let (Some(mut writer), Some(guard)) = (writer.take(), self.guard.lock().take()) else { return Ok(()) };
         // If the folder's files were removed while the store was open, another store may have been created there.

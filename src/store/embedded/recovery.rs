@@ -28,27 +28,8 @@ pub(super) struct Recovered {
 ///
 /// The log is known to have been durable up to `known`. If it ends before that, it is damaged.
 pub(super) fn recover(core: &Core, last: u32, known: Location, progress: Progress<'_>) -> Result<Recovered> {
-    let start = core.view.read().end;
-    let total = total(core, start, last)?;
-    let mut done = 0_u64;
-    let mut report = |bytes: u64| {
-        let before = done;
-        done += bytes;
-        if before / REPORT != done / REPORT {
-            progress(done.min(total), total);
-        }
-    };
-    let mut number = start.segment;
-    let mut at = start.offset;
-    while number < last {
-        let segment = core.segments.get(number)?;
-        let end = core.segments.sealed_end(&segment)?;
-        let (stopped, why) = replay(core, &segment, at, end, &mut report)?;
-        if let Some(why) = why {
-            return Err(segment.damaged(stopped, why));
-        }
-        (number, at) = (number + 1, HEADER_LEN);
-    }
+    let mut report = reports(total(core, core.view.read().end, last)?, progress);
+    let at = replay_sealed(core, last, &mut report)?;
     let segment = core.segments.get(last)?;
     let len = segment.file.size().map_err(|error| segment.failed("measure", error))?;
     let (end, why) = replay(core, &segment, at.min(len), len, &mut report)?;
@@ -69,6 +50,34 @@ pub(super) fn recover(core: &Core, last: u32, known: Location, progress: Progres
     Ok(Recovered { segment, end, cut })
 }
 
+/// Reads the log from the end of `core`'s view up to the beginning of segment `last`. Returns the offset in that segment at which
+/// to go on.
+pub(super) fn replay_sealed(core: &Core, last: u32, report: &mut dyn FnMut(u64)) -> Result<u64> {
+    let Location { segment: mut number, offset: mut at } = core.view.read().end;
+    while number < last {
+        let segment = core.segments.get(number)?;
+        let end = core.segments.sealed_end(&segment)?;
+        let (stopped, why) = replay(core, &segment, at, end, report)?;
+        if let Some(why) = why {
+            return Err(segment.damaged(stopped, why));
+        }
+        (number, at) = (number + 1, HEADER_LEN);
+    }
+    Ok(at)
+}
+
+/// Reports progress for every few MiB of `total` that are read.
+pub(super) fn reports<'a>(total: u64, progress: Progress<'a>) -> impl FnMut(u64) + 'a {
+    let mut done = 0_u64;
+    move |bytes| {
+        let before = done;
+        done += bytes;
+        if before / REPORT != done / REPORT {
+            progress(done.min(total), total);
+        }
+    }
+}
+
 /// Whether a checkpoint was taken of this log: the group after which it was taken must be where it says.
 pub(super) fn fits(segments: &Segments, checkpoint: &Checkpoint) -> bool {
     let Checkpoint { location, mark, .. } = checkpoint;
@@ -77,7 +86,8 @@ pub(super) fn fits(segments: &Segments, checkpoint: &Checkpoint) -> bool {
     group.crc == mark.crc && group.end == location.offset
 }
 
-fn total(core: &Core, start: Location, last: u32) -> Result<u64> {
+/// Bytes of the log from `start` to the end of segment `last`.
+pub(super) fn total(core: &Core, start: Location, last: u32) -> Result<u64> {
     let mut total = 0;
     for number in start.segment..=last {
         let segment = core.segments.get(number)?;
@@ -95,8 +105,8 @@ fn replay(
     report: &mut dyn FnMut(u64),
 ) -> Result<(u64, Option<&'static str>)> {
     let mut groups = Groups::new(segment.clone(), end);
-    if at == HEADER_LEN && segment.header.base != core.view.read().state.end {
-        return Err(segment.damaged(0, "the header continues another log"));
+    if at == HEADER_LEN {
+        continues(core, segment)?;
     }
     while at < end {
         match groups.at(at)? {
@@ -112,7 +122,17 @@ fn replay(
     Ok((at, None))
 }
 
-fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
+/// Fails unless this segment begins where the log ends.
+pub(super) fn continues(core: &Core, segment: &Segment) -> Result<()> {
+    if segment.header.base == core.view.read().state.end {
+        Ok(())
+    } else {
+        Err(segment.damaged(0, "the header continues another log"))
+    }
+}
+
+/// Applies a group that follows the last one.
+pub(super) fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
     let mut terms = Terms::new(&core.segments.store);
     let mut own = Vec::new();
     let mut view = core.view.write();
@@ -140,7 +160,14 @@ fn apply(core: &Core, segment: &Segment, group: &Group) -> Result<()> {
 
 /// Decides whether bytes at the end of the log that do not form a group are damage, or a commit that was never acknowledged. `None`
 /// if they are only zeros written ahead.
-fn tail(core: &Core, segment: &Arc<Segment>, end: u64, len: u64, why: &str, known: Location) -> Result<Option<Cut>> {
+pub(super) fn tail(
+    core: &Core,
+    segment: &Arc<Segment>,
+    end: u64,
+    len: u64,
+    why: &str,
+    known: Location,
+) -> Result<Option<Cut>> {
     let mut behind = Behind::new(segment.clone(), end, len);
     let last = core.view.read().state.end;
     if let Some(witness) = behind.witness(last)? {

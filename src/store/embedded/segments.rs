@@ -100,6 +100,14 @@ impl Segments {
         Ok(segment)
     }
 
+    /// Opens a segment, unless there is no such file (yet).
+    pub(super) fn find(&self, number: u32) -> Result<Option<Arc<Segment>>> {
+        match self.disk.open(&self.path(number)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            _ => self.get(number).map(Some),
+        }
+    }
+
     /// Closes the files that are not being read at the moment.
     pub(super) fn release(&self) {
         self.open.lock().clear();

@@ -71,19 +71,7 @@ pub(super) fn run(
     progress: Progress<'_>,
 ) -> Result<Running> {
     let Indexed { index, checkpoint, known, rebuilt } = open_index(&segments, how)?;
-    let start = Location { segment: 1, offset: HEADER_LEN };
-    let fresh = || Checkpoint {
-        firsts: Vec::new(),
-        location: start,
-        mark: Default::default(),
-        state: RecordedState::default(),
-    };
-    let core = Arc::new(Core::new(segments, index, checkpoint.unwrap_or_else(fresh), options.chunk_rows));
-    let indexer = {
-        let core = core.clone();
-        let thread = std::thread::Builder::new().name("hyper-index".to_owned()).spawn(move || core.run_indexer());
-        thread.map_err(|error| Error::storage("start the index's thread", error))?
-    };
+    let (core, indexer) = assemble(segments, index, checkpoint, options.chunk_rows)?;
     let recovered = recovery::recover(&core, last, known, progress).and_then(|recovered| {
         if how.rebuild {
             core.settle()?;
@@ -102,6 +90,27 @@ pub(super) fn run(
             Err(error)
         }
     }
+}
+
+/// A store as its index knows it, and the thread that writes the index.
+pub(super) fn assemble(
+    segments: Segments,
+    index: Index,
+    checkpoint: Option<Checkpoint>,
+    chunk_rows: usize,
+) -> Result<(Arc<Core>, JoinHandle<()>)> {
+    let start = Location { segment: 1, offset: HEADER_LEN };
+    let fresh = || Checkpoint {
+        firsts: Vec::new(),
+        location: start,
+        mark: Default::default(),
+        state: RecordedState::default(),
+    };
+    let core = Arc::new(Core::new(segments, index, checkpoint.unwrap_or_else(fresh), chunk_rows));
+    let indexed = core.clone();
+    let thread = std::thread::Builder::new().name("hyper-index".to_owned()).spawn(move || indexed.run_indexer());
+    let indexer = thread.map_err(|error| Error::storage("start the index's thread", error))?;
+    Ok((core, indexer))
 }
 
 /// Opens the index. It is replaced by an empty one if it does not open, belongs to another log, or is to be rebuilt.

@@ -56,6 +56,30 @@ proptest::proptest! {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(6))]
+    /// After random commits, relabels among them, a reader beside the writer always holds what the model says.
+    #[test]
+    fn a_reader_matches_the_model(seed: u64) {
+        let folder = TempDir::new().unwrap();
+        let (mut model, mut random) = (conformance::Model::new(), conformance::Random(seed));
+        let store = EmbeddedStore::open(folder.path(), &small(), &mut |_, _| {}).unwrap();
+        let reader = EmbeddedStore::open_read_only(folder.path(), &small(), &mut |_, _| {}).unwrap();
+        for _ in 0..16 {
+            conformance::random_commit(&mut model, &mut random);
+            model.commit(&store);
+            if random.once_in(2) {
+                reader.catch_up().unwrap();
+                reader.catch_up().unwrap();
+                conformance::compare(&reader, &model);
+            }
+        }
+        let late = EmbeddedStore::open_read_only(folder.path(), &small(), &mut |_, _| {}).unwrap();
+        conformance::compare(&late, &model);
+        late.check(&mut |_, _| {}).unwrap();
+    }
+}
+
 /// Rows that opening may have to read again.
 const MAX_TAIL: usize = 48 << 10;
 

@@ -1,0 +1,53 @@
+//! The index of a store that another process writes: that process has locked sled's files, so this one keeps an index of its own.
+
+use std::collections::BTreeMap;
+use std::ops::{Bound, RangeInclusive};
+
+use parking_lot::RwLock;
+
+use super::sled_db::Pair;
+
+/// A key and its value.
+type Found = (sled::IVec, sled::IVec);
+
+/// Ordered keys and values in memory.
+#[derive(Default)]
+pub(super) struct MemoryDb(RwLock<BTreeMap<Vec<u8>, sled::IVec>>);
+
+impl MemoryDb {
+    /// The value of a key.
+    pub(super) fn get(&self, key: &[u8]) -> Option<sled::IVec> {
+        self.0.read().get(key).cloned()
+    }
+
+    /// The last key within these bounds, and its value.
+    pub(super) fn last_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Option<Found> {
+        self.0.read().range(bounds).next_back().map(found)
+    }
+
+    /// The first key after `after`, up to `end`, and its value.
+    pub(super) fn first_of(&self, after: Vec<u8>, end: Vec<u8>) -> Option<Found> {
+        let bounds = (Bound::Excluded(after), Bound::Included(end));
+        self.0.read().range::<Vec<u8>, _>(bounds).next().map(found)
+    }
+
+    /// Every key that begins with these bytes, in order, and its value.
+    pub(super) fn all_of(&self, prefix: &[u8]) -> Vec<Found> {
+        let pairs = self.0.read();
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        pairs.range::<[u8], _>(from).take_while(|(key, _)| key.starts_with(prefix)).map(found).collect()
+    }
+
+    /// Writes `pairs` and removes the keys in `gone`. Readers see all of it or nothing.
+    pub(super) fn write(&self, pairs: Vec<Pair>, gone: &[Vec<u8>]) {
+        let mut kept = self.0.write();
+        kept.extend(pairs.into_iter().map(|(key, value)| (key, value.into())));
+        for key in gone {
+            kept.remove(key);
+        }
+    }
+}
+
+fn found((key, value): (&Vec<u8>, &sled::IVec)) -> Found {
+    (key.as_slice().into(), value.clone())
+}
