@@ -173,7 +173,10 @@ impl Emitter {
             }
             Call::Connect { host, port, dial } => match self.net.get() {
                 Some(net) => drop(net.dial(host, port, dial)),
-                None => self.refuse(Call::Connect { host, port, dial }, &Error::ReadOnly),
+                None if log.store().is_read_only() => {
+                    self.refuse(Call::Connect { host, port, dial }, &Error::ReadOnly);
+                }
+                None => {}
             },
         }
     }

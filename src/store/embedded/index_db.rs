@@ -34,19 +34,11 @@ impl IndexDb {
         }
     }
 
-    /// The last key within these bounds, and its value.
-    pub(super) fn last_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Outcome<Option<Found>> {
+    /// The first key within these bounds, and its value.
+    pub(super) fn first_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Outcome<Option<Found>> {
         match self {
-            IndexDb::Sled(db) => db.last_of(bounds),
-            IndexDb::Memory(db) => Ok(db.last_of(bounds)),
-        }
-    }
-
-    /// The first key after `after`, up to `end`, and its value.
-    pub(super) fn first_of(&self, after: Vec<u8>, end: Vec<u8>) -> Outcome<Option<Found>> {
-        match self {
-            IndexDb::Sled(db) => db.first_of(after, end),
-            IndexDb::Memory(db) => Ok(db.first_of(after, end)),
+            IndexDb::Sled(db) => db.first_of(bounds),
+            IndexDb::Memory(db) => Ok(db.first_of(bounds)),
         }
     }
 

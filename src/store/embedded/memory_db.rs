@@ -20,15 +20,13 @@ impl MemoryDb {
         self.0.read().get(key).cloned()
     }
 
-    /// The last key within these bounds, and its value.
-    pub(super) fn last_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Option<Found> {
-        self.0.read().range(bounds).next_back().map(found)
-    }
-
-    /// The first key after `after`, up to `end`, and its value.
-    pub(super) fn first_of(&self, after: Vec<u8>, end: Vec<u8>) -> Option<Found> {
-        let bounds = (Bound::Excluded(after), Bound::Included(end));
-        self.0.read().range::<Vec<u8>, _>(bounds).next().map(found)
+    /// The first key within these bounds, and its value.
+    pub(super) fn first_of(&self, bounds: RangeInclusive<Vec<u8>>) -> Option<Found> {
+        // An empty range would be a panic of the map's.
+        if bounds.is_empty() {
+            return None;
+        }
+        self.0.read().range(bounds).next().map(found)
     }
 
     /// Every key that begins with these bytes, in order, and its value.
