@@ -132,7 +132,7 @@ function wire (emitter, db, options, schemaRead) {
   const reader = new Reader({ core, requests, rows, arrivals, codecs, state, status })
   const consumerRecords = new ConsumerRecords(core, requests)
   const consumers = new Consumers({ records: consumerRecords, reader, arrivals, emits, deferred, state, status })
-  const canKeep = path !== undefined || level !== undefined
+  const canKeep = (path !== undefined && !readOnly) || level !== undefined
   const projections = new Projections({ core, requests, canKeep, reader, arrivals, deferred, state, status })
   const maintenance = new Maintenance(core, requests, consumers, projections)
   const conflicts = new Conflicts({ reader, status })

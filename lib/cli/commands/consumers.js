@@ -20,7 +20,7 @@ module.exports = {
   description: [
     'Lists the subscriptions that a store knows: the change up to which each has handled everything, how many changes are stored after that, the age of the first of these, and how many entries are parked. Then lists the projections that it knows: the version, the change up to which all events are in the states, how many changes are stored after that, and how many keys have a state. While a new version is being derived, "answers" is the version whose states are returned.',
     'parked lists the parked entries of one subscription with their cursors. retry has entries handled once more when the subscription starts the next time; skip drops them. CURSOR may be all. If one of several cursors is wrong, the action is done for those before it, and the message says for how many. reset makes the subscription start at the beginning, or at FROM (now, a change, or a cursor), with nothing parked. remove deletes the records of the subscription; with --projection, it deletes the stored states of a projection, which is then derived from the beginning when it starts the next time.',
-    'While another process has the store open, listing works, and retry, skip, reset and remove do not: there, the methods of the subscription do the same.'
+    'While another process has the store open, the subscriptions can be listed, and retry, skip, reset and remove do not: there, the methods of the subscription do the same.'
   ],
   operands: [{ name: 'DB', value: 'DIR' }, { name: 'NAME', optional: true, many: true }],
   options: {
@@ -60,8 +60,15 @@ module.exports = {
   }
 }
 
-function open (context, db, readOnly) {
-  return context.open(db, null, { mustExist: true, readOnly })
+/** Only the process that has the store open can read its projections. So the store is opened for reading only if it is in use. */
+async function open (context, db, readOnly) {
+  try {
+    return await context.open(db, null, { mustExist: true })
+  } catch (error) {
+    if (!readOnly || error.code !== 'ERR_HYPER_LOCKED') throw error
+    context.warn('another process has the store open, so its projections are not listed')
+    return context.open(db, null, { mustExist: true, readOnly: true })
+  }
 }
 
 async function change (consumer, action, [first, ...more]) {

@@ -22,6 +22,8 @@ enum State {
     /// Its content was wrong.
     Removed(String),
     Closed,
+    /// It belongs to the process that writes the store: nothing is read from it.
+    Elsewhere,
 }
 
 /// The database of derived values.
@@ -33,6 +35,11 @@ pub(super) struct Derived {
 impl Derived {
     pub(super) fn new(path: PathBuf) -> Self {
         Derived { path, state: Mutex::new(State::Unopened) }
+    }
+
+    /// That of a store which another process writes.
+    pub(super) fn elsewhere() -> Self {
+        Derived { path: PathBuf::new(), state: Mutex::new(State::Elsewhere) }
     }
 
     pub(super) fn get(&self, keys: &[String]) -> Result<Vec<Option<Bytes>>> {
@@ -81,7 +88,11 @@ impl Derived {
 
     /// Whether nothing was ever kept. Reading creates no files.
     fn is_missing(&self) -> bool {
-        matches!(*self.state.lock(), State::Unopened) && std::fs::symlink_metadata(&self.path).is_err()
+        match *self.state.lock() {
+            State::Elsewhere => true,
+            State::Unopened => std::fs::symlink_metadata(&self.path).is_err(),
+            _ => false,
+        }
     }
 
     fn with<T>(&self, call: impl FnOnce(&SledDb) -> Outcome<T>) -> Result<T> {
@@ -94,6 +105,7 @@ impl Derived {
         match &*state {
             State::Open(db) => return Ok(db.clone()),
             State::Closed => return Err(Error::Closed("its store was closed")),
+            State::Elsewhere => return Err(Error::ReadOnly),
             State::Removed(detail) => return Err(self.damaged(detail)),
             State::Unopened => {}
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use parking_lot::{Mutex, RwLock};
 
 use super::core::Core;
+use super::derived::Derived;
 use super::disk::Disk;
 use super::follower::Follower;
 use super::groups::{Groups, Step};
@@ -49,6 +50,7 @@ impl EmbeddedStore {
             core: RwLock::new(core),
             writer: Mutex::new(None),
             follower: Some(Mutex::new(follower)),
+            derived: Derived::elsewhere(),
             cursors: Cursors::default(),
             opening: OpeningReport::default(),
             indexer: Mutex::new(Some(indexer)),
