@@ -58,11 +58,12 @@ impl Log {
         observer: Arc<dyn LogObserver>,
     ) -> Result<Arc<Self>> {
         let state = store.state()?;
+        let stuck = Stuck::of(store.meta(&Meta::Stuck)?);
         if store.is_read_only() {
             // A store that has never been opened for writing has no log of its own.
             let committed = CommittedState::of(stored_log_id(store.as_ref())?.unwrap_or_else(|| "".into()), &state);
             let trust = TrustState::new(None, HashMap::new(), trust.policy);
-            let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, None, trust));
+            let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, stuck, None, trust));
             let jobs = JobSink::Following(Following::new(&shared));
             return Ok(Arc::new(Log { shared, jobs, options }));
         }
@@ -71,7 +72,6 @@ impl Log {
         let immediate = store.is_immediate();
         let committed = CommittedState::of(own.id.clone(), &state);
         let trust = TrustState::new(sealer.as_ref().map(|sealer| *sealer.public()), own.older.clone(), trust.policy);
-        let stuck = Stuck::of(store.meta(&Meta::Stuck)?);
         let shared = Arc::new(Shared::new(store, CatchingObserver(observer), committed, stuck, sealer, trust));
         let committer = Arc::new(Committer::new(Arc::clone(&shared)));
         let writer = Writer::new(Arc::clone(&shared), Arc::clone(&committer), options, &own, &state)?;
