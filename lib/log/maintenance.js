@@ -5,6 +5,7 @@ const resolveStore = require('../stores/resolve-store')
 const { badAdoptedKey, badAdoptedLog, badBackupOption, badImportSource, badStorePath } = require('../errors')
 const { promisedAnswer, quiet, rejected } = require('../callback')
 const { knownPeers } = require('../peers/address')
+const { endText } = require('../peers/link-end')
 
 /** Work on the store as a whole: statistics, checks, imports, adoption. */
 class Maintenance {
@@ -23,7 +24,7 @@ class Maintenance {
 
   /** Runtime statistics, the subscriptions and projections, and the peers that the store remembers. */
   stats () {
-    const numbers = promisedAnswer(this.requests, (id) => this.core.askStats(id), parseText)
+    const numbers = promisedAnswer(this.requests, (id) => this.core.askStats(id), numbersOf)
     const known = promisedAnswer(this.requests, (id) => this.core.askFact(id, 'peers'), rememberedPeers)
     const all = async () => {
       const found = await numbers
@@ -95,6 +96,15 @@ function parseText ({ text }) {
 function progressOf (opts) {
   const { onProgress } = opts ?? {}
   return typeof onProgress === 'function' ? ({ number, total }) => onProgress({ done: number, total }) : undefined
+}
+
+/** The native half's statistics, with the ends of links in words. */
+function numbersOf (notice) {
+  const numbers = parseText(notice)
+  for (const { lastEnd } of numbers.peers) {
+    if (lastEnd !== null) lastEnd.message = endText(lastEnd.reason, lastEnd.message)
+  }
+  return numbers
 }
 
 module.exports = Maintenance

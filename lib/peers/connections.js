@@ -6,6 +6,7 @@ const { promised } = require('../callback')
 const { linkFailure } = require('./system-errors')
 const { decideSoon, dialTls, isInsecure } = require('./tls')
 const Link = require('./link')
+const { endText } = require('./link-end')
 
 /** Codes of refusals that further attempts would get again, so a waiting `connect` fails immediately. */
 const REFUSALS = new Set([
@@ -20,14 +21,6 @@ const LACKS = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
  * which the native half gives up peers that were never reached. Known peers are dialled further.
  */
 const MAX_ATTEMPTS = 10
-
-/** How a link ended for these reasons; the error of `connectionError` has 1.x's text. */
-const ORDERLY = {
-  closing: 'the peer closes',
-  dropped: 'the link was destroyed here',
-  ended: 'the peer closed the connection',
-  renewed: 'the link is replaced by a new one'
-}
 
 /** Links to others, `emitter._peers`, and the record of peers to dial at the next start. */
 class Connections {
@@ -268,7 +261,7 @@ class Connections {
     this.admission.forget(key)
     const dial = this.dials.get(key)
     if (dial !== undefined) dial.stands = false
-    this.status.tell('disconnected', { ...peer, code, message: ORDERLY[peer.reason] ?? message })
+    this.status.tell('disconnected', { ...peer, code, message: endText(peer.reason, message) })
   }
 
   /** 1.x's record of the links that were dialled and are up now; its ports are text. */
