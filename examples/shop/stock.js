@@ -75,9 +75,18 @@ app.get('/items/:item', async (request) => {
   return await items.get(request.params.item) ?? { left: 0, reserved: 0, sold: 0 }
 })
 
+/** Dials the other service until it answers: a call gives up after ten attempts. From then on, the emitter keeps the link. */
+async function link () {
+  try {
+    await emitter.connect(Number(logPort), '127.0.0.1')
+  } catch (error) {
+    if (error.code !== 'ERR_HYPER_CLOSED') link()
+  }
+}
+
 async function main () {
   // Not awaited: while the other service is down, this one sells over the counter.
-  emitter.connect(Number(logPort), '127.0.0.1').catch((error) => console.error(error.message))
+  link()
   await emitter.ready()
   await serve(app, emitter, { http: Number(httpPort) })
 }
