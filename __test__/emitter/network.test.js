@@ -3,6 +3,7 @@
 /** Links in JavaScript: `_peers`, callbacks, `status`, and the records of known peers and of our own address. */
 
 const assert = require('node:assert/strict')
+const { once } = require('node:events')
 const net = require('node:net')
 const os = require('node:os')
 const path = require('node:path')
@@ -105,6 +106,25 @@ describe('connect', () => {
     assert.ok(args[0].errno < 0)
     assert.deepEqual(errors, Array(10).fill(['ECONNREFUSED', `connect ECONNREFUSED ${HOST}:${port}`, `${HOST}:${port}`]))
     assert.deepEqual(emitter._peers, {})
+  })
+
+  test('fails after ten attempts to a peer of an earlier run, which is dialled until it answers', async (t) => {
+    const db = await keeping()
+    const first = make(t)
+    const { port } = await first.listen(0, HOST)
+    const earlier = make(t, db)
+    await earlier.connect(port, HOST)
+    await earlier.close()
+    await first.close()
+
+    const emitter = make(t, db, { reconnectTimeout: 3 })
+    let attempts = 0
+    emitter.status.on('connectionError', () => attempts++)
+    await assert.rejects(emitter.connect(port, HOST), { code: 'ECONNREFUSED' })
+    await until(() => attempts > 10)
+    const again = make(t)
+    await again.listen(port, HOST)
+    await once(emitter.status, 'connected')
   })
 
   test('fails after ten attempts if a server accepts connections but does not speak the protocol, and does not remember it', async (t) => {

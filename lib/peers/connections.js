@@ -115,7 +115,8 @@ class Connections {
     if (this.dials.get(key) !== dial) return
     dial.how = this.effective(key, dial.how)
     const { host, port, how: { key: publicKey, plain, tls } } = dial
-    this.core.connect(host, port, known, { key: publicKey, plain, carried: tls !== undefined })
+    // A peer that an earlier run was linked with is never given up, even if `connect` was called before that was known.
+    this.core.connect(host, port, known || this.remembered?.has(key) === true, { key: publicKey, plain, carried: tls !== undefined })
   }
 
   /**
