@@ -885,7 +885,7 @@ declare namespace HyperEmitter {
     logs: Array<{ log: string, seq: number, digest: string }>
     /** The number of nodes that no other node links to. */
     heads: number
-    /** Bytes on the medium: of the log, and of its index. */
+    /** Bytes on the medium: of the log, and of its index. Of a store in memory: of the events, and of what their rows take besides. */
     sizes: { data: number, index: number }
     /** Commits since the store was opened: of emits, peers' events, and values such as positions. On an embedded store, each commit is flushed once. */
     commits: number

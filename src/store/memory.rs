@@ -46,7 +46,10 @@ struct Inner {
     heads: Heads<usize>,
     logs: LogMap<LogRows>,
     facts: HashMap<Meta, Bytes>,
-    bytes: u64,
+    /// Bytes of all values.
+    values: u64,
+    /// Bytes of all rows beside the values.
+    beside: u64,
 }
 
 impl MemoryStore {
@@ -158,7 +161,9 @@ impl Inner {
         for row in &commit.rows {
             let index = match &row.body {
                 Body::Node(node) => {
-                    self.bytes += node.value.len() as u64;
+                    self.values += node.value.len() as u64;
+                    let links = if node.links.spilled() { size_of_val(node.links.as_slice()) } else { 0 };
+                    self.beside += (size_of::<Node>() + links) as u64;
                     let index = self.rows.push(Stored::Node(node.clone()));
                     for link in &node.links {
                         self.heads.remove(link);
@@ -171,6 +176,7 @@ impl Inner {
                     self.rows.push(Stored::Duplicate { at: row.at, log: log.clone(), seq: *seq, node })
                 }
             };
+            self.beside += (size_of::<Stored>() + size_of_val(&index)) as u64;
             match self.logs.get_mut(row.log()) {
                 Some(log) => log.push(index, row.digest),
                 None => {
@@ -326,10 +332,13 @@ impl Store for MemoryStore {
         Ok(facts.map(|(fact, value)| (fact.clone(), value.clone())).collect())
     }
 
-    /// Bytes of node values. The index is not counted.
+    /// `data` is the values, `index` the rest of the rows and the slots. What the allocator adds, logs, heads, facts, and the terms of
+    /// searches are not counted.
     fn sizes(&self) -> Result<Sizes> {
+        let slots = self.slots.read();
         let inner = self.inner.read();
-        Ok(Sizes { data: inner.open()?.bytes, index: 0 })
+        let Inner { values, beside, .. } = *inner.open()?;
+        Ok(Sizes { data: values, index: beside + slots.bytes() as u64 })
     }
 
     fn check(&self, _: Progress<'_>) -> Result<()> {

@@ -39,6 +39,11 @@ impl Slots {
         self.used = 0;
     }
 
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.slots.as_slice())
+    }
+
     /// Adds rows, up to 2^31 in all, that are not in it.
     pub(crate) fn insert<'a>(&mut self, rows: impl ExactSizeIterator<Item = (usize, &'a Key)>) {
         let used = self.used + rows.len();

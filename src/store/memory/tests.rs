@@ -32,3 +32,20 @@ proptest::proptest! {
         conformance::compare(&store, &model);
     }
 }
+
+#[test]
+fn the_links_of_rows_and_the_slots_count_as_their_index() {
+    let (store, mut model) = (MemoryStore::new(), Model::new());
+    let heads: Vec<_> = (0..10).map(|log| model.append_linked(&format!("log {log}"), &[], "a root")).collect();
+    model.commit(&store);
+    let before = store.sizes().unwrap();
+    assert_eq!(before.data, 10 * "a root".len() as u64);
+    model.append_linked("log 0", &heads, "all of them");
+    model.commit(&store);
+    let after = store.sizes().unwrap();
+    assert_eq!(after.data - before.data, "all of them".len() as u64);
+    let row = after.index - before.index;
+    let links = 10 * size_of::<Key>() as u64;
+    assert!(row > links && row < links + 512, "{row} bytes");
+    assert!(before.index > 10 * 100);
+}
