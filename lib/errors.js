@@ -367,9 +367,9 @@ module.exports = {
   badPlain: define(INVALID, TypeError,
     () => "plain must be true, false, a right, or { from: ['10.0.0.0/8', …], can: 'read' | 'write' }"),
 
-  /** The error of links that end because the emitter is closed, in 1.x's words. */
   /** The server at `key` closed every connection before it had introduced itself. */
   hungUp: define('ERR_HYPER_CONNECT', undefined, (key) => `cannot connect to ${key}: the server there closes connections without sending anything; is it a hyperemitter, and is it running?`, (key, cause) => ({ address: key, cause })),
+  /** The error of links that end because the emitter is closed, in 1.x's words. */
   prematureClose: define('ERR_HYPER_CLOSED', undefined, () => 'premature close'),
 
   // ---- hypem

@@ -54,7 +54,7 @@ const TOLD = 5
  */
 function hint (word, names, others = []) {
   const meant = nearest(word, [...names, ...others])
-  if (meant !== undefined) return `is '${meant}' meant?`
+  if (meant !== undefined) return `did you mean '${meant}'?`
   const told = names.slice(0, TOLD).map((name) => `'${name}'`).join(', ')
   return `it has ${names.length > TOLD ? `${told} and ${names.length - TOLD} more` : told}`
 }

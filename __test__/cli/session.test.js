@@ -112,7 +112,7 @@ test('a misspelt event name is reported with the name that was probably meant, a
   const input = hello('1') + '{"name":"Helo","payload":{"from":"a","message":"b"}}\n' + '{"name":"Helo"}\n' + hello('2')
   const { code, stderr } = await hypem(t, [schema, '--no-repl', '--db', db], { input })
   assert.equal(code, 1)
-  const hint = "There is no message 'Helo' in the schema: is 'Hello' meant?"
+  const hint = "There is no message 'Helo' in the schema: did you mean 'Hello'?"
   assert.deepEqual(stderr.trim().split('\n').map((line) => [line.slice(0, 15), line.slice(-hint.length)]), [['hypem: line 2: ', hint], ['hypem: line 3: ', hint]])
   assert.deepEqual(await stored(db), ['Hello', 'Hello'])
 })
@@ -121,7 +121,7 @@ test('with --strict, lines that would be stored as something else are refused, w
   const { dir, schema, db } = setUp(t)
   const input = hello('1') + '{"name":"Integer","payload":{"value":1.5}}\n' + '{"name":"Hello","payload":{"form":"a"}}\n' + hello('2')
   const refused = 'hypem: line 2: Integer.value: 1.5 is out of range for int32, which takes whole numbers from -2147483648 to 2147483647\n' +
-    "hypem: line 3: Hello.form: Hello has no such field: is 'from' meant?\n"
+    "hypem: line 3: Hello.form: Hello has no such field: did you mean 'from'?\n"
   const { code, stderr } = await hypem(t, [schema, '--no-repl', '--strict', '--db', db], { input })
   assert.deepEqual([code, stderr], [1, refused])
   assert.deepEqual(await stored(db), ['Hello', 'Hello'])

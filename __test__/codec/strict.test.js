@@ -52,7 +52,7 @@ const REFUSED = [
   [{ e: 'C' }, 'e', '"C" is not a value of enum E'],
   [{ e: NaN }, 'e', undefined],
   [{ nested: 5 }, 'nested', 'a N is an object, not a number'],
-  [{ nested: { fooBar: 1 } }, 'nested.fooBar', "N has no such field: is 'foo_bar' meant?"],
+  [{ nested: { fooBar: 1 } }, 'nested.fooBar', "N has no such field: did you mean 'foo_bar'?"],
   [{ empty: { x: 1 } }, 'empty.x', 'Empty has no such field: it has none'],
   [{ m: { misspelt: 1 } }, 'm.misspelt', "M has no such field: it has 'int', 'uint', 'long', 'num', 'single' and 16 more"],
   [{ list: 'zz' }, 'list', 'a repeated field takes an array'],

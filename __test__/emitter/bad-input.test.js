@@ -172,7 +172,7 @@ describe('emit', () => {
     const stream = emitter.stream()
     t.after(() => stream.destroy())
     for (const [payload, { name = 'Error', message }] of PAYLOADS) {
-      for (const [event, hint] of [['userAddd', "is 'userAdded' meant?"], ['Evnt', "is 'Event' meant?"], ['quite-another', "it has 'userAdded', 'userGone'"]]) {
+      for (const [event, hint] of [['userAddd', "did you mean 'userAdded'?"], ['Evnt', "did you mean 'Event'?"], ['quite-another', "it has 'userAdded', 'userGone'"]]) {
         const expected = { name, code: 'ERR_HYPER_VALUE', event, message: `${message}. There is no message '${event}' in the schema: ${hint}` }
         assert.throws(() => emitter.emit(event, payload, () => assert.fail('called back')), expected)
         assert.throws(() => stream.write({ name: event, payload }), expected)
@@ -199,7 +199,7 @@ describe('emit', () => {
     const many = Array.from({ length: 9 }, (_, i) => `message event${i} { optional int32 id = 1; }`).join('')
     assert.throws(() => make(t, many).emit('other', {}), /it has 'event0', 'event1', 'event2', 'event3', 'event4' and 4 more$/)
     const emitter = make(t, null).registerCodec({ order: { get encode () { throw new Error('asked') }, decode: String }, no: null, five: 5 })
-    assert.throws(() => emitter.emit('ordr', {}), /is 'order' meant\?$/)
+    assert.throws(() => emitter.emit('ordr', {}), /did you mean 'order'\?$/)
     assert.throws(() => emitter.emit('quite', {}), /it has 'order'$/)
   })
 
@@ -221,11 +221,14 @@ describe('emit', () => {
     make(t, null).emit('push', 'x').emit('toJSON', 'x').emit('length', 'x')
   })
 
-  test('refuses the name of an enum, and an EventPeer without addresses', (t) => {
+  test('refuses the name of an enum, and an EventPeer without addresses', async (t) => {
     const emitter = make(t, 'enum Top { ONE = 1; }')
     assert.throws(() => emitter.emit('Top', 1), { name: 'TypeError', code: 'ERR_HYPER_VALUE', event: 'Top', message: /^encoder.encode is not a function\. / })
     assert.throws(() => emitter.emit('EventPeer', { id: 'x', addresses: [] }), { code: 'ERR_HYPER_INVALID_ARG' })
     assert.throws(() => emitter.emit('EventPeer', { id: 'x' }), { code: 'ERR_HYPER_INVALID_ARG' })
+    const peer = { name: 'EventPeer', payload: { id: 'x', addresses: [{ ip: '127.0.0.1', port: 1 }] } }
+    await emitter.append([peer])
+    await assert.rejects(emitter.append([peer, { name: 'EventPeer', payload: { id: 'x', addresses: [] } }]), { code: 'ERR_HYPER_INVALID_ARG' })
   })
 
   test('refuses an event that is too large, and stores later ones', async (t) => {

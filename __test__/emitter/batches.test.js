@@ -106,6 +106,15 @@ for (const [what, store] of STORES) {
       assert.equal(outer.length, 2)
     })
 
+    test('are stored whole if only the tags of an event do not fit the emit buffer', async (t) => {
+      const emitter = make(t, store())
+      await emitter.append('T', { num: 0 })
+      const tags = Array.from({ length: 16 }, (_, n) => `${n}:`.padEnd(256, 'x'))
+      const nodes = await emitter.append([{ name: 'T', payload: { foo: 'x'.repeat(260_000), num: 1 }, tags }, ...list(2, 1)])
+      assert.deepEqual(nodes.map(({ change }) => change), [2, 3])
+      assert.deepEqual((await all(emitter.read({ tags: tags[15] }))).map((entry) => [entry.payload.num, entry.tags]), [[1, tags]])
+    })
+
     test('with one event that cannot be stored store nothing, and reject with the reason', async (t) => {
       const emitter = make(t, store(), { maxEventSize: 1000 })
       const bad = (events, expected) => assert.rejects(emitter.append(events), expected)
@@ -121,6 +130,12 @@ for (const [what, store] of STORES) {
       assert.deepEqual(await numbers(emitter), [])
       const nodes = await emitter.append(list(1, 1024))
       assert.equal(nodes.at(-1).change, 1024)
+      // Now the name has a number, and events with it are encoded into the emit buffer.
+      const tags = ['a', 'b'].map((tag) => tag.repeat(200))
+      for (const event of [{ foo: 'x'.repeat(2000), num: 2 }, { foo: 'x'.repeat(800), num: 2 }]) {
+        await bad([good, { name: 'T', payload: event, tags }], { code: 'ERR_HYPER_TOO_LARGE' })
+      }
+      assert.equal((await emitter.append([good, good])).at(-1).change, 1026)
     })
 
     test('reach a peer and its listeners whole', async (t) => {
